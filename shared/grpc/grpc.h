@@ -1,0 +1,55 @@
+/*
+ * gRPC over an http2 session, client and server, as machines without I/O (github.com/grpc/grpc, PROTOCOL-HTTP2).
+ * Messages are whole byte strings with a maximum; no compression is offered or accepted. A call is embedded in its owner.
+ * Back-pressure: grpc_call_queued() tells what is not yet sent; a receiver may pause.
+ */
+#ifndef SHARED_GRPC_GRPC_H
+#define SHARED_GRPC_GRPC_H
+#include "shared/http2/http2.h"
+
+enum grpc_status {
+    GRPC_OK, GRPC_CANCELLED, GRPC_UNKNOWN, GRPC_INVALID_ARGUMENT, GRPC_DEADLINE_EXCEEDED, GRPC_NOT_FOUND, GRPC_ALREADY_EXISTS,
+    GRPC_PERMISSION_DENIED, GRPC_RESOURCE_EXHAUSTED, GRPC_FAILED_PRECONDITION, GRPC_ABORTED, GRPC_OUT_OF_RANGE,
+    GRPC_UNIMPLEMENTED, GRPC_INTERNAL, GRPC_UNAVAILABLE, GRPC_DATA_LOSS, GRPC_UNAUTHENTICATED,
+};
+const char *grpc_status_name(enum grpc_status status);
+struct grpc_call;
+struct grpc_call_events {
+    void (*message)(struct grpc_call *c, const uint8_t *data, size_t len); /* valid during the event */
+    void (*half_closed)(struct grpc_call *c); /* server: the client sends no more messages; may be NULL */
+    /* Exactly once, last. Client: the status. Server: the call is over (OK: our status was sent). */
+    void (*closed)(struct grpc_call *c, enum grpc_status status, struct text message);
+};
+struct grpc_call {
+    struct http2_stream stream;
+    const struct grpc_call_events *events;
+    void *user;
+    struct chunk_pool *pool;
+    uint8_t *partial;           /* the message being received */
+    size_t partial_len, partial_size, message_max;
+    uint8_t prefix[5];
+    uint8_t prefix_len;
+    bool server, closed, head_seen, status_seen;
+    enum grpc_status status;
+    char status_message[512];
+};
+enum { GRPC_MESSAGE_MAX = 16 * 1024 * 1024 };
+struct grpc_call_options {
+    struct text path;           /* /package.Service/Method */
+    struct text authority;
+    struct text bearer;         /* "authorization: Bearer ..."; empty: none */
+    size_t message_max;         /* 0: GRPC_MESSAGE_MAX */
+};
+/* Client. -EAGAIN: no stream slot. */
+int grpc_call_start(struct grpc_call *c, struct http2 *h, struct chunk_pool *pool, const struct grpc_call_options *o, const struct grpc_call_events *events, void *user);
+int grpc_call_send(struct grpc_call *c, const uint8_t *data, size_t len); /* -ENOBUFS, -EPIPE */
+void grpc_call_half_close(struct grpc_call *c);  /* client: no more messages */
+/* Server: from http2_events.request. Checks method, content-type and te; on success *ret_path and *ret_bearer (views
+ * into the head) tell what is asked for. -EPROTO: *ret_status is the HTTP status to refuse with. */
+int grpc_request_check(const struct http2_head *head, struct text *ret_path, struct text *ret_bearer, unsigned *ret_http_status);
+/* Server: binds an accepted stream; return &c->stream from the request event. The answer's head goes with the first message. */
+void grpc_call_accept(struct grpc_call *c, struct chunk_pool *pool, size_t message_max, const struct grpc_call_events *events, void *user);
+void grpc_call_finish(struct grpc_call *c, enum grpc_status status, const char *message); /* server: trailers; closed follows */
+void grpc_call_cancel(struct grpc_call *c);      /* either side; no event follows, memory is the owner's again */
+size_t grpc_call_queued(const struct grpc_call *c);
+#endif

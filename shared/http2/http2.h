@@ -1,0 +1,93 @@
+/*
+ * HTTP/2 (RFC 9113) as a machine without I/O, client or server: the only door to nghttp2. Bytes in, bytes and events
+ * out. A session is owned by its carrier (transport/h2_conn); a stream is embedded in its owner and is a
+ * `struct stream` (base/stream.h) once its head has been exchanged. One thread.
+ *
+ * Flow control: DATA is given to the stream's user at once; the window is returned for bytes delivered while
+ * the stream is not paused. Bounds (options): streams, header bytes, windows, floods (a score per session; over it:
+ * GOAWAY ENHANCE_YOUR_CALM). Reset, PING, SETTINGS, empty DATA, PRIORITY and WINDOW_UPDATE all count.
+ */
+#ifndef SHARED_HTTP2_HTTP2_H
+#define SHARED_HTTP2_HTTP2_H
+#include "shared/base/list.h"
+#include "shared/base/stream.h"
+#include "shared/base/text.h"
+
+struct http2;
+struct http2_stream;
+enum { HTTP2_HEADERS_MAX = 100 };
+struct http2_header {
+    struct text name, value; /* name in lower case; pseudo headers with their colon */
+};
+struct http2_head { /* valid during the event only */
+    const struct http2_header *headers;
+    size_t n;
+    bool end_stream; /* nothing follows */
+};
+struct text http2_head_get(const struct http2_head *head, struct text name); /* first; {NULL, 0}: absent */
+
+struct http2_options {
+    bool server;
+    uint32_t streams_max;        /* concurrent, both the setting we send and our own cap as a client; 0: 200 */
+    uint32_t stream_window;      /* bytes; 0: 1 MiB */
+    uint32_t connection_window;  /* bytes; 0: 16 MiB; must be larger than stream_window */
+    uint32_t frame_max;          /* bytes we accept; 0: 16384 */
+    uint32_t header_bytes_max;   /* of one head, decoded; 0: 65536 */
+    bool connect_only;           /* server: anything but CONNECT is answered 405 by the library; HBONE */
+};
+struct http2_events {
+    /* Server: a request's head is complete. Accept: fill and return an embedded stream after
+     * http2_stream_init(); refuse: NULL and *ret_status (an HTTP status; 0: RST_STREAM REFUSED_STREAM). */
+    struct http2_stream *(*request)(struct http2 *h, const struct http2_head *head, unsigned *ret_status);
+    void (*want_flush)(struct http2 *h);       /* there is output: call http2_output() in this turn */
+    void (*goaway)(struct http2 *h, uint32_t error_code); /* the peer: no new streams here */
+    void (*slot)(struct http2 *h);             /* a stream ended or the peer raised its limit; may be NULL */
+    void (*ping_acked)(struct http2 *h);       /* may be NULL */
+};
+int http2_new(struct http2 **ret, const struct http2_options *options, const struct http2_events *events, void *user, struct chunk_pool *pool);
+/* Every stream that is left gets `closed` (not from inside http2_free's caller's stream event). */
+struct http2 *http2_free(struct http2 *h);
+void *http2_user(const struct http2 *h);
+/* Feeds all bytes; events run from here. -EPROTO: the session is dead (a GOAWAY may be waiting in the output), see http2_why(). */
+int http2_input(struct http2 *h, struct buf *bytes);
+/* Appends frames to out until nothing is left or out->len >= max. -ENOMEM, -ENOBUFS, -EPROTO. */
+int http2_output(struct http2 *h, struct buf *out, size_t max);
+bool http2_wants_output(const struct http2 *h);
+bool http2_over(const struct http2 *h); /* neither side will say anything more: close */
+void http2_shutdown_notice(struct http2 *h);              /* GOAWAY 2^31-1: stop opening */
+void http2_goaway(struct http2 *h, uint32_t error_code);  /* final GOAWAY; streams that live go on */
+void http2_ping(struct http2 *h);
+size_t http2_stream_count(const struct http2 *h);
+bool http2_can_open(const struct http2 *h); /* client: not going away, below our cap and the peer's */
+const char *http2_why(const struct http2 *h);
+
+struct http2_stream_events {
+    /* Client: response head (1xx left out); both: trailers come with head->end_stream. */
+    void (*head)(struct http2_stream *s, const struct http2_head *head);
+    /* The last event of a stream, exactly once, also after failed or reset: memory may go after it
+     * (but it runs inside http2_input: free in drained, or defer). code: RFC 9113 section 7, 0 = regular. */
+    void (*closed)(struct http2_stream *s, uint32_t code);
+};
+struct http2_stream {
+    struct stream stream;   /* bytes: its events as in base/stream.h */
+    const struct http2_stream_events *events;
+    struct http2 *http2;    /* NULL before and after */
+    struct list link;
+    int32_t id;
+    struct buf out;         /* DATA to be sent */
+    size_t unreturned;      /* received while paused: window to return at resume */
+    bool paused, finish_asked, finish_sent, peer_ended, was_high, deferred, dead;
+    struct http2_header *trailers; /* owned copy, sent instead of END_STREAM on DATA */
+    size_t n_trailers;
+};
+void http2_stream_init(struct http2_stream *s, const struct http2_stream_events *events);
+/* Client: sends a request's head; end: no body follows. -EAGAIN: no slot (see http2_can_open), -ENOMEM. */
+int http2_stream_request(struct http2 *h, struct http2_stream *s, const struct http2_header *headers, size_t n, bool end);
+/* Server: the answer's head. With end nothing follows. */
+int http2_stream_respond(struct http2_stream *s, const struct http2_header *headers, size_t n, bool end);
+/* Trailers after what is queued; ends our direction. */
+int http2_stream_trailers(struct http2_stream *s, const struct http2_header *headers, size_t n);
+void http2_stream_reset(struct http2_stream *s, uint32_t code);
+/* Cuts the owner off from a stream that may still live: reset if needed, no event any more (closed neither). */
+void http2_stream_detach(struct http2_stream *s);
+#endif

@@ -1,0 +1,45 @@
+/*
+ * A workload: one pod or machine process of the mesh, as istio.workload.Workload says it. Immutable once it is in the
+ * directory; made and freed by whoever decodes or translates. Strings are owned, never NULL.
+ */
+#ifndef SHARED_MESH_WORKLOAD_H
+#define SHARED_MESH_WORKLOAD_H
+#include "shared/base/addr.h"
+
+enum tunnel_protocol { TUNNEL_NONE, TUNNEL_HBONE };
+enum workload_type { WORKLOAD_DEPLOYMENT, WORKLOAD_CRONJOB, WORKLOAD_POD, WORKLOAD_JOB };
+enum { WORKLOAD_ADDRESSES_MAX = 16, WORKLOAD_SERVICES_MAX = 256, SERVICE_PORTS_MAX = 128 };
+
+struct port_pair {
+    uint16_t service_port, target_port;
+    uint8_t app_protocol; /* istio.workload.AppProtocol */
+};
+struct workload_service { /* one service that this workload is an endpoint of */
+    char *key;            /* namespace/hostname */
+    struct port_pair *ports;
+    size_t n_ports;
+};
+struct locality {
+    char *region, *zone, *subzone;
+};
+struct workload {
+    char *uid; /* key: cluster//Pod/namespace/name */
+    char *name, *ns, *hostname, *network, *trust_domain, *service_account, *node;
+    char *canonical_name, *canonical_revision, *workload_name, *cluster_id;
+    enum workload_type type;
+    enum tunnel_protocol tunnel;
+    bool native_tunnel, healthy, host_network;
+    uint32_t capacity; /* weight; 1 unless said */
+    struct ip *addresses;
+    size_t n_addresses;
+    struct workload_service *services;
+    size_t n_services;
+    char **policies; /* namespace/name of AuthorizationPolicies whose selector takes it */
+    size_t n_policies;
+    struct locality locality;
+};
+struct workload *workload_new(void); /* all strings "", healthy, capacity 1, trust domain cluster.local; NULL: no memory */
+struct workload *workload_free(struct workload *w);
+int workload_set(char **field, struct text value); /* replaces an owned string; -ENOMEM */
+bool workload_equal(const struct workload *a, const struct workload *b); /* all that is on the wire */
+#endif

@@ -1,0 +1,37 @@
+/*
+ * Counters and gauges in Prometheus text form (0.0.4; also OpenMetrics by Accept). A metric family is declared once; a series is
+ * a set of label values. Series are owned by the thread that counts in them (per worker: no atomic read-modify-write); a scrape
+ * sums the workers' series of equal labels by reading relaxed atomics. Bounded: series_max per family and thread; beyond
+ * it everything counts into one series whose labels are all "overflow".
+ */
+#ifndef SHARED_SERVICE_METRICS_H
+#define SHARED_SERVICE_METRICS_H
+#include "shared/base/map.h"
+#include <stdatomic.h>
+
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+enum { METRIC_LABELS_MAX = 32 };
+struct metric_family {
+    const char *name, *help;
+    enum metric_kind kind;
+    const char *const *labels;
+    size_t n_labels;
+};
+struct metric_series {
+    _Atomic uint64_t value; /* gauges: as int64_t */
+    char **label_values;    /* n_labels of the family; owned, escaped on output only */
+};
+struct metrics; /* one per thread that counts */
+int metrics_new(struct metrics **ret, size_t series_max);
+struct metrics *metrics_free(struct metrics *m);
+/* The series of these label values (n_labels of them); never NULL (overflow, or a static one without memory). The pointer
+ * lives as long as m. Owner thread only. */
+struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family, const struct text *label_values);
+static inline void metric_add(struct metric_series *s, uint64_t n)
+{
+    atomic_store_explicit(&s->value, atomic_load_explicit(&s->value, memory_order_relaxed) + n, memory_order_relaxed);
+}
+static inline void metric_set(struct metric_series *s, int64_t v) { atomic_store_explicit(&s->value, (uint64_t)v, memory_order_relaxed); }
+/* Sums and prints all; any thread, while owners count. */
+void metrics_print(struct metrics *const *all, size_t n, bool open_metrics, struct text_heap *out);
+#endif

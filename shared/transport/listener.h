@@ -1,0 +1,25 @@
+/*
+ * Accepts connections on a listening descriptor, on one worker. Several workers may listen on the same descriptor: the
+ * kernel wakes one. Holds at most `connections_max` accepted and not yet released; at the maximum it stops accepting
+ * (the backlog then refuses) until listener_release(). Closing is asynchronous: the descriptor is given
+ * back only after the kernel let go of it, which is also what releases a pod's network namespace.
+ */
+#ifndef SHARED_TRANSPORT_LISTENER_H
+#define SHARED_TRANSPORT_LISTENER_H
+#include "shared/ring/ring.h"
+
+struct listener {
+    struct ring *ring;
+    struct ring_scope scope;
+    struct ring_op accept_op;
+    int fd; /* owned */
+    size_t n_open, connections_max;
+    bool full, closing;
+    void (*accepted)(struct listener *l, int taken_fd);
+    void (*drained)(struct listener *l);
+    void *user;
+};
+void listener_open(struct listener *l, struct ring *ring, int taken_fd, size_t connections_max, void (*accepted)(struct listener *l, int taken_fd), void (*drained)(struct listener *l), void *user);
+void listener_release(struct listener *l); /* one accepted connection ended */
+void listener_close(struct listener *l);
+#endif

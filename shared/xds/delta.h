@@ -1,0 +1,46 @@
+/*
+ * The messages of delta xDS (envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources), decoded and encoded.
+ * A decoded message owns its memory until delta_*_done(). Bounds: XDS_RESOURCES_MAX per message.
+ */
+#ifndef SHARED_XDS_DELTA_H
+#define SHARED_XDS_DELTA_H
+#include "shared/xds/xds.h"
+
+#define XDS_DELTA_PATH "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+enum { XDS_RESOURCES_MAX = 200000 };
+
+struct xds_version { char *name, *version; };
+struct delta_request {
+    char *node_id, *node_cluster; /* "" after the first message */
+    char *type_url;
+    char **subscribe, **unsubscribe;
+    size_t n_subscribe, n_unsubscribe;
+    struct xds_version *initial; /* what the client has */
+    size_t n_initial;
+    char *nonce;
+    bool has_error; /* NACK */
+    int32_t error_code;
+    char *error_message;
+};
+int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *ret, char why[static XDS_WHY_MAX]);
+int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret);
+void delta_request_done(struct delta_request *r);
+
+struct delta_resource {
+    char *name, *version;
+    char **aliases;
+    size_t n_aliases;
+    char *type_url;        /* of the Any */
+    uint8_t *body; size_t body_len;
+};
+struct delta_response {
+    char *type_url, *nonce, *system_version;
+    struct delta_resource *resources;
+    size_t n_resources;
+    char **removed;
+    size_t n_removed;
+};
+int delta_response_decode(const uint8_t *data, size_t len, struct delta_response *ret, char why[static XDS_WHY_MAX]);
+int delta_response_encode(const struct delta_response *r, struct xds_bytes *ret);
+void delta_response_done(struct delta_response *r);
+#endif
