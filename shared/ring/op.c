@@ -1,0 +1,232 @@
+/*
+ * Operations: how each kind is given to the kernel, and what its completion means.
+ */
+#include "shared/ring/ring_state.h"
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+/* ---- to the kernel --------------------------------------------------------- */
+struct io_uring_sqe *ring_sqe(struct ring *ring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    while (!sqe) { /* The queue is full: hand it over, then there is room. */
+        if (io_uring_submit(&ring->uring) <= 0)
+            sched_yield(); /* the kernel has no memory for requests: wait for it, as a page fault would */
+        sqe = io_uring_get_sqe(&ring->uring);
+    }
+    ring->stats.submitted++;
+    return sqe;
+}
+
+void ring_op_init(struct ring_op *op, struct ring_scope *scope)
+{
+    *op = (struct ring_op){.scope = scope, .fd = -1};
+    list_init(&op->link);
+    list_init(&op->waiting);
+}
+
+static void begin(struct ring *ring, struct ring_op *op, uint8_t kind, int fd, ring_op_done *done)
+{
+    assert(!op->in_flight && !op->scope->closing && op->scope->ring == ring);
+    op->done = done;
+    op->kind = kind;
+    op->fd = fd;
+    op->stopping = false;
+    op->in_flight = true;
+    op->scope->in_flight++;
+    ring->in_flight++;
+    list_push_back(&op->scope->ops, &op->link);
+}
+
+static struct io_uring_sqe *sqe_for(struct ring *ring, struct ring_op *op)
+{
+    op->armed = true;
+    return ring_sqe(ring);
+}
+
+void ring_op_arm(struct ring *ring, struct ring_op *op)
+{
+    struct io_uring_sqe *sqe = sqe_for(ring, op);
+    if (op->kind == OP_ACCEPT) {
+        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+    } else {
+        assert(op->kind == OP_RECV);
+        io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = 0;
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    }
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done)
+{
+    begin(ring, op, OP_ACCEPT, fd, done);
+    ring_op_arm(ring, op);
+}
+
+void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
+                  socklen_t to_len, ring_op_done *done)
+{
+    begin(ring, op, OP_CONNECT, fd, done);
+    struct io_uring_sqe *sqe = sqe_for(ring, op);
+    io_uring_prep_connect(sqe, fd, to, to_len);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done)
+{
+    begin(ring, op, OP_RECV, fd, done);
+    op->chunk = NULL;
+    ring_op_arm(ring, op);
+}
+
+void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov, ring_op_done *done)
+{
+    assert(n_iov > 0 && n_iov <= RING_IOV_MAX);
+    begin(ring, &send->op, OP_SEND, fd, done);
+    struct io_uring_sqe *sqe = sqe_for(ring, &send->op);
+    /* MSG_WAITALL: the kernel goes on by itself after a short write, without waking us. */
+    int flags = MSG_NOSIGNAL | MSG_WAITALL;
+    if (n_iov == 1) {
+        io_uring_prep_send(sqe, fd, send->iov[0].iov_base, send->iov[0].iov_len, flags);
+    } else {
+        send->msg = (struct msghdr){.msg_iov = send->iov, .msg_iovlen = n_iov};
+        io_uring_prep_sendmsg(sqe, fd, &send->msg, (unsigned)flags);
+    }
+    io_uring_sqe_set_data(sqe, &send->op);
+}
+
+void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done)
+{
+    begin(ring, op, OP_POLL, fd, done);
+    struct io_uring_sqe *sqe = sqe_for(ring, op);
+    io_uring_prep_poll_add(sqe, fd, (unsigned)events);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+/* The cancel itself has no owner: its completion carries no user data and is dropped. If the
+ * operation ends first, the cancel finds nothing; queue order keeps it from hitting a successor. */
+void ring_op_cancel(struct ring *ring, struct ring_op *op)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_cancel(sqe, op, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data(sqe, NULL);
+}
+
+void ring_recv_stop(struct ring *ring, struct ring_op *op)
+{
+    if (!op->in_flight || op->stopping || op->scope->closing)
+        return;
+    assert(op->kind == OP_RECV);
+    op->stopping = true;
+    if (op->armed) {
+        ring_op_cancel(ring, op);
+    } else if (!list_empty(&op->waiting)) {
+        list_remove(&op->waiting);
+        list_push_back(&ring->returned, &op->waiting);
+    } /* else we are inside its done, and received() looks at `stopping` after it */
+}
+
+/* ---- from the kernel ------------------------------------------------------- */
+static void leave(struct ring_op *op)
+{
+    struct ring_scope *scope = op->scope;
+    assert(op->in_flight && !op->armed && scope->in_flight > 0);
+    op->in_flight = false;
+    list_remove(&op->link);
+    list_remove(&op->waiting);
+    scope->in_flight--;
+    scope->ring->in_flight--;
+}
+
+void ring_op_give_back(struct ring_op *op)
+{
+    struct ring_scope *scope = op->scope;
+    leave(op);
+    if (scope->closing && scope->in_flight == 0)
+        ring_drained_put(scope->ring, scope);
+}
+
+void ring_op_finish(struct ring_op *op, int result)
+{
+    leave(op);
+    op->done(op, result); /* op may be in flight again, or its scope closing */
+}
+
+static void accepted(struct ring *ring, struct ring_op *op, int result)
+{
+    if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
+        list_push_back(&ring->pausing, &op->waiting);
+        if (!timer_running(&ring->pause))
+            timer_start(&ring->timers, &ring->pause, PAUSE_MS);
+        return;
+    }
+    /* The peer gave up before we came: its own business. */
+    bool nothing = result == -ECONNABORTED || result == -EINTR || result == -EAGAIN;
+    if (result < 0 && !nothing) {
+        ring_op_finish(op, result);
+        return;
+    }
+    if (!nothing)
+        op->done(op, result);
+    if (op->in_flight && !op->armed) /* the multishot ended without an error, and so did not we */
+        ring_op_arm(ring, op);
+}
+
+static void received(struct ring *ring, struct ring_op *op, int result)
+{
+    if (result == -ENOBUFS && !op->stopping) {
+        list_push_back(&ring->starved, &op->waiting);
+        ring->stats.starved++;
+        return;
+    }
+    if (result <= 0) {
+        ring_op_finish(op, result == -ENOBUFS ? -ECANCELED : result);
+        return;
+    }
+    op->done(op, result);
+    if (op->chunk)
+        op->chunk = chunk_free(op->chunk);
+    if (!op->in_flight || op->armed)
+        return;
+    if (op->stopping)
+        ring_op_finish(op, -ECANCELED);
+    else
+        ring_op_arm(ring, op);
+}
+
+static void swallow(struct ring_op *op, int result)
+{
+    if (op->kind == OP_ACCEPT && result >= 0)
+        close(result);
+    if (!op->armed)
+        ring_op_give_back(op);
+}
+
+void ring_op_complete(struct ring *ring, const struct io_uring_cqe *cqe)
+{
+    struct ring_op *op = io_uring_cqe_get_data(cqe);
+    struct chunk *chunk = NULL;
+    if (cqe->flags & IORING_CQE_F_BUFFER)
+        chunk = supply_take(ring, cqe->flags >> IORING_CQE_BUFFER_SHIFT, cqe->res);
+    if (!op)
+        return;
+    assert(op->in_flight && op->armed);
+    op->armed = cqe->flags & IORING_CQE_F_MORE;
+    if (op->scope->closing || cqe->res <= 0)
+        chunk = chunk ? chunk_free(chunk) : NULL;
+    if (op->scope->closing) {
+        swallow(op, cqe->res);
+    } else if (op->kind == OP_ACCEPT) {
+        accepted(ring, op, cqe->res);
+    } else if (op->kind == OP_RECV) {
+        op->chunk = chunk;
+        received(ring, op, cqe->res);
+    } else {
+        ring_op_finish(op, cqe->res);
+    }
+}

@@ -1,0 +1,69 @@
+/*
+ * What the files of shared/ring know of each other; nobody else includes this, nor <liburing.h>.
+ * One struct ring belongs to one thread. Bounded by the queues' sizes, the pool, and the owners' operations,
+ * which are embedded in them.
+ *
+ * An operation in flight is in exactly one place: in the kernel (armed), in one of the lists below by
+ * `waiting`, or on the stack of the function that completes it.
+ */
+#ifndef SHARED_RING_RING_STATE_H
+#define SHARED_RING_RING_STATE_H
+#include "shared/ring/ring.h"
+#include <liburing.h>
+
+enum { OP_ACCEPT = 1, OP_CONNECT, OP_RECV, OP_SEND, OP_POLL };
+enum {
+    PAUSE_MS = 100,        /* until an accept is tried again that found no descriptor or no memory */
+    TASK_ROUNDS_MAX = 16,  /* of tasks asked by tasks, in one turn */
+    STARVED_BATCH_MIN = 16,
+};
+
+/* The provided buffer ring: the kernel's stock of empty chunks, and which chunk each buffer id is. */
+struct supply {
+    struct io_uring_buf_ring *shelf;
+    struct chunk **chunks; /* by buffer id; NULL: missing */
+    uint16_t *missing;     /* ids without a chunk, n_missing of them */
+    unsigned n, n_missing;
+    bool refused; /* the pool gave none; nothing to try until one came back */
+};
+struct ring {
+    struct io_uring uring;
+    struct supply supply;
+    struct chunk_pool pool;
+    struct timer_wheel timers;
+    struct rng rng;
+    struct list tasks;
+    struct list starved;  /* receives that found no chunk */
+    struct list pausing;  /* accepts that found no descriptor */
+    struct list returned; /* receives that were stopped while starved */
+    struct timer pause;
+    struct ring_scope *drained_first, **drained_end;
+    void (*idle_before)(void *arg), (*idle_after)(void *arg);
+    void *idle_arg;
+    unsigned in_flight;
+    bool stop;
+    struct ring_stats stats;
+};
+
+/* op.c */
+struct io_uring_sqe *ring_sqe(struct ring *ring);
+void ring_op_arm(struct ring *ring, struct ring_op *op); /* accept and receive, first and again */
+void ring_op_cancel(struct ring *ring, struct ring_op *op);
+void ring_op_complete(struct ring *ring, const struct io_uring_cqe *cqe);
+void ring_op_give_back(struct ring_op *op); /* not in flight any more; no done */
+void ring_op_finish(struct ring_op *op, int result);
+/* scope.c */
+void ring_drained_put(struct ring *ring, struct ring_scope *scope);
+void ring_drained_run(struct ring *ring);
+/* task.c */
+void ring_tasks_run(struct ring *ring);
+/* supply.c */
+int supply_open(struct ring *ring, unsigned buffers);
+void supply_close(struct ring *ring);
+struct chunk *supply_take(struct ring *ring, unsigned id, int result);
+void supply_refill(struct ring *ring);
+static inline bool supply_has_any(const struct supply *s) { return s->n_missing < s->n; }
+/* probe.c */
+const char *probe_explain(int error);
+int probe_restrict(struct io_uring *uring);
+#endif
