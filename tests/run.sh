@@ -180,7 +180,10 @@ run_program() {
     wait "$session"
     code=$?
     [ "$code" = 124 ] && echo "timeout: not done after ${limit:-120} s" >>"$log"
-    left_behind "$OUT/before" >"$OUT/left"
+    {
+        left_behind "$OUT/before"
+        ps -o pid=,args= -s "$session" | sed 's/^ */left behind: process /'
+    } >"$OUT/left"
     end_session -KILL
     session=
     # A sanitizer's report counts, even if the test did not look how its programs ended.
