@@ -14,8 +14,12 @@ LIBURING_VERSION=2.9
 LLHTTP_VERSION=9.2
 SOURCE_SUITE=trixie
 
+case "$(uname -m)" in
+aarch64) WOLFSSL_ASM=--enable-armasm ;;
+*) WOLFSSL_ASM=--enable-intelasm ;;
+esac
 WOLFSSL_OPTIONS=(
-    --enable-intelasm --enable-sp --enable-sp-asm --enable-opensslextra
+    "$WOLFSSL_ASM" --enable-sp --enable-sp-asm --enable-opensslextra
     --enable-tls13 --disable-tlsv12 --disable-oldtls
     --enable-certgen --enable-certreq --enable-certext --enable-keygen
     --enable-alpn --enable-sni --enable-curve25519 --enable-ed25519 --enable-crl
