@@ -175,7 +175,7 @@ run_program() {
     WEIR_BUILD=$ROOT/build/$preset \
         ASAN_OPTIONS=log_path=$OUT/sanitizer/report \
         UBSAN_OPTIONS=print_stacktrace=1:log_path=$OUT/sanitizer/report \
-        setsid timeout -k 10 "${limit:-120}" "$file" </dev/null >"$log" 2>&1 &
+        setsid timeout -k 10 "${limit:-120}" "$file" </dev/null >"$log" 2>&1 8>&- &
     session=$!
     wait "$session"
     code=$?
@@ -201,6 +201,9 @@ run_program() {
 }
 
 mkdir -p "$OUT/sanitizer" && chmod 1777 "$OUT/sanitizer" || exit 1
+# One run at a time in a tree: its builds and what its tests leave are judged as its own.
+exec 8>"$OUT/lock"
+flock 8
 rm -f "$OUT"/*.log "$OUT"/*.xml
 
 if ! tests/setup.sh; then
