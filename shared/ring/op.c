@@ -53,7 +53,10 @@ void ring_op_arm(struct ring *ring, struct ring_op *op)
         io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
     } else {
         assert(op->kind == OP_RECV);
-        io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+        if (op->one_shot)
+            io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
+        else
+            io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = 0;
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
@@ -76,10 +79,20 @@ void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct so
     io_uring_sqe_set_data(sqe, op);
 }
 
+/* From Linux 6.17 a multishot receive on a Unix socket may miss the end of the stream for ever, if it came
+ * together with the last bytes (axboe/liburing issue 1549). Those are received one shot at a time. */
+static bool needs_one_shot(int fd)
+{
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain == AF_UNIX;
+}
+
 void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done)
 {
     begin(ring, op, OP_RECV, fd, done);
     op->chunk = NULL;
+    op->one_shot = needs_one_shot(fd);
     ring_op_arm(ring, op);
 }
 

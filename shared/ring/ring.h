@@ -38,6 +38,7 @@ struct ring_op {
     bool in_flight; /* from the submit until the last done */
     bool armed;     /* the kernel has it */
     bool stopping;
+    bool one_shot;  /* a receive that the ring repeats, not the kernel */
 };
 /* Runs once at the end of the loop's turn, after all completions, before the next submit: this is
  * where tunnels flush. Asking twice is asking once. Cancelled by ring_task_cancel(). */
