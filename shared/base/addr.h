@@ -29,7 +29,7 @@ int addr_parse(struct text t, struct addr *ret);                  /* 1.2.3.4:5, 
 int prefix_parse(struct text t, struct prefix *ret);              /* 10.0.0.0/8, or an address */
 void addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret); /* unknown family: none */
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ret);
-const char *ip_print(const struct ip *ip, char out[static IP_TEXT_MAX]);     /* returns out */
+const char *ip_print(const struct ip *ip, char out[static IP_TEXT_MAX]);      /* returns out */
 const char *addr_print(const struct addr *a, char out[static ADDR_TEXT_MAX]); /* v6 in brackets */
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool addr_equal(const struct addr *a, const struct addr *b);

@@ -98,7 +98,8 @@ static int set_flag(const struct arg *a, const char *value)
     return 0;
 }
 
-static int add_item(const struct parse *p, const struct arg *a, const char *source, const char *item)
+static int add_item(const struct parse *p, const struct arg *a, const char *source,
+                    const char *item)
 {
     struct arg_list *list = a->value;
     if (list->n == ARRAY_SIZE(list->items)) {
@@ -233,8 +234,8 @@ static void print_help(const struct parse *p, const char *about, bool positional
 {
     char name[NAME_MAX_BYTES];
 
-    printf("Usage: %s [OPTION]...%s\n%s\n\nOptions:\n", p->program, positional ? " [ARGUMENT]..." : "",
-           about);
+    printf("Usage: %s [OPTION]...%s\n%s\n\nOptions:\n", p->program,
+           positional ? " [ARGUMENT]..." : "", about);
     for (size_t i = 0; i < p->n; i++) {
         const struct arg *a = &p->table[i];
         printf("  --%s", a->name);

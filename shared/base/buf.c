@@ -15,10 +15,10 @@
 #endif
 #ifdef POISONING
 #include <sanitizer/asan_interface.h>
-#define poison(c) __asan_poison_memory_region((c)->data, sizeof(c)->data)
+#define poison(c)   __asan_poison_memory_region((c)->data, sizeof(c)->data)
 #define unpoison(c) __asan_unpoison_memory_region((c)->data, sizeof(c)->data)
 #else
-#define poison(c) ((void)(c))
+#define poison(c)   ((void)(c))
 #define unpoison(c) ((void)(c))
 #endif
 

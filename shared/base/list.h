@@ -14,8 +14,14 @@
 struct list {
     struct list *prev, *next;
 };
-static inline void list_init(struct list *l) { l->prev = l->next = l; }
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+static inline void list_init(struct list *l)
+{
+    l->prev = l->next = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+    return l->next == l;
+}
 static inline void list_insert_between(struct list *n, struct list *before, struct list *after)
 {
     n->prev = before;
@@ -23,8 +29,14 @@ static inline void list_insert_between(struct list *n, struct list *before, stru
     before->next = n;
     after->prev = n;
 }
-static inline void list_push_back(struct list *head, struct list *n) { list_insert_between(n, head->prev, head); }
-static inline void list_push_front(struct list *head, struct list *n) { list_insert_between(n, head, head->next); }
+static inline void list_push_back(struct list *head, struct list *n)
+{
+    list_insert_between(n, head->prev, head);
+}
+static inline void list_push_front(struct list *head, struct list *n)
+{
+    list_insert_between(n, head, head->next);
+}
 static inline void list_remove(struct list *n)
 {
     n->prev->next = n->next;

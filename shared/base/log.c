@@ -21,8 +21,8 @@ static struct {
 } config = {.level = LOG_INFO, .format = LOG_TEXT, .fd = 2};
 
 /*
- * Lines per scope in the current second. Slots are taken for good by the hash of the scope's name, without
- * a lock; scopes beyond the table share its last slot.
+ * Lines per scope in the current second. Slots are taken for good by the hash of the scope's name,
+ * without a lock; scopes beyond the table share its last slot.
  */
 struct scope_rate {
     _Atomic uint64_t name_hash; /* 0: free */
@@ -118,7 +118,8 @@ static bool put_escaped(struct text_out *o, struct text value)
     return true;
 }
 
-/* The message of a text line: as put_escaped(), but quotes stay readable, since nothing closes here. */
+/* The message of a text line: as put_escaped(), but quotes stay readable, since nothing closes
+ * here. */
 static void put_message(struct text_out *o, struct text message)
 {
     struct text part, rest = message;
@@ -183,7 +184,8 @@ static void put_field(struct log_line *l, const char *key, struct text value, bo
     }
 }
 
-void log_line_begin(struct log_line *l, enum log_level level, const char *scope, const char *message)
+void log_line_begin(struct log_line *l, enum log_level level, const char *scope,
+                    const char *message)
 {
     char now[CLOCK_TEXT_MAX];
 

@@ -1,8 +1,8 @@
 /*
- * Log lines on standard error, text or JSON, one write each: time, level, scope, message, and key=value
- * fields. Thread-safe. Nothing is formatted for a level that is off. Values from outside are escaped.
- * Secrets are never passed in. At most log_rate lines per second and scope (0: no limit); what was
- * dropped is counted and said in the next line.
+ * Log lines on standard error, text or JSON, one write each: time, level, scope, message, and
+ * key=value fields. Thread-safe. Nothing is formatted for a level that is off. Values from outside
+ * are escaped. Secrets are never passed in. At most log_rate lines per second and scope (0: no
+ * limit); what was dropped is counted and said in the next line.
  */
 #ifndef SHARED_BASE_LOG_H
 #define SHARED_BASE_LOG_H
@@ -25,14 +25,15 @@ struct log_line {
     char data[4096];     /* one write to a pipe up to here is never mixed with another's */
 };
 /* Fields that do not fit are left out and the line says truncated=true; a long message is cut. */
-void log_line_begin(struct log_line *l, enum log_level level, const char *scope, const char *message);
+void log_line_begin(struct log_line *l, enum log_level level, const char *scope,
+                    const char *message);
 void log_line_text(struct log_line *l, const char *key, struct text value); /* empty: left out */
 void log_line_u64(struct log_line *l, const char *key, uint64_t value);
 void log_line_end(struct log_line *l);
 
 #define log_error(scope, ...) log_write(LOG_ERROR, scope, __VA_ARGS__)
-#define log_warn(scope, ...) log_write(LOG_WARN, scope, __VA_ARGS__)
-#define log_info(scope, ...) log_write(LOG_INFO, scope, __VA_ARGS__)
+#define log_warn(scope, ...)  log_write(LOG_WARN, scope, __VA_ARGS__)
+#define log_info(scope, ...)  log_write(LOG_INFO, scope, __VA_ARGS__)
 #define log_debug(scope, ...)                                                                      \
     do {                                                                                           \
         if (log_enabled(LOG_DEBUG))                                                                \

@@ -2,6 +2,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/rng.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -26,13 +27,13 @@ static void sip_round(uint64_t v[static 4])
     v[2] = rotl(v[2], 32);
 }
 
-/* Little-endian, whatever the machine; compilers make one load of it. */
+/* Little-endian, whatever the machine; len up to 8. */
 static uint64_t load_le(const uint8_t *p, size_t len)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < len; i++)
-        word |= (uint64_t)p[i] << 8 * i;
-    return word;
+    if (len > 0)
+        memcpy(&word, p, len);
+    return le64toh(word);
 }
 
 uint64_t hash_bytes(const uint64_t seed[2], const void *data, size_t len)
@@ -153,7 +154,8 @@ int map_put(struct map *m, struct text key, void *value, void **ret_old)
     return 0;
 }
 
-/* Closes the gap at `hole`: entries that probed past it move back, so that no tombstone is needed. */
+/* Closes the gap at `hole`: entries that probed past it move back, so that no tombstone is
+ * needed. */
 static void shift_back(struct map *m, size_t hole)
 {
     size_t mask = m->capacity - 1;

@@ -48,7 +48,8 @@ uint64_t rng_u64(struct rng *r)
     return result;
 }
 
-/* Lemire, "Fast Random Integer Generation in an Interval": one multiplication, rarely a second draw. */
+/* Lemire, "Fast Random Integer Generation in an Interval": one multiplication, rarely a second
+ * draw. */
 uint64_t rng_below(struct rng *r, uint64_t bound)
 {
     assert(bound > 0);

@@ -1,16 +1,18 @@
 /*
- * One bidirectional byte stream, whatever carries it: a TCP connection (with or without TLS) or an HTTP/2
- * stream. It is embedded in its carrier; its user (a relay, gRPC, an HTTP endpoint) sets `events`.
+ * One bidirectional byte stream, whatever carries it: a TCP connection (with or without TLS) or an
+ * HTTP/2 stream. It is embedded in its carrier; its user (a relay, gRPC, an HTTP endpoint) sets
+ * `events`.
  *
  * Rules for both sides
- * - All calls and events happen on the owning worker's thread. Operations never call an event before they
- *   return: events come from the loop (or, for HTTP/2, while input is fed).
- * - `send` takes all bytes at once. The user stops giving when stream_queued() is over STREAM_QUEUE_HIGH and
- *   goes on at `writable`: so a stream holds at most HIGH plus what one event can bring.
- * - After `pause` at most a bounded rest arrives; `resume` asks for more. HTTP/2 returns its window only
- *   for bytes delivered while not paused, so back-pressure reaches the sender.
- * - `ended` (peer's half-close) and `finished` (our half-close and everything before it left) may come in
- *   any order. After `failed`, or after `reset` was called, no event comes any more.
+ * - All calls and events happen on the owning worker's thread. Operations never call an event
+ *   before they return: events come from the loop (or, for HTTP/2, while input is fed).
+ * - `send` takes all bytes at once. The user stops giving when stream_queued() is over
+ *   STREAM_QUEUE_HIGH and goes on at `writable`: so a stream holds at most HIGH plus what one event
+ *   can bring.
+ * - After `pause` at most a bounded rest arrives; `resume` asks for more. HTTP/2 returns its window
+ *   only for bytes delivered while not paused, so back-pressure reaches the sender.
+ * - `ended` (peer's half-close) and `finished` (our half-close and everything before it left) may
+ *   come in any order. After `failed`, or after `reset` was called, no event comes any more.
  */
 #ifndef SHARED_BASE_STREAM_H
 #define SHARED_BASE_STREAM_H
@@ -39,10 +41,28 @@ struct stream {
     const struct stream_events *events;
     void *user; /* of whoever set events */
 };
-static inline void stream_send(struct stream *s, struct buf *bytes) { s->ops->send(s, bytes); }
-static inline void stream_finish(struct stream *s) { s->ops->finish(s); }
-static inline void stream_pause(struct stream *s) { s->ops->pause(s); }
-static inline void stream_resume(struct stream *s) { s->ops->resume(s); }
-static inline void stream_reset(struct stream *s, int error) { s->ops->reset(s, error); }
-static inline size_t stream_queued(const struct stream *s) { return s->ops->queued(s); }
+static inline void stream_send(struct stream *s, struct buf *bytes)
+{
+    s->ops->send(s, bytes);
+}
+static inline void stream_finish(struct stream *s)
+{
+    s->ops->finish(s);
+}
+static inline void stream_pause(struct stream *s)
+{
+    s->ops->pause(s);
+}
+static inline void stream_resume(struct stream *s)
+{
+    s->ops->resume(s);
+}
+static inline void stream_reset(struct stream *s, int error)
+{
+    s->ops->reset(s, error);
+}
+static inline size_t stream_queued(const struct stream *s)
+{
+    return s->ops->queued(s);
+}
 #endif

@@ -102,7 +102,8 @@ static size_t count_while(struct text t, size_t from, bool digits)
     return i - from;
 }
 
-/* The decimals of one number, in milliseconds of its unit; what is below a millisecond is dropped. */
+/* The decimals of one number, in milliseconds of its unit; what is below a millisecond is
+ * dropped. */
 static uint64_t fraction_ms(struct text digits, uint64_t ms)
 {
     uint64_t sum = 0, scale = 1;
@@ -165,7 +166,12 @@ static size_t utf8_len(struct text t, uint32_t *ret_point)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     const unsigned char *u = (const unsigned char *)t.data;
-    size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+    size_t n = u[0] < 0x80   ? 1
+               : u[0] < 0xc2 ? 0
+               : u[0] < 0xe0 ? 2
+               : u[0] < 0xf0 ? 3
+               : u[0] < 0xf5 ? 4
+                             : 0;
     uint32_t point;
 
     if (n == 0 || n > t.len)

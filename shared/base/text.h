@@ -15,7 +15,10 @@ struct text {
 };
 #define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
 
-static inline struct text text_of(const char *s) { return (struct text){s ? s : "", s ? strlen(s) : 0}; }
+static inline struct text text_of(const char *s)
+{
+    return (struct text){s ? s : "", s ? strlen(s) : 0};
+}
 static inline bool text_equal(struct text a, struct text b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -24,7 +27,8 @@ bool text_equal_nocase(struct text a, struct text b); /* ASCII only */
 bool text_starts_with(struct text t, struct text prefix);
 bool text_ends_with(struct text t, struct text suffix);
 struct text text_trim(struct text t); /* spaces and tabs off both ends */
-/* Splits at the first `at`: *ret_head is what is before, the result what is after; false: no `at`. */
+/* Splits at the first `at`: *ret_head is what is before, the result what is after; false: no
+ * `at`. */
 bool text_split(struct text t, char at, struct text *ret_head, struct text *ret_tail);
 /* Whole text as a decimal number, no sign, no blanks; -EINVAL, -ERANGE (greater than max). */
 int text_to_u64(struct text t, uint64_t max, uint64_t *ret);
@@ -32,11 +36,11 @@ int text_to_u64(struct text t, uint64_t max, uint64_t *ret);
  * "10s", "5m", "24h", "1500ms", "2d", "0.5s", "1h30m". What is below a millisecond is dropped.
  * -EINVAL, -ERANGE. */
 int text_to_duration_ms(struct text t, uint64_t *ret_ms);
-char *text_dup(struct text t); /* heap, NUL-terminated; NULL: no memory */
+char *text_dup(struct text t);    /* heap, NUL-terminated; NULL: no memory */
 bool text_is_utf8(struct text t); /* well-formed: no overlong forms, no surrogates */
-/* Takes the next character off the front of *t and writes it as it stands inside a JSON string: control
- * characters (DEL and C1 too), quotes and backslashes escaped, bytes that are no UTF-8 as \ufffd. Returns
- * the bytes written, 0 at the end. */
+/* Takes the next character off the front of *t and writes it as it stands inside a JSON string:
+ * control characters (DEL and C1 too), quotes and backslashes escaped, bytes that are no UTF-8 as
+ * \ufffd. Returns the bytes written, 0 at the end. */
 enum { TEXT_ESCAPE_MAX = 8 };
 size_t text_escape_next(struct text *t, char out[static TEXT_ESCAPE_MAX]);
 

@@ -6,7 +6,8 @@
  * A timer lies at the lowest level whose block holds both it and now: level L has 64 slots of 64^L
  * milliseconds, and its block is 64 slots long. So all timers of a level come before those of any
  * higher level, and a slot of a higher level is spread over the lower ones when its time begins.
- * The top level goes round: what is further away than a whole turn stays there and is looked at again.
+ * The top level goes round: what is further away than a whole turn stays there and is looked at
+ * again.
  */
 enum { SLOT_BITS = 6, SPAN_BITS = SLOT_BITS * TIMER_LEVELS };
 _Static_assert(1 << SLOT_BITS == TIMER_SLOTS, "a slot's number has SLOT_BITS bits");
@@ -44,8 +45,8 @@ static void insert(struct timer_wheel *w, struct timer *t)
     w->used[level] |= (uint64_t)1 << slot;
 }
 
-/* Clears the mark of the slot that the timer is about to leave, if it is alone there. A timer that is
- * being fired is in a list of timer_wheel_expire() and has no slot. */
+/* Clears the mark of the slot that the timer is about to leave, if it is alone there. A timer that
+ * is being fired is in a list of timer_wheel_expire() and has no slot. */
 static void unmark(struct timer_wheel *w, const struct timer *t)
 {
     uintptr_t head = (uintptr_t)t->link.next, first = (uintptr_t)&w->slots[0][0];

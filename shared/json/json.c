@@ -164,8 +164,7 @@ static void put_visible(struct text_out *out, struct text t, size_t max)
 
 static void put_step(struct text_out *out, const struct json *j, bool first)
 {
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/";
 
     if (!json_is(j->parent, JSON_OBJECT)) {
         text_printf(out, "[%u]", (unsigned)j->index);

@@ -1,8 +1,8 @@
 /*
- * Writes JSON text piece by piece into a text_heap, compact or pretty (two spaces, one value a line). Each
- * call names the member it writes; in an array and at the top the name is NULL. Values are escaped;
- * bytes that are no UTF-8 become U+FFFD. Running out of room shows in out->failed. Wrong nesting is our own
- * mistake and asserted.
+ * Writes JSON text piece by piece into a text_heap, compact or pretty (two spaces, one value a
+ * line). Each call names the member it writes; in an array and at the top the name is NULL. Values
+ * are escaped; bytes that are no UTF-8 become U+FFFD. Running out of room shows in out->failed.
+ * Wrong nesting is our own mistake and asserted.
  */
 #ifndef SHARED_JSON_JSON_OUT_H
 #define SHARED_JSON_JSON_OUT_H

@@ -201,8 +201,8 @@ static int scan_container(struct scan *s, char end)
             skip_blank(s);
         }
         if (peek(s) != end)
-            return fail(s, -EINVAL, end == '}' ? "a comma or } is expected"
-                                               : "a comma or ] is expected");
+            return fail(s, -EINVAL,
+                        end == '}' ? "a comma or } is expected" : "a comma or ] is expected");
     }
     s->at++;
     s->depth--;
@@ -232,8 +232,8 @@ static int scan_value(struct scan *s)
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
             return scan_number(s);
-        return fail(s, -EINVAL, c < 0 ? "the text ends where a value is expected"
-                                      : "a value is expected");
+        return fail(s, -EINVAL,
+                    c < 0 ? "the text ends where a value is expected" : "a value is expected");
     }
 }
 
@@ -242,8 +242,9 @@ int json_scan(struct text t, const struct json_limits *limits, struct json_place
 {
     struct scan s = {.limits = limits, .t = t, .line = 1, .error = ret_error};
 
-    int r = t.len > limits->bytes_max || t.len > UINT32_MAX ? fail(&s, -E2BIG, "the text is too long")
-                                                            : 0;
+    int r = t.len > limits->bytes_max || t.len > UINT32_MAX
+                ? fail(&s, -E2BIG, "the text is too long")
+                : 0;
     if (r == 0) {
         skip_blank(&s);
         r = scan_value(&s);

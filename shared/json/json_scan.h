@@ -1,7 +1,7 @@
 /*
- * Checks that a text is JSON by the letter of RFC 8259 before a parser that is more generous reads it: size,
- * depth, number of values, UTF-8, escapes, the form of numbers. Yields where each value begins, in the
- * order of the text. Keeps nothing. Only json_parse.c uses it.
+ * Checks that a text is JSON by the letter of RFC 8259 before a parser that is more generous reads
+ * it: size, depth, number of values, UTF-8, escapes, the form of numbers. Yields where each value
+ * begins, in the order of the text. Keeps nothing. Only json_parse.c uses it.
  */
 #ifndef SHARED_JSON_JSON_SCAN_H
 #define SHARED_JSON_JSON_SCAN_H

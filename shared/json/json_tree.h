@@ -1,7 +1,8 @@
 /*
  * How a tree of JSON values is made, for those who read a text format (json_parse.c, shared/yaml).
- * The nodes and their strings lie in blocks that belong to the root and are freed with it. A failure
- * (-ENOMEM, -E2BIG) is remembered; what is added after it is lost, and json_tree_done() frees all.
+ * The nodes and their strings lie in blocks that belong to the root and are freed with it. A
+ * failure (-ENOMEM, -E2BIG) is remembered; what is added after it is lost, and json_tree_done()
+ * frees all.
  */
 #ifndef SHARED_JSON_JSON_TREE_H
 #define SHARED_JSON_JSON_TREE_H
@@ -35,7 +36,8 @@ struct json_tree {
 };
 void json_tree_init(struct json_tree *t, size_t nodes_max);
 struct json *json_tree_done(struct json_tree *t); /* the root, unless there was a failure: NULL */
-/* A new null: the root (parent NULL), or the last in an array or object. Returns NULL on failure. */
+/* A new null: the root (parent NULL), or the last in an array or object. Returns NULL on
+ * failure. */
 struct json *json_tree_add(struct json_tree *t, struct json *parent, struct text name,
                            unsigned line);
 int json_tree_set_string(struct json_tree *t, struct json *node, struct text content); /* copied */
