@@ -1,0 +1,83 @@
+#include "shared/transport/listener.h"
+
+#include "shared/ring/socket.h"
+#include <assert.h>
+
+enum { RETRY_MS = 100 };
+
+static void scope_drained(struct ring_scope *scope);
+
+static void listener_accepted(struct ring_op *op, int result)
+{
+    struct listener *l = container_of(op, struct listener, accept_op);
+
+    if (result < 0) {
+        timer_start(ring_timers(l->ring), &l->retry, RETRY_MS);
+        return;
+    }
+    if (++l->n_open >= l->connections_max && !l->closing) {
+        l->full = true;
+        ring_scope_close(&l->scope); /* The only way to end a multishot accept. */
+    }
+    l->accepted(l, result);
+}
+
+static void arm(struct listener *l)
+{
+    l->full = l->disarmed = false;
+    ring_scope_init(&l->scope, l->ring, scope_drained);
+    ring_op_init(&l->accept_op, &l->scope);
+    ring_accept(l->ring, &l->accept_op, l->fd, listener_accepted);
+}
+
+static void scope_drained(struct ring_scope *scope)
+{
+    struct listener *l = container_of(scope, struct listener, scope);
+
+    if (!l->closing) {
+        l->disarmed = true;
+        if (l->n_open < l->connections_max)
+            arm(l);
+        return;
+    }
+    socket_close(l->fd);
+    l->fd = -1;
+    if (l->drained)
+        l->drained(l);
+}
+
+static void retry(struct timer *t)
+{
+    struct listener *l = container_of(t, struct listener, retry);
+    ring_accept(l->ring, &l->accept_op, l->fd, listener_accepted);
+}
+
+void listener_open(struct listener *l, struct ring *ring, int taken_fd, size_t connections_max,
+                   void (*accepted)(struct listener *l, int taken_fd),
+                   void (*drained)(struct listener *l), void *user)
+{
+    assert(connections_max > 0);
+    *l = (struct listener){.ring = ring, .fd = taken_fd, .connections_max = connections_max,
+                           .accepted = accepted, .drained = drained, .user = user};
+    timer_init(&l->retry, retry);
+    arm(l);
+}
+
+void listener_release(struct listener *l)
+{
+    assert(l->n_open > 0);
+    l->n_open--;
+    if (l->disarmed && !l->closing && l->n_open < l->connections_max)
+        arm(l);
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->closing)
+        return;
+    l->closing = true;
+    timer_stop(ring_timers(l->ring), &l->retry);
+    if (l->disarmed) /* Nothing is in flight; the end comes from the loop all the same. */
+        ring_scope_init(&l->scope, l->ring, scope_drained);
+    ring_scope_close(&l->scope);
+}
