@@ -1,0 +1,70 @@
+#include "shared/http2/http2_head_arena.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FIELD_OVERHEAD = 32, FIRST_SIZE = 2048 };
+
+void http2_head_arena_init(struct http2_head_arena *a, size_t bytes_max)
+{
+    *a = (struct http2_head_arena){.max = bytes_max};
+}
+
+void http2_head_arena_done(struct http2_head_arena *a)
+{
+    free(a->data);
+    http2_head_arena_init(a, a->max);
+}
+
+void http2_head_arena_reset(struct http2_head_arena *a)
+{
+    a->len = a->counted = a->n = 0;
+}
+
+static int grow(struct http2_head_arena *a, size_t want)
+{
+    size_t size = a->size ? a->size : FIRST_SIZE;
+    while (size < want)
+        size *= 2;
+    char *data = realloc(a->data, size);
+    if (!data)
+        return -ENOMEM;
+    a->data = data;
+    a->size = size;
+    return 0;
+}
+
+int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct text value)
+{
+    size_t left = a->max - a->counted;
+    if (a->n == HTTP2_HEADERS_MAX || name.len > left || value.len > left - name.len ||
+        FIELD_OVERHEAD > left - name.len - value.len)
+        return -E2BIG;
+    size_t end = a->len + name.len + value.len;
+    if (end > a->size) {
+        int r = grow(a, end);
+        if (r < 0)
+            return r;
+    }
+    if (name.len)
+        memcpy(a->data + a->len, name.data, name.len);
+    if (value.len)
+        memcpy(a->data + a->len + name.len, value.data, value.len);
+    a->fields[a->n].start = (uint32_t)a->len;
+    a->fields[a->n].name_len = (uint32_t)name.len;
+    a->fields[a->n].value_len = (uint32_t)value.len;
+    a->n++;
+    a->counted += name.len + value.len + FIELD_OVERHEAD;
+    a->len = end;
+    return 0;
+}
+
+size_t http2_head_arena_view(const struct http2_head_arena *a,
+                             struct http2_header ret[HTTP2_HEADERS_MAX])
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const char *start = a->data + a->fields[i].start;
+        ret[i].name = (struct text){start, a->fields[i].name_len};
+        ret[i].value = (struct text){start + a->fields[i].name_len, a->fields[i].value_len};
+    }
+    return a->n;
+}
