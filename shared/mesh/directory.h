@@ -31,7 +31,14 @@ bool directory_remove_policy(struct directory *d, struct text key);
 uint64_t directory_version(const struct directory *d);
 uint64_t directory_policy_version(const struct directory *d);
 
-/* Readers (registered, online). NULL: unknown. network "" is the default network. */
+/*
+ * Readers (registered, online). NULL: unknown. network "" is the default network.
+ *
+ * An address belongs to the workload that claimed it last (a pod's address is given to another one at once, and
+ * the news of the two may come in either order); an update that keeps an address keeps its claim's place. An address
+ * that any workload claims with host_network belongs to its node, thus to nobody here: directory_workload_at()
+ * answers NULL, so that no identity is ever taken from it.
+ */
 const struct workload *directory_workload(const struct directory *d, struct text uid);
 const struct workload *directory_workload_at(const struct directory *d, struct text network, const struct ip *ip);
 const struct service *directory_service(const struct directory *d, struct text key);
@@ -45,7 +52,10 @@ struct directory_counts { size_t workloads, services, policies; };
 void directory_counts(const struct directory *d, struct directory_counts *ret);
 size_t directory_endpoints(const struct directory *d, const struct service *s, const struct workload *const **ret); /* immutable array, unordered */
 
-/* Decision: may `a` reach the local workload? Policies: its own, its namespace's, the mesh's. */
+/*
+ * Decision: may `a` reach the local workload? Policies: its own, its namespace's, the mesh's. A policy that a
+ * workload names and that is not here (yet) is taken as absent: whoever serves them sends policies first.
+ */
 void directory_authorise(const struct directory *d, const struct workload *local, const struct access *a, struct verdict *ret);
 /* Decision: an endpoint of the service for this port: weighted random among the best locality group that has healthy
  * endpoints (the service's routing preference, seen from the source; NULL source: no preference). Only endpoints with an address of

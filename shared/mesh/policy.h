@@ -4,7 +4,8 @@
  * must match; otherwise allowed. Rules OR; clauses of a rule AND; matches of a clause OR; fields of a match AND; values
  * of a field OR; not_* = none may match. No rules: never matches. A rule without clauses: always.
  * What can't be read never weakens a DENY: an unknown extension or condition in a DENY makes it match more, in an ALLOW less.
- * An empty match is skipped in an ALLOW and counts as matching in a DENY (istio#61126).
+ * An empty match, or a clause without any, is skipped in an ALLOW and counts as matching in a DENY (istio#61126).
+ * Who has no identity meets no positive condition on one, and every not_ condition. Dry-run policies never decide.
  */
 #ifndef SHARED_MESH_POLICY_H
 #define SHARED_MESH_POLICY_H
@@ -58,7 +59,7 @@ struct access {
 struct verdict {
     bool allowed;
     char policy[POLICY_NAME_MAX];  /* namespace/name that decided, "" by default rule; "(no ALLOW policy matched)" */
-    char dry_run[POLICY_NAME_MAX]; /* a dry-run policy that would have decided otherwise, "" none */
+    char dry_run[POLICY_NAME_MAX]; /* the dry-run policy because of which, were all in force, it would be otherwise; "" none */
 };
 bool policy_matches(const struct policy *p, const struct access *a);
 void policies_decide(const struct policy *const *policies, size_t n, const struct access *a, struct verdict *ret);

@@ -1,0 +1,174 @@
+#include "shared/mesh/decision.h"
+#include "shared/mesh/directory_tables.h"
+
+#include <errno.h>
+
+/* Draws before the endpoints are gone through one by one. */
+enum { DRAWS_MAX = 16 };
+
+static void add_all(struct decision *decision, const struct rcu_array *policies)
+{
+    struct rcu_view view = rcu_array_view(policies);
+
+    for (size_t i = 0; i < view.n; i++)
+        decision_add(decision, view.items[i]);
+}
+
+void directory_authorise(const struct directory *d, const struct workload *local,
+                         const struct access *a, struct verdict *ret)
+{
+    const struct namespace_slot *ns = directory_namespace_slot(d, text_of(local->ns));
+    struct decision decision;
+
+    decision_init(&decision, a);
+    add_all(&decision, &d->mesh_policies);
+    if (ns)
+        add_all(&decision, &ns->policies);
+    for (size_t i = 0; i < local->n_policies; i++) {
+        const struct policy *p = directory_policy(d, text_of(local->policies[i]));
+        if (p)
+            decision_add(&decision, p);
+    }
+    decision_make(&decision, ret);
+}
+
+struct search {
+    const struct service *service;
+    const struct port_pair *port; /* of the service */
+    const struct workload *source;
+    int family;
+    unsigned full; /* rank of an endpoint that is as near as the preference can say */
+};
+
+static bool same_scope(enum lb_scope scope, const struct workload *a, const struct workload *b)
+{
+    switch (scope) {
+    case LB_REGION:
+        return strcmp(a->locality.region, b->locality.region) == 0;
+    case LB_ZONE:
+        return strcmp(a->locality.zone, b->locality.zone) == 0;
+    case LB_SUBZONE:
+        return strcmp(a->locality.subzone, b->locality.subzone) == 0;
+    case LB_NODE:
+        return strcmp(a->node, b->node) == 0;
+    case LB_CLUSTER:
+        return strcmp(a->cluster_id, b->cluster_id) == 0;
+    case LB_NETWORK:
+        return strcmp(a->network, b->network) == 0;
+    case LB_UNSPECIFIED_SCOPE:
+        break;
+    }
+    return false;
+}
+
+/* How many scopes in a row the endpoint shares with the source. */
+static unsigned rank_of(const struct search *q, const struct workload *w)
+{
+    unsigned rank = 0;
+
+    while (rank < q->full && same_scope(q->service->scopes[rank], q->source, w))
+        rank++;
+    return rank;
+}
+
+/* 0: the endpoint does not serve this port. */
+static uint16_t target_port(const struct search *q, const struct workload *w)
+{
+    for (size_t i = 0; i < w->n_services; i++) {
+        const struct workload_service *s = &w->services[i];
+        if (strcmp(s->key, q->service->key) != 0)
+            continue;
+        for (size_t p = 0; p < s->n_ports; p++) {
+            if (s->ports[p].service_port == q->port->service_port && s->ports[p].target_port)
+                return s->ports[p].target_port;
+        }
+    }
+    return q->port->target_port;
+}
+
+static bool target_of(const struct search *q, const struct workload *w, struct addr *ret)
+{
+    uint16_t port = target_port(q, w);
+
+    for (size_t i = 0; port && i < w->n_addresses; i++) {
+        if (q->family == 0 || ip_family(&w->addresses[i]) == q->family) {
+            *ret = (struct addr){w->addresses[i], port};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool usable(const struct search *q, const struct workload *w)
+{
+    struct addr target;
+    return (w->healthy || q->service->allow_unhealthy) && w->capacity > 0 &&
+           target_of(q, w, &target);
+}
+
+/*
+ * Drawing until one fits is exact for those of the best rank (each is taken in proportion to its capacity), and
+ * its cost does not grow with the service. Where few fit, all are gone through instead.
+ */
+static const struct workload *draw(const struct search *q, struct rcu_view all, struct rng *rng)
+{
+    for (unsigned i = 0; i < DRAWS_MAX && all.top > 0; i++) {
+        const struct workload *w = all.items[rng_below(rng, all.n)];
+        if (rng_below(rng, all.top) < w->capacity && usable(q, w) && rank_of(q, w) == q->full)
+            return w;
+    }
+    return NULL;
+}
+
+static const struct workload *search_all(const struct search *q, struct rcu_view all,
+                                         struct rng *rng)
+{
+    const struct workload *chosen = NULL;
+    unsigned best = q->service->lb_mode == LB_STRICT ? q->full : 0;
+    uint64_t weight = 0;
+
+    for (size_t i = 0; i < all.n; i++) {
+        const struct workload *w = all.items[i];
+        if (!usable(q, w))
+            continue;
+        unsigned rank = rank_of(q, w);
+        if (rank < best)
+            continue;
+        if (rank > best)
+            weight = 0;
+        best = rank;
+        weight += w->capacity;
+        if (rng_below(rng, weight) < w->capacity)
+            chosen = w;
+    }
+    return chosen;
+}
+
+int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
+                     const struct workload *source, int family, struct rng *rng,
+                     struct choice *ret)
+{
+    const struct service_slot *slot = directory_service_slot(d, text_of(s->key));
+    struct rcu_view all = slot ? rcu_array_view(&slot->endpoints) : (struct rcu_view){0};
+    struct search q = {.service = s, .source = source, .family = family};
+    const struct workload *w = NULL;
+
+    for (size_t i = 0; !q.port && i < s->n_ports; i++) {
+        if (s->ports[i].service_port == service_port)
+            q.port = &s->ports[i];
+    }
+    if (!q.port)
+        return -ENOENT;
+    if (source && (s->lb_mode == LB_STRICT || s->lb_mode == LB_FAILOVER))
+        q.full = (unsigned)s->n_scopes;
+    if (all.n > 0) {
+        w = draw(&q, all, rng);
+        if (!w)
+            w = search_all(&q, all, rng);
+    }
+    if (!w)
+        return -EHOSTUNREACH;
+    ret->workload = w;
+    (void)target_of(&q, w, &ret->target);
+    return 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * The inside of a directory, shared by directory.c (what is known) and directory_decide.c (what follows).
+ */
+#ifndef SHARED_MESH_DIRECTORY_TABLES_H
+#define SHARED_MESH_DIRECTORY_TABLES_H
+#include "shared/mesh/address_table.h"
+#include "shared/mesh/directory.h"
+
+/* A slot lives as long as its key is known; `now` is what readers see, `retired` frees it later. */
+struct workload_slot {
+    struct cds_lfht_node node;
+    struct rcu_head head;
+    _Atomic(struct workload *) now; /* never NULL */
+    struct retired *retired;
+};
+struct service_slot { /* also stands for a service that only workloads speak of yet */
+    struct cds_lfht_node node;
+    struct rcu_head head;
+    _Atomic(struct service *) now; /* NULL: only endpoints are known */
+    struct retired *retired;
+    struct rcu_array endpoints; /* struct workload */
+    char key[];
+};
+struct policy_slot {
+    struct cds_lfht_node node;
+    struct rcu_head head;
+    _Atomic(struct policy *) now; /* never NULL */
+    struct retired *retired;
+};
+struct namespace_slot { /* exists while the namespace has policies */
+    struct cds_lfht_node node;
+    struct rcu_head head;
+    struct rcu_array policies; /* struct policy */
+    char name[];
+};
+struct directory {
+    struct cds_lfht *workloads, *services, *policies, *namespaces;
+    struct address_table workload_addresses, service_addresses;
+    struct rcu_array mesh_policies; /* struct policy */
+    uint64_t seed[2];
+    _Atomic uint64_t version, policy_version;
+    _Atomic size_t n_workloads, n_services, n_policies;
+};
+struct service_slot *directory_service_slot(const struct directory *d, struct text key);
+struct namespace_slot *directory_namespace_slot(const struct directory *d, struct text name);
+#endif

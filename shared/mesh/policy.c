@@ -1,0 +1,332 @@
+#include "shared/mesh/policy.h"
+
+#include "shared/base/list.h"
+#include "shared/mesh/decision.h"
+#include "shared/mesh/owned.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct policy *policy_new(void)
+{
+    struct policy *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    char **const fields[] = {&p->name, &p->ns, &p->key};
+    return strings_init(fields, ARRAY_SIZE(fields)) ? p : policy_free(p);
+}
+
+static void string_matches_done(struct string_matches *m)
+{
+    for (size_t i = 0; m->items && i < m->n; i++)
+        free(m->items[i].value);
+    free(m->items);
+}
+
+static void account_matches_done(struct account_matches *m)
+{
+    for (size_t i = 0; m->items && i < m->n; i++) {
+        free(m->items[i].ns);
+        free(m->items[i].service_account);
+    }
+    free(m->items);
+}
+
+static void match_done(struct policy_match *m)
+{
+    string_matches_done(&m->namespaces);
+    string_matches_done(&m->not_namespaces);
+    string_matches_done(&m->principals);
+    string_matches_done(&m->not_principals);
+    account_matches_done(&m->accounts);
+    account_matches_done(&m->not_accounts);
+    free(m->source_ips.items);
+    free(m->not_source_ips.items);
+    free(m->destination_ips.items);
+    free(m->not_destination_ips.items);
+    free(m->destination_ports.items);
+    free(m->not_destination_ports.items);
+}
+
+struct policy *policy_free(struct policy *p)
+{
+    if (!p)
+        return NULL;
+    for (size_t r = 0; p->rules && r < p->n_rules; r++) {
+        struct policy_rule *rule = &p->rules[r];
+        for (size_t c = 0; rule->clauses && c < rule->n; c++) {
+            struct policy_clause *clause = &rule->clauses[c];
+            for (size_t m = 0; clause->matches && m < clause->n; m++)
+                match_done(&clause->matches[m]);
+            free(clause->matches);
+        }
+        free(rule->clauses);
+    }
+    free(p->rules);
+    free(p->name);
+    free(p->ns);
+    free(p->key);
+    free(p);
+    return NULL;
+}
+
+static bool string_matches_equal(const struct string_matches *a, const struct string_matches *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->items[i].kind != b->items[i].kind ||
+            strcmp(a->items[i].value, b->items[i].value) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool account_matches_equal(const struct account_matches *a, const struct account_matches *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (strcmp(a->items[i].ns, b->items[i].ns) != 0 ||
+            strcmp(a->items[i].service_account, b->items[i].service_account) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool prefix_matches_equal(const struct prefix_matches *a, const struct prefix_matches *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->items[i].bits != b->items[i].bits || !ip_equal(&a->items[i].ip, &b->items[i].ip))
+            return false;
+    }
+    return true;
+}
+
+static bool port_matches_equal(const struct port_matches *a, const struct port_matches *b)
+{
+    return a->n == b->n && (a->n == 0 || memcmp(a->items, b->items, a->n * sizeof *a->items) == 0);
+}
+
+static bool match_equal(const struct policy_match *a, const struct policy_match *b)
+{
+    return a->unreadable == b->unreadable &&
+           string_matches_equal(&a->namespaces, &b->namespaces) &&
+           string_matches_equal(&a->not_namespaces, &b->not_namespaces) &&
+           string_matches_equal(&a->principals, &b->principals) &&
+           string_matches_equal(&a->not_principals, &b->not_principals) &&
+           account_matches_equal(&a->accounts, &b->accounts) &&
+           account_matches_equal(&a->not_accounts, &b->not_accounts) &&
+           prefix_matches_equal(&a->source_ips, &b->source_ips) &&
+           prefix_matches_equal(&a->not_source_ips, &b->not_source_ips) &&
+           prefix_matches_equal(&a->destination_ips, &b->destination_ips) &&
+           prefix_matches_equal(&a->not_destination_ips, &b->not_destination_ips) &&
+           port_matches_equal(&a->destination_ports, &b->destination_ports) &&
+           port_matches_equal(&a->not_destination_ports, &b->not_destination_ports);
+}
+
+static bool clause_equal(const struct policy_clause *a, const struct policy_clause *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!match_equal(&a->matches[i], &b->matches[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool rule_equal(const struct policy_rule *a, const struct policy_rule *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!clause_equal(&a->clauses[i], &b->clauses[i]))
+            return false;
+    }
+    return true;
+}
+
+bool policy_equal(const struct policy *a, const struct policy *b)
+{
+    if (strcmp(a->name, b->name) != 0 || strcmp(a->ns, b->ns) != 0 || strcmp(a->key, b->key) != 0 ||
+        a->scope != b->scope || a->action != b->action || a->dry_run != b->dry_run ||
+        a->n_rules != b->n_rules)
+        return false;
+    for (size_t i = 0; i < a->n_rules; i++) {
+        if (!rule_equal(&a->rules[i], &b->rules[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Does any of the values match? `t` is empty where there is no identity: then none does. */
+static bool string_any(const struct string_matches *m, struct text t)
+{
+    if (t.len == 0)
+        return false;
+    for (size_t i = 0; i < m->n; i++) {
+        struct text value = text_of(m->items[i].value);
+        bool hit = false;
+        switch (m->items[i].kind) {
+        case MATCH_EXACT:
+            hit = text_equal(t, value);
+            break;
+        case MATCH_PREFIX:
+            hit = text_starts_with(t, value);
+            break;
+        case MATCH_SUFFIX:
+            hit = text_ends_with(t, value);
+            break;
+        case MATCH_PRESENCE:
+            hit = true;
+            break;
+        }
+        if (hit)
+            return true;
+    }
+    return false;
+}
+
+static bool account_any(const struct account_matches *m, const struct spiffe_id *id)
+{
+    for (size_t i = 0; id && spiffe_id_present(id) && i < m->n; i++) {
+        if (text_equal(spiffe_id_namespace(id), text_of(m->items[i].ns)) &&
+            text_equal(spiffe_id_service_account(id), text_of(m->items[i].service_account)))
+            return true;
+    }
+    return false;
+}
+
+static bool prefix_any(const struct prefix_matches *m, const struct ip *ip)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (prefix_contains(&m->items[i], ip))
+            return true;
+    }
+    return false;
+}
+
+static bool port_any(const struct port_matches *m, uint16_t port)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->items[i] == port)
+            return true;
+    }
+    return false;
+}
+
+static bool match_empty(const struct policy_match *m)
+{
+    return m->namespaces.n + m->not_namespaces.n + m->principals.n + m->not_principals.n +
+               m->accounts.n + m->not_accounts.n + m->source_ips.n + m->not_source_ips.n +
+               m->destination_ips.n + m->not_destination_ips.n + m->destination_ports.n +
+               m->not_destination_ports.n ==
+           0;
+}
+
+/* An empty field asks for nothing; of a filled one some value must hit, of a not_ field none may. */
+static bool match_holds(const struct policy_match *m, const struct access *a, bool deny)
+{
+    const struct spiffe_id *id = a->identity;
+    bool known = id && spiffe_id_present(id);
+    struct text principal = known ? spiffe_id_principal(id) : TEXT("");
+    struct text ns = known ? spiffe_id_namespace(id) : TEXT("");
+
+    if (match_empty(m) || m->unreadable) {
+        if (!deny)
+            return false;
+    }
+    if ((m->namespaces.n && !string_any(&m->namespaces, ns)) ||
+        (m->principals.n && !string_any(&m->principals, principal)) ||
+        (m->accounts.n && !account_any(&m->accounts, id)) ||
+        (m->source_ips.n && !prefix_any(&m->source_ips, &a->source)) ||
+        (m->destination_ips.n && !prefix_any(&m->destination_ips, &a->destination)) ||
+        (m->destination_ports.n && !port_any(&m->destination_ports, a->destination_port)))
+        return false;
+    return !string_any(&m->not_namespaces, ns) && !string_any(&m->not_principals, principal) &&
+           !account_any(&m->not_accounts, id) && !prefix_any(&m->not_source_ips, &a->source) &&
+           !prefix_any(&m->not_destination_ips, &a->destination) &&
+           !port_any(&m->not_destination_ports, a->destination_port);
+}
+
+static bool clause_holds(const struct policy_clause *c, const struct access *a, bool deny)
+{
+    if (c->n == 0)
+        return deny;
+    for (size_t i = 0; i < c->n; i++) {
+        if (match_holds(&c->matches[i], a, deny))
+            return true;
+    }
+    return false;
+}
+
+static bool rule_holds(const struct policy_rule *r, const struct access *a, bool deny)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (!clause_holds(&r->clauses[i], a, deny))
+            return false;
+    }
+    return true;
+}
+
+bool policy_matches(const struct policy *p, const struct access *a)
+{
+    for (size_t i = 0; i < p->n_rules; i++) {
+        if (rule_holds(&p->rules[i], a, p->action == POLICY_DENY))
+            return true;
+    }
+    return false;
+}
+
+void decision_add(struct decision *d, const struct policy *p)
+{
+    bool dry = p->dry_run;
+
+    if (p->action == POLICY_DENY) {
+        if (!d->deny[dry] && policy_matches(p, d->access))
+            d->deny[dry] = p;
+        return;
+    }
+    if (!d->allow_applies[dry])
+        d->allow_applies[dry] = p;
+    if (!d->allow[dry] && policy_matches(p, d->access))
+        d->allow[dry] = p;
+}
+
+void decision_make(const struct decision *d, struct verdict *ret)
+{
+    const struct policy *named = NULL, *dry = NULL;
+    bool by_default = !d->deny[0] && !d->allow[0] && d->allow_applies[0];
+
+    ret->allowed = !d->deny[0] && !by_default;
+    if (d->deny[0])
+        named = d->deny[0];
+    else if (d->allow[0])
+        named = d->allow[0];
+    (void)snprintf(ret->policy, sizeof ret->policy, "%s",
+                   named        ? named->key
+                   : by_default ? "(no ALLOW policy matched)"
+                                : "");
+    /* What would be decided, were the dry-run policies in force too? Told only where it differs. */
+    if (ret->allowed && d->deny[1])
+        dry = d->deny[1];
+    else if (ret->allowed && !d->allow[0] && !d->allow[1])
+        dry = d->allow_applies[1];
+    else if (by_default && !d->deny[1])
+        dry = d->allow[1];
+    (void)snprintf(ret->dry_run, sizeof ret->dry_run, "%s", dry ? dry->key : "");
+}
+
+void policies_decide(const struct policy *const *policies, size_t n, const struct access *a,
+                     struct verdict *ret)
+{
+    struct decision d;
+
+    decision_init(&d, a);
+    for (size_t i = 0; i < n; i++)
+        decision_add(&d, policies[i]);
+    decision_make(&d, ret);
+}

@@ -1,0 +1,145 @@
+#include "shared/mesh/workload.h"
+
+#include "shared/base/list.h"
+#include "shared/mesh/owned.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Every single string of a workload, by its place: made, compared and freed alike. */
+static const size_t string_at[] = {
+    offsetof(struct workload, uid),
+    offsetof(struct workload, name),
+    offsetof(struct workload, ns),
+    offsetof(struct workload, hostname),
+    offsetof(struct workload, network),
+    offsetof(struct workload, trust_domain),
+    offsetof(struct workload, service_account),
+    offsetof(struct workload, node),
+    offsetof(struct workload, canonical_name),
+    offsetof(struct workload, canonical_revision),
+    offsetof(struct workload, workload_name),
+    offsetof(struct workload, cluster_id),
+    offsetof(struct workload, locality.region),
+    offsetof(struct workload, locality.zone),
+    offsetof(struct workload, locality.subzone),
+};
+
+static char **string_of(struct workload *w, size_t i)
+{
+    return (char **)(void *)((char *)w + string_at[i]);
+}
+
+static const char *const_string_of(const struct workload *w, size_t i)
+{
+    return *(char *const *)(const void *)((const char *)w + string_at[i]);
+}
+
+bool strings_init(char **const *fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(*fields[i] = calloc(1, 1)))
+            return false;
+    }
+    return true;
+}
+
+void strings_free(char **items, size_t n)
+{
+    for (size_t i = 0; items && i < n; i++)
+        free(items[i]);
+    free(items);
+}
+
+struct workload *workload_new(void)
+{
+    struct workload *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(string_at); i++) {
+        if (!(*string_of(w, i) = calloc(1, 1)))
+            return workload_free(w);
+    }
+    w->healthy = true;
+    w->capacity = 1;
+    if (workload_set(&w->trust_domain, TEXT("cluster.local")) < 0)
+        return workload_free(w);
+    return w;
+}
+
+struct workload *workload_free(struct workload *w)
+{
+    if (!w)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
+        free(*string_of(w, i));
+    free(w->addresses);
+    for (size_t i = 0; w->services && i < w->n_services; i++) {
+        free(w->services[i].key);
+        free(w->services[i].ports);
+    }
+    free(w->services);
+    strings_free(w->policies, w->n_policies);
+    free(w);
+    return NULL;
+}
+
+int workload_set(char **field, struct text value)
+{
+    char *copy = text_dup(value);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+static bool ports_equal(const struct workload_service *a, const struct workload_service *b)
+{
+    if (a->n_ports != b->n_ports)
+        return false;
+    for (size_t i = 0; i < a->n_ports; i++) {
+        const struct port_pair *x = &a->ports[i], *y = &b->ports[i];
+        if (x->service_port != y->service_port || x->target_port != y->target_port ||
+            x->app_protocol != y->app_protocol)
+            return false;
+    }
+    return true;
+}
+
+/* On the wire the services are a map: their order says nothing, though it seldom changes. */
+static bool services_equal(const struct workload *a, const struct workload *b)
+{
+    size_t n = a->n_services;
+
+    if (n != b->n_services)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i, tried = 0;
+        while (tried < n && strcmp(a->services[i].key, b->services[at].key) != 0) {
+            at = (at + 1) % n;
+            tried++;
+        }
+        if (tried == n || !ports_equal(&a->services[i], &b->services[at]))
+            return false;
+    }
+    return true;
+}
+
+bool workload_equal(const struct workload *a, const struct workload *b)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(string_at); i++) {
+        if (strcmp(const_string_of(a, i), const_string_of(b, i)) != 0)
+            return false;
+    }
+    if (a->type != b->type || a->tunnel != b->tunnel || a->native_tunnel != b->native_tunnel ||
+        a->healthy != b->healthy || a->host_network != b->host_network ||
+        a->capacity != b->capacity || a->n_addresses != b->n_addresses)
+        return false;
+    for (size_t i = 0; i < a->n_addresses; i++) {
+        if (!ip_equal(&a->addresses[i], &b->addresses[i]))
+            return false;
+    }
+    return services_equal(a, b) && strings_equal(a->policies, a->n_policies, b->policies,
+                                                 b->n_policies);
+}
