@@ -1,0 +1,115 @@
+/*
+ * The Kubernetes objects that the controller knows, as plain C structs: only the fields that something
+ * is made of. Whatever source they come from, they look the same. An object is immutable once it was read
+ * and reference counted: a source keeps its last good ones while the store holds what is in force. One thread.
+ * Everything that an object points at lives in its arena; strings are never NULL unless said.
+ */
+#ifndef CONTROLLER_MODEL_OBJECT_H
+#define CONTROLLER_MODEL_OBJECT_H
+#include "controller/model/arena.h"
+#include "controller/model/policy_object.h"
+#include "shared/base/addr.h"
+
+enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
+
+#define OBJECT_KINDS(X)                                                                            \
+    /* name, kind as manifests write it, API group, in a namespace? */                             \
+    X(NAMESPACE, "Namespace", "", false)                                                           \
+    X(NODE, "Node", "", false)                                                                     \
+    X(POD, "Pod", "", true)                                                                        \
+    X(SERVICE, "Service", "", true)                                                                \
+    X(ENDPOINT_SLICE, "EndpointSlice", "discovery.k8s.io", true)                                   \
+    X(SERVICE_ACCOUNT, "ServiceAccount", "", true)                                                 \
+    X(AUTHORIZATION_POLICY, "AuthorizationPolicy", "security.istio.io", true)                      \
+    X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)
+enum object_kind {
+#define X(name, kind, group, namespaced) OBJECT_##name,
+    OBJECT_KINDS(X)
+#undef X
+        OBJECT_KIND_COUNT
+};
+const char *object_kind_name(enum object_kind kind);
+
+struct container_port {
+    const char *name; /* "": none */
+    uint16_t port;
+};
+struct pod {
+    const struct ip *ips;
+    size_t n_ips;
+    const char *service_account, *node;
+    const char *owner_kind, *owner_name; /* of the controlling owner; "": none */
+    const struct container_port *ports;  /* TCP */
+    size_t n_ports;
+    bool host_network;
+    bool over;  /* phase Succeeded or Failed */
+    bool ready; /* condition Ready is True or absent */
+    bool pending; /* phase Pending: it may have no address yet */
+};
+
+struct kube_service_port {
+    const char *name;        /* "": none */
+    const char *target_name; /* named target port; "": target is a number */
+    uint16_t port, target;
+    uint8_t app_protocol;    /* istio.workload.AppProtocol */
+};
+enum traffic_distribution { TRAFFIC_ANY, TRAFFIC_SAME_ZONE, TRAFFIC_SAME_NODE };
+struct kube_service {
+    struct labels selector; /* n 0: none, its EndpointSlices say who serves it */
+    const struct ip *addresses;
+    size_t n_addresses;
+    const struct kube_service_port *ports; /* TCP */
+    size_t n_ports;
+    bool external_name; /* only a DNS alias: nothing for the mesh */
+    bool publish_not_ready, internal_local;
+    enum traffic_distribution distribution;
+    bool distribution_set; /* else the namespace's annotation counts */
+    uint8_t ip_families;   /* istio.workload.IPFamilies */
+};
+
+struct slice_endpoint {
+    const struct ip *addresses;
+    const char *const *address_texts; /* as written */
+    size_t n_addresses;
+    bool ready;
+    bool to_pod;           /* targetRef is a pod: */
+    const char *pod_ns, *pod_name;
+    unsigned line;
+};
+struct slice_port {
+    const char *name; /* as the Service's port; "": its only one */
+    uint16_t port;
+};
+struct endpoint_slice {
+    const char *service; /* "": for no Service */
+    bool fqdn;           /* its addresses are DNS names */
+    const struct slice_endpoint *endpoints;
+    size_t n_endpoints;
+    const struct slice_port *ports; /* TCP */
+    size_t n_ports;
+};
+
+struct object {
+    enum object_kind kind;
+    unsigned refs;
+    const char *ns; /* "" for kinds that are in none */
+    const char *name;
+    struct labels labels, annotations;
+    int64_t created_s; /* Unix time; 0: not said */
+    bool deleting;     /* metadata.deletionTimestamp is there */
+    const char *file;  /* where it was read; "": not from a file */
+    unsigned line;
+    struct arena arena;
+    union {
+        struct pod pod;
+        struct kube_service service;
+        struct endpoint_slice slice;
+        struct authorization_policy authorization;
+        struct peer_authentication peer;
+    };
+};
+struct object *object_ref(struct object *o);
+struct object *object_unref(struct object *o); /* NULL is fine; returns NULL */
+/* "Pod shop/web", "Node node-a": for people, and unique among all objects. */
+void object_key(enum object_kind kind, const char *ns, const char *name, char out[static OBJECT_KEY_MAX]);
+#endif

@@ -1,0 +1,17 @@
+/*
+ * How each kind's own fields are read into an object whose metadata is there already; for object_read.c alone.
+ */
+#ifndef CONTROLLER_MODEL_OBJECT_KINDS_H
+#define CONTROLLER_MODEL_OBJECT_KINDS_H
+#include "controller/model/read.h"
+
+void pod_read(struct reader *r, const struct json *document, struct object *o);
+void kube_service_read(struct reader *r, const struct json *document, struct object *o);
+void endpoint_slice_read(struct reader *r, const struct json *document, struct object *o);
+void authorization_policy_read(struct reader *r, const struct json *document, struct object *o);
+void peer_authentication_read(struct reader *r, const struct json *document, struct object *o);
+/* spec.selector.matchLabels of the two policies */
+struct labels policy_selector_read(struct reader *r, const struct json *spec);
+/* Spread of traffic as a field or an annotation says it; false: not a known word. */
+bool traffic_distribution_parse(const char *word, enum traffic_distribution *ret);
+#endif

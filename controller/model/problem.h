@@ -1,0 +1,33 @@
+/*
+ * What is wrong with the configuration, told to people: where (file, line, object, field) and what
+ * would be right. A list of them is owned by whoever collects; one thread. Bounded by PROBLEMS_MAX; what is
+ * beyond is counted only.
+ */
+#ifndef CONTROLLER_MODEL_PROBLEM_H
+#define CONTROLLER_MODEL_PROBLEM_H
+#include "shared/base/text.h"
+
+enum { PROBLEMS_MAX = 1000, PROBLEM_TEXT_MAX = 512 };
+enum problem_severity {
+    PROBLEM_ERROR,   /* not applied; the last good state stays */
+    PROBLEM_WARNING, /* applied, but not as its author may think */
+};
+struct problem {
+    enum problem_severity severity;
+    unsigned line; /* 0: unknown */
+    char *file, *object, *field, *message; /* owned; "" where unknown */
+};
+struct problems {
+    struct problem *items;
+    size_t n, size;
+    size_t dropped; /* over the maximum, or without memory */
+};
+void problems_init(struct problems *p);
+void problems_done(struct problems *p); /* empty and usable again */
+void problems_add(struct problems *p, enum problem_severity severity, const char *file, unsigned line,
+                  const char *object, const char *field, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+bool problem_equal(const struct problem *a, const struct problem *b);
+/* "FILE:LINE: OBJECT: FIELD: MESSAGE", parts that are unknown left out. */
+void problem_print(const struct problem *p, struct text_out *out);
+#endif

@@ -1,0 +1,75 @@
+#include "controller/model/store.h"
+#include <errno.h>
+#include <stdlib.h>
+
+void store_init(struct store *s)
+{
+    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
+        map_init(&s->objects[kind], OBJECTS_MAX);
+}
+
+static void store_free_object(void *value)
+{
+    object_unref(value);
+}
+
+void store_done(struct store *s)
+{
+    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
+        map_done(&s->objects[kind], store_free_object);
+}
+
+int store_put(struct store *s, struct object *o)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(o->kind, o->ns, o->name, key);
+    void *old = NULL;
+    int r = map_put(&s->objects[o->kind], text_of(key), o, &old);
+    if (r < 0)
+        return r;
+    object_ref(o);
+    object_unref(old);
+    return 0;
+}
+
+bool store_remove(struct store *s, enum object_kind kind, const char *ns, const char *name)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(kind, ns, name, key);
+    struct object *old = map_remove(&s->objects[kind], text_of(key));
+    object_unref(old);
+    return old != NULL;
+}
+
+struct object *store_get(const struct store *s, enum object_kind kind, const char *ns, const char *name)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(kind, ns, name, key);
+    return map_get(&s->objects[kind], text_of(key));
+}
+
+static int store_order(const void *a, const void *b)
+{
+    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
+    int by_ns = strcmp(x->ns, y->ns);
+    return by_ns ? by_ns : strcmp(x->name, y->name);
+}
+
+int store_list(const struct store *s, enum object_kind kind, struct object ***ret, size_t *ret_n)
+{
+    const struct map *m = &s->objects[kind];
+    struct object **list = NULL;
+    size_t n = 0;
+    if (m->count > 0) {
+        list = calloc(m->count, sizeof *list);
+        if (!list)
+            return -ENOMEM;
+        const struct map_entry *e;
+        for (size_t i = 0; (e = map_next(m, &i));)
+            list[n++] = e->value;
+        qsort(list, n, sizeof *list, store_order);
+    }
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
