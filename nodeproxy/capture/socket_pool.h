@@ -1,0 +1,39 @@
+/*
+ * Unconnected sockets that were born in one pod's network namespace, a few of each family, for one worker: a connection takes
+ * one without entering the namespace. A pool that runs low asks for a batch (`refill`, one setns for all of it) and grows
+ * with demand up to SOCKET_POOL_MAX; an idle pod holds none. Owned by its local_pod; worker thread.
+ */
+#ifndef NODEPROXY_CAPTURE_SOCKET_POOL_H
+#define NODEPROXY_CAPTURE_SOCKET_POOL_H
+#include "shared/base/list.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SOCKET_POOL_MIN = 4, SOCKET_POOL_MAX = 64, SOCKET_POOL_WAITERS_MAX = 4096 };
+
+struct socket_pool;
+struct socket_waiter { /* embedded in whoever waits; socket_pool_forget() when it no longer does */
+    struct list link;
+    void (*got)(struct socket_waiter *w, int taken_fd); /* or -errno; from the loop */
+};
+struct socket_shelf {
+    int fds[SOCKET_POOL_MAX];
+    unsigned n, target;
+    bool asked;
+    struct list waiting;
+    size_t n_waiting;
+};
+struct socket_pool {
+    struct socket_shelf v4, v6;
+    /* Asks for n sockets of the family; answered by socket_pool_filled() later, never from inside. */
+    void (*refill)(struct socket_pool *p, int family, unsigned n);
+    bool closed;
+};
+void socket_pool_init(struct socket_pool *p, void (*refill)(struct socket_pool *p, int family, unsigned n));
+/* A descriptor now, or -EAGAIN: w->got follows; -ENOBUFS: too many wait. */
+int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w);
+void socket_waiter_init(struct socket_waiter *w, void (*got)(struct socket_waiter *w, int taken_fd));
+void socket_pool_forget(struct socket_pool *p, struct socket_waiter *w); /* fine if it does not wait */
+void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds, size_t n, int error); /* n 0: error says why */
+void socket_pool_done(struct socket_pool *p); /* closes what is there; waiters get -ECANCELED */
+#endif

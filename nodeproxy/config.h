@@ -1,0 +1,30 @@
+/*
+ * The settings of one node proxy, filled by main from the command line and constant afterwards.
+ * Durations in milliseconds; 0 means the documented default where one is named.
+ */
+#ifndef NODEPROXY_CONFIG_H
+#define NODEPROXY_CONFIG_H
+#include "shared/base/addr.h"
+#include <stdbool.h>
+
+struct config {
+    const char *node, *cluster_id, *network, *trust_domain;
+    const char *run_dir, *roots_file, *token_file;
+    const char *controller_identity, *ca_identity, *self_identity;
+    struct addr controller, ca;
+    struct addr admin, metrics, ready;
+    uint64_t workers;             /* 0: one per core */
+    uint64_t connect_ms;          /* to a destination; 10 s */
+    uint64_t identity_wait_ms;    /* a new pod's connections wait for its certificate; 10 s */
+    uint64_t idle_ms;             /* of a connection; 0: never */
+    uint64_t tunnel_idle_ms;      /* a tunnel without streams; 5 min */
+    uint64_t drain_ms;            /* at SIGTERM; 25 s */
+    uint64_t handshake_ms;        /* inbound TLS; 10 s */
+    uint64_t connections_max;     /* per pod and direction and worker */
+    uint64_t streams_max;         /* per tunnel */
+    uint64_t chunks_max;          /* buffers per worker, 16.5 KiB each */
+    uint64_t pods_max;
+    bool access_log;
+    bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
+};
+#endif

@@ -1,0 +1,138 @@
+/* What every connection leaves behind: counters and a line; see the header. */
+#include "nodeproxy/path/account.h"
+
+#include "shared/base/log.h"
+#include <stdio.h>
+
+enum label {
+    L_REPORTER, L_SOURCE_WORKLOAD, L_SOURCE_NAMESPACE, L_SOURCE_PRINCIPAL, L_SOURCE_APP, L_SOURCE_VERSION, L_SOURCE_CLUSTER, L_SOURCE_CANONICAL,
+    L_SOURCE_REVISION, L_DST_WORKLOAD, L_DST_NAMESPACE, L_DST_PRINCIPAL, L_DST_APP, L_DST_VERSION, L_DST_CLUSTER, L_DST_SERVICE,
+    L_DST_SERVICE_NAME, L_DST_SERVICE_NAMESPACE, L_DST_CANONICAL, L_DST_REVISION, L_PROTOCOL, L_FLAGS, L_SECURITY, L_COUNT
+};
+static const char *const labels[L_COUNT] = {
+    "reporter", "source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version", "source_cluster",
+    "source_canonical_service", "source_canonical_revision", "destination_workload", "destination_workload_namespace", "destination_principal",
+    "destination_app", "destination_version", "destination_cluster", "destination_service", "destination_service_name",
+    "destination_service_namespace", "destination_canonical_service", "destination_canonical_revision", "request_protocol", "response_flags",
+    "connection_security_policy",
+};
+#define FAMILY(symbol, metric, about) const struct metric_family symbol = {metric, about, METRIC_COUNTER, labels, L_COUNT}
+FAMILY(account_opened, "istio_tcp_connections_opened_total", "TCP connections opened.");
+FAMILY(account_closed, "istio_tcp_connections_closed_total", "TCP connections closed.");
+FAMILY(account_sent, "istio_tcp_sent_bytes_total", "Bytes sent from the server to the client.");
+FAMILY(account_received, "istio_tcp_received_bytes_total", "Bytes received by the server from the client.");
+FAMILY(account_failed, "istio_tcp_connections_failed_total", "TCP connections that were refused or failed, by response_flags.");
+
+static struct text or_unknown(const char *value) { return value && value[0] ? text_of(value) : TEXT("unknown"); }
+
+static void put_workload(struct text *v, const struct workload *w, const struct spiffe_id *id, enum label first)
+{
+    const struct text unknown = TEXT("unknown");
+    bool source = first == L_SOURCE_WORKLOAD;
+    v[first] = w ? or_unknown(w->workload_name) : unknown;
+    v[first + 1] = w ? or_unknown(w->ns) : unknown;
+    v[first + 2] = id && spiffe_id_present(id) ? spiffe_id_text(id) : unknown;
+    v[first + 3] = w ? or_unknown(w->canonical_name) : unknown;
+    v[first + 4] = w ? or_unknown(w->canonical_revision) : unknown;
+    v[first + 5] = w ? or_unknown(w->cluster_id) : unknown;
+    v[source ? L_SOURCE_CANONICAL : L_DST_CANONICAL] = v[first + 3];
+    v[source ? L_SOURCE_REVISION : L_DST_REVISION] = w && w->canonical_revision[0] ? text_of(w->canonical_revision) : w ? TEXT("latest") : unknown;
+}
+
+static void put_all(struct text *v, enum reporter reporter, const struct account_subject *s)
+{
+    const struct text unknown = TEXT("unknown");
+    v[L_REPORTER] = reporter == REPORTER_SOURCE ? TEXT("source") : TEXT("destination");
+    put_workload(v, s->source, s->source_id, L_SOURCE_WORKLOAD);
+    put_workload(v, s->destination, s->destination_id, L_DST_WORKLOAD);
+    v[L_DST_SERVICE] = s->service ? or_unknown(s->service->hostname) : unknown;
+    v[L_DST_SERVICE_NAME] = s->service ? or_unknown(s->service->name) : unknown;
+    v[L_DST_SERVICE_NAMESPACE] = s->service ? or_unknown(s->service->ns) : unknown;
+    v[L_PROTOCOL] = TEXT("tcp");
+    v[L_FLAGS] = TEXT("-");
+    v[L_SECURITY] = s->mutual_tls ? TEXT("mutual_tls") : TEXT("none");
+}
+
+void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay)
+{
+    static const struct account_subject nothing;
+    struct text v[L_COUNT];
+    put_all(v, reporter, subject ? subject : &nothing);
+    a->begun = true;
+    a->opened = metrics_series(env->metrics, &account_opened, v);
+    a->closed = metrics_series(env->metrics, &account_closed, v);
+    a->sent = metrics_series(env->metrics, &account_sent, v);
+    a->received = metrics_series(env->metrics, &account_received, v);
+    metric_add(a->opened, 1);
+    if (relay) {
+        relay->client.count = a->received;
+        relay->server.count = a->sent;
+    }
+}
+
+static struct text label_of(const struct account *a, enum label l)
+{
+    struct text t = a->opened->label_values ? text_of(a->opened->label_values[l]) : TEXT("");
+    return text_equal(t, TEXT("unknown")) ? TEXT("") : t;
+}
+
+static void count_failure(const struct account *a, struct path_env *env, enum ending ending)
+{
+    struct text v[L_COUNT];
+    for (size_t i = 0; i < L_COUNT; i++)
+        v[i] = a->opened->label_values ? text_of(a->opened->label_values[i]) : TEXT("unknown");
+    v[L_FLAGS] = text_of(ending_flag(ending));
+    metric_add(metrics_series(env->metrics, &account_failed, v), 1);
+}
+
+static bool is_failure(enum ending e)
+{
+    return e != ENDING_CLOSED && e != ENDING_RESET_BY_CLIENT && e != ENDING_RESET_BY_SERVER && e != ENDING_DRAINED && e != ENDING_WORKLOAD_GONE && e != ENDING_IDLE_TIMEOUT;
+}
+
+static void put_addr(struct log_line *l, const char *key, const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    if (a->ip.len > 0)
+        log_line_text(l, key, text_of(addr_print(a, text)));
+}
+
+void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line)
+{
+    if (!a->begun)
+        account_begin(a, env, reporter, NULL, NULL);
+    metric_add(a->closed, 1);
+    env->endings[line->ending]++;
+    if (is_failure(line->ending))
+        count_failure(a, env, line->ending);
+    if (!env->config->access_log || !log_enabled(LOG_INFO))
+        return;
+    bool source = reporter == REPORTER_SOURCE;
+    char duration[32];
+    struct log_line l;
+    log_line_begin(&l, line->ending == ENDING_CLOSED ? LOG_INFO : is_failure(line->ending) ? LOG_WARN : LOG_INFO, "access", "connection complete");
+    put_addr(&l, "src.addr", &line->source);
+    log_line_text(&l, "src.workload", label_of(a, L_SOURCE_WORKLOAD));
+    log_line_text(&l, "src.namespace", label_of(a, L_SOURCE_NAMESPACE));
+    log_line_text(&l, "src.identity", label_of(a, L_SOURCE_PRINCIPAL));
+    put_addr(&l, "dst.addr", &line->destination);
+    put_addr(&l, "dst.hbone_addr", &line->hbone);
+    log_line_text(&l, "dst.service", label_of(a, L_DST_SERVICE));
+    log_line_text(&l, "dst.workload", label_of(a, L_DST_WORKLOAD));
+    log_line_text(&l, "dst.namespace", label_of(a, L_DST_NAMESPACE));
+    log_line_text(&l, "dst.identity", label_of(a, L_DST_PRINCIPAL));
+    log_line_text(&l, "direction", source ? TEXT("outbound") : TEXT("inbound"));
+    /* As ztunnel's log: seen from the reporting side, unlike the metrics. */
+    log_line_u64(&l, "bytes_sent", source ? relay->client.bytes : relay->server.bytes);
+    log_line_u64(&l, "bytes_recv", source ? relay->server.bytes : relay->client.bytes);
+    snprintf(duration, sizeof duration, "%llums", (unsigned long long)(ring_now_ms(env->ring) - a->opened_ms));
+    log_line_text(&l, "duration", text_of(duration));
+    log_line_text(&l, "policy", line->policy);
+    log_line_text(&l, "dry_run", line->dry_run);
+    if (line->status != 0 && line->status != 200)
+        log_line_u64(&l, "status", line->status);
+    log_line_text(&l, "ending", text_of(ending_text(line->ending)));
+    if (is_failure(line->ending))
+        log_line_text(&l, "error", line->why.len > 0 ? line->why : text_of(ending_meaning(line->ending)));
+    log_line_end(&l);
+}

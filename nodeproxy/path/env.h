@@ -1,0 +1,28 @@
+/*
+ * What the stories of one worker stand on: filled by the worker (or by a simulation), passed to every story. The stories never
+ * see the worker itself. One worker thread.
+ */
+#ifndef NODEPROXY_PATH_ENV_H
+#define NODEPROXY_PATH_ENV_H
+#include "nodeproxy/config.h"
+#include "shared/base/map.h"
+#include "shared/mesh/directory.h"
+#include "shared/mesh/ending.h"
+#include "shared/ring/ring.h"
+#include "shared/service/metrics.h"
+
+struct path_env {
+    struct ring *ring;
+    const struct config *config;
+    const struct directory *directory;
+    struct metrics *metrics;
+    struct map pods;           /* workload uid -> struct local_pod, this worker's view */
+    struct list all_pods;
+    uint64_t policy_version;   /* against which living connections were last checked */
+    struct ring_task recheck_task;
+    struct list recheck;       /* inbounds still to be looked at */
+    bool draining;
+    uint64_t next_id;          /* of a connection, for logs and dumps */
+    uint64_t endings[ENDING_COUNT];
+};
+#endif

@@ -1,0 +1,586 @@
+/* inbound.c - the life of one stream that arrives for a local workload, read top to bottom. */
+#include "nodeproxy/path/inbound.h"
+
+#include "nodeproxy/path/stage.h"
+#include "nodeproxy/peer/hbone.h"
+#include "shared/ring/socket.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+struct inbound {
+    struct list link, recheck;
+    struct local_pod *pod;
+    enum inbound_kind kind;
+    unsigned stage;
+    enum ending ending;
+    bool closing, waits;
+    unsigned parts;                 /* embedded connections that the kernel may still hold */
+    struct local_pod_waiter pod_waiter;
+    struct socket_waiter socket_waiter;
+    struct timer deadline;
+    struct http2_stream tunnel;     /* HBONE */
+    struct hbone_server *server;    /* HBONE: valid while the stream is */
+    struct conn plain;              /* PLAIN */
+    struct inbound_local local;     /* LOCAL */
+    struct stream *downstream;
+    const struct spiffe_id *peer;   /* NULL: not authenticated; valid while not closing */
+    struct addr source, destination, target; /* destination: as the caller named it */
+    char *service_key;              /* namespace/hostname when called by name; NULL: by address */
+    struct text forwarded_host;     /* during the story's beginning only */
+    struct conn upstream;
+    bool upstream_open, answered;
+    struct relay relay;
+    struct account account;
+    char *policy, *dry_run;         /* names, for the log */
+    struct ring_task free_task;
+};
+
+static enum step identify(struct inbound *in);
+static enum step authorise(struct inbound *in);
+static enum step route(struct inbound *in);
+static enum step connect_to_app(struct inbound *in);
+static enum step relay(struct inbound *in);
+
+/* ---- The story ----------------------------------------------------------- */
+static const struct stage {
+    const char *name;
+    enum step (*begin)(struct inbound *in);
+} story[] = {
+    {"identify", identify},        /* who calls, and what does it want?    */
+    {"authorise", authorise},      /* may it? access policy, here, always  */
+    {"route", route},              /* which port of the application?       */
+    {"connect", connect_to_app},   /* as the original client               */
+    {"relay", relay},              /* bytes both ways until both end       */
+};
+
+static void inbound_shut(struct inbound *in);
+
+static void inbound_continue(struct inbound *in, enum step step)
+{
+    in->waits = false;
+    while (step == STEP_NEXT) {
+        assert(in->stage < ARRAY_SIZE(story));
+        step = story[in->stage++].begin(in);
+    }
+    if (step == STEP_END)
+        inbound_shut(in);
+    else
+        in->waits = true;
+}
+
+static enum step inbound_end(struct inbound *in, enum ending ending)
+{
+    if (in->ending == ENDING_NONE)
+        in->ending = ending;
+    return STEP_END;
+}
+
+static uint64_t connect_deadline(const struct inbound *in) { return in->pod->env->config->connect_ms; }
+
+/* ---- identify ------------------------------------------------------------ */
+
+static bool named_by(const struct workload *w, const struct spiffe_id *id)
+{
+    return text_equal(text_of(w->ns), spiffe_id_namespace(id)) && text_equal(text_of(w->service_account), spiffe_id_service_account(id)) &&
+           text_equal(text_of(w->trust_domain), spiffe_id_trust_domain(id));
+}
+
+/* Names for logs and metrics: the directory's, if the address and the proven identity agree. */
+static const struct workload *source_workload(const struct inbound *in)
+{
+    const struct path_env *env = in->pod->env;
+    const struct workload *w = directory_workload_at(env->directory, text_of(env->config->network), &in->source.ip);
+    return w && (!in->peer || named_by(w, in->peer)) ? w : NULL;
+}
+
+static const struct service *called_service(const struct inbound *in, const struct workload *self)
+{
+    const struct directory *d = in->pod->env->directory;
+    if (in->service_key)
+        return directory_service(d, text_of(in->service_key));
+    for (size_t i = 0; in->forwarded_host.len > 0 && i < self->n_services; i++) {
+        const struct service *s = directory_service(d, text_of(self->services[i].key));
+        if (s && text_equal_nocase(text_of(s->hostname), in->forwarded_host))
+            return s;
+    }
+    return NULL;
+}
+
+static void pod_became_ready(struct local_pod_waiter *w)
+{
+    struct inbound *in = container_of(w, struct inbound, pod_waiter);
+    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
+    in->stage = 0; /* identify again: there is something to see now */
+    inbound_continue(in, STEP_NEXT);
+}
+
+static enum step identify(struct inbound *in)
+{
+    const struct path_env *env = in->pod->env;
+    const struct workload *self;
+    if (!local_pod_ready(in->pod, &self)) {
+        if (in->kind == INBOUND_HBONE) /* the handshake needed a credential: the workload has just gone */
+            return inbound_end(in, ENDING_UNKNOWN_SOURCE);
+        local_pod_wait(in->pod, &in->pod_waiter);
+        timer_start(ring_timers(env->ring), &in->deadline, env->config->identity_wait_ms);
+        return STEP_WAIT;
+    }
+    const struct account_subject subject = {
+        .source = source_workload(in),
+        .destination = self,
+        .service = called_service(in, self),
+        .source_id = in->peer,
+        .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
+        .mutual_tls = in->kind == INBOUND_HBONE,
+    };
+    account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
+    if (in->target.port == 0)
+        return inbound_end(in, ENDING_BAD_AUTHORITY);
+    if (hbone_port_is_own(in->target.port))
+        return inbound_end(in, ENDING_OWN_PORT);
+    return STEP_NEXT;
+}
+
+/* ---- authorise ----------------------------------------------------------- */
+
+static bool allowed(struct inbound *in, struct verdict *ret)
+{
+    const struct path_env *env = in->pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(in->pod->uid));
+    const struct access access = {.identity = in->peer, .source = in->source.ip, .destination = in->target.ip, .destination_port = in->target.port};
+    *ret = (struct verdict){0};
+    if (!self)
+        return false;
+    directory_authorise(env->directory, self, &access, ret);
+    return ret->allowed;
+}
+
+static enum step authorise(struct inbound *in)
+{
+    struct verdict verdict;
+    bool yes = allowed(in, &verdict);
+    /* The names are for the log; without memory the decision stands, nameless. */
+    if (verdict.policy[0])
+        in->policy = text_dup(text_of(verdict.policy));
+    if (verdict.dry_run[0])
+        in->dry_run = text_dup(text_of(verdict.dry_run));
+    return yes ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
+}
+
+void inbound_recheck_begin(struct path_env *env)
+{
+    list_for_each(n, &env->all_pods)
+    {
+        struct local_pod *pod = container_of(n, struct local_pod, link);
+        list_for_each(m, &pod->inbounds)
+        {
+            struct inbound *in = container_of(m, struct inbound, link);
+            if (!in->closing && list_empty(&in->recheck))
+                list_push_back(&env->recheck, &in->recheck);
+        }
+    }
+}
+
+bool inbound_recheck_some(struct path_env *env, size_t n_max)
+{
+    struct verdict verdict;
+    struct list *n;
+    while (n_max-- > 0 && (n = list_pop_front(&env->recheck))) {
+        struct inbound *in = container_of(n, struct inbound, recheck);
+        if (in->stage < 2 || allowed(in, &verdict)) /* what has not been authorised yet will be */
+            continue;
+        free(in->policy);
+        in->policy = verdict.policy[0] ? text_dup(text_of(verdict.policy)) : NULL;
+        inbound_close(in, ENDING_POLICY_CHANGED);
+    }
+    return !list_empty(&env->recheck);
+}
+
+/* ---- route --------------------------------------------------------------- */
+
+/* By name: the service's port becomes this endpoint's target port. By address: it is the target. */
+static enum step route(struct inbound *in)
+{
+    const struct directory *d = in->pod->env->directory;
+    const struct workload *self = directory_workload(d, text_of(in->pod->uid));
+    if (!self)
+        return inbound_end(in, ENDING_UNKNOWN_SOURCE);
+    if (in->kind == INBOUND_HBONE && in->pod->env->draining)
+        return inbound_end(in, ENDING_DRAINED);
+    return STEP_NEXT;
+}
+
+/* ---- connect ------------------------------------------------------------- */
+
+static void upstream_connected(struct conn *c, int result)
+{
+    struct inbound *in = container_of(c, struct inbound, upstream);
+    if (in->closing)
+        return;
+    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
+    if (result == 0)
+        inbound_continue(in, STEP_NEXT);
+    else
+        inbound_continue(in, inbound_end(in, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
+}
+
+static void part_drained(struct inbound *in);
+static void upstream_drained(struct conn *c) { part_drained(container_of(c, struct inbound, upstream)); }
+static const struct conn_events upstream_events = {.connected = upstream_connected, .drained = upstream_drained};
+
+static enum step connect_on(struct inbound *in, int taken_fd)
+{
+    /* The application sees who really calls. Not for a pod that calls itself: both ends would be one address. */
+    if (ip_family(&in->source.ip) == ip_family(&in->target.ip) && !ip_equal(&in->source.ip, &in->target.ip) && !ip_is_loopback(&in->source.ip))
+        (void)socket_bind_transparent(taken_fd, &in->source.ip);
+    conn_init(&in->upstream, in->pod->env->ring, taken_fd, &upstream_events);
+    in->upstream_open = true;
+    in->parts++;
+    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
+    conn_connect(&in->upstream, &in->target);
+    return STEP_WAIT;
+}
+
+static void socket_came(struct socket_waiter *w, int taken_fd)
+{
+    struct inbound *in = container_of(w, struct inbound, socket_waiter);
+    if (taken_fd < 0)
+        inbound_continue(in, inbound_end(in, taken_fd == -ECANCELED ? ENDING_WORKLOAD_GONE : ENDING_LIMIT));
+    else
+        inbound_continue(in, connect_on(in, taken_fd));
+}
+
+static enum step connect_to_app(struct inbound *in)
+{
+    int fd = socket_pool_take(&in->pod->sockets, ip_family(&in->target.ip), &in->socket_waiter);
+    if (fd >= 0)
+        return connect_on(in, fd);
+    if (fd != -EAGAIN)
+        return inbound_end(in, ENDING_LIMIT);
+    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
+    return STEP_WAIT;
+}
+
+static void stage_late(struct timer *t)
+{
+    struct inbound *in = container_of(t, struct inbound, deadline);
+    bool identity = !list_empty(&in->pod_waiter.link);
+    inbound_continue(in, inbound_end(in, identity ? ENDING_UNKNOWN_SOURCE : ENDING_CONNECT_TIMEOUT));
+}
+
+/* ---- relay --------------------------------------------------------------- */
+
+static void relay_over(struct relay *r, enum ending ending)
+{
+    struct inbound *in = container_of(r, struct inbound, relay);
+    inbound_continue(in, inbound_end(in, ending));
+}
+
+static enum step relay(struct inbound *in)
+{
+    static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
+    const struct config *config = in->pod->env->config;
+    in->answered = true;
+    if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
+        return inbound_end(in, ENDING_NO_MEMORY);
+    relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
+    conn_start(&in->upstream);
+    if (in->kind == INBOUND_PLAIN)
+        conn_start(&in->plain);
+    else if (in->kind == INBOUND_LOCAL)
+        conn_start(in->local.client);
+    else
+        stream_resume(in->downstream);
+    return STEP_WAIT;
+}
+
+/* ---- account, and the end ------------------------------------------------ */
+
+static void inbound_free(struct ring_task *task)
+{
+    struct inbound *in = container_of(task, struct inbound, free_task);
+    struct local_pod *pod = in->pod;
+    list_remove(&in->link);
+    pod->n_inbounds--;
+    if (in->kind == INBOUND_PLAIN)
+        listener_release(&pod->inbound);
+    credential_unref(in->local.credential);
+    free(in->service_key);
+    free(in->policy);
+    free(in->dry_run);
+    free(in);
+    local_pod_look(pod);
+}
+
+static void part_drained(struct inbound *in)
+{
+    assert(in->parts > 0);
+    if (--in->parts == 0)
+        ring_task_ask(in->pod->env->ring, &in->free_task);
+}
+
+static void account(struct inbound *in)
+{
+    const struct account_line line = {
+        .source = in->source,
+        .destination = in->target,
+        .policy = text_of(in->policy),
+        .dry_run = text_of(in->dry_run),
+        .ending = in->ending,
+        .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){0},
+        .status = in->kind == INBOUND_HBONE && !in->answered ? ending_hbone_status(in->ending) : 0,
+    };
+    account_end(&in->account, in->pod->env, REPORTER_DESTINATION, &in->relay, &line);
+}
+
+/* What the other side is told: an HTTP status while it still waits for one, a reset later; a clean end if it was clean. */
+static void tell_downstream(struct inbound *in)
+{
+    bool clean = in->ending == ENDING_CLOSED;
+    if (in->kind == INBOUND_HBONE) {
+        unsigned status = ending_hbone_status(in->ending);
+        if (!in->answered && status != 0 && in->tunnel.http2) {
+            char digits[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), 0};
+            const struct http2_header refusal[] = {{TEXT(":status"), {digits, 3}}};
+            (void)http2_stream_respond(&in->tunnel, refusal, 1, true);
+        }
+        http2_stream_detach(&in->tunnel);
+    } else if (in->kind == INBOUND_PLAIN) {
+        if (!clean)
+            stream_reset(&in->plain.stream, -ECONNRESET);
+        conn_close(&in->plain);
+    }
+}
+
+static void inbound_shut(struct inbound *in)
+{
+    if (in->closing)
+        return;
+    in->closing = true;
+    assert(in->ending != ENDING_NONE);
+    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
+    list_remove(&in->pod_waiter.link);
+    list_remove(&in->recheck);
+    socket_pool_forget(&in->pod->sockets, &in->socket_waiter);
+    relay_stop(&in->relay);
+    account(in);
+    in->parts++; /* held until both sides have been told */
+    tell_downstream(in);
+    in->peer = NULL;
+    in->server = NULL;
+    if (in->upstream_open) {
+        if (in->ending != ENDING_CLOSED)
+            stream_reset(&in->upstream.stream, -ECONNRESET);
+        conn_close(&in->upstream);
+    }
+    if (in->kind == INBOUND_LOCAL && in->local.ended)
+        in->local.ended(in->local.owner, in->ending, &in->relay);
+    part_drained(in);
+}
+
+void inbound_close(struct inbound *in, enum ending ending)
+{
+    if (!in->closing)
+        inbound_continue(in, inbound_end(in, ending));
+}
+
+void inbound_abandon(struct inbound *in)
+{
+    in->local.ended = NULL;
+    inbound_close(in, ENDING_RESET_BY_CLIENT);
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind)
+{
+    struct inbound *in = calloc(1, sizeof *in);
+    if (!in)
+        return NULL;
+    in->pod = pod;
+    in->kind = kind;
+    in->account.id = ++pod->env->next_id;
+    in->account.opened_ms = ring_now_ms(pod->env->ring);
+    list_init(&in->recheck);
+    list_init(&in->pod_waiter.link);
+    in->pod_waiter.ready = pod_became_ready;
+    socket_waiter_init(&in->socket_waiter, socket_came);
+    timer_init(&in->deadline, stage_late);
+    ring_task_init(&in->free_task, inbound_free);
+    list_push_back(&pod->inbounds, &in->link);
+    pod->n_inbounds++;
+    return in;
+}
+
+static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
+{
+    (void)s; /* trailers on a CONNECT mean nothing to us */
+    (void)head;
+}
+
+static void tunnel_closed(struct http2_stream *s, uint32_t code)
+{
+    struct inbound *in = container_of(s, struct inbound, tunnel);
+    /* During the relay its events have told how it ended; before it, the caller gave up. */
+    if (!in->closing)
+        inbound_close(in, code == 0 && in->relay.is_over ? ENDING_CLOSED : ENDING_RESET_BY_CLIENT);
+}
+
+static const struct http2_stream_events tunnel_events = {.head = tunnel_head, .closed = tunnel_closed};
+
+/* Until the relay begins the stream is paused: bytes that come with the CONNECT wait in its window. */
+static void early_received(struct stream *s, struct buf *bytes)
+{
+    struct inbound *in = s->user;
+    (void)in;
+    buf_done(bytes);
+}
+static void early_nothing(struct stream *s) { (void)s; }
+static void early_failed(struct stream *s, int error)
+{
+    (void)error;
+    inbound_close(s->user, ENDING_RESET_BY_CLIENT);
+}
+static const struct stream_events early_events = {
+    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
+
+/* The service that a CONNECT names by host: its own namespace first, then the one in the name. */
+static char *service_key_of(const struct local_pod *pod, struct text host, const struct service **ret)
+{
+    char data[600];
+    struct text_out out = TEXT_OUT(data);
+    struct text first, rest, ns;
+    text_printf(&out, "%s/%.*s", pod->ns, (int)host.len, host.data);
+    *ret = directory_service(pod->env->directory, text_of(data));
+    if (!*ret && text_split(host, '.', &first, &rest) && text_split(rest, '.', &ns, &rest)) {
+        out = TEXT_OUT(data);
+        text_printf(&out, "%.*s/%.*s", (int)ns.len, ns.data, (int)host.len, host.data);
+        *ret = directory_service(pod->env->directory, text_of(data));
+    }
+    return *ret ? text_dup(text_of((*ret)->key)) : NULL;
+}
+
+static uint16_t own_target_port(const struct local_pod *pod, const struct service *s, uint16_t service_port)
+{
+    const struct workload *self = directory_workload(pod->env->directory, text_of(pod->uid));
+    for (size_t i = 0; self && i < self->n_services; i++)
+        for (size_t j = 0; text_equal(text_of(self->services[i].key), text_of(s->key)) && j < self->services[i].n_ports; j++)
+            if (self->services[i].ports[j].service_port == service_port)
+                return self->services[i].ports[j].target_port;
+    for (size_t i = 0; i < s->n_ports; i++)
+        if (s->ports[i].service_port == service_port)
+            return s->ports[i].target_port;
+    return 0;
+}
+
+/* Where a CONNECT leads: only ever to this pod. target.port stays 0 when the authority can't be honoured. */
+static void read_authority(struct inbound *in, struct text text)
+{
+    struct hbone_authority a;
+    const struct service *s;
+    in->target.ip = in->server->destination.ip;
+    if (hbone_authority_parse(text, &a) < 0)
+        return;
+    if (!a.is_name) {
+        in->destination = a.addr;
+        if (!local_pod_has_address(in->pod, &a.addr.ip))
+            return;
+        in->target = a.addr;
+        return;
+    }
+    in->destination = (struct addr){in->server->destination.ip, a.addr.port};
+    in->service_key = service_key_of(in->pod, a.host, &s);
+    if (in->service_key)
+        in->target.port = own_target_port(in->pod, s, a.addr.port);
+}
+
+struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)
+{
+    struct inbound *in = pod->n_inbounds < pod->env->config->connections_max && !pod->closing ? inbound_new(pod, INBOUND_HBONE) : NULL;
+    if (!in) {
+        *ret_status = 503;
+        return NULL;
+    }
+    http2_stream_init(&in->tunnel, &tunnel_events);
+    in->tunnel.stream.events = &early_events;
+    in->tunnel.stream.user = in;
+    in->tunnel.paused = true;
+    in->downstream = &in->tunnel.stream;
+    in->server = server;
+    in->peer = &server->peer;
+    in->source = server->source;
+    in->forwarded_host = hbone_forwarded_host(http2_head_get(head, TEXT("forwarded")));
+    read_authority(in, http2_head_get(head, TEXT(":authority")));
+    inbound_continue(in, STEP_NEXT);
+    in->forwarded_host = (struct text){NULL, 0};
+    if (in->closing) { /* decided at once: the library sends the status */
+        *ret_status = ending_hbone_status(in->ending);
+        return NULL;
+    }
+    return &in->tunnel;
+}
+
+static void plain_drained(struct conn *c) { part_drained(container_of(c, struct inbound, plain)); }
+static const struct conn_events plain_events = {.drained = plain_drained};
+
+void inbound_accept_plain(struct local_pod *pod, int taken_fd)
+{
+    struct inbound *in = pod->closing ? NULL : inbound_new(pod, INBOUND_PLAIN);
+    if (!in) {
+        socket_set_reset_on_close(taken_fd);
+        socket_close(taken_fd);
+        listener_release(&pod->inbound);
+        return;
+    }
+    conn_init(&in->plain, pod->env->ring, taken_fd, &plain_events);
+    in->parts++;
+    in->downstream = &in->plain.stream;
+    socket_set_keepalive(taken_fd, 180);
+    if (socket_peer(taken_fd, &in->source) < 0)
+        return inbound_close(in, ENDING_RESET_BY_CLIENT);
+    if (socket_original_dst(taken_fd, &in->destination) < 0) {
+        (void)socket_local(taken_fd, &in->destination);
+        return inbound_close(in, ENDING_NOT_CAPTURED);
+    }
+    in->target = in->destination;
+    inbound_continue(in, STEP_NEXT);
+}
+
+int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret)
+{
+    struct inbound *in = inbound_new(pod, INBOUND_LOCAL);
+    if (!in)
+        return -ENOMEM;
+    *ret = in;
+    in->local = *local;
+    credential_ref(local->credential);
+    in->peer = &local->credential->id;
+    in->downstream = &local->client->stream;
+    in->source = local->source;
+    in->destination = in->target = local->destination;
+    in->forwarded_host = local->service_host;
+    inbound_continue(in, STEP_NEXT);
+    in->forwarded_host = (struct text){NULL, 0};
+    return 0;
+}
+
+struct inbound *inbound_of_link(struct list *link) { return container_of(link, struct inbound, link); }
+
+void inbound_view(const struct inbound *in, struct connection_view *ret)
+{
+    static const char *const protocols[] = {"HBONE", "TCP", "LOCAL"};
+    *ret = (struct connection_view){
+        .id = in->account.id,
+        .opened_ms = in->account.opened_ms,
+        .bytes_received = in->relay.client.bytes,
+        .bytes_sent = in->relay.server.bytes,
+        .direction = "Inbound",
+        .protocol = protocols[in->kind],
+        .stage = in->stage > 0 ? story[in->stage - 1].name : "identify",
+        .source = in->source,
+        .destination = in->destination,
+        .target = in->target,
+        .peer = in->peer ? spiffe_id_text(in->peer) : (struct text){"", 0},
+    };
+}

@@ -1,0 +1,38 @@
+/*
+ * One stream that arrives for a local workload: from a tunnel (HBONE), as plaintext, or from a workload of the same node. Access policy is enforced
+ * here, at the destination, where it can't be bypassed. The story: identify -> authorise -> route -> connect -> relay, and account.
+ * Owned by its local_pod; one worker; freed from the loop after everything in it has drained.
+ */
+#ifndef NODEPROXY_PATH_INBOUND_H
+#define NODEPROXY_PATH_INBOUND_H
+#include "nodeproxy/path/account.h"
+#include "nodeproxy/path/local_pod.h"
+
+enum inbound_kind { INBOUND_HBONE, INBOUND_PLAIN, INBOUND_LOCAL };
+struct inbound;
+struct inbound_local { /* who calls, when it is a workload of this node */
+    struct credential *credential; /* of the caller; referenced */
+    struct conn *client;           /* the caller's connection, not started; lent until `ended` */
+    struct addr source, destination;
+    struct text service_host;      /* "": not called through a service */
+    void (*ended)(void *owner, enum ending ending, const struct relay *relay); /* once, before the memory goes */
+    void *owner;
+};
+struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status);
+void inbound_accept_plain(struct local_pod *pod, int taken_fd);
+/* -ENOMEM: nothing follows. Otherwise `ended` follows, possibly before the call returns. */
+int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret);
+void inbound_abandon(struct inbound *in); /* the caller ends; `ended` does not follow */
+void inbound_close(struct inbound *in, enum ending ending);
+/* Policies changed: looks at some living ones again; true: there are more. Those no longer allowed end with POLICY_CHANGED. */
+bool inbound_recheck_some(struct path_env *env, size_t n_max);
+void inbound_recheck_begin(struct path_env *env); /* marks all living ones */
+struct connection_view { /* for dumps */
+    uint64_t id, opened_ms, bytes_received, bytes_sent;
+    const char *direction, *protocol, *stage;
+    struct addr source, destination, target;
+    struct text peer;
+};
+void inbound_view(const struct inbound *in, struct connection_view *ret);
+struct inbound *inbound_of_link(struct list *link);
+#endif

@@ -1,0 +1,288 @@
+/* An enrolled pod as one worker sees it; see the header. */
+#include "nodeproxy/path/local_pod.h"
+
+#include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/outbound.h"
+#include "shared/base/log.h"
+#include "shared/ring/socket.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- listeners ----------------------------------------------------------- */
+
+static void outbound_accepted(struct listener *l, int taken_fd) { outbound_accept(l->user, taken_fd); }
+static void inbound_accepted(struct listener *l, int taken_fd) { inbound_accept_plain(l->user, taken_fd); }
+
+static void server_ended(struct hbone_server *s, enum ending ending)
+{
+    struct local_pod *p = s->user;
+    if (!s->trusted) { /* a tunnel that came to nothing is told here; streams tell of themselves */
+        struct account account = {.opened_ms = ring_now_ms(p->env->ring)};
+        static const struct relay nothing;
+        const struct account_line line = {.source = s->source, .destination = s->destination, .ending = ending == ENDING_CLOSED ? ENDING_RESET_BY_CLIENT : ending, .why = text_of(s->why)};
+        account_end(&account, p->env, REPORTER_DESTINATION, &nothing, &line);
+    }
+    hbone_server_close(s);
+}
+
+static void server_drained(struct hbone_server *s)
+{
+    struct local_pod *p = s->user;
+    list_remove(&s->link);
+    p->n_servers--;
+    listener_release(&p->hbone);
+    local_pod_look(p);
+}
+
+static struct http2_stream *server_stream(struct hbone_server *s, const struct http2_head *head, unsigned *ret_status)
+{
+    return inbound_accept_stream(s->user, s, head, ret_status);
+}
+
+static const struct hbone_server_events server_events = {.stream = server_stream, .ended = server_ended, .drained = server_drained};
+
+static void serve(struct local_pod *p, int taken_fd)
+{
+    const struct config *config = p->env->config;
+    const struct hbone_server_options o = {
+        .ring = p->env->ring,
+        .credential = p->credential,
+        .trust_domain = text_of(config->trust_domain),
+        .handshake_ms = config->handshake_ms,
+        .streams_max = (uint32_t)config->streams_max * 2, /* room for what a client opens at once */
+    };
+    struct hbone_server *s;
+    struct addr source, destination;
+    if (socket_peer(taken_fd, &source) < 0 || socket_local(taken_fd, &destination) < 0) {
+        socket_close(taken_fd);
+        listener_release(&p->hbone);
+        return;
+    }
+    socket_set_keepalive(taken_fd, 180);
+    if (hbone_server_open(&s, taken_fd, &source, &destination, &o, &server_events, p) < 0) {
+        listener_release(&p->hbone);
+        return;
+    }
+    list_push_back(&p->servers, &s->link);
+    p->n_servers++;
+}
+
+/* A tunnel that comes before the pod's certificate does waits for it, a little. */
+struct early_tunnel {
+    struct local_pod_waiter waiter;
+    struct local_pod *pod;
+    struct timer deadline;
+    int fd;
+};
+
+static void early_end(struct early_tunnel *e)
+{
+    list_remove(&e->waiter.link);
+    timer_stop(ring_timers(e->pod->env->ring), &e->deadline);
+    free(e);
+}
+
+static void early_ready(struct local_pod_waiter *w)
+{
+    struct early_tunnel *e = container_of(w, struct early_tunnel, waiter);
+    struct local_pod *p = e->pod;
+    int fd = e->fd;
+    early_end(e);
+    if (p->credential && !p->closing) {
+        serve(p, fd);
+        return;
+    }
+    socket_set_reset_on_close(fd);
+    socket_close(fd);
+    listener_release(&p->hbone);
+}
+
+static void early_late(struct timer *t)
+{
+    struct early_tunnel *e = container_of(t, struct early_tunnel, deadline);
+    struct account account = {.opened_ms = ring_now_ms(e->pod->env->ring)};
+    static const struct relay nothing;
+    struct account_line line = {.ending = ENDING_NO_IDENTITY};
+    (void)socket_peer(e->fd, &line.source);
+    (void)socket_local(e->fd, &line.destination);
+    account_end(&account, e->pod->env, REPORTER_DESTINATION, &nothing, &line);
+    early_ready(&e->waiter);
+}
+
+static void hbone_accepted(struct listener *l, int taken_fd)
+{
+    struct local_pod *p = l->user;
+    if (p->credential) {
+        serve(p, taken_fd);
+        return;
+    }
+    struct early_tunnel *e = calloc(1, sizeof *e);
+    if (!e) {
+        socket_close(taken_fd);
+        listener_release(l);
+        return;
+    }
+    *e = (struct early_tunnel){.waiter.ready = early_ready, .pod = p, .fd = taken_fd};
+    timer_init(&e->deadline, early_late);
+    timer_start(ring_timers(p->env->ring), &e->deadline, p->env->config->identity_wait_ms);
+    list_push_back(&p->waiting, &e->waiter.link);
+}
+
+static void listener_gone(struct listener *l)
+{
+    struct local_pod *p = l->user;
+    p->listeners_open--;
+    local_pod_look(p);
+}
+
+static void close_listeners(struct local_pod *p)
+{
+    struct listener *all[] = {&p->outbound, &p->inbound, &p->hbone};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (!all[i]->closing)
+            listener_close(all[i]);
+}
+
+/* ---- readiness ----------------------------------------------------------- */
+
+bool local_pod_ready(const struct local_pod *p, const struct workload **ret_workload)
+{
+    const struct workload *w = directory_workload(p->env->directory, text_of(p->uid));
+    *ret_workload = w;
+    return w && p->credential;
+}
+
+void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w) { list_push_back(&p->waiting, &w->link); }
+
+/* Those that wait get one look each; who is still not ready waits again at the end of the list. */
+static void wake(struct local_pod *p)
+{
+    struct list now;
+    list_init(&now);
+    for (struct list *n; (n = list_pop_front(&p->waiting));)
+        list_push_back(&now, n);
+    for (struct list *n; (n = list_pop_front(&now));) {
+        struct local_pod_waiter *w = container_of(n, struct local_pod_waiter, link);
+        w->ready(w);
+    }
+}
+
+void local_pod_directory_changed(struct local_pod *p)
+{
+    const struct workload *w;
+    if (!list_empty(&p->waiting) && local_pod_ready(p, &w))
+        wake(p);
+}
+
+void local_pod_set_credential(struct local_pod *p, struct credential *c)
+{
+    struct credential *old = p->credential;
+    p->credential = c ? credential_ref(c) : NULL;
+    credential_unref(old);
+    peer_pool_set_credential(&p->peers, c);
+    local_pod_directory_changed(p);
+}
+
+bool local_pod_has_address(const struct local_pod *p, const struct ip *ip)
+{
+    for (size_t i = 0; i < p->n_addresses; i++)
+        if (ip_equal(&p->addresses[i], ip))
+            return true;
+    return false;
+}
+
+/* ---- beginning and end --------------------------------------------------- */
+
+static void peers_gone(struct peer_pool *peers)
+{
+    struct local_pod *p = container_of(peers, struct local_pod, peers);
+    p->peers_drained = true;
+    local_pod_look(p);
+}
+
+/* Runs from the loop, so that nothing is taken away under a running story. */
+static void look(struct ring_task *task)
+{
+    struct local_pod *p = container_of(task, struct local_pod, look_task);
+    if (!p->closing)
+        return;
+    if (p->n_outbounds + p->n_inbounds == 0 && !p->peers_closing) {
+        p->peers_closing = true;
+        peer_pool_close(&p->peers);
+    }
+    if (!p->peers_drained || p->n_servers > 0 || p->listeners_open > 0 || p->n_outbounds + p->n_inbounds > 0)
+        return;
+    map_remove(&p->env->pods, text_of(p->uid));
+    list_remove(&p->link);
+    socket_pool_done(&p->sockets);
+    p->credential = credential_unref(p->credential);
+    p->drained(p);
+}
+
+void local_pod_look(struct local_pod *p)
+{
+    if (p->closing)
+        ring_task_ask(p->env->ring, &p->look_task);
+}
+
+int local_pod_open(struct local_pod *p, struct path_env *env, const struct local_pod_options *o)
+{
+    const struct config *config = env->config;
+    *p = (struct local_pod){.env = env, .n_addresses = o->n_addresses, .drained = o->drained, .user = o->user};
+    assert(o->n_addresses <= LOCAL_POD_ADDRESSES_MAX);
+    for (size_t i = 0; i < o->n_addresses; i++)
+        p->addresses[i] = o->addresses[i];
+    snprintf(p->uid, sizeof p->uid, "%s", o->uid);
+    snprintf(p->name, sizeof p->name, "%s", o->name);
+    snprintf(p->ns, sizeof p->ns, "%s", o->ns);
+    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        list_init(lists[i]);
+    int r = map_put(&env->pods, text_of(p->uid), p, NULL);
+    if (r < 0)
+        return r;
+    ring_task_init(&p->look_task, look);
+    socket_pool_init(&p->sockets, o->refill);
+    const struct peer_pool_options peers = {
+        .ring = env->ring,
+        .sockets = &p->sockets,
+        .connect_ms = config->connect_ms,
+        .idle_ms = config->tunnel_idle_ms,
+        .streams_max = (uint32_t)config->streams_max,
+    };
+    peer_pool_init(&p->peers, &peers, peers_gone);
+    list_push_back(&env->all_pods, &p->link);
+    p->listeners_open = 3;
+    size_t max = config->connections_max;
+    listener_open(&p->outbound, env->ring, o->taken_outbound, max, outbound_accepted, listener_gone, p);
+    listener_open(&p->inbound, env->ring, o->taken_inbound, max, inbound_accepted, listener_gone, p);
+    listener_open(&p->hbone, env->ring, o->taken_hbone, max, hbone_accepted, listener_gone, p);
+    return 0;
+}
+
+void local_pod_drain(struct local_pod *p)
+{
+    close_listeners(p);
+    list_for_each(n, &p->servers)
+        hbone_server_drain(container_of(n, struct hbone_server, link));
+}
+
+void local_pod_close(struct local_pod *p, enum ending ending)
+{
+    if (p->closing)
+        return;
+    p->closing = true;
+    p->closing_ending = ending;
+    close_listeners(p);
+    wake(p); /* early tunnels let go of their descriptors; stories end below */
+    list_for_each(n, &p->outbounds)
+        outbound_close(outbound_of_link(n), ending);
+    list_for_each(n, &p->inbounds)
+        inbound_close(inbound_of_link(n), ending);
+    list_for_each(n, &p->servers)
+        hbone_server_close(container_of(n, struct hbone_server, link));
+    socket_pool_done(&p->sockets);
+    local_pod_look(p);
+}

@@ -1,0 +1,62 @@
+/*
+ * One enrolled pod as one worker sees it: its listeners, sockets, tunnels, credential and living connections. Made when
+ * the control thread says so, ended likewise; freed after the last of its parts has drained.
+ *
+ * A connection's workload is known by the pod whose listener accepted it, never by an address.
+ */
+#ifndef NODEPROXY_PATH_LOCAL_POD_H
+#define NODEPROXY_PATH_LOCAL_POD_H
+#include "nodeproxy/capture/socket_pool.h"
+#include "nodeproxy/path/env.h"
+#include "nodeproxy/peer/hbone_server.h"
+#include "nodeproxy/peer/peer_pool.h"
+#include "shared/transport/listener.h"
+
+enum { LOCAL_POD_ADDRESSES_MAX = 8 };
+struct local_pod_waiter { /* a connection that waits for the pod to be ready */
+    struct list link;
+    void (*ready)(struct local_pod_waiter *w);
+};
+struct local_pod {
+    struct list link;
+    struct path_env *env;
+    char uid[512], name[256], ns[256];
+    struct ip addresses[LOCAL_POD_ADDRESSES_MAX];
+    size_t n_addresses;
+    struct credential *credential; /* NULL: none valid now */
+    struct listener outbound, inbound, hbone;
+    unsigned listeners_open;
+    struct socket_pool sockets;
+    struct peer_pool peers;
+    struct list outbounds, inbounds, servers; /* living */
+    struct list waiting;
+    size_t n_outbounds, n_inbounds, n_servers;
+    bool closing, peers_closing, peers_drained;
+    enum ending closing_ending;
+    void (*drained)(struct local_pod *p);  /* memory is the owner's again */
+    struct ring_task look_task;
+    void *user;
+};
+struct local_pod_options {
+    const char *uid, *name, *ns;
+    const struct ip *addresses;
+    size_t n_addresses;
+    int taken_outbound, taken_inbound, taken_hbone; /* listening descriptors of this worker */
+    void (*refill)(struct socket_pool *p, int family, unsigned n);
+    void (*drained)(struct local_pod *p);
+    void *user;
+};
+int local_pod_open(struct local_pod *p, struct path_env *env, const struct local_pod_options *o);
+/* A new credential, or NULL. What waits for readiness is looked at. */
+void local_pod_set_credential(struct local_pod *p, struct credential *c);
+void local_pod_directory_changed(struct local_pod *p); /* what waits is looked at */
+/* Both present: the workload in the directory and a valid credential of its identity. */
+bool local_pod_ready(const struct local_pod *p, const struct workload **ret_workload);
+void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w);
+bool local_pod_has_address(const struct local_pod *p, const struct ip *ip);
+void local_pod_drain(struct local_pod *p); /* stop accepting; GOAWAY; connections go on */
+/* Ends all connections with this ending, then everything else; then drained, from the loop. */
+void local_pod_close(struct local_pod *p, enum ending ending);
+/* Called by the stories when one of them has gone. */
+void local_pod_look(struct local_pod *p);
+#endif

@@ -1,0 +1,469 @@
+/* outbound.c - the life of one connection that a local workload opened, read top to bottom. */
+#include "nodeproxy/path/outbound.h"
+
+#include "nodeproxy/path/stage.h"
+#include "shared/ring/socket.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL };
+
+struct outbound {
+    struct list link;
+    struct local_pod *pod;
+    unsigned stage;
+    enum ending ending;
+    bool closing, waits;
+    unsigned parts;                /* embedded connections that the kernel may still hold */
+    struct conn client;
+    struct addr source, destination; /* destination: where the workload wanted to go */
+    struct addr target;              /* where it goes: an endpoint, or the destination itself */
+    enum way way;
+    struct local_pod_waiter pod_waiter;
+    struct socket_waiter socket_waiter;
+    struct timer deadline;
+    struct spiffe_id *expected;    /* TUNNEL: who must be there; until the tunnel is open */
+    struct local_pod *local_pod;   /* LOCAL: until the story has moved on */
+    char *service_host;            /* "" or NULL: not called through a service */
+    struct conn server;            /* DIRECT */
+    struct tunnel tunnel;          /* TUNNEL */
+    struct inbound *inbound;       /* LOCAL; it relays for us */
+    bool server_open, tunnel_open;
+    struct relay relay;
+    struct account account;
+    struct ring_task free_task;
+};
+
+static enum step identify(struct outbound *c);
+static enum step authorise(struct outbound *c);
+static enum step route(struct outbound *c);
+static enum step tunnel(struct outbound *c);
+static enum step relay(struct outbound *c);
+
+/* ---- The story ----------------------------------------------------------- */
+static const struct stage {
+    const char *name;
+    enum step (*begin)(struct outbound *c);
+} story[] = {
+    {"identify", identify},   /* whose connection is this, and where to?  */
+    {"authorise", authorise}, /* may it go there? (loops; egress)         */
+    {"route", route},         /* which endpoint serves it, and which way? */
+    {"tunnel", tunnel},       /* a protected way there                    */
+    {"relay", relay},         /* bytes both ways until both end           */
+};
+
+static void outbound_shut(struct outbound *c);
+
+static void outbound_continue(struct outbound *c, enum step step)
+{
+    c->waits = false;
+    while (step == STEP_NEXT) {
+        assert(c->stage < ARRAY_SIZE(story));
+        step = story[c->stage++].begin(c);
+    }
+    if (step == STEP_END)
+        outbound_shut(c);
+    else
+        c->waits = true;
+}
+
+static enum step outbound_end(struct outbound *c, enum ending ending)
+{
+    if (c->ending == ENDING_NONE)
+        c->ending = ending;
+    return STEP_END;
+}
+
+/* ---- identify ------------------------------------------------------------ */
+
+static void pod_became_ready(struct local_pod_waiter *w)
+{
+    struct outbound *c = container_of(w, struct outbound, pod_waiter);
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    c->stage = 0; /* identify again: there is something to see now */
+    outbound_continue(c, STEP_NEXT);
+}
+
+static enum step identify(struct outbound *c)
+{
+    const struct path_env *env = c->pod->env;
+    const struct workload *self;
+    /* The listener's namespace says whose it is. A new pod's certificate may be on its way. */
+    if (!local_pod_ready(c->pod, &self)) {
+        local_pod_wait(c->pod, &c->pod_waiter);
+        timer_start(ring_timers(env->ring), &c->deadline, env->config->identity_wait_ms);
+        return STEP_WAIT;
+    }
+    return STEP_NEXT;
+}
+
+/* ---- authorise ----------------------------------------------------------- */
+
+/* The workload may try anything; what it may reach is decided at the destination. Here only loops are refused. */
+static enum step authorise(struct outbound *c)
+{
+    bool own = local_pod_has_address(c->pod, &c->destination.ip) || ip_is_loopback(&c->destination.ip);
+    if (own && hbone_port_is_own(c->destination.port))
+        return outbound_end(c, ENDING_OWN_PORT);
+    return STEP_NEXT;
+}
+
+/* ---- route --------------------------------------------------------------- */
+
+struct candidate { /* of one routing decision; pointers are good until the stage ends */
+    const struct workload *self, *workload;
+    const struct service *service;
+    struct spiffe_id id;
+};
+
+static enum step choose_way(struct outbound *c, struct candidate *to)
+{
+    struct path_env *env = c->pod->env;
+    const struct workload *w = to->workload;
+    if (!w || w->tunnel != TUNNEL_HBONE) {
+        c->way = WAY_DIRECT;
+        return STEP_NEXT;
+    }
+    if (hbone_port_is_own(c->target.port))
+        return outbound_end(c, ENDING_OWN_PORT);
+    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &to->id) < 0)
+        return outbound_end(c, ENDING_PEER_MISMATCH);
+    struct local_pod *local = map_get(&env->pods, text_of(w->uid));
+    if (local && !local->closing && !env->config->same_node_hbone) {
+        c->way = WAY_LOCAL;
+        c->local_pod = local;
+        return STEP_NEXT;
+    }
+    c->way = WAY_TUNNEL;
+    c->expected = malloc(sizeof *c->expected);
+    if (!c->expected)
+        return outbound_end(c, ENDING_NO_MEMORY);
+    *c->expected = to->id;
+    return STEP_NEXT;
+}
+
+/* Service address -> an endpoint; workload address -> itself; anything else is outside the mesh and passes. */
+static enum step find_target(struct outbound *c, struct candidate *to)
+{
+    struct path_env *env = c->pod->env;
+    struct text network = text_of(env->config->network);
+    struct choice choice;
+    c->target = c->destination;
+    to->service = directory_service_at(env->directory, network, &c->destination.ip);
+    if (!to->service) {
+        to->workload = directory_workload_at(env->directory, network, &c->destination.ip);
+        return choose_way(c, to);
+    }
+    int r = directory_choose(env->directory, to->service, c->destination.port, to->self, 0, ring_rng(env->ring), &choice);
+    if (r < 0 && to->service->lb_mode == LB_PASSTHROUGH) {
+        c->way = WAY_DIRECT;
+        return STEP_NEXT;
+    }
+    if (r < 0)
+        return outbound_end(c, ENDING_NO_ENDPOINT);
+    to->workload = choice.workload;
+    c->target = choice.target;
+    return choose_way(c, to);
+}
+
+static enum step route(struct outbound *c)
+{
+    struct path_env *env = c->pod->env;
+    struct candidate to = {.self = directory_workload(env->directory, text_of(c->pod->uid))};
+    enum step step = find_target(c, &to);
+    if (to.service)
+        c->service_host = text_dup(text_of(to.service->hostname));
+    const struct account_subject subject = {
+        .source = to.self,
+        .destination = to.workload,
+        .service = to.service,
+        .source_id = c->pod->credential ? &c->pod->credential->id : NULL,
+        .destination_id = spiffe_id_present(&to.id) ? &to.id : NULL,
+        .mutual_tls = c->way == WAY_TUNNEL,
+    };
+    account_begin(&c->account, env, REPORTER_SOURCE, &subject, &c->relay);
+    return step;
+}
+
+/* ---- tunnel: the way there; one wait ------------------------------------- */
+
+static void tunnel_opened(struct tunnel *t, enum ending ending)
+{
+    struct outbound *c = container_of(t, struct outbound, tunnel);
+    if (c->closing)
+        return;
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    outbound_continue(c, ending == ENDING_NONE ? STEP_NEXT : outbound_end(c, ending));
+}
+
+static enum step tunnel_through(struct outbound *c)
+{
+    struct path_env *env = c->pod->env;
+    const struct addr to = {c->target.ip, 15008};
+    struct hbone_request *request = malloc(sizeof *request);
+    if (!request)
+        return outbound_end(c, ENDING_NO_MEMORY);
+    hbone_request_make(request, &c->target, &c->source, text_of(c->service_host), directory_workload(env->directory, text_of(c->pod->uid)), ring_rng(env->ring));
+    int r = tunnel_open(&c->pod->peers, &c->tunnel, &to, c->expected, request, tunnel_opened);
+    if (r < 0)
+        return outbound_end(c, r == -ENOKEY ? ENDING_NO_IDENTITY : r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
+    c->tunnel_open = true;
+    timer_start(ring_timers(env->ring), &c->deadline, 2 * env->config->connect_ms);
+    return STEP_WAIT;
+}
+
+static void server_connected(struct conn *conn, int result)
+{
+    struct outbound *c = container_of(conn, struct outbound, server);
+    if (c->closing)
+        return;
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    if (result == 0)
+        outbound_continue(c, STEP_NEXT);
+    else
+        outbound_continue(c, outbound_end(c, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
+}
+
+static void part_drained(struct outbound *c);
+static void server_drained(struct conn *conn) { part_drained(container_of(conn, struct outbound, server)); }
+static void client_drained(struct conn *conn) { part_drained(container_of(conn, struct outbound, client)); }
+static const struct conn_events server_events = {.connected = server_connected, .drained = server_drained};
+static const struct conn_events client_events = {.drained = client_drained};
+
+static enum step connect_on(struct outbound *c, int taken_fd)
+{
+    conn_init(&c->server, c->pod->env->ring, taken_fd, &server_events);
+    c->server_open = true;
+    c->parts++;
+    timer_start(ring_timers(c->pod->env->ring), &c->deadline, c->pod->env->config->connect_ms);
+    conn_connect(&c->server, &c->target);
+    return STEP_WAIT;
+}
+
+static void socket_came(struct socket_waiter *w, int taken_fd)
+{
+    struct outbound *c = container_of(w, struct outbound, socket_waiter);
+    if (taken_fd < 0)
+        outbound_continue(c, outbound_end(c, taken_fd == -ECANCELED ? ENDING_WORKLOAD_GONE : ENDING_LIMIT));
+    else
+        outbound_continue(c, connect_on(c, taken_fd));
+}
+
+static enum step connect_directly(struct outbound *c)
+{
+    int fd = socket_pool_take(&c->pod->sockets, ip_family(&c->target.ip), &c->socket_waiter);
+    if (fd >= 0)
+        return connect_on(c, fd);
+    if (fd != -EAGAIN)
+        return outbound_end(c, ENDING_LIMIT);
+    timer_start(ring_timers(c->pod->env->ring), &c->deadline, c->pod->env->config->connect_ms);
+    return STEP_WAIT;
+}
+
+/* Our inbound half ended: it relayed, so its ending and its bytes are ours. */
+static void local_ended(void *owner, enum ending ending, const struct relay *relayed)
+{
+    struct outbound *c = owner;
+    c->inbound = NULL;
+    c->relay.client.bytes = relayed->client.bytes;
+    c->relay.server.bytes = relayed->server.bytes;
+    metric_add(c->account.received, relayed->client.bytes);
+    metric_add(c->account.sent, relayed->server.bytes);
+    /* While the inbound story still runs on our stack (it was decided at once) the stage returns the end. */
+    if (c->ending == ENDING_NONE)
+        c->ending = ending;
+    if (c->waits)
+        outbound_continue(c, STEP_END);
+}
+
+static enum step hand_to_local(struct outbound *c)
+{
+    struct local_pod *pod = c->local_pod;
+    const struct inbound_local local = {
+        .credential = c->pod->credential,
+        .client = &c->client,
+        .source = c->source,
+        .destination = c->target,
+        .service_host = text_of(c->service_host),
+        .ended = local_ended,
+        .owner = c,
+    };
+    c->local_pod = NULL;
+    if (!c->pod->credential)
+        return outbound_end(c, ENDING_NO_IDENTITY);
+    if (pod->n_inbounds >= pod->env->config->connections_max)
+        return outbound_end(c, ENDING_LIMIT);
+    int r = inbound_open_local(pod, &local, &c->inbound);
+    if (r < 0)
+        return outbound_end(c, ENDING_NO_MEMORY);
+    if (c->ending != ENDING_NONE) {
+        c->inbound = NULL;
+        return STEP_END;
+    }
+    return STEP_WAIT; /* until local_ended: the relay is the inbound's */
+}
+
+static enum step tunnel(struct outbound *c)
+{
+    switch (c->way) {
+    case WAY_TUNNEL: return tunnel_through(c);
+    case WAY_LOCAL: return hand_to_local(c);
+    case WAY_DIRECT: return connect_directly(c);
+    case WAY_NONE: break;
+    }
+    return outbound_end(c, ENDING_NO_ENDPOINT);
+}
+
+static void stage_late(struct timer *t)
+{
+    struct outbound *c = container_of(t, struct outbound, deadline);
+    const struct workload *self;
+    if (!list_empty(&c->pod_waiter.link)) {
+        (void)local_pod_ready(c->pod, &self);
+        outbound_continue(c, outbound_end(c, self ? ENDING_NO_IDENTITY : ENDING_UNKNOWN_SOURCE));
+    } else {
+        outbound_continue(c, outbound_end(c, ENDING_CONNECT_TIMEOUT));
+    }
+}
+
+/* ---- relay --------------------------------------------------------------- */
+
+static void relay_over(struct relay *r, enum ending ending)
+{
+    struct outbound *c = container_of(r, struct outbound, relay);
+    outbound_continue(c, outbound_end(c, ending));
+}
+
+static enum step relay(struct outbound *c)
+{
+    struct stream *server = c->way == WAY_TUNNEL ? &c->tunnel.stream.stream : &c->server.stream;
+    free(c->expected);
+    c->expected = NULL;
+    relay_start(&c->relay, &c->client.stream, server, ring_timers(c->pod->env->ring), c->pod->env->config->idle_ms, relay_over);
+    conn_start(&c->client);
+    if (c->way == WAY_DIRECT)
+        conn_start(&c->server);
+    return STEP_WAIT;
+}
+
+/* ---- account, and the end ------------------------------------------------ */
+
+static void account(struct outbound *c)
+{
+    const struct account_line line = {
+        .source = c->source,
+        .destination = c->destination,
+        .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL ? c->target : (struct addr){0},
+        .status = c->way == WAY_TUNNEL ? c->tunnel.status : 0,
+        .ending = c->ending,
+    };
+    account_end(&c->account, c->pod->env, REPORTER_SOURCE, &c->relay, &line);
+}
+
+static void outbound_free(struct ring_task *task)
+{
+    struct outbound *c = container_of(task, struct outbound, free_task);
+    struct local_pod *pod = c->pod;
+    list_remove(&c->link);
+    pod->n_outbounds--;
+    listener_release(&pod->outbound);
+    free(c->expected);
+    free(c->service_host);
+    free(c);
+    local_pod_look(pod);
+}
+
+static void part_drained(struct outbound *c)
+{
+    assert(c->parts > 0);
+    if (--c->parts == 0)
+        ring_task_ask(c->pod->env->ring, &c->free_task);
+}
+
+static void outbound_shut(struct outbound *c)
+{
+    bool clean = c->ending == ENDING_CLOSED;
+    if (c->closing)
+        return;
+    c->closing = true;
+    assert(c->ending != ENDING_NONE);
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    list_remove(&c->pod_waiter.link);
+    socket_pool_forget(&c->pod->sockets, &c->socket_waiter);
+    relay_stop(&c->relay);
+    if (c->inbound) {
+        inbound_abandon(c->inbound);
+        c->inbound = NULL;
+    }
+    account(c);
+    if (c->tunnel_open)
+        tunnel_close(&c->tunnel);
+    if (c->server_open) {
+        if (!clean)
+            stream_reset(&c->server.stream, -ECONNRESET);
+        conn_close(&c->server);
+    }
+    if (!clean)
+        stream_reset(&c->client.stream, -ECONNRESET);
+    conn_close(&c->client);
+}
+
+void outbound_close(struct outbound *c, enum ending ending)
+{
+    if (!c->closing)
+        outbound_continue(c, outbound_end(c, ending));
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+void outbound_accept(struct local_pod *pod, int taken_fd)
+{
+    struct outbound *c = pod->closing ? NULL : calloc(1, sizeof *c);
+    if (!c) {
+        socket_set_reset_on_close(taken_fd);
+        socket_close(taken_fd);
+        listener_release(&pod->outbound);
+        return;
+    }
+    c->pod = pod;
+    c->account.id = ++pod->env->next_id;
+    c->account.opened_ms = ring_now_ms(pod->env->ring);
+    list_init(&c->pod_waiter.link);
+    c->pod_waiter.ready = pod_became_ready;
+    socket_waiter_init(&c->socket_waiter, socket_came);
+    timer_init(&c->deadline, stage_late);
+    ring_task_init(&c->free_task, outbound_free);
+    list_push_back(&pod->outbounds, &c->link);
+    pod->n_outbounds++;
+    conn_init(&c->client, pod->env->ring, taken_fd, &client_events);
+    c->parts = 1;
+    socket_set_keepalive(taken_fd, 180);
+    if (socket_peer(taken_fd, &c->source) < 0)
+        return outbound_close(c, ENDING_RESET_BY_CLIENT);
+    if (socket_original_dst(taken_fd, &c->destination) < 0) {
+        (void)socket_local(taken_fd, &c->destination);
+        return outbound_close(c, ENDING_NOT_CAPTURED);
+    }
+    outbound_continue(c, STEP_NEXT);
+}
+
+struct outbound *outbound_of_link(struct list *link) { return container_of(link, struct outbound, link); }
+
+void outbound_view(const struct outbound *c, struct connection_view *ret)
+{
+    static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL"};
+    *ret = (struct connection_view){
+        .id = c->account.id,
+        .opened_ms = c->account.opened_ms,
+        .bytes_received = c->relay.client.bytes,
+        .bytes_sent = c->relay.server.bytes,
+        .direction = "Outbound",
+        .protocol = protocols[c->way],
+        .stage = c->stage > 0 ? story[c->stage - 1].name : "identify",
+        .source = c->source,
+        .destination = c->destination,
+        .target = c->target,
+        .peer = {"", 0},
+    };
+}

@@ -1,0 +1,115 @@
+/* The last stage of every story: bytes both ways. */
+#include "nodeproxy/path/relay.h"
+
+#include <errno.h>
+
+static void relay_end(struct relay *r, enum ending ending)
+{
+    if (r->is_over)
+        return;
+    r->is_over = true;
+    timer_stop(r->timers, &r->idle);
+    r->over(r, ending);
+}
+
+static void side_received(struct stream *s, struct buf *bytes)
+{
+    struct relay_side *side = s->user, *other = side->other;
+    struct relay *r = side->relay;
+    if (r->is_over) {
+        buf_done(bytes);
+        return;
+    }
+    side->bytes += bytes->len;
+    if (side->count)
+        metric_add(side->count, bytes->len);
+    r->active_ms = r->timers->now_ms;
+    stream_send(other->stream, bytes);
+    if (!r->is_over && !side->paused && stream_queued(other->stream) > STREAM_QUEUE_HIGH) {
+        side->paused = true;
+        stream_pause(s);
+    }
+}
+
+static void side_writable(struct stream *s)
+{
+    struct relay_side *other = ((struct relay_side *)s->user)->other;
+    if (other->relay->is_over || !other->paused)
+        return;
+    other->paused = false;
+    stream_resume(other->stream);
+}
+
+static void relay_look(struct relay *r)
+{
+    if (r->client.ended && r->client.finished && r->server.ended && r->server.finished)
+        relay_end(r, ENDING_CLOSED);
+}
+
+static void side_ended(struct stream *s)
+{
+    struct relay_side *side = s->user;
+    if (side->relay->is_over || side->ended)
+        return;
+    side->ended = true;
+    stream_finish(side->other->stream);
+    relay_look(side->relay);
+}
+
+static void side_finished(struct stream *s)
+{
+    struct relay_side *side = s->user;
+    if (side->relay->is_over)
+        return;
+    side->finished = true;
+    relay_look(side->relay);
+}
+
+static void side_failed(struct stream *s, int error)
+{
+    struct relay_side *side = s->user;
+    struct relay *r = side->relay;
+    bool client = side == &r->client;
+    if (r->is_over)
+        return;
+    if (error == -ECONNRESET || error == -EPIPE || error == -ECANCELED)
+        relay_end(r, client ? ENDING_RESET_BY_CLIENT : ENDING_RESET_BY_SERVER);
+    else
+        relay_end(r, error == -ENOMEM || error == -ENOBUFS ? ENDING_NO_MEMORY : ENDING_IO);
+}
+
+static const struct stream_events side_events = {
+    .received = side_received, .ended = side_ended, .writable = side_writable, .finished = side_finished, .failed = side_failed};
+
+/* Bytes only note the time; the timer looks back when it fires. */
+static void relay_idle(struct timer *t)
+{
+    struct relay *r = container_of(t, struct relay, idle);
+    uint64_t quiet = r->timers->now_ms - r->active_ms;
+    if (quiet >= r->idle_ms)
+        relay_end(r, ENDING_IDLE_TIMEOUT);
+    else
+        timer_start(r->timers, &r->idle, r->idle_ms - quiet);
+}
+
+void relay_start(struct relay *r, struct stream *client, struct stream *server, struct timer_wheel *timers, uint64_t idle_ms, void (*over)(struct relay *r, enum ending ending))
+{
+    struct metric_series *client_count = r->client.count, *server_count = r->server.count;
+    *r = (struct relay){.timers = timers, .idle_ms = idle_ms, .over = over, .active_ms = timers->now_ms};
+    r->client = (struct relay_side){.relay = r, .stream = client, .other = &r->server, .count = client_count};
+    r->server = (struct relay_side){.relay = r, .stream = server, .other = &r->client, .count = server_count};
+    client->events = server->events = &side_events;
+    client->user = &r->client;
+    server->user = &r->server;
+    timer_init(&r->idle, relay_idle);
+    if (idle_ms > 0)
+        timer_start(timers, &r->idle, idle_ms);
+}
+
+void relay_stop(struct relay *r)
+{
+    if (!r->timers)
+        return;
+    r->is_over = true;
+    timer_stop(r->timers, &r->idle);
+}

@@ -1,0 +1,32 @@
+/*
+ * Bytes both ways between two streams until both directions have ended: half-close passes through, a failure of one side
+ * resets the other, and a side is read only as fast as the other takes. Embedded in a story; holds no bytes itself.
+ */
+#ifndef NODEPROXY_PATH_RELAY_H
+#define NODEPROXY_PATH_RELAY_H
+#include "shared/base/stream.h"
+#include "shared/base/timer_wheel.h"
+#include "shared/mesh/ending.h"
+#include "shared/service/metrics.h"
+
+struct relay;
+struct relay_side {
+    struct relay *relay;
+    struct stream *stream;
+    struct relay_side *other;
+    bool ended, finished, paused;
+    uint64_t bytes;              /* received from this side */
+    struct metric_series *count; /* where they are counted as they flow; may be NULL */
+};
+struct relay {
+    struct relay_side client, server;
+    void (*over)(struct relay *r, enum ending ending); /* once, from an event; bytes have been flushed if CLOSED */
+    struct timer_wheel *timers;
+    struct timer idle;
+    uint64_t idle_ms, active_ms; /* idle_ms 0: never */
+    bool is_over;
+};
+/* Takes over both streams' events. Neither may have been read before. */
+void relay_start(struct relay *r, struct stream *client, struct stream *server, struct timer_wheel *timers, uint64_t idle_ms, void (*over)(struct relay *r, enum ending ending));
+void relay_stop(struct relay *r); /* no event is looked at any more; the streams are their owners' to close */
+#endif

@@ -1,0 +1,121 @@
+/* The accepting end of a tunnel connection; see the header. */
+#include "nodeproxy/peer/hbone_server.h"
+
+#include "shared/ring/socket.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct hbone_server *of_h2(struct h2_conn *h) { return container_of(h, struct hbone_server, h2); }
+
+static void server_end(struct hbone_server *s, enum ending ending)
+{
+    if (s->over)
+        return;
+    s->over = true;
+    s->ending = ending;
+    ring_task_ask(s->h2.conn.ring, &s->end_task);
+}
+
+static void server_tell_end(struct ring_task *task)
+{
+    struct hbone_server *s = container_of(task, struct hbone_server, end_task);
+    s->events->ended(s, s->ending);
+}
+
+/* The channel has checked chain and leaf; the trust domain is ours to check (SPIFFE X.509-SVID, 5). */
+static void server_ready(struct h2_conn *h)
+{
+    struct hbone_server *s = of_h2(h);
+    const struct tls_peer *peer = conn_peer(&h->conn);
+    if (!peer || !peer->present || spiffe_id_parse(text_of(peer->uri), &s->peer) < 0 ||
+        !text_equal(spiffe_id_trust_domain(&s->peer), s->trust_domain)) {
+        snprintf(s->why, sizeof s->why, "the peer is %.100s", peer && peer->present ? peer->uri : "anonymous");
+        server_end(s, ENDING_PEER_UNTRUSTED);
+        return;
+    }
+    snprintf(s->peer_serial, sizeof s->peer_serial, "%s", peer->serial);
+    s->peer_not_after_s = peer->not_after_s;
+    s->trusted = true;
+}
+
+static struct http2_stream *server_request(struct h2_conn *h, const struct http2_head *head, unsigned *ret_status)
+{
+    struct hbone_server *s = of_h2(h);
+    if (!s->trusted || s->over) {
+        *ret_status = 0;
+        return NULL;
+    }
+    return s->events->stream(s, head, ret_status);
+}
+
+static void server_closed(struct h2_conn *h, int error)
+{
+    struct hbone_server *s = of_h2(h);
+    enum ending ending = ENDING_CLOSED;
+    if (error != 0 && !s->trusted)
+        ending = error == -EKEYREJECTED ? ENDING_PEER_UNTRUSTED : error == -ETIMEDOUT ? ENDING_HANDSHAKE_TIMEOUT : ENDING_TLS_FAILED;
+    else if (error == -EPROTO)
+        ending = ENDING_PROTOCOL;
+    else if (error != 0)
+        ending = ENDING_IO;
+    if (error != 0 && !s->why[0])
+        snprintf(s->why, sizeof s->why, "%s", conn_why(&h->conn));
+    server_end(s, ending);
+}
+
+static void server_drained(struct h2_conn *h)
+{
+    struct hbone_server *s = of_h2(h);
+    s->credential = credential_unref(s->credential);
+    ring_task_cancel(&s->end_task);
+    s->events->drained(s);
+    free(s);
+}
+
+static const struct h2_conn_events server_events = {.ready = server_ready, .request = server_request, .closed = server_closed, .drained = server_drained};
+
+int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr *source, const struct addr *destination, const struct hbone_server_options *o,
+                      const struct hbone_server_events *events, void *user)
+{
+    const struct h2_conn_options options = {
+        .http2 = {.server = true, .connect_only = true, .streams_max = o->streams_max},
+        .tls = o->credential->server,
+        .handshake_ms = o->handshake_ms,
+        .ping_ms = o->ping_ms,
+        .ping_timeout_ms = o->ping_timeout_ms,
+    };
+    struct hbone_server *s = calloc(1, sizeof *s);
+    if (!s) {
+        socket_close(taken_fd);
+        return -ENOMEM;
+    }
+    *s = (struct hbone_server){.events = events, .user = user, .source = *source, .destination = *destination, .trust_domain = o->trust_domain};
+    list_init(&s->link);
+    ring_task_init(&s->end_task, server_tell_end);
+    s->credential = credential_ref(o->credential);
+    int r = h2_conn_open_server(&s->h2, o->ring, taken_fd, &options, &server_events, s);
+    if (r < 0) {
+        credential_unref(s->credential);
+        free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void hbone_server_drain(struct hbone_server *s)
+{
+    if (!s->over)
+        h2_conn_drain(&s->h2);
+}
+
+void hbone_server_close(struct hbone_server *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    s->over = true;
+    ring_task_cancel(&s->end_task);
+    h2_conn_close(&s->h2);
+}

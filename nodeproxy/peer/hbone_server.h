@@ -1,0 +1,47 @@
+/*
+ * The far end of a tunnel: one accepted connection on a local workload's port 15008. Mutual TLS as that workload, then HTTP/2 in which only
+ * CONNECT is known. Checks that the peer's identity is of our trust domain before any stream is looked at; each
+ * CONNECT is handed to `stream`. Owned by its local_pod; one worker; freed in drained.
+ */
+#ifndef NODEPROXY_PEER_HBONE_SERVER_H
+#define NODEPROXY_PEER_HBONE_SERVER_H
+#include "nodeproxy/credentials/credential.h"
+#include "shared/mesh/ending.h"
+#include "shared/transport/h2_conn.h"
+
+struct hbone_server;
+struct hbone_server_events {
+    /* A CONNECT: return the embedded stream or NULL and *ret_status. */
+    struct http2_stream *(*stream)(struct hbone_server *s, const struct http2_head *head, unsigned *ret_status);
+    void (*ended)(struct hbone_server *s, enum ending ending); /* once; its streams have ended before */
+    void (*drained)(struct hbone_server *s);
+};
+struct hbone_server_options {
+    struct ring *ring;
+    struct credential *credential;
+    struct text trust_domain;
+    uint64_t handshake_ms, ping_ms, ping_timeout_ms;
+    uint32_t streams_max;
+};
+struct hbone_server {
+    struct list link;
+    const struct hbone_server_events *events;
+    void *user;
+    struct credential *credential;
+    struct h2_conn h2;
+    struct addr source, destination; /* of the TCP connection; destination: the pod's address */
+    struct spiffe_id peer;           /* valid once `trusted` */
+    char peer_serial[2 * X509_SERIAL_MAX + 1];
+    int64_t peer_not_after_s;
+    struct text trust_domain;
+    bool trusted, over, closing;
+    enum ending ending;
+    struct ring_task end_task;
+    char why[128];
+};
+/* -ENOMEM: the descriptor is closed, no event. */
+int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr *source, const struct addr *destination, const struct hbone_server_options *o,
+                      const struct hbone_server_events *events, void *user);
+void hbone_server_drain(struct hbone_server *s);
+void hbone_server_close(struct hbone_server *s); /* now; streams that live get `closed` first; `ended` does not follow */
+#endif

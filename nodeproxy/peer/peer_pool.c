@@ -1,0 +1,407 @@
+/* Links by destination, and the CONNECT streams in them; see the header. */
+#include "nodeproxy/peer/peer_pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { SWEEP_MS = 5000, TRIES_MAX = 2 };
+
+struct peer_group { /* one destination; lives while it has links or waiting tunnels */
+    struct peer_pool *pool;
+    struct addr to;
+    struct spiffe_id expected;
+    struct list links, waiting;
+    size_t n_links, n_opening, n_waiting;
+};
+
+static void group_serve(struct peer_group *g);
+
+/* ---- groups -------------------------------------------------------------- */
+
+static struct text group_key(const struct addr *to, const struct spiffe_id *expected, struct text_out *out)
+{
+    char text[ADDR_TEXT_MAX];
+    text_puts(out, addr_print(to, text));
+    text_putc(out, ' ');
+    text_put(out, spiffe_id_text(expected));
+    return (struct text){out->data, out->len};
+}
+
+static struct peer_group *group_get(struct peer_pool *p, const struct addr *to, const struct spiffe_id *expected)
+{
+    char data[ADDR_TEXT_MAX + SPIFFE_ID_TEXT_MAX + 2];
+    struct text_out out = TEXT_OUT(data);
+    struct text key = group_key(to, expected, &out);
+    struct peer_group *g = map_get(&p->groups, key);
+    if (g)
+        return g;
+    g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    *g = (struct peer_group){.pool = p, .to = *to, .expected = *expected};
+    list_init(&g->links);
+    list_init(&g->waiting);
+    if (map_put(&p->groups, key, g, NULL) < 0) {
+        free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static void group_release(struct peer_group *g) /* if nobody needs it any more */
+{
+    if (g->n_links > 0 || g->n_waiting > 0)
+        return;
+    char data[ADDR_TEXT_MAX + SPIFFE_ID_TEXT_MAX + 2];
+    struct text_out out = TEXT_OUT(data);
+    map_remove(&g->pool->groups, group_key(&g->to, &g->expected, &out));
+    free(g);
+}
+
+static void group_unwait(struct peer_group *g, struct tunnel *t)
+{
+    list_remove(&t->link);
+    g->n_waiting--;
+    g->pool->n_waiting--;
+}
+
+/* ---- a CONNECT stream ---------------------------------------------------- */
+
+static void tunnel_answer(struct tunnel *t, enum ending ending)
+{
+    assert(!t->answered);
+    t->answered = true;
+    free(t->request);
+    t->request = NULL;
+    if (ending == ENDING_NONE)
+        t->group->pool->stats.streams_opened++;
+    else
+        t->group->pool->stats.streams_failed++;
+    t->opened(t, ending);
+}
+
+/* The link broke or refused before it answered: once more on another one, if there was no answer. */
+static void tunnel_retry(struct tunnel *t, enum ending ending)
+{
+    struct peer_group *g = t->group;
+    if (t->answered)
+        return;
+    t->requested = false;
+    if (t->tries >= TRIES_MAX || g->pool->closing || g->pool->n_waiting >= PEER_WAITING_MAX) {
+        tunnel_answer(t, ending);
+        return;
+    }
+    list_push_back(&g->waiting, &t->link);
+    g->n_waiting++;
+    g->pool->n_waiting++;
+    group_serve(g);
+}
+
+static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
+{
+    struct tunnel *t = container_of(s, struct tunnel, stream);
+    if (t->answered)
+        return; /* trailers */
+    t->status = hbone_status(head);
+    if (t->status == 200)
+        tunnel_answer(t, ENDING_NONE);
+    else
+        tunnel_answer(t, t->status == 401 ? ENDING_DENIED : ENDING_TUNNEL_REFUSED);
+}
+
+static void tunnel_closed(struct http2_stream *s, uint32_t code)
+{
+    struct tunnel *t = container_of(s, struct tunnel, stream);
+    (void)code;
+    if (!t->answered && t->requested)
+        tunnel_retry(t, ENDING_TUNNEL_FAILED);
+}
+
+static const struct http2_stream_events tunnel_stream_events = {.head = tunnel_head, .closed = tunnel_closed};
+
+/* Until the answer nobody is interested in bytes: a peer that sends them without a 200 is wrong. */
+static void early_received(struct stream *s, struct buf *bytes)
+{
+    (void)s;
+    buf_done(bytes);
+}
+static void early_nothing(struct stream *s) { (void)s; }
+static void early_failed(struct stream *s, int error)
+{
+    (void)s;
+    (void)error; /* `closed` follows and decides */
+}
+static const struct stream_events early_events = {
+    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
+
+static int tunnel_start(struct peer_link *l, struct tunnel *t)
+{
+    struct http2_header headers[8];
+    size_t n = hbone_request_headers(t->request, headers, ARRAY_SIZE(headers));
+    http2_stream_init(&t->stream, &tunnel_stream_events);
+    t->stream.stream.events = &early_events;
+    int r = http2_stream_request(l->h2.http2, &t->stream, headers, n, false);
+    if (r < 0)
+        return r;
+    t->requested = true;
+    t->tries++;
+    return 0;
+}
+
+/* ---- links --------------------------------------------------------------- */
+
+static struct peer_group *group_of(struct peer_link *l) { return l->user; }
+
+static void link_opened(struct peer_link *l)
+{
+    struct peer_group *g = group_of(l);
+    g->n_opening--;
+    group_serve(g);
+}
+
+static void link_slot(struct peer_link *l) { group_serve(group_of(l)); }
+
+static void link_ended(struct peer_link *l, enum ending ending)
+{
+    struct peer_group *g = group_of(l);
+    bool was_opening = g->n_opening > 0 && !l->h2.ready;
+    if (was_opening) {
+        g->n_opening--;
+        g->pool->stats.links_failed++;
+    }
+    list_remove(&l->link);
+    /* Those that waited for this link have no other hope if none is opening or open. */
+    if (was_opening && g->n_opening == 0) {
+        struct list told;
+        list_init(&told);
+        while (!list_empty(&g->waiting)) {
+            struct tunnel *t = container_of(g->waiting.next, struct tunnel, link);
+            group_unwait(g, t);
+            list_push_back(&told, &t->link);
+        }
+        for (struct list *n; (n = list_pop_front(&told));)
+            tunnel_answer(container_of(n, struct tunnel, link), ending);
+    }
+    peer_link_close(l);
+}
+
+static void link_drained(struct peer_link *l)
+{
+    struct peer_group *g = group_of(l);
+    struct peer_pool *p = g->pool;
+    list_remove(&l->link);
+    g->n_links--;
+    p->n_links--;
+    if (!p->closing)
+        group_serve(g);
+    group_release(g);
+    if (p->closing && p->n_links == 0)
+        ring_task_ask(p->options.ring, &p->drained_task);
+}
+
+static const struct peer_link_events pool_link_events = {.opened = link_opened, .slot = link_slot, .ended = link_ended, .drained = link_drained};
+
+static int group_open_link(struct peer_group *g)
+{
+    struct peer_pool *p = g->pool;
+    struct peer_link *l;
+    const struct peer_link_options o = {
+        .ring = p->options.ring,
+        .sockets = p->options.sockets,
+        .credential = p->credential,
+        .to = g->to,
+        .expected = g->expected,
+        .connect_ms = p->options.connect_ms,
+        .streams_max = p->options.streams_max,
+        .ping_ms = p->options.ping_ms,
+        .ping_timeout_ms = p->options.ping_timeout_ms,
+    };
+    if (!p->credential)
+        return -ENOKEY;
+    if (g->n_links >= p->options.links_max)
+        return -ENOBUFS;
+    int r = peer_link_open(&l, &o, &pool_link_events, g);
+    if (r < 0)
+        return r;
+    list_push_back(&g->links, &l->link);
+    g->n_links++;
+    g->n_opening++;
+    p->n_links++;
+    p->stats.links_opened++;
+    if (!timer_running(&p->sweep))
+        timer_start(ring_timers(p->options.ring), &p->sweep, SWEEP_MS);
+    return 0;
+}
+
+static struct peer_link *group_usable_link(struct peer_group *g)
+{
+    list_for_each(n, &g->links)
+    {
+        struct peer_link *l = container_of(n, struct peer_link, link);
+        if (l->options.credential == g->pool->credential && peer_link_usable(l))
+            return l;
+    }
+    return NULL;
+}
+
+/* Starts what waits, as far as links have room; opens a link where that is not enough. */
+static void group_serve(struct peer_group *g)
+{
+    struct peer_link *l;
+    while (!list_empty(&g->waiting) && (l = group_usable_link(g))) {
+        struct tunnel *t = container_of(g->waiting.next, struct tunnel, link);
+        group_unwait(g, t);
+        int r = tunnel_start(l, t);
+        if (r == -EAGAIN)
+            tunnel_retry(t, ENDING_LIMIT); /* the cap moved meanwhile */
+        else if (r < 0)
+            tunnel_answer(t, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_TUNNEL_FAILED);
+    }
+    if (g->n_waiting > g->n_opening * g->pool->options.streams_max && !g->pool->closing)
+        (void)group_open_link(g); /* without one, what waits is served by the next free slot or ends with its owner's deadline */
+}
+
+/* ---- the pool ------------------------------------------------------------ */
+
+static void pool_sweep(struct timer *timer)
+{
+    struct peer_pool *p = container_of(timer, struct peer_pool, sweep);
+    uint64_t now = ring_now_ms(p->options.ring);
+    size_t i = 0, left = 0;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        struct peer_group *g = e->value;
+        list_for_each(n, &g->links)
+        {
+            struct peer_link *l = container_of(n, struct peer_link, link);
+            bool old = l->options.credential != p->credential;
+            bool idle = l->state == PEER_LINK_OPEN && peer_link_streams(l) == 0 && now - l->idle_since_ms >= p->options.idle_ms;
+            if (l->state == PEER_LINK_OPEN && (old || idle))
+                peer_link_drain(l);
+            left++;
+        }
+    }
+    if (left > 0)
+        timer_start(ring_timers(p->options.ring), &p->sweep, SWEEP_MS);
+}
+
+static void pool_tell_drained(struct ring_task *task)
+{
+    struct peer_pool *p = container_of(task, struct peer_pool, drained_task);
+    map_done(&p->groups, NULL);
+    p->credential = credential_unref(p->credential);
+    p->drained(p);
+}
+
+void peer_pool_init(struct peer_pool *p, const struct peer_pool_options *o, void (*drained)(struct peer_pool *p))
+{
+    *p = (struct peer_pool){.options = *o, .drained = drained};
+    if (p->options.connect_ms == 0)
+        p->options.connect_ms = 10000;
+    if (p->options.idle_ms == 0)
+        p->options.idle_ms = 300000;
+    if (p->options.streams_max == 0)
+        p->options.streams_max = 100;
+    if (p->options.links_max == 0)
+        p->options.links_max = 16;
+    map_init(&p->groups, PEER_GROUPS_MAX);
+    timer_init(&p->sweep, pool_sweep);
+    ring_task_init(&p->drained_task, pool_tell_drained);
+}
+
+void peer_pool_set_credential(struct peer_pool *p, struct credential *c)
+{
+    struct credential *old = p->credential;
+    p->credential = c ? credential_ref(c) : NULL;
+    credential_unref(old);
+    if (old && timer_running(&p->sweep))
+        timer_start(ring_timers(p->options.ring), &p->sweep, 0); /* links of the old one drain now */
+}
+
+int tunnel_open(struct peer_pool *p, struct tunnel *t, const struct addr *to, const struct spiffe_id *expected, struct hbone_request *taken_request,
+                void (*opened)(struct tunnel *t, enum ending ending))
+{
+    int r = -ENOBUFS;
+    struct peer_group *g = NULL;
+    *t = (struct tunnel){.request = taken_request, .opened = opened};
+    list_init(&t->link);
+    http2_stream_init(&t->stream, &tunnel_stream_events);
+    if (p->closing || p->n_waiting >= PEER_WAITING_MAX)
+        goto refuse;
+    r = -ENOKEY;
+    if (!p->credential)
+        goto refuse;
+    r = -ENOMEM;
+    g = group_get(p, to, expected);
+    if (!g)
+        goto refuse;
+    t->group = g;
+    struct peer_link *l = group_usable_link(g);
+    if (l) {
+        r = tunnel_start(l, t);
+        if (r == 0)
+            return 0;
+        if (r != -EAGAIN)
+            goto refuse;
+    }
+    if (g->n_opening * p->options.streams_max <= g->n_waiting) {
+        r = group_open_link(g);
+        if (r < 0 && g->n_links == 0)
+            goto refuse;
+    }
+    list_push_back(&g->waiting, &t->link);
+    g->n_waiting++;
+    p->n_waiting++;
+    return 0;
+refuse:
+    free(taken_request);
+    t->request = NULL;
+    t->answered = true;
+    if (g)
+        group_release(g);
+    return r;
+}
+
+void tunnel_close(struct tunnel *t)
+{
+    if (!t->group)
+        return;
+    struct peer_group *g = t->group;
+    t->group = NULL;
+    free(t->request);
+    t->request = NULL;
+    if (!list_empty(&t->link))
+        group_unwait(g, t);
+    t->answered = true;
+    http2_stream_detach(&t->stream);
+    group_release(g);
+}
+
+void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg)
+{
+    size_t i = 0;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        const struct peer_group *g = e->value;
+        for (const struct list *n = g->links.next; n != &g->links; n = n->next)
+            visit(container_of(n, struct peer_link, link), arg);
+    }
+}
+
+void peer_pool_close(struct peer_pool *p)
+{
+    p->closing = true;
+    timer_stop(ring_timers(p->options.ring), &p->sweep);
+    size_t i = 0, n_open = 0;
+    struct list all; /* links leave their groups and the map while they end: collect first */
+    list_init(&all);
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        struct peer_group *g = e->value;
+        assert(list_empty(&g->waiting));
+        for (struct list *n; (n = list_pop_front(&g->links)); n_open++)
+            list_push_back(&all, n);
+    }
+    for (struct list *n; (n = list_pop_front(&all));)
+        peer_link_close(container_of(n, struct peer_link, link));
+    if (p->n_links == 0)
+        ring_task_ask(p->options.ring, &p->drained_task);
+}
