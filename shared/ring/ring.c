@@ -156,9 +156,9 @@ static int turn(struct ring *ring)
     if (r < 0)
         return r;
     ring->stats.turns++;
-    uint64_t now = clock_monotonic_ms();
-    take_completions(ring); /* before the timers: what has arrived is not late */
-    timer_wheel_expire(&ring->timers, now);
+    /* First of all, since it sets the time of this turn, from which what comes in now counts its deadlines. */
+    timer_wheel_expire(&ring->timers, clock_monotonic_ms());
+    take_completions(ring);
     give_back_stopped(ring);
     ring_tasks_run(ring);
     ring_drained_run(ring);

@@ -1,5 +1,6 @@
 #include "tests/unit/shared/ring/ring_fixture.h"
 #include "shared/base/clock.h"
+#include <poll.h>
 #include <pthread.h>
 
 static int begin(void **state)
@@ -56,6 +57,38 @@ static void test_a_slow_turn_does_not_move_deadlines(void **state)
     uint64_t from = clock_monotonic_ms();
     assert_int_equal(ring_run(ring), 0);
     assert_true(clock_monotonic_ms() - from < 95); /* 1 + 60, and not 1 + 60 + 40 */
+}
+
+/* A deadline that is set when something arrives counts from then, however long the ring slept before. */
+static struct timer deadline;
+static uint64_t arrived_ms;
+static void set_deadline(struct ring_op *op, int result)
+{
+    side_received(op, result);
+    arrived_ms = clock_monotonic_ms();
+    timer_start(ring_timers(ring), &deadline, 50);
+}
+static void *send_later(void *arg)
+{
+    struct timespec pause = {.tv_nsec = 120000000};
+    (void)ppoll(NULL, 0, &pause, NULL);
+    return send((int)(intptr_t)arg, "x", 1, MSG_NOSIGNAL) == 1 ? arg : NULL;
+}
+static void test_deadlines_count_from_the_arrival(void **state)
+{
+    (void)state;
+    struct side a, b;
+    pthread_t thread;
+    side_pair(&a, &b);
+    timer_init(&deadline, stop_now);
+    ring_recv(ring, &b.recv_op, b.fd, set_deadline);
+    assert_int_equal(pthread_create(&thread, NULL, send_later, (void *)(intptr_t)a.fd), 0);
+    RUN_UNTIL(b.n_got == 1);
+    RUN_UNTIL(!timer_running(&deadline));
+    assert_true(clock_monotonic_ms() - arrived_ms >= 49);
+    pthread_join(thread, NULL);
+    side_done(&a);
+    side_done(&b);
 }
 
 /* ---- stop ------------------------------------------------------------------------ */
@@ -174,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_timer_wakes_the_loop, begin, end),
         cmocka_unit_test_setup_teardown(test_a_slow_turn_does_not_move_deadlines, begin, end),
+        cmocka_unit_test_setup_teardown(test_deadlines_count_from_the_arrival, begin, end),
         cmocka_unit_test_setup_teardown(test_stop_finishes_the_turn, begin, end),
         cmocka_unit_test_setup_teardown(test_idle_hooks, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_options, begin, end),
