@@ -164,6 +164,7 @@ static void received_request(struct http2 *h, const nghttp2_frame *frame, const 
     }
     nghttp2_session_set_stream_user_data(h->session, id, s);
     http2_stream_bind(s, h, id);
+    s->peer_ended = head->end_stream;
     h->current = s;
     if (s->events->opened)
         s->events->opened(s);
@@ -183,6 +184,7 @@ static void received_head(struct http2 *h, const nghttp2_frame *frame, const str
             return;
         s->head_seen = true;
     }
+    s->peer_ended = head->end_stream;
     h->current = s;
     if (s->events->head)
         s->events->head(s, head);

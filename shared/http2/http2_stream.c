@@ -151,10 +151,17 @@ void http2_stream_end(struct http2_stream *s, uint32_t code, int error)
     http2_stream_make_due(s);
 }
 
+/* Nothing to say once both directions have ended: nghttp2 is about to close the stream. */
+static void tell_peer(struct http2_stream *s, uint32_t code)
+{
+    if (!s->peer_ended || !s->finish_sent)
+        nghttp2_submit_rst_stream(s->http2->session, NGHTTP2_FLAG_NONE, s->id, code);
+}
+
 void http2_stream_abort(struct http2_stream *s, uint32_t code, int error)
 {
     struct http2 *h = s->http2;
-    nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code);
+    tell_peer(s, code);
     s->finished_due = false;
     http2_stream_end(s, code, error);
     http2_ask_flush(h);
@@ -174,7 +181,7 @@ void http2_stream_detach(struct http2_stream *s)
         return;
     if (!s->dead) {
         uint32_t code = h->options.server && s->finish_sent ? HTTP2_NO_ERROR : HTTP2_CANCEL;
-        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code);
+        tell_peer(s, code);
         release(s);
         http2_ask_flush(h);
     }
