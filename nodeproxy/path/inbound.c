@@ -328,7 +328,7 @@ static void account(struct inbound *in)
         .policy = text_of(in->policy),
         .dry_run = text_of(in->dry_run),
         .ending = in->ending,
-        .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){0},
+        .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){.port = 0},
         .status = in->kind == INBOUND_HBONE && !in->answered ? ending_hbone_status(in->ending) : 0,
     };
     account_end(&in->account, in->pod->env, REPORTER_DESTINATION, &in->relay, &line);

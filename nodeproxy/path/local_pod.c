@@ -276,13 +276,13 @@ void local_pod_close(struct local_pod *p, enum ending ending)
     p->closing = true;
     p->closing_ending = ending;
     close_listeners(p);
-    wake(p); /* early tunnels let go of their descriptors; stories end below */
     list_for_each(n, &p->outbounds)
         outbound_close(outbound_of_link(n), ending);
     list_for_each(n, &p->inbounds)
         inbound_close(inbound_of_link(n), ending);
     list_for_each(n, &p->servers)
         hbone_server_close(container_of(n, struct hbone_server, link));
+    wake(p); /* only early tunnels are left: they let go of their descriptors */
     socket_pool_done(&p->sockets);
     local_pod_look(p);
 }

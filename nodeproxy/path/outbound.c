@@ -354,7 +354,7 @@ static void account(struct outbound *c)
     const struct account_line line = {
         .source = c->source,
         .destination = c->destination,
-        .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL ? c->target : (struct addr){0},
+        .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL ? c->target : (struct addr){.port = 0},
         .status = c->way == WAY_TUNNEL ? c->tunnel.status : 0,
         .ending = c->ending,
     };

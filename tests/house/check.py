@@ -24,12 +24,12 @@ SHARED = {
     "http2": {"base"},
     "grpc": {"base", "http2"},
     "json": {"base"},
-    "yaml": {"base"},
+    "yaml": {"base", "json"},
     "kube": {"base", "json"},
     "mesh": {"base"},
     "xds": {"base", "mesh", "grpc"},
     "transport": {"base", "ring", "tls", "http1", "http2"},
-    "service": {"base", "ring", "transport", "json"},
+    "service": {"base", "ring", "http1", "transport", "json"},
 }
 PROGRAMS = {"nodeproxy", "controller", "ca"}
 

@@ -1,0 +1,498 @@
+/* A worker thread and the messages to and from it; see the header. */
+#include "nodeproxy/worker.h"
+
+#include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/outbound.h"
+#include "shared/base/log.h"
+#include "shared/ring/socket.h"
+#include <assert.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RECHECK_SLICE = 128 };
+
+struct worker {
+    struct worker_options options;
+    struct path_env env;
+    struct mailbox mailbox;
+    struct metrics *metrics;
+    pthread_t thread;
+    sem_t started;
+    int start_result;
+    const char *start_why;
+    struct mail directory_mail;
+    _Atomic bool directory_posted;
+    struct ring_task idle_task;
+    bool stopping, idle_told, mailbox_closing;
+};
+
+/* ---- messages ------------------------------------------------------------ */
+
+enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, FILL, DRAIN, STOP, DUMP, DUMPED, REFILL, POD_GONE, IDLE };
+struct message {
+    struct mail mail;
+    struct worker *worker;
+    enum message_kind kind;
+    char *uid, *name, *ns;
+    struct ip addresses[LOCAL_POD_ADDRESSES_MAX];
+    size_t n_addresses;
+    int fds[SOCKET_POOL_MAX];
+    size_t n_fds;
+    int family, error;
+    unsigned n;
+    struct credential *credential;
+    bool connections;
+    struct worker_dump *dump;
+    void (*dumped)(struct worker_dump *dump, void *arg);
+    void *arg;
+};
+
+static void message_free(struct message *m)
+{
+    if (!m)
+        return;
+    free(m->uid);
+    free(m->name);
+    free(m->ns);
+    credential_unref(m->credential);
+    free(m);
+}
+
+static struct message *message_new(struct worker *w, enum message_kind kind, const char *uid, void (*deliver)(struct mail *))
+{
+    struct message *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->mail.deliver = deliver;
+    m->worker = w;
+    m->kind = kind;
+    if (uid && !(m->uid = text_dup(text_of(uid)))) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* ---- to the control thread ----------------------------------------------- */
+
+static void deliver_to_control(struct mail *mail)
+{
+    struct message *m = container_of(mail, struct message, mail);
+    struct worker *w = m->worker;
+    const struct worker_events *e = w->options.events;
+    switch (m->kind) {
+    case REFILL: e->refill(w, m->uid, m->family, m->n, w->options.arg); break;
+    case POD_GONE: e->pod_gone(w, m->uid, w->options.arg); break;
+    case IDLE: e->idle(w, w->options.arg); break;
+    case DUMPED:
+        m->dumped(m->dump, m->arg);
+        text_heap_done(&m->dump->connections);
+        free(m->dump);
+        break;
+    default: assert(!"not a message to the control thread");
+    }
+    message_free(m);
+}
+
+static int to_control(struct worker *w, enum message_kind kind, const char *uid, int family, unsigned n)
+{
+    struct message *m = message_new(w, kind, uid, deliver_to_control);
+    if (!m)
+        return -ENOMEM;
+    m->family = family;
+    m->n = n;
+    mailbox_post(w->options.control, &m->mail);
+    return 0;
+}
+
+static struct worker *of_pod(const struct local_pod *p) { return p->user; }
+
+static void pod_refill(struct socket_pool *pool, int family, unsigned n)
+{
+    struct local_pod *p = container_of(pool, struct local_pod, sockets);
+    /* Without memory for the message the waiters run into their deadlines, and the next take asks again. */
+    if (to_control(of_pod(p), REFILL, p->uid, family, n) < 0) {
+        struct socket_shelf *s = family == AF_INET ? &pool->v4 : &pool->v6;
+        s->asked = false;
+    }
+}
+
+static void mailbox_gone(struct mailbox *m) { ring_stop(container_of(m, struct worker, mailbox)->env.ring); }
+
+static void look_idle(struct ring_task *task)
+{
+    struct worker *w = container_of(task, struct worker, idle_task);
+    size_t living = 0;
+    list_for_each(n, &w->env.all_pods)
+    {
+        struct local_pod *p = container_of(n, struct local_pod, link);
+        living += p->n_outbounds + p->n_inbounds;
+    }
+    if (w->env.draining && living == 0 && !w->idle_told) {
+        w->idle_told = true;
+        (void)to_control(w, IDLE, NULL, 0, 0);
+    }
+    if (w->stopping && !w->mailbox_closing && list_empty(&w->env.all_pods)) {
+        w->mailbox_closing = true;
+        mailbox_close(&w->mailbox, mailbox_gone);
+    }
+}
+
+static void pod_drained(struct local_pod *p)
+{
+    struct worker *w = of_pod(p);
+    if (!w->stopping)
+        (void)to_control(w, POD_GONE, p->uid, 0, 0);
+    free(p);
+    ring_task_ask(w->env.ring, &w->idle_task);
+}
+
+/* ---- on the worker's thread ---------------------------------------------- */
+
+static void add_pod(struct worker *w, struct message *m)
+{
+    struct local_pod *p = calloc(1, sizeof *p);
+    const struct local_pod_options o = {
+        .uid = m->uid,
+        .name = m->name,
+        .ns = m->ns,
+        .addresses = m->addresses,
+        .n_addresses = m->n_addresses,
+        .taken_outbound = m->fds[0],
+        .taken_inbound = m->fds[1],
+        .taken_hbone = m->fds[2],
+        .refill = pod_refill,
+        .drained = pod_drained,
+        .user = w,
+    };
+    if (p && !w->stopping && !w->env.draining && local_pod_open(p, &w->env, &o) == 0)
+        return;
+    log_error("worker", "pod %s can't be served by worker %u", m->uid, w->options.index);
+    free(p);
+    for (size_t i = 0; i < m->n_fds; i++)
+        socket_close(m->fds[i]);
+    (void)to_control(w, POD_GONE, m->uid, 0, 0);
+}
+
+static void fill(struct worker *w, struct message *m)
+{
+    struct local_pod *p = map_get(&w->env.pods, text_of(m->uid));
+    if (p) {
+        socket_pool_filled(&p->sockets, m->family, m->fds, m->n_fds, m->error);
+        return;
+    }
+    for (size_t i = 0; i < m->n_fds; i++)
+        socket_close(m->fds[i]);
+}
+
+static void put_view(struct text_heap *out, const struct local_pod *p, const struct connection_view *v, uint64_t now_ms)
+{
+    char source[ADDR_TEXT_MAX], destination[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
+    text_heap_printf(out,
+                     "%s{\"id\":%llu,\"workload\":\"%s/%s\",\"direction\":\"%s\",\"protocol\":\"%s\",\"stage\":\"%s\",\"source\":\"%s\","
+                     "\"destination\":\"%s\",\"target\":\"%s\",\"peer\":\"%.*s\",\"bytesReceived\":%llu,\"bytesSent\":%llu,\"ageMs\":%llu}",
+                     out->len > 0 ? "," : "", (unsigned long long)v->id, p->ns, p->name, v->direction, v->protocol, v->stage,
+                     addr_print(&v->source, source), addr_print(&v->destination, destination), addr_print(&v->target, target), (int)v->peer.len,
+                     v->peer.data, (unsigned long long)v->bytes_received, (unsigned long long)v->bytes_sent, (unsigned long long)(now_ms - v->opened_ms));
+}
+
+static void count_link(const struct peer_link *l, void *arg)
+{
+    struct worker_dump *d = arg;
+    d->n_tunnels++;
+    d->tunnel_streams += peer_link_streams(l);
+}
+
+static void dump(struct worker *w, struct message *m)
+{
+    struct worker_dump *d = m->dump;
+    struct connection_view v;
+    ring_stats(w->env.ring, &d->ring);
+    for (size_t i = 0; i < ENDING_COUNT; i++)
+        d->endings[i] = w->env.endings[i];
+    list_for_each(n, &w->env.all_pods)
+    {
+        struct local_pod *p = container_of(n, struct local_pod, link);
+        d->n_outbounds += p->n_outbounds;
+        d->n_inbounds += p->n_inbounds;
+        d->n_tunnel_servers += p->n_servers;
+        peer_pool_each_link(&p->peers, count_link, d);
+        if (!m->connections)
+            continue;
+        list_for_each(c, &p->outbounds)
+        {
+            outbound_view(outbound_of_link(c), &v);
+            put_view(&d->connections, p, &v, ring_now_ms(w->env.ring));
+        }
+        list_for_each(c, &p->inbounds)
+        {
+            inbound_view(inbound_of_link(c), &v);
+            put_view(&d->connections, p, &v, ring_now_ms(w->env.ring));
+        }
+    }
+}
+
+static void drain(struct worker *w)
+{
+    w->env.draining = true;
+    list_for_each(n, &w->env.all_pods)
+        local_pod_drain(container_of(n, struct local_pod, link));
+    ring_task_ask(w->env.ring, &w->idle_task);
+}
+
+static void stop(struct worker *w)
+{
+    w->stopping = true;
+    list_for_each(n, &w->env.all_pods)
+        local_pod_close(container_of(n, struct local_pod, link), ENDING_DRAINED);
+    ring_task_ask(w->env.ring, &w->idle_task);
+}
+
+static void deliver_to_worker(struct mail *mail)
+{
+    struct message *m = container_of(mail, struct message, mail);
+    struct worker *w = m->worker;
+    struct local_pod *p = m->uid ? map_get(&w->env.pods, text_of(m->uid)) : NULL;
+    switch (m->kind) {
+    case ADD_POD: add_pod(w, m); break;
+    case REMOVE_POD:
+        if (p)
+            local_pod_close(p, ENDING_WORKLOAD_GONE);
+        break;
+    case SET_CREDENTIAL:
+        if (p)
+            local_pod_set_credential(p, m->credential);
+        break;
+    case FILL: fill(w, m); break;
+    case DRAIN: drain(w); break;
+    case STOP: stop(w); break;
+    case DUMP:
+        dump(w, m);
+        m->kind = DUMPED;
+        m->mail.deliver = deliver_to_control;
+        mailbox_post(w->options.control, &m->mail);
+        return;
+    default: assert(!"not a message to a worker");
+    }
+    if (w->env.draining)
+        ring_task_ask(w->env.ring, &w->idle_task);
+    message_free(m);
+}
+
+static void recheck(struct ring_task *task)
+{
+    struct path_env *env = container_of(task, struct path_env, recheck_task);
+    if (inbound_recheck_some(env, RECHECK_SLICE))
+        ring_task_ask(env->ring, &env->recheck_task);
+}
+
+static void directory_news(struct mail *mail)
+{
+    struct worker *w = container_of(mail, struct worker, directory_mail);
+    atomic_store(&w->directory_posted, false);
+    list_for_each(n, &w->env.all_pods)
+        local_pod_directory_changed(container_of(n, struct local_pod, link));
+    uint64_t version = directory_policy_version(w->options.directory);
+    if (version == w->env.policy_version)
+        return;
+    w->env.policy_version = version;
+    inbound_recheck_begin(&w->env);
+    ring_task_ask(w->env.ring, &w->env.recheck_task);
+}
+
+/* ---- the thread ---------------------------------------------------------- */
+
+static void before_wait(void *arg)
+{
+    (void)arg;
+    directory_thread_offline();
+}
+static void after_wait(void *arg)
+{
+    (void)arg;
+    directory_thread_online();
+}
+
+static int worker_prepare(struct worker *w)
+{
+    const struct ring_options options = {.chunks_max = w->options.config->chunks_max};
+    int r = ring_open(&w->env.ring, &options, &w->start_why);
+    if (r < 0)
+        return r;
+    r = mailbox_open(&w->mailbox, w->env.ring);
+    if (r < 0) {
+        w->start_why = "the worker's mailbox can't be made";
+        w->env.ring = ring_free(w->env.ring);
+        return r;
+    }
+    map_init(&w->env.pods, w->options.config->pods_max);
+    list_init(&w->env.all_pods);
+    list_init(&w->env.recheck);
+    ring_task_init(&w->env.recheck_task, recheck);
+    ring_task_init(&w->idle_task, look_idle);
+    ring_set_idle_hooks(w->env.ring, before_wait, after_wait, NULL);
+    return 0;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    w->start_result = worker_prepare(w);
+    if (w->start_result < 0) {
+        sem_post(&w->started);
+        return NULL;
+    }
+    directory_thread_register();
+    sem_post(&w->started);
+    int r = ring_run(w->env.ring);
+    if (r < 0)
+        log_error("worker", "worker %u: the ring failed: error %d", w->options.index, -r);
+    directory_thread_unregister();
+    map_done(&w->env.pods, NULL);
+    w->env.ring = ring_free(w->env.ring);
+    return NULL;
+}
+
+int worker_start(struct worker **ret, const struct worker_options *o, const char **ret_why)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int r = -ENOMEM;
+    *ret_why = "no memory";
+    if (!w)
+        return r;
+    w->options = *o;
+    w->directory_mail.deliver = directory_news;
+    sem_init(&w->started, 0, 0);
+    r = metrics_new(&w->metrics, 20000);
+    if (r < 0)
+        goto fail;
+    w->env.config = o->config;
+    w->env.directory = o->directory;
+    w->env.metrics = w->metrics;
+    r = -pthread_create(&w->thread, NULL, worker_main, w);
+    if (r < 0) {
+        *ret_why = "a thread can't be made";
+        goto fail;
+    }
+    while (sem_wait(&w->started) < 0)
+        assert(errno == EINTR);
+    if (w->start_result == 0) {
+        *ret = w;
+        return 0;
+    }
+    pthread_join(w->thread, NULL);
+    r = w->start_result;
+    *ret_why = w->start_why ? w->start_why : "the ring can't be made";
+fail:
+    metrics_free(w->metrics);
+    sem_destroy(&w->started);
+    free(w);
+    return r;
+}
+
+struct metrics *worker_metrics(const struct worker *w) { return w->metrics; }
+unsigned worker_index(const struct worker *w) { return w->options.index; }
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    metrics_free(w->metrics);
+    sem_destroy(&w->started);
+    free(w);
+}
+
+/* ---- from the control thread --------------------------------------------- */
+
+static int to_worker(struct worker *w, struct message *m)
+{
+    mailbox_post(&w->mailbox, &m->mail);
+    return 0;
+}
+
+int worker_add_pod(struct worker *w, const struct worker_pod *pod)
+{
+    struct message *m = message_new(w, ADD_POD, pod->uid, deliver_to_worker);
+    if (!m)
+        return -ENOMEM;
+    m->name = text_dup(text_of(pod->name));
+    m->ns = text_dup(text_of(pod->ns));
+    if (!m->name || !m->ns) {
+        message_free(m);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < pod->n_addresses && i < LOCAL_POD_ADDRESSES_MAX; i++)
+        m->addresses[m->n_addresses++] = pod->addresses[i];
+    m->fds[0] = pod->taken_outbound;
+    m->fds[1] = pod->taken_inbound;
+    m->fds[2] = pod->taken_hbone;
+    m->n_fds = 3;
+    return to_worker(w, m);
+}
+
+static int simple(struct worker *w, enum message_kind kind, const char *uid)
+{
+    struct message *m = message_new(w, kind, uid, deliver_to_worker);
+    return m ? to_worker(w, m) : -ENOMEM;
+}
+
+int worker_remove_pod(struct worker *w, const char *uid) { return simple(w, REMOVE_POD, uid); }
+
+int worker_set_credential(struct worker *w, const char *uid, struct credential *c)
+{
+    struct message *m = message_new(w, SET_CREDENTIAL, uid, deliver_to_worker);
+    if (!m)
+        return -ENOMEM;
+    m->credential = c ? credential_ref(c) : NULL;
+    return to_worker(w, m);
+}
+
+int worker_fill(struct worker *w, const char *uid, int family, const int *taken_fds, size_t n, int error)
+{
+    struct message *m = message_new(w, FILL, uid, deliver_to_worker);
+    if (!m || n > SOCKET_POOL_MAX) {
+        message_free(m);
+        for (size_t i = 0; i < n; i++)
+            socket_close(taken_fds[i]);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++)
+        m->fds[i] = taken_fds[i];
+    m->n_fds = n;
+    m->family = family;
+    m->error = error;
+    return to_worker(w, m);
+}
+
+void worker_directory_changed(struct worker *w)
+{
+    if (!atomic_exchange(&w->directory_posted, true))
+        mailbox_post(&w->mailbox, &w->directory_mail);
+}
+
+void worker_drain(struct worker *w) { (void)simple(w, DRAIN, NULL); }
+
+void worker_stop(struct worker *w)
+{
+    while (simple(w, STOP, NULL) < 0) /* nothing else can be done; memory comes back as connections end */
+        sched_yield();
+}
+
+int worker_dump(struct worker *w, bool connections, void (*done)(struct worker_dump *dump, void *arg), void *arg)
+{
+    struct message *m = message_new(w, DUMP, NULL, deliver_to_worker);
+    struct worker_dump *d = calloc(1, sizeof *d);
+    if (!m || !d) {
+        message_free(m);
+        free(d);
+        return -ENOMEM;
+    }
+    text_heap_init(&d->connections, 64u * 1024 * 1024);
+    m->dump = d;
+    m->connections = connections;
+    m->dumped = done;
+    m->arg = arg;
+    return to_worker(w, m);
+}

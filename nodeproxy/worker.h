@@ -1,0 +1,55 @@
+/*
+ * One worker: a thread with its ring, its view of the enrolled pods and its share of their connections. Everything that crosses to
+ * or from it is a message; between workers nothing mutable is shared but the directory (RCU). Made, told and joined by the
+ * control thread.
+ */
+#ifndef NODEPROXY_WORKER_H
+#define NODEPROXY_WORKER_H
+#include "nodeproxy/path/env.h"
+#include "nodeproxy/path/local_pod.h"
+#include "shared/ring/mailbox.h"
+#include <pthread.h>
+
+struct worker;
+struct worker_events { /* on the control thread, by its mailbox */
+    void (*refill)(struct worker *w, const char *uid, int family, unsigned n, void *arg);
+    void (*pod_gone)(struct worker *w, const char *uid, void *arg);
+    void (*idle)(struct worker *w, void *arg); /* after worker_drain: nothing lives any more */
+};
+struct worker_options {
+    const struct config *config;
+    const struct directory *directory;
+    struct mailbox *control; /* the control thread's */
+    const struct worker_events *events;
+    void *arg;
+    unsigned index;
+};
+int worker_start(struct worker **ret, const struct worker_options *o, const char **ret_why);
+struct metrics *worker_metrics(const struct worker *w); /* for the scrape: readable while it counts */
+unsigned worker_index(const struct worker *w);
+
+/* Messages to the worker, from the control thread. Descriptors and references are taken. -ENOMEM: nothing happens. */
+struct worker_pod {
+    const char *uid, *name, *ns;
+    const struct ip *addresses;
+    size_t n_addresses;
+    int taken_outbound, taken_inbound, taken_hbone;
+};
+int worker_add_pod(struct worker *w, const struct worker_pod *pod);
+int worker_remove_pod(struct worker *w, const char *uid);            /* pod_gone follows */
+int worker_set_credential(struct worker *w, const char *uid, struct credential *c); /* c may be NULL */
+int worker_fill(struct worker *w, const char *uid, int family, const int *taken_fds, size_t n, int error);
+void worker_directory_changed(struct worker *w);                     /* cheap: coalesced */
+void worker_drain(struct worker *w);                                 /* no new connections; idle follows when none lives */
+void worker_stop(struct worker *w);                                  /* ends all connections, then the thread; then worker_join */
+void worker_join(struct worker *w);                                  /* waits for the thread and frees */
+
+/* A view of all living connections and tunnels of this worker, made on its thread, given to `done` on the control thread. */
+struct worker_dump {
+    struct text_heap connections; /* JSON array elements, comma separated */
+    struct ring_stats ring;
+    size_t n_outbounds, n_inbounds, n_tunnels, n_tunnel_servers, tunnel_streams;
+    uint64_t endings[ENDING_COUNT];
+};
+int worker_dump(struct worker *w, bool connections, void (*done)(struct worker_dump *dump, void *arg), void *arg);
+#endif
