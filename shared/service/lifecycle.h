@@ -7,6 +7,7 @@
 #include "shared/base/text.h"
 #include "shared/ring/ring.h"
 
+enum { LIFECYCLE_CONDITIONS_MAX = 8 };
 struct lifecycle {
     struct ring *ring;
     struct ring_scope scope;
@@ -14,19 +15,22 @@ struct lifecycle {
     struct timer deadline;
     int signal_fd;
     uint64_t drain_ms;
-    bool draining;
-    const char *waiting[8]; /* conditions not yet met; readiness is none left */
-    void (*drain)(struct lifecycle *l); /* SIGTERM: stop taking new work */
-    void (*force)(struct lifecycle *l); /* deadline or second signal: end now */
+    bool draining, forced;
+    const char *waiting[LIFECYCLE_CONDITIONS_MAX]; /* conditions not yet met; readiness is none left */
+    void (*drain)(struct lifecycle *l); /* SIGTERM: stop taking new work; once */
+    void (*force)(struct lifecycle *l); /* deadline or second signal: end now; once */
+    void (*closed)(struct lifecycle *l); /* set after lifecycle_open(), may stay NULL: the end of lifecycle_close() */
     void *user;
 };
-/* Blocks the signals: before any thread is made. */
+/* Blocks the signals: before any thread is made. -errno. */
 int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms, void (*drain)(struct lifecycle *), void (*force)(struct lifecycle *), void *user);
+/* Readiness waits for this too (a static text; naming one twice is naming it once; at most LIFECYCLE_CONDITIONS_MAX). */
 void lifecycle_wait_for(struct lifecycle *l, const char *condition);
-void lifecycle_reached(struct lifecycle *l, const char *condition);
+void lifecycle_reached(struct lifecycle *l, const char *condition); /* fine if it was not waited for */
+/* No condition is left and the program isn't draining; else why_not (may be NULL) says which: "waiting for xds, certificates". */
 bool lifecycle_ready(const struct lifecycle *l, struct text_out *why_not);
-void lifecycle_close(struct lifecycle *l);
-/* "weir-nodeproxy 0.1.0\nwolfSSL ... (accelerated)\nnghttp2 ...": prints name, version and the libraries in use. */
+void lifecycle_close(struct lifecycle *l); /* l lives until `closed`, which comes from the loop. Signals stay blocked */
+/* "weir-nodeproxy 0.1.0 (commit)\nwolfSSL ... (accelerated)\nnghttp2 ...": prints name, version and the libraries in use. */
 struct library_version { const char *name, *version; };
 void lifecycle_print_version(const char *program, const struct library_version *libraries, size_t n);
 #endif

@@ -1,0 +1,385 @@
+#include "shared/service/metrics.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { BLOCK_SERIES = 64 };
+
+/* What another thread reads is written before the pointer or the count that leads to it is stored with release. */
+struct block {
+    _Atomic(struct block *) next;
+    _Atomic size_t n;
+    struct metric_series series[BLOCK_SERIES];
+};
+struct family {
+    const struct metric_family *is;
+    _Atomic(struct family *) next;
+    _Atomic(struct block *) first;
+    struct block *last;              /* owner only, as what follows */
+    size_t n_series;
+    struct metric_series *overflow;  /* NULL until it is needed */
+    struct map by_values;
+};
+struct metrics {
+    size_t series_max;
+    _Atomic(struct family *) first;
+    struct family *last;
+    struct map by_family; /* its key is the pointer to the declaration */
+};
+
+/* Counts into the void, where there is no memory to count. */
+static _Thread_local struct metric_series nowhere;
+
+/* ---- the counting side ------------------------------------------------------------------------ */
+
+int metrics_new(struct metrics **ret, size_t series_max)
+{
+    struct metrics *m = calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    m->series_max = series_max;
+    map_init(&m->by_family, 0);
+    *ret = m;
+    return 0;
+}
+
+static void series_done(struct metric_series *s, size_t n_labels)
+{
+    for (size_t i = 0; s->label_values && i < n_labels; i++)
+        free(s->label_values[i]);
+    free(s->label_values);
+}
+
+static void family_free(struct family *f)
+{
+    struct block *next;
+
+    for (struct block *b = atomic_load_explicit(&f->first, memory_order_relaxed); b; b = next) {
+        size_t n = atomic_load_explicit(&b->n, memory_order_relaxed);
+        next = atomic_load_explicit(&b->next, memory_order_relaxed);
+        for (size_t i = 0; i < n; i++)
+            series_done(&b->series[i], f->is->n_labels);
+        free(b);
+    }
+    map_done(&f->by_values, NULL);
+    free(f);
+}
+
+struct metrics *metrics_free(struct metrics *m)
+{
+    struct family *next;
+
+    if (!m)
+        return NULL;
+    for (struct family *f = atomic_load_explicit(&m->first, memory_order_relaxed); f; f = next) {
+        next = atomic_load_explicit(&f->next, memory_order_relaxed);
+        family_free(f);
+    }
+    map_done(&m->by_family, NULL);
+    free(m);
+    return NULL;
+}
+
+static struct text family_key(const struct metric_family *const *family)
+{
+    return (struct text){(const char *)family, sizeof *family};
+}
+
+static struct family *family_get(struct metrics *m, const struct metric_family *is)
+{
+    struct family *f = map_get(&m->by_family, family_key(&is));
+
+    if (f)
+        return f;
+    assert(is->n_labels <= METRIC_LABELS_MAX);
+    f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->is = is;
+    map_init(&f->by_values, 0);
+    if (map_put(&m->by_family, family_key(&is), f, NULL) < 0) {
+        free(f);
+        return NULL;
+    }
+    atomic_store_explicit(m->last ? &m->last->next : &m->first, f, memory_order_release);
+    m->last = f;
+    return f;
+}
+
+/* A place in the last block; not seen by anybody before series_publish(). */
+static struct metric_series *series_place(struct family *f)
+{
+    struct block *b = f->last;
+
+    if (!b || atomic_load_explicit(&b->n, memory_order_relaxed) == BLOCK_SERIES) {
+        b = calloc(1, sizeof *b);
+        if (!b)
+            return NULL;
+        atomic_store_explicit(f->last ? &f->last->next : &f->first, b, memory_order_release);
+        f->last = b;
+    }
+    return &b->series[atomic_load_explicit(&b->n, memory_order_relaxed)];
+}
+
+static void series_publish(struct family *f)
+{
+    size_t n = atomic_load_explicit(&f->last->n, memory_order_relaxed);
+    atomic_store_explicit(&f->last->n, n + 1, memory_order_release);
+}
+
+static struct metric_series *series_make(struct family *f, const struct text *label_values)
+{
+    struct metric_series *s = series_place(f);
+    size_t n = f->is->n_labels;
+
+    if (!s)
+        return NULL;
+    s->label_values = calloc(n + 1, sizeof *s->label_values);
+    if (!s->label_values)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        s->label_values[i] = text_dup(label_values[i]);
+        if (!s->label_values[i]) {
+            series_done(s, n);
+            s->label_values = NULL;
+            return NULL;
+        }
+    }
+    return s;
+}
+
+static struct metric_series *overflow(struct family *f)
+{
+    struct text values[METRIC_LABELS_MAX];
+
+    if (f->overflow)
+        return f->overflow;
+    for (size_t i = 0; i < f->is->n_labels; i++)
+        values[i] = TEXT("overflow");
+    f->overflow = series_make(f, values);
+    if (!f->overflow)
+        return &nowhere;
+    series_publish(f);
+    return f->overflow;
+}
+
+/* Each value's length goes before it, so that ("a", "bc") is not ("ab", "c"). */
+static bool values_key(const struct text *values, size_t n, struct text_out *key)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t len = (uint32_t)values[i].len;
+        if (values[i].len > METRIC_LABEL_BYTES_MAX)
+            return false;
+        text_put(key, (struct text){(const char *)&len, sizeof len});
+        text_put(key, values[i]);
+    }
+    return !key->overflow;
+}
+
+struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family,
+                                     const struct text *label_values)
+{
+    char key_bytes[METRIC_LABEL_BYTES_MAX + METRIC_LABELS_MAX * sizeof(uint32_t) + 1];
+    struct text_out key = {key_bytes, 0, sizeof key_bytes, false};
+    struct family *f = family_get(m, family);
+
+    if (!f)
+        return &nowhere;
+    if (!values_key(label_values, family->n_labels, &key))
+        return overflow(f);
+    struct text k = {key.data, key.len};
+    struct metric_series *s = map_get(&f->by_values, k);
+    if (s)
+        return s;
+    if (f->n_series >= m->series_max)
+        return overflow(f);
+    s = series_make(f, label_values);
+    if (!s)
+        return overflow(f);
+    if (map_put(&f->by_values, k, s, NULL) < 0) {
+        series_done(s, family->n_labels);
+        s->label_values = NULL;
+        return overflow(f);
+    }
+    f->n_series++;
+    series_publish(f);
+    return s;
+}
+
+/* ---- the scrape -------------------------------------------------------------------------------- */
+
+struct row {
+    const struct metric_family *family;
+    char *const *values;
+    uint64_t value;
+};
+struct rows {
+    struct row *rows;
+    size_t n, size;
+};
+
+static bool rows_add(struct rows *r, struct row row)
+{
+    if (r->n == r->size) {
+        size_t size = r->size > 0 ? r->size * 2 : 256;
+        struct row *rows = realloc(r->rows, size * sizeof *rows);
+        if (!rows)
+            return false;
+        r->rows = rows;
+        r->size = size;
+    }
+    r->rows[r->n++] = row;
+    return true;
+}
+
+static bool rows_add_block(struct rows *r, const struct metric_family *family, const struct block *b)
+{
+    size_t n = atomic_load_explicit(&b->n, memory_order_acquire);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct metric_series *s = &b->series[i];
+        uint64_t value = atomic_load_explicit(&s->value, memory_order_relaxed);
+        if (!rows_add(r, (struct row){family, s->label_values, value}))
+            return false;
+    }
+    return true;
+}
+
+static bool rows_collect(struct rows *r, const struct metrics *m)
+{
+    const struct family *f = atomic_load_explicit(&m->first, memory_order_acquire);
+
+    for (; f; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+        const struct block *b = atomic_load_explicit(&f->first, memory_order_acquire);
+        for (; b; b = atomic_load_explicit(&b->next, memory_order_acquire))
+            if (!rows_add_block(r, f->is, b))
+                return false;
+    }
+    return true;
+}
+
+static int row_compare(const void *left, const void *right)
+{
+    const struct row *a = left, *b = right;
+    int c = strcmp(a->family->name, b->family->name);
+
+    for (size_t i = 0; c == 0 && i < a->family->n_labels && i < b->family->n_labels; i++)
+        c = strcmp(a->values[i], b->values[i]);
+    return c;
+}
+
+/* Backslash, line feed and (in values) quotes; bytes that are no UTF-8 as U+FFFD, since the format knows no others. */
+static void put_escaped(struct text_heap *out, const char *s, bool quotes)
+{
+    struct text t = text_of(s);
+    bool utf8 = text_is_utf8(t);
+    size_t from = 0;
+
+    for (size_t i = 0; i < t.len; i++) {
+        const char *instead = t.data[i] == '\\'           ? "\\\\"
+                              : t.data[i] == '\n'         ? "\\n"
+                              : t.data[i] == '"' && quotes ? "\\\""
+                              : t.data[i] & 0x80 && !utf8 ? "\xef\xbf\xbd"
+                                                          : NULL;
+        if (!instead)
+            continue;
+        text_heap_put(out, (struct text){t.data + from, i - from});
+        text_heap_puts(out, instead);
+        from = i + 1;
+    }
+    text_heap_put(out, (struct text){t.data + from, t.len - from});
+}
+
+/* The family's name; OpenMetrics keeps _total for a counter's samples. */
+static struct text family_name(const struct metric_family *f, bool open_metrics)
+{
+    struct text name = text_of(f->name);
+
+    if (open_metrics && f->kind == METRIC_COUNTER && text_ends_with(name, TEXT("_total")))
+        name.len -= TEXT("_total").len;
+    return name;
+}
+
+static void put_family(struct text_heap *out, const struct metric_family *f, bool open_metrics)
+{
+    struct text name = family_name(f, open_metrics);
+
+    text_heap_printf(out, "# HELP %.*s ", (int)name.len, name.data);
+    put_escaped(out, f->help, open_metrics);
+    text_heap_printf(out, "\n# TYPE %.*s %s\n", (int)name.len, name.data,
+                     f->kind == METRIC_COUNTER ? "counter" : "gauge");
+}
+
+static void put_row(struct text_heap *out, const struct row *row, bool open_metrics)
+{
+    const struct metric_family *f = row->family;
+
+    text_heap_put(out, family_name(f, open_metrics));
+    if (open_metrics && f->kind == METRIC_COUNTER)
+        text_heap_puts(out, "_total");
+    for (size_t i = 0; i < f->n_labels; i++) {
+        text_heap_printf(out, "%s%s=\"", i == 0 ? "{" : ",", f->labels[i]);
+        put_escaped(out, row->values[i], true);
+        text_heap_puts(out, "\"");
+    }
+    if (f->n_labels > 0)
+        text_heap_puts(out, "}");
+    if (f->kind == METRIC_GAUGE)
+        text_heap_printf(out, " %" PRId64 "\n", (int64_t)row->value);
+    else
+        text_heap_printf(out, " %" PRIu64 "\n", row->value);
+}
+
+void metrics_print(struct metrics *const *all, size_t n, bool open_metrics, struct text_heap *out)
+{
+    struct rows r = {0};
+    const struct metric_family *family = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!rows_collect(&r, all[i])) {
+            out->failed = true;
+            goto done;
+        }
+    }
+    if (r.n > 0)
+        qsort(r.rows, r.n, sizeof *r.rows, row_compare);
+    for (size_t i = 0; i < r.n; i++) {
+        struct row sum = r.rows[i];
+        while (i + 1 < r.n && row_compare(&sum, &r.rows[i + 1]) == 0)
+            sum.value += r.rows[++i].value;
+        if (!family || strcmp(family->name, sum.family->name) != 0)
+            put_family(out, sum.family, open_metrics);
+        family = sum.family;
+        put_row(out, &sum, open_metrics);
+    }
+    if (open_metrics)
+        text_heap_puts(out, "# EOF\n");
+done:
+    free(r.rows);
+}
+
+bool metrics_accepts_open(struct text accept)
+{
+    static const struct text type = {"application/openmetrics-text", sizeof "application/openmetrics-text" - 1};
+    struct text one, rest = accept;
+
+    while (rest.len > 0) {
+        if (!text_split(rest, ',', &one, &rest)) {
+            one = rest;
+            rest.len = 0;
+        }
+        struct text name = one, parameters;
+        (void)text_split(one, ';', &name, &parameters);
+        if (text_equal_nocase(text_trim(name), type))
+            return true;
+    }
+    return false;
+}
+
+const char *metrics_content_type(bool open_metrics)
+{
+    return open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                        : "text/plain; version=0.0.4; charset=utf-8";
+}
