@@ -1,0 +1,31 @@
+/*
+ * Who the peer is: the judgement over its certificate, made in the middle of the handshake, before anything is sent in
+ * answer to it. The library's own trust store stays empty: it would keep intermediates that peers sent for all later
+ * peers, knows nothing of SPIFFE, and has been made to believe forged CA copies. So it finds no signer for any
+ * certificate, asks us, and x509_verify's path search decides with roots that nobody can add to; every other complaint of the library
+ * is final. Owned by a tls_channel. Inside shared/tls only.
+ */
+#ifndef SHARED_TLS_PEER_CHECK_H
+#define SHARED_TLS_PEER_CHECK_H
+#include "shared/tls/tls_context.h"
+
+enum { PEER_HASH_BYTES = 32 };
+struct WOLFSSL;
+struct WOLFSSL_X509_STORE_CTX;
+struct peer_check {
+    const struct tls_config *config;
+    bool good;                     /* a leaf was judged, and may pass */
+    const char *why;               /* it may not; NULL else */
+    uint8_t leaf[PEER_HASH_BYTES]; /* SHA-256 of the leaf that was judged */
+    char *uri;                     /* owned; valid if good */
+    char serial[2 * X509_SERIAL_MAX + 1];
+    int64_t not_after_s;
+};
+void peer_check_init(struct peer_check *p, const struct tls_config *config);
+void peer_check_done(struct peer_check *p);
+/* The library's verify callback; its context is the struct peer_check. */
+int peer_check_certificate(int library_says_good, struct WOLFSSL_X509_STORE_CTX *store);
+/* After the handshake, before the first byte: NULL, or why the connection must end. The certificate that the
+ * library holds as the peer's must be the one that was judged; none is only good where none is needed. */
+const char *peer_check_finish(const struct peer_check *p, struct WOLFSSL *ssl);
+#endif

@@ -1,0 +1,441 @@
+#define _GNU_SOURCE
+#include <wolfssl/options.h>
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+
+#include "shared/tls/tls_channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "shared/tls/peer_check.h"
+#include "shared/tls/tls_context.h"
+
+enum {
+    RECORD_HEADER = 5,
+    RECORD_PLAIN_MAX = 16384,
+    RECORD_CIPHER_MAX = 16384 + 256, /* RFC 8446, 5.2 */
+    RECORD_GROWTH = 64,              /* header, content type, tag, and some */
+    READ_ROOM_MIN = 2048,            /* less room in the last chunk is left unused */
+    SEAL_ALONE_MIN = 8192,           /* a piece so large is sealed where it lies */
+    SPILL_MAX = 256 * 1024,          /* a handshake's largest flight: chains of certificates */
+    ANSWERS_FREE = 64,               /* key updates that a peer may ask for without sending data */
+    ANSWER_PER_BYTES = 16384,
+};
+_Static_assert(RECORD_PLAIN_MAX + RECORD_GROWTH <= (int)CHUNK_BYTES, "a record fits into a chunk");
+
+struct tls_channel {
+    WOLFSSL *ssl;
+    struct tls_config *config;
+    struct chunk_pool *pool;
+    struct buf in;        /* as fed; its first record_left bytes are of a whole record */
+    size_t record_left;   /* of it, not yet taken by the library */
+    struct buf out;
+    uint8_t *spill;       /* follows out: what the library sent while there was no chunk; owned */
+    size_t spill_len;
+    struct peer_check check;
+    struct tls_peer peer; /* valid once established */
+    const char *why;
+    int dead;             /* -errno of the end, 0: alive */
+    bool established, peer_closed, closed;
+    uint64_t answers, bytes_read;
+};
+
+/* The library's receive callback: gives bytes of whole records only, so that the library never holds half a record's buffer for long. */
+static int receive(WOLFSSL *ssl, char *to, int size, void *owner)
+{
+    struct tls_channel *t = owner;
+    uint8_t header[RECORD_HEADER];
+
+    (void)ssl;
+    if (t->record_left == 0) {
+        if (buf_peek(&t->in, header, sizeof header) < sizeof header)
+            return WOLFSSL_CBIO_ERR_WANT_READ;
+        size_t len = (size_t)header[3] << 8 | header[4];
+        if (len > RECORD_CIPHER_MAX) {
+            t->why = "a record is too long, or this is not TLS";
+            return WOLFSSL_CBIO_ERR_GENERAL;
+        }
+        if (t->in.len < RECORD_HEADER + len)
+            return WOLFSSL_CBIO_ERR_WANT_READ;
+        t->record_left = RECORD_HEADER + len;
+    }
+    size_t n = (size_t)size < t->record_left ? (size_t)size : t->record_left;
+    n = buf_peek(&t->in, to, n);
+    buf_consume(&t->in, n);
+    t->record_left -= n;
+    return (int)n;
+}
+
+static bool spill(struct tls_channel *t, const char *data, size_t len)
+{
+    if (len > SPILL_MAX - t->spill_len)
+        return false;
+    uint8_t *larger = realloc(t->spill, t->spill_len + len);
+    if (!larger)
+        return false;
+    memcpy(larger + t->spill_len, data, len);
+    t->spill = larger;
+    t->spill_len += len;
+    return true;
+}
+
+/* true: nothing is spilt any more. */
+static bool unspill(struct tls_channel *t)
+{
+    if (t->spill_len == 0)
+        return true;
+    if (buf_append(&t->out, t->pool, t->spill, t->spill_len) < 0)
+        return false;
+    free(t->spill);
+    t->spill = NULL;
+    t->spill_len = 0;
+    return true;
+}
+
+/* The library's send callback. It always takes all: after a refusal the library's counting of what was sent
+ * mixes up answers to the peer with our own data. One record goes into one chunk, room for which was made before. */
+static int deliver(WOLFSSL *ssl, char *data, int size, void *owner)
+{
+    struct tls_channel *t = owner;
+    size_t len = (size_t)size;
+
+    (void)ssl;
+    if (unspill(t)) {
+        if (len <= CHUNK_BYTES) {
+            uint8_t *room = buf_reserve(&t->out, t->pool, len);
+            if (room) {
+                memcpy(room, data, len);
+                buf_commit(&t->out, len);
+                return size;
+            }
+        } else if (buf_append(&t->out, t->pool, data, len) == 0) {
+            return size;
+        }
+    }
+    if (spill(t, data, len))
+        return size;
+    t->why = "out of memory";
+    return WOLFSSL_CBIO_ERR_GENERAL;
+}
+
+static int die(struct tls_channel *t, int error, const char *why)
+{
+    if (t->dead == 0)
+        t->dead = error;
+    t->why = why;
+    return t->dead;
+}
+
+/* Alerts by which a peer refuses a certificate, RFC 8446, 6.2. */
+static bool is_certificate_alert(int code)
+{
+    enum {
+        BAD_CERTIFICATE = 42,
+        CERTIFICATE_UNKNOWN = 46, /* 43 unsupported, 44 revoked, 45 expired */
+        UNKNOWN_CA = 48,
+        ACCESS_DENIED = 49,
+        CERTIFICATE_REQUIRED = 116,
+    };
+    return (code >= BAD_CERTIFICATE && code <= CERTIFICATE_UNKNOWN) || code == UNKNOWN_CA ||
+           code == ACCESS_DENIED || code == CERTIFICATE_REQUIRED;
+}
+
+static int received_alert(const struct tls_channel *t)
+{
+    WOLFSSL_ALERT_HISTORY history;
+    if (wolfSSL_get_alert_history(t->ssl, &history) != WOLFSSL_SUCCESS ||
+        history.last_rx.level != alert_fatal)
+        return -1;
+    return history.last_rx.code;
+}
+
+/* The library failed with this error: what does it mean for the channel? */
+static int fail(struct tls_channel *t, int error)
+{
+    enum { NO_APPLICATION_PROTOCOL = 120 };
+    int alert;
+
+    if (t->check.why)
+        return die(t, -EKEYREJECTED, t->check.why);
+    switch (error) {
+    case MEMORY_E:
+        return die(t, -ENOMEM, "out of memory");
+    case NO_PEER_CERT:
+        return die(t, -EKEYREJECTED, "the peer sent no certificate");
+    case UNKNOWN_ALPN_PROTOCOL_NAME_E:
+        return die(t, -ENOTCONN, "the peer does not speak our protocol (ALPN)");
+    case SOCKET_ERROR_E:
+        return die(t, -EPROTO, t->why);
+    case FATAL_ERROR: /* the peer sent a fatal alert */
+        alert = received_alert(t);
+        if (is_certificate_alert(alert))
+            return die(t, -EKEYREJECTED, "the peer does not accept our certificate");
+        if (alert == NO_APPLICATION_PROTOCOL)
+            return die(t, -ENOTCONN, "the peer does not speak our protocol (ALPN)");
+        return die(t, -EPROTO, "the peer ended the connection with an alert");
+    default:
+        return die(t, -EPROTO, wolfSSL_ERR_reason_error_string((unsigned long)error));
+    }
+}
+
+static const char *check_alpn(const struct tls_channel *t)
+{
+    char *name = NULL;
+    unsigned short len = 0;
+    const char *own = t->config->alpn;
+
+    if (own[0] == '\0')
+        return NULL;
+    if (wolfSSL_ALPN_GetProtocol(t->ssl, &name, &len) == WOLFSSL_SUCCESS && name &&
+        len == strlen(own) && memcmp(name, own, len) == 0)
+        return NULL;
+    return "the peer does not speak our protocol (ALPN)";
+}
+
+/* The handshake is complete, for the library. */
+static int finish(struct tls_channel *t)
+{
+    const char *why = NULL;
+    int error = -EPROTO;
+
+    if (wolfSSL_version(t->ssl) != TLS1_3_VERSION)
+        why = "not TLS 1.3";
+    if (!why) {
+        why = peer_check_finish(&t->check, t->ssl);
+        error = why ? -EKEYREJECTED : error;
+    }
+    if (!why) {
+        why = check_alpn(t);
+        error = why ? -ENOTCONN : error;
+    }
+    if (why) {
+        wolfSSL_shutdown(t->ssl);
+        return die(t, error, why);
+    }
+    t->established = true;
+    t->peer = (struct tls_peer){.present = t->check.good,
+                                .uri = t->check.good ? t->check.uri : "",
+                                .not_after_s = t->check.not_after_s};
+    memcpy(t->peer.serial, t->check.serial, sizeof t->peer.serial);
+    wolfSSL_FreeHandshakeResources(t->ssl);
+    return 1;
+}
+
+static int shake_hands(struct tls_channel *t)
+{
+    /* Room for a usual flight, so that the library is not started in vain. */
+    if (!unspill(t) || !buf_reserve(&t->out, t->pool, RECORD_PLAIN_MAX / 2))
+        return -ENOBUFS;
+    buf_commit(&t->out, 0);
+    int r = wolfSSL_negotiate(t->ssl);
+    if (r == WOLFSSL_SUCCESS)
+        return finish(t);
+    int error = wolfSSL_get_error(t->ssl, r);
+    if (error != WOLFSSL_ERROR_WANT_READ)
+        return fail(t, error);
+    return unspill(t) ? 0 : -ENOBUFS;
+}
+
+int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct chunk_pool *pool)
+{
+    struct tls_channel *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return -ENOMEM;
+    t->config = tls_config_ref(config);
+    t->pool = pool;
+    t->why = "";
+    peer_check_init(&t->check, config);
+    t->ssl = wolfSSL_new(config->context);
+    if (!t->ssl || (config->alpn[0] &&
+                    wolfSSL_UseALPN(t->ssl, config->alpn, (unsigned)strlen(config->alpn),
+                                    WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)) {
+        tls_channel_free(t);
+        return -ENOMEM;
+    }
+    wolfSSL_SSLSetIORecv(t->ssl, receive);
+    wolfSSL_SSLSetIOSend(t->ssl, deliver);
+    wolfSSL_SetIOReadCtx(t->ssl, t);
+    wolfSSL_SetIOWriteCtx(t->ssl, t);
+    wolfSSL_SetCertCbCtx(t->ssl, &t->check);
+    if (config->role == TLS_CLIENT) {
+        int r = shake_hands(t);
+        if (r < 0 && r != -ENOBUFS) {
+            tls_channel_free(t);
+            return r;
+        }
+    }
+    *ret = t;
+    return 0;
+}
+
+struct tls_channel *tls_channel_free(struct tls_channel *t)
+{
+    if (!t)
+        return NULL;
+    wolfSSL_free(t->ssl);
+    buf_done(&t->in);
+    buf_done(&t->out);
+    free(t->spill);
+    peer_check_done(&t->check);
+    tls_config_unref(t->config);
+    free(t);
+    return NULL;
+}
+
+int tls_channel_input(struct tls_channel *t, struct buf *cipher)
+{
+    if (t->dead)
+        return t->dead;
+    buf_move(&t->in, cipher);
+    return t->established ? 0 : shake_hands(t);
+}
+
+bool tls_channel_established(const struct tls_channel *t)
+{
+    return t->established;
+}
+
+const struct tls_peer *tls_channel_peer(const struct tls_channel *t)
+{
+    assert(t->established);
+    return &t->peer;
+}
+
+/* Only key updates make the library answer while we read. A peer that sends nothing else wants our time. */
+static bool answers_too_much(struct tls_channel *t, size_t out_before)
+{
+    if (t->out.len + t->spill_len != out_before)
+        t->answers++;
+    return t->answers > ANSWERS_FREE + t->bytes_read / ANSWER_PER_BYTES;
+}
+
+/* Is there anything that could become plain bytes? Without, no chunk is taken. */
+static bool has_input(struct tls_channel *t)
+{
+    uint8_t header[RECORD_HEADER];
+
+    if (t->record_left > 0 || wolfSSL_pending(t->ssl) > 0)
+        return true;
+    return buf_peek(&t->in, header, sizeof header) == sizeof header &&
+           (t->in.len >= RECORD_HEADER + ((size_t)header[3] << 8 | header[4]) ||
+            ((size_t)header[3] << 8 | header[4]) > RECORD_CIPHER_MAX);
+}
+
+/* The room that is left in the last chunk if it is worth it, else a new chunk. */
+static uint8_t *room_for(struct buf *plain, struct chunk_pool *pool, size_t max, size_t *ret_size)
+{
+    size_t want = max < RECORD_PLAIN_MAX ? max : RECORD_PLAIN_MAX;
+    size_t left = plain->tail ? CHUNK_BYTES - plain->tail->end : 0;
+
+    if (left < want && left >= READ_ROOM_MIN)
+        want = left;
+    *ret_size = want;
+    return buf_reserve(plain, pool, want);
+}
+
+int tls_channel_read(struct tls_channel *t, struct buf *plain, size_t max)
+{
+    if (t->dead)
+        return t->dead;
+    if (!t->established)
+        return -ENOTCONN;
+    while (max > 0 && !t->peer_closed && has_input(t)) {
+        size_t size, before = t->out.len + t->spill_len;
+        uint8_t *room = room_for(plain, t->pool, max, &size);
+        if (!room)
+            return -ENOBUFS;
+        int r = wolfSSL_read(t->ssl, room, (int)size);
+        buf_commit(plain, r > 0 ? (size_t)r : 0);
+        if (r > 0) {
+            max -= (size_t)r;
+            t->bytes_read += (size_t)r;
+        }
+        if (answers_too_much(t, before))
+            return die(t, -EPROTO, "the peer only changes keys");
+        if (r > 0)
+            continue;
+        int error = wolfSSL_get_error(t->ssl, r);
+        if (error == WOLFSSL_ERROR_ZERO_RETURN)
+            t->peer_closed = true;
+        else if (error != WOLFSSL_ERROR_WANT_READ)
+            return fail(t, error);
+    }
+    if (!unspill(t))
+        return -ENOBUFS;
+    return t->peer_closed ? -EPIPE : 0;
+}
+
+/* The bytes of the next record: in place if they lie together or are many, else gathered into staging. */
+static const uint8_t *next_record(const struct buf *plain, uint8_t staging[static RECORD_PLAIN_MAX],
+                                  size_t *ret_len)
+{
+    const struct chunk *c = plain->head;
+
+    while (chunk_len(c) == 0)
+        c = c->next;
+    size_t len = chunk_len(c);
+    if (len == plain->len || len >= SEAL_ALONE_MIN) {
+        *ret_len = len < RECORD_PLAIN_MAX ? len : RECORD_PLAIN_MAX;
+        return c->data + c->start;
+    }
+    *ret_len = buf_peek(plain, staging, RECORD_PLAIN_MAX);
+    return staging;
+}
+
+int tls_channel_write(struct tls_channel *t, struct buf *plain)
+{
+    static _Thread_local uint8_t staging[RECORD_PLAIN_MAX];
+
+    if (t->dead)
+        return t->dead;
+    if (!t->established)
+        return -ENOTCONN;
+    if (t->closed)
+        return -EPIPE;
+    while (plain->len > 0) {
+        size_t len;
+        const uint8_t *data = next_record(plain, staging, &len);
+        if (!unspill(t) || !buf_reserve(&t->out, t->pool, len + RECORD_GROWTH))
+            return -ENOBUFS;
+        int r = wolfSSL_write(t->ssl, data, (int)len);
+        buf_commit(&t->out, 0);
+        if (r != (int)len)
+            return fail(t, wolfSSL_get_error(t->ssl, r));
+        buf_consume(plain, len);
+    }
+    return 0;
+}
+
+int tls_channel_close_notify(struct tls_channel *t)
+{
+    if (t->dead || t->closed)
+        return 0;
+    if (!unspill(t) || !buf_reserve(&t->out, t->pool, RECORD_GROWTH))
+        return -ENOBUFS;
+    buf_commit(&t->out, 0);
+    t->closed = true;
+    wolfSSL_shutdown(t->ssl);
+    return 0;
+}
+
+int tls_channel_end(struct tls_channel *t)
+{
+    if (t->dead)
+        return t->dead;
+    return t->peer_closed ? 0 : die(t, -EPROTO, "the connection was cut without close_notify");
+}
+
+struct buf *tls_channel_out(struct tls_channel *t)
+{
+    (void)unspill(t);
+    return &t->out;
+}
+
+const char *tls_channel_why(const struct tls_channel *t)
+{
+    return t->why ? t->why : "";
+}

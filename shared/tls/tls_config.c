@@ -1,0 +1,204 @@
+#define _GNU_SOURCE
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+
+#include "shared/tls/tls_config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "shared/tls/key_secret.h"
+#include "shared/tls/library.h"
+#include "shared/tls/peer_check.h"
+#include "shared/tls/signature.h"
+#include "shared/tls/tls_context.h"
+
+enum { CURVE_BITS_MIN = 256, RSA_BITS_MIN = 2048 };
+
+/* wolfSSL asks for the signature of its CertificateVerify here, and so never sees the private key. */
+static int sign(WOLFSSL *ssl, const unsigned char *hash, unsigned int n_hash, unsigned char *out,
+                word32 *out_len, const unsigned char *key_der, unsigned int n_key_der, void *owner)
+{
+    const struct tls_config *c = owner;
+    size_t len;
+
+    (void)key_der;
+    (void)n_key_der;
+    if (n_hash != WC_SHA256_DIGEST_SIZE || *out_len < SIGNATURE_MAX)
+        return BAD_FUNC_ARG;
+    int r = signature_make_hash(c->key, hash, wolfSSL_GetRNG(ssl), out, &len);
+    *out_len = (word32)len;
+    return r == 0 ? 0 : r == -ENOMEM ? MEMORY_E : BAD_STATE_E;
+}
+
+/* Chain as one buffer: wolfSSL takes certificates one after the other in DER as a chain only in PEM. */
+static int set_chain(struct tls_config *c, const struct tls_config_options *o)
+{
+    size_t size = 1, len = 0, n;
+    int r = 0;
+
+    for (size_t i = 0; i < o->n_chain; i++)
+        size += o->chain[i].der_len * 3 / 2 + 128;
+    char *pem = malloc(size);
+    if (!pem)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < o->n_chain; i++) {
+        r = x509_to_pem(&o->chain[i], pem + len, size - len, &n);
+        len += r == 0 ? n : 0;
+    }
+    if (r == 0 && wolfSSL_CTX_use_certificate_chain_buffer(c->context, (unsigned char *)pem,
+                                                           (long)len) != WOLFSSL_SUCCESS)
+        r = -EINVAL;
+    free(pem);
+    return r;
+}
+
+/* The public key stands where wolfSSL would keep the private one: it needs its kind and size. */
+static int set_identity(struct tls_config *c, const struct tls_config_options *o,
+                        const char **ret_why)
+{
+    uint8_t public_key[KEY_PUBLIC_MAX];
+    size_t len;
+
+    if (!o->key)
+        return 0;
+    *ret_why = "the TLS library does not take the certificate or key";
+    int r = key_public_der(o->key, public_key, sizeof public_key, &len);
+    if (r < 0)
+        return r;
+    c->key = key_ref((struct key *)o->key);
+    wolfSSL_CTX_SetEccSignCb(c->context, sign);
+    wolfSSL_CTX_SetEccSignCtx(c->context, c);
+    r = set_chain(c, o);
+    if (r == 0 && wolfSSL_CTX_use_PrivateKey_buffer(c->context, public_key, (long)len,
+                                                    WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS)
+        r = -EINVAL;
+    return r;
+}
+
+static int set_roots(struct tls_config *c, const struct tls_config_options *o, const char **ret_why)
+{
+    size_t size = 0, at = 0;
+
+    for (size_t i = 0; i < o->n_roots; i++)
+        size += o->roots[i].der_len;
+    c->roots = calloc(o->n_roots, sizeof *c->roots);
+    c->root_bytes = malloc(size);
+    if (!c->roots || !c->root_bytes)
+        return -ENOMEM;
+    for (size_t i = 0; i < o->n_roots; i++) {
+        struct der der = {c->root_bytes + at, o->roots[i].der_len};
+        memcpy(c->root_bytes + at, o->roots[i].der, der.len);
+        at += der.len;
+        if (!x509_view_parse(der, &c->roots[i], ret_why))
+            return -EINVAL;
+        if (!c->roots[i].is_ca) {
+            *ret_why = "a root is not a CA certificate";
+            return -EINVAL;
+        }
+        c->n_roots++;
+    }
+    return 0;
+}
+
+static int set_protocol(struct tls_config *c, const char **ret_why)
+{
+    int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
+    int mode = WOLFSSL_VERIFY_PEER;
+
+    if (c->peer_auth == TLS_PEER_SVID)
+        mode |= WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    *ret_why = "the TLS library does not take the settings";
+    if (wolfSSL_CTX_set_cipher_list(c->context, "TLS13-AES128-GCM-SHA256:"
+                                                "TLS13-AES256-GCM-SHA384") != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_set_groups(c->context, groups, sizeof groups / sizeof *groups) !=
+            WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_SetMinEccKey_Sz(c->context, CURVE_BITS_MIN) != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_SetMinRsaKey_Sz(c->context, RSA_BITS_MIN) != WOLFSSL_SUCCESS)
+        return -EINVAL;
+    /* Tickets, early data and the session cache are not even compiled into our library; into another one they may be. */
+#ifdef HAVE_SESSION_TICKET
+    wolfSSL_CTX_no_ticket_TLSv13(c->context);
+#endif
+    wolfSSL_CTX_set_session_cache_mode(c->context, WOLFSSL_SESS_CACHE_OFF);
+    wolfSSL_CTX_set_verify(c->context, mode, peer_check_certificate);
+    return 0;
+}
+
+static const char *check_options(const struct tls_config_options *o)
+{
+    if (o->role == TLS_SERVER && !o->key)
+        return "a server needs a key";
+    if (o->role == TLS_CLIENT && o->peer_auth != TLS_PEER_SVID)
+        return "a client needs the server's certificate";
+    if (!o->key != (o->n_chain == 0))
+        return "a key needs a certificate, and a certificate a key";
+    if (o->n_chain > X509_CHAIN_MAX)
+        return "the chain is too long";
+    if (o->key && !x509_has_key(&o->chain[0], o->key))
+        return "the certificate is for another key";
+    if (o->n_roots == 0)
+        return "no roots";
+    if (o->n_roots > TLS_ROOTS_MAX)
+        return "too many roots";
+    if (o->alpn.len > TLS_ALPN_MAX || (o->alpn.len > 0 && memchr(o->alpn.data, ',', o->alpn.len)))
+        return "an impossible ALPN name";
+    return NULL;
+}
+
+int tls_config_new(struct tls_config **ret, const struct tls_config_options *options,
+                   const char **ret_why)
+{
+    *ret_why = check_options(options);
+    if (*ret_why)
+        return -EINVAL;
+    *ret_why = "out of memory";
+    struct tls_config *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->role = options->role;
+    c->peer_auth = options->peer_auth;
+    if (options->alpn.len > 0)
+        memcpy(c->alpn, options->alpn.data, options->alpn.len);
+    int r = library_ready();
+    if (r == 0) {
+        c->context = wolfSSL_CTX_new(c->role == TLS_CLIENT ? wolfTLSv1_3_client_method()
+                                                           : wolfTLSv1_3_server_method());
+        r = c->context ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        r = set_roots(c, options, ret_why);
+    if (r == 0)
+        r = set_identity(c, options, ret_why);
+    if (r == 0)
+        r = set_protocol(c, ret_why);
+    if (r < 0) {
+        tls_config_unref(c);
+        return r;
+    }
+    *ret_why = NULL;
+    *ret = c;
+    return 0;
+}
+
+struct tls_config *tls_config_ref(struct tls_config *c)
+{
+    unsigned before = atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    assert(before > 0);
+    return c;
+}
+
+struct tls_config *tls_config_unref(struct tls_config *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
+        return NULL;
+    wolfSSL_CTX_free(c->context);
+    key_unref(c->key);
+    free(c->roots);
+    free(c->root_bytes);
+    free(c);
+    return NULL;
+}

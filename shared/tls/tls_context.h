@@ -1,0 +1,22 @@
+/*
+ * The inside of a tls_config, for tls_config.c and tls_channel.c.
+ */
+#ifndef SHARED_TLS_TLS_CONTEXT_H
+#define SHARED_TLS_TLS_CONTEXT_H
+#include "shared/tls/tls_config.h"
+#include "shared/tls/x509_view.h"
+#include <stdatomic.h>
+
+struct WOLFSSL_CTX;
+struct tls_config {
+    atomic_uint refs;
+    struct WOLFSSL_CTX *context; /* trusts nothing: see peer_check.h */
+    struct key *key;             /* NULL: no identity */
+    enum tls_role role;
+    enum tls_peer_auth peer_auth;
+    char alpn[TLS_ALPN_MAX + 1]; /* "": none */
+    size_t n_roots;
+    struct x509_view *roots; /* views into root_bytes */
+    uint8_t *root_bytes;
+};
+#endif
