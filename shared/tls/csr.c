@@ -105,7 +105,8 @@ static int judge(struct der whole, struct der *ret_public, const char **ret_why)
 
     *ret_why = "malformed certificate signing request";
     if (!der_take(&in, DER_SEQUENCE, &in) || in.data + in.len != whole.data + whole.len ||
-        !der_take_whole(&in, DER_SEQUENCE, &info) || !der_take_whole(&in, DER_SEQUENCE, &algorithm) ||
+        !der_take_whole(&in, DER_SEQUENCE, &info) ||
+        !der_take_whole(&in, DER_SEQUENCE, &algorithm) ||
         !der_take_bits(&in, &signature, &unused) || unused != 0 || in.len != 0)
         return -EINVAL;
     parts = info;

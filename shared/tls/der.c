@@ -52,8 +52,8 @@ bool der_take_integer(struct der *in, struct der *ret_bytes)
     struct der c;
     if (!der_take(in, DER_INTEGER, &c) || c.len == 0)
         return false;
-    if (c.len > 1 && ((c.data[0] == 0 && !(c.data[1] & 0x80)) ||
-                      (c.data[0] == 0xff && (c.data[1] & 0x80))))
+    if (c.len > 1 &&
+        ((c.data[0] == 0 && !(c.data[1] & 0x80)) || (c.data[0] == 0xff && (c.data[1] & 0x80))))
         return false;
     *ret_bytes = c;
     return true;

@@ -29,7 +29,8 @@ static struct slot_page *page_new(void)
     struct slot_page *page = malloc(sizeof *page);
     if (!page)
         return NULL;
-    void *memory = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory =
+        mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         free(page);
         return NULL;

@@ -1,7 +1,11 @@
 #define _GNU_SOURCE
 #include "shared/tls/name_constraints.h"
 
-enum { TAG_DNS = DER_CONTEXT | 2, TAG_DIRECTORY = DER_CONTEXT_CONSTRUCTED | 4, TAG_URI = DER_CONTEXT | 6 };
+enum {
+    TAG_DNS = DER_CONTEXT | 2,
+    TAG_DIRECTORY = DER_CONTEXT_CONSTRUCTED | 4,
+    TAG_URI = DER_CONTEXT | 6
+};
 enum verdict { MATCHES, DIFFERS, UNKNOWN };
 
 static struct text as_text(struct der d)

@@ -27,7 +27,8 @@ static bool resembles(const struct x509_view *leaf, const struct x509_view *root
 {
     static const uint8_t no_name[] = {DER_SEQUENCE, 0};
     return der_equal(leaf->whole, root->whole) || der_equal(leaf->public_key, root->public_key) ||
-           (!der_equal(leaf->subject, DER_OF(no_name)) && der_equal(leaf->subject, root->subject)) ||
+           (!der_equal(leaf->subject, DER_OF(no_name)) &&
+            der_equal(leaf->subject, root->subject)) ||
            (leaf->subject_key_id.len > 0 && der_equal(leaf->subject_key_id, root->subject_key_id));
 }
 
@@ -88,12 +89,13 @@ static const char *remember(struct peer_check *p, const struct x509_view *leaf)
 int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
 {
     struct peer_check *p = store->userCtx;
-    struct x509_view leaf;
+    struct x509_view leaf = {0};
 
     p->good = false;
     if (p->why)
         return 0;
-    if (!library_says_good && store->error != ASN_NO_SIGNER_E && store->error != ASN_SELF_SIGNED_E) {
+    if (!library_says_good && store->error != ASN_NO_SIGNER_E &&
+        store->error != ASN_SELF_SIGNED_E) {
         p->why = wc_GetErrorString(store->error);
         return 0;
     }

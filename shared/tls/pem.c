@@ -113,9 +113,9 @@ int pem_decode(struct text body, uint8_t *out, size_t size, size_t *ret_len)
 static char letter(unsigned sextet_value)
 {
     unsigned s = sextet_value & 63;
-    return (char)(s < 26   ? 'A' + s
-                  : s < 52 ? 'a' + s - 26
-                  : s < 62 ? '0' + s - 52
+    return (char)(s < 26    ? 'A' + s
+                  : s < 52  ? 'a' + s - 26
+                  : s < 62  ? '0' + s - 52
                   : s == 62 ? '+'
                             : '/');
 }
@@ -124,7 +124,8 @@ int pem_encode(const char *label, const uint8_t *der, size_t len, char *out, siz
                size_t *ret_len)
 {
     size_t n_base64 = (len + 2) / 3 * 4, n_lines = (n_base64 + 63) / 64;
-    size_t frame = 2 * strlen(label) + sizeof "-----BEGIN -----\n" - 1 + sizeof "-----END -----\n" - 1;
+    size_t frame =
+        2 * strlen(label) + sizeof "-----BEGIN -----\n" - 1 + sizeof "-----END -----\n" - 1;
 
     if (size < n_base64 + n_lines + frame + 1)
         return -ENOBUFS;

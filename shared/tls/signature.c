@@ -58,8 +58,8 @@ static bool take_public_key(struct der whole, struct public_key *ret)
 
     return der_take(&in, DER_SEQUENCE, &in) && der_take(&in, DER_SEQUENCE, &algorithm) &&
            der_take(&algorithm, DER_OID, &ret->algorithm) &&
-           (ret->parameters = algorithm, der_take_bits(&in, &ret->bits, &unused)) &&
-           unused == 0 && in.len == 0;
+           (ret->parameters = algorithm, der_take_bits(&in, &ret->bits, &unused)) && unused == 0 &&
+           in.len == 0;
 }
 
 static bool is_curve(struct der parameters, struct der oid)

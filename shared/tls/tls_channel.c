@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
-#include <wolfssl/options.h>
 #include <wolfssl/error-ssl.h>
+#include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
@@ -30,15 +30,15 @@ struct tls_channel {
     WOLFSSL *ssl;
     struct tls_config *config;
     struct chunk_pool *pool;
-    struct buf in;        /* as fed; its first record_left bytes are of a whole record */
-    size_t record_left;   /* of it, not yet taken by the library */
+    struct buf in;      /* as fed; its first record_left bytes are of a whole record */
+    size_t record_left; /* of it, not yet taken by the library */
     struct buf out;
-    uint8_t *spill;       /* follows out: what the library sent while there was no chunk; owned */
+    uint8_t *spill; /* follows out: what the library sent while there was no chunk; owned */
     size_t spill_len;
     struct peer_check check;
     struct tls_peer peer; /* valid once established */
     const char *why;
-    int dead;             /* -errno of the end, 0: alive */
+    int dead; /* -errno of the end, 0: alive */
     bool established, peer_closed, closed;
     uint64_t answers, bytes_read;
 };
@@ -250,9 +250,9 @@ int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct 
     t->why = "";
     peer_check_init(&t->check, config);
     t->ssl = wolfSSL_new(config->context);
-    if (!t->ssl || (config->alpn[0] &&
-                    wolfSSL_UseALPN(t->ssl, config->alpn, (unsigned)strlen(config->alpn),
-                                    WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)) {
+    if (!t->ssl ||
+        (config->alpn[0] && wolfSSL_UseALPN(t->ssl, config->alpn, (unsigned)strlen(config->alpn),
+                                            WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)) {
         tls_channel_free(t);
         return -ENOMEM;
     }

@@ -118,7 +118,7 @@ static int set_protocol(struct tls_config *c, const char **ret_why)
         wolfSSL_CTX_SetMinEccKey_Sz(c->context, CURVE_BITS_MIN) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(c->context, RSA_BITS_MIN) != WOLFSSL_SUCCESS)
         return -EINVAL;
-    /* Tickets, early data and the session cache are not even compiled into our library; into another one they may be. */
+        /* Tickets, early data and the session cache are not even compiled into our library; into another one they may be. */
 #ifdef HAVE_SESSION_TICKET
     wolfSSL_CTX_no_ticket_TLSv13(c->context);
 #endif

@@ -134,7 +134,8 @@ static void put_usages(struct der_out *o, const struct x509_template *t)
 {
     static const uint8_t server[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01};
     static const uint8_t client[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02};
-    static const uint8_t sign[] = {1, 0x06}, digital_signature[] = {7, 0x80}; /* unused bits, bits */
+    static const uint8_t sign[] = {1, 0x06},
+                         digital_signature[] = {7, 0x80}; /* unused bits, bits */
     size_t mark = o->len;
 
     if (t->server || t->client) {

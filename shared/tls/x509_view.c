@@ -93,8 +93,8 @@ static bool take_alternative_names(struct der in, struct x509_view *c)
         if (!is_uri_text(name))
             return false;
         c->uri_count++;
-        c->uri = c->uri_count == 1 ? (struct text){(const char *)name.data, name.len}
-                                   : (struct text){0};
+        c->uri =
+            c->uri_count == 1 ? (struct text){(const char *)name.data, name.len} : (struct text){0};
     }
     return true;
 }
