@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <wolfssl/options.h>
+
 #include <wolfssl/wolfcrypt/ecc.h>
 
 #include "shared/tls/csr.h"

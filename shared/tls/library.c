@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <wolfssl/options.h>
+
 #include <wolfssl/ssl.h>
 
 #include "shared/tls/library.h"

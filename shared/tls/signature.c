@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <wolfssl/options.h>
+
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/ed25519.h>

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
-#include <wolfssl/error-ssl.h>
 #include <wolfssl/options.h>
+
+#include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <wolfssl/options.h>
+
 #include <wolfssl/wolfcrypt/hash.h>
 
 #include "shared/tls/x509.h"
