@@ -1,0 +1,282 @@
+#include "controller/translate/from_pod.h"
+#include "controller/translate/from_authorization.h"
+#include "controller/translate/from_service.h"
+#include "controller/translate/peer.h"
+#include "shared/mesh/policy.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *first_label(const struct object *o, const char *const *keys, const char *absent)
+{
+    for (; *keys; keys++) {
+        const char *value = labels_get(&o->labels, *keys);
+        if (value)
+            return value;
+    }
+    return absent;
+}
+
+static struct text without_suffix(struct text t, struct text suffix)
+{
+    if (suffix.len && t.len > suffix.len + 1 && text_ends_with(t, suffix) &&
+        t.data[t.len - suffix.len - 1] == '-')
+        t.len -= suffix.len + 1;
+    return t;
+}
+
+/* A job of a cron job ends with the minute of its schedule: eight to ten digits. */
+static struct text cron_job_name(struct text job)
+{
+    size_t digits = 0;
+    while (digits < job.len && job.data[job.len - 1 - digits] >= '0' && job.data[job.len - 1 - digits] <= '9')
+        digits++;
+    if (digits < 8 || digits > 10 || job.len < digits + 2 || job.data[job.len - 1 - digits] != '-')
+        return (struct text){"", 0};
+    return (struct text){job.data, job.len - digits - 1};
+}
+
+/* What the pod is one of: its controlling owner, seen through a ReplicaSet to the Deployment behind it. */
+static struct text workload_name_of(const struct object *o, enum workload_type *ret_type)
+{
+    struct text owner = text_of(o->pod.owner_name);
+    *ret_type = WORKLOAD_POD;
+    if (owner.len == 0)
+        return text_of(o->name);
+    if (strcmp(o->pod.owner_kind, "ReplicaSet") == 0) {
+        struct text hash = text_of(labels_get(&o->labels, "pod-template-hash"));
+        struct text name = without_suffix(owner, hash);
+        if (name.len < owner.len)
+            *ret_type = WORKLOAD_DEPLOYMENT;
+        return name;
+    }
+    if (strcmp(o->pod.owner_kind, "CronJob") == 0)
+        *ret_type = WORKLOAD_CRONJOB;
+    if (strcmp(o->pod.owner_kind, "Job") == 0) {
+        struct text cron = cron_job_name(owner);
+        *ret_type = cron.len ? WORKLOAD_CRONJOB : WORKLOAD_JOB;
+        return cron.len ? cron : owner;
+    }
+    return owner;
+}
+
+static int set_names(const struct view *v, const struct object *o, struct workload *w)
+{
+    static const char *const name_labels[] = {"service.istio.io/canonical-name", "app.kubernetes.io/name", "app", NULL};
+    static const char *const revision_labels[] = {"service.istio.io/canonical-revision", "app.kubernetes.io/version",
+                                                  "version", NULL};
+    static const char *const workload_labels[] = {"service.istio.io/workload-name", NULL};
+    char uid[OBJECT_KEY_MAX + 128];
+    snprintf(uid, sizeof uid, "%s//Pod/%s/%s", v->settings->cluster_id, o->ns, o->name);
+    struct text owner = workload_name_of(o, &w->type);
+    const char *said = first_label(o, workload_labels, NULL);
+    if (said)
+        owner = text_of(said);
+    const struct {
+        char **field;
+        struct text value;
+    } strings[] = {
+        {&w->uid, text_of(uid)},
+        {&w->name, text_of(o->name)},
+        {&w->ns, text_of(o->ns)},
+        {&w->network, text_of(v->settings->network)},
+        {&w->trust_domain, text_of(v->settings->trust_domain)},
+        {&w->cluster_id, text_of(v->settings->cluster_id)},
+        {&w->service_account, text_of(o->pod.service_account)},
+        {&w->node, text_of(o->pod.node)},
+        {&w->workload_name, owner},
+        {&w->canonical_revision, text_of(first_label(o, revision_labels, "latest"))},
+    };
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        if (workload_set(strings[i].field, strings[i].value) < 0)
+            return -ENOMEM;
+    return workload_set(&w->canonical_name, text_of(first_label(o, name_labels, w->workload_name)));
+}
+
+static int set_locality(const struct view *v, const struct object *o, struct workload *w)
+{
+    static const char *const region[] = {"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region", NULL};
+    static const char *const zone[] = {"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", NULL};
+    static const char *const subzone[] = {"topology.istio.io/subzone", NULL};
+    const struct object *node = store_get(v->store, OBJECT_NODE, "", o->pod.node);
+    if (!node)
+        return 0;
+    if (workload_set(&w->locality.region, text_of(first_label(node, region, ""))) < 0 ||
+        workload_set(&w->locality.zone, text_of(first_label(node, zone, ""))) < 0 ||
+        workload_set(&w->locality.subzone, text_of(first_label(node, subzone, ""))) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static bool is_enrolled(const struct view *v, const struct object *o)
+{
+    const struct object *ns = store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
+    const char *of_ns = ns ? labels_get(&ns->labels, v->settings->enrol_label) : NULL;
+    const char *own = labels_get(&o->labels, v->settings->enrol_label);
+    return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0) && !o->pod.host_network;
+}
+
+static uint16_t container_port(const struct pod *pod, const char *name)
+{
+    for (size_t i = 0; i < pod->n_ports; i++)
+        if (strcmp(pod->ports[i].name, name) == 0)
+            return pod->ports[i].port;
+    return 0;
+}
+
+static uint16_t slice_port(const struct endpoint_slice *slice, const char *name)
+{
+    for (size_t i = 0; i < slice->n_ports; i++)
+        if (strcmp(slice->ports[i].name, name) == 0)
+            return slice->ports[i].port;
+    return 0;
+}
+
+/* slice NULL: selected; a port whose target this pod has not is left out. */
+static int add_service(const struct view *v, const struct object *o, const struct object *service,
+                       const struct endpoint_slice *slice, struct workload *w)
+{
+    const struct kube_service *s = &service->service;
+    char key[SERVICE_KEY_MAX];
+    service_key(v, service->ns, service->name, key);
+    for (size_t i = 0; i < w->n_services; i++)
+        if (strcmp(w->services[i].key, key) == 0)
+            return 0;
+    if (w->n_services == WORKLOAD_SERVICES_MAX)
+        return -ENOSPC;
+    struct workload_service *services = realloc(w->services, (w->n_services + 1) * sizeof *services);
+    if (!services)
+        return -ENOMEM;
+    w->services = services;
+    struct workload_service *out = &services[w->n_services++];
+    *out = (struct workload_service){
+        .key = text_dup(text_of(key)),
+        .ports = calloc(s->n_ports + 1, sizeof *out->ports),
+    };
+    if (!out->key || !out->ports)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->n_ports; i++) {
+        uint16_t target = s->ports[i].target;
+        if (slice)
+            target = slice_port(slice, s->ports[i].name);
+        else if (s->ports[i].target_name[0])
+            target = container_port(&o->pod, s->ports[i].target_name);
+        if (target)
+            out->ports[out->n_ports++] = (struct port_pair){.service_port = s->ports[i].port, .target_port = target};
+    }
+    return 0;
+}
+
+static int service_order(const void *a, const void *b)
+{
+    return strcmp(((const struct workload_service *)a)->key, ((const struct workload_service *)b)->key);
+}
+
+static int set_services(const struct view *v, const struct object *o, struct workload *w)
+{
+    struct view_range services = view_namespace(v, OBJECT_SERVICE, o->ns);
+    int r = 0;
+    for (size_t i = 0; i < services.n && r == 0; i++) {
+        const struct kube_service *s = &services.items[i]->service;
+        if (!s->external_name && s->selector.n > 0 && labels_select(&s->selector, &o->labels))
+            r = add_service(v, o, services.items[i], NULL, w);
+    }
+    size_t n;
+    const struct view_link *links = view_links(v, o, &n);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
+    if (w->n_services > 1)
+        qsort(w->services, w->n_services, sizeof *w->services, service_order);
+    return r;
+}
+
+static int add_policy(struct workload *w, const char *ns, const char *prefix, const char *name)
+{
+    char key[POLICY_NAME_MAX];
+    snprintf(key, sizeof key, "%s/%s%s", ns, prefix, name);
+    char **policies = realloc(w->policies, (w->n_policies + 1) * sizeof *policies);
+    if (!policies)
+        return -ENOMEM;
+    w->policies = policies;
+    policies[w->n_policies] = text_dup(text_of(key));
+    return policies[w->n_policies] ? (w->n_policies++, 0) : -ENOMEM;
+}
+
+static int add_selecting(const struct view *v, const struct object *o, const char *ns, struct workload *w)
+{
+    struct view_range policies = view_namespace(v, OBJECT_AUTHORIZATION_POLICY, ns);
+    for (size_t i = 0; i < policies.n; i++) {
+        const struct object *p = policies.items[i];
+        if (authorization_selects(p) && labels_select(&p->authorization.selector, &o->labels) &&
+            add_policy(w, p->ns, "", p->name) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int set_policies(const struct view *v, const struct object *o, struct workload *w)
+{
+    const char *root = v->settings->root_namespace;
+    struct peer_outcome peer;
+    if (add_selecting(v, o, o->ns, w) < 0 || (strcmp(o->ns, root) != 0 && add_selecting(v, o, root, w) < 0))
+        return -ENOMEM;
+    peer_compose(v, o->ns, &o->labels, &peer);
+    if (peer.strict && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
+        return -ENOMEM;
+    if (peer.ports && add_policy(w, peer.ports->ns, PEER_CONVERTED_PREFIX, peer.ports->name) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int set_addresses(const struct object *o, struct workload *w)
+{
+    w->addresses = calloc(o->pod.n_ips, sizeof *w->addresses);
+    if (!w->addresses)
+        return -ENOMEM;
+    memcpy(w->addresses, o->pod.ips, o->pod.n_ips * sizeof *w->addresses);
+    w->n_addresses = o->pod.n_ips;
+    return 0;
+}
+
+static void warn(const struct object *o, const char *field, const char *message, struct problems *problems)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(o->kind, o->ns, o->name, key);
+    problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, field, "%s", message);
+}
+
+int from_pod(const struct view *v, const struct object *o, struct workload **ret, struct problems *problems)
+{
+    *ret = NULL;
+    if (o->pod.over)
+        return 0;
+    if (o->pod.n_ips == 0) {
+        if (!o->pod.pending)
+            warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address", problems);
+        return 0;
+    }
+    struct workload *w = workload_new();
+    if (!w)
+        return -ENOMEM;
+    w->host_network = o->pod.host_network;
+    w->tunnel = is_enrolled(v, o) ? TUNNEL_HBONE : TUNNEL_NONE;
+    w->healthy = o->pod.ready && !o->deleting;
+    int r = set_names(v, o, w);
+    if (r == 0)
+        r = set_addresses(o, w);
+    if (r == 0)
+        r = set_locality(v, o, w);
+    if (r == 0)
+        r = set_services(v, o, w);
+    if (r == -ENOSPC) {
+        warn(o, "metadata.labels", "are selected by too many Services: only the first 256 count", problems);
+        r = 0;
+    }
+    if (r == 0)
+        r = set_policies(v, o, w);
+    if (r < 0)
+        workload_free(w);
+    else
+        *ret = w;
+    return r;
+}

@@ -1,0 +1,94 @@
+#include "controller/translate/from_service.h"
+#include "controller/model/object_kinds.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void service_key(const struct view *v, const char *ns, const char *name, char out[static SERVICE_KEY_MAX])
+{
+    snprintf(out, SERVICE_KEY_MAX, "%s/%s.%s.svc.%s", ns, name, ns, v->settings->cluster_domain);
+}
+
+static enum traffic_distribution distribution_of(const struct view *v, const struct object *o)
+{
+    enum traffic_distribution distribution = TRAFFIC_ANY;
+    if (o->service.distribution_set)
+        return o->service.distribution;
+    const struct object *ns = store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
+    const char *word = ns ? labels_get(&ns->annotations, "networking.istio.io/traffic-distribution") : NULL;
+    if (word)
+        traffic_distribution_parse(word, &distribution);
+    return distribution;
+}
+
+static void set_preference(const struct view *v, const struct object *o, struct service *s)
+{
+    static const enum lb_scope near_first[] = {LB_NETWORK, LB_REGION, LB_ZONE, LB_SUBZONE, LB_NODE};
+    if (o->service.internal_local) {
+        s->scopes[s->n_scopes++] = LB_NODE;
+        s->lb_mode = LB_STRICT;
+        return;
+    }
+    enum traffic_distribution distribution = distribution_of(v, o);
+    if (distribution == TRAFFIC_ANY)
+        return;
+    size_t n = distribution == TRAFFIC_SAME_ZONE ? 3 : 5;
+    for (size_t i = 0; i < n; i++)
+        s->scopes[s->n_scopes++] = near_first[i];
+    s->lb_mode = LB_FAILOVER;
+}
+
+static int set_ports(const struct kube_service *from, struct service *s)
+{
+    if (from->n_ports == 0)
+        return 0;
+    s->ports = calloc(from->n_ports, sizeof *s->ports);
+    if (!s->ports)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->n_ports; i++)
+        s->ports[s->n_ports++] =
+            (struct port_pair){from->ports[i].port, from->ports[i].target, from->ports[i].app_protocol};
+    return 0;
+}
+
+static int set_addresses(const struct view *v, const struct kube_service *from, struct service *s)
+{
+    if (from->n_addresses == 0)
+        return 0;
+    s->addresses = calloc(from->n_addresses, sizeof *s->addresses);
+    if (!s->addresses)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->n_addresses; i++) {
+        s->addresses[i].ip = from->addresses[i];
+        s->addresses[i].network = text_dup(text_of(v->settings->network));
+        s->n_addresses++;
+        if (!s->addresses[i].network)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int from_service(const struct view *v, const struct object *o, struct service **ret)
+{
+    char key[SERVICE_KEY_MAX];
+    *ret = NULL;
+    if (o->service.external_name)
+        return 0;
+    struct service *s = service_new();
+    if (!s)
+        return -ENOMEM;
+    service_key(v, o->ns, o->name, key);
+    if (workload_set(&s->name, text_of(o->name)) < 0 || workload_set(&s->ns, text_of(o->ns)) < 0 ||
+        workload_set(&s->key, text_of(key)) < 0 ||
+        workload_set(&s->hostname, text_of(key + strlen(o->ns) + 1)) < 0 ||
+        set_ports(&o->service, s) < 0 || set_addresses(v, &o->service, s) < 0) {
+        service_free(s);
+        return -ENOMEM;
+    }
+    set_preference(v, o, s);
+    s->allow_unhealthy = o->service.publish_not_ready;
+    s->ip_families = o->service.ip_families;
+    s->canonical = true;
+    *ret = s;
+    return 0;
+}

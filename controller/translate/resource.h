@@ -1,0 +1,27 @@
+/*
+ * One resource of xDS, ready to be sent: name, aliases, encoded body, and a version that is a hash of the body, so
+ * that it means the same after a restart. Immutable once it was made. Owned by whoever has the pointer.
+ */
+#ifndef CONTROLLER_TRANSLATE_RESOURCE_H
+#define CONTROLLER_TRANSLATE_RESOURCE_H
+#include "shared/xds/xds.h"
+
+enum { RESOURCE_VERSION_MAX = 33 };
+struct resource {
+    enum xds_type type;
+    char *name;
+    char **aliases; /* network/address */
+    size_t n_aliases;
+    char **services; /* of a workload: the names of the services that it serves */
+    size_t n_services;
+    uint8_t *body;
+    size_t body_len;
+    char version[RESOURCE_VERSION_MAX];
+    bool is_service;
+};
+int resource_of_workload(const struct workload *w, struct resource **ret); /* -ENOMEM */
+int resource_of_service(const struct service *s, struct resource **ret);
+int resource_of_policy(const struct policy *p, struct resource **ret);
+struct resource *resource_free(struct resource *r);
+bool resource_equal(const struct resource *a, const struct resource *b);
+#endif
