@@ -13,9 +13,8 @@ struct parse {
     const char *program;
     const struct arg *table;
     size_t n;
-    uint8_t given[OPTIONS_MAX]; /* by the command line, by the environment */
+    bool given[OPTIONS_MAX];
 };
-enum { GIVEN_NOT, GIVEN_ENVIRONMENT, GIVEN_COMMAND_LINE };
 
 /* "trust-domain" is WEIR_TRUST_DOMAIN in the environment. */
 static const char *environment_name(const struct arg *a, char out[static NAME_MAX_BYTES])
@@ -138,15 +137,14 @@ static int add_items(const struct parse *p, const struct arg *a, const char *sou
     return 0;
 }
 
-/* `by` is GIVEN_...: a list's first value of a stronger source replaces those that it had. */
+/* A list's first value replaces those that it had as a default. */
 static int set_value(struct parse *p, const struct arg *a, const char *source, const char *value,
-                     uint8_t by)
+                     bool environment)
 {
-    uint8_t *given = &p->given[a - p->table];
-    bool first = *given != by;
+    bool *given = &p->given[a - p->table], first = !*given;
     int r = 0;
 
-    *given = by;
+    *given = true;
     switch (a->kind) {
     case ARG_FLAG:
         r = set_flag(a, value);
@@ -164,21 +162,21 @@ static int set_value(struct parse *p, const struct arg *a, const char *source, c
     case ARG_LIST:
         if (first)
             ((struct arg_list *)a->value)->n = 0;
-        return by == GIVEN_ENVIRONMENT ? add_items(p, a, source, value)
-                                       : add_item(p, a, source, value);
+        return environment ? add_items(p, a, source, value) : add_item(p, a, source, value);
     }
     return r < 0 ? bad_value(p, a, source, value) : 0;
 }
 
+/* After the command line, which wins: what it gave is not even looked at here. */
 static int read_environment(struct parse *p)
 {
     char name[NAME_MAX_BYTES];
 
     for (size_t i = 0; i < p->n; i++) {
         const char *value = getenv(environment_name(&p->table[i], name));
-        if (!value || !*value)
+        if (p->given[i] || !value || !*value)
             continue;
-        int r = set_value(p, &p->table[i], name, value, GIVEN_ENVIRONMENT);
+        int r = set_value(p, &p->table[i], name, value, true);
         if (r < 0)
             return r;
     }
@@ -222,7 +220,7 @@ static int read_option(struct parse *p, int argc, char **argv, int *at)
         }
         value = argv[++*at];
     }
-    return set_value(p, a, source, value, GIVEN_COMMAND_LINE);
+    return set_value(p, a, source, value, false);
 }
 
 static bool asks_help(const char *word)
@@ -257,7 +255,7 @@ static int check_required(const struct parse *p)
 
     for (size_t i = 0; i < p->n; i++) {
         const struct arg *a = &p->table[i];
-        if (a->required && p->given[i] == GIVEN_NOT) {
+        if (a->required && !p->given[i]) {
             fprintf(stderr, "%s: --%s is required: %s (or %s in the environment)\n", p->program,
                     a->name, expected(a), environment_name(a, name));
             return -EINVAL;
@@ -281,7 +279,7 @@ int args_parse(const char *program, const char *about, const struct arg *table, 
             return -ECANCELED;
         }
     }
-    int r = read_environment(&p);
+    int r = 0;
     for (int i = 1; r == 0 && i < argc; i++) {
         if (!options_ended && !strcmp(argv[i], "--"))
             options_ended = true;
@@ -293,6 +291,8 @@ int args_parse(const char *program, const char *about, const struct arg *table, 
         } else
             argv[n_positional++] = argv[i];
     }
+    if (r == 0)
+        r = read_environment(&p);
     if (r == 0)
         r = check_required(&p);
     if (r == 0 && ret_n_positional)

@@ -1,0 +1,77 @@
+/*
+ * Lets the n-th allocation of a program fail, so that a test can fail each one in turn. Including this
+ * puts malloc() and its kin of the whole program behind a counter; a test program includes it once.
+ */
+#ifndef TESTS_UNIT_SHARED_BASE_FAILING_ALLOC_H
+#define TESTS_UNIT_SHARED_BASE_FAILING_ALLOC_H
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+static long alloc_countdown = -1; /* -1: off; 0: the next one fails, and only that */
+
+static inline void alloc_fail_at(long n)
+{
+    alloc_countdown = n;
+}
+/* Whether the failure happened since alloc_fail_at(); switches it off. */
+static inline bool alloc_failed(void)
+{
+    bool failed = alloc_countdown == -2;
+    alloc_countdown = -1;
+    return failed;
+}
+
+static bool alloc_refuses(void)
+{
+    if (alloc_countdown < 0)
+        return false;
+    if (alloc_countdown-- > 0)
+        return false;
+    alloc_countdown = -2;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *alloc_next(const char *name)
+{
+    void *function = dlsym(RTLD_NEXT, name);
+    if (!function)
+        abort();
+    return function;
+}
+
+void *malloc(size_t size)
+{
+    static void *(*next)(size_t);
+    if (!next)
+        *(void **)&next = alloc_next("malloc");
+    return alloc_refuses() ? NULL : next(size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    static void *(*next)(void *, size_t);
+    if (!next)
+        *(void **)&next = alloc_next("realloc");
+    return alloc_refuses() ? NULL : next(old, size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    static void *(*next)(size_t, size_t);
+    if (!next)
+        *(void **)&next = alloc_next("calloc");
+    return alloc_refuses() ? NULL : next(n, size);
+}
+
+void *aligned_alloc(size_t align, size_t size)
+{
+    static void *(*next)(size_t, size_t);
+    if (!next)
+        *(void **)&next = alloc_next("aligned_alloc");
+    return alloc_refuses() ? NULL : next(align, size);
+}
+#endif
