@@ -123,7 +123,9 @@ static int set_protocol(struct tls_config *c, const char **ret_why)
 #ifdef HAVE_SESSION_TICKET
     wolfSSL_CTX_no_ticket_TLSv13(c->context);
 #endif
+#ifndef NO_SESSION_CACHE
     wolfSSL_CTX_set_session_cache_mode(c->context, WOLFSSL_SESS_CACHE_OFF);
+#endif
     wolfSSL_CTX_set_verify(c->context, mode, peer_check_certificate);
     return 0;
 }
