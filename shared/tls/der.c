@@ -25,11 +25,12 @@ bool der_take_any(struct der *in, uint8_t *ret_tag, struct der *ret_content, str
     }
     if (len > left - header)
         return false;
-    *ret_tag = p[0];
-    *ret_content = (struct der){p + header, len};
-    *ret_whole = (struct der){p, header + len};
     in->data += header + len;
     in->len -= header + len;
+    /* Last, for a caller may go into an element by giving `in` for the content, too. */
+    *ret_tag = p[0];
+    *ret_whole = (struct der){p, header + len};
+    *ret_content = (struct der){p + header, len};
     return true;
 }
 
