@@ -1,0 +1,153 @@
+/* weir-nodeproxy: the data plane of one node. */
+#include "nodeproxy/node.h"
+
+#include "shared/base/args.h"
+#include "shared/base/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <weir_version.h>
+
+struct logging {
+    const char *level, *format;
+    uint64_t rate;
+};
+
+static int apply_logging(const struct logging *l)
+{
+    enum log_level level;
+    if (log_level_parse(text_of(l->level), &level) < 0) {
+        fprintf(stderr, "weir-nodeproxy: --log-level: '%s' is none of error, warn, info, debug\n", l->level);
+        return -EINVAL;
+    }
+    if (strcmp(l->format, "text") != 0 && strcmp(l->format, "json") != 0) {
+        fprintf(stderr, "weir-nodeproxy: --log-format: '%s' is neither text nor json\n", l->format);
+        return -EINVAL;
+    }
+    log_configure(level, strcmp(l->format, "json") == 0 ? LOG_JSON : LOG_TEXT, (unsigned)l->rate);
+    return 0;
+}
+
+static int choice(const char *option, const char *value, const char *yes, const char *no, bool *ret)
+{
+    if (strcmp(value, yes) != 0 && strcmp(value, no) != 0) {
+        fprintf(stderr, "weir-nodeproxy: --%s: '%s' is neither %s nor %s\n", option, value, yes, no);
+        return -EINVAL;
+    }
+    *ret = strcmp(value, yes) == 0;
+    return 0;
+}
+
+/* Identities of the control plane follow the trust domain unless they are given. */
+static void fill_identities(struct config *c, char texts[3][SPIFFE_ID_TEXT_MAX])
+{
+    static const char *const accounts[] = {"weir-controller", "weir-ca", "weir-nodeproxy"};
+    const char **fields[] = {&c->controller_identity, &c->ca_identity, &c->self_identity};
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        if (*fields[i])
+            continue;
+        snprintf(texts[i], SPIFFE_ID_TEXT_MAX, "spiffe://%s/ns/weir-system/sa/%s", c->trust_domain, accounts[i]);
+        *fields[i] = texts[i];
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static char identities[3][SPIFFE_ID_TEXT_MAX];
+    static struct node node;
+    char hostname[256] = "";
+    bool version = false;
+    const char *access_log = "on", *same_node = "direct";
+    struct logging logging = {"info", "text", 0};
+    struct config c = {
+        .cluster_id = "Kubernetes",
+        .network = "",
+        .trust_domain = "cluster.local",
+        .run_dir = "/run/weir",
+        .connect_ms = 10000,
+        .identity_wait_ms = 10000,
+        .tunnel_idle_ms = 300000,
+        .drain_ms = 25000,
+        .handshake_ms = 10000,
+        .connections_max = 20000,
+        .streams_max = 100,
+        .chunks_max = 16384,
+        .pods_max = 512,
+        .metrics = {.port = 15020},
+        .ready = {.port = 15021},
+    };
+    (void)addr_parse(TEXT("127.0.0.1:15000"), &c.admin);
+    (void)gethostname(hostname, sizeof hostname - 1);
+    c.node = hostname;
+    const struct arg table[] = {
+        {"node", ARG_STRING, &c.node, "NAME", "this node's name, as the cluster has it (default: the host name)", 0, 0, false},
+        {"controller", ARG_ADDR, &c.controller, "ADDR:PORT", "the controller's xDS endpoint", 0, 0, false},
+        {"ca", ARG_ADDR, &c.ca, "ADDR:PORT", "the CA's endpoint", 0, 0, false},
+        {"roots", ARG_STRING, &c.roots_file, "FILE", "PEM of the roots that CA and controller must lead to", 0, 0, false},
+        {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA", 0, 0, false},
+        {"run-dir", ARG_STRING, &c.run_dir, "DIR", "sockets (cni.sock, admin.sock) and the list of captured pods", 0, 0, false},
+        {"trust-domain", ARG_STRING, &c.trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
+        {"cluster-id", ARG_STRING, &c.cluster_id, "NAME", "first part of a workload's uid", 0, 0, false},
+        {"network", ARG_STRING, &c.network, "NAME", "the network that this node is in", 0, 0, false},
+        {"identity", ARG_STRING, &c.self_identity, "SPIFFE-ID", "the node proxy's own identity", 0, 0, false},
+        {"controller-identity", ARG_STRING, &c.controller_identity, "SPIFFE-ID", "whom the controller must prove to be", 0, 0, false},
+        {"ca-identity", ARG_STRING, &c.ca_identity, "SPIFFE-ID", "whom the CA must prove to be", 0, 0, false},
+        {"admin", ARG_ADDR, &c.admin, "ADDR:PORT", "dumps and all else, without authentication: keep it on loopback", 0, 0, false},
+        {"metrics", ARG_ADDR, &c.metrics, "ADDR:PORT", "/metrics", 0, 0, false},
+        {"ready", ARG_ADDR, &c.ready, "ADDR:PORT", "/healthz/ready", 0, 0, false},
+        {"workers", ARG_U64, &c.workers, "N", "worker threads (0: one per core)", 0, NODE_WORKERS_MAX, false},
+        {"connect-timeout", ARG_DURATION_MS, &c.connect_ms, "TIME", "to reach a destination", 1, 3600000, false},
+        {"identity-timeout", ARG_DURATION_MS, &c.identity_wait_ms, "TIME", "how long connections of a new pod wait for its certificate", 1, 3600000, false},
+        {"handshake-timeout", ARG_DURATION_MS, &c.handshake_ms, "TIME", "for an inbound TLS handshake", 1, 3600000, false},
+        {"idle-timeout", ARG_DURATION_MS, &c.idle_ms, "TIME", "ends a connection without traffic (0: never)", 0, 0, false},
+        {"tunnel-idle-timeout", ARG_DURATION_MS, &c.tunnel_idle_ms, "TIME", "ends a tunnel without streams", 1000, 0, false},
+        {"drain", ARG_DURATION_MS, &c.drain_ms, "TIME", "how long connections may go on after SIGTERM", 0, 0, false},
+        {"connections-max", ARG_U64, &c.connections_max, "N", "per pod, direction and worker", 1, 1000000, false},
+        {"streams-max", ARG_U64, &c.streams_max, "N", "per tunnel", 1, 100000, false},
+        {"buffers-max", ARG_U64, &c.chunks_max, "N", "per worker, 16.5 KiB each", 256, 1000000, false},
+        {"pods-max", ARG_U64, &c.pods_max, "N", "captured pods", 1, 4096, false},
+        {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
+        {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection", 0, 0, false},
+        {"log-level", ARG_STRING, &logging.level, "LEVEL", "error, warn, info, debug", 0, 0, false},
+        {"log-format", ARG_STRING, &logging.format, "text|json", "of all log lines", 0, 0, false},
+        {"log-rate", ARG_U64, &logging.rate, "N", "lines a second and scope at most (0: no limit)", 0, 1000000, false},
+        {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},
+    };
+    int positional = 0;
+    int r = args_parse("weir-nodeproxy", "The node proxy of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv, &positional);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if (version) {
+        const struct library_version none[1] = {{NULL, NULL}};
+        lifecycle_print_version("weir-nodeproxy", none, 0);
+        return 0;
+    }
+    if (positional > 0) {
+        fprintf(stderr, "weir-nodeproxy: '%s' is no option; see --help\n", argv[1]);
+        return 2;
+    }
+    if (c.controller.port == 0 || c.ca.port == 0 || !c.roots_file || !c.token_file) {
+        fprintf(stderr, "weir-nodeproxy: --controller, --ca, --roots and --token-file are needed; see --help\n");
+        return 2;
+    }
+    const char *bad = trust_domain_check(text_of(c.trust_domain));
+    if (bad) {
+        fprintf(stderr, "weir-nodeproxy: --trust-domain: '%s': %s\n", c.trust_domain, bad);
+        return 2;
+    }
+    if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
+        choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0)
+        return 2;
+    fill_identities(&c, identities);
+    if (node_open(&node, &c) < 0)
+        return 1; /* the process ends: the kernel takes everything back */
+    log_info("main", "weir-nodeproxy %s serves node %s", WEIR_VERSION, c.node);
+    r = node_run(&node);
+    if (r < 0) {
+        log_error("main", "the control ring failed: %s", strerror(-r));
+        return 1;
+    }
+    node_free(&node);
+    log_info("main", "ended");
+    return 0;
+}

@@ -1,0 +1,429 @@
+/* The control thread: pods, directory, certificates and workers joined; see the header. */
+#include "nodeproxy/node.h"
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/ring/socket.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A pod as the control thread keeps it: which identity it needs, and which workers still hold it. */
+struct node_pod {
+    struct spiffe_id id;
+    bool wanted;
+    unsigned workers_left;
+};
+
+/* ---- identities ---------------------------------------------------------- */
+
+static void give_credential(struct node *n, struct pod *pod)
+{
+    struct node_pod *np = pod->user;
+    struct credential *c = np->wanted ? credentials_get(n->credentials, &np->id) : NULL;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        if (worker_set_credential(n->workers[i], pod->uid, c) < 0)
+            log_error("node", "no memory to tell worker %u of the certificate of %s", i, pod->uid);
+}
+
+/* The identity is what the controller says of this workload; it may come late, and change with another service account. */
+static void look_at_identity(struct node *n, struct pod *pod)
+{
+    struct node_pod *np = pod->user;
+    struct spiffe_id id = {0};
+    const struct workload *w = directory_workload(n->directory, text_of(pod->uid));
+    if (w && spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &id) < 0)
+        log_error("node", "workload %s has no valid identity: namespace '%s', service account '%s'", pod->uid, w->ns, w->service_account);
+    if (!w && np->wanted)
+        return; /* the controller may only have lost sight of it; its removal comes from the runtime */
+    if (np->wanted && spiffe_id_equal(&np->id, &id))
+        return;
+    if (np->wanted)
+        credentials_unwant(n->credentials, &np->id);
+    np->wanted = spiffe_id_present(&id) && credentials_want(n->credentials, &id) == 0;
+    np->id = id;
+    give_credential(n, pod);
+}
+
+static void credential_changed(struct credentials *m, const struct spiffe_id *id, struct credential *c, void *arg)
+{
+    struct node *n = arg;
+    (void)m;
+    if (spiffe_id_equal(id, &n->self)) {
+        subscription_set_credential(&n->subscription, c);
+        return;
+    }
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        struct node_pod *np = pod->user;
+        if (np && np->wanted && spiffe_id_equal(&np->id, id))
+            give_credential(n, pod);
+    }
+}
+
+static const struct credentials_events credentials_events = {.changed = credential_changed};
+
+/* ---- pods ---------------------------------------------------------------- */
+
+static void put_node_rules(struct ring_task *task)
+{
+    struct node *n = container_of(task, struct node, rules_task);
+    struct ip addresses[1024];
+    size_t count = 0;
+    char why[PRIVILEGED_WHY_MAX];
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        for (size_t i = 0; pod->captured && i < pod->n_addresses && count < ARRAY_SIZE(addresses); i++)
+            addresses[count++] = pod->addresses[i];
+    }
+    if (privileged_node_rules(n->privileged, addresses, count, why) < 0)
+        log_error("node", "the node's rules for probes can't be put: %s", why);
+}
+
+static enum pod_enrolment enrolment(struct pods *p, const char *uid, void *arg)
+{
+    struct node *n = arg;
+    const struct workload *w = directory_workload(n->directory, text_of(uid));
+    (void)p;
+    if (!w)
+        return POD_UNKNOWN_YET;
+    return w->tunnel == TUNNEL_HBONE && !w->host_network ? POD_ENROLLED : POD_NOT_ENROLLED;
+}
+
+static int give_to_worker(struct worker *w, const struct pod *pod)
+{
+    struct worker_pod message = {.uid = pod->uid, .name = pod->name, .ns = pod->ns, .addresses = pod->addresses, .n_addresses = pod->n_addresses};
+    int r = 0;
+    message.taken_outbound = fcntl(pod->listeners.outbound, F_DUPFD_CLOEXEC, 3);
+    message.taken_inbound = fcntl(pod->listeners.inbound, F_DUPFD_CLOEXEC, 3);
+    message.taken_hbone = fcntl(pod->listeners.hbone, F_DUPFD_CLOEXEC, 3);
+    if (message.taken_outbound < 0 || message.taken_inbound < 0 || message.taken_hbone < 0)
+        r = -EMFILE;
+    else
+        r = worker_add_pod(w, &message);
+    if (r < 0) {
+        socket_close(message.taken_outbound);
+        socket_close(message.taken_inbound);
+        socket_close(message.taken_hbone);
+    }
+    return r;
+}
+
+static void pod_added(struct pods *p, struct pod *pod, void *arg)
+{
+    struct node *n = arg;
+    struct node_pod *np = calloc(1, sizeof *np);
+    (void)p;
+    pod->user = np;
+    for (unsigned i = 0; np && i < n->n_workers; i++) {
+        int r = give_to_worker(n->workers[i], pod);
+        if (r < 0)
+            log_error("node", "worker %u can't serve pod %s/%s: error %d", i, pod->ns, pod->name, -r);
+        else
+            np->workers_left++;
+    }
+    if (!np) {
+        log_error("node", "no memory for pod %s/%s: its connections will be refused", pod->ns, pod->name);
+        return;
+    }
+    log_info("node", "pod %s/%s is captured", pod->ns, pod->name);
+    look_at_identity(n, pod);
+    ring_task_ask(n->ring, &n->rules_task);
+}
+
+static void pod_done(struct node *n, struct pod *pod)
+{
+    struct node_pod *np = pod->user;
+    if (np && np->wanted)
+        credentials_unwant(n->credentials, &np->id);
+    free(np);
+    pod->user = NULL;
+    log_info("node", "pod %s/%s is released", pod->ns, pod->name);
+    pods_released(n->pods, pod);
+    ring_task_ask(n->ring, &n->rules_task);
+}
+
+static void pod_removed(struct pods *p, struct pod *pod, void *arg)
+{
+    struct node *n = arg;
+    struct node_pod *np = pod->user;
+    (void)p;
+    pod->captured = false;
+    if (!np || np->workers_left == 0) {
+        pod_done(n, pod);
+        return;
+    }
+    for (unsigned i = 0; i < n->n_workers; i++)
+        if (worker_remove_pod(n->workers[i], pod->uid) < 0)
+            log_error("node", "no memory to take pod %s from worker %u", pod->uid, i);
+}
+
+static const struct pods_events pods_events = {.enrolment = enrolment, .added = pod_added, .removed = pod_removed};
+
+static struct pod *find_pod(struct node *n, const char *uid)
+{
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        if (strcmp(pod->uid, uid) == 0 && pod->user)
+            return pod;
+    }
+    return NULL;
+}
+
+/* ---- workers ------------------------------------------------------------- */
+
+static void worker_pod_gone(struct worker *w, const char *uid, void *arg)
+{
+    struct node *n = arg;
+    struct pod *pod = find_pod(n, uid);
+    struct node_pod *np = pod ? pod->user : NULL;
+    (void)w;
+    if (np && np->workers_left > 0 && --np->workers_left == 0 && !pod->captured)
+        pod_done(n, pod);
+}
+
+static void worker_refill(struct worker *w, const char *uid, int family, unsigned count, void *arg)
+{
+    struct node *n = arg;
+    int fds[SOCKET_POOL_MAX];
+    struct pod *pod = find_pod(n, uid);
+    if (count > SOCKET_POOL_MAX)
+        count = SOCKET_POOL_MAX;
+    int r = pod ? privileged_sockets(n->privileged, pod->netns_fd, family, fds, count) : -ENOENT;
+    if (r < 0)
+        log_error("node", "no sockets for pod %s: error %d", uid, -r);
+    (void)worker_fill(w, uid, family, fds, r < 0 ? 0 : count, r);
+}
+
+static void worker_idle(struct worker *w, void *arg)
+{
+    struct node *n = arg;
+    (void)w;
+    if (++n->n_idle == n->n_workers)
+        n->lifecycle.force(&n->lifecycle);
+}
+
+static const struct worker_events worker_events = {.refill = worker_refill, .pod_gone = worker_pod_gone, .idle = worker_idle};
+
+/* ---- the directory ------------------------------------------------------- */
+
+static void directory_changed(void *arg)
+{
+    struct node *n = arg;
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        if (pod->user && pod->captured)
+            look_at_identity(n, pod);
+    }
+    pods_directory_changed(n->pods);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        worker_directory_changed(n->workers[i]);
+}
+
+static void directory_synced(void *arg)
+{
+    struct node *n = arg;
+    log_info("node", "the mesh is known");
+    lifecycle_reached(&n->lifecycle, "controller");
+}
+
+static void before_wait(void *arg)
+{
+    (void)arg;
+    directory_thread_offline();
+}
+static void after_wait(void *arg)
+{
+    (void)arg;
+    directory_thread_online();
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void part_gone(void *arg)
+{
+    struct node *n = arg;
+    if (--n->parts_open == 0)
+        ring_stop(n->ring);
+}
+
+static void mailbox_gone(struct mailbox *m) { part_gone(container_of(m, struct node, mailbox)); }
+
+static void drain(struct lifecycle *l)
+{
+    struct node *n = l->user;
+    log_info("node", "draining: no new connections; living ones have up to %llu ms", (unsigned long long)n->config.drain_ms);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        worker_drain(n->workers[i]);
+}
+
+/* The workers first: they use everything else. Their threads end quickly, so joining here is no wait to speak of. */
+static void force(struct lifecycle *l)
+{
+    struct node *n = l->user;
+    if (n->ending)
+        return;
+    n->ending = true;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        worker_stop(n->workers[i]);
+    directory_thread_offline();
+    for (unsigned i = 0; i < n->n_workers; i++)
+        worker_join(n->workers[i]);
+    directory_thread_online();
+    n->n_workers = 0;
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        struct node_pod *np = pod->user;
+        if (np && np->wanted)
+            credentials_unwant(n->credentials, &np->id);
+        free(np);
+        pod->user = NULL;
+    }
+    ring_task_cancel(&n->rules_task);
+    n->parts_open = 4;
+    admin_close(n->admin, part_gone, n);
+    n->admin = NULL;
+    pods_close(n->pods); /* rules stay in the pods: no byte leaves them unprotected */
+    n->pods = NULL;
+    subscription_close(&n->subscription, part_gone, n);
+    credentials_close(n->credentials, part_gone, n);
+    n->credentials = NULL;
+    mailbox_close(&n->mailbox, mailbox_gone);
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+static int fail(const char *what, int error, const char *why)
+{
+    log_error("node", "%s: %s (error %d)", what, why && why[0] ? why : strerror(-error), -error);
+    return error;
+}
+
+static int make_folder(const char *run_dir, const char *name, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%s/%s", run_dir, name);
+    if (len < 0 || (size_t)len >= size)
+        return -ENAMETOOLONG;
+    return mkdir(out, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int open_workers(struct node *n)
+{
+    uint64_t count = n->config.workers;
+    if (count == 0)
+        count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (count > NODE_WORKERS_MAX)
+        count = NODE_WORKERS_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        const char *why;
+        const struct worker_options o = {
+            .config = &n->config, .directory = n->directory, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
+        int r = worker_start(&n->workers[i], &o, &why);
+        if (r < 0)
+            return fail("a worker can't start", r, why);
+        n->n_workers++;
+    }
+    return 0;
+}
+
+static int open_control(struct node *n)
+{
+    const struct config *c = &n->config;
+    char node_id[256];
+    const struct credentials_options credentials = {
+        .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self};
+    int r = credentials_open(&n->credentials, n->ring, &credentials, &credentials_events, n);
+    if (r < 0)
+        return fail("certificates can't be asked for", r, NULL);
+    snprintf(node_id, sizeof node_id, "ztunnel~127.0.0.1~weir-nodeproxy-%s.weir-system~weir-system.svc.cluster.local", c->node);
+    const struct subscription_options subscription = {
+        .ring = n->ring,
+        .directory = n->directory,
+        .controller = c->controller,
+        .controller_identity = c->controller_identity,
+        .node_id = node_id,
+        .changed = directory_changed,
+        .synced = directory_synced,
+        .arg = n,
+    };
+    subscription_init(&n->subscription, &subscription);
+    return credentials_want(n->credentials, &n->self);
+}
+
+static int open_capture(struct node *n)
+{
+    char folder[512], why[PRIVILEGED_WHY_MAX];
+    int r = privileged_open(&n->privileged, why);
+    if (r < 0)
+        return fail("pods can't be captured", r, why);
+    r = make_folder(n->config.run_dir, "pods", folder, sizeof folder);
+    if (r < 0)
+        return fail("the state folder can't be made", r, folder);
+    const struct pods_options o = {.state_dir = folder, .cluster_id = n->config.cluster_id, .pods_max = n->config.pods_max};
+    r = pods_open(&n->pods, n->ring, n->privileged, &o, &pods_events, n);
+    if (r < 0)
+        return fail("pods can't be kept", r, NULL);
+    return 0;
+}
+
+int node_open(struct node *n, const struct config *config)
+{
+    const char *why = NULL;
+    const struct ring_options ring = {.chunks_max = 8192};
+    *n = (struct node){.config = *config, .started_s = clock_unix_s()};
+    int r = spiffe_id_parse(text_of(config->self_identity), &n->self);
+    if (r < 0)
+        return fail("--identity", r, "it is no SPIFFE ID of the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
+    r = mkdir(config->run_dir, 0711) < 0 && errno != EEXIST ? -errno : 0;
+    if (r < 0)
+        return fail("--run-dir", r, NULL);
+    r = directory_new(&n->directory);
+    if (r < 0)
+        return fail("the directory can't be made", r, NULL);
+    r = ring_open(&n->ring, &ring, &why);
+    if (r < 0)
+        return fail("the control ring can't be made", r, why);
+    directory_thread_register();
+    ring_set_idle_hooks(n->ring, before_wait, after_wait, NULL);
+    ring_task_init(&n->rules_task, put_node_rules);
+    r = mailbox_open(&n->mailbox, n->ring);
+    if (r < 0)
+        return fail("the control mailbox can't be made", r, NULL);
+    r = lifecycle_open(&n->lifecycle, n->ring, config->drain_ms, drain, force, n);
+    if (r < 0)
+        return fail("signals can't be taken", r, NULL);
+    lifecycle_wait_for(&n->lifecycle, "controller");
+    r = metrics_new(&n->metrics, 4096);
+    if (r < 0)
+        return fail("metrics", r, NULL);
+    r = open_workers(n);
+    if (r == 0)
+        r = open_capture(n);
+    if (r == 0)
+        r = open_control(n);
+    if (r == 0) /* pods that were captured before a restart: before anything new */
+        r = pods_restore(n->pods);
+    if (r == 0)
+        r = node_admin_open(n);
+    return r;
+}
+
+int node_run(struct node *n) { return ring_run(n->ring); }
+
+void node_free(struct node *n)
+{
+    lifecycle_close(&n->lifecycle);
+    n->metrics = metrics_free(n->metrics);
+    n->privileged = privileged_free(n->privileged);
+    n->ring = ring_free(n->ring);
+    directory_thread_unregister();
+    n->directory = directory_free(n->directory);
+}

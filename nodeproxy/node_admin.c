@@ -1,0 +1,543 @@
+/* What an operator sees of a node proxy: readiness, metrics, dumps. Handlers answer from the control thread; what workers know is asked of them. */
+#include "nodeproxy/node.h"
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/json/json_out.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <weir_version.h>
+
+enum { DUMP_MAX = 256 * 1024 * 1024 };
+
+/* ---- a gathering: one answer from every worker ---------------------------- */
+
+enum gathering_kind { GATHER_METRICS, GATHER_CONNECTIONS, GATHER_ALL };
+struct gathering {
+    struct node *node;
+    struct admin_exchange *exchange;
+    enum gathering_kind kind;
+    unsigned waiting;
+    bool open_metrics;
+    struct text_heap connections;
+    struct worker_dump total;
+};
+
+static void answer_heap(struct admin_exchange *x, const char *type, struct text_heap *body)
+{
+    if (body->failed)
+        admin_answer(x, 503, NULL, TEXT("the answer is too large or memory ran out\n"));
+    else
+        admin_answer(x, 200, type, (struct text){body->data ? body->data : "", body->len});
+    text_heap_done(body);
+}
+
+/* ---- dumps --------------------------------------------------------------- */
+
+static void put_ips(struct json_out *o, const char *name, const struct ip *ips, size_t n)
+{
+    char text[IP_TEXT_MAX];
+    json_out_array(o, name);
+    for (size_t i = 0; i < n; i++)
+        json_out_string(o, NULL, ip_print(&ips[i], text));
+    json_out_end(o);
+}
+
+static void put_ports(struct json_out *o, const char *name, const struct port_pair *ports, size_t n)
+{
+    json_out_array(o, name);
+    for (size_t i = 0; i < n; i++) {
+        json_out_object(o, NULL);
+        json_out_u64(o, "port", ports[i].service_port);
+        json_out_u64(o, "targetPort", ports[i].target_port);
+        json_out_end(o);
+    }
+    json_out_end(o);
+}
+
+static bool put_workload(const struct workload *w, void *arg)
+{
+    struct json_out *o = arg;
+    char identity[SPIFFE_ID_TEXT_MAX];
+    static const char *const types[] = {"deployment", "cronjob", "pod", "job"};
+    snprintf(identity, sizeof identity, "spiffe://%s/ns/%s/sa/%s", w->trust_domain, w->ns, w->service_account);
+    json_out_object(o, NULL);
+    json_out_string(o, "uid", w->uid);
+    json_out_string(o, "name", w->name);
+    json_out_string(o, "namespace", w->ns);
+    put_ips(o, "addresses", w->addresses, w->n_addresses);
+    json_out_string(o, "node", w->node);
+    json_out_string(o, "protocol", w->tunnel == TUNNEL_HBONE ? "HBONE" : "TCP");
+    json_out_string(o, "serviceAccount", w->service_account);
+    json_out_string(o, "identity", identity);
+    json_out_string(o, "status", w->healthy ? "Healthy" : "Unhealthy");
+    json_out_string(o, "network", w->network);
+    json_out_string(o, "clusterId", w->cluster_id);
+    json_out_string(o, "workloadName", w->workload_name);
+    json_out_string(o, "workloadType", types[w->type]);
+    json_out_string(o, "canonicalName", w->canonical_name);
+    json_out_string(o, "canonicalRevision", w->canonical_revision);
+    json_out_bool(o, "hostNetwork", w->host_network);
+    json_out_object(o, "locality");
+    json_out_string(o, "region", w->locality.region);
+    json_out_string(o, "zone", w->locality.zone);
+    json_out_end(o);
+    json_out_array(o, "services");
+    for (size_t i = 0; i < w->n_services; i++) {
+        json_out_object(o, NULL);
+        json_out_string(o, "key", w->services[i].key);
+        put_ports(o, "ports", w->services[i].ports, w->services[i].n_ports);
+        json_out_end(o);
+    }
+    json_out_end(o);
+    json_out_array(o, "policies");
+    for (size_t i = 0; i < w->n_policies; i++)
+        json_out_string(o, NULL, w->policies[i]);
+    json_out_end(o);
+    json_out_end(o);
+    return true;
+}
+
+struct service_dump {
+    struct json_out *out;
+    const struct directory *directory;
+};
+
+static bool put_service(const struct service *s, void *arg)
+{
+    struct service_dump *d = arg;
+    char text[IP_TEXT_MAX];
+    const struct workload *const *endpoints;
+    size_t n = directory_endpoints(d->directory, s, &endpoints), healthy = 0;
+    for (size_t i = 0; i < n; i++)
+        healthy += endpoints[i]->healthy;
+    json_out_object(d->out, NULL);
+    json_out_string(d->out, "name", s->name);
+    json_out_string(d->out, "namespace", s->ns);
+    json_out_string(d->out, "hostname", s->hostname);
+    json_out_array(d->out, "vips");
+    for (size_t i = 0; i < s->n_addresses; i++)
+        json_out_string(d->out, NULL, ip_print(&s->addresses[i].ip, text));
+    json_out_end(d->out);
+    put_ports(d->out, "ports", s->ports, s->n_ports);
+    json_out_u64(d->out, "endpoints", n);
+    json_out_u64(d->out, "healthyEndpoints", healthy);
+    json_out_end(d->out);
+    return true;
+}
+
+static bool put_policy(const struct policy *p, void *arg)
+{
+    struct json_out *o = arg;
+    static const char *const scopes[] = {"Global", "Namespace", "WorkloadSelector"};
+    json_out_object(o, NULL);
+    json_out_string(o, "name", p->name);
+    json_out_string(o, "namespace", p->ns);
+    json_out_string(o, "action", p->action == POLICY_ALLOW ? "Allow" : "Deny");
+    json_out_string(o, "scope", scopes[p->scope]);
+    json_out_bool(o, "dryRun", p->dry_run);
+    json_out_u64(o, "rules", p->n_rules);
+    json_out_end(o);
+    return true;
+}
+
+static void put_certificate(const struct spiffe_id *id, const char *state, const struct credential *c, const char *error, void *arg)
+{
+    struct json_out *o = arg;
+    char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
+    json_out_object(o, NULL);
+    json_out_text(o, "identity", spiffe_id_text(id));
+    json_out_string(o, "state", state);
+    if (error && error[0])
+        json_out_string(o, "error", error);
+    if (c) {
+        json_out_string(o, "serialNumber", c->serial);
+        json_out_string(o, "notBefore", clock_print(c->not_before_s * 1000, 0, from));
+        json_out_string(o, "notAfter", clock_print(c->not_after_s * 1000, 0, to));
+        json_out_string(o, "chainPem", c->chain_pem);
+        json_out_string(o, "rootsPem", c->roots_pem);
+    }
+    json_out_end(o);
+}
+
+static void put_workloads(struct node *n, struct json_out *o)
+{
+    json_out_array(o, "workloads");
+    directory_each_workload(n->directory, put_workload, o);
+    json_out_end(o);
+}
+static void put_services(struct node *n, struct json_out *o)
+{
+    struct service_dump d = {o, n->directory};
+    json_out_array(o, "services");
+    directory_each_service(n->directory, put_service, &d);
+    json_out_end(o);
+}
+static void put_policies(struct node *n, struct json_out *o)
+{
+    json_out_array(o, "policies");
+    directory_each_policy(n->directory, put_policy, o);
+    json_out_end(o);
+}
+static void put_certificates(struct node *n, struct json_out *o)
+{
+    json_out_array(o, "certificates");
+    credentials_each(n->credentials, put_certificate, o);
+    json_out_end(o);
+}
+
+static void put_status(struct node *n, struct json_out *o)
+{
+    struct credentials_stats credentials;
+    credentials_stats(n->credentials, &credentials);
+    json_out_object(o, "status");
+    json_out_string(o, "node", n->config.node);
+    json_out_string(o, "version", WEIR_VERSION);
+    json_out_string(o, "trustDomain", n->config.trust_domain);
+    json_out_u64(o, "workers", n->n_workers);
+    json_out_bool(o, "controllerConnected", n->subscription.xds.stats.connected);
+    json_out_string(o, "controllerError", n->subscription.last_error);
+    json_out_bool(o, "caConnected", credentials.connected);
+    json_out_string(o, "caError", credentials.last_error);
+    json_out_u64(o, "directoryVersion", directory_version(n->directory));
+    json_out_array(o, "pods");
+    list_for_each(link, pods_all(n->pods))
+    {
+        struct pod *pod = container_of(link, struct pod, link);
+        json_out_object(o, NULL);
+        json_out_string(o, "name", pod->name);
+        json_out_string(o, "namespace", pod->ns);
+        json_out_bool(o, "captured", pod->captured);
+        put_ips(o, "addresses", pod->addresses, pod->n_addresses);
+        json_out_end(o);
+    }
+    json_out_end(o);
+    json_out_end(o);
+}
+
+static void answer_dump(struct node *n, struct admin_exchange *x, void (*put)(struct node *n, struct json_out *o))
+{
+    struct text_heap body;
+    struct json_out o;
+    text_heap_init(&body, DUMP_MAX);
+    json_out_init(&o, &body, false);
+    json_out_object(&o, NULL);
+    put(n, &o);
+    json_out_end(&o);
+    answer_heap(x, "application/json", &body);
+}
+
+static void handle_workloads(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    answer_dump(arg, x, put_workloads);
+}
+static void handle_services(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    answer_dump(arg, x, put_services);
+}
+static void handle_policies(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    answer_dump(arg, x, put_policies);
+}
+static void handle_certificates(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    answer_dump(arg, x, put_certificates);
+}
+
+/* ---- metrics ------------------------------------------------------------- */
+
+static const char *const no_label[] = {NULL};
+static const char *const type_label[] = {"type"};
+static const char *const ending_label[] = {"ending"};
+static const char *const build_labels[] = {"component", "tag"};
+#define GAUGE(symbol, metric, about) static const struct metric_family symbol = {metric, about, METRIC_GAUGE, no_label, 0}
+#define COUNTER(symbol, metric, about) static const struct metric_family symbol = {metric, about, METRIC_COUNTER, no_label, 0}
+static const struct metric_family build_info = {"istio_build", "Component and version.", METRIC_GAUGE, build_labels, 2};
+static const struct metric_family xds_messages = {"istio_xds_message_total", "xDS responses received.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family xds_bytes = {"istio_xds_message_bytes_total", "Bytes of xDS responses.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family xds_nacks = {"weir_xds_nacks_total", "xDS responses refused in whole or part.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family endings = {"weir_connections_ended_total", "Connections by why they ended.", METRIC_COUNTER, ending_label, 1};
+COUNTER(xds_terminations, "istio_xds_connection_terminations_total", "xDS streams that ended.");
+GAUGE(xds_connected, "weir_xds_connected", "1 while the controller is connected.");
+GAUGE(directory_workloads, "weir_directory_workloads", "Workloads known.");
+GAUGE(directory_services, "weir_directory_services", "Services known.");
+GAUGE(directory_policies, "weir_directory_policies", "Policies known.");
+COUNTER(certificates_issued, "weir_certificates_issued_total", "Certificates received from the CA.");
+COUNTER(certificates_failed, "weir_certificates_failed_total", "Certificate requests that failed.");
+GAUGE(ca_connected, "weir_ca_connected", "1 while the CA is connected.");
+GAUGE(pods_captured, "workload_manager_active_proxy_count", "Pods captured on this node.");
+GAUGE(connections_out, "weir_connections_outbound", "Living outbound connections.");
+GAUGE(connections_in, "weir_connections_inbound", "Living inbound connections and streams.");
+GAUGE(tunnels, "weir_tunnels", "Living tunnel connections that this node opened.");
+GAUGE(tunnel_streams, "weir_tunnel_streams", "Living streams in them.");
+GAUGE(tunnel_servers, "weir_tunnels_accepted", "Living tunnel connections that this node accepted.");
+COUNTER(ring_turns, "weir_ring_turns_total", "Turns of the workers' loops.");
+COUNTER(ring_submitted, "weir_ring_submitted_total", "Operations given to the kernel.");
+COUNTER(ring_completed, "weir_ring_completed_total", "Completions taken from the kernel.");
+COUNTER(ring_starved, "weir_ring_starved_total", "Receives that had to wait for a buffer.");
+GAUGE(buffers, "weir_buffers_live", "Buffers in use (16.5 KiB each).");
+GAUGE(resident, "process_resident_memory_bytes", "Resident memory.");
+GAUGE(descriptors, "process_open_fds", "Open file descriptors.");
+GAUGE(started, "process_start_time_seconds", "Start, in seconds since 1970.");
+
+static void set(struct node *n, const struct metric_family *f, const struct text *labels, uint64_t value)
+{
+    metric_set(metrics_series(n->metrics, f, labels), (int64_t)value);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0, all;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llu %llu", &all, &pages) != 2)
+        pages = 0;
+    fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t open_descriptors(void)
+{
+    uint64_t count = 0;
+    for (int fd = 0; fd < 65536; fd++) {
+        char path[32], link[2];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        if (readlink(path, link, sizeof link) >= 0)
+            count++;
+    }
+    return count;
+}
+
+static void set_all(struct node *n, const struct worker_dump *d)
+{
+    static const struct text types[] = {[XDS_ADDRESS] = {"address", 7}, [XDS_AUTHORIZATION] = {"authorization", 13}};
+    const struct text build[] = {TEXT("weir-nodeproxy"), TEXT(WEIR_VERSION)};
+    const struct xds_client_stats *x = &n->subscription.xds.stats;
+    struct directory_counts counts;
+    struct credentials_stats credentials;
+    size_t captured = 0;
+    directory_counts(n->directory, &counts);
+    credentials_stats(n->credentials, &credentials);
+    list_for_each(link, pods_all(n->pods))
+        captured += container_of(link, struct pod, link)->captured;
+    set(n, &build_info, build, 1);
+    for (size_t i = 0; i < XDS_TYPE_COUNT; i++) {
+        set(n, &xds_messages, &types[i], x->messages[i]);
+        set(n, &xds_bytes, &types[i], x->bytes[i]);
+        set(n, &xds_nacks, &types[i], x->nacks[i]);
+    }
+    for (size_t i = 1; i < ENDING_COUNT; i++) {
+        const struct text label = text_of(ending_text((enum ending)i));
+        set(n, &endings, &label, d->endings[i]);
+    }
+    set(n, &xds_terminations, NULL, x->terminations);
+    set(n, &xds_connected, NULL, x->connected);
+    set(n, &directory_workloads, NULL, counts.workloads);
+    set(n, &directory_services, NULL, counts.services);
+    set(n, &directory_policies, NULL, counts.policies);
+    set(n, &certificates_issued, NULL, credentials.issued);
+    set(n, &certificates_failed, NULL, credentials.failed);
+    set(n, &ca_connected, NULL, credentials.connected);
+    set(n, &pods_captured, NULL, captured);
+    set(n, &connections_out, NULL, d->n_outbounds);
+    set(n, &connections_in, NULL, d->n_inbounds);
+    set(n, &tunnels, NULL, d->n_tunnels);
+    set(n, &tunnel_streams, NULL, d->tunnel_streams);
+    set(n, &tunnel_servers, NULL, d->n_tunnel_servers);
+    set(n, &ring_turns, NULL, d->ring.turns);
+    set(n, &ring_submitted, NULL, d->ring.submitted);
+    set(n, &ring_completed, NULL, d->ring.completed);
+    set(n, &ring_starved, NULL, d->ring.starved);
+    set(n, &buffers, NULL, d->ring.chunks_live);
+    set(n, &resident, NULL, resident_bytes());
+    set(n, &descriptors, NULL, open_descriptors());
+    set(n, &started, NULL, (uint64_t)n->started_s);
+}
+
+static void answer_metrics(struct gathering *g)
+{
+    struct node *n = g->node;
+    struct metrics *all[NODE_WORKERS_MAX + 1];
+    struct text_heap body;
+    size_t count = 0;
+    set_all(n, &g->total);
+    all[count++] = n->metrics;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        all[count++] = worker_metrics(n->workers[i]);
+    text_heap_init(&body, DUMP_MAX);
+    metrics_print(all, count, g->open_metrics, &body);
+    answer_heap(g->exchange, g->open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8", &body);
+}
+
+/* ---- connections, and everything ----------------------------------------- */
+
+static void answer_connections(struct gathering *g)
+{
+    struct text_heap body;
+    struct json_out o;
+    text_heap_init(&body, DUMP_MAX);
+    text_heap_puts(&body, "{");
+    if (g->kind == GATHER_ALL) {
+        struct text_heap rest;
+        text_heap_init(&rest, DUMP_MAX);
+        json_out_init(&o, &rest, false);
+        json_out_object(&o, NULL);
+        put_status(g->node, &o);
+        put_workloads(g->node, &o);
+        put_services(g->node, &o);
+        put_policies(g->node, &o);
+        put_certificates(g->node, &o);
+        json_out_end(&o);
+        body.failed |= rest.failed;
+        if (!rest.failed && rest.len > 2) { /* without its braces */
+            text_heap_put(&body, (struct text){rest.data + 1, rest.len - 2});
+            text_heap_puts(&body, ",");
+        }
+        text_heap_done(&rest);
+    }
+    text_heap_puts(&body, "\"connections\":[");
+    text_heap_put(&body, (struct text){g->connections.data ? g->connections.data : "", g->connections.len});
+    text_heap_puts(&body, "]}");
+    body.failed |= g->connections.failed;
+    answer_heap(g->exchange, "application/json", &body);
+}
+
+static void gathered(struct gathering *g)
+{
+    if (g->kind == GATHER_METRICS)
+        answer_metrics(g);
+    else
+        answer_connections(g);
+    text_heap_done(&g->connections);
+    free(g);
+}
+
+static void worker_answered(struct worker_dump *d, void *arg)
+{
+    struct gathering *g = arg;
+    g->total.n_outbounds += d->n_outbounds;
+    g->total.n_inbounds += d->n_inbounds;
+    g->total.n_tunnels += d->n_tunnels;
+    g->total.n_tunnel_servers += d->n_tunnel_servers;
+    g->total.tunnel_streams += d->tunnel_streams;
+    g->total.ring.turns += d->ring.turns;
+    g->total.ring.submitted += d->ring.submitted;
+    g->total.ring.completed += d->ring.completed;
+    g->total.ring.starved += d->ring.starved;
+    g->total.ring.chunks_live += d->ring.chunks_live;
+    for (size_t i = 0; i < ENDING_COUNT; i++)
+        g->total.endings[i] += d->endings[i];
+    if (d->connections.len > 0) {
+        if (g->connections.len > 0)
+            text_heap_puts(&g->connections, ",");
+        text_heap_put(&g->connections, (struct text){d->connections.data, d->connections.len});
+    }
+    if (--g->waiting == 0)
+        gathered(g);
+}
+
+static void gather(struct node *n, struct admin_exchange *x, enum gathering_kind kind, bool open_metrics)
+{
+    struct gathering *g = n->ending ? NULL : calloc(1, sizeof *g);
+    if (!g) {
+        admin_answer(x, 503, NULL, TEXT("the node proxy is ending or out of memory\n"));
+        return;
+    }
+    *g = (struct gathering){.node = n, .exchange = x, .kind = kind, .open_metrics = open_metrics, .waiting = 1};
+    text_heap_init(&g->connections, DUMP_MAX);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        if (worker_dump(n->workers[i], kind != GATHER_METRICS, worker_answered, g) == 0)
+            g->waiting++;
+    if (--g->waiting == 0)
+        gathered(g);
+}
+
+static bool contains(struct text t, const char *needle) { return t.len > 0 && memmem(t.data, t.len, needle, strlen(needle)); }
+
+static void handle_metrics(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    gather(arg, x, GATHER_METRICS, contains(r->accept, "application/openmetrics-text"));
+}
+static void handle_connections(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    gather(arg, x, GATHER_CONNECTIONS, false);
+}
+static void handle_config_dump(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    gather(arg, x, GATHER_ALL, false);
+}
+
+/* ---- readiness ----------------------------------------------------------- */
+
+static void handle_ready(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    struct node *n = arg;
+    char text[256];
+    struct text_out why = TEXT_OUT(text);
+    (void)r;
+    if (lifecycle_ready(&n->lifecycle, &why))
+        admin_answer(x, 200, NULL, TEXT("ready\n"));
+    else
+        admin_answer(x, 503, NULL, (struct text){why.data, why.len});
+}
+
+/* ---- sockets ------------------------------------------------------------- */
+
+static int listen_failed(const char *what, int error)
+{
+    log_error("admin", "can't listen for %s: %s", what, strerror(-error));
+    return error;
+}
+
+int node_admin_open(struct node *n)
+{
+    enum { READY, METRICS, STATS, WORKLOADS, SERVICES, POLICIES, CERTIFICATES, CONNECTIONS, CONFIG_DUMP, CNI_ADD, CNI_DEL, CNI_CHECK, COUNT };
+    const struct admin_route routes[COUNT] = {
+        [READY] = {"GET", "/healthz/ready", handle_ready, n},
+        [METRICS] = {"GET", "/metrics", handle_metrics, n},
+        [STATS] = {"GET", "/stats/prometheus", handle_metrics, n},
+        [WORKLOADS] = {"GET", "/workloads", handle_workloads, n},
+        [SERVICES] = {"GET", "/services", handle_services, n},
+        [POLICIES] = {"GET", "/policies", handle_policies, n},
+        [CERTIFICATES] = {"GET", "/certificates", handle_certificates, n},
+        [CONNECTIONS] = {"GET", "/connections", handle_connections, n},
+        [CONFIG_DUMP] = {"GET", "/config_dump", handle_config_dump, n},
+        [CNI_ADD] = {"POST", "/cni/add", pods_handle_add, n->pods},
+        [CNI_DEL] = {"POST", "/cni/del", pods_handle_del, n->pods},
+        [CNI_CHECK] = {"POST", "/cni/check", pods_handle_check, n->pods},
+    };
+    const uint64_t cni = 1u << CNI_ADD | 1u << CNI_DEL | 1u << CNI_CHECK, all = (1u << COUNT) - 1;
+    char path[108];
+    _Static_assert((int)COUNT <= (int)NODE_ROUTES_MAX, "room for every route");
+    memcpy(n->routes, routes, sizeof routes);
+    int r = admin_new(&n->admin, n->ring, n->routes, COUNT);
+    if (r < 0)
+        return listen_failed("anything", r);
+    r = admin_listen_tcp(n->admin, &n->config.admin, all & ~cni);
+    if (r < 0)
+        return listen_failed("--admin", r);
+    r = admin_listen_tcp(n->admin, &n->config.metrics, 1u << METRICS | 1u << STATS);
+    if (r < 0)
+        return listen_failed("--metrics", r);
+    r = admin_listen_tcp(n->admin, &n->config.ready, 1u << READY);
+    if (r < 0)
+        return listen_failed("--ready", r);
+    snprintf(path, sizeof path, "%s/admin.sock", n->config.run_dir);
+    r = admin_listen_unix(n->admin, path, 0600, all & ~cni);
+    if (r < 0)
+        return listen_failed(path, r);
+    snprintf(path, sizeof path, "%s/cni.sock", n->config.run_dir);
+    r = admin_listen_unix(n->admin, path, 0600, cni);
+    if (r < 0)
+        return listen_failed(path, r);
+    return 0;
+}
