@@ -24,7 +24,7 @@ struct object *object_unref(struct object *o)
     if (o) {
         assert(o->refs > 0);
         if (--o->refs == 0) {
-            arena_done(&o->arena);
+            object_arena_done(&o->arena);
             free(o);
         }
     }

@@ -6,7 +6,7 @@
  */
 #ifndef CONTROLLER_MODEL_OBJECT_H
 #define CONTROLLER_MODEL_OBJECT_H
-#include "controller/model/arena.h"
+#include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
 #include "shared/base/addr.h"
 
@@ -99,7 +99,7 @@ struct object {
     bool deleting;     /* metadata.deletionTimestamp is there */
     const char *file;  /* where it was read; "": not from a file */
     unsigned line;
-    struct arena arena;
+    struct object_arena arena;
     union {
         struct pod pod;
         struct kube_service service;

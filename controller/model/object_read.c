@@ -139,7 +139,7 @@ int object_read(const struct json *document, const char *file, struct object **r
     if (!o)
         return -ENOMEM;
     *o = (struct object){.kind = ret_identity->kind, .refs = 1, .line = json_line(document)};
-    arena_init(&o->arena, OBJECT_BYTES_MAX);
+    object_arena_init(&o->arena, OBJECT_BYTES_MAX);
     r.arena = &o->arena;
     const struct json *metadata = read_member(document, "metadata");
     o->ns = read_copy(&r, text_of(ret_identity->ns));

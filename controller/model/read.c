@@ -11,7 +11,7 @@ void *read_array(struct reader *r, size_t n, size_t len)
 {
     if (n == 0)
         return NULL;
-    void *items = arena_array(r->arena, n, len);
+    void *items = object_arena_array(r->arena, n, len);
     if (!items)
         r->no_memory = true;
     return items;
@@ -21,7 +21,7 @@ const char *read_copy(struct reader *r, struct text t)
 {
     if (t.len == 0)
         return "";
-    const char *copy = arena_text(r->arena, t);
+    const char *copy = object_arena_text(r->arena, t);
     if (!copy)
         r->no_memory = true;
     return copy ? copy : "";

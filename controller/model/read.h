@@ -9,7 +9,7 @@
 #include "shared/json/json.h"
 
 struct reader {
-    struct arena *arena;
+    struct object_arena *arena;
     struct json_error *error;
     bool no_memory;
 };

@@ -1,37 +1,37 @@
-#include "controller/model/arena.h"
+#include "controller/model/object_arena.h"
 #include <stdalign.h>
 #include <stdlib.h>
 
 enum { BLOCK_BYTES = 2048 };
 
-struct arena_block {
-    struct arena_block *older;
+struct object_arena_block {
+    struct object_arena_block *older;
     alignas(max_align_t) unsigned char data[];
 };
 
-void arena_init(struct arena *a, size_t taken_max)
+void object_arena_init(struct object_arena *a, size_t taken_max)
 {
-    *a = (struct arena){.taken_max = taken_max};
+    *a = (struct object_arena){.taken_max = taken_max};
 }
 
-void arena_done(struct arena *a)
+void object_arena_done(struct object_arena *a)
 {
-    struct arena_block *older;
-    for (struct arena_block *b = a->blocks; b; b = older) {
+    struct object_arena_block *older;
+    for (struct object_arena_block *b = a->blocks; b; b = older) {
         older = b->older;
         free(b);
     }
-    arena_init(a, a->taken_max);
+    object_arena_init(a, a->taken_max);
 }
 
-void *arena_take(struct arena *a, size_t len)
+void *object_arena_take(struct object_arena *a, size_t len)
 {
     if (len > a->taken_max - a->taken)
         return NULL;
     size_t rounded = (len + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     if (!a->blocks || rounded > a->size - a->used) {
         size_t size = rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES;
-        struct arena_block *b = calloc(1, sizeof *b + size);
+        struct object_arena_block *b = calloc(1, sizeof *b + size);
         if (!b)
             return NULL;
         b->older = a->blocks;
@@ -45,16 +45,16 @@ void *arena_take(struct arena *a, size_t len)
     return p;
 }
 
-void *arena_array(struct arena *a, size_t n, size_t len)
+void *object_arena_array(struct object_arena *a, size_t n, size_t len)
 {
     if (len && n > a->taken_max / len)
         return NULL;
-    return arena_take(a, n * len);
+    return object_arena_take(a, n * len);
 }
 
-char *arena_text(struct arena *a, struct text t)
+char *object_arena_text(struct object_arena *a, struct text t)
 {
-    char *copy = t.len < a->taken_max ? arena_take(a, t.len + 1) : NULL;
+    char *copy = t.len < a->taken_max ? object_arena_take(a, t.len + 1) : NULL;
     if (copy && t.len)
         memcpy(copy, t.data, t.len);
     return copy;
