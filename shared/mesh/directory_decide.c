@@ -37,7 +37,9 @@ struct search {
     const struct port_pair *port; /* of the service */
     const struct workload *source;
     int family;
-    unsigned full; /* rank of an endpoint that is as near as the preference can say */
+    unsigned n_scopes; /* that count; 0: no preference */
+    bool network_first;
+    int nearest; /* the highest rank that there is */
 };
 
 static bool same_scope(enum lb_scope scope, const struct workload *a, const struct workload *b)
@@ -61,14 +63,28 @@ static bool same_scope(enum lb_scope scope, const struct workload *a, const stru
     return false;
 }
 
-/* How many scopes in a row the endpoint shares with the source. */
-static unsigned rank_of(const struct search *q, const struct workload *w)
+/*
+ * How near the endpoint is: the number of scopes in a row that it shares with the source. Where the network is
+ * the first scope, one in the same network is nearer than any other, and one of another network is compared
+ * by the rest. -1: not near enough for a strict preference.
+ */
+static int rank_of(const struct search *q, const struct workload *w)
 {
-    unsigned rank = 0;
+    const struct service *s = q->service;
+    unsigned shared = 0, nearer = 0;
 
-    while (rank < q->full && same_scope(q->service->scopes[rank], q->source, w))
-        rank++;
-    return rank;
+    for (unsigned i = 0; i < q->n_scopes; i++) {
+        bool same = same_scope(s->scopes[i], q->source, w);
+        if (same)
+            shared++;
+        if (same && q->network_first && s->scopes[i] == LB_NETWORK)
+            nearer = q->n_scopes - 1;
+        else if (!same && !(q->network_first && s->scopes[i] == LB_NETWORK))
+            break;
+    }
+    if (q->source && s->lb_mode == LB_STRICT && shared != q->n_scopes)
+        return -1;
+    return (int)(shared + nearer);
 }
 
 /* 0: the endpoint does not serve this port. */
@@ -114,7 +130,7 @@ static const struct workload *draw(const struct search *q, struct rcu_view all, 
 {
     for (unsigned i = 0; i < DRAWS_MAX && all.top > 0; i++) {
         const struct workload *w = all.items[rng_below(rng, all.n)];
-        if (rng_below(rng, all.top) < w->capacity && usable(q, w) && rank_of(q, w) == q->full)
+        if (rng_below(rng, all.top) < w->capacity && usable(q, w) && rank_of(q, w) == q->nearest)
             return w;
     }
     return NULL;
@@ -124,14 +140,14 @@ static const struct workload *search_all(const struct search *q, struct rcu_view
                                          struct rng *rng)
 {
     const struct workload *chosen = NULL;
-    unsigned best = q->service->lb_mode == LB_STRICT ? q->full : 0;
     uint64_t weight = 0;
+    int best = 0;
 
     for (size_t i = 0; i < all.n; i++) {
         const struct workload *w = all.items[i];
         if (!usable(q, w))
             continue;
-        unsigned rank = rank_of(q, w);
+        int rank = rank_of(q, w);
         if (rank < best)
             continue;
         if (rank > best)
@@ -159,8 +175,11 @@ int directory_choose(const struct directory *d, const struct service *s, uint16_
     }
     if (!q.port)
         return -ENOENT;
-    if (source && (s->lb_mode == LB_STRICT || s->lb_mode == LB_FAILOVER))
-        q.full = (unsigned)s->n_scopes;
+    if (source && (s->lb_mode == LB_STRICT || s->lb_mode == LB_FAILOVER)) {
+        q.n_scopes = (unsigned)s->n_scopes;
+        q.network_first = s->n_scopes > 0 && s->scopes[0] == LB_NETWORK;
+        q.nearest = (int)(q.network_first ? 2 * q.n_scopes - 1 : q.n_scopes);
+    }
     if (all.n > 0) {
         w = draw(&q, all, rng);
         if (!w)

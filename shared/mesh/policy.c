@@ -255,7 +255,7 @@ static bool match_holds(const struct policy_match *m, const struct access *a, bo
 static bool clause_holds(const struct policy_clause *c, const struct access *a, bool deny)
 {
     if (c->n == 0)
-        return deny;
+        return true;
     for (size_t i = 0; i < c->n; i++) {
         if (match_holds(&c->matches[i], a, deny))
             return true;

@@ -4,7 +4,8 @@
  * must match; otherwise allowed. Rules OR; clauses of a rule AND; matches of a clause OR; fields of a match AND; values
  * of a field OR; not_* = none may match. No rules: never matches. A rule without clauses: always.
  * What can't be read never weakens a DENY: an unknown extension or condition in a DENY makes it match more, in an ALLOW less.
- * An empty match, or a clause without any, is skipped in an ALLOW and counts as matching in a DENY (istio#61126).
+ * A clause without matches asks for nothing. An empty match is skipped in an ALLOW and counts as matching in a
+ * DENY (istio#61126).
  * Who has no identity meets no positive condition on one, and every not_ condition. Dry-run policies never decide.
  */
 #ifndef SHARED_MESH_POLICY_H

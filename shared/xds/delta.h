@@ -1,10 +1,15 @@
 /*
  * The messages of delta xDS (envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources), decoded and encoded.
- * A decoded message owns its memory until delta_*_done(). Bounds: XDS_RESOURCES_MAX per message.
+ * A decoded message owns its memory until delta_*_done(). Bounds: XDS_RESOURCES_MAX of each kind per message.
+ *
+ * A message that is made to be encoded may borrow all that it points at (then it needs no done), or own it on the
+ * heap, piece by piece (then done frees the pieces). A NULL text is an empty one. `arena` stays NULL in both.
  */
 #ifndef SHARED_XDS_DELTA_H
 #define SHARED_XDS_DELTA_H
 #include "shared/xds/xds.h"
+
+struct arena;
 
 #define XDS_DELTA_PATH "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 enum { XDS_RESOURCES_MAX = 200000 };
@@ -21,6 +26,7 @@ struct delta_request {
     bool has_error; /* NACK */
     int32_t error_code;
     char *error_message;
+    struct arena *arena; /* of a decoded message: everything lives in it */
 };
 int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *ret, char why[static XDS_WHY_MAX]);
 int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret);
@@ -39,6 +45,7 @@ struct delta_response {
     size_t n_resources;
     char **removed;
     size_t n_removed;
+    struct arena *arena; /* of a decoded message: everything lives in it */
 };
 int delta_response_decode(const uint8_t *data, size_t len, struct delta_response *ret, char why[static XDS_WHY_MAX]);
 int delta_response_encode(const struct delta_response *r, struct xds_bytes *ret);
