@@ -128,25 +128,6 @@ static void exchange_drained(struct conn *c)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static const char *reason(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *text;
-    } reasons[] = {
-        {200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
-        {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-        {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-        if (reasons[i].status == status)
-            return reasons[i].text;
-    return "Unknown";
-}
-
 static void pump(struct admin_exchange *x)
 {
     struct stream *s = &x->conn.stream;
@@ -179,45 +160,40 @@ static void pump(struct admin_exchange *x)
     }
 }
 
-/* Head, and body as far as it is small; a large one is copied once and then goes as the client reads. */
-static void respond(struct admin_exchange *x, unsigned status, const char *content_type, const char *allow,
-                    struct text body)
+/* Takes what is queued at once, the rest of the answer is in x->body. */
+static void write_out(struct admin_exchange *x, int result, struct buf *taken_out)
 {
-    struct chunk_pool *pool = ring_chunks(x->conn.ring);
-    struct buf out = {0};
-    char head[1024];
-    struct text_out h = TEXT_OUT(head);
-
-    if (!x->head_only && body.len > PART) {
-        x->body = malloc(body.len);
-        if (!x->body) {
-            status = 503;
-            content_type = NULL;
-            body = TEXT("No memory for this answer.\n");
-            x->keep_alive = false;
-        } else {
-            memcpy(x->body, body.data, body.len);
-            x->body_len = body.len;
-        }
-    }
-    text_printf(&h, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", status, reason(status),
-                content_type ? content_type : "text/plain; charset=utf-8", body.len);
-    if (allow)
-        text_printf(&h, "Allow: %s\r\n", allow);
-    text_puts(&h, x->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
-    assert(!h.overflow);
-
-    int r = buf_append(&out, pool, h.data, h.len);
-    if (r == 0 && !x->head_only && x->body_len == 0)
-        r = buf_append(&out, pool, body.data, body.len);
     x->state = WRITING;
-    if (r < 0) {
-        buf_done(&out);
+    if (result < 0) {
+        buf_done(taken_out);
         exchange_close(x);
         return;
     }
-    stream_send(&x->conn.stream, &out);
+    stream_send(&x->conn.stream, taken_out);
     pump(x);
+}
+
+/* A small body goes with its head; a large one is copied once and then goes as the client reads. */
+static void respond(struct admin_exchange *x, unsigned status, const char *content_type, struct text body)
+{
+    struct chunk_pool *pool = ring_chunks(x->conn.ring);
+    struct buf out = {0};
+    int r;
+
+    if (!x->head_only && body.len <= PART) {
+        r = http1_respond(&out, pool, status, content_type, body, x->keep_alive);
+    } else {
+        r = http1_respond_head(&out, pool, status, content_type, body.len, x->keep_alive);
+        if (!x->head_only && r == 0) {
+            x->body = malloc(body.len);
+            x->body_len = body.len;
+            if (x->body)
+                memcpy(x->body, body.data, body.len);
+            else
+                r = -ENOMEM;
+        }
+    }
+    write_out(x, r, &out);
 }
 
 void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type, struct text body)
@@ -229,20 +205,16 @@ void admin_answer(struct admin_exchange *x, unsigned status, const char *content
     }
     x->state = WRITING;
     if (!x->conn.closing)
-        respond(x, status, content_type, NULL, body);
+        respond(x, status, content_type, body);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static void refuse(struct admin_exchange *x, unsigned status)
 {
-    char text[128];
-    struct text_out t = TEXT_OUT(text);
-
-    text_printf(&t, "%u %s\n", status, reason(status));
     x->keep_alive = false;
     x->head_only = false;
-    respond(x, status, NULL, NULL, (struct text){t.data, t.len});
+    respond(x, status, NULL, TEXT("This is not a request that is served here.\n"));
 }
 
 static bool is_served(const struct admin_exchange *x, size_t i)
@@ -260,14 +232,16 @@ static void not_found(struct admin_exchange *x)
     for (size_t i = 0; i < a->n_routes; i++)
         if (is_served(x, i))
             text_printf(&t, "%s %s\n", a->routes[i].method, a->routes[i].path);
-    respond(x, 404, NULL, NULL, (struct text){t.data, t.len});
+    respond(x, 404, NULL, (struct text){t.data, t.len});
 }
 
+/* RFC 9110, 15.5.6: it must say which methods are allowed. */
 static void wrong_method(struct admin_exchange *x, struct text path)
 {
     const struct admin *a = x->admin;
-    char allow[256], text[512];
-    struct text_out l = TEXT_OUT(allow), t = TEXT_OUT(text);
+    char allow[256], answer[1024];
+    struct text_out l = TEXT_OUT(allow), t = TEXT_OUT(answer);
+    struct buf out = {0};
 
     for (size_t i = 0; i < a->n_routes; i++) {
         if (!is_served(x, i) || !text_equal(path, text_of(a->routes[i].path)))
@@ -276,8 +250,13 @@ static void wrong_method(struct admin_exchange *x, struct text path)
         if (strcmp(a->routes[i].method, "GET") == 0)
             text_puts(&l, ", HEAD");
     }
-    text_printf(&t, "This path takes %s.\n", l.data);
-    respond(x, 405, NULL, l.data, (struct text){t.data, t.len});
+    static const char sentence[] = "This path takes only: ";
+    text_printf(&t,
+                "HTTP/1.1 405 Method Not Allowed\r\nAllow: %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                "Content-Length: %zu\r\nConnection: %s\r\n\r\n",
+                allow, sizeof sentence - 1 + l.len + 1, x->keep_alive ? "keep-alive" : "close");
+    text_printf(&t, "%s%s\n", sentence, allow);
+    write_out(x, buf_append(&out, ring_chunks(x->conn.ring), t.data, t.len), &out);
 }
 
 static void dispatch(struct admin_exchange *x)
@@ -327,6 +306,11 @@ static void next_run(struct ring_task *task)
         dispatch(x);
     } else {
         stream_resume(&x->conn.stream);
+        if (http1_wants_continue(x->http1)) {
+            struct buf go = {0};
+            if (buf_append(&go, ring_chunks(x->conn.ring), HTTP1_CONTINUE, sizeof HTTP1_CONTINUE - 1) == 0)
+                stream_send(&x->conn.stream, &go);
+        }
         if (x->conn.peer_ended) {
             x->state = FINISHING;
             stream_finish(&x->conn.stream);
