@@ -1,0 +1,192 @@
+/* The node proxy's connection to the CA; see the header. */
+#include "nodeproxy/credentials/ca_link.h"
+
+#include "shared/base/log.h"
+#include "shared/ring/socket.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16 };
+
+static struct ca_link *of_h2(struct h2_conn *h) { return container_of(h, struct ca_link, h2); }
+
+/* ---- files --------------------------------------------------------------- */
+
+static int read_file(const char *path, char *out, size_t size, size_t *ret_len)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -errno;
+    size_t len = fread(out, 1, size, f);
+    bool bad = ferror(f) != 0;
+    fclose(f);
+    if (bad)
+        return -EIO;
+    if (len == size)
+        return -EFBIG;
+    *ret_len = len;
+    return 0;
+}
+
+static int read_token(struct ca_link *l)
+{
+    size_t len;
+    int r = read_file(l->options.token_file, l->token, sizeof l->token, &len);
+    if (r < 0) {
+        snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", l->options.token_file, strerror(-r));
+        return r;
+    }
+    while (len > 0 && (unsigned char)l->token[len - 1] <= ' ')
+        len--;
+    l->token[len] = '\0';
+    if (len > 0)
+        return 0;
+    snprintf(l->why, sizeof l->why, "--token-file %.120s is empty", l->options.token_file);
+    return -EINVAL;
+}
+
+static int make_tls(struct ca_link *l)
+{
+    struct x509 roots[ROOTS_MAX];
+    size_t n_roots = 0, len;
+    const char *why = "no memory";
+    char *pem = malloc(CA_ROOTS_FILE_MAX);
+    if (!pem)
+        return -ENOMEM;
+    int r = read_file(l->options.roots_file, pem, CA_ROOTS_FILE_MAX, &len);
+    if (r < 0)
+        why = strerror(-r);
+    else
+        r = x509_from_pem((struct text){pem, len}, roots, ROOTS_MAX, &n_roots, &why);
+    free(pem);
+    if (r == 0) {
+        const struct tls_config_options o = {.role = TLS_CLIENT, .peer_auth = TLS_PEER_SVID, .roots = roots, .n_roots = n_roots, .alpn = TEXT("h2")};
+        r = tls_config_new(&l->tls, &o, &why);
+    }
+    for (size_t i = 0; i < n_roots; i++)
+        x509_done(&roots[i]);
+    if (r < 0)
+        snprintf(l->why, sizeof l->why, "--roots %.100s: %.100s", l->options.roots_file, why);
+    return r;
+}
+
+/* ---- the connection ------------------------------------------------------ */
+
+static void connect_now(struct ca_link *l);
+
+static void wait_again(struct ca_link *l)
+{
+    timer_start(ring_timers(l->options.ring), &l->again, rng_jitter(ring_rng(l->options.ring), l->backoff_ms, 30));
+    l->backoff_ms = l->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : l->backoff_ms * 2;
+}
+
+static void again(struct timer *t)
+{
+    struct ca_link *l = container_of(t, struct ca_link, again);
+    if (l->wanted)
+        connect_now(l);
+}
+
+static void ready(struct h2_conn *h)
+{
+    struct ca_link *l = of_h2(h);
+    const struct tls_peer *peer = conn_peer(&h->conn);
+    if (!peer || !peer->present || strcmp(peer->uri, l->options.ca_identity) != 0) {
+        snprintf(l->why, sizeof l->why, "the CA proved %.100s, not %.100s", peer && peer->present ? peer->uri : "nothing", l->options.ca_identity);
+        h2_conn_close(h);
+        return;
+    }
+    l->trusted = true;
+    l->wanted = false;
+    l->backoff_ms = BACKOFF_MIN_MS;
+    l->events->ready(l);
+}
+
+static void closed(struct h2_conn *h, int error)
+{
+    struct ca_link *l = of_h2(h);
+    l->trusted = false;
+    snprintf(l->why, sizeof l->why, "the connection to the CA ended: %.160s (error %d)", conn_why(&h->conn), -error);
+    h2_conn_close(h);
+}
+
+static void drained(struct h2_conn *h)
+{
+    struct ca_link *l = of_h2(h);
+    bool failed = !l->resting;
+    l->open = l->trusted = l->resting = false;
+    l->tls = tls_config_unref(l->tls);
+    if (l->closing) {
+        l->drained(l->drained_arg);
+        return;
+    }
+    if (failed) {
+        wait_again(l);
+        l->wanted = false;
+        l->events->failed(l, l->why);
+    } else if (l->wanted) {
+        connect_now(l);
+    }
+}
+
+static const struct h2_conn_events h2_events = {.ready = ready, .closed = closed, .drained = drained};
+
+static void connect_now(struct ca_link *l)
+{
+    int fd = -1, r = read_token(l);
+    if (r == 0)
+        r = make_tls(l);
+    if (r == 0) {
+        r = socket_open(ip_family(&l->options.ca.ip), &fd);
+        const struct h2_conn_options o = {.tls = l->tls};
+        if (r == 0)
+            r = h2_conn_open_client(&l->h2, l->options.ring, fd, &l->options.ca, &o, &h2_events, l);
+        if (r < 0)
+            snprintf(l->why, sizeof l->why, "no connection to the CA can be made: %.120s", strerror(-r));
+    }
+    l->open = r == 0;
+    if (r == 0)
+        return;
+    l->tls = tls_config_unref(l->tls);
+    log_error("credentials", "%s", l->why);
+    wait_again(l);
+}
+
+void ca_link_init(struct ca_link *l, const struct ca_link_options *o, const struct ca_link_events *events, void *user)
+{
+    *l = (struct ca_link){.options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
+    timer_init(&l->again, again);
+}
+
+bool ca_link_ready(const struct ca_link *l) { return l->open && l->trusted && http2_can_open(l->h2.http2); }
+
+void ca_link_want(struct ca_link *l)
+{
+    if (l->closing || l->wanted)
+        return;
+    l->wanted = true;
+    if (!l->open && !timer_running(&l->again))
+        connect_now(l);
+}
+
+void ca_link_rest(struct ca_link *l)
+{
+    if (!l->open || l->resting || l->closing)
+        return;
+    l->resting = true;
+    l->trusted = false;
+    h2_conn_close(&l->h2);
+}
+
+void ca_link_close(struct ca_link *l, void (*taken_drained)(void *arg), void *arg)
+{
+    l->closing = true;
+    l->drained = taken_drained;
+    l->drained_arg = arg;
+    timer_stop(ring_timers(l->options.ring), &l->again);
+    if (!l->open)
+        taken_drained(arg);
+    else if (!l->resting)
+        h2_conn_close(&l->h2);
+}

@@ -1,0 +1,39 @@
+/*
+ * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring the node's token. It is made when somebody
+ * wants it and rests when nobody does; after a failure it waits (50 ms doubling to 15 s, jittered). Roots and token are read
+ * from their files for each connection, so that both may be replaced. Control thread; owned by credentials.
+ */
+#ifndef NODEPROXY_CREDENTIALS_CA_LINK_H
+#define NODEPROXY_CREDENTIALS_CA_LINK_H
+#include "shared/transport/h2_conn.h"
+
+enum { CA_TOKEN_MAX = 8192, CA_ROOTS_FILE_MAX = 1024 * 1024 };
+struct ca_link;
+struct ca_link_events {
+    void (*ready)(struct ca_link *l);                    /* calls may be started on h2.http2 */
+    void (*failed)(struct ca_link *l, const char *why);  /* calls in flight were closed before; it may be wanted again */
+};
+struct ca_link_options {
+    struct ring *ring;
+    struct addr ca;
+    const char *roots_file, *ca_identity, *token_file;
+};
+struct ca_link {
+    struct ca_link_options options;
+    const struct ca_link_events *events;
+    void *user;
+    struct h2_conn h2;
+    struct tls_config *tls;
+    struct timer again;
+    uint64_t backoff_ms;
+    bool open, trusted, wanted, resting, closing;
+    char token[CA_TOKEN_MAX], why[256];
+    void (*drained)(void *arg);
+    void *drained_arg;
+};
+void ca_link_init(struct ca_link *l, const struct ca_link_options *o, const struct ca_link_events *events, void *user);
+bool ca_link_ready(const struct ca_link *l);
+void ca_link_want(struct ca_link *l);  /* ready or failed follows, from the loop; fine to say twice */
+void ca_link_rest(struct ca_link *l);  /* closes it; failed does not follow */
+void ca_link_close(struct ca_link *l, void (*drained)(void *arg), void *arg); /* no call may be in flight; drained from the loop, or at once */
+#endif
