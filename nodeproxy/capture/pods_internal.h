@@ -1,0 +1,85 @@
+/*
+ * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c (files), pods_watch.c
+ * (vanished namespaces). Nobody else includes it. Control thread.
+ */
+#ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
+#define NODEPROXY_CAPTURE_PODS_INTERNAL_H
+#include "nodeproxy/capture/netns.h"
+#include "nodeproxy/capture/pods.h"
+
+enum { CONTAINER_ID_MAX = 128, POD_NAME_MAX = 253, POD_NS_MAX = 63, NETNS_PATH_MAX = 1024 };
+
+struct pod_entry {
+    struct pod pod;
+    struct netns_id netns; /* of what the path led to when the pod was added */
+    bool wanted;           /* it should be captured */
+    bool vanished;         /* its namespace is going: nothing to clean in there */
+    int watch;             /* inotify's, of the path's folder; -1: none */
+};
+
+/* A request of the plugin that can't be answered yet. Owned by pods->waits. */
+enum wait_kind { WAIT_ADD, WAIT_DEL };
+struct cni_wait {
+    struct list link;
+    struct pods *pods;
+    enum wait_kind kind;
+    struct pod_entry *entry; /* ADD: not registered yet, owned. DEL: leaving, borrowed; NULL: released */
+    struct admin_exchange *exchange;
+    struct timer deadline;
+};
+
+struct pods {
+    struct ring *ring;
+    struct privileged *privileged;
+    char *state_dir, *cluster_id;
+    uint64_t cni_wait_ms;
+    size_t pods_max;
+    const struct pods_events *events;
+    void *arg;
+    struct list all;     /* registered */
+    struct list leaving; /* removed was told, released not yet */
+    struct list waits;
+    size_t n_pods, n_waits; /* n_pods: of both lists */
+    bool closing, restoring;
+    int inotify_fd;
+    struct ring_scope scope;
+    struct ring_op watch_op;
+    struct timer scan_timer;
+    struct ring_task waits_task;
+};
+
+static inline struct pod_entry *entry_of(struct list *link)
+{
+    return container_of(link, struct pod_entry, pod.link);
+}
+
+/* pods.c */
+struct pod_spec { /* what the plugin tells */
+    struct text container_id, netns_path, name, ns;
+    struct ip addresses[POD_ADDRESSES_MAX];
+    size_t n_addresses;
+};
+/* -EINVAL: why names the field and what would be right. */
+int pod_entry_new(struct pods *p, const struct pod_spec *spec, struct pod_entry **ret, char why[static PRIVILEGED_WHY_MAX]);
+struct pod_entry *pod_entry_free(struct pod_entry *e);
+struct pod_entry *pods_find(struct pods *p, struct text container_id); /* registered */
+int pods_register(struct pods *p, struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
+int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
+void pods_remove(struct pods *p, struct pod_entry *e, const char *reason); /* the entry may be freed when it returns */
+
+/* pods_cni.c */
+void pods_waits_run(struct ring_task *task); /* looks at all; never from inside an event */
+void pods_waits_released(struct pods *p, const struct pod_entry *e);
+void pods_waits_refuse(struct pods *p);
+
+/* pods_state.c */
+int pods_state_write(struct pods *p, const struct pod_entry *e);
+void pods_state_remove(struct pods *p, const struct pod_entry *e);
+/* found owns what it is given. */
+int pods_state_read(struct pods *p, void (*found)(struct pods *p, struct pod_entry *taken_entry));
+
+/* pods_watch.c */
+int pods_watch_open(struct pods *p);
+void pods_watch_add(struct pods *p, struct pod_entry *e);
+void pods_watch_remove(struct pods *p, struct pod_entry *e); /* no longer registered */
+#endif
