@@ -1,0 +1,56 @@
+/*
+ * What one client wants to know of one type of resources, and how far it was told: the state of one type on one
+ * delta stream. Wildcard clients are a place in the catalog's log. Clients on demand have the names that they asked for,
+ * those that they were given because of that, and a queue of names that are due. A machine; owned by its stream.
+ * Bounded: names (SUBSCRIPTION_NAMES_MAX); what is due never holds a name twice.
+ */
+#ifndef CONTROLLER_SERVE_SUBSCRIPTION_H
+#define CONTROLLER_SERVE_SUBSCRIPTION_H
+#include "controller/serve/catalog.h"
+#include "shared/xds/delta.h"
+
+enum {
+    SUBSCRIPTION_NAMES_MAX = 200000,
+    ANSWER_BYTES_MAX = 1024 * 1024, /* a response has at least one resource, and no more once it is that big */
+    ANSWER_RESOURCES_MAX = 5000,
+};
+struct name_queue {
+    char **items; /* owned; from `begin` */
+    size_t begin, n, size;
+    struct map set;
+};
+struct subscription {
+    enum xds_type type;
+    bool started;       /* the client asked for this type */
+    bool wildcard;
+    bool must_answer;   /* even if there is nothing to say */
+    uint64_t puts_at, removals_at; /* places in the log; on demand: puts_at alone */
+    struct map names;   /* asked for: uid, ns/hostname, network/address */
+    struct map given;   /* on demand: what the client has from us */
+    struct map initial; /* name -> version that the client brought along; until it has all else */
+    struct name_queue due;
+};
+void subscription_init(struct subscription *s, enum xds_type type);
+void subscription_done(struct subscription *s);
+/* Takes in what a request says about subscribing. -ENOMEM; -ENOSPC: too many names; -EINVAL: an unfit name. */
+int subscription_request(struct subscription *s, const struct catalog *c, const struct delta_request *request);
+/* The catalog has changed: what concerns a client on demand becomes due. -ENOMEM: ask again. */
+int subscription_refresh(struct subscription *s, const struct catalog *c);
+
+/* One response of what is to be told now. Borrows from the catalog and the subscription: it is good until either
+ * changes. Nothing counts as told before answer_told(). */
+struct answer {
+    struct delta_resource *resources;
+    char **removed;
+    size_t n_resources, n_removed, bytes;
+    uint64_t puts_at, removals_at;
+    size_t due; /* names taken from the queue */
+    bool removals; /* they were asked for */
+};
+/* removals false: only what is to be put. 1: there is something to send, 0: nothing; -ENOMEM. */
+int subscription_answer(struct subscription *s, const struct catalog *c, bool removals, struct answer *ret);
+void answer_told(struct subscription *s, const struct catalog *c, const struct answer *a);
+void answer_done(struct answer *a);
+/* The place up to which graves are of no use to this client. */
+uint64_t subscription_told(const struct subscription *s, const struct catalog *c);
+#endif
