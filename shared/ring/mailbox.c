@@ -22,8 +22,8 @@ static void deliver_all(struct mailbox *m)
     }
 }
 
-/* The counter is emptied before the list: mail that comes between the two is delivered now and rings once
- * more for nothing; the other way around it could lie there unheard. */
+/* The counter is emptied before the list: mail that comes between the two is delivered now and
+ * rings once more for nothing; the other way around it could lie there unheard. */
 static void rang(struct ring_op *op, int result)
 {
     struct mailbox *m = container_of(op, struct mailbox, poll_op);

@@ -1,7 +1,7 @@
 /*
- * Messages from any thread to the thread of one ring: a lock-free push list and an eventfd that the ring polls.
- * Messages are embedded; ownership passes to the receiver, in order per sender. Unbounded by itself: senders
- * are few and bound what they have outstanding.
+ * Messages from any thread to the thread of one ring: a lock-free push list and an eventfd that
+ * the ring polls. Messages are embedded; ownership passes to the receiver, in order per sender.
+ * Unbounded by itself: senders are few and bound what they have outstanding.
  */
 #ifndef SHARED_RING_MAILBOX_H
 #define SHARED_RING_MAILBOX_H
@@ -22,7 +22,7 @@ struct mailbox {
 };
 int mailbox_open(struct mailbox *m, struct ring *ring);  /* on the receiver's thread; -errno */
 void mailbox_post(struct mailbox *m, struct mail *mail); /* any thread, until mailbox_close() */
-/* On the receiver's thread, when no sender posts any more. Delivers what is there; m must live until
- * `closed` (may be NULL) has run. */
+/* On the receiver's thread, when no sender posts any more. Delivers what is there; m must live
+ * until `closed` (may be NULL) has run. */
 void mailbox_close(struct mailbox *m, void (*closed)(struct mailbox *m));
 #endif

@@ -12,8 +12,9 @@ struct io_uring_sqe *ring_sqe(struct ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
     while (!sqe) { /* The queue is full: hand it over, then there is room. */
+        /* If nothing goes, the kernel has no memory for requests: wait, as a page fault would. */
         if (io_uring_submit(&ring->uring) <= 0)
-            sched_yield(); /* the kernel has no memory for requests: wait for it, as a page fault would */
+            sched_yield();
         sqe = io_uring_get_sqe(&ring->uring);
     }
     ring->stats.submitted++;
@@ -79,8 +80,9 @@ void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct so
     io_uring_sqe_set_data(sqe, op);
 }
 
-/* From Linux 6.17 a multishot receive on a Unix socket may miss the end of the stream for ever, if it came
- * together with the last bytes (axboe/liburing issue 1549). Those are received one shot at a time. */
+/* From Linux 6.17 a multishot receive on a Unix socket may miss the end of the stream for ever,
+ * if it came together with the last bytes (axboe/liburing issue 1549). Those are received one
+ * shot at a time. */
 static bool needs_one_shot(int fd)
 {
     int domain = AF_UNSPEC;
@@ -96,7 +98,8 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done
     ring_op_arm(ring, op);
 }
 
-void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov, ring_op_done *done)
+void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov,
+               ring_op_done *done)
 {
     assert(n_iov > 0 && n_iov <= RING_IOV_MAX);
     begin(ring, &send->op, OP_SEND, fd, done);

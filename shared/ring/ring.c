@@ -1,5 +1,5 @@
-#include "shared/ring/ring_state.h"
 #include "shared/base/clock.h"
+#include "shared/ring/ring_state.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -156,7 +156,8 @@ static int turn(struct ring *ring)
     if (r < 0)
         return r;
     ring->stats.turns++;
-    /* First of all, since it sets the time of this turn, from which what comes in now counts its deadlines. */
+    /* First of all, since it sets the time of this turn, from which what comes in now counts its
+     * deadlines. */
     timer_wheel_expire(&ring->timers, clock_monotonic_ms());
     take_completions(ring);
     give_back_stopped(ring);
@@ -175,15 +176,31 @@ int ring_run(struct ring *ring)
     (void)io_uring_submit(&ring->uring); /* what cannot go now goes with the next run */
     return r;
 }
-void ring_stop(struct ring *ring) { ring->stop = true; }
+void ring_stop(struct ring *ring)
+{
+    ring->stop = true;
+}
 
 /* ---- what the ring lends --------------------------------------------------- */
-struct chunk_pool *ring_chunks(struct ring *ring) { return &ring->pool; }
-struct timer_wheel *ring_timers(struct ring *ring) { return &ring->timers; }
-struct rng *ring_rng(struct ring *ring) { return &ring->rng; }
-uint64_t ring_now_ms(const struct ring *ring) { return ring->timers.now_ms; }
+struct chunk_pool *ring_chunks(struct ring *ring)
+{
+    return &ring->pool;
+}
+struct timer_wheel *ring_timers(struct ring *ring)
+{
+    return &ring->timers;
+}
+struct rng *ring_rng(struct ring *ring)
+{
+    return &ring->rng;
+}
+uint64_t ring_now_ms(const struct ring *ring)
+{
+    return ring->timers.now_ms;
+}
 
-void ring_set_idle_hooks(struct ring *ring, void (*before)(void *arg), void (*after)(void *arg), void *arg)
+void ring_set_idle_hooks(struct ring *ring, void (*before)(void *arg), void (*after)(void *arg),
+                         void *arg)
 {
     ring->idle_before = before;
     ring->idle_after = after;

@@ -1,10 +1,11 @@
 /*
- * The only door to io_uring: one ring per thread, made and used by that thread alone. Operations are
- * embedded in their owners, belong to a scope, and complete by a callback from ring_run(), never from
- * inside a submit. tests/support/fake_ring.c implements this header too, with a seed instead of a kernel.
+ * The only door to io_uring: one ring per thread, made and used by that thread alone. Operations
+ * are embedded in their owners, belong to a scope, and complete by a callback from ring_run(),
+ * never from inside a submit. tests/support/fake_ring.c implements this header too, with a seed
+ * instead of a kernel.
  *
- * Memory that an operation points at is freed in its scope's `drained`, nowhere else.
- * Bounds: entries of the submission queue (a full one is handed over at once), chunks of the pool.
+ * Memory that an operation points at is freed in its scope's `drained`, nowhere else. Bounds:
+ * entries of the submission queue (a full one is handed over at once), chunks of the pool.
  */
 #ifndef SHARED_RING_RING_H
 #define SHARED_RING_RING_H
@@ -23,22 +24,25 @@ struct ring_scope {
     struct ring *ring;
     unsigned in_flight;
     bool closing;
-    void (*drained)(struct ring_scope *scope); /* once, from the loop; may free the scope; may be NULL */
-    struct list ops;                           /* those in flight */
-    struct ring_scope *next_drained;           /* in the ring's queue once closed and empty */
+    void (*drained)(
+        struct ring_scope *scope);   /* once, from the loop; may free the scope; may be NULL */
+    struct list ops;                 /* those in flight */
+    struct ring_scope *next_drained; /* in the ring's queue once closed and empty */
 };
 struct ring_op {
     ring_op_done *done;
     struct ring_scope *scope;
-    struct list link;    /* in scope->ops while in flight */
-    struct list waiting; /* in flight but not in the kernel: starved, pausing, or about to be given back */
-    struct chunk *chunk; /* receive only, valid in done: take it (set to NULL) or it is freed after */
+    struct list link; /* in scope->ops while in flight */
+    struct list
+        waiting; /* in flight but not in the kernel: starved, pausing, or about to be given back */
+    struct chunk
+        *chunk; /* receive only, valid in done: take it (set to NULL) or it is freed after */
     int fd;
     uint8_t kind;
     bool in_flight; /* from the submit until the last done */
     bool armed;     /* the kernel has it */
     bool stopping;
-    bool one_shot;  /* a receive that the ring repeats, not the kernel */
+    bool one_shot; /* a receive that the ring repeats, not the kernel */
 };
 /* Runs once at the end of the loop's turn, after all completions, before the next submit: this is
  * where tunnels flush. Asking twice is asking once. Cancelled by ring_task_cancel(). */
@@ -48,9 +52,9 @@ struct ring_task {
 };
 
 struct ring_options {
-    unsigned entries;      /* submission queue; 0: 1024 */
-    unsigned buffers;      /* provided receive buffers (chunks), power of two; 0: 128 */
-    size_t chunks_max;     /* of the ring's pool; 0: 16384 */
+    unsigned entries;  /* submission queue; 0: 1024 */
+    unsigned buffers;  /* provided receive buffers (chunks), power of two; 0: 128 */
+    size_t chunks_max; /* of the ring's pool; 0: 16384 */
 };
 /* -EPERM, -ENOSYS: *ret_why (may be NULL) gets a static sentence that names the likely cause. */
 int ring_open(struct ring **ret, const struct ring_options *options, const char **ret_why);
@@ -64,14 +68,16 @@ struct timer_wheel *ring_timers(struct ring *ring);
 struct rng *ring_rng(struct ring *ring);
 uint64_t ring_now_ms(const struct ring *ring); /* of this turn */
 /* Around the wait in the kernel, for read-side bookkeeping (RCU: offline, online). May be NULL. */
-void ring_set_idle_hooks(struct ring *ring, void (*before)(void *arg), void (*after)(void *arg), void *arg);
+void ring_set_idle_hooks(struct ring *ring, void (*before)(void *arg), void (*after)(void *arg),
+                         void *arg);
 struct ring_stats {
     uint64_t turns, submitted, completed, starved, overflowed;
     size_t chunks_live, timers;
 };
 void ring_stats(const struct ring *ring, struct ring_stats *ret);
 
-void ring_scope_init(struct ring_scope *scope, struct ring *ring, void (*drained)(struct ring_scope *));
+void ring_scope_init(struct ring_scope *scope, struct ring *ring,
+                     void (*drained)(struct ring_scope *));
 /* Cancels every operation in flight and swallows their completions (chunks are freed, accepted
  * descriptors closed); then drained, from the loop. Closing twice is closing once. */
 void ring_scope_close(struct ring_scope *scope);
@@ -80,9 +86,9 @@ void ring_task_init(struct ring_task *task, void (*run)(struct ring_task *task))
 void ring_task_ask(struct ring *ring, struct ring_task *task);
 void ring_task_cancel(struct ring_task *task);
 
-/* Multishot: done runs for each new descriptor (result = fd) until a negative result. When descriptors or
- * memory run out (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM) the ring goes on by itself after a pause:
- * done is not called. */
+/* Multishot: done runs for each new descriptor (result = fd) until a negative result. When
+ * descriptors or memory run out (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM) the ring goes on by itself
+ * after a pause: done is not called. */
 void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done);
 /* `to` is borrowed until done runs: it lives beside op in its owner. */
 void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
@@ -90,18 +96,20 @@ void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct so
 /* Multishot into the pool's chunks: done runs with result > 0 and op->chunk, again and again, until
  * result 0 (end of stream) or < 0. When no chunk is free the ring re-arms it once one is. */
 void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done);
-/* Ends a ring_recv: what arrived before may still come, then done with -ECANCELED (or 0, or an error).
- * Fine if it is not in flight. */
+/* Ends a ring_recv: what arrived before may still come, then done with -ECANCELED (or 0, or an
+ * error). Fine if it is not in flight. */
 void ring_recv_stop(struct ring *ring, struct ring_op *op);
-/* One gathered send of iov[0 .. n_iov) (MSG_NOSIGNAL); short results happen. At most one per socket at
- * a time, or bytes may pass each other. The bytes must live until done. */
+/* One gathered send of iov[0 .. n_iov) (MSG_NOSIGNAL); short results happen. At most one per
+ * socket at a time, or bytes may pass each other. The bytes must live until done. */
 enum { RING_IOV_MAX = 32 };
 struct ring_send {
     struct ring_op op;
     struct msghdr msg;
     struct iovec iov[RING_IOV_MAX];
 };
-void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov, ring_op_done *done);
-/* One-shot readiness (result: poll(2) revents), for descriptors that are no sockets: inotify, eventfd. */
+void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov,
+               ring_op_done *done);
+/* One-shot readiness (result: poll(2) revents), for descriptors that are no sockets: inotify,
+ * eventfd. */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done);
 #endif

@@ -1,10 +1,10 @@
 /*
  * What the files of shared/ring know of each other; nobody else includes this, nor <liburing.h>.
- * One struct ring belongs to one thread. Bounded by the queues' sizes, the pool, and the owners' operations,
- * which are embedded in them.
+ * One struct ring belongs to one thread. Bounded by the queues' sizes, the pool, and the owners'
+ * operations, which are embedded in them.
  *
- * An operation in flight is in exactly one place: in the kernel (armed), in one of the lists below by
- * `waiting`, or on the stack of the function that completes it.
+ * An operation in flight is in exactly one place: in the kernel (armed), in one of the lists
+ * below by `waiting`, or on the stack of the function that completes it.
  */
 #ifndef SHARED_RING_RING_STATE_H
 #define SHARED_RING_RING_STATE_H
@@ -13,12 +13,13 @@
 
 enum { OP_ACCEPT = 1, OP_CONNECT, OP_RECV, OP_SEND, OP_POLL };
 enum {
-    PAUSE_MS = 100,        /* until an accept is tried again that found no descriptor or no memory */
-    TASK_ROUNDS_MAX = 16,  /* of tasks asked by tasks, in one turn */
+    PAUSE_MS = 100,       /* until an accept is tried again that found no descriptor or no memory */
+    TASK_ROUNDS_MAX = 16, /* of tasks asked by tasks, in one turn */
     STARVED_BATCH_MIN = 16,
 };
 
-/* The provided buffer ring: the kernel's stock of empty chunks, and which chunk each buffer id is. */
+/* The provided buffer ring: the kernel's stock of empty chunks, and which chunk each buffer id
+ * is. */
 struct supply {
     struct io_uring_buf_ring *shelf;
     struct chunk **chunks; /* by buffer id; NULL: missing */
@@ -62,7 +63,10 @@ int supply_open(struct ring *ring, unsigned buffers);
 void supply_close(struct ring *ring);
 struct chunk *supply_take(struct ring *ring, unsigned id, int result);
 void supply_refill(struct ring *ring);
-static inline bool supply_has_any(const struct supply *s) { return s->n_missing < s->n; }
+static inline bool supply_has_any(const struct supply *s)
+{
+    return s->n_missing < s->n;
+}
 /* probe.c */
 const char *probe_explain(int error);
 int probe_restrict(struct io_uring *uring);

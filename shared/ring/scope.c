@@ -1,6 +1,7 @@
 #include "shared/ring/ring_state.h"
 
-void ring_scope_init(struct ring_scope *scope, struct ring *ring, void (*drained)(struct ring_scope *))
+void ring_scope_init(struct ring_scope *scope, struct ring *ring,
+                     void (*drained)(struct ring_scope *))
 {
     *scope = (struct ring_scope){.ring = ring, .drained = drained};
     list_init(&scope->ops);
@@ -15,7 +16,7 @@ void ring_scope_close(struct ring_scope *scope)
         ring_drained_put(scope->ring, scope);
         return;
     }
-    list_for_each(n, &scope->ops) {
+    list_for_each (n, &scope->ops) {
         struct ring_op *op = container_of(n, struct ring_op, link);
         if (op->armed)
             ring_op_cancel(scope->ring, op);
@@ -40,6 +41,7 @@ void ring_drained_run(struct ring *ring)
         ring->drained_first = scope->next_drained;
         if (!ring->drained_first)
             ring->drained_end = &ring->drained_first;
-        scope->drained(scope); /* may free the scope and all its operations, and close other scopes */
+        scope->drained(
+            scope); /* may free the scope and all its operations, and close other scopes */
     }
 }

@@ -164,8 +164,8 @@ int socket_bind_transparent(int fd, const struct ip *source)
         return -EINVAL;
     if (r < 0)
         return r;
-    /* The port is chosen at connect, when the destination is known: so the range of ports counts per
-     * destination and not once for all of them. */
+    /* The port is chosen at connect, when the destination is known: so the range of ports counts
+     * per destination and not once for all of them. */
     (void)set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     socklen_t len = addr_to_sockaddr(&at, &sa);
     return bind(fd, (struct sockaddr *)&sa, len) < 0 ? -errno : 0;
@@ -186,9 +186,15 @@ void socket_set_keepalive(int fd, unsigned idle_s)
     (void)set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-void socket_set_nodelay(int fd) { (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+void socket_set_nodelay(int fd)
+{
+    (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
 
-int socket_shutdown_send(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
+int socket_shutdown_send(int fd)
+{
+    return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
 
 void socket_set_reset_on_close(int fd)
 {

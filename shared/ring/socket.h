@@ -1,18 +1,22 @@
 /*
- * What is done to sockets synchronously. Behind one header because the fake ring implements it as well.
- * Every descriptor is CLOEXEC and non-blocking is not needed (io_uring). Errors are -errno.
+ * What is done to sockets synchronously. Behind one header because the fake ring implements it
+ * as well. Every descriptor is CLOEXEC and non-blocking is not needed (io_uring). Errors are
+ * -errno.
  */
 #ifndef SHARED_RING_SOCKET_H
 #define SHARED_RING_SOCKET_H
 #include "shared/base/addr.h"
 
-int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_fd); /* ip none: dual stack [::] */
-/* Removes a socket file first that nobody listens on. -EADDRINUSE: somebody does; -EEXIST: no socket. */
+int socket_listen(const struct addr *at, int backlog, bool reuse_port,
+                  int *ret_fd); /* ip none: dual stack [::] */
+/* Removes a socket file first that nobody listens on. -EADDRINUSE: somebody does; -EEXIST: no
+ * socket. */
 int socket_listen_unix(const char *path, unsigned mode, int *ret_fd);
-int socket_open(int family, int *ret_fd);                    /* TCP, NODELAY (or AF_UNIX) */
+int socket_open(int family, int *ret_fd); /* TCP, NODELAY (or AF_UNIX) */
 int socket_local(int fd, struct addr *ret);
 int socket_peer(int fd, struct addr *ret);
-int socket_original_dst(int fd, struct addr *ret); /* SO_ORIGINAL_DST or its IPv6 twin; -ENOENT: not redirected */
+int socket_original_dst(
+    int fd, struct addr *ret); /* SO_ORIGINAL_DST or its IPv6 twin; -ENOENT: not redirected */
 int socket_bind_transparent(int fd, const struct ip *source); /* IP_TRANSPARENT, any port */
 int socket_set_mark(int fd, uint32_t mark);
 void socket_set_keepalive(int fd, unsigned idle_s); /* 3 probes, idle_s / 3 apart; 0: off */

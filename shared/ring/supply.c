@@ -1,10 +1,11 @@
 /*
- * Empty chunks for the kernel to receive into. A completion names the buffer it filled, that chunk goes to the
- * receiver, and before the next wait a fresh one takes its place: the kernel takes buffers only while
- * we wait, so that is at once, and a chunk freed in this turn goes back while it is still in the cache.
+ * Empty chunks for the kernel to receive into. A completion names the buffer it filled, that
+ * chunk goes to the receiver, and before the next wait a fresh one takes its place: the kernel
+ * takes buffers only while we wait, so that is at once, and a chunk freed in this turn goes back
+ * while it is still in the cache.
  *
- * The last eighth of the pool is not for receiving: what was received must still be encrypted and sent, or
- * the pool would fill up with bytes that nobody can forward.
+ * The last eighth of the pool is not for receiving: what was received must still be encrypted
+ * and sent, or the pool would fill up with bytes that nobody can forward.
  */
 #include "shared/ring/ring_state.h"
 #include <assert.h>
@@ -21,11 +22,23 @@
 #endif
 #ifdef SUPPLY_POISONS
 #include <sanitizer/asan_interface.h>
-static void lend(struct chunk *c) { ASAN_POISON_MEMORY_REGION(c->data, sizeof c->data); }
-static void take_back(struct chunk *c) { ASAN_UNPOISON_MEMORY_REGION(c->data, sizeof c->data); }
+static void lend(struct chunk *c)
+{
+    ASAN_POISON_MEMORY_REGION(c->data, sizeof c->data);
+}
+static void take_back(struct chunk *c)
+{
+    ASAN_UNPOISON_MEMORY_REGION(c->data, sizeof c->data);
+}
 #else
-static void lend(struct chunk *c) { (void)c; }
-static void take_back(struct chunk *c) { (void)c; }
+static void lend(struct chunk *c)
+{
+    (void)c;
+}
+static void take_back(struct chunk *c)
+{
+    (void)c;
+}
 #endif
 
 static void chunk_came_back(struct chunk_pool *pool)
@@ -56,8 +69,8 @@ static void fill(struct ring *ring)
         uint16_t id = s->missing[--s->n_missing];
         s->chunks[id] = c;
         lend(c);
-        io_uring_buf_ring_add(s->shelf, c->data, sizeof c->data, id,
-                              io_uring_buf_ring_mask(s->n), added++);
+        io_uring_buf_ring_add(s->shelf, c->data, sizeof c->data, id, io_uring_buf_ring_mask(s->n),
+                              added++);
     }
     if (added > 0)
         io_uring_buf_ring_advance(s->shelf, added);
@@ -115,8 +128,9 @@ struct chunk *supply_take(struct ring *ring, unsigned id, int result)
     return c;
 }
 
-/* Before each wait. Receives that found the shelf empty are armed again in batches: never only as many
- * as there are chunks, since some of them may have nothing to read and would keep the others waiting. */
+/* Before each wait. Receives that found the shelf empty are armed again in batches: never only
+ * as many as there are chunks, since some of them may have nothing to read and would keep the
+ * others waiting. */
 void supply_refill(struct ring *ring)
 {
     struct supply *s = &ring->supply;
@@ -125,7 +139,8 @@ void supply_refill(struct ring *ring)
     if (list_empty(&ring->starved))
         return;
     if (!supply_has_any(s)) {
-        /* If nobody holds a chunk nobody will bring one back: the heap is empty. Look again later. */
+        /* If nobody holds a chunk nobody will bring one back: the heap is empty. Look again
+         * later. */
         if (ring->pool.n_live == 0 && !timer_running(&ring->pause))
             timer_start(&ring->timers, &ring->pause, PAUSE_MS);
         return;

@@ -12,10 +12,14 @@ void ring_task_ask(struct ring *ring, struct ring_task *task)
         list_push_back(&ring->tasks, &task->link);
 }
 
-void ring_task_cancel(struct ring_task *task) { list_remove(&task->link); }
+void ring_task_cancel(struct ring_task *task)
+{
+    list_remove(&task->link);
+}
 
-/* In rounds: a task that is asked for by a task runs in the next round of the same turn, so that what it
- * flushes goes out with this turn's submit. After the last round it must wait: input comes first. */
+/* In rounds: a task that is asked for by a task runs in the next round of the same turn, so that
+ * what it flushes goes out with this turn's submit. After the last round it must wait: input
+ * comes first. */
 void ring_tasks_run(struct ring *ring)
 {
     for (int round = 0; round < TASK_ROUNDS_MAX && !list_empty(&ring->tasks); round++) {

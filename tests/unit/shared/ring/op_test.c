@@ -302,7 +302,8 @@ static void test_more_polls_than_places(void **state)
 }
 
 /* ---- accept ------------------------------------------------------------------ */
-/* More connections wait than completions fit: the kernel ends the multishot accept, the ring goes on. */
+/* More connections wait than completions fit: the kernel ends the multishot accept, the ring
+ * goes on. */
 static void test_accept_goes_on(void **state)
 {
     (void)state;

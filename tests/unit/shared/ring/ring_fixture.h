@@ -1,7 +1,7 @@
 /*
- * What the tests of shared/ring start from: a ring with a watchdog, and a `side`: one socket on it that
- * collects what arrives and sends what it is told. Every event stops the ring, so that a test
- * is a row of RUN_UNTIL(condition).
+ * What the tests of shared/ring start from: a ring with a watchdog, and a `side`: one socket on
+ * it that collects what arrives and sends what it is told. Every event stops the ring, so that a
+ * test is a row of RUN_UNTIL(condition).
  */
 #ifndef TESTS_UNIT_SHARED_RING_RING_FIXTURE_H
 #define TESTS_UNIT_SHARED_RING_RING_FIXTURE_H
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 enum { WATCHDOG_MS = 20000, NOT_YET = 12345, SIDE_MAX = 1 << 21 };
@@ -129,7 +130,10 @@ static inline void side_pair(struct side *a, struct side *b)
     side_init(a, fds[0]);
     side_init(b, fds[1]);
 }
-static inline uint8_t pattern(size_t i) { return (uint8_t)(i * 31 + i / 251); }
+static inline uint8_t pattern(size_t i)
+{
+    return (uint8_t)(i * 31 + i / 251);
+}
 
 /* A listener on the loopback; its address in *ret_at. */
 static inline int listen_loopback(int backlog, struct sockaddr_storage *ret_at, socklen_t *ret_len)

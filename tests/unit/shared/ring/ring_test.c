@@ -1,5 +1,5 @@
-#include "tests/unit/shared/ring/ring_fixture.h"
 #include "shared/base/clock.h"
+#include "tests/unit/shared/ring/ring_fixture.h"
 #include <poll.h>
 #include <pthread.h>
 
@@ -33,7 +33,7 @@ static void test_timer_wakes_the_loop(void **state)
     assert_true(clock_monotonic_ms() - from >= 29);
     struct ring_stats stats;
     ring_stats(ring, &stats);
-    assert_true(stats.turns <= 10); /* it waited, it did not spin */
+    assert_true(stats.turns <= 10);    /* it waited, it did not spin */
     assert_int_equal(stats.timers, 1); /* the watchdog */
 }
 
@@ -59,7 +59,8 @@ static void test_a_slow_turn_does_not_move_deadlines(void **state)
     assert_true(clock_monotonic_ms() - from < 95); /* 1 + 60, and not 1 + 60 + 40 */
 }
 
-/* A deadline that is set when something arrives counts from then, however long the ring slept before. */
+/* A deadline that is set when something arrives counts from then, however long the ring slept
+ * before. */
 static struct timer deadline;
 static uint64_t arrived_ms;
 static void set_deadline(struct ring_op *op, int result)

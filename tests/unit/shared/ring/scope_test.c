@@ -77,7 +77,8 @@ static struct owner *owner_new(const struct sockaddr_storage *slow, socklen_t sl
     o->fds[4] = eventfd(0, EFD_CLOEXEC);
     o->fds[5] = -1;
     ring_accept(ring, &o->accept_op, o->fds[0], must_not_be_done);
-    ring_connect(ring, &o->connect_op, o->fds[1], (struct sockaddr *)&o->to, slow_len, must_not_be_done);
+    ring_connect(ring, &o->connect_op, o->fds[1], (struct sockaddr *)&o->to, slow_len,
+                 must_not_be_done);
     ring_recv(ring, &o->recv_op, o->fds[2], must_not_be_done);
     o->send.iov[0] = (struct iovec){o->bulk, BULK};
     ring_send(ring, &o->send, o->fds[2], 1, must_not_be_done); /* more than the socket takes */
@@ -119,7 +120,10 @@ static void test_close_before_the_submit(void **state)
 
 /* ---- what arrives in a closing scope ------------------------------------------ */
 static struct side racers[2];
-static struct side *other_of(struct side *s) { return s == &racers[0] ? &racers[1] : &racers[0]; }
+static struct side *other_of(struct side *s)
+{
+    return s == &racers[0] ? &racers[1] : &racers[0];
+}
 static void racer_received(struct ring_op *op, int result)
 {
     struct side *s = container_of(op, struct side, recv_op);

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 static struct addr address(const char *text)
@@ -261,9 +262,12 @@ static void test_transparent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dual_stack),         cmocka_unit_test(test_listen_at_an_address),
-        cmocka_unit_test(test_unix),               cmocka_unit_test(test_options),
-        cmocka_unit_test(test_original_destination), cmocka_unit_test(test_transparent),
+        cmocka_unit_test(test_dual_stack),
+        cmocka_unit_test(test_listen_at_an_address),
+        cmocka_unit_test(test_unix),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_original_destination),
+        cmocka_unit_test(test_transparent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

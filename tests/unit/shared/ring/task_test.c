@@ -60,7 +60,8 @@ static void test_ask_twice_cancel_and_chain(void **state)
     assert_int_equal(j[2].runs, 1);
 }
 
-/* A task that always wants more cannot keep the loop; and while it wants more the loop does not sleep. */
+/* A task that always wants more cannot keep the loop; and while it wants more the loop does not
+ * sleep. */
 static void test_rounds_are_bounded(void **state)
 {
     (void)state;
