@@ -143,6 +143,28 @@ static bool put_policy(const struct policy *p, void *arg)
     return true;
 }
 
+static void put_chain(struct json_out *o, const char *pem, bool chain)
+{
+    struct x509 all[X509_CHAIN_MAX];
+    char serial[2 * X509_SERIAL_MAX + 1], from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
+    int64_t now = clock_unix_s();
+    const char *why;
+    size_t n = 0;
+    if (x509_from_pem(text_of(pem), all, X509_CHAIN_MAX, &n, &why) < 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        x509_serial_text(&all[i], serial);
+        json_out_object(o, NULL);
+        json_out_string(o, "type", !chain ? "Root" : i == 0 ? "Leaf" : "Intermediate");
+        json_out_string(o, "serialNumber", serial);
+        json_out_bool(o, "valid", now >= all[i].not_before_s && now < all[i].not_after_s);
+        json_out_string(o, "notBefore", clock_print(all[i].not_before_s * 1000, 0, from));
+        json_out_string(o, "notAfter", clock_print(all[i].not_after_s * 1000, 0, to));
+        json_out_end(o);
+        x509_done(&all[i]);
+    }
+}
+
 static void put_certificate(const struct spiffe_id *id, const char *state, const struct credential *c, const char *error, void *arg)
 {
     struct json_out *o = arg;
@@ -156,6 +178,10 @@ static void put_certificate(const struct spiffe_id *id, const char *state, const
         json_out_string(o, "serialNumber", c->serial);
         json_out_string(o, "notBefore", clock_print(c->not_before_s * 1000, 0, from));
         json_out_string(o, "notAfter", clock_print(c->not_after_s * 1000, 0, to));
+        json_out_array(o, "certChain");
+        put_chain(o, c->chain_pem, true);
+        put_chain(o, c->roots_pem, false);
+        json_out_end(o);
         json_out_string(o, "chainPem", c->chain_pem);
         json_out_string(o, "rootsPem", c->roots_pem);
     }

@@ -1,0 +1,145 @@
+/* The views of weirctl; see the header. */
+#include "controller/ctl/views.h"
+
+#include <stdio.h>
+
+static struct text get(const struct json *item, const char *path) { return json_text(json_get(item, path)); }
+
+static struct text joined(const struct json *array, char *data, size_t size)
+{
+    struct text_out out = {data, 0, size, false};
+    data[0] = '\0';
+    json_for_each(value, array)
+    {
+        if (out.len > 0)
+            text_putc(&out, ',');
+        text_put(&out, json_text(value));
+    }
+    return (struct text){data, out.len};
+}
+
+static uint64_t number(const struct json *item, const char *path)
+{
+    struct json_error e = {0};
+    int64_t n = 0;
+    (void)json_opt_i64(item, path, 0, INT64_MAX, &n, &e);
+    return (uint64_t)n;
+}
+
+static void workload_rows(struct table *t, const struct json *w)
+{
+    char addresses[512];
+    table_cell(t, 0, get(w, "namespace"));
+    table_cell(t, 1, get(w, "name"));
+    table_cell(t, 2, joined(json_get(w, "addresses"), addresses, sizeof addresses));
+    table_cell(t, 3, get(w, "node"));
+    table_cell(t, 4, TEXT("None"));
+    table_cell(t, 5, get(w, "protocol"));
+}
+
+static void service_rows(struct table *t, const struct json *s)
+{
+    char vips[512], endpoints[48];
+    snprintf(endpoints, sizeof endpoints, "%llu/%llu", (unsigned long long)number(s, "healthyEndpoints"), (unsigned long long)number(s, "endpoints"));
+    table_cell(t, 0, get(s, "namespace"));
+    table_cell(t, 1, get(s, "name"));
+    table_cell(t, 2, joined(json_get(s, "vips"), vips, sizeof vips));
+    table_cell(t, 3, TEXT("None"));
+    table_cell(t, 4, text_of(endpoints));
+}
+
+static void policy_rows(struct table *t, const struct json *p)
+{
+    struct json_error e = {0};
+    bool dry_run = false;
+    (void)json_opt_bool(p, "dryRun", &dry_run, &e);
+    table_cell(t, 0, get(p, "namespace"));
+    table_cell(t, 1, get(p, "name"));
+    table_cell(t, 2, get(p, "action"));
+    table_cell(t, 3, get(p, "scope"));
+    table_cell(t, 4, dry_run ? TEXT("true") : TEXT("false"));
+}
+
+static void certificate_rows(struct table *t, const struct json *c)
+{
+    const struct json *chain = json_get(c, "certChain");
+    json_for_each(one, chain)
+    {
+        struct json_error e = {0};
+        bool valid = false;
+        (void)json_opt_bool(one, "valid", &valid, &e);
+        table_cell(t, 0, get(c, "identity"));
+        table_cell(t, 1, get(one, "type"));
+        table_cell(t, 2, get(c, "state"));
+        table_cell(t, 3, valid ? TEXT("true") : TEXT("false"));
+        table_cell(t, 4, get(one, "serialNumber"));
+        table_cell(t, 5, get(one, "notAfter"));
+        table_cell(t, 6, get(one, "notBefore"));
+    }
+    if (json_count(chain) > 0)
+        return;
+    table_cell(t, 0, get(c, "identity"));
+    table_cell(t, 1, TEXT("Leaf"));
+    table_cell(t, 2, get(c, "state"));
+    table_cell(t, 3, TEXT("false"));
+    for (size_t i = 4; i < 7; i++)
+        table_cell(t, i, TEXT("-"));
+}
+
+static void connection_rows(struct table *t, const struct json *c)
+{
+    bool in = text_equal(get(c, "direction"), TEXT("Inbound"));
+    table_cell(t, 0, get(c, "workload"));
+    table_cell(t, 1, get(c, "direction"));
+    table_cell(t, 2, in ? get(c, "target") : get(c, "source"));
+    table_cell(t, 3, in ? get(c, "source") : get(c, "destination"));
+    table_cell(t, 4, in ? get(c, "peer") : get(c, "target"));
+    table_cell(t, 5, get(c, "protocol"));
+}
+
+const struct view views[] = {
+    {"workloads", "/workloads", "workloads", {"NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"}, 6, workload_rows},
+    {"services", "/services", "services", {"NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"}, 5, service_rows},
+    {"policies", "/policies", "policies", {"NAMESPACE", "POLICY NAME", "ACTION", "SCOPE", "DRY RUN"}, 5, policy_rows},
+    {"certificates", "/certificates", "certificates", {"CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"}, 7, certificate_rows},
+    {"connections", "/connections", "connections", {"WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"}, 6, connection_rows},
+};
+const size_t n_views = sizeof views / sizeof *views;
+
+const struct view *view_find(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < n_views; i++) {
+        const char *full = views[i].name;
+        bool singular = strncmp(full, name, len) == 0 && strcmp(full + len, "s") == 0;
+        if (strcmp(full, name) == 0 || singular || (strcmp(name, "policy") == 0 && strcmp(full, "policies") == 0))
+            return &views[i];
+    }
+    return NULL;
+}
+
+static bool in_namespace(const struct json *item, const char *ns)
+{
+    struct text have = get(item, "namespace"), workload = get(item, "workload"), head, tail;
+    if (!ns)
+        return true;
+    if (have.len > 0)
+        return text_equal(have, text_of(ns));
+    if (text_split(workload, '/', &head, &tail))
+        return text_equal(head, text_of(ns));
+    char part[300]; /* an identity */
+    snprintf(part, sizeof part, "/ns/%s/", ns);
+    struct text identity = get(item, "identity");
+    return identity.len > 0 && memmem(identity.data, identity.len, part, strlen(part));
+}
+
+void view_table(const struct view *v, const struct json *answer, const char *ns, struct table *ret)
+{
+    table_init(ret, v->titles, v->n_columns);
+    json_for_each(item, json_get(answer, v->list))
+    {
+        if (in_namespace(item, ns))
+            v->rows(ret, item);
+    }
+    table_sort(ret);
+}
