@@ -75,7 +75,7 @@ static int kernel_open(int *ret_fd)
 /* Sends q and looks at each message of the answer until it is over. matches NULL: the answer is an error number. */
 static int kernel_ask(struct request *q, bool (*matches)(const struct nlmsghdr *m), bool *ret_found)
 {
-    int fd, r = kernel_open(&fd);
+    int fd = -1, r = kernel_open(&fd);
     if (r < 0)
         return r;
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
