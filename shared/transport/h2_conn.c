@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { HANDSHAKE_MS = 10000, PING_MS = 10000, PING_TIMEOUT_MS = 20000 };
+enum { HANDSHAKE_MS = 10000, PING_MS = 10000, PING_TIMEOUT_MS = 20000, RETRY_MS = 10 };
 
 static struct h2_conn *of_stream(const struct stream *s)
 {
@@ -35,16 +35,17 @@ static void end(struct h2_conn *h, int error, const char *why)
     ring_task_ask(h->conn.ring, &h->flush_task);
 }
 
-/* Gives http2's output to the connection as far as the connection wants it. */
+/* Gives http2's output to the connection as far as the connection wants it; its `writable` comes back here. Also runs
+ * the events of streams that are due, so it is called even if there is no room. */
 static int output(struct h2_conn *h)
 {
     struct stream *carrier = &h->conn.stream;
     struct buf bytes = {0};
     size_t waiting = stream_queued(carrier);
 
-    if (h->finishing || waiting >= STREAM_QUEUE_HIGH)
-        return 0; /* `writable` comes back here. */
-    int r = http2_output(h->http2, &bytes, STREAM_QUEUE_HIGH - waiting);
+    if (h->finishing)
+        return 0;
+    int r = http2_output(h->http2, &bytes, waiting < STREAM_QUEUE_HIGH ? STREAM_QUEUE_HIGH - waiting : 0);
     if (bytes.len > 0)
         stream_send(carrier, &bytes);
     buf_done(&bytes);
@@ -55,6 +56,7 @@ static void tear_down(struct h2_conn *h)
 {
     timer_stop(ring_timers(h->conn.ring), &h->deadline);
     timer_stop(ring_timers(h->conn.ring), &h->ping);
+    timer_stop(ring_timers(h->conn.ring), &h->retry);
     stream_pause(&h->conn.stream);
     if (h->ready && !h->conn.dead) { /* The last words: why, or that it is over. */
         if (!h->over && !h->finishing)
@@ -109,6 +111,12 @@ static void ping_due(struct timer *t)
         ping_start(h);
 }
 
+static void retry_due(struct timer *t)
+{
+    struct h2_conn *h = container_of(t, struct h2_conn, retry);
+    ring_task_ask(h->conn.ring, &h->flush_task);
+}
+
 static void deadline_passed(struct timer *t)
 {
     struct h2_conn *h = container_of(t, struct h2_conn, deadline);
@@ -149,7 +157,9 @@ static void flush_run(struct ring_task *task)
     if (!h->ready || !is_live(h))
         return;
     int r = output(h);
-    if (r < 0) {
+    if (r == -ENOBUFS) { /* The pool is empty just now, and nothing is lost. */
+        timer_start(ring_timers(h->conn.ring), &h->retry, RETRY_MS);
+    } else if (r < 0) {
         end(h, r, http2_why(h->http2));
         return;
     }
@@ -340,6 +350,7 @@ static int begin(struct h2_conn *h, struct ring *ring, int taken_fd, const struc
     ring_task_init(&h->flush_task, flush_run);
     timer_init(&h->deadline, deadline_passed);
     timer_init(&h->ping, ping_due);
+    timer_init(&h->retry, retry_due);
     conn_init(&h->conn, ring, taken_fd, &carrier_events);
     h->conn.eof_is_end = true; /* HTTP/2 says itself when it is over. */
     h->conn.stream.events = &carrier_stream_events;

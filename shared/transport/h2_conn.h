@@ -36,7 +36,7 @@ struct h2_conn {
     struct h2_conn_options options;
     struct http2 *http2;
     struct ring_task flush_task;
-    struct timer deadline, ping;
+    struct timer deadline, ping, retry;
     bool ready, closed_told, closing;
     bool starting;          /* a plain server that has not said ready yet */
     bool over;              /* the session has ended, `error` says how; the flush task tells */
