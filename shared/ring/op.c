@@ -173,23 +173,29 @@ void ring_op_finish(struct ring_op *op, int result)
     op->done(op, result); /* op may be in flight again, or its scope closing */
 }
 
+/* What no time heals; accept(2) asks to go on after everything else. */
+static bool cannot_accept(int result)
+{
+    return result == -EBADF || result == -EINVAL || result == -ENOTSOCK || result == -EOPNOTSUPP ||
+           result == -ECANCELED;
+}
+
 static void accepted(struct ring *ring, struct ring_op *op, int result)
 {
-    if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
+    if (cannot_accept(result)) {
+        ring_op_finish(op, result);
+        return;
+    }
+    /* A peer that gave up before we came is its own business; the rest takes time to pass. */
+    if (result < 0 && result != -ECONNABORTED) {
         list_push_back(&ring->pausing, &op->waiting);
         if (!timer_running(&ring->pause))
             timer_start(&ring->timers, &ring->pause, PAUSE_MS);
         return;
     }
-    /* The peer gave up before we came: its own business. */
-    bool nothing = result == -ECONNABORTED || result == -EINTR || result == -EAGAIN;
-    if (result < 0 && !nothing) {
-        ring_op_finish(op, result);
-        return;
-    }
-    if (!nothing)
+    if (result >= 0)
         op->done(op, result);
-    if (op->in_flight && !op->armed) /* the multishot ended without an error, and so did not we */
+    if (op->in_flight && !op->armed) /* the multishot has ended, and we have not */
         ring_op_arm(ring, op);
 }
 

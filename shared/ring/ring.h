@@ -24,19 +24,17 @@ struct ring_scope {
     struct ring *ring;
     unsigned in_flight;
     bool closing;
-    void (*drained)(
-        struct ring_scope *scope);   /* once, from the loop; may free the scope; may be NULL */
+    /* Once, from the loop; may free the scope; may be NULL. */
+    void (*drained)(struct ring_scope *scope);
     struct list ops;                 /* those in flight */
     struct ring_scope *next_drained; /* in the ring's queue once closed and empty */
 };
 struct ring_op {
     ring_op_done *done;
     struct ring_scope *scope;
-    struct list link; /* in scope->ops while in flight */
-    struct list
-        waiting; /* in flight but not in the kernel: starved, pausing, or about to be given back */
-    struct chunk
-        *chunk; /* receive only, valid in done: take it (set to NULL) or it is freed after */
+    struct list link;    /* in scope->ops while in flight */
+    struct list waiting; /* in flight, but not in the kernel: starved, pausing, or stopped */
+    struct chunk *chunk; /* of a receive, valid in done: take it (set to NULL) or it is freed */
     int fd;
     uint8_t kind;
     bool in_flight; /* from the submit until the last done */
@@ -54,7 +52,7 @@ struct ring_task {
 struct ring_options {
     unsigned entries;  /* submission queue; 0: 1024 */
     unsigned buffers;  /* provided receive buffers (chunks), power of two; 0: 128 */
-    size_t chunks_max; /* of the ring's pool; 0: 16384 */
+    size_t chunks_max; /* of the ring's pool; 0: 16384. Its last eighth is not received into */
 };
 /* -EPERM, -ENOSYS: *ret_why (may be NULL) gets a static sentence that names the likely cause. */
 int ring_open(struct ring **ret, const struct ring_options *options, const char **ret_why);
@@ -67,7 +65,8 @@ struct chunk_pool *ring_chunks(struct ring *ring);
 struct timer_wheel *ring_timers(struct ring *ring);
 struct rng *ring_rng(struct ring *ring);
 uint64_t ring_now_ms(const struct ring *ring); /* of this turn */
-/* Around the wait in the kernel, for read-side bookkeeping (RCU: offline, online). May be NULL. */
+/* Around the wait in the kernel, in each turn, for read-side bookkeeping (RCU: offline, online).
+ * May be NULL. */
 void ring_set_idle_hooks(struct ring *ring, void (*before)(void *arg), void (*after)(void *arg),
                          void *arg);
 struct ring_stats {
@@ -86,9 +85,9 @@ void ring_task_init(struct ring_task *task, void (*run)(struct ring_task *task))
 void ring_task_ask(struct ring *ring, struct ring_task *task);
 void ring_task_cancel(struct ring_task *task);
 
-/* Multishot: done runs for each new descriptor (result = fd) until a negative result. When
- * descriptors or memory run out (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM) the ring goes on by itself
- * after a pause: done is not called. */
+/* Multishot: done runs for each new descriptor (result = fd), until a negative result says that the
+ * descriptor does not listen. What passes by itself (no descriptors or memory left, a network that
+ * is down) is waited out in pauses: done is not called. */
 void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done);
 /* `to` is borrowed until done runs: it lives beside op in its owner. */
 void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
