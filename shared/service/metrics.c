@@ -168,14 +168,17 @@ static struct metric_series *overflow(struct family *f)
 /* Each value's length goes before it, so that ("a", "bc") is not ("ab", "c"). */
 static bool values_key(const struct text *values, size_t n, struct text_out *key)
 {
+    size_t left = METRIC_LABEL_BYTES_MAX;
+
     for (size_t i = 0; i < n; i++) {
         uint32_t len = (uint32_t)values[i].len;
-        if (values[i].len > METRIC_LABEL_BYTES_MAX)
+        if (values[i].len > left)
             return false;
+        left -= len;
         text_put(key, (struct text){(const char *)&len, sizeof len});
         text_put(key, values[i]);
     }
-    return !key->overflow;
+    return true;
 }
 
 struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family,
