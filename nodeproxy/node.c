@@ -53,7 +53,7 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
     struct node *n = arg;
     (void)m;
     if (spiffe_id_equal(id, &n->self)) {
-        subscription_set_credential(&n->subscription, c);
+        xds_feed_set_tls(&n->subscription.feed, c ? c->client : NULL);
         return;
     }
     list_for_each(link, pods_all(n->pods))
@@ -254,6 +254,7 @@ static void part_gone(void *arg)
         ring_stop(n->ring);
 }
 
+static void lifecycle_gone(struct lifecycle *l) { part_gone(l->user); }
 static void mailbox_gone(struct mailbox *m) { part_gone(container_of(m, struct node, mailbox)); }
 
 static void drain(struct lifecycle *l)
@@ -288,12 +289,14 @@ static void force(struct lifecycle *l)
         pod->user = NULL;
     }
     ring_task_cancel(&n->rules_task);
-    n->parts_open = 4;
+    n->parts_open = 5;
+    n->lifecycle.closed = lifecycle_gone;
+    lifecycle_close(&n->lifecycle);
     admin_close(n->admin, part_gone, n);
     n->admin = NULL;
     pods_close(n->pods); /* rules stay in the pods: no byte leaves them unprotected */
     n->pods = NULL;
-    subscription_close(&n->subscription, part_gone, n);
+    xds_feed_close(&n->subscription.feed, part_gone, n);
     credentials_close(n->credentials, part_gone, n);
     n->credentials = NULL;
     mailbox_close(&n->mailbox, mailbox_gone);
@@ -337,24 +340,15 @@ static int open_workers(struct node *n)
 static int open_control(struct node *n)
 {
     const struct config *c = &n->config;
-    char node_id[256];
     const struct credentials_options credentials = {
         .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self};
     int r = credentials_open(&n->credentials, n->ring, &credentials, &credentials_events, n);
     if (r < 0)
         return fail("certificates can't be asked for", r, NULL);
-    snprintf(node_id, sizeof node_id, "ztunnel~127.0.0.1~weir-nodeproxy-%s.weir-system~weir-system.svc.cluster.local", c->node);
-    const struct subscription_options subscription = {
-        .ring = n->ring,
-        .directory = n->directory,
-        .controller = c->controller,
-        .controller_identity = c->controller_identity,
-        .node_id = node_id,
-        .changed = directory_changed,
-        .synced = directory_synced,
-        .arg = n,
-    };
-    subscription_init(&n->subscription, &subscription);
+    snprintf(n->node_id, sizeof n->node_id, "ztunnel~127.0.0.1~weir-nodeproxy-%s.weir-system~weir-system.svc.cluster.local", c->node);
+    const struct xds_feed_options feed = {.ring = n->ring, .controller = c->controller, .controller_identity = c->controller_identity, .node_id = n->node_id};
+    n->subscription = (struct subscription){.directory = n->directory, .changed = directory_changed, .synced = directory_synced, .arg = n};
+    subscription_init(&n->subscription, &feed);
     return credentials_want(n->credentials, &n->self);
 }
 
@@ -420,7 +414,6 @@ int node_run(struct node *n) { return ring_run(n->ring); }
 
 void node_free(struct node *n)
 {
-    lifecycle_close(&n->lifecycle);
     n->metrics = metrics_free(n->metrics);
     n->privileged = privileged_free(n->privileged);
     n->ring = ring_free(n->ring);

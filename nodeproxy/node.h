@@ -28,6 +28,7 @@ struct node {
     struct admin *admin;
     struct admin_route routes[NODE_ROUTES_MAX];
     struct spiffe_id self;
+    char node_id[256];
     struct ring_task rules_task;  /* node rules are put anew once per turn */
     bool ending;
     unsigned parts_open;          /* that still drain at the end */

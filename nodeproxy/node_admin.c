@@ -223,8 +223,8 @@ static void put_status(struct node *n, struct json_out *o)
     json_out_string(o, "version", WEIR_VERSION);
     json_out_string(o, "trustDomain", n->config.trust_domain);
     json_out_u64(o, "workers", n->n_workers);
-    json_out_bool(o, "controllerConnected", n->subscription.xds.stats.connected);
-    json_out_string(o, "controllerError", n->subscription.last_error);
+    json_out_bool(o, "controllerConnected", n->subscription.feed.xds.stats.connected);
+    json_out_string(o, "controllerError", n->subscription.feed.last_error);
     json_out_bool(o, "caConnected", credentials.connected);
     json_out_string(o, "caError", credentials.last_error);
     json_out_u64(o, "directoryVersion", directory_version(n->directory));
@@ -345,7 +345,7 @@ static void set_all(struct node *n, const struct worker_dump *d)
 {
     static const struct text types[] = {[XDS_ADDRESS] = {"address", 7}, [XDS_AUTHORIZATION] = {"authorization", 13}};
     const struct text build[] = {TEXT("weir-nodeproxy"), TEXT(WEIR_VERSION)};
-    const struct xds_client_stats *x = &n->subscription.xds.stats;
+    const struct xds_client_stats *x = &n->subscription.feed.xds.stats;
     struct directory_counts counts;
     struct credentials_stats credentials;
     size_t captured = 0;

@@ -29,7 +29,7 @@ SHARED = {
     "mesh": {"base"},
     "xds": {"base", "mesh", "grpc"},
     "transport": {"base", "ring", "tls", "http1", "http2"},
-    "service": {"base", "ring", "http1", "transport", "json"},
+    "service": {"base", "ring", "tls", "http1", "http2", "grpc", "mesh", "xds", "transport", "json"},
 }
 PROGRAMS = {"nodeproxy", "controller", "ca"}
 

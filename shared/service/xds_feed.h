@@ -1,0 +1,44 @@
+/*
+ * Keeps an xds_client connected to the controller: mutual TLS as the program's own identity, the controller's identity checked, and after any
+ * end a jittered backoff (50 ms doubling to 15 s). What was received stays while the controller is away. One ring; embedded.
+ */
+#ifndef SHARED_SERVICE_XDS_FEED_H
+#define SHARED_SERVICE_XDS_FEED_H
+#include "shared/transport/h2_conn.h"
+#include "shared/xds/xds_client.h"
+
+struct xds_feed;
+struct xds_feed_events {
+    /* As of xds_client: 0, or why[] says what is wrong. */
+    int (*put)(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX]);
+    void (*removed)(struct xds_feed *f, enum xds_type type, struct text name);
+    void (*changed)(struct xds_feed *f); /* once per turn in which something was put or removed, after it */
+    void (*synced)(struct xds_feed *f);  /* once: every type has been received */
+};
+struct xds_feed_options {
+    struct ring *ring;
+    struct addr controller;
+    const char *controller_identity; /* SPIFFE ID that it must prove */
+    const char *node_id;
+};
+struct xds_feed {
+    struct xds_feed_options options;
+    const struct xds_feed_events *events;
+    void *user;
+    struct xds_client xds;
+    struct h2_conn h2;
+    struct tls_config *tls;
+    struct timer again;
+    struct ring_task changed_task;
+    uint64_t backoff_ms;
+    uint64_t lost_ms;         /* when the stream ended (ring time); valid while not connected and synced */
+    bool open, closing, synced_told;
+    char last_error[256];
+    void (*drained)(void *arg);
+    void *drained_arg;
+};
+void xds_feed_init(struct xds_feed *f, const struct xds_feed_options *o, const struct xds_feed_events *events, void *user);
+/* The program's own certificate came or was renewed: connects if there is no connection; a living one keeps its old one. */
+void xds_feed_set_tls(struct xds_feed *f, struct tls_config *client);
+void xds_feed_close(struct xds_feed *f, void (*drained)(void *arg), void *arg); /* drained from the loop, or at once */
+#endif
