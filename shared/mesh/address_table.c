@@ -56,8 +56,7 @@ int address_table_init(struct address_table *t, const uint64_t seed[2])
 {
     t->seed[0] = seed[0];
     t->seed[1] = seed[1];
-    t->entries = cds_lfht_new_flavor(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
-                                     &urcu_qsbr_flavor, NULL);
+    t->entries = rcu_table_new();
     return t->entries ? 0 : -ENOMEM;
 }
 

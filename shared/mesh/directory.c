@@ -154,12 +154,6 @@ static void changed(struct directory *d, bool policies)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-static struct cds_lfht *table_new(void)
-{
-    return cds_lfht_new_flavor(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
-                               &urcu_qsbr_flavor, NULL);
-}
-
 int directory_new(struct directory **ret)
 {
     struct rng rng;
@@ -172,10 +166,10 @@ int directory_new(struct directory **ret)
     d->seed[0] = rng_u64(&rng);
     d->seed[1] = rng_u64(&rng);
     r = -ENOMEM;
-    d->workloads = table_new();
-    d->services = table_new();
-    d->policies = table_new();
-    d->namespaces = table_new();
+    d->workloads = rcu_table_new();
+    d->services = rcu_table_new();
+    d->policies = rcu_table_new();
+    d->namespaces = rcu_table_new();
     if (!d->workloads || !d->services || !d->policies || !d->namespaces ||
         address_table_init(&d->workload_addresses, d->seed) < 0 ||
         address_table_init(&d->service_addresses, d->seed) < 0)
@@ -669,8 +663,10 @@ int directory_put_policy(struct directory *d, struct policy *taken_policy)
     slot->retired = retired;
     if (is_new)
         add(d, d->policies, key, &slot->node);
-    if (old && set != old_set)
+    if (old && set != old_set) {
+        changed(d, true); /* who looked into the sets meanwhile looks again, see directory_authorise() */
         leave_set(d, old);
+    }
     if (old)
         retired_later(old_retired, old, policy_release);
     else

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* Draws before the endpoints are gone through one by one. */
-enum { DRAWS_MAX = 16 };
+/* Draws before the endpoints are gone through one by one; looks at policies that change meanwhile. */
+enum { DRAWS_MAX = 16, LOOKS_MAX = 8 };
 
 static void add_all(struct decision *decision, const struct rcu_array *policies)
 {
@@ -14,20 +14,31 @@ static void add_all(struct decision *decision, const struct rcu_array *policies)
         decision_add(decision, view.items[i]);
 }
 
+/*
+ * A policy that moves between two sets is in the new one before it leaves the old one, and the version grows
+ * between. So who missed it in both sees that, and looks again; the last look counts, since a later version
+ * makes the caller decide anew anyway.
+ */
 void directory_authorise(const struct directory *d, const struct workload *local,
                          const struct access *a, struct verdict *ret)
 {
-    const struct namespace_slot *ns = directory_namespace_slot(d, text_of(local->ns));
     struct decision decision;
+    uint64_t version;
 
-    decision_init(&decision, a);
-    add_all(&decision, &d->mesh_policies);
-    if (ns)
-        add_all(&decision, &ns->policies);
-    for (size_t i = 0; i < local->n_policies; i++) {
-        const struct policy *p = directory_policy(d, text_of(local->policies[i]));
-        if (p)
-            decision_add(&decision, p);
+    for (unsigned look = 0; look < LOOKS_MAX; look++) {
+        version = directory_policy_version(d);
+        decision_init(&decision, a);
+        add_all(&decision, &d->mesh_policies);
+        const struct namespace_slot *ns = directory_namespace_slot(d, text_of(local->ns));
+        if (ns)
+            add_all(&decision, &ns->policies);
+        for (size_t i = 0; i < local->n_policies; i++) {
+            const struct policy *p = directory_policy(d, text_of(local->policies[i]));
+            if (p)
+                decision_add(&decision, p);
+        }
+        if (directory_policy_version(d) == version)
+            break;
     }
     decision_make(&decision, ret);
 }

@@ -5,11 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUCKETS_MIN = 64, BUCKETS_MAX = 1024 * 1024 };
+
 static char grace; /* an address only: what readers tell and what frees learn */
 
 void rcu_readers_quiescent(void)
 {
     rcu_told(&grace);
+}
+
+struct cds_lfht *rcu_table_new(void)
+{
+    return cds_lfht_new_flavor(BUCKETS_MIN, BUCKETS_MIN, BUCKETS_MAX,
+                               CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_qsbr_flavor, NULL);
 }
 
 static void retired_run(struct rcu_head *head)

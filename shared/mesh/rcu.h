@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <urcu/urcu-qsbr.h>
+#include <urcu/rculfhash.h>
 
 #if defined(__SANITIZE_THREAD__)
 #define RCU_TSAN 1
@@ -28,6 +29,12 @@ static inline void rcu_told(const void *what) { (void)what; }
 static inline void rcu_learned(const void *what) { (void)what; }
 #endif
 void rcu_readers_quiescent(void); /* this thread holds no pointer any more */
+
+/*
+ * A hash table that grows and shrinks by itself, beside its readers. Address space for all the buckets it may
+ * ever have is taken at once, so that growing can't fail; with more entries than buckets it gets slower.
+ */
+struct cds_lfht *rcu_table_new(void); /* NULL: no memory */
 
 /* A free that is allocated before it is needed, so that it can't fail when it is. */
 struct retired {
