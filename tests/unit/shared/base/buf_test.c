@@ -320,6 +320,25 @@ static void split_that_is_refused_moves_nothing(void **state)
     chunk_pool_done(&pool);
 }
 
+/* The smaller part is copied, the larger one stays in its chunk. */
+static void splits_copy_little(void **state)
+{
+    (void)state;
+    for (size_t moved = 2000; moved <= 8000; moved += 6000) {
+        struct buf a, b;
+        chunk_pool_init(&pool, 2, 0);
+        buf_init(&a);
+        buf_init(&b);
+        struct chunk *c = filled(10000, 'a');
+        buf_push(&a, c);
+        assert_int_equal(buf_move_some(&b, &pool, &a, moved), 0);
+        assert_ptr_equal(moved > 5000 ? b.head : a.head, c);
+        buf_done(&a);
+        buf_done(&b);
+        chunk_pool_done(&pool);
+    }
+}
+
 static size_t n_told;
 static void told(struct chunk_pool *p)
 {
@@ -395,6 +414,7 @@ int main(void)
         cmocka_unit_test(queued_bytes_stay_where_they_are),
         cmocka_unit_test(append_is_all_or_nothing),
         cmocka_unit_test(split_that_is_refused_moves_nothing),
+        cmocka_unit_test(splits_copy_little),
         cmocka_unit_test(pool_has_a_maximum_and_tells),
         cmocka_unit_test(survives_no_memory),
     };

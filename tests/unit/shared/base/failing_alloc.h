@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* ThreadSanitizer itself allocates before it is ready to look at what these functions do. */
+#define UNWATCHED __attribute__((no_sanitize_thread))
+
 static long alloc_countdown = -1; /* -1: off; 0: the next one fails, and only that */
 
 static inline void alloc_fail_at(long n)
@@ -24,7 +27,7 @@ static inline bool alloc_failed(void)
     return failed;
 }
 
-static bool alloc_refuses(void)
+UNWATCHED static bool alloc_refuses(void)
 {
     if (alloc_countdown < 0)
         return false;
@@ -35,7 +38,7 @@ static bool alloc_refuses(void)
     return true;
 }
 
-static void *alloc_next(const char *name)
+UNWATCHED static void *alloc_next(const char *name)
 {
     void *function = dlsym(RTLD_NEXT, name);
     if (!function)
@@ -43,7 +46,7 @@ static void *alloc_next(const char *name)
     return function;
 }
 
-void *malloc(size_t size)
+UNWATCHED void *malloc(size_t size)
 {
     static void *(*next)(size_t);
     if (!next)
@@ -51,7 +54,7 @@ void *malloc(size_t size)
     return alloc_refuses() ? NULL : next(size);
 }
 
-void *realloc(void *old, size_t size)
+UNWATCHED void *realloc(void *old, size_t size)
 {
     static void *(*next)(void *, size_t);
     if (!next)
@@ -59,7 +62,7 @@ void *realloc(void *old, size_t size)
     return alloc_refuses() ? NULL : next(old, size);
 }
 
-void *calloc(size_t n, size_t size)
+UNWATCHED void *calloc(size_t n, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
@@ -67,7 +70,7 @@ void *calloc(size_t n, size_t size)
     return alloc_refuses() ? NULL : next(n, size);
 }
 
-void *aligned_alloc(size_t align, size_t size)
+UNWATCHED void *aligned_alloc(size_t align, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
