@@ -79,21 +79,29 @@ static int fail(struct yaml_reader *r, unsigned line, int error, const char *why
     return error;
 }
 
-/* The reader of bytes knows an offset only; the others a mark, and often where the thing began. */
+/* The line that holds the byte, or the last one: what is missing is missed at the end of the
+ * text. */
+static unsigned line_of_byte(const struct yaml_reader *r, size_t offset)
+{
+    unsigned line = r->first_line;
+    for (size_t i = 0; i < offset && i + 1 < r->piece.len; i++)
+        line += r->piece.data[i] == '\n';
+    return line;
+}
+
+/* libyaml's reader of bytes knows an offset only; the others a mark, and often where the thing
+ * began. */
 static int parser_failed(struct yaml_reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     struct text_out o = TEXT_OUT(r->error->text);
-    unsigned line = line_at(r, &p->problem_mark);
+    unsigned line = line_at(r, &p->problem_mark), last = line_of_byte(r, SIZE_MAX);
 
     if (p->error == YAML_MEMORY_ERROR)
         return fail(r, 0, -ENOMEM, "out of memory");
-    if (p->error == YAML_READER_ERROR) {
-        line = r->first_line;
-        for (size_t i = 0; i < p->problem_offset && i < r->piece.len; i++)
-            line += r->piece.data[i] == '\n';
-    }
-    r->error->line = line;
+    if (p->error == YAML_READER_ERROR)
+        line = line_of_byte(r, p->problem_offset);
+    r->error->line = line < last ? line : last;
     text_puts(&o, p->problem ? p->problem : "this is no YAML");
     if (p->context)
         text_printf(&o, " (%s that begins in line %u)", p->context, line_at(r, &p->context_mark));

@@ -89,7 +89,8 @@ static void writes_trees(void **state)
     struct json_error e;
     struct json *tree;
 
-    assert_int_equal(json_parse(TEXT("{\"a\":[1,{\"\":2.5}],\"b\":\"\\u0001\"}"), NULL, &tree, &e), 0);
+    assert_int_equal(json_parse(TEXT("{\"a\":[1,{\"\":2.5}],\"b\":\"\\u0001\"}"), NULL, &tree, &e),
+                     0);
     text_heap_init(&h, 10000);
     json_out_init(&o, &h, false);
     json_out_array(&o, NULL);

@@ -46,11 +46,18 @@ static void assert_path(const char *path)
 static void finds_by_path(void **state)
 {
     (void)state;
-    static const char *const present[] = {"kind", "metadata.name", "spec.rules", "spec.rules[2].path.type",
-                                          "spec.matrix[1][0]", ""};
-    static const char *const absent[] = {"nothing", "kind.more", "spec.rules[3]", "spec.rules.port",
-                                         "spec.rules[x]", "spec.rules[", "spec.rules[-1]",
-                                         "spec.rules[]", "metadata[0]", "metadata.annotations.weir.mesh/a.b",
+    static const char *const present[] = {
+        "kind", "metadata.name", "spec.rules", "spec.rules[2].path.type", "spec.matrix[1][0]", ""};
+    static const char *const absent[] = {"nothing",
+                                         "kind.more",
+                                         "spec.rules[3]",
+                                         "spec.rules.port",
+                                         "spec.rules[x]",
+                                         "spec.rules[",
+                                         "spec.rules[-1]",
+                                         "spec.rules[]",
+                                         "metadata[0]",
+                                         "metadata.annotations.weir.mesh/a.b",
                                          "spec.rules[99999999999999999999]"};
     for (size_t i = 0; i < ARRAY_SIZE(present); i++)
         assert_path(present[i]);
@@ -75,8 +82,7 @@ static void walks(void **state)
     (void)state;
     static const char *const names[] = {"kind", "metadata", "spec"};
     size_t n = 0;
-    json_for_each(i, root)
-    {
+    json_for_each (i, root) {
         assert_true(n < 3 && text_equal(json_name(i), text_of(names[n])));
         n++;
     }
@@ -84,8 +90,7 @@ static void walks(void **state)
     assert_int_equal(json_count(root), 3);
     const struct json *rules = json_get(root, "spec.rules");
     n = 0;
-    json_for_each(i, rules)
-    {
+    json_for_each (i, rules) {
         assert_ptr_equal(i, json_item(rules, n));
         assert_int_equal(json_name(i).len, 0);
         n++;
@@ -209,7 +214,8 @@ static void errors_say_where_and_why(void **state)
                  &(struct wrong){"", 6, "spec.rules[1].name: is missing"});
     assert_error(&e, json_read_text(json_get(root, "spec.matrix"), "[0][5]", &t, &e),
                  &(struct wrong){"", 9, "spec.matrix[0][5]: is missing"});
-    assert_error(&e, json_read_text(NULL, "a.b", &t, &e), &(struct wrong){"", 0, "a.b: is missing"});
+    assert_error(&e, json_read_text(NULL, "a.b", &t, &e),
+                 &(struct wrong){"", 0, "a.b: is missing"});
     assert_error(&e, json_opt_bool(root, "kind", &b, &e),
                  &(struct wrong){"", 1, "kind: \"HTTPRoute\" is not true or false"});
     static const struct wrong integers[] = {
@@ -223,13 +229,16 @@ static void errors_say_where_and_why(void **state)
         assert_error(&e, json_opt_i64(root, integers[k].path, 1, 65535, &i, &e), &integers[k]);
     assert_error(&e, json_opt_number(root, "kind", &d, &e),
                  &(struct wrong){"", 1, "kind: \"HTTPRoute\" is not a number"});
-    assert_error(&e, json_opt_duration_ms(root, "spec.rules[1].bare", &ms, &e),
-                 &(struct wrong){"", 6, "spec.rules[1].bare: \"10\" is not a duration (500ms, 10s, 1h30m)"});
-    assert_error(&e, json_opt_duration_ms(root, "spec.rules[0].port", &ms, &e),
-                 &(struct wrong){"", 5, "spec.rules[0].port: 80 is not a duration (500ms, 10s, 1h30m)"});
+    assert_error(
+        &e, json_opt_duration_ms(root, "spec.rules[1].bare", &ms, &e),
+        &(struct wrong){"", 6, "spec.rules[1].bare: \"10\" is not a duration (500ms, 10s, 1h30m)"});
+    assert_error(
+        &e, json_opt_duration_ms(root, "spec.rules[0].port", &ms, &e),
+        &(struct wrong){"", 5, "spec.rules[0].port: 80 is not a duration (500ms, 10s, 1h30m)"});
     assert_error(&e, json_opt_choice(root, "spec.rules[2].path.type", types, &choice, &e),
-                 &(struct wrong){"", 7, "spec.rules[2].path.type: \"Exact\" is not one of PathPrefix, "
-                                        "RegularExpression"});
+                 &(struct wrong){"", 7,
+                                 "spec.rules[2].path.type: \"Exact\" is not one of PathPrefix, "
+                                 "RegularExpression"});
     assert_error(&e, json_opt_node(root, "kind", JSON_OBJECT, &node, &e),
                  &(struct wrong){"", 1, "kind: \"HTTPRoute\" is not an object"});
     /* What came from outside is made visible. */
