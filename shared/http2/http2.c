@@ -13,10 +13,9 @@ enum {
     CONTINUATIONS_MAX = 8,
     OUTBOUND_ACKS_MAX = 1000,
     OUTBOUND_FRAMES_MAX = 2000, /* and four per stream */
-    /* nghttp2's own count of resets has a clock. It stands behind http2_credit, which knows which resets
-     * are harmless: a node's tunnel carries hundreds of those in a second. */
-    RESETS_BURST = 1900,
-    RESETS_PER_SECOND = 1000,
+    /* nghttp2 counts all resets alike, against the clock; a node's tunnel may well carry thousands of
+     * harmless ones in a second. http2_credit tells them apart, so this one is set out of the way. */
+    RESETS_MAX = 1 << 30,
 };
 
 static int options_check(struct http2_options *o)
@@ -54,7 +53,7 @@ static int session_new(struct http2 *h)
     nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
     nghttp2_option_set_max_continuations(option, CONTINUATIONS_MAX);
     nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
-    nghttp2_option_set_stream_reset_rate_limit(option, RESETS_BURST, RESETS_PER_SECOND);
+    nghttp2_option_set_stream_reset_rate_limit(option, RESETS_MAX, RESETS_MAX);
     nghttp2_option_set_peer_max_concurrent_streams(option, HTTP2_STREAMS_ASSUMED);
     r = h->options.server ? nghttp2_session_server_new2(&h->session, callbacks, h, option)
                           : nghttp2_session_client_new2(&h->session, callbacks, h, option);
@@ -104,6 +103,7 @@ int http2_new(struct http2 **ret, const struct http2_options *options,
         goto failed;
     http2_head_arena_init(&h->arena, h->options.header_bytes_max);
     http2_credit_init(&h->credit, h->options.streams_max);
+    http2_meter_init(&h->meter, h->options.server);
     r = session_new(h);
     if (r < 0)
         goto failed;
@@ -192,8 +192,13 @@ static int give_up(struct http2 *h, int error)
 /* Takes the chunk. */
 static int feed(struct http2 *h, struct chunk *taken_chunk)
 {
-    h->input = taken_chunk;
     size_t len = chunk_len(taken_chunk);
+    if (!http2_meter_count(&h->meter, &h->credit, taken_chunk->data + taken_chunk->start, len)) {
+        h->flooded = true;
+        chunk_free(taken_chunk);
+        return give_up(h, NGHTTP2_ERR_FLOODED);
+    }
+    h->input = taken_chunk;
     ssize_t n = nghttp2_session_mem_recv(h->session, taken_chunk->data + taken_chunk->start, len);
     if (h->input)
         h->input = chunk_free(h->input);

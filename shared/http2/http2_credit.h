@@ -25,7 +25,8 @@ enum { /* points */
     HTTP2_COST_SETTINGS = 100,
     HTTP2_COST_WINDOW_UPDATE = 10,
     HTTP2_COST_PRIORITY = 10,
-    HTTP2_COST_EMPTY_DATA = 20,
+    HTTP2_COST_EMPTY_DATA = 20, /* nothing in it, or nothing but padding */
+    HTTP2_COST_LAST_DATA = 10,  /* nothing in it but the end of its stream */
     HTTP2_COST_GOAWAY = 100,
     HTTP2_COST_OTHER = 10,      /* CONTINUATION, extensions, what we don't know */
     HTTP2_COST_MALFORMED = 50,  /* on top: what had to be answered with a RST_STREAM */

@@ -35,39 +35,6 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
 
 /* ---- In --------------------------------------------------------------------------------------- */
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user_data)
-{
-    (void)session;
-    struct http2 *h = user_data;
-    switch (hd->type) {
-    case NGHTTP2_DATA:
-        if (hd->flags & NGHTTP2_FLAG_END_STREAM)
-            return 0;
-        if (hd->length == 0)
-            return charge(h, HTTP2_COST_EMPTY_DATA);
-        /* It may be nothing but padding. */
-        return hd->flags & NGHTTP2_FLAG_PADDED && hd->length <= 256
-                   ? charge(h, HTTP2_COST_EMPTY_DATA)
-                   : 0;
-    case NGHTTP2_HEADERS:
-        return charge(h, HTTP2_COST_HEADERS);
-    case NGHTTP2_RST_STREAM:
-        return charge(h, HTTP2_COST_RST);
-    case NGHTTP2_SETTINGS:
-        return charge(h, HTTP2_COST_SETTINGS);
-    case NGHTTP2_PING:
-        return hd->flags & NGHTTP2_FLAG_ACK && h->pings ? 0 : charge(h, HTTP2_COST_PING);
-    case NGHTTP2_WINDOW_UPDATE:
-        return charge(h, HTTP2_COST_WINDOW_UPDATE);
-    case NGHTTP2_PRIORITY:
-        return charge(h, HTTP2_COST_PRIORITY);
-    case NGHTTP2_GOAWAY:
-        return charge(h, HTTP2_COST_GOAWAY);
-    default:
-        return charge(h, HTTP2_COST_OTHER);
-    }
-}
-
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     (void)session;
@@ -247,10 +214,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                          size_t len, void *user_data)
 {
-    (void)flags;
-    struct http2 *h = user_data;
+    (void)flags, (void)user_data;
     struct http2_stream *s = stream_of(session, id);
-    http2_credit_give_bytes(&h->credit, len);
     if (s)
         http2_stream_deliver(s, data, len);
     else
@@ -491,7 +456,6 @@ int http2_frames_callbacks(nghttp2_session_callbacks **ret)
     nghttp2_session_callbacks *c;
     if (nghttp2_session_callbacks_new(&c))
         return -ENOMEM;
-    nghttp2_session_callbacks_set_on_begin_frame_callback(c, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(c, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(c, on_invalid_header);

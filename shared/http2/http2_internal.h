@@ -4,6 +4,7 @@
 #include "shared/http2/http2.h"
 #include "shared/http2/http2_credit.h"
 #include "shared/http2/http2_head_arena.h"
+#include "shared/http2/http2_meter.h"
 #include <nghttp2/nghttp2.h>
 
 enum {
@@ -22,6 +23,7 @@ struct http2 {
     struct chunk_pool *pool;
     struct http2_options options;
     struct http2_credit credit;
+    struct http2_meter meter;
     struct http2_head_arena arena;
     struct list live;             /* streams without a due event */
     struct list due;              /* streams with one */
