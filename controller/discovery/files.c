@@ -173,7 +173,7 @@ static void files_free(struct files *f)
     f->path = NULL;
 }
 
-int files_open(struct files *f, struct ring *ring, const char *path, struct store *store,
+int files_open(struct files *f, struct ring *ring, const char *path, struct object_store *store,
                void (*changed)(struct files *f, bool store_changed), void *user)
 {
     bool ignored;

@@ -19,7 +19,7 @@ struct files {
     void *user;
 };
 /* -errno: the folder can't be read at all. `changed` has not run, but the store is filled. */
-int files_open(struct files *f, struct ring *ring, const char *path, struct store *store,
+int files_open(struct files *f, struct ring *ring, const char *path, struct object_store *store,
                void (*changed)(struct files *f, bool store_changed), void *user);
 void files_close(struct files *f, void (*closed)(struct files *f));
 #endif

@@ -6,7 +6,7 @@
 
 static char present;
 
-void folder_init(struct folder *f, struct store *store)
+void folder_init(struct folder *f, struct object_store *store)
 {
     *f = (struct folder){.store = store};
     map_init(&f->applied, 0);
@@ -222,7 +222,7 @@ static int apply_puts(struct folder *f, const struct map *wanted, bool *changed)
             return -ENOMEM;
         object_ref(o);
         object_unref(old);
-        if (store_put(f->store, o) < 0) {
+        if (object_store_put(f->store, o) < 0) {
             object_unref(map_remove(&f->applied, key));
             return -ENOMEM;
         }
@@ -245,7 +245,7 @@ static int apply_removals(struct folder *f, const struct map *wanted, bool *chan
         char key[OBJECT_KEY_MAX];
         object_key(gone[i]->kind, gone[i]->ns, gone[i]->name, key);
         map_remove(&f->applied, text_of(key));
-        store_remove(f->store, gone[i]->kind, gone[i]->ns, gone[i]->name);
+        object_store_remove(f->store, gone[i]->kind, gone[i]->ns, gone[i]->name);
         object_unref(gone[i]);
         *changed = true;
     }

@@ -10,7 +10,7 @@
 #ifndef CONTROLLER_DISCOVERY_FOLDER_H
 #define CONTROLLER_DISCOVERY_FOLDER_H
 #include "controller/discovery/manifest.h"
-#include "controller/model/store.h"
+#include "controller/model/object_store.h"
 
 enum { FOLDER_FILES_MAX = 20000, FOLDER_KINDS_MAX = 256 };
 struct folder_object {
@@ -26,7 +26,7 @@ struct folder_file {
     bool seen, read; /* in this round; its content is known */
 };
 struct folder {
-    struct store *store;
+    struct object_store *store;
     struct folder_file **files; /* ordered by name */
     size_t n_files, files_size;
     struct map applied;         /* object_key() -> object: what we have put into the store; a reference each */
@@ -34,7 +34,7 @@ struct folder {
     struct problems problems;   /* of all files, and duplicates */
     uint64_t seed[2];
 };
-void folder_init(struct folder *f, struct store *store);
+void folder_init(struct folder *f, struct object_store *store);
 void folder_done(struct folder *f); /* takes nothing out of the store */
 /* One round: begin, each file once, commit. */
 void folder_begin(struct folder *f);

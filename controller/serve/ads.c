@@ -15,7 +15,7 @@ struct ads_stream {
     struct grpc_call call;
     struct ads *ads;
     struct list link;
-    struct subscription subscriptions[XDS_TYPE_COUNT];
+    struct interest interests[XDS_TYPE_COUNT];
     struct flight flights[FLIGHTS_MAX];
     uint64_t nonce, now_ms, connected_ms;
     bool refused, over; /* over: finished by us, its end is on the way */
@@ -62,7 +62,7 @@ static void finish(struct ads_stream *s, enum grpc_status status, const char *me
 /* ---- Sending ------------------------------------------------------------------------------------ */
 
 /* 1: sent; 0: not now (memory is short, ads_tick() comes back). */
-static int send_response(struct ads_stream *s, int type, const char *type_url, struct answer *a)
+static int send_response(struct ads_stream *s, int type, const char *type_url, struct interest_answer *a)
 {
     char nonce[24], version[24];
     struct flight *f = find_flight(s, 0);
@@ -95,9 +95,9 @@ static int send_response(struct ads_stream *s, int type, const char *type_url, s
 /* 1: something was sent; 0: there is nothing to say of this type now; -EAGAIN: later. */
 static int send_answer(struct ads_stream *s, enum xds_type type, bool removals)
 {
-    struct subscription *sub = &s->subscriptions[type];
-    struct answer a;
-    int r = subscription_answer(sub, s->ads->catalog, removals, &a);
+    struct interest *sub = &s->interests[type];
+    struct interest_answer a;
+    int r = interest_answer(sub, s->ads->catalog, removals, &a);
     if (r == 0)
         return 0;
     if (r > 0)
@@ -106,10 +106,10 @@ static int send_answer(struct ads_stream *s, enum xds_type type, bool removals)
         log_debug("xds", "%s: %s: %zu resources, %zu removed", s->node, xds_type_url(type), a.n_resources, a.n_removed);
         s->ads->stats.pushes[type]++;
         s->ads->stats.resources_sent[type] += a.n_resources;
-        answer_told(sub, s->ads->catalog, &a);
+        interest_told(sub, s->ads->catalog, &a);
     } else
         s->ads->waiting = true;
-    answer_done(&a);
+    interest_answer_done(&a);
     return r > 0 ? 1 : -EAGAIN;
 }
 
@@ -128,7 +128,7 @@ static bool may_send(struct ads_stream *s)
 static bool fell_behind(const struct ads_stream *s)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
-        const struct subscription *sub = &s->subscriptions[type];
+        const struct interest *sub = &s->interests[type];
         if (sub->started && sub->wildcard && sub->removals_at < s->ads->catalog->logs[type].forgotten)
             return true;
     }
@@ -149,7 +149,7 @@ static void pump(struct ads_stream *s)
         return;
     }
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
-        if (subscription_refresh(&s->subscriptions[type], s->ads->catalog) < 0) {
+        if (interest_refresh(&s->interests[type], s->ads->catalog) < 0) {
             s->ads->waiting = true;
             return;
         }
@@ -170,7 +170,7 @@ static void forget(struct ads *a)
         uint64_t told = a->catalog->sequence;
         list_for_each(node, &a->streams) {
             struct ads_stream *s = container_of(node, struct ads_stream, link);
-            uint64_t t = s->refused || s->over ? told : subscription_told(&s->subscriptions[type], a->catalog);
+            uint64_t t = s->refused || s->over ? told : interest_known_to(&s->interests[type], a->catalog);
             told = t < told ? t : told;
         }
         catalog_forget(a->catalog, (enum xds_type)type, told);
@@ -200,7 +200,7 @@ static void take_ack(struct ads_stream *s, const struct delta_request *request)
 /* Of a type that we don't have there is nothing, and saying so lets the client go on. */
 static void answer_unknown(struct ads_stream *s, const struct delta_request *request)
 {
-    struct answer a = {.removed = request->subscribe, .n_removed = request->n_subscribe};
+    struct interest_answer a = {.removed = request->subscribe, .n_removed = request->n_subscribe};
     if (request->nonce[0] && request->n_subscribe == 0)
         return;
     if (may_send(s))
@@ -219,11 +219,11 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
         answer_unknown(s, request);
         return;
     }
-    struct subscription *sub = &s->subscriptions[type];
+    struct interest *sub = &s->interests[type];
     /* An acknowledgement alone asks for nothing, unless it is the first that we hear of the type. */
     if (sub->started && request->n_subscribe == 0 && request->n_unsubscribe == 0)
         return;
-    int r = subscription_request(sub, s->ads->catalog, request);
+    int r = interest_request(sub, s->ads->catalog, request);
     if (r == -EINVAL)
         finish(s, GRPC_INVALID_ARGUMENT, "a resource name is too long");
     else if (r == -ENOSPC)
@@ -259,7 +259,7 @@ static void stream_free(struct ads_stream *s)
     land_all(s);
     list_remove(&s->link);
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
-        subscription_done(&s->subscriptions[type]);
+        interest_done(&s->interests[type]);
     if (!s->refused)
         s->ads->stats.clients--;
     free(s);
@@ -314,7 +314,7 @@ static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool, con
     s->now_ms = s->connected_ms = now_ms;
     snprintf(s->peer, sizeof s->peer, "%s", peer);
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
-        subscription_init(&s->subscriptions[type], (enum xds_type)type);
+        interest_init(&s->interests[type], (enum xds_type)type);
     list_push_back(&a->streams, &s->link);
     grpc_call_accept(&s->call, pool, ADS_REQUEST_MAX, &call_events, s);
     return s;
@@ -390,7 +390,7 @@ void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client
         for (size_t i = 0; i < FLIGHTS_MAX; i++)
             client.unacknowledged += s->flights[i].nonce != 0;
         for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
-            const struct subscription *sub = &s->subscriptions[type];
+            const struct interest *sub = &s->interests[type];
             client.started[type] = sub->started;
             client.wildcard[type] = sub->wildcard;
             client.names[type] = sub->names.count;

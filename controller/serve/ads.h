@@ -7,7 +7,7 @@
  */
 #ifndef CONTROLLER_SERVE_ADS_H
 #define CONTROLLER_SERVE_ADS_H
-#include "controller/serve/subscription.h"
+#include "controller/serve/interest.h"
 #include "shared/grpc/grpc.h"
 
 enum {

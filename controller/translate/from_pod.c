@@ -98,7 +98,7 @@ static int set_locality(const struct view *v, const struct object *o, struct wor
     static const char *const region[] = {"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region", NULL};
     static const char *const zone[] = {"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", NULL};
     static const char *const subzone[] = {"topology.istio.io/subzone", NULL};
-    const struct object *node = store_get(v->store, OBJECT_NODE, "", o->pod.node);
+    const struct object *node = object_store_get(v->store, OBJECT_NODE, "", o->pod.node);
     if (!node)
         return 0;
     if (workload_set(&w->locality.region, text_of(first_label(node, region, ""))) < 0 ||
@@ -110,7 +110,7 @@ static int set_locality(const struct view *v, const struct object *o, struct wor
 
 static bool is_enrolled(const struct view *v, const struct object *o)
 {
-    const struct object *ns = store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
+    const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
     const char *of_ns = ns ? labels_get(&ns->labels, v->settings->enrol_label) : NULL;
     const char *own = labels_get(&o->labels, v->settings->enrol_label);
     return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0) && !o->pod.host_network;

@@ -14,7 +14,7 @@ static enum traffic_distribution distribution_of(const struct view *v, const str
     enum traffic_distribution distribution = TRAFFIC_ANY;
     if (o->service.distribution_set)
         return o->service.distribution;
-    const struct object *ns = store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
+    const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
     const char *word = ns ? labels_get(&ns->annotations, "networking.istio.io/traffic-distribution") : NULL;
     if (word)
         traffic_distribution_parse(word, &distribution);

@@ -134,7 +134,7 @@ static int translate_workloads(const struct view *v, struct resources *all, stru
     return r;
 }
 
-int translate(const struct store *s, const struct translate_settings *settings, struct resources *ret,
+int translate(const struct object_store *s, const struct translate_settings *settings, struct resources *ret,
               struct problems *problems)
 {
     struct view v;

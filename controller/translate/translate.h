@@ -12,7 +12,7 @@ struct resources { /* owned */
     size_t n, size;
 };
 /* Adds what is worth telling to problems. -ENOMEM: nothing is given out. */
-int translate(const struct store *s, const struct translate_settings *settings, struct resources *ret,
+int translate(const struct object_store *s, const struct translate_settings *settings, struct resources *ret,
               struct problems *problems);
 void resources_done(struct resources *r);
 #endif

@@ -59,14 +59,14 @@ const struct object *view_slice_service(const struct view *v, const struct objec
 {
     if (!slice->slice.service[0] || slice->slice.fqdn)
         return NULL;
-    const struct object *service = store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
+    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
     return service && !service->service.external_name ? service : NULL;
 }
 
 const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e)
 {
     if (e->to_pod)
-        return store_get(v->store, OBJECT_POD, e->pod_ns, e->pod_name);
+        return object_store_get(v->store, OBJECT_POD, e->pod_ns, e->pod_name);
     for (size_t i = 0; v->addresses && i < e->n_addresses; i++) {
         struct view_address wanted = {.ip = e->addresses[i]};
         const struct view_address *found =
@@ -108,12 +108,12 @@ static int view_index_links(struct view *v)
     return 0;
 }
 
-int view_open(struct view *v, const struct store *s, const struct translate_settings *settings)
+int view_open(struct view *v, const struct object_store *s, const struct translate_settings *settings)
 {
     *v = (struct view){.settings = settings, .store = s};
     int r = 0;
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++)
-        r = store_list(s, (enum object_kind)kind, &v->lists[kind], &v->counts[kind]);
+        r = object_store_list(s, (enum object_kind)kind, &v->lists[kind], &v->counts[kind]);
     if (r == 0)
         r = view_index_addresses(v);
     if (r == 0)

@@ -6,7 +6,7 @@
 #ifndef CONTROLLER_TRANSLATE_VIEW_H
 #define CONTROLLER_TRANSLATE_VIEW_H
 #include "controller/model/problem.h"
-#include "controller/model/store.h"
+#include "controller/model/object_store.h"
 
 struct translate_settings { /* strings live as long as the program */
     const char *cluster_id;     /* "Kubernetes" */
@@ -29,7 +29,7 @@ struct view_address { /* a pod's own address */
 };
 struct view {
     const struct translate_settings *settings;
-    const struct store *store;
+    const struct object_store *store;
     struct object **lists[OBJECT_KIND_COUNT];
     size_t counts[OBJECT_KIND_COUNT];
     struct view_address *addresses; /* ordered */
@@ -37,7 +37,7 @@ struct view {
     struct view_link *links; /* ordered by pod */
     size_t n_links, links_size;
 };
-int view_open(struct view *v, const struct store *s, const struct translate_settings *settings); /* -ENOMEM */
+int view_open(struct view *v, const struct object_store *s, const struct translate_settings *settings); /* -ENOMEM */
 void view_close(struct view *v);
 struct view_range view_all(const struct view *v, enum object_kind kind);
 struct view_range view_namespace(const struct view *v, enum object_kind kind, const char *ns);

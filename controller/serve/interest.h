@@ -2,15 +2,15 @@
  * What one client wants to know of one type of resources, and how far it was told: the state of one type on one
  * delta stream. Wildcard clients are a place in the catalog's log. Clients on demand have the names that they asked for,
  * those that they were given because of that, and a queue of names that are due. A machine; owned by its stream.
- * Bounded: names (SUBSCRIPTION_NAMES_MAX); what is due never holds a name twice.
+ * Bounded: names (INTEREST_NAMES_MAX); what is due never holds a name twice.
  */
-#ifndef CONTROLLER_SERVE_SUBSCRIPTION_H
-#define CONTROLLER_SERVE_SUBSCRIPTION_H
+#ifndef CONTROLLER_SERVE_INTEREST_H
+#define CONTROLLER_SERVE_INTEREST_H
 #include "controller/serve/catalog.h"
 #include "shared/xds/delta.h"
 
 enum {
-    SUBSCRIPTION_NAMES_MAX = 200000,
+    INTEREST_NAMES_MAX = 200000,
     ANSWER_BYTES_MAX = 1024 * 1024, /* a response has at least one resource, and no more once it is that big */
     ANSWER_RESOURCES_MAX = 5000,
 };
@@ -19,7 +19,7 @@ struct name_queue {
     size_t begin, n, size;
     struct map set;
 };
-struct subscription {
+struct interest {
     enum xds_type type;
     bool started;       /* the client asked for this type */
     bool wildcard;
@@ -30,16 +30,16 @@ struct subscription {
     struct map initial; /* name -> version that the client brought along; until it has all else */
     struct name_queue due;
 };
-void subscription_init(struct subscription *s, enum xds_type type);
-void subscription_done(struct subscription *s);
+void interest_init(struct interest *s, enum xds_type type);
+void interest_done(struct interest *s);
 /* Takes in what a request says about subscribing. -ENOMEM; -ENOSPC: too many names; -EINVAL: an unfit name. */
-int subscription_request(struct subscription *s, const struct catalog *c, const struct delta_request *request);
+int interest_request(struct interest *s, const struct catalog *c, const struct delta_request *request);
 /* The catalog has changed: what concerns a client on demand becomes due. -ENOMEM: ask again. */
-int subscription_refresh(struct subscription *s, const struct catalog *c);
+int interest_refresh(struct interest *s, const struct catalog *c);
 
-/* One response of what is to be told now. Borrows from the catalog and the subscription: it is good until either
- * changes. Nothing counts as told before answer_told(). */
-struct answer {
+/* One response of what is to be told now. Borrows from the catalog and the interest: it is good until either
+ * changes. Nothing counts as told before interest_told(). */
+struct interest_answer {
     struct delta_resource *resources;
     char **removed;
     size_t n_resources, n_removed, bytes;
@@ -48,9 +48,9 @@ struct answer {
     bool removals; /* they were asked for */
 };
 /* removals false: only what is to be put. 1: there is something to send, 0: nothing; -ENOMEM. */
-int subscription_answer(struct subscription *s, const struct catalog *c, bool removals, struct answer *ret);
-void answer_told(struct subscription *s, const struct catalog *c, const struct answer *a);
-void answer_done(struct answer *a);
+int interest_answer(struct interest *s, const struct catalog *c, bool removals, struct interest_answer *ret);
+void interest_told(struct interest *s, const struct catalog *c, const struct interest_answer *a);
+void interest_answer_done(struct interest_answer *a);
 /* The place up to which graves are of no use to this client. */
-uint64_t subscription_told(const struct subscription *s, const struct catalog *c);
+uint64_t interest_known_to(const struct interest *s, const struct catalog *c);
 #endif

@@ -1,4 +1,4 @@
-#include "controller/serve/subscription.h"
+#include "controller/serve/interest.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -42,16 +42,16 @@ static void queue_pop(struct name_queue *q, size_t n)
 
 /* ---- Life --------------------------------------------------------------------------------------- */
 
-void subscription_init(struct subscription *s, enum xds_type type)
+void interest_init(struct interest *s, enum xds_type type)
 {
-    *s = (struct subscription){.type = type};
-    map_init(&s->names, SUBSCRIPTION_NAMES_MAX);
+    *s = (struct interest){.type = type};
+    map_init(&s->names, INTEREST_NAMES_MAX);
     map_init(&s->given, 0);
     map_init(&s->initial, 0);
     map_init(&s->due.set, 0);
 }
 
-void subscription_done(struct subscription *s)
+void interest_done(struct interest *s)
 {
     queue_pop(&s->due, s->due.n);
     free(s->due.items);
@@ -59,7 +59,7 @@ void subscription_done(struct subscription *s)
     map_done(&s->names, NULL);
     map_done(&s->given, NULL);
     map_done(&s->initial, free);
-    subscription_init(s, s->type);
+    interest_init(s, s->type);
 }
 
 static void set_clear(struct map *m, void (*free_value)(void *))
@@ -76,7 +76,7 @@ static bool has(const struct map *m, const char *name)
     return map_get(m, text_of(name)) != NULL;
 }
 
-static bool asked_by_alias(const struct subscription *s, const struct resource *r)
+static bool asked_by_alias(const struct interest *s, const struct resource *r)
 {
     for (size_t i = 0; i < r->n_aliases; i++)
         if (has(&s->names, r->aliases[i]))
@@ -85,7 +85,7 @@ static bool asked_by_alias(const struct subscription *s, const struct resource *
 }
 
 /* Whoever asked for a service gets its workloads too: they are its endpoints. */
-static bool asked_by_service(const struct subscription *s, const struct catalog *c, const struct resource *r)
+static bool asked_by_service(const struct interest *s, const struct catalog *c, const struct resource *r)
 {
     for (size_t i = 0; i < r->n_services; i++) {
         const struct resource *service = catalog_get(c, s->type, text_of(r->services[i]));
@@ -95,13 +95,13 @@ static bool asked_by_service(const struct subscription *s, const struct catalog 
     return false;
 }
 
-static bool is_wanted(const struct subscription *s, const struct catalog *c, const char *name,
+static bool is_wanted(const struct interest *s, const struct catalog *c, const char *name,
                       const struct resource *r)
 {
     return has(&s->names, name) || (r && (asked_by_alias(s, r) || asked_by_service(s, c, r)));
 }
 
-static int make_due(struct subscription *s, const struct catalog *c, const struct resource *r)
+static int make_due(struct interest *s, const struct catalog *c, const struct resource *r)
 {
     int err = queue_push(&s->due, r->name);
     const struct catalog_group *members = r->is_service ? catalog_members(c, text_of(r->name)) : NULL;
@@ -111,7 +111,7 @@ static int make_due(struct subscription *s, const struct catalog *c, const struc
 }
 
 /* A name that was asked for just now: what it stands for, else itself, to be told that it is absent. */
-static int make_asked_due(struct subscription *s, const struct catalog *c, const char *name)
+static int make_asked_due(struct interest *s, const struct catalog *c, const char *name)
 {
     const struct resource *r = catalog_get(c, s->type, text_of(name));
     if (r)
@@ -125,7 +125,7 @@ static int make_asked_due(struct subscription *s, const struct catalog *c, const
     return err;
 }
 
-int subscription_refresh(struct subscription *s, const struct catalog *c)
+int interest_refresh(struct interest *s, const struct catalog *c)
 {
     if (!s->started || s->wildcard)
         return 0;
@@ -143,7 +143,7 @@ int subscription_refresh(struct subscription *s, const struct catalog *c)
 
 /* ---- Requests ----------------------------------------------------------------------------------- */
 
-static void start_wildcard(struct subscription *s, const struct catalog *c)
+static void start_wildcard(struct interest *s, const struct catalog *c)
 {
     s->wildcard = true;
     s->puts_at = 0;
@@ -152,7 +152,7 @@ static void start_wildcard(struct subscription *s, const struct catalog *c)
     set_clear(&s->given, NULL);
 }
 
-static void stop_wildcard(struct subscription *s, const struct catalog *c)
+static void stop_wildcard(struct interest *s, const struct catalog *c)
 {
     s->wildcard = false;
     s->puts_at = c->sequence;
@@ -160,7 +160,7 @@ static void stop_wildcard(struct subscription *s, const struct catalog *c)
 
 /* What the client still has from earlier. What is gone becomes due, to be told as removed; on demand
  * the rest too: of that, only what has another version will be sent. */
-static int take_initial(struct subscription *s, const struct catalog *c, const struct delta_request *request)
+static int take_initial(struct interest *s, const struct catalog *c, const struct delta_request *request)
 {
     for (size_t i = 0; i < request->n_initial; i++) {
         const struct xds_version *v = &request->initial[i];
@@ -183,7 +183,7 @@ static int take_initial(struct subscription *s, const struct catalog *c, const s
 }
 
 /* Names that nothing asks for any more are forgotten: the client dropped them by itself. */
-static int forget_unwanted(struct subscription *s, const struct catalog *c)
+static int forget_unwanted(struct interest *s, const struct catalog *c)
 {
     size_t n = 0;
     const char **names = calloc(s->given.count + 1, sizeof(char *));
@@ -199,7 +199,7 @@ static int forget_unwanted(struct subscription *s, const struct catalog *c)
     return 0;
 }
 
-int subscription_request(struct subscription *s, const struct catalog *c, const struct delta_request *request)
+int interest_request(struct interest *s, const struct catalog *c, const struct delta_request *request)
 {
     bool first = !s->started;
     s->started = true;
@@ -237,12 +237,12 @@ int subscription_request(struct subscription *s, const struct catalog *c, const 
 
 /* ---- Answers ------------------------------------------------------------------------------------ */
 
-static bool answer_full(const struct answer *a)
+static bool answer_full(const struct interest_answer *a)
 {
     return a->bytes >= ANSWER_BYTES_MAX || a->n_resources + a->n_removed >= ANSWER_RESOURCES_MAX;
 }
 
-static void answer_put(struct answer *a, const struct resource *r)
+static void answer_put(struct interest_answer *a, const struct resource *r)
 {
     enum { OVERHEAD = 80 };
     a->resources[a->n_resources++] = (struct delta_resource){
@@ -259,19 +259,19 @@ static void answer_put(struct answer *a, const struct resource *r)
         a->bytes += strlen(r->aliases[i]) + 2;
 }
 
-static void answer_remove(struct answer *a, char *name)
+static void answer_remove(struct interest_answer *a, char *name)
 {
     a->removed[a->n_removed++] = name;
     a->bytes += strlen(name) + 2;
 }
 
-static bool client_has(const struct subscription *s, const struct resource *r)
+static bool client_has(const struct interest *s, const struct resource *r)
 {
     const char *version = map_get(&s->initial, text_of(r->name));
     return version && strcmp(version, r->version) == 0;
 }
 
-static void answer_wildcard(const struct subscription *s, const struct catalog *c, bool removals, struct answer *a)
+static void answer_wildcard(const struct interest *s, const struct catalog *c, bool removals, struct interest_answer *a)
 {
     const struct catalog_entry *e;
     size_t index = catalog_after(c, s->type, s->puts_at);
@@ -291,12 +291,12 @@ static void answer_wildcard(const struct subscription *s, const struct catalog *
 }
 
 /* A wildcard client hears of it by the log anyway, and a response must not hold a name twice. */
-static bool in_log(const struct subscription *s, const struct catalog_entry *e)
+static bool in_log(const struct interest *s, const struct catalog_entry *e)
 {
     return s->wildcard && e && e->sequence > (e->resource ? s->puts_at : s->removals_at);
 }
 
-static int answer_due(struct subscription *s, const struct catalog *c, struct answer *a)
+static int answer_due(struct interest *s, const struct catalog *c, struct interest_answer *a)
 {
     const struct name_queue *q = &s->due;
     for (size_t i = q->begin; i < q->n && !answer_full(a); i++, a->due++) {
@@ -315,10 +315,10 @@ static int answer_due(struct subscription *s, const struct catalog *c, struct an
     return 0;
 }
 
-int subscription_answer(struct subscription *s, const struct catalog *c, bool removals, struct answer *ret)
+int interest_answer(struct interest *s, const struct catalog *c, bool removals, struct interest_answer *ret)
 {
-    struct answer a = {.puts_at = s->puts_at, .removals_at = s->removals_at, .removals = removals};
-    *ret = (struct answer){0};
+    struct interest_answer a = {.puts_at = s->puts_at, .removals_at = s->removals_at, .removals = removals};
+    *ret = (struct interest_answer){0};
     if (!s->started)
         return 0;
     bool news = s->must_answer || s->due.begin < s->due.n ||
@@ -328,25 +328,25 @@ int subscription_answer(struct subscription *s, const struct catalog *c, bool re
     a.resources = calloc(ANSWER_RESOURCES_MAX, sizeof *a.resources);
     a.removed = calloc(ANSWER_RESOURCES_MAX, sizeof(char *));
     if (!a.resources || !a.removed) {
-        answer_done(&a);
+        interest_answer_done(&a);
         return -ENOMEM;
     }
     if (answer_due(s, c, &a) < 0) {
-        answer_done(&a);
+        interest_answer_done(&a);
         return -ENOMEM;
     }
     if (s->wildcard)
         answer_wildcard(s, c, removals, &a);
     if (a.n_resources == 0 && a.n_removed == 0 && !s->must_answer) {
-        answer_told(s, c, &a);
-        answer_done(&a);
+        interest_told(s, c, &a);
+        interest_answer_done(&a);
         return 0;
     }
     *ret = a;
     return 1;
 }
 
-void answer_told(struct subscription *s, const struct catalog *c, const struct answer *a)
+void interest_told(struct interest *s, const struct catalog *c, const struct interest_answer *a)
 {
     for (size_t i = 0; !s->wildcard && i < a->n_removed; i++)
         map_remove(&s->given, text_of(a->removed[i]));
@@ -367,14 +367,14 @@ void answer_told(struct subscription *s, const struct catalog *c, const struct a
         set_clear(&s->initial, free);
 }
 
-void answer_done(struct answer *a)
+void interest_answer_done(struct interest_answer *a)
 {
     free(a->resources);
     free(a->removed);
-    *a = (struct answer){0};
+    *a = (struct interest_answer){0};
 }
 
-uint64_t subscription_told(const struct subscription *s, const struct catalog *c)
+uint64_t interest_known_to(const struct interest *s, const struct catalog *c)
 {
     if (!s->started)
         return c->sequence;

@@ -1,8 +1,8 @@
-#include "controller/model/store.h"
+#include "controller/model/object_store.h"
 #include <errno.h>
 #include <stdlib.h>
 
-void store_init(struct store *s)
+void object_store_init(struct object_store *s)
 {
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
         map_init(&s->objects[kind], OBJECTS_MAX);
@@ -13,13 +13,13 @@ static void store_free_object(void *value)
     object_unref(value);
 }
 
-void store_done(struct store *s)
+void object_store_done(struct object_store *s)
 {
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
         map_done(&s->objects[kind], store_free_object);
 }
 
-int store_put(struct store *s, struct object *o)
+int object_store_put(struct object_store *s, struct object *o)
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
@@ -32,7 +32,7 @@ int store_put(struct store *s, struct object *o)
     return 0;
 }
 
-bool store_remove(struct store *s, enum object_kind kind, const char *ns, const char *name)
+bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns, const char *name)
 {
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
@@ -41,7 +41,7 @@ bool store_remove(struct store *s, enum object_kind kind, const char *ns, const 
     return old != NULL;
 }
 
-struct object *store_get(const struct store *s, enum object_kind kind, const char *ns, const char *name)
+struct object *object_store_get(const struct object_store *s, enum object_kind kind, const char *ns, const char *name)
 {
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
@@ -55,7 +55,7 @@ static int store_order(const void *a, const void *b)
     return by_ns ? by_ns : strcmp(x->name, y->name);
 }
 
-int store_list(const struct store *s, enum object_kind kind, struct object ***ret, size_t *ret_n)
+int object_store_list(const struct object_store *s, enum object_kind kind, struct object ***ret, size_t *ret_n)
 {
     const struct map *m = &s->objects[kind];
     struct object **list = NULL;

@@ -1,0 +1,162 @@
+#include "controller/controller.h"
+#include "controller/serve/dump.h"
+#include <weir_version.h>
+
+enum { DUMP_BYTES_MAX = 512 * 1024 * 1024 };
+
+static const char *const type_label[] = {"type"};
+static const char *const file_label[] = {"file"};
+static const char *const kind_label[] = {"kind"};
+static const char *const build_labels[] = {"component", "tag"};
+
+static const struct metric_family clients_family = {
+    "weir_controller_xds_clients", "Delta ADS streams that are open.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family pushes_family = {
+    "weir_controller_xds_pushes_total", "Responses sent to clients.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family sent_family = {
+    "weir_controller_xds_resources_sent_total", "Resources in those responses.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family nacks_family = {
+    "weir_controller_xds_nacks_total", "Responses that a client refused.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family refused_family = {
+    "weir_controller_xds_refused_total", "Calls refused for their path or the client's identity.", METRIC_COUNTER, NULL, 0};
+static const struct metric_family handshake_family = {
+    "weir_controller_xds_handshake_failures_total", "Connections that failed before they were secured.", METRIC_COUNTER, NULL, 0};
+static const struct metric_family resources_family = {
+    "weir_controller_resources", "Resources that are served.", METRIC_GAUGE, type_label, 1};
+static const struct metric_family objects_family = {
+    "weir_controller_objects", "Objects in force, by kind.", METRIC_GAUGE, kind_label, 1};
+static const struct metric_family errors_family = {
+    "weir_controller_config_errors", "Documents that could not be applied, by file.", METRIC_GAUGE, file_label, 1};
+static const struct metric_family warnings_family = {
+    "weir_controller_config_warnings", "What is applied, but not as its author may think.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family translations_family = {
+    "weir_controller_translations_total", "Times that the configuration was translated.", METRIC_COUNTER, NULL, 0};
+static const struct metric_family expiry_family = {
+    "weir_controller_certificate_expiry_seconds", "Unix time at which the serving certificate ends.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family build_family = {
+    "istio_build", "Component and version.", METRIC_GAUGE, build_labels, 2};
+
+static void set(struct controller *c, const struct metric_family *f, const struct text *labels, uint64_t value)
+{
+    metric_set(metrics_series(c->metrics, f, labels), (int64_t)value);
+}
+
+static const struct text type_names[XDS_TYPE_COUNT] = {
+    [XDS_ADDRESS] = {"address", 7},
+    [XDS_AUTHORIZATION] = {"authorization", 13},
+};
+
+static void count_xds(struct controller *c)
+{
+    const struct ads_stats *stats = &c->server.ads.stats;
+    set(c, &clients_family, NULL, stats->clients);
+    set(c, &refused_family, NULL, stats->refused);
+    set(c, &handshake_family, NULL, c->server.handshake_failures);
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
+        set(c, &pushes_family, &type_names[type], stats->pushes[type]);
+        set(c, &sent_family, &type_names[type], stats->resources_sent[type]);
+        set(c, &nacks_family, &type_names[type], stats->nacks[type]);
+        set(c, &resources_family, &type_names[type], catalog_count(&c->catalog, (enum xds_type)type));
+    }
+}
+
+/* Files that had errors and have none any more show 0. */
+static void count_problems(struct controller *c)
+{
+    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems, &c->problems};
+    uint64_t warnings = 0;
+    for (size_t i = 0; i < c->files.folder.n_files; i++) {
+        struct text file = text_of(c->files.folder.files[i]->name);
+        set(c, &errors_family, &file, 0);
+    }
+    struct text folder = text_of(c->options->folder);
+    set(c, &errors_family, &folder, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (size_t j = 0; j < lists[i]->n; j++) {
+            const struct problem *p = &lists[i]->items[j];
+            struct text file = text_of(p->file);
+            if (p->severity == PROBLEM_WARNING)
+                warnings++;
+            else
+                metric_add(metrics_series(c->metrics, &errors_family, &file), 1);
+        }
+    }
+    set(c, &warnings_family, NULL, warnings);
+}
+
+static void count_rest(struct controller *c)
+{
+    const struct text build[] = {TEXT("weir-controller"), TEXT(WEIR_VERSION)};
+    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++) {
+        struct text name = text_of(object_kind_name((enum object_kind)kind));
+        set(c, &objects_family, &name, c->store.objects[kind].count);
+    }
+    set(c, &translations_family, NULL, c->translations);
+    set(c, &expiry_family, NULL, (uint64_t)c->certificate.not_after_s);
+    set(c, &build_family, build, 1);
+}
+
+static void answer_heap(struct admin_exchange *x, struct text_heap *out, const char *content_type)
+{
+    if (out->failed)
+        admin_answer(x, 503, NULL, TEXT("out of memory, or too large\n"));
+    else
+        admin_answer(x, 200, content_type, (struct text){out->data ? out->data : "", out->len});
+    text_heap_done(out);
+}
+
+static void answer_metrics(struct admin_exchange *x, const struct http1_request *request, void *arg)
+{
+    struct controller *c = arg;
+    struct text_heap out;
+    bool open_metrics = metrics_accepts_open(request->accept);
+    count_xds(c);
+    count_problems(c);
+    count_rest(c);
+    text_heap_init(&out, DUMP_BYTES_MAX);
+    metrics_print(&c->metrics, 1, open_metrics, &out);
+    answer_heap(x, &out, metrics_content_type(open_metrics));
+}
+
+static void answer_ready(struct admin_exchange *x, const struct http1_request *request, void *arg)
+{
+    struct controller *c = arg;
+    char why[256];
+    struct text_out out = TEXT_OUT(why);
+    (void)request;
+    if (lifecycle_ready(&c->lifecycle, &out)) {
+        admin_answer(x, 200, NULL, TEXT("ready\n"));
+        return;
+    }
+    text_putc(&out, '\n');
+    admin_answer(x, 503, NULL, (struct text){out.data, out.len});
+}
+
+static void answer_config(struct admin_exchange *x, const struct http1_request *request, void *arg)
+{
+    struct controller *c = arg;
+    struct text_heap out;
+    (void)request;
+    text_heap_init(&out, DUMP_BYTES_MAX);
+    dump_config(&c->catalog, &c->server.ads, ring_now_ms(c->ring), &out);
+    answer_heap(x, &out, "application/json");
+}
+
+static void answer_errors(struct admin_exchange *x, const struct http1_request *request, void *arg)
+{
+    struct controller *c = arg;
+    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems, &c->problems};
+    struct text_heap out;
+    (void)request;
+    text_heap_init(&out, DUMP_BYTES_MAX);
+    dump_problems(lists, ARRAY_SIZE(lists), &out);
+    answer_heap(x, &out, "application/json");
+}
+
+void controller_routes_fill(struct controller *c, struct admin_route routes[static CONTROLLER_ROUTES])
+{
+    routes[0] = (struct admin_route){"GET", "/healthz/ready", answer_ready, c};
+    routes[1] = (struct admin_route){"GET", "/metrics", answer_metrics, c};
+    routes[2] = (struct admin_route){"GET", "/config_dump", answer_config, c};
+    routes[3] = (struct admin_route){"GET", "/debug/errors", answer_errors, c};
+}

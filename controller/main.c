@@ -1,0 +1,133 @@
+/* weir-controller: the control plane. */
+#include "controller/controller.h"
+#include "shared/base/args.h"
+#include "shared/base/log.h"
+#include "shared/mesh/spiffe_id.h"
+#include <errno.h>
+#include <stdio.h>
+
+static const char *const default_accounts[] = {"weir-nodeproxy", "weir-ca"};
+
+struct command_line {
+    struct controller_options options;
+    const char *source, *log_format, *log_level;
+    struct arg_list allowed;
+    char defaults[ARRAY_SIZE(default_accounts)][SPIFFE_ID_TEXT_MAX];
+    bool version;
+};
+
+static int complain(const char *option, const char *value, const char *why)
+{
+    fprintf(stderr, "weir-controller: --%s: '%s' %s\n", option, value, why);
+    return -EINVAL;
+}
+
+static int parse(struct command_line *l, int argc, char **argv)
+{
+    struct controller_options *o = &l->options;
+    struct translate_settings *t = &o->translate;
+    const struct arg table[] = {
+        {"source", ARG_STRING, &l->source, "dir:PATH", "where objects come from: a folder of manifests", 0, 0, false},
+        {"listen", ARG_ADDR, &o->listen, "ADDR:PORT", "xDS for node proxies and the CA", 0, 0, false},
+        {"admin", ARG_ADDR, &o->admin, "ADDR:PORT", "/healthz/ready, /metrics, /config_dump, /debug/errors", 0, 0, false},
+        {"certificate", ARG_STRING, &o->certificate, "FILE", "PEM of our own SVID, leaf first (weir-ca issue)", 0, 0, false},
+        {"key", ARG_STRING, &o->key, "FILE", "PEM of its key", 0, 0, false},
+        {"roots", ARG_STRING, &o->roots, "FILE", "PEM of the roots that clients must lead to", 0, 0, false},
+        {"trust-domain", ARG_STRING, &t->trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
+        {"cluster-domain", ARG_STRING, &t->cluster_domain, "NAME", "of service names: NAME.NAMESPACE.svc.DOMAIN", 0, 0, false},
+        {"cluster-id", ARG_STRING, &t->cluster_id, "NAME", "first part of a workload's uid", 0, 0, false},
+        {"network", ARG_STRING, &t->network, "NAME", "the network that the addresses are in", 0, 0, false},
+        {"root-namespace", ARG_STRING, &t->root_namespace, "NAME", "whose policies count for the whole mesh", 0, 0, false},
+        {"enrol-label", ARG_STRING, &t->enrol_label, "KEY", "label of enrolled namespaces (true) and of pods that are not (false)", 0, 0, false},
+        {"allow-client", ARG_LIST, &l->allowed, "SPIFFE-ID", "who may ask for configuration (default: node proxies and the CA)", 0, 0, false},
+        {"drain", ARG_DURATION_MS, &o->drain_ms, "TIME", "how long clients have to leave after SIGTERM", 0, 3600000, false},
+        {"log-level", ARG_STRING, &l->log_level, "LEVEL", "error, warn, info, debug", 0, 0, false},
+        {"log-format", ARG_STRING, &l->log_format, "text|json", "of all log lines", 0, 0, false},
+        {"version", ARG_FLAG, &l->version, NULL, "versions of the program and its libraries", 0, 0, false},
+    };
+    int positional = 0;
+    int err = args_parse("weir-controller", "The control plane of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv,
+                         &positional);
+    if (err == 0 && positional > 0) {
+        fprintf(stderr, "weir-controller: '%s' is not an option\n", argv[0]);
+        err = -EINVAL;
+    }
+    return err;
+}
+
+static int set_log(const struct command_line *l)
+{
+    enum log_level level;
+    if (log_level_parse(text_of(l->log_level), &level) < 0)
+        return complain("log-level", l->log_level, "is none of error, warn, info, debug");
+    if (strcmp(l->log_format, "text") != 0 && strcmp(l->log_format, "json") != 0)
+        return complain("log-format", l->log_format, "is neither text nor json");
+    log_configure(level, strcmp(l->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT, 0);
+    return 0;
+}
+
+static int set_allowed(struct command_line *l)
+{
+    const char *trust_domain = l->options.translate.trust_domain;
+    const char *why = trust_domain_check(text_of(trust_domain));
+    if (why)
+        return complain("trust-domain", trust_domain, why);
+    for (size_t i = 0; i < l->allowed.n; i++)
+        if ((why = spiffe_id_check(text_of(l->allowed.items[i]))))
+            return complain("allow-client", l->allowed.items[i], why);
+    for (size_t i = 0; l->allowed.n == 0 && i < ARRAY_SIZE(default_accounts); i++)
+        snprintf(l->defaults[i], sizeof l->defaults[i], "spiffe://%s/ns/weir-system/sa/%s", trust_domain, default_accounts[i]);
+    if (l->allowed.n == 0)
+        for (; l->allowed.n < ARRAY_SIZE(default_accounts); l->allowed.n++)
+            l->allowed.items[l->allowed.n] = l->defaults[l->allowed.n];
+    l->options.allowed = l->allowed.items;
+    l->options.n_allowed = l->allowed.n;
+    return 0;
+}
+
+static int set_required(struct command_line *l)
+{
+    struct controller_options *o = &l->options;
+    const struct {
+        const char *option, *value;
+    } required[] = {{"source", l->source}, {"certificate", o->certificate}, {"key", o->key}, {"roots", o->roots}};
+    for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
+        if (!required[i].value) {
+            fprintf(stderr, "weir-controller: --%s is missing; see --help\n", required[i].option);
+            return -EINVAL;
+        }
+    }
+    if (strncmp(l->source, "dir:", 4) != 0 || !l->source[4])
+        return complain("source", l->source, "is not of the form dir:PATH");
+    o->folder = l->source + 4;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct controller controller;
+    static struct command_line l = {
+        .options = {.translate = {.cluster_id = "Kubernetes",
+                                  .network = "",
+                                  .trust_domain = "cluster.local",
+                                  .cluster_domain = "cluster.local",
+                                  .root_namespace = "weir-system",
+                                  .enrol_label = "weir.mesh/enrolled"},
+                    .listen = {.port = 15012}, /* without an address: both families */
+                    .admin = {.port = 15014},
+                    .drain_ms = 10000},
+        .log_format = "text",
+        .log_level = "info",
+    };
+    int err = parse(&l, argc, argv);
+    if (err < 0)
+        return err == -ECANCELED ? 0 : 2;
+    if (l.version) {
+        const struct library_version libraries[] = {{"TLS", tls_library(NULL)}};
+        lifecycle_print_version("weir-controller", libraries, ARRAY_SIZE(libraries));
+        return 0;
+    }
+    if (set_log(&l) < 0 || set_required(&l) < 0 || set_allowed(&l) < 0)
+        return 2;
+    return controller_run(&controller, &l.options);
+}

@@ -1,0 +1,35 @@
+/*
+ * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is told PERMISSION_DENIED.
+ * Owned by the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, XDS_STREAMS_MAX calls on each.
+ */
+#ifndef CONTROLLER_SERVE_XDS_SERVER_H
+#define CONTROLLER_SERVE_XDS_SERVER_H
+#include "controller/serve/ads.h"
+#include "controller/serve/serving_cert.h"
+#include "shared/transport/h2_conn.h"
+#include "shared/transport/listener.h"
+
+enum { XDS_CONNECTIONS_MAX = 10000, XDS_STREAMS_MAX = 16 };
+struct xds_server {
+    struct ring *ring;
+    struct listener listener;
+    struct ads ads;
+    struct serving_cert *certificate;
+    const char *const *allowed; /* SPIFFE IDs; borrowed */
+    size_t n_allowed;
+    struct list clients;
+    struct timer tick;
+    struct addr address; /* where it listens */
+    uint64_t handshake_failures, denied;
+    bool listening, closing;
+    void (*closed)(struct xds_server *s);
+    void *user;
+};
+/* -errno */
+int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at, struct catalog *catalog,
+                    struct serving_cert *certificate, const char *const *allowed, size_t n_allowed);
+void xds_server_push(struct xds_server *s); /* the catalog has changed */
+/* No new connections; living ones are told to go elsewhere (GOAWAY, UNAVAILABLE). `closed` comes when all are gone. */
+void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s));
+void xds_server_force(struct xds_server *s); /* after drain: now */
+#endif
