@@ -45,14 +45,7 @@ static int parse(struct command_line *l, int argc, char **argv)
         {"log-format", ARG_STRING, &l->log_format, "text|json", "of all log lines", 0, 0, false},
         {"version", ARG_FLAG, &l->version, NULL, "versions of the program and its libraries", 0, 0, false},
     };
-    int positional = 0;
-    int err = args_parse("weir-controller", "The control plane of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv,
-                         &positional);
-    if (err == 0 && positional > 0) {
-        fprintf(stderr, "weir-controller: '%s' is not an option\n", argv[0]);
-        err = -EINVAL;
-    }
-    return err;
+    return args_parse("weir-controller", "The control plane of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv, NULL);
 }
 
 static int set_log(const struct command_line *l)
