@@ -44,24 +44,44 @@ struct tls_channel {
     uint64_t answers, bytes_read;
 };
 
+enum record_state { RECORD_NONE, RECORD_WHOLE, RECORD_BAD };
+
+/* Is there a whole record at the front of what was fed? *ret_len (with its header) only then. What begins
+ * like no record (RFC 8446, 5.1) is seen at once, for it may never become long enough. */
+static enum record_state next_record_state(const struct tls_channel *t, size_t *ret_len)
+{
+    enum { TYPE_FIRST = 20, TYPE_LAST = 23, VERSION_MAJOR = 3 };
+    uint8_t header[RECORD_HEADER];
+    size_t n = buf_peek(&t->in, header, sizeof header);
+
+    if ((n > 0 && (header[0] < TYPE_FIRST || header[0] > TYPE_LAST)) ||
+        (n > 1 && header[1] != VERSION_MAJOR))
+        return RECORD_BAD;
+    if (n < sizeof header)
+        return RECORD_NONE;
+    size_t len = (size_t)header[3] << 8 | header[4];
+    if (len > RECORD_CIPHER_MAX)
+        return RECORD_BAD;
+    if (t->in.len < RECORD_HEADER + len)
+        return RECORD_NONE;
+    *ret_len = RECORD_HEADER + len;
+    return RECORD_WHOLE;
+}
+
 /* The library's receive callback: gives bytes of whole records only, so that the library never holds half a record's buffer for long. */
 static int receive(WOLFSSL *ssl, char *to, int size, void *owner)
 {
     struct tls_channel *t = owner;
-    uint8_t header[RECORD_HEADER];
 
     (void)ssl;
     if (t->record_left == 0) {
-        if (buf_peek(&t->in, header, sizeof header) < sizeof header)
+        enum record_state state = next_record_state(t, &t->record_left);
+        if (state == RECORD_NONE)
             return WOLFSSL_CBIO_ERR_WANT_READ;
-        size_t len = (size_t)header[3] << 8 | header[4];
-        if (len > RECORD_CIPHER_MAX) {
-            t->why = "a record is too long, or this is not TLS";
+        if (state == RECORD_BAD) {
+            t->why = "this is not TLS, or a record is too long";
             return WOLFSSL_CBIO_ERR_GENERAL;
         }
-        if (t->in.len < RECORD_HEADER + len)
-            return WOLFSSL_CBIO_ERR_WANT_READ;
-        t->record_left = RECORD_HEADER + len;
     }
     size_t n = (size_t)size < t->record_left ? (size_t)size : t->record_left;
     n = buf_peek(&t->in, to, n);
@@ -314,16 +334,12 @@ static bool answers_too_much(struct tls_channel *t, size_t out_before)
     return t->answers > ANSWERS_FREE + t->bytes_read / ANSWER_PER_BYTES;
 }
 
-/* Is there anything that could become plain bytes? Without, no chunk is taken. */
+/* Is there anything that could become plain bytes, or an error? Without, no chunk is taken. */
 static bool has_input(struct tls_channel *t)
 {
-    uint8_t header[RECORD_HEADER];
-
-    if (t->record_left > 0 || wolfSSL_pending(t->ssl) > 0)
-        return true;
-    return buf_peek(&t->in, header, sizeof header) == sizeof header &&
-           (t->in.len >= RECORD_HEADER + ((size_t)header[3] << 8 | header[4]) ||
-            ((size_t)header[3] << 8 | header[4]) > RECORD_CIPHER_MAX);
+    size_t len;
+    return t->record_left > 0 || wolfSSL_pending(t->ssl) > 0 ||
+           next_record_state(t, &len) != RECORD_NONE;
 }
 
 /* The room that is left in the last chunk if it is worth it, else a new chunk. */

@@ -1,0 +1,552 @@
+#define _GNU_SOURCE
+#include "shared/tls/tls_channel.h"
+
+#include "tests/unit/shared/tls/channel_fixture.h"
+
+static struct party root, alice, bob;
+static struct tls_config *client_config, *server_config;
+static struct rng rng;
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_seed(&rng);
+    root = root_make("root");
+    alice = leaf_make(ALICE, &root);
+    bob = leaf_make(BOB, &root);
+    client_config = config_simple(TLS_CLIENT, &alice, &root);
+    server_config = config_simple(TLS_SERVER, &bob, &root);
+    return 0;
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    tls_config_unref(client_config);
+    tls_config_unref(server_config);
+    party_done(&root);
+    party_done(&alice);
+    party_done(&bob);
+    return 0;
+}
+
+static void open_established(struct pair *p)
+{
+    pair_open(p, client_config, server_config, &rng);
+    converse(p);
+    assert_true(p->client.told && p->server.told);
+    assert_int_equal(p->client.result, 0);
+    assert_int_equal(p->server.result, 0);
+}
+
+static void test_each_knows_the_other(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {1, 2, 5, 100, 20000};
+    char serial[2 * X509_SERIAL_MAX + 1];
+
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+        struct pair p;
+        pair_open(&p, client_config, server_config, &rng);
+        p.piece_max = pieces[i];
+        assert_false(tls_channel_established(p.client.t));
+        converse(&p);
+        assert_true(p.client.told && p.server.told);
+        const struct tls_peer *of_client = tls_channel_peer(p.client.t),
+                              *of_server = tls_channel_peer(p.server.t);
+        assert_true(of_client->present && of_server->present);
+        assert_string_equal(of_client->uri, BOB);
+        assert_string_equal(of_server->uri, ALICE);
+        x509_serial_text(&alice.cert, serial);
+        assert_string_equal(of_server->serial, serial);
+        assert_int_equal(of_server->not_after_s, alice.cert.not_after_s);
+        say(&p, &p.client, "hello", 5);
+        say(&p, &p.server, "good day", 8);
+        converse(&p);
+        assert_received(&p.server, "hello");
+        assert_received(&p.client, "good day");
+        pair_close(&p);
+    }
+}
+
+static void test_nothing_before_established(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct buf plain = {0};
+
+    pair_open(&p, client_config, server_config, &rng);
+    assert_int_equal(buf_append(&plain, &p.pool, "early", 5), 0);
+    assert_int_equal(tls_channel_write(p.client.t, &plain), -ENOTCONN);
+    assert_int_equal(tls_channel_write(p.server.t, &plain), -ENOTCONN);
+    assert_int_equal(plain.len, 5);
+    assert_int_equal(tls_channel_read(p.client.t, &plain, 100), -ENOTCONN);
+    assert_int_equal(tls_channel_read(p.server.t, &plain, 100), -ENOTCONN);
+    assert_int_equal(plain.len, 5);
+    buf_done(&plain);
+    converse(&p); /* no harm was done */
+    assert_true(p.client.told && p.server.told);
+    pair_close(&p);
+}
+
+/* Random sizes, cut randomly, both ways at once; what comes out is what went in. */
+static void test_large_transfers(void **state)
+{
+    (void)state;
+    enum { TOTAL = 10 * 1000 * 1000 };
+    struct pair p;
+    struct rng sent[2], wanted[2];
+    size_t n_sent[2] = {0}, n_received[2] = {0};
+
+    open_established(&p);
+    for (uint64_t i = 0; i < 2; i++) {
+        rng_seed(&sent[i], i);
+        rng_seed(&wanted[i], i);
+    }
+    struct side *sides[] = {&p.client, &p.server};
+    while (n_received[0] < TOTAL || n_received[1] < TOTAL) {
+        for (size_t i = 0; i < 2; i++) {
+            struct buf plain = {0};
+            for (uint64_t pieces = rng_below(&rng, 6); pieces > 0 && n_sent[i] < TOTAL; pieces--) {
+                static uint64_t data[50000 / 8 + 1];
+                size_t words = 1 + rng_below(&rng, rng_below(&rng, 2) ? 20 : 50000 / 8);
+                for (size_t k = 0; k < words; k++)
+                    data[k] = rng_u64(&sent[i]);
+                n_sent[i] += 8 * words;
+                /* In chunks of their own, or together. */
+                struct buf piece = {0};
+                assert_int_equal(buf_append(&piece, &p.pool, data, 8 * words), 0);
+                if (rng_below(&rng, 2))
+                    buf_move(&plain, &piece);
+                else
+                    while (piece.len > 0) {
+                        struct chunk *c = chunk_new(&p.pool);
+                        size_t n = 1 + rng_below(&rng, 8000);
+                        n = buf_peek(&piece, c->data, n);
+                        buf_consume(&piece, n);
+                        c->end = (uint32_t)n;
+                        buf_push(&plain, c);
+                    }
+            }
+            assert_int_equal(tls_channel_write(sides[i]->t, &plain), 0);
+            assert_int_equal(plain.len, 0);
+        }
+        pump(&p, &p.client, &p.server);
+        pump(&p, &p.server, &p.client);
+        for (size_t i = 0; i < 2; i++) {
+            struct buf *received = &sides[1 - i]->received;
+            while (received->len >= 8) {
+                uint64_t got;
+                buf_peek(received, &got, sizeof got);
+                assert_true(got == rng_u64(&wanted[i]));
+                buf_consume(received, 8);
+                n_received[i] += 8;
+            }
+        }
+    }
+    converse(&p);
+    assert_int_equal(n_received[0], n_sent[0]);
+    assert_int_equal(n_received[1], n_sent[1]);
+    assert_int_equal(p.client.result, 0);
+    assert_int_equal(p.server.result, 0);
+    pair_close(&p);
+}
+
+static size_t count_records(const struct buf *out)
+{
+    uint8_t *bytes = malloc(out->len + 1);
+    size_t n = 0, at = 0;
+    assert_non_null(bytes);
+    assert_int_equal(buf_peek(out, bytes, out->len), out->len);
+    for (; at + 5 <= out->len; n++)
+        at += 5 + ((size_t)bytes[at + 3] << 8 | bytes[at + 4]);
+    assert_int_equal(at, out->len);
+    free(bytes);
+    return n;
+}
+
+static void test_small_pieces_share_a_record(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct buf plain = {0};
+
+    open_established(&p);
+    for (int i = 0; i < 20; i++) { /* each in a chunk of its own */
+        struct chunk *c = chunk_new(&p.pool);
+        struct buf one = {.head = c, .tail = c, .len = 1100};
+        memset(c->data, i, 1100);
+        c->end = 1100;
+        buf_move(&plain, &one);
+    }
+    assert_int_equal(tls_channel_write(p.client.t, &plain), 0);
+    /* 22,000 bytes are one full record and one more. */
+    assert_int_equal(count_records(tls_channel_out(p.client.t)), 2);
+    converse(&p);
+    assert_int_equal(p.server.received.len, 22000);
+    pair_close(&p);
+}
+
+static void test_close_notify(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct buf plain = {0};
+
+    open_established(&p);
+    say(&p, &p.client, "last", 4);
+    assert_int_equal(tls_channel_close_notify(p.client.t), 0);
+    assert_int_equal(tls_channel_close_notify(p.client.t), 0);
+    assert_int_equal(buf_append(&plain, &p.pool, "more", 4), 0);
+    assert_int_equal(tls_channel_write(p.client.t, &plain), -EPIPE);
+    buf_done(&plain);
+    converse(&p);
+    assert_received(&p.server, "last");
+    assert_int_equal(p.server.result, -EPIPE);
+    assert_int_equal(tls_channel_end(p.server.t), 0);
+    /* The other direction still goes. */
+    say(&p, &p.server, "answer", 6);
+    converse(&p);
+    assert_received(&p.client, "answer");
+    assert_int_equal(p.client.result, 0);
+    assert_int_equal(tls_channel_close_notify(p.server.t), 0);
+    converse(&p);
+    assert_int_equal(p.client.result, -EPIPE);
+    assert_int_equal(tls_channel_end(p.client.t), 0);
+    assert_int_equal(tls_channel_read(p.client.t, &p.client.received, 10), -EPIPE);
+    pair_close(&p);
+}
+
+static void test_truncation_is_no_clean_end(void **state)
+{
+    (void)state;
+    struct pair p;
+
+    open_established(&p);
+    say(&p, &p.client, "all of it", 9);
+    struct buf *out = tls_channel_out(p.client.t), piece = {0};
+    assert_int_equal(buf_move_some(&piece, &p.pool, out, out->len - 1), 0);
+    assert_int_equal(tls_channel_input(p.server.t, &piece), 0);
+    assert_int_equal(tls_channel_read(p.server.t, &p.server.received, 100), 0);
+    assert_int_equal(p.server.received.len, 0);
+    assert_int_equal(tls_channel_end(p.server.t), -EPROTO);
+    assert_string_not_equal(tls_channel_why(p.server.t), "");
+    /* At a record's border it is just as unclean. */
+    assert_int_equal(tls_channel_end(p.client.t), -EPROTO);
+    assert_int_equal(tls_channel_read(p.client.t, &p.client.received, 100), -EPROTO);
+    pair_close(&p);
+}
+
+/* Whichever byte of a record changes on the way, nothing of it comes out, and the channel is dead. */
+static void test_changed_bytes(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 5 + 20 + 17; at++) {
+        struct pair p;
+        uint8_t record[256];
+        struct buf in = {0};
+
+        open_established(&p);
+        say(&p, &p.client, "twenty bytes of text", 20);
+        struct buf *out = tls_channel_out(p.client.t);
+        assert_int_equal(out->len, 5 + 20 + 17);
+        size_t n = buf_peek(out, record, sizeof record);
+        buf_consume(out, n);
+        record[at] ^= (uint8_t)(1u << rng_below(&rng, 8));
+        assert_int_equal(buf_append(&in, &p.pool, record, n), 0);
+        /* A length that grew waits for more, until the end of the connection. */
+        int r = tls_channel_input(p.server.t, &in);
+        if (r == 0)
+            r = tls_channel_read(p.server.t, &p.server.received, 100);
+        if (r == 0 && (at == 3 || at == 4))
+            r = tls_channel_end(p.server.t);
+        assert_int_equal(r, -EPROTO);
+        assert_string_not_equal(tls_channel_why(p.server.t), "");
+        assert_int_equal(p.server.received.len, 0);
+        assert_int_equal(tls_channel_read(p.server.t, &p.server.received, 100), -EPROTO);
+        assert_int_equal(tls_channel_input(p.server.t, &in), -EPROTO);
+        assert_int_equal(tls_channel_close_notify(p.server.t), 0);
+        pair_close(&p);
+    }
+}
+
+static void test_replay_and_reorder(void **state)
+{
+    (void)state;
+    for (int swap = 0; swap < 2; swap++) {
+        struct pair p;
+        struct buf first = {0}, again = {0};
+        uint8_t record[256];
+
+        open_established(&p);
+        say(&p, &p.client, "one", 3);
+        size_t n = buf_peek(tls_channel_out(p.client.t), record, sizeof record);
+        buf_move(&first, tls_channel_out(p.client.t));
+        if (swap) {
+            say(&p, &p.client, "two", 3);
+            buf_done(&first);
+            buf_move(&first, tls_channel_out(p.client.t));
+            assert_int_equal(tls_channel_input(p.server.t, &first), 0);
+            assert_int_equal(tls_channel_read(p.server.t, &p.server.received, 100), -EPROTO);
+            assert_int_equal(p.server.received.len, 0);
+        } else {
+            assert_int_equal(buf_append(&again, &p.pool, record, n), 0);
+            assert_int_equal(tls_channel_input(p.server.t, &first), 0);
+            assert_int_equal(tls_channel_input(p.server.t, &again), 0);
+            assert_int_equal(tls_channel_read(p.server.t, &p.server.received, 100), -EPROTO);
+            assert_received(&p.server, "one");
+        }
+        pair_close(&p);
+    }
+}
+
+static void test_what_is_not_tls(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\x16\x03\x01\xff\xff",
+        "\x17\x03\x03\x01\x01 and more than enough bytes to make up the whole record, whose length is "
+        "said to be 257, so that here follow some more words, and then still some more, until there "
+        "are enough of them; this may take a line or two, but then nobody has to read them; and "
+        "still they are not enough, but now, at last, they are",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct pair p;
+        struct buf in = {0};
+        pair_open(&p, client_config, server_config, &rng);
+        assert_int_equal(buf_append(&in, &p.pool, texts[i], strlen(texts[i])), 0);
+        assert_int_equal(tls_channel_input(p.server.t, &in), -EPROTO);
+        assert_string_not_equal(tls_channel_why(p.server.t), "");
+        assert_int_equal(buf_append(&in, &p.pool, texts[i], strlen(texts[i])), 0);
+        assert_int_equal(tls_channel_input(p.client.t, &in), -EPROTO);
+        pair_close(&p);
+    }
+}
+
+static void test_alpn(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"h2", "h2"}, {"", ""}, {"h2", ""}, {"", "h2"}, {"h2", "http/1.1"}, {"h2", "h2c"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct tls_config *c = config_make(TLS_CLIENT, TLS_PEER_SVID, &alice, &alice.cert, 1,
+                                           &root.cert, 1, cases[i][0]),
+                          *s = config_make(TLS_SERVER, TLS_PEER_SVID, &bob, &bob.cert, 1,
+                                           &root.cert, 1, cases[i][1]);
+        struct pair p;
+        pair_open(&p, c, s, &rng);
+        converse(&p);
+        if (strcmp(cases[i][0], cases[i][1]) == 0) {
+            assert_true(p.client.told && p.server.told);
+        } else {
+            /* Whoever asked for a protocol and did not get it says so; the other learns that it ended. */
+            if (cases[i][1][0])
+                assert_int_equal(p.server.result, -ENOTCONN);
+            if (cases[i][0][0])
+                assert_int_equal(p.client.result, -ENOTCONN);
+            assert_true(p.client.result < 0 && p.server.result < 0);
+        }
+        pair_close(&p);
+        tls_config_unref(c);
+        tls_config_unref(s);
+    }
+}
+
+static void test_anonymous_clients(void **state)
+{
+    (void)state;
+    struct tls_config *anonymous = config_simple(TLS_CLIENT, NULL, &root),
+                      *lenient = config_make(TLS_SERVER, TLS_PEER_OPTIONAL, &bob, &bob.cert, 1,
+                                             &root.cert, 1, "h2");
+    struct pair p;
+
+    pair_open(&p, anonymous, lenient, &rng);
+    converse(&p);
+    assert_true(p.client.told && p.server.told);
+    assert_false(tls_channel_peer(p.server.t)->present);
+    assert_string_equal(tls_channel_peer(p.server.t)->uri, "");
+    assert_string_equal(tls_channel_peer(p.server.t)->serial, "");
+    assert_string_equal(tls_channel_peer(p.client.t)->uri, BOB);
+    say(&p, &p.client, "token", 5);
+    converse(&p);
+    assert_received(&p.server, "token");
+    pair_close(&p);
+
+    pair_open(&p, client_config, lenient, &rng);
+    converse(&p);
+    assert_string_equal(tls_channel_peer(p.server.t)->uri, ALICE);
+    pair_close(&p);
+
+    /* Where one is required: the client thinks that it is connected (TLS 1.3), until it reads. */
+    pair_open(&p, anonymous, server_config, &rng);
+    converse(&p);
+    assert_false(p.server.told);
+    assert_int_equal(p.server.result, -EKEYREJECTED);
+    assert_int_equal(p.client.result, -EKEYREJECTED);
+    assert_int_equal(p.client.received.len, 0);
+    assert_string_equal(tls_channel_why(p.server.t), "the peer sent no certificate");
+    assert_string_equal(tls_channel_why(p.client.t), "the peer does not accept our certificate");
+    pair_close(&p);
+    tls_config_unref(anonymous);
+    tls_config_unref(lenient);
+}
+
+/* A pool that has too few chunks: everything waits with -ENOBUFS and then goes on as if nothing had been. */
+static void test_pool_without_chunks(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct chunk_pool small;
+    struct chunk *held[4];
+    unsigned refused = 0;
+
+    pair_open(&p, client_config, server_config, &rng);
+    chunk_pool_init(&small, 4, 4);
+    tls_channel_free(p.server.t);
+    p.server.pool = &small;
+    assert_int_equal(tls_channel_new(&p.server.t, server_config, &small), 0);
+
+    /* Each step is first tried with no chunk at all. */
+    for (int turn = 0; turn < 10 && !(p.client.told && p.server.told); turn++) {
+        for (size_t i = 0; i < 4; i++)
+            held[i] = chunk_new(&small);
+        struct buf *out = tls_channel_out(p.client.t);
+        int r = tls_channel_input(p.server.t, out);
+        assert_int_equal(r, -ENOBUFS);
+        assert_int_equal(tls_channel_out(p.server.t)->len, 0);
+        refused++;
+        for (size_t i = 0; i < 4; i++)
+            chunk_free(held[i]);
+        struct buf none = {0};
+        side_take(&p.server, tls_channel_input(p.server.t, &none));
+        pump(&p, &p.server, &p.client);
+    }
+    assert_true(p.client.told && p.server.told);
+    assert_true(refused >= 2);
+
+    /* Writing: 100 kB do not fit into four chunks. */
+    struct buf plain = {0};
+    static uint8_t data[100000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i / 256 + i);
+    assert_int_equal(buf_append(&plain, &p.pool, data, sizeof data), 0);
+    refused = 0;
+    while (plain.len > 0) {
+        int r = tls_channel_write(p.server.t, &plain);
+        assert_true(r == -ENOBUFS || plain.len == 0);
+        refused += r == -ENOBUFS;
+        pump(&p, &p.server, &p.client);
+    }
+    converse(&p);
+    assert_true(refused >= 1);
+    assert_int_equal(p.client.received.len, sizeof data);
+    uint8_t *got = malloc(sizeof data);
+    buf_peek(&p.client.received, got, sizeof data);
+    assert_memory_equal(got, data, sizeof data);
+    free(got);
+
+    /* Reading: nothing is lost either. */
+    assert_int_equal(buf_append(&plain, &p.pool, data, sizeof data), 0);
+    assert_int_equal(tls_channel_write(p.client.t, &plain), 0);
+    buf_move(&plain, tls_channel_out(p.client.t));
+    assert_int_equal(tls_channel_input(p.server.t, &plain), 0);
+    size_t total = 0;
+    refused = 0;
+    for (int turn = 0; turn < 100 && total < sizeof data; turn++) {
+        struct buf got_plain = {0};
+        for (size_t i = 0; i < 4; i++)
+            held[i] = chunk_new(&small);
+        assert_int_equal(tls_channel_read(p.server.t, &got_plain, 50000), -ENOBUFS);
+        assert_int_equal(got_plain.len, 0);
+        for (size_t i = 0; i < 4; i++)
+            chunk_free(held[i]);
+        struct chunk *one = chunk_new(&small);
+        int r = tls_channel_read(p.server.t, &got_plain, sizeof data);
+        assert_true(r == 0 || r == -ENOBUFS);
+        refused += r == -ENOBUFS;
+        uint8_t *bytes = malloc(got_plain.len + 1);
+        buf_peek(&got_plain, bytes, got_plain.len);
+        assert_memory_equal(bytes, data + total, got_plain.len);
+        free(bytes);
+        total += got_plain.len;
+        buf_done(&got_plain);
+        chunk_free(one);
+    }
+    assert_int_equal(total, sizeof data);
+    assert_true(refused >= 1);
+
+    /* Closing. */
+    for (size_t i = 0; i < 4; i++)
+        held[i] = chunk_new(&small);
+    assert_int_equal(tls_channel_close_notify(p.server.t), -ENOBUFS);
+    for (size_t i = 0; i < 4; i++)
+        chunk_free(held[i]);
+    assert_int_equal(tls_channel_close_notify(p.server.t), 0);
+    converse(&p);
+    assert_int_equal(p.client.result, -EPIPE);
+    pair_close(&p);
+    chunk_pool_done(&small);
+}
+
+/* An established channel that has nothing to do holds no chunk, nor one for half a record. */
+static void test_idle_holds_nothing(void **state)
+{
+    (void)state;
+    struct pair p;
+    open_established(&p);
+    assert_int_equal(p.pool.n_live, 0);
+    say(&p, &p.client, "x", 1);
+    struct buf *out = tls_channel_out(p.client.t), piece = {0};
+    assert_int_equal(buf_move_some(&piece, &p.pool, out, 7), 0);
+    assert_int_equal(tls_channel_input(p.server.t, &piece), 0);
+    assert_int_equal(tls_channel_read(p.server.t, &p.server.received, 100), 0);
+    assert_int_equal(p.pool.n_live, 2); /* the two halves */
+    converse(&p);
+    assert_received(&p.server, "x");
+    assert_int_equal(p.pool.n_live, 0);
+    pair_close(&p);
+}
+
+static void test_read_is_limited(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct buf got = {0};
+    open_established(&p);
+    say(&p, &p.client, "0123456789", 10);
+    struct buf piece = {0};
+    buf_move(&piece, tls_channel_out(p.client.t));
+    assert_int_equal(tls_channel_input(p.server.t, &piece), 0);
+    assert_int_equal(tls_channel_read(p.server.t, &got, 0), 0);
+    assert_int_equal(got.len, 0);
+    for (size_t i = 1; i <= 3; i++) {
+        assert_int_equal(tls_channel_read(p.server.t, &got, 3), 0);
+        assert_int_equal(got.len, 3 * i);
+    }
+    assert_int_equal(tls_channel_read(p.server.t, &got, 3), 0);
+    assert_int_equal(got.len, 10);
+    buf_done(&got);
+    pair_close(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_knows_the_other),
+        cmocka_unit_test(test_nothing_before_established),
+        cmocka_unit_test(test_large_transfers),
+        cmocka_unit_test(test_small_pieces_share_a_record),
+        cmocka_unit_test(test_close_notify),
+        cmocka_unit_test(test_truncation_is_no_clean_end),
+        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_replay_and_reorder),
+        cmocka_unit_test(test_what_is_not_tls),
+        cmocka_unit_test(test_alpn),
+        cmocka_unit_test(test_anonymous_clients),
+        cmocka_unit_test(test_pool_without_chunks),
+        cmocka_unit_test(test_idle_holds_nothing),
+        cmocka_unit_test(test_read_is_limited),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
