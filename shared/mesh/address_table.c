@@ -109,6 +109,7 @@ static void entry_release(struct rcu_head *head)
 {
     struct entry *e = caa_container_of(head, struct entry, head);
 
+    rcu_grace_passed();
     if (e->claims != &e->one)
         free(e->claims);
     free(e);

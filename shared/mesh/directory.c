@@ -112,21 +112,25 @@ struct namespace_slot *directory_namespace_slot(const struct directory *d, struc
 
 static void workload_slot_release(struct rcu_head *head)
 {
+    rcu_grace_passed();
     free(caa_container_of(head, struct workload_slot, head));
 }
 
 static void service_slot_release(struct rcu_head *head)
 {
+    rcu_grace_passed();
     free(caa_container_of(head, struct service_slot, head));
 }
 
 static void policy_slot_release(struct rcu_head *head)
 {
+    rcu_grace_passed();
     free(caa_container_of(head, struct policy_slot, head));
 }
 
 static void namespace_slot_release(struct rcu_head *head)
 {
+    rcu_grace_passed();
     free(caa_container_of(head, struct namespace_slot, head));
 }
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* Draws before the endpoints are gone through one by one; looks at policies that change meanwhile. */
-enum { DRAWS_MAX = 16, LOOKS_MAX = 8 };
+enum { DRAWS_MAX = 16, LOOKS_MAX = 1000 };
 
 static void add_all(struct decision *decision, const struct rcu_array *policies)
 {

@@ -14,6 +14,20 @@ void rcu_readers_quiescent(void)
     rcu_told(&grace);
 }
 
+void rcu_grace_passed(void)
+{
+    rcu_learned(&grace);
+}
+
+#ifdef RCU_TSAN
+/* The table's own memory, which it takes and frees in threads of its own. */
+const char *__tsan_default_suppressions(void);
+__attribute__((weak)) const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:liburcu-cds.so\ncalled_from_lib:liburcu-qsbr.so\n";
+}
+#endif
+
 struct cds_lfht *rcu_table_new(void)
 {
     return cds_lfht_new_flavor(BUCKETS_MIN, BUCKETS_MIN, BUCKETS_MAX,
@@ -24,7 +38,7 @@ static void retired_run(struct rcu_head *head)
 {
     struct retired *r = caa_container_of(head, struct retired, head);
 
-    rcu_learned(&grace);
+    rcu_grace_passed();
     r->release(r->what);
     free(r);
 }
@@ -45,7 +59,7 @@ void rcu_free_later(struct rcu_head *head, void (*release)(struct rcu_head *head
 
 static void block_release(struct rcu_head *head)
 {
-    rcu_learned(&grace);
+    rcu_grace_passed();
     free(caa_container_of(head, struct rcu_block, head));
 }
 

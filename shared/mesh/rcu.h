@@ -29,6 +29,7 @@ static inline void rcu_told(const void *what) { (void)what; }
 static inline void rcu_learned(const void *what) { (void)what; }
 #endif
 void rcu_readers_quiescent(void); /* this thread holds no pointer any more */
+void rcu_grace_passed(void);      /* first thing in whatever frees */
 
 /*
  * A hash table that grows and shrinks by itself, beside its readers. Address space for all the buckets it may

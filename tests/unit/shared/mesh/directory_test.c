@@ -417,6 +417,8 @@ static void does_what_the_model_does(void **state)
             (void)step(d, &m, &rng, -1);
             if (i % 10 == 0)
                 check(d, &m, &rng);
+            directory_thread_offline(); /* what was replaced is freed now */
+            directory_thread_online();
         }
         check(d, &m, &rng);
         assert_null(directory_free(d));
