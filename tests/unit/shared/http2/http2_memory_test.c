@@ -14,6 +14,7 @@ static struct http2_stream *accept_static(struct pair *pair, const struct http2_
         return NULL;
     }
     peer_init(&server_peer, pair, &pair->server);
+    server_peer.pattern_in = 9;
     server_peer_used = true;
     return &server_peer.s;
 }
@@ -74,7 +75,6 @@ static void story(struct pair *p)
     c.pattern_out = 9;
     ok = ok && give(&c, 100000) && run(p);
     if (ok && server_peer_used && server_peer.s.http2) {
-        server_peer.pattern_in = 9;
         server_peer.pattern_out = c.pattern_in = 10;
         ok = peer_respond(&server_peer, false) == 0 && give(&server_peer, 50000) &&
              peer_trailers(&server_peer, "end") == 0;
@@ -102,7 +102,6 @@ static void test_each_allocation_fails(void **state)
         list_init(&p.accepted);
         chunk_pool_init(&p.client.pool, POOL_CHUNKS, 0);
         chunk_pool_init(&p.server.pool, POOL_CHUNKS, 0);
-        server_peer.pattern_in = 9;
         alloc_fail_at(n);
         story(&p);
         failed = alloc_failed();
