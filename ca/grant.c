@@ -1,0 +1,148 @@
+/* The decision over one request; see the header. */
+#include "ca/grant.h"
+
+#include "shared/tls/csr.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct grant_bucket {
+    uint64_t tokens_milli, filled_ms; /* a thousandth of a request is the unit */
+};
+
+void grant_init(struct grant *g) { map_init(&g->buckets, GRANT_NODES_MAX); }
+void grant_done(struct grant *g) { map_done(&g->buckets, free); }
+
+static void refuse(struct grant_answer *a, enum grpc_status status, const char *message, const char *why)
+{
+    a->status = status;
+    a->message = message;
+    if (why)
+        snprintf(a->why, sizeof a->why, "%s", why);
+}
+
+static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
+{
+    struct grant_bucket *b = map_get(&g->buckets, text_of(node));
+    if (!b) {
+        b = malloc(sizeof *b);
+        if (!b)
+            return false;
+        *b = (struct grant_bucket){GRANT_BURST * 1000, now_ms};
+        if (map_put(&g->buckets, text_of(node), b, NULL) < 0) {
+            free(b);
+            return false;
+        }
+    }
+    uint64_t gained = (now_ms - b->filled_ms) * GRANT_PER_SECOND;
+    b->tokens_milli = b->tokens_milli + gained > GRANT_BURST * 1000 ? GRANT_BURST * 1000 : b->tokens_milli + gained;
+    b->filled_ms = now_ms;
+    if (b->tokens_milli < 1000)
+        return false;
+    b->tokens_milli -= 1000;
+    return true;
+}
+
+static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_t now_ms, struct grant_answer *a)
+{
+    const char *why;
+    char *node;
+    int r = attest_node(g->store, bearer, now_s, &node, &why);
+    if (r == -EACCES)
+        refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", why);
+    else if (r < 0)
+        refuse(a, GRPC_UNAVAILABLE, "the CA can't look up tokens now", store_why(g->store));
+    if (r < 0)
+        return false;
+    snprintf(a->node, sizeof a->node, "%s", node);
+    free(node);
+    if (within_rate(g, a->node, now_ms))
+        return true;
+    refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node", "over the node's rate");
+    return false;
+}
+
+/* Without impersonation: the node proxy's own identity. With: only what is placed on the caller's node. */
+static bool authorised(struct grant *g, const struct certificate_request *q, bool placement_known, struct grant_answer *a, struct spiffe_id *ret)
+{
+    if (!q->impersonated_identity[0]) {
+        *ret = g->proxy_id;
+        snprintf(a->identity, sizeof a->identity, "%s", ret->text);
+        return true;
+    }
+    snprintf(a->identity, sizeof a->identity, "%s", q->impersonated_identity);
+    if (spiffe_id_parse(text_of(q->impersonated_identity), ret) < 0) {
+        refuse(a, GRPC_INVALID_ARGUMENT, "ImpersonatedIdentity: must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", "malformed identity");
+        return false;
+    }
+    if (!text_equal(spiffe_id_trust_domain(ret), g->trust_domain)) {
+        refuse(a, GRPC_PERMISSION_DENIED, "ImpersonatedIdentity: another trust domain", "another trust domain");
+        return false;
+    }
+    if (!placement_known) {
+        refuse(a, GRPC_UNAVAILABLE, "the CA does not know yet what runs where; try again", "placement is not known");
+        return false;
+    }
+    if (!placement_has(g->placement, a->node, ret)) {
+        refuse(a, GRPC_PERMISSION_DENIED, "no workload with that identity is placed on this node", "not placed on that node");
+        return false;
+    }
+    return true;
+}
+
+static bool sign(struct grant *g, const struct certificate_request *q, const struct spiffe_id *id, int64_t now_s, struct grant_answer *a)
+{
+    uint8_t public_der[CSR_PUBLIC_MAX];
+    size_t public_len;
+    const char *why = "";
+    int r = csr_public_key(text_of(q->csr_pem), public_der, sizeof public_der, &public_len, &why);
+    if (r < 0) {
+        refuse(a, GRPC_INVALID_ARGUMENT, "csr: must be a PKCS#10 request in PEM with an ECDSA P-256 key, signed by it", why);
+        return false;
+    }
+    int64_t ttl = q->validity_s > 0 ? q->validity_s : g->ttl_s;
+    const struct issue_request i = {
+        .id = id, .node = a->node, .public_der = public_der, .public_len = public_len, .ttl_s = ttl > g->ttl_max_s ? g->ttl_max_s : ttl};
+    if (issue(g->root, &i, now_s, &a->issued, a->why) == 0)
+        return true;
+    refuse(a, GRPC_UNAVAILABLE, "the CA can't issue now", NULL);
+    return false;
+}
+
+/* Leaf first, one certificate a string, the root bundle last (istio's order). */
+static void respond(const struct root *root, struct grant_answer *a)
+{
+    const char *all[] = {a->issued.leaf_pem, root->intermediate_pem, root->root_pem};
+    enum { COUNT = sizeof all / sizeof *all };
+    a->response = (struct certificate_response){calloc(COUNT, sizeof(char *)), COUNT};
+    for (size_t i = 0; a->response.pems && i < COUNT; i++) {
+        a->response.pems[i] = text_dup(text_of(all[i]));
+        if (a->response.pems[i])
+            continue;
+        a->response.n = i;
+        certificate_response_done(&a->response);
+        a->response.pems = NULL;
+        break;
+    }
+    if (a->response.pems)
+        a->status = GRPC_OK;
+    else
+        refuse(a, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", "out of memory");
+}
+
+void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len, bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
+{
+    struct certificate_request q;
+    struct spiffe_id id;
+    char why[XDS_WHY_MAX];
+    *ret = (struct grant_answer){.message = ""};
+    if (!attested(g, bearer, now_s, now_ms, ret))
+        return;
+    if (certificate_request_decode(request, len, &q, why) < 0) {
+        refuse(ret, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
+        return;
+    }
+    if (authorised(g, &q, placement_known, ret, &id) && sign(g, &q, &id, now_s, ret))
+        respond(g->root, ret);
+    certificate_request_done(&q);
+}

@@ -1,0 +1,35 @@
+/*
+ * May this node have this certificate? The whole decision, apart from sockets: token -> node -> identity -> placement -> issue. One thread.
+ * Reasons are for our log; callers get opaque texts where a reason would help an attacker.
+ */
+#ifndef CA_GRANT_H
+#define CA_GRANT_H
+#include "ca/attest.h"
+#include "ca/issue.h"
+#include "ca/placement.h"
+#include "shared/grpc/grpc.h"
+#include "shared/xds/xds.h"
+
+enum { GRANT_NODES_MAX = 100000, GRANT_BURST = 1000, GRANT_PER_SECOND = 100 };
+struct grant {
+    struct store *store;
+    struct root *root;
+    const struct placement *placement;
+    struct text trust_domain;
+    struct spiffe_id proxy_id;   /* what a node proxy gets for itself */
+    int64_t ttl_s, ttl_max_s;
+    struct map buckets;          /* node -> struct grant_bucket: requests left */
+};
+struct grant_answer {
+    enum grpc_status status;     /* GRPC_OK: response is filled; certificate_response_done() it */
+    const char *message;         /* for the caller; static */
+    char why[STORE_WHY_MAX];     /* for the log */
+    char node[ATTEST_NODE_MAX + 1], identity[SPIFFE_ID_TEXT_MAX];
+    struct issued issued;
+    struct certificate_response response;
+};
+void grant_init(struct grant *g);
+void grant_done(struct grant *g);
+/* placement_known: the controller has told everything, and not too long ago. */
+void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len, bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret);
+#endif

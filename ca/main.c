@@ -1,0 +1,254 @@
+/* weir-ca: the certificate authority, as a service and on the command line. */
+#include "ca/attest.h"
+#include "ca/serve.h"
+#include "shared/base/args.h"
+#include "shared/base/clock.h"
+#include "shared/base/list.h"
+#include "shared/base/log.h"
+#include "shared/service/lifecycle.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int usage_error(const char *option, const char *why)
+{
+    fprintf(stderr, "weir-ca: --%s: %s\n", option, why);
+    return 2;
+}
+
+/* ---- serve --------------------------------------------------------------- */
+
+static int command_serve(int argc, char **argv)
+{
+    static char controller_identity[SPIFFE_ID_TEXT_MAX], proxy_identity[SPIFFE_ID_TEXT_MAX];
+    const char *level = "info", *format = "text", *bad;
+    enum log_level log_level;
+    struct serve_options o = {
+        .trust_domain = "cluster.local",
+        .listen = {.port = 15013},
+        .ttl_ms = 24ull * 3600 * 1000,
+        .ttl_max_ms = 90ull * 24 * 3600 * 1000,
+        .placement_max_age_ms = 24ull * 3600 * 1000,
+        .drain_ms = 5000,
+    };
+    const struct arg table[] = {
+        {"state", ARG_STRING, &o.state_dir, "DIR", "keys, tokens and the ledger; made at the first start", 0, 0, true},
+        {"listen", ARG_ADDR, &o.listen, "ADDR:PORT", "where node proxies ask", 0, 0, false},
+        {"controller", ARG_ADDR, &o.controller, "ADDR:PORT", "the controller's xDS endpoint: tells what runs where", 0, 0, true},
+        {"controller-identity", ARG_STRING, &o.controller_identity, "SPIFFE-ID", "whom the controller must prove to be", 0, 0, false},
+        {"proxy-identity", ARG_STRING, &o.proxy_identity, "SPIFFE-ID", "what a node proxy gets for itself", 0, 0, false},
+        {"trust-domain", ARG_STRING, &o.trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
+        {"ttl", ARG_DURATION_MS, &o.ttl_ms, "TIME", "a certificate's life unless another is asked for", 60000, 0, false},
+        {"ttl-max", ARG_DURATION_MS, &o.ttl_max_ms, "TIME", "the longest life that may be asked for", 60000, 0, false},
+        {"placement-max-age", ARG_DURATION_MS, &o.placement_max_age_ms, "TIME", "how long placement is believed while the controller is away", 1000, 0, false},
+        {"admin", ARG_ADDR, &o.admin, "ADDR:PORT", "/healthz/ready and /metrics", 0, 0, false},
+        {"drain", ARG_DURATION_MS, &o.drain_ms, "TIME", "at SIGTERM", 0, 0, false},
+        {"log-level", ARG_STRING, &level, "LEVEL", "error, warn, info, debug", 0, 0, false},
+        {"log-format", ARG_STRING, &format, "text|json", "of all log lines", 0, 0, false},
+    };
+    int positional, r = args_parse("weir-ca serve", "Issues certificates to node proxies.", table, ARRAY_SIZE(table), argc, argv, &positional);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if ((bad = trust_domain_check(text_of(o.trust_domain))))
+        return usage_error("trust-domain", bad);
+    if (log_level_parse(text_of(level), &log_level) < 0)
+        return usage_error("log-level", "must be error, warn, info or debug");
+    if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+        return usage_error("log-format", "must be text or json");
+    log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, 0);
+    snprintf(controller_identity, sizeof controller_identity, "spiffe://%s/ns/weir-system/sa/weir-controller", o.trust_domain);
+    snprintf(proxy_identity, sizeof proxy_identity, "spiffe://%s/ns/weir-system/sa/weir-nodeproxy", o.trust_domain);
+    if (!o.controller_identity)
+        o.controller_identity = controller_identity;
+    if (!o.proxy_identity)
+        o.proxy_identity = proxy_identity;
+    return serve(&o) < 0 ? 1 : 0;
+}
+
+/* ---- commands on the state ----------------------------------------------- */
+
+static int open_state(const char *folder, struct store **ret)
+{
+    char why[STORE_WHY_MAX];
+    int r = store_open(ret, folder, why);
+    if (r < 0)
+        fprintf(stderr, "weir-ca: --state: %s\n", why);
+    return r;
+}
+
+static int open_root(struct store *store, struct root *ret)
+{
+    char why[STORE_WHY_MAX];
+    int r = root_open(ret, store, clock_unix_s(), why);
+    if (r < 0)
+        fprintf(stderr, "weir-ca: --state: %s\n", why);
+    return r;
+}
+
+static int command_token(int argc, char **argv)
+{
+    const char *state = NULL, *node = NULL;
+    uint64_t ttl_ms = 365ull * 24 * 3600 * 1000;
+    char token[ATTEST_TOKEN_TEXT_MAX];
+    struct store *store;
+    const struct arg table[] = {
+        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"node", ARG_STRING, &node, "NAME", "the node that may use it", 0, 0, true},
+        {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 1000, 0, false},
+    };
+    int positional, r = args_parse("weir-ca token", "Makes a token for a node's proxy and prints it; only its digest is kept.", table, ARRAY_SIZE(table), argc, argv, &positional);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if (!node[0] || strlen(node) > ATTEST_NODE_MAX)
+        return usage_error("node", "must have 1 to 253 characters");
+    if (open_state(state, &store) < 0)
+        return 1;
+    r = attest_make_token(store, node, clock_unix_s() + (int64_t)(ttl_ms / 1000), token);
+    if (r < 0)
+        fprintf(stderr, "weir-ca: the token can't be kept: %s\n", store_why(store));
+    else
+        printf("%s\n", token);
+    store_close(store);
+    return r < 0 || fflush(stdout) != 0 ? 1 : 0;
+}
+
+static int command_roots(int argc, char **argv)
+{
+    const char *state = NULL;
+    struct store *store;
+    struct root root;
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true}};
+    int positional, r = args_parse("weir-ca roots", "Prints the root certificates (PEM).", table, ARRAY_SIZE(table), argc, argv, &positional);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if (open_state(state, &store) < 0)
+        return 1;
+    r = open_root(store, &root);
+    if (r == 0) {
+        fputs(root.root_pem, stdout);
+        root_done(&root);
+    }
+    store_close(store);
+    return r < 0 || fflush(stdout) != 0 ? 1 : 0;
+}
+
+static int write_file(const char *prefix, const char *suffix, unsigned mode, const char *first, const char *second)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s%s", prefix, suffix);
+    int fd = len > 0 && (size_t)len < sizeof path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode) : -1;
+    bool good = fd >= 0 && fchmod(fd, mode) == 0 && write(fd, first, strlen(first)) == (ssize_t)strlen(first) &&
+                write(fd, second, strlen(second)) == (ssize_t)strlen(second) && fsync(fd) == 0;
+    if (!good)
+        fprintf(stderr, "weir-ca: --out: %s: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return good ? 0 : -1;
+}
+
+static int issue_files(struct root *root, const struct spiffe_id *id, uint64_t ttl_ms, const struct arg_list *dns, const char *out)
+{
+    struct text names[4];
+    uint8_t public_der[KEY_PUBLIC_MAX];
+    size_t public_len, len;
+    char key_pem[KEY_PEM_MAX], why[STORE_WHY_MAX] = "no key can be made";
+    static struct issued made;
+    struct key *key = NULL;
+    for (size_t i = 0; i < dns->n && i < ARRAY_SIZE(names); i++)
+        names[i] = text_of(dns->items[i]);
+    int r = key_generate(&key);
+    if (r == 0)
+        r = key_public_der(key, public_der, sizeof public_der, &public_len);
+    if (r == 0)
+        r = key_to_pem(key, key_pem, sizeof key_pem, &len);
+    key_unref(key);
+    if (r == 0) {
+        const struct issue_request q = {
+            .id = id, .node = "", .public_der = public_der, .public_len = public_len, .ttl_s = (int64_t)(ttl_ms / 1000), .dns = names, .n_dns = dns->n};
+        r = issue(root, &q, clock_unix_s(), &made, why);
+    }
+    if (r < 0)
+        fprintf(stderr, "weir-ca: %s\n", why);
+    if (r == 0)
+        r = write_file(out, ".key", 0600, key_pem, "");
+    key_wipe(key_pem, sizeof key_pem);
+    if (r == 0)
+        r = write_file(out, ".pem", 0644, made.leaf_pem, root->intermediate_pem);
+    if (r == 0)
+        r = write_file(out, "-roots.pem", 0644, root->root_pem, "");
+    return r;
+}
+
+static int command_issue(int argc, char **argv)
+{
+    const char *state = NULL, *identity = NULL, *out = NULL;
+    uint64_t ttl_ms = 30ull * 24 * 3600 * 1000;
+    struct arg_list dns = {.n = 0};
+    struct spiffe_id id;
+    struct store *store;
+    struct root root;
+    const struct arg table[] = {
+        {"state", ARG_STRING, &state, "DIR", "the CA's state; made if there is none", 0, 0, true},
+        {"identity", ARG_STRING, &identity, "SPIFFE-ID", "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
+        {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 60000, 0, false},
+        {"dns", ARG_LIST, &dns, "NAME", "a DNS name as well, up to 4", 0, 0, false},
+        {"out", ARG_STRING, &out, "PREFIX", "writes PREFIX.pem, PREFIX.key and PREFIX-roots.pem", 0, 0, true},
+    };
+    int positional, r = args_parse("weir-ca issue", "Issues a certificate with a new key to whoever may read the state: for the control plane's own programs.", table,
+                                   ARRAY_SIZE(table), argc, argv, &positional);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if (spiffe_id_parse(text_of(identity), &id) < 0)
+        return usage_error("identity", "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
+    if (dns.n > 4)
+        return usage_error("dns", "4 names at most");
+    if (open_state(state, &store) < 0)
+        return 1;
+    r = open_root(store, &root);
+    if (r == 0) {
+        r = issue_files(&root, &id, ttl_ms, &dns, out);
+        root_done(&root);
+    }
+    store_close(store);
+    return r < 0 ? 1 : 0;
+}
+
+/* -------------------------------------------------------------------------- */
+
+static const struct command {
+    const char *name, *about;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"serve", "issue certificates to node proxies", command_serve},
+    {"token", "make a node's token", command_token},
+    {"issue", "issue a certificate from the command line", command_issue},
+    {"roots", "print the root certificates", command_roots},
+};
+
+static int usage(int code)
+{
+    FILE *f = code == 0 ? stdout : stderr;
+    fprintf(f, "Usage: weir-ca COMMAND [OPTION]...\nThe certificate authority of the Weir service mesh.\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].about);
+    fprintf(f, "\nweir-ca COMMAND --help tells a command's options.\n");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        const struct library_version libraries[] = {{"SQLite", store_library()}};
+        lifecycle_print_version("weir-ca", libraries, ARRAY_SIZE(libraries));
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--help") == 0)
+        return usage(0);
+    for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return usage(2);
+}

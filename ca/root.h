@@ -1,0 +1,20 @@
+/*
+ * The signing side: a root (10 years) and an issuing intermediate (1 year), made at the first start and kept in the store; the
+ * intermediate is made anew when half of its life is over. The root key is needed for that alone. One thread.
+ */
+#ifndef CA_ROOT_H
+#define CA_ROOT_H
+#include "ca/store.h"
+#include "shared/tls/x509.h"
+
+struct root {
+    struct store *store; /* borrowed */
+    struct x509 root, intermediate;
+    struct key *intermediate_key;
+    char root_pem[X509_PEM_MAX], intermediate_pem[X509_PEM_MAX];
+};
+int root_open(struct root *r, struct store *store, int64_t now_s, char why[static STORE_WHY_MAX]);
+/* Looks whether the intermediate must be renewed; cheap. */
+int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX]);
+void root_done(struct root *r);
+#endif
