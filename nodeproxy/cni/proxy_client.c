@@ -85,7 +85,7 @@ static int receive_all(int fd, struct text_heap *out, uint64_t deadline_ms)
 bool proxy_answer_split(struct text answer, unsigned *ret_status, struct text *ret_body)
 {
     uint64_t status, length;
-    const char *end = memmem(answer.data, answer.len, "\r\n\r\n", 4);
+    const char *end = answer.len > 0 ? memmem(answer.data, answer.len, "\r\n\r\n", 4) : NULL;
     if (!end || !text_starts_with(answer, TEXT("HTTP/1.")) || answer.len < 13 ||
         answer.data[8] != ' ' || text_to_u64((struct text){answer.data + 9, 3}, 599, &status) < 0 ||
         status < 200)
