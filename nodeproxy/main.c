@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (positional > 0) {
-        fprintf(stderr, "weir-nodeproxy: '%s' is no option; see --help\n", argv[1]);
+        fprintf(stderr, "weir-nodeproxy: '%s' is no option; see --help\n", argv[0]);
         return 2;
     }
     if (c.controller.port == 0 || c.ca.port == 0 || !c.roots_file || !c.token_file) {

@@ -91,8 +91,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "weirctl: -o: '%s' is neither table nor json\n", output);
         return 2;
     }
-    bool dump = n == 1 && strcmp(argv[1], "dump") == 0;
-    const struct view *v = n == 1 ? view_find(argv[1]) : NULL;
+    bool dump = n == 1 && strcmp(argv[0], "dump") == 0;
+    const struct view *v = n == 1 ? view_find(argv[0]) : NULL;
     if (!v && !dump) {
         usage();
         return 2;

@@ -422,9 +422,10 @@ static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
 {
     struct inbound *in = container_of(s, struct inbound, tunnel);
-    /* During the relay its events have told how it ended; before it, the caller gave up. */
-    if (!in->closing)
-        inbound_close(in, code == 0 && in->relay.is_over ? ENDING_CLOSED : ENDING_RESET_BY_CLIENT);
+    /* Both directions may have ended in here while the last bytes are still on their way to the application: then the relay tells. */
+    if (in->closing || (code == 0 && in->relay.client.ended && in->relay.client.finished))
+        return;
+    inbound_close(in, ENDING_RESET_BY_CLIENT);
 }
 
 static const struct http2_stream_events tunnel_events = {.head = tunnel_head, .closed = tunnel_closed};
