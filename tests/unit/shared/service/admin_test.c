@@ -2,6 +2,7 @@
 #include "tests/unit/shared/transport/fixture.h"
 #include "shared/service/admin.h"
 #include "shared/transport/conn.h"
+#include "tests/unit/shared/base/failing_alloc.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
@@ -335,18 +336,18 @@ static void crowd_of_clients(void **state)
 
 struct hand {
     struct conn conn;
-    char *got;
+    char *got; /* hand_room */
     size_t len;
     bool ended, failed, drained;
 };
 static struct hand hand;
+static char hand_room[LARGE + 65536];
 
 static void hand_received(struct stream *s, struct buf *bytes)
 {
     size_t n = bytes->len;
     (void)s;
-    hand.got = realloc(hand.got, hand.len + n + 1);
-    assert_non_null(hand.got);
+    assert_true(hand.len + n < sizeof hand_room);
     buf_peek(bytes, hand.got + hand.len, n);
     hand.len += n;
     hand.got[hand.len] = '\0';
@@ -383,7 +384,8 @@ static void hand_open(void)
     struct sockaddr_storage sa;
     socklen_t len = addr_to_sockaddr(&at, &sa);
 
-    hand = (struct hand){0};
+    hand = (struct hand){.got = hand_room};
+    hand_room[0] = '\0';
     assert_int_equal(socket_open(AF_INET, &fd), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
     conn_init(&hand.conn, bed.ring, fd, &hand_conn_events);
@@ -403,7 +405,6 @@ static void hand_close(void)
 {
     conn_close(&hand.conn);
     bed_run_until(hand_is_drained);
-    free(hand.got);
 }
 static bool hand_is_over(void) { return hand.ended || hand.failed; }
 static bool is_kept(void) { return kept != NULL; }
@@ -528,6 +529,34 @@ static void closed_in_the_middle_of_an_answer(void **state)
     hand_close();
 }
 
+/* Each allocation fails in turn: the client gets its answer or an end, and the next one is served. */
+static void without_memory(void **state)
+{
+    static const char *const requests[] = {
+        "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET /dump HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+        bool failed = true;
+        for (long n = 0; failed; n++) {
+            assert_true(n < 10000);
+            hand_open();
+            hand_send(requests[i]);
+            alloc_fail_at(n);
+            bed_run_until(hand_is_over);
+            failed = alloc_failed();
+            if (!failed)
+                assert_int_equal(count("HTTP/1.1 20"), 1);
+            hand_close();
+            if (n == 100 && failed)
+                n += 1000; /* Of the many chunks of a dump not each. */
+        }
+    }
+}
+
 /* No more than 64 at a time, and the others get their turn. */
 static void at_most_64(void **state)
 {
@@ -619,7 +648,7 @@ int main(void)
         ADMIN(posts_a_body), ADMIN(refuses_too_much), ADMIN(keeps_the_connection), ADMIN(streams_a_large_answer),
         ADMIN(crowd_of_clients), ADMIN(pipelined_in_order), ADMIN(answers_after_the_clients_end), ADMIN(not_http),
         ADMIN(answered_later), ADMIN(answered_to_nobody), ADMIN(answered_while_closing),
-        ADMIN(closed_in_the_middle_of_an_answer), ADMIN(at_most_64), ADMIN(too_many_sockets), ADMIN(paths_that_fail),
+        ADMIN(closed_in_the_middle_of_an_answer), ADMIN(without_memory), ADMIN(at_most_64), ADMIN(too_many_sockets), ADMIN(paths_that_fail),
         ADMIN(leaves_the_successors_socket),
     };
     return cmocka_run_group_tests(tests, large_make, large_free);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "shared/service/metrics.h"
+#include "tests/unit/shared/base/failing_alloc.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,48 @@ static void too_long_is_said(void **state)
     metrics_free(m);
 }
 
+/* Each allocation fails in turn: counting goes on, and a scrape is right or says that it failed. */
+static void without_memory(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (long n = 0; failed; n++) {
+        struct metrics *m = NULL;
+        struct text_heap out;
+        unsigned right = 0;
+
+        assert_true(n < 1000);
+        text_heap_init(&out, 1 << 20);
+        alloc_fail_at(n);
+        if (metrics_new(&m, 100) == 0) {
+            for (unsigned i = 0; i < 3; i++) {
+                metric_add(metrics_series(m, &opened, LABELS(TEXT("a"), TEXT("b"))), 1);
+                metric_add(metrics_series(m, &opened, LABELS(TEXT("c"), TEXT("d"))), 1);
+                metric_add(metrics_series(m, &odd, LABELS(TEXT("e"))), 1);
+                metric_set(metrics_series(m, &alive, NULL), 4);
+            }
+            metrics_print(&m, 1, true, &out);
+            failed = alloc_failed();
+            if (!out.failed) {
+                right += strstr(out.data, "opened_total{from=\"a\",to=\"b\"} 3\n") != NULL;
+                right += strstr(out.data, "opened_total{from=\"c\",to=\"d\"} 3\n") != NULL;
+                right += strstr(out.data, "odd_total{from=\"e\"} 3\n") != NULL;
+                right += strstr(out.data, "alive 4\n") != NULL;
+                assert_non_null(strstr(out.data, "# EOF\n"));
+                assert_true(right >= (failed ? 3 : 4)); /* at most one series was hit */
+            } else {
+                assert_true(failed);
+            }
+        } else {
+            failed = alloc_failed();
+            assert_true(failed);
+        }
+        text_heap_done(&out);
+        metrics_free(m);
+    }
+}
+
 static void accept_header(void **state)
 {
     (void)state;
@@ -257,7 +300,7 @@ int main(void)
         cmocka_unit_test(one_series_per_labels), cmocka_unit_test(sums_and_sorts),
         cmocka_unit_test(nothing_to_say),        cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(overflow_is_one_series), cmocka_unit_test(too_long_is_said),
-        cmocka_unit_test(accept_header),         cmocka_unit_test(scrape_while_counting),
+        cmocka_unit_test(without_memory),        cmocka_unit_test(accept_header),         cmocka_unit_test(scrape_while_counting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "shared/base/rng.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
+#include "tests/unit/shared/base/failing_alloc.h"
 
 enum { STREAMS = 100 };
 
@@ -643,6 +644,81 @@ static void close_early(void **state)
     free(server);
 }
 
+/* Each allocation of the opening fails in turn: -ENOMEM, the descriptor is closed, nothing comes later. */
+static void open_without_memory(void **state)
+{
+    (void)state;
+    for (int tls = 0; tls < 2; tls++) {
+        bool failed = true;
+        for (long n = 0; failed; n++) {
+            int fds[2];
+            char byte;
+
+            assert_true(n < 10000);
+            parties_new(tls);
+            client_options.tls = tls ? client_tls : NULL;
+            server_options.tls = tls ? server_tls : NULL;
+            tcp_pair(fds);
+            alloc_fail_at(n);
+            int r = h2_conn_open_server(&server->h2, bed.ring, fds[0], &server_options, &session_events, server);
+            failed = alloc_failed();
+            if (r < 0) {
+                assert_true(failed);
+                assert_int_equal(r, -ENOMEM);
+                assert_int_equal(recv(fds[1], &byte, 1, 0), 0);
+            } else {
+                h2_conn_close(&server->h2);
+                client->drained = 1;
+                bed_run_until(both_drained);
+            }
+            close(fds[1]);
+            assert_int_equal(server->closed, 0);
+            free(client);
+            free(server);
+        }
+    }
+}
+
+/* The server does not accept the client's certificate: in TLS 1.3 the client hears of it when it is ready already. */
+static void stranger(void **state)
+{
+    struct authority other;
+
+    (void)state;
+    authority_make(&other);
+    struct tls_config *kept = client_tls;
+    struct key *key = NULL;
+    /* It knows the right root, but its own certificate is another's. */
+    struct x509 leaf;
+    uint8_t der[512];
+    size_t len;
+    const char *why = NULL;
+    assert_int_equal(key_generate(&key), 0);
+    public_of(key, der, sizeof der, &len);
+    struct x509_template t = {.uri = TEXT("spiffe://cluster.local/ns/shop/sa/client"), .path_len = -1,
+                              .not_before_s = clock_unix_s() - 60, .not_after_s = clock_unix_s() + 1800,
+                              .server = true, .client = true};
+    assert_int_equal(x509_make(&t, der, len, &other.cert, other.key, &leaf), 0);
+    struct tls_config_options o = {.role = TLS_CLIENT, .peer_auth = TLS_PEER_SVID, .key = key, .chain = &leaf,
+                                   .n_chain = 1, .roots = &authority.cert, .n_roots = 1, .alpn = TEXT("h2")};
+    assert_int_equal(tls_config_new(&client_tls, &o, &why), 0);
+
+    parties_new(true);
+    open_both();
+    bed_run_until(both_closed);
+    assert_int_equal(server->error, -EKEYREJECTED);
+    assert_int_equal(server->ready, 0);
+    assert_true(client->error < 0);
+    assert_true(strlen(h2_conn_why(&client->h2)) > 0);
+    close_both();
+
+    tls_config_unref(client_tls);
+    client_tls = kept;
+    x509_done(&leaf);
+    key_unref(key);
+    authority_done(&other);
+}
+
 /* A reader who stops: what the session holds stays bounded, and other streams go on. */
 static void held_reader(struct party *p, struct side *s)
 {
@@ -705,7 +781,8 @@ int main(void)
         ON_RING(tls_many_streams), ON_RING(plain_many_streams), ON_RING(goaway_drain), ON_RING(drain_when_idle),
         ON_RING(peer_death), ON_RING(peer_leaves), ON_RING(ping_timeout), ON_RING(ping_answered),
         ON_RING(handshake_timeout), ON_RING(refused_and_cut), ON_RING(nonsense),
-        ON_RING(close_inside_each_event), ON_RING(close_early), ON_RING(paused_stream),
+        ON_RING(close_inside_each_event), ON_RING(close_early), ON_RING(open_without_memory),
+        ON_RING(stranger), ON_RING(paused_stream),
     };
     return cmocka_run_group_tests(tests, identities_make, identities_done);
 }
