@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "shared/base/clock.h"
+#include "shared/tls/signature.h"
 
 void peer_check_init(struct peer_check *p, const struct tls_config *config)
 {
@@ -37,6 +38,8 @@ static const char *check_leaf(const struct tls_config *config, const struct x509
 {
     const char *why = x509_view_check_svid_leaf(leaf);
 
+    if (!why)
+        why = signature_check_key(leaf->public_key);
     if (why)
         return why;
     if (leaf->has_extended_usage && config->role == TLS_CLIENT && !leaf->extended_server)

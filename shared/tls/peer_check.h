@@ -1,9 +1,11 @@
 /*
- * Who the peer is: the judgement over its certificate, made in the middle of the handshake, before anything is sent in
- * answer to it. The library's own trust store stays empty: it would keep intermediates that peers sent for all later
- * peers, knows nothing of SPIFFE, and has been made to believe forged CA copies. So it finds no signer for any
- * certificate, asks us, and x509_verify's path search decides with roots that nobody can add to; every other complaint of the library
- * is final. Owned by a tls_channel. Inside shared/tls only.
+ * Who the peer is: the judgement over its certificate, made in the middle of the handshake, before
+ * anything is sent in answer to it. The library's own trust store stays empty: it would keep
+ * intermediates that peers sent for all later peers, knows nothing of SPIFFE, and has been made to
+ * believe forged CA copies. So it finds no signer for any certificate and asks us; the search of
+ * x509_verify.c decides, with roots that nobody can add to. Every other complaint of the library is
+ * final, but it leaves out some checks when it has no signer (dates, key sizes, critical
+ * extensions): they are ours, too. Owned by a tls_channel. Inside shared/tls only.
  */
 #ifndef SHARED_TLS_PEER_CHECK_H
 #define SHARED_TLS_PEER_CHECK_H

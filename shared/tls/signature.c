@@ -156,6 +156,44 @@ static const char *check_ecdsa(const struct public_key *k, enum wc_HashType hash
     return r == 0 && good == 1 ? NULL : "the signature is wrong";
 }
 
+static size_t point_bytes(int curve)
+{
+    return curve == ECC_SECP256R1   ? 1 + 2 * 32
+           : curve == ECC_SECP384R1 ? 1 + 2 * 48
+           : curve == ECC_SECP521R1 ? 1 + 2 * 66
+                                    : 0;
+}
+
+/* RSAPublicKey, RFC 8017, A.1.1. */
+static bool is_strong_rsa(struct der in)
+{
+    struct der modulus, exponent;
+    if (!der_take(&in, DER_SEQUENCE, &in) || !der_take_integer(&in, &modulus) ||
+        !der_take_integer(&in, &exponent) || in.len != 0)
+        return false;
+    if (modulus.data[0] == 0)
+        modulus = (struct der){modulus.data + 1, modulus.len - 1};
+    return modulus.len >= RSA_BYTES_MIN && modulus.len <= RSA_BYTES_MAX && (modulus.data[0] & 0x80);
+}
+
+const char *signature_check_key(struct der public_key)
+{
+    struct public_key k;
+
+    if (!take_public_key(public_key, &k))
+        return "a malformed public key";
+    if (der_equal(k.algorithm, DER_OF(oid_ec_public_key)))
+        return k.bits.len > 0 && k.bits.len == point_bytes(curve_of(k.parameters)) &&
+                       k.bits.data[0] == 4
+                   ? NULL
+                   : "a public key on a curve that is not accepted";
+    if (der_equal(k.algorithm, DER_OF(oid_rsa)))
+        return is_strong_rsa(k.bits) ? NULL : "an RSA key of less than 2048 or more than 4096 bits";
+    if (der_equal(k.algorithm, DER_OF(oid_ed25519)))
+        return k.bits.len == 32 && k.parameters.len == 0 ? NULL : "a malformed public key";
+    return "a public key of a kind that is not accepted";
+}
+
 static const char *check_rsa(const struct public_key *k, struct der whole_key,
                              enum wc_HashType hash_type, struct der message, struct der signature)
 {
@@ -168,13 +206,10 @@ static const char *check_rsa(const struct public_key *k, struct der whole_key,
     if (wc_InitRsaKey(&rsa, NULL) != 0)
         return "out of memory";
     if (wc_RsaPublicKeyDecode(whole_key.data, &at, &rsa, (word32)whole_key.len) == 0) {
-        int bytes = wc_RsaEncryptSize(&rsa);
-        if (bytes < RSA_BYTES_MIN || bytes > RSA_BYTES_MAX)
-            why = "the signer's RSA key has less than 2048 or more than 4096 bits";
-        else if (signature.len == (size_t)bytes &&
-                 wc_SignatureVerify(hash_type, WC_SIGNATURE_TYPE_RSA_W_ENC, message.data,
-                                    (word32)message.len, signature.data, (word32)signature.len,
-                                    &rsa, sizeof rsa) == 0)
+        if (signature.len == (size_t)wc_RsaEncryptSize(&rsa) &&
+            wc_SignatureVerify(hash_type, WC_SIGNATURE_TYPE_RSA_W_ENC, message.data,
+                               (word32)message.len, signature.data, (word32)signature.len, &rsa,
+                               sizeof rsa) == 0)
             why = NULL;
     }
     wc_FreeRsaKey(&rsa);
@@ -227,8 +262,9 @@ const char *signature_check(struct der algorithm, struct der public_key, struct 
         return "the TLS library does not start";
     if (!a)
         return "the signature's algorithm is not accepted";
-    if (!take_public_key(public_key, &k))
-        return "the signer's key is malformed";
+    const char *why = signature_check_key(public_key);
+    if (why || !take_public_key(public_key, &k))
+        return why;
     switch (a->kind) {
     case KIND_EC:
         return check_ecdsa(&k, a->hash, message, signature);

@@ -20,6 +20,8 @@ int signature_make_hash(const struct key *key, const uint8_t *hash, void *rng,
  * Ed25519, and RSA (PKCS #1 1.5) from 2,048 bits. NULL: good; else why not. */
 const char *signature_check(struct der algorithm, struct der public_key, struct der message,
                             struct der signature);
+/* Is it a key of a kind and size that signature_check() accepts? NULL: yes. */
+const char *signature_check_key(struct der public_key);
 /* Takes SubjectPublicKeyInfo apart: *ret_point is 04, x, y of a P-256 key. -ENOTSUP: another kind of key; -EINVAL. */
 int signature_p256_point(struct der public_key, struct der *ret_point);
 #endif

@@ -173,6 +173,38 @@ static int received_alert(const struct tls_channel *t)
     return history.last_rx.code;
 }
 
+/* The library refused the peer's certificate, or its proof to have the key, before it asked us. */
+static bool is_certificate_error(int error)
+{
+    switch (error) {
+    case ASN_ECC_KEY_E:
+    case ASN_NO_SIGNER_E:
+    case ASN_NAME_INVALID_E:
+    case KEYUSAGE_E:
+    case EXTKEYUSAGE_E:
+    case ASN_PATHLEN_SIZE_E:
+    case ASN_PATHLEN_INV_E:
+    case ASN_SELF_SIGNED_E:
+    case ASN_DEPTH_E:
+    case ASN_LEN_E:
+    case SIG_VERIFY_E:
+    case VERIFY_CERT_ERROR:
+    case VERIFY_SIGN_ERROR:
+    case PEER_KEY_ERROR:
+    case NO_PEER_CERT:
+    case NO_PEER_VERIFY:
+    case MAX_CHAIN_ERROR:
+    case KEYUSE_SIGNATURE_E:
+    case KEYUSE_ENCIPHER_E:
+    case EXTKEYUSE_AUTH_E:
+    case RSA_KEY_SIZE_E:
+    case ECC_KEY_SIZE_E:
+        return true;
+    default:
+        return error <= ASN_PARSE_E && error >= ASN_NO_PEM_HEADER;
+    }
+}
+
 /* The library failed with this error: what does it mean for the channel? */
 static int fail(struct tls_channel *t, int error)
 {
@@ -181,11 +213,14 @@ static int fail(struct tls_channel *t, int error)
 
     if (t->check.why)
         return die(t, -EKEYREJECTED, t->check.why);
+    if (!t->established && is_certificate_error(error))
+        return die(t, -EKEYREJECTED,
+                   error == NO_PEER_CERT || error == NO_PEER_VERIFY
+                       ? "the peer sent no certificate"
+                       : wolfSSL_ERR_reason_error_string((unsigned long)error));
     switch (error) {
     case MEMORY_E:
         return die(t, -ENOMEM, "out of memory");
-    case NO_PEER_CERT:
-        return die(t, -EKEYREJECTED, "the peer sent no certificate");
     case UNKNOWN_ALPN_PROTOCOL_NAME_E:
         return die(t, -ENOTCONN, "the peer does not speak our protocol (ALPN)");
     case SOCKET_ERROR_E:
@@ -284,9 +319,9 @@ int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct 
     wolfSSL_SetCertCbCtx(t->ssl, &t->check);
     if (config->role == TLS_CLIENT) {
         int r = shake_hands(t);
-        if (r < 0 && r != -ENOBUFS) {
+        if (r < 0 && r != -ENOBUFS) { /* no peer is there yet that could be to blame */
             tls_channel_free(t);
-            return r;
+            return -ENOMEM;
         }
     }
     *ret = t;

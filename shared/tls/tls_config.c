@@ -106,14 +106,16 @@ static int set_roots(struct tls_config *c, const struct tls_config_options *o, c
 
 static int set_protocol(struct tls_config *c, const char **ret_why)
 {
+    /* As bytes, TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384: a list of names would offer TLS_NULL_WITH_NULL_NULL
+     * beside them (a flaw of wolfSSL's compatibility layer). */
+    static const uint8_t suites[] = {0x13, 0x01, 0x13, 0x02};
     int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
     int mode = WOLFSSL_VERIFY_PEER;
 
     if (c->peer_auth == TLS_PEER_SVID)
         mode |= WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     *ret_why = "the TLS library does not take the settings";
-    if (wolfSSL_CTX_set_cipher_list(c->context, "TLS13-AES128-GCM-SHA256:"
-                                                "TLS13-AES256-GCM-SHA384") != WOLFSSL_SUCCESS ||
+    if (wolfSSL_CTX_set_cipher_list_bytes(c->context, suites, sizeof suites) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_groups(c->context, groups, sizeof groups / sizeof *groups) !=
             WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinEccKey_Sz(c->context, CURVE_BITS_MIN) != WOLFSSL_SUCCESS ||

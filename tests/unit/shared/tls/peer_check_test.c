@@ -3,6 +3,8 @@
 
 #include <malloc.h>
 
+#include "shared/tls/key_secret.h"
+
 /* The certificate classes of an impostor, each as a client and as a server, against a peer that is in order. */
 
 static const struct text alice_uri = {ALICE, sizeof ALICE - 1}, bob_uri = {BOB, sizeof BOB - 1};
@@ -60,7 +62,7 @@ static const char *judge(enum tls_role honest_role, const struct key *key, const
         assert_int_equal(mine->result, -EKEYREJECTED);
         snprintf(why, sizeof why, "%s", tls_channel_why(mine->t));
         /* The peer is told. A client was already certain of success, and learns it from the first read. */
-        assert_int_equal(theirs->result, -EKEYREJECTED);
+        assert_true(theirs->result == -EKEYREJECTED || theirs->result == -EPROTO);
         assert_int_equal(mine->received.len, 0);
         assert_int_equal(theirs->received.len, 0);
         if (honest_role == TLS_CLIENT)
@@ -98,12 +100,14 @@ static void test_good_ones(void **state)
 {
     (void)state;
     struct party direct = leaf_make(ALICE, &root), below = leaf_make(ALICE, &middle);
-    const struct x509 chain[] = {below.cert, middle.cert}, whole[] = {below.cert, middle.cert, root.cert};
+    const struct x509 chain[] = {below.cert, middle.cert},
+                      whole[] = {below.cert, middle.cert, root.cert};
 
     expect_same("direct", &direct, NULL);
     expect("with intermediate", below.key, chain, 2, NULL, NULL);
     expect("with its root", below.key, whole, 3, NULL, NULL);
-    expect_forged("forged, but right", &(struct forged){.uris = {alice_uri}, .n_uris = 1}, &root, NULL);
+    expect_forged("forged, but right", &(struct forged){.uris = {alice_uri}, .n_uris = 1}, &root,
+                  NULL);
     party_done(&direct);
     party_done(&below);
 }
@@ -128,9 +132,10 @@ static void test_times(void **state)
 static void test_strangers(void **state)
 {
     (void)state;
-    struct party stranger = leaf_make(ALICE, &other_root), below = leaf_make(ALICE, &middle), twin_root = root_make("root"),
-                 of_twin = leaf_make(ALICE, &twin_root);
-    struct forged f = {.uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&other_root.cert, 1)};
+    struct party stranger = leaf_make(ALICE, &other_root), below = leaf_make(ALICE, &middle),
+                 twin_root = root_make("root"), of_twin = leaf_make(ALICE, &twin_root);
+    struct forged f = {
+        .uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&other_root.cert, 1)};
     struct party selfish = forge(&f, &other_root);
 
     expect_same("foreign root", &stranger, "no path to a trusted root");
@@ -156,7 +161,8 @@ static void test_leaves_that_sign(void **state)
     f.subject_name = name_of(&middle.cert, 1);
     struct party below = forge(&f, &signer);
     const struct x509 chain[] = {below.cert, signer.cert};
-    expect("leaf-signed leaf", below.key, chain, 2, "the issuer is not a CA", "the issuer is not a CA");
+    expect("leaf-signed leaf", below.key, chain, 2, "the issuer is not a CA",
+           "the issuer is not a CA");
     party_done(&below);
     party_done(&signer);
 }
@@ -164,23 +170,33 @@ static void test_leaves_that_sign(void **state)
 static void test_leaf_rules(void **state)
 {
     (void)state;
-    expect_forged("two URIs", &(struct forged){.uris = {alice_uri, bob_uri}, .n_uris = 2}, &root, "more than one URI name");
+    expect_forged("two URIs", &(struct forged){.uris = {alice_uri, bob_uri}, .n_uris = 2}, &root,
+                  "more than one URI name");
     expect_forged("no URI", &(struct forged){.n_uris = 0}, &root, "no URI name: it is not an SVID");
-    expect_forged("no names", &(struct forged){.no_names = true}, &root, "no URI name: it is not an SVID");
-    expect_forged("another scheme", &(struct forged){.uris = {{"https://cluster.local/a", 23}}, .n_uris = 1}, &root,
+    expect_forged("no names", &(struct forged){.no_names = true}, &root,
+                  "no URI name: it is not an SVID");
+    expect_forged("another scheme",
+                  &(struct forged){.uris = {{"https://cluster.local/a", 23}}, .n_uris = 1}, &root,
                   "the URI name is not a SPIFFE ID");
-    expect_forged("upper case", &(struct forged){.uris = {{"SPIFFE://cluster.local/a", 24}}, .n_uris = 1}, &root,
+    expect_forged("upper case",
+                  &(struct forged){.uris = {{"SPIFFE://cluster.local/a", 24}}, .n_uris = 1}, &root,
                   "the URI name is not a SPIFFE ID");
-    expect_forged("a CA", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .is_ca = true, .key_usage = 0x86}, &root,
+    expect_forged(
+        "a CA",
+        &(struct forged){.uris = {alice_uri}, .n_uris = 1, .is_ca = true, .key_usage = 0x86}, &root,
+        "a CA certificate is not a leaf");
+    expect_forged("a CA by its flag alone",
+                  &(struct forged){.uris = {alice_uri}, .n_uris = 1, .is_ca = true}, &root,
                   "a CA certificate is not a leaf");
-    expect_forged("a CA by its flag alone", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .is_ca = true}, &root,
-                  "a CA certificate is not a leaf");
-    expect_forged("cRLSign", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .key_usage = 0x82}, &root,
-                  "a leaf must not be allowed to sign certificates");
-    expect_forged("no key usage", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .key_usage = -1}, &root,
+    expect_forged("cRLSign", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .key_usage = 0x82},
+                  &root, "a leaf must not be allowed to sign certificates");
+    expect_forged("no key usage",
+                  &(struct forged){.uris = {alice_uri}, .n_uris = 1, .key_usage = -1}, &root,
                   "the key usage lacks digitalSignature");
-    expect_forged("the anchor's subject", &(struct forged){.uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&root.cert, 1)},
-                  &middle, "the certificate resembles a trust anchor");
+    expect_forged(
+        "the anchor's subject",
+        &(struct forged){.uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&root.cert, 1)},
+        &middle, "the certificate resembles a trust anchor");
 }
 
 static void test_extended_usage(void **state)
@@ -211,8 +227,10 @@ static void test_the_anchor_itself(void **state)
     t.uri = alice_uri;
     struct party anchor = party_make(&t, NULL);
     struct x509 roots[] = {root.cert, anchor.cert};
-    struct tls_config *server = config_make(TLS_SERVER, TLS_PEER_SVID, &honest, &honest.cert, 1, roots, 2, "h2"),
-                      *client = config_make(TLS_CLIENT, TLS_PEER_SVID, &anchor, &anchor.cert, 1, &root.cert, 1, "h2");
+    struct tls_config *server = config_make(TLS_SERVER, TLS_PEER_SVID, &honest, &honest.cert, 1,
+                                            roots, 2, "h2"),
+                      *client = config_make(TLS_CLIENT, TLS_PEER_SVID, &anchor, &anchor.cert, 1,
+                                            &root.cert, 1, "h2");
     struct pair p;
     pair_open(&p, client, server, &rng);
     converse(&p);
@@ -228,20 +246,27 @@ static void test_the_anchor_itself(void **state)
 static void test_forged_copies_of_the_root(void **state)
 {
     (void)state;
-    struct forged f = {.uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&root.cert, 1),
+    struct forged f = {.uris = {alice_uri},
+                       .n_uris = 1,
+                       .subject_name = name_of(&root.cert, 1),
                        .signature = signature_of(&root.cert)};
     expect_forged("as a leaf", &f, &root, "the certificate is self-issued");
     f.is_ca = true;
     f.key_usage = 0x86;
     expect_forged("as a CA", &f, &root, "a CA certificate is not a leaf");
-    f = (struct forged){.uris = {alice_uri}, .n_uris = 1, .subject_name = name_of(&middle.cert, 1),
+    f = (struct forged){.uris = {alice_uri},
+                        .n_uris = 1,
+                        .subject_name = name_of(&middle.cert, 1),
                         .signature = signature_of(&root.cert)};
     expect_forged("with another subject", &f, &root, "the signature is wrong");
     f.subject_name = (struct der){0};
     expect_forged("without a subject", &f, &root, "the signature is wrong");
 
     /* And as the issuer of one's leaf. */
-    f = (struct forged){.no_names = true, .is_ca = true, .key_usage = 0x06, .subject_name = name_of(&root.cert, 1),
+    f = (struct forged){.no_names = true,
+                        .is_ca = true,
+                        .key_usage = 0x06,
+                        .subject_name = name_of(&root.cert, 1),
                         .signature = signature_of(&root.cert)};
     struct party clone = forge(&f, &root);
     struct party below = leaf_make(ALICE, &clone);
@@ -253,16 +278,15 @@ static void test_forged_copies_of_the_root(void **state)
     party_done(&clone);
 }
 
-/* Somebody else's certificate without its key: the handshake's proof fails. */
+/* Somebody else's certificate, without its key: the handshake's proof fails. */
 static void test_a_stolen_certificate(void **state)
 {
     (void)state;
     struct party victim = leaf_make(ALICE, &root), thief = leaf_make(BOB, &root);
-    struct tls_config *c = NULL;
-    const char *why;
-    struct tls_config_options o = {.role = TLS_CLIENT, .key = thief.key, .chain = &victim.cert, .n_chain = 1,
-                                   .roots = &root.cert, .n_roots = 1};
-    assert_int_equal(tls_config_new(&c, &o, &why), -EINVAL); /* we don't even try; s_client in tls_openssl_test */
+    /* A key that pretends to belong to the certificate, or our own code would not take it. */
+    memcpy(thief.key->point, victim.key->point, sizeof thief.key->point);
+    assert_non_null(judge(TLS_SERVER, thief.key, &victim.cert, 1));
+    assert_non_null(judge(TLS_CLIENT, thief.key, &victim.cert, 1));
     party_done(&victim);
     party_done(&thief);
 }
@@ -324,8 +348,10 @@ static void test_optional_is_not_lenient(void **state)
 {
     (void)state;
     struct party stranger = leaf_make(ALICE, &other_root);
-    struct tls_config *lenient = config_make(TLS_SERVER, TLS_PEER_OPTIONAL, &honest, &honest.cert, 1, &root.cert, 1, "h2"),
-                      *client = config_make(TLS_CLIENT, TLS_PEER_SVID, &stranger, &stranger.cert, 1, &root.cert, 1, "h2");
+    struct tls_config *lenient = config_make(TLS_SERVER, TLS_PEER_OPTIONAL, &honest, &honest.cert,
+                                             1, &root.cert, 1, "h2"),
+                      *client = config_make(TLS_CLIENT, TLS_PEER_SVID, &stranger, &stranger.cert, 1,
+                                            &root.cert, 1, "h2");
     struct pair p;
     pair_open(&p, client, lenient, &rng);
     converse(&p);

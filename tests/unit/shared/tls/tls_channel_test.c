@@ -68,6 +68,69 @@ static void test_each_knows_the_other(void **state)
     }
 }
 
+/* Extensions of a ClientHello (RFC 8446, 4.1.2): which are there, and what some of them say. */
+static void test_what_a_client_offers(void **state)
+{
+    (void)state;
+    enum {
+        SERVER_NAME = 0,
+        GROUPS = 10,
+        ALPN = 16,
+        TICKET = 35,
+        PSK = 41,
+        EARLY_DATA = 42,
+        VERSIONS = 43,
+        COOKIE = 44,
+        PSK_MODES = 45,
+        POST_AUTH = 49
+    };
+    uint8_t hello[2048];
+    struct pair p;
+    unsigned seen = 0;
+
+    pair_open(&p, client_config, server_config, &rng);
+    size_t len = buf_peek(tls_channel_out(p.client.t), hello, sizeof hello);
+    assert_int_equal(hello[0], 22);
+    assert_int_equal(hello[5], 1);
+    size_t at = 5 + 4 + 2 + 32;
+    at += 1 + hello[at]; /* session id */
+    static const uint8_t suites[] = {0, 4, 0x13, 0x01, 0x13, 0x02, 1, 0};
+    assert_memory_equal(hello + at, suites, sizeof suites);
+    at += sizeof suites;
+    assert_int_equal((size_t)hello[at] << 8 | hello[at + 1], len - at - 2);
+    for (at += 2; at < len;) {
+        unsigned kind = (unsigned)hello[at] << 8 | hello[at + 1];
+        size_t n = (size_t)hello[at + 2] << 8 | hello[at + 3];
+        const uint8_t *inside = hello + at + 4;
+        assert_true(kind != SERVER_NAME && kind != TICKET && kind != PSK && kind != EARLY_DATA &&
+                    kind != PSK_MODES && kind != POST_AUTH && kind != COOKIE);
+        if (kind == GROUPS) {
+            assert_int_equal(n, 6);
+            assert_memory_equal(inside, "\0\4\0\x17\0\x1d", 6); /* P-256, X25519 */
+            seen |= 1;
+        } else if (kind == VERSIONS) {
+            assert_int_equal(n, 3);
+            assert_memory_equal(inside, "\2\3\4", 3); /* TLS 1.3 */
+            seen |= 2;
+        } else if (kind == ALPN) {
+            assert_memory_equal(inside, "\0\3\2h2", n);
+            seen |= 4;
+        }
+        at += 4 + n;
+    }
+    assert_int_equal(at, len);
+    assert_int_equal(seen, 7);
+    /* And a server, once established, has nothing more to say: no tickets. */
+    while (!p.server.told) {
+        pump(&p, &p.client, &p.server);
+        if (p.server.told)
+            break;
+        pump(&p, &p.server, &p.client);
+    }
+    assert_int_equal(tls_channel_out(p.server.t)->len, 0);
+    pair_close(&p);
+}
+
 static void test_nothing_before_established(void **state)
 {
     (void)state;
@@ -306,8 +369,10 @@ static void test_what_is_not_tls(void **state)
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\xff\xff",
-        "\x17\x03\x03\x01\x01 and more than enough bytes to make up the whole record, whose length is "
-        "said to be 257, so that here follow some more words, and then still some more, until there "
+        "\x17\x03\x03\x01\x01 and more than enough bytes to make up the whole record, whose length "
+        "is "
+        "said to be 257, so that here follow some more words, and then still some more, until "
+        "there "
         "are enough of them; this may take a line or two, but then nobody has to read them; and "
         "still they are not enough, but now, at last, they are",
     };
@@ -327,8 +392,8 @@ static void test_what_is_not_tls(void **state)
 static void test_alpn(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"h2", "h2"}, {"", ""}, {"h2", ""}, {"", "h2"}, {"h2", "http/1.1"}, {"h2", "h2c"}};
+    static const char *const cases[][2] = {{"h2", "h2"}, {"", ""},           {"h2", ""},
+                                           {"", "h2"},   {"h2", "http/1.1"}, {"h2", "h2c"}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct tls_config *c = config_make(TLS_CLIENT, TLS_PEER_SVID, &alice, &alice.cert, 1,
                                            &root.cert, 1, cases[i][0]),
@@ -534,6 +599,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_knows_the_other),
+        cmocka_unit_test(test_what_a_client_offers),
         cmocka_unit_test(test_nothing_before_established),
         cmocka_unit_test(test_large_transfers),
         cmocka_unit_test(test_small_pieces_share_a_record),

@@ -1,0 +1,455 @@
+#define _GNU_SOURCE
+#include "tests/unit/shared/tls/channel_fixture.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+/* One of our channels against the openssl program, over a loopback socket. */
+
+enum { DEADLINE_MS = 20000 };
+static const struct text alice_uri = {ALICE, sizeof ALICE - 1};
+static struct party root, alice, bob;
+static struct tls_config *client_config, *server_config;
+static char folder[64], out[65536];
+
+static int set_up(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    root = root_make("root");
+    alice = leaf_make(ALICE, &root);
+    bob = leaf_make(BOB, &root);
+    client_config = config_simple(TLS_CLIENT, &alice, &root);
+    server_config = config_simple(TLS_SERVER, &bob, &root);
+    folder_make(folder);
+    cert_write(folder, "root.pem", &root.cert);
+    cert_write(folder, "alice.pem", &alice.cert);
+    key_write(folder, "alice.key", alice.key);
+    cert_write(folder, "bob.pem", &bob.cert);
+    key_write(folder, "bob.key", bob.key);
+    return 0;
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    folder_remove(folder);
+    tls_config_unref(client_config);
+    tls_config_unref(server_config);
+    party_done(&root);
+    party_done(&alice);
+    party_done(&bob);
+    return 0;
+}
+
+/* The program, running: its standard input and output are ours. */
+struct program {
+    pid_t pid;
+    int in, out;
+    size_t len; /* of what it said, in `out` */
+    int status;
+};
+static void program_start(struct program *p, const char *const *arguments)
+{
+    char *argv[40] = {"openssl"}, *environment[] = {"PATH=/usr/bin:/bin", NULL};
+    int in[2], said[2];
+    posix_spawn_file_actions_t actions;
+
+    for (size_t i = 0; arguments[i]; i++) {
+        assert_true(i + 2 < 40);
+        argv[i + 1] = (char *)arguments[i];
+    }
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(said, O_CLOEXEC), 0);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, said[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, said[1], 2);
+    assert_int_equal(posix_spawnp(&p->pid, "openssl", &actions, NULL, argv, environment), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(in[0]);
+    close(said[1]);
+    p->in = in[1];
+    p->out = said[0];
+    p->len = 0;
+    out[0] = '\0';
+}
+/* Reads what is there; waits for it, until the deadline. false: it has closed its output. */
+static bool program_hear(struct program *p)
+{
+    struct pollfd fd = {.fd = p->out, .events = POLLIN};
+    if (poll(&fd, 1, DEADLINE_MS) <= 0)
+        fail_msg("openssl says nothing; before: %s", out);
+    ssize_t n = read(p->out, out + p->len, sizeof out - 1 - p->len);
+    if (n <= 0)
+        return false;
+    p->len += (size_t)n;
+    out[p->len] = '\0';
+    return true;
+}
+/* What it said until then is forgotten. */
+static void program_wait_for(struct program *p, const char *text)
+{
+    char *at;
+    while (!(at = strstr(out, text)))
+        if (!program_hear(p))
+            fail_msg("openssl ended before it said \"%s\": %s", text, out);
+    at += strlen(text);
+    p->len -= (size_t)(at - out);
+    memmove(out, at, p->len + 1);
+}
+static void program_end(struct program *p)
+{
+    close(p->in);
+    while (program_hear(p))
+        ;
+    close(p->out);
+    assert_int_equal(waitpid(p->pid, &p->status, 0), p->pid);
+}
+static void program_say(struct program *p, const char *text)
+{
+    assert_int_equal(write(p->in, text, strlen(text)), strlen(text));
+}
+
+/* Our side. */
+struct link {
+    int fd;
+    struct tls_channel *t;
+    struct chunk_pool pool;
+    struct buf received;
+    int result;
+    bool told, ended;
+};
+static void link_open(struct link *l, int fd, struct tls_config *config)
+{
+    *l = (struct link){.fd = fd};
+    chunk_pool_init(&l->pool, 100, 10);
+    assert_int_equal(tls_channel_new(&l->t, config, &l->pool), 0);
+}
+static void link_close(struct link *l)
+{
+    close(l->fd);
+    buf_done(&l->received);
+    tls_channel_free(l->t);
+    chunk_pool_done(&l->pool);
+}
+static void link_flush(struct link *l)
+{
+    struct buf *o = tls_channel_out(l->t);
+    while (o->len > 0) {
+        struct iovec v[8];
+        size_t n = buf_iovecs(o, v, 8, NULL);
+        ssize_t r = writev(l->fd, v, (int)n);
+        if (r <= 0) { /* the program is gone */
+            buf_done(o);
+            return;
+        }
+        buf_consume(o, (size_t)r);
+    }
+}
+/* One turn: sends what there is, waits for bytes, feeds them. */
+static void link_turn(struct link *l)
+{
+    struct pollfd fd = {.fd = l->fd, .events = POLLIN};
+    struct buf in = {0};
+
+    link_flush(l);
+    if (poll(&fd, 1, DEADLINE_MS) <= 0)
+        fail_msg("nothing came for too long; openssl said: %s", out);
+    uint8_t *room = buf_reserve(&in, &l->pool, CHUNK_BYTES);
+    assert_non_null(room);
+    ssize_t n = read(l->fd, room, CHUNK_BYTES);
+    buf_commit(&in, n > 0 ? (size_t)n : 0);
+    int r;
+    if (n <= 0) {
+        l->ended = true;
+        r = tls_channel_end(l->t);
+    } else {
+        r = tls_channel_input(l->t, &in);
+        if (r == 1)
+            l->told = true;
+        if (r >= 0 && l->told)
+            r = tls_channel_read(l->t, &l->received, 1 << 20);
+    }
+    if (r < 0 && l->result == 0)
+        l->result = r;
+    link_flush(l);
+    buf_done(&in);
+}
+static void link_until_told(struct link *l)
+{
+    while (!l->told && l->result == 0)
+        link_turn(l);
+}
+static void link_until_received(struct link *l, const char *text)
+{
+    size_t len = strlen(text);
+    char got[256];
+    while (l->received.len < len && l->result == 0)
+        link_turn(l);
+    if (l->result < 0)
+        fail_msg("%d: %s", l->result, tls_channel_why(l->t));
+    assert_int_equal(buf_peek(&l->received, got, len), len);
+    assert_memory_equal(got, text, len);
+    buf_consume(&l->received, len);
+}
+static void link_say(struct link *l, const char *text)
+{
+    struct buf b = {0};
+    assert_int_equal(buf_append(&b, &l->pool, text, strlen(text)), 0);
+    assert_int_equal(tls_channel_write(l->t, &b), 0);
+    link_flush(l);
+}
+
+static int listen_somewhere(char port[static 32])
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    snprintf(port, 32, "127.0.0.1:%u", ntohs(a.sin_port));
+    return fd;
+}
+
+/* s_client with these arguments against our server. */
+static void client_start(struct program *p, struct link *l, const char *const *more)
+{
+    char port[32];
+    const char *arguments[38] = {
+        "s_client", "-connect", NULL, "-noservername", "-verify_return_error",
+        "-CAfile",  "root.pem"};
+    int listener = listen_somewhere(port);
+    size_t n = 7;
+
+    arguments[2] = port;
+    while (*more)
+        arguments[n++] = *more++;
+    program_start(p, arguments);
+    struct pollfd fd = {.fd = listener, .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, DEADLINE_MS), 1);
+    int accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(accepted >= 0);
+    close(listener);
+    link_open(l, accepted, server_config);
+}
+#define CLIENT_START(p, l, ...) client_start((p), (l), (const char *const[]){__VA_ARGS__, NULL})
+#define AS_ALICE                "-cert", "alice.pem", "-key", "alice.key", "-alpn", "h2"
+
+static void test_s_client(void **state)
+{
+    (void)state;
+    static const char *const variants[][4] = {
+        {"-tls1_3", NULL},
+        {"-groups", "X25519", NULL},
+        {"-groups", "P-256", NULL},
+        {"-groups", "P-384:X25519", NULL}, /* its key share is for another: HelloRetryRequest */
+        {"-ciphersuites", "TLS_AES_256_GCM_SHA384", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
+        struct program p;
+        struct link l;
+        CLIENT_START(&p, &l, AS_ALICE, variants[i][0], variants[i][1], variants[i][2]);
+        link_until_told(&l);
+        if (!l.told)
+            fail_msg("%s: %s", variants[i][0], tls_channel_why(l.t));
+        assert_string_equal(tls_channel_peer(l.t)->uri, ALICE);
+        program_wait_for(&p, "ALPN protocol: h2");
+        program_wait_for(&p, "Verify return code: 0 (ok)");
+        link_say(&l, "good day\n");
+        program_wait_for(&p, "good day");
+        program_say(&p, "hello\n");
+        link_until_received(&l, "hello\n");
+        close(p.in); /* then it says close_notify */
+        p.in = -1;
+        while (l.result == 0)
+            link_turn(&l);
+        assert_int_equal(l.result, -EPIPE);
+        assert_int_equal(tls_channel_close_notify(l.t), 0);
+        link_flush(&l);
+        shutdown(l.fd, SHUT_WR);
+        program_end(&p);
+        assert_null(
+            strstr(out, "New Session Ticket")); /* "Post-Handshake New Session Ticket arrived" */
+        link_close(&l);
+    }
+}
+
+/* K: I change my keys, change yours, too. k: I change mine. After handshake resources were freed. */
+static void test_key_updates(void **state)
+{
+    (void)state;
+    struct program p;
+    struct link l;
+    CLIENT_START(&p, &l, AS_ALICE);
+    link_until_told(&l);
+    assert_true(l.told);
+    for (int i = 0; i < 5; i++) {
+        program_say(&p, i % 2 ? "k\n" : "K\n");
+        program_wait_for(&p, "KEYUPDATE");
+        program_say(&p, "text\n");
+        link_until_received(&l, "text\n");
+        char text[16];
+        snprintf(text, sizeof text, "answer %d\n", i);
+        link_say(&l, text);
+        program_wait_for(&p, text);
+    }
+    close(l.fd);
+    l.fd = -1;
+    program_end(&p);
+    link_close(&l);
+}
+
+static void expect_refused(int result, const char *const *more)
+{
+    struct program p;
+    struct link l;
+    client_start(&p, &l, more);
+    while (l.result == 0)
+        link_turn(&l);
+    if (l.told || l.result != result)
+        fail_msg("%s: %d %s", more[0], l.result, tls_channel_why(l.t));
+    assert_int_equal(l.received.len, 0);
+    shutdown(l.fd, SHUT_WR);
+    program_end(&p);
+    assert_true(WIFEXITED(p.status));
+    link_close(&l);
+}
+#define EXPECT_REFUSED(result, ...)                                                                \
+    expect_refused((result), (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_old_and_other_protocols(void **state)
+{
+    (void)state;
+    EXPECT_REFUSED(-EPROTO, "-tls1_2", AS_ALICE);
+    EXPECT_REFUSED(-EPROTO, "-tls1_1", AS_ALICE, "-cipher", "ALL:@SECLEVEL=0");
+    EXPECT_REFUSED(-EPROTO, "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", AS_ALICE);
+    EXPECT_REFUSED(-EPROTO, "-groups", "P-384", AS_ALICE);
+    EXPECT_REFUSED(-ENOTCONN, "-alpn", "http/1.1", "-cert", "alice.pem", "-key", "alice.key");
+    EXPECT_REFUSED(-ENOTCONN, "-cert", "alice.pem", "-key", "alice.key");
+    EXPECT_REFUSED(-EKEYREJECTED, "-alpn", "h2");
+}
+
+/* A certificate that our own code would not even load: a NUL inside the URI. */
+static void test_nul_in_the_name(void **state)
+{
+    (void)state;
+    struct forged f = {.uris = {{ALICE "\0.evil", sizeof ALICE + 5}}, .n_uris = 1};
+    struct key *key;
+    assert_int_equal(key_generate(&key), 0);
+    struct der der = forge_der(&f, key, &root.cert, root.key);
+    struct x509 c = {.der = (uint8_t *)der.data, .der_len = der.len};
+    cert_write(folder, "nul.pem", &c);
+    key_write(folder, "nul.key", key);
+    EXPECT_REFUSED(-EKEYREJECTED, "-alpn", "h2", "-cert", "nul.pem", "-key", "nul.key");
+    /* And usages that our library would not load. */
+    f = (struct forged){.uris = {alice_uri}, .n_uris = 1, .key_usage = 0x84};
+    x509_done(&c);
+    der = forge_der(&f, key, &root.cert, root.key);
+    c = (struct x509){.der = (uint8_t *)der.data, .der_len = der.len};
+    cert_write(folder, "nul.pem", &c);
+    EXPECT_REFUSED(-EKEYREJECTED, "-alpn", "h2", "-cert", "nul.pem", "-key", "nul.key");
+    x509_done(&c);
+    key_unref(key);
+}
+
+/* Others use RSA and P-384 for their workloads; their certificates are as good. */
+static void test_other_kinds_of_leaves(void **state)
+{
+    (void)state;
+    static const char extensions[] =
+        "subjectAltName=critical,URI:" ALICE "\nbasicConstraints=critical,CA:FALSE\n"
+        "keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,"
+        "clientAuth\n";
+    static const struct {
+        const char *algorithm, *option;
+        bool good;
+    } cases[] = {
+        {"RSA", "rsa_keygen_bits:2048", true},
+        {"RSA", "rsa_keygen_bits:1024", false},
+        {"EC", "ec_paramgen_curve:P-384", true},
+        {"EC", "ec_paramgen_curve:P-521", true},
+    };
+    file_write(folder, "ext", extensions, sizeof extensions - 1);
+    key_write(folder, "root.key", root.key);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(OPENSSL(folder, out, "genpkey", "-algorithm", cases[i].algorithm,
+                                 "-pkeyopt", cases[i].option, "-out", "x.key"),
+                         0);
+        assert_int_equal(
+            OPENSSL(folder, out, "req", "-new", "-key", "x.key", "-subj", "/O=x", "-out", "x.csr"),
+            0);
+        if (OPENSSL(folder, out, "x509", "-req", "-in", "x.csr", "-CA", "root.pem", "-CAkey",
+                    "root.key", "-days", "1", "-extfile", "ext", "-out", "x.pem") != 0)
+            fail_msg("%s", out);
+        if (cases[i].good) {
+            struct program p;
+            struct link l;
+            CLIENT_START(&p, &l, "-alpn", "h2", "-cert", "x.pem", "-key", "x.key");
+            link_until_told(&l);
+            if (!l.told)
+                fail_msg("%s: %s", cases[i].option, tls_channel_why(l.t));
+            assert_string_equal(tls_channel_peer(l.t)->uri, ALICE);
+            shutdown(l.fd, SHUT_RDWR);
+            program_end(&p);
+            link_close(&l);
+        } else {
+            EXPECT_REFUSED(-EKEYREJECTED, "-alpn", "h2", "-cert", "x.pem", "-key", "x.key",
+                           "-cipher", "ALL:@SECLEVEL=0");
+        }
+    }
+}
+
+/* s_server sends two tickets after the handshake, which we have no use for. */
+static void test_s_server(void **state)
+{
+    (void)state;
+    struct program p;
+    struct link l;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    program_start(&p, (const char *const[]){"s_server", "-accept", "127.0.0.1:0", "-tls1_3",
+                                            "-cert", "bob.pem", "-key", "bob.key", "-CAfile",
+                                            "root.pem", "-Verify", "1", "-verify_return_error",
+                                            "-alpn", "h2", "-rev", "-naccept", "1", NULL});
+    program_wait_for(&p, "ACCEPT 127.0.0.1:");
+    while (!strchr(out, '\n'))
+        assert_true(program_hear(&p));
+    unsigned number = (unsigned)strtoul(out, NULL, 10);
+    a.sin_port = htons((uint16_t)number);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    link_open(&l, fd, client_config);
+    link_until_told(&l);
+    if (!l.told)
+        fail_msg("%s", tls_channel_why(l.t));
+    assert_string_equal(tls_channel_peer(l.t)->uri, BOB);
+    link_say(&l, "drawer\n");
+    link_until_received(&l, "reward\n");
+    assert_int_equal(tls_channel_close_notify(l.t), 0);
+    link_flush(&l);
+    while (l.result == 0)
+        link_turn(&l);
+    close(l.fd);
+    l.fd = -1;
+    program_end(&p);
+    link_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_s_client),
+        cmocka_unit_test(test_key_updates),
+        cmocka_unit_test(test_old_and_other_protocols),
+        cmocka_unit_test(test_nul_in_the_name),
+        cmocka_unit_test(test_other_kinds_of_leaves),
+        cmocka_unit_test(test_s_server),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
