@@ -16,7 +16,7 @@ static struct prefixes parse_prefixes(struct reader *r, const struct json *list,
         return prefixes;
     for (size_t i = 0; i < values.n; i++) {
         if (prefix_parse(text_of(values.items[i]), &items[i]) < 0) {
-            read_fail(r, json_item(list, i), "\"%s\" is neither an address nor a range such as 10.0.0.0/8",
+            read_fail(r, json_item(list, i), "'%s' is neither an address nor a range such as 10.0.0.0/8",
                       values.items[i]);
             return prefixes;
         }
@@ -34,7 +34,7 @@ static struct ports parse_ports(struct reader *r, const struct json *list, struc
     for (size_t i = 0; i < values.n; i++) {
         uint64_t port;
         if (text_to_u64(text_of(values.items[i]), 65535, &port) < 0 || port == 0) {
-            read_fail(r, json_item(list, i), "\"%s\" is no port: write a number from 1 to 65535 in quotes",
+            read_fail(r, json_item(list, i), "'%s' is no port: write a number from 1 to 65535 in quotes",
                       values.items[i]);
             return ports;
         }
@@ -51,7 +51,7 @@ static void check_accounts(struct reader *r, const struct json *list, struct val
         text_split(name, '/', &ns, &name);
         if (name_check_label(ns) || name_check_subdomain(name))
             read_fail(r, json_item(list, i),
-                      "\"%s\" is no service account: write \"name\" or \"namespace/name\", without '*'",
+                      "'%s' is no service account: write 'name' or 'namespace/name', without '*'",
                       values.items[i]);
     }
 }
@@ -162,7 +162,7 @@ static void read_condition(struct reader *r, const struct json *j, struct policy
     }
     if (!condition_key_parse(c->name, &c->key)) {
         read_fail(r, read_member(j, "key"),
-                  "\"%s\" is not a condition; at layer 4 there are source.ip, source.namespace, "
+                  "'%s' is not a condition; at layer 4 there are source.ip, source.namespace, "
                   "source.principal, source.serviceAccount, destination.ip, destination.port", c->name);
         return;
     }
@@ -232,7 +232,7 @@ static void read_action(struct reader *r, const struct json *spec, struct author
         read_fail(r, read_member(spec, "action"),
                   "CUSTOM (an external authorizer) is not supported: use ALLOW or DENY");
     else
-        read_fail(r, read_member(spec, "action"), "\"%s\" is not one of ALLOW, DENY, AUDIT", word);
+        read_fail(r, read_member(spec, "action"), "'%s' is not one of ALLOW, DENY, AUDIT", word);
 }
 
 static void read_dry_run(struct reader *r, const struct json *document, struct object *o)
@@ -244,7 +244,7 @@ static void read_dry_run(struct reader *r, const struct json *document, struct o
         o->authorization.dry_run = true;
     else
         read_fail(r, read_member(read_member(read_member(document, "metadata"), "annotations"), "istio.io/dry-run"),
-                  "\"%s\" must be \"true\" or \"false\"", word);
+                  "'%s' must be 'true' or 'false'", word);
 }
 
 void authorization_policy_read(struct reader *r, const struct json *document, struct object *o)

@@ -65,7 +65,7 @@ static void read_target(struct reader *r, const struct json *port, struct kube_s
         if (text_to_u64(json_text(target), 65535, &number) == 0 && number > 0)
             ret->target = (uint16_t)number;
         else if (name_check_label(json_text(target)))
-            read_fail(r, target, "\"%s\" is neither a port number nor a port's name",
+            read_fail(r, target, "'%s' is neither a port number nor a port's name",
                       json_text(target).data);
         else
             ret->target_name = read_copy(r, json_text(target));

@@ -54,7 +54,7 @@ static int read_kind(struct reader *r, const struct json *document, struct objec
         bool has_beta = kinds[i].group[0] != '\0';
         if (text_equal(number, TEXT("v1")) || (has_beta && text_equal(number, TEXT("v1beta1"))))
             return 0;
-        read_fail(r, version, "\"%s\" is not supported; write %s%sv1", api.data, kinds[i].group,
+        read_fail(r, version, "'%s' is not supported; write %s%sv1", api.data, kinds[i].group,
                   has_beta ? "/" : "");
         return -EINVAL;
     }
@@ -82,11 +82,11 @@ static void read_identity(struct reader *r, const struct json *document,
     }
     const char *wrong = check_name(identity->kind, json_text(name));
     if (wrong) {
-        read_fail(r, name, "\"%s\" %s", json_text(name).data, wrong);
+        read_fail(r, name, "'%s' %s", json_text(name).data, wrong);
         return;
     }
     if (ns && namespaced && (wrong = name_check_label(json_text(ns)))) {
-        read_fail(r, ns, "\"%s\" %s", json_text(ns).len ? json_text(ns).data : "", wrong);
+        read_fail(r, ns, "'%s' %s", json_text(ns).len ? json_text(ns).data : "", wrong);
         return;
     }
     snprintf(identity->name, sizeof identity->name, "%s", json_text(name).data);

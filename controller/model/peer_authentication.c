@@ -27,7 +27,7 @@ static enum peer_mode read_mode(struct reader *r, const struct json *mtls)
     if (strcmp(word, "PERMISSIVE") == 0)
         return PEER_PERMISSIVE;
     if (strcmp(word, "STRICT") != 0)
-        read_fail(r, read_member(mtls, "mode"), "\"%s\" is not one of UNSET, DISABLE, PERMISSIVE, STRICT", word);
+        read_fail(r, read_member(mtls, "mode"), "'%s' is not one of UNSET, DISABLE, PERMISSIVE, STRICT", word);
     return PEER_STRICT;
 }
 

@@ -87,7 +87,7 @@ void pod_read(struct reader *r, const struct json *document, struct object *o)
         pod->service_account = "default";
     const char *wrong = name_check_subdomain(text_of(pod->service_account));
     if (wrong)
-        read_fail(r, spec, "serviceAccountName \"%s\" %s", pod->service_account, wrong);
+        read_fail(r, spec, "serviceAccountName '%s' %s", pod->service_account, wrong);
     pod->node = read_string(r, spec, "nodeName");
     pod->host_network = read_bool(r, spec, "hostNetwork", false);
 

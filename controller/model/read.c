@@ -141,7 +141,7 @@ bool read_ip(struct reader *r, const struct json *node, struct ip *ret)
         return false;
     if (ip_parse(json_text(node), ret) == 0)
         return true;
-    read_fail(r, node, "\"%s\" is no IP address, such as 10.1.2.3 or fd00::1", json_text(node).data);
+    read_fail(r, node, "'%s' is no IP address, such as 10.1.2.3 or fd00::1", json_text(node).data);
     return false;
 }
 
@@ -171,7 +171,7 @@ int64_t read_time(struct reader *r, const struct json *of, const char *name)
             good = false;
     }
     if (!good) {
-        read_fail(r, j, "\"%s\" is no time such as 2026-01-31T12:00:00Z", json_text(j).data);
+        read_fail(r, j, "'%s' is no time such as 2026-01-31T12:00:00Z", json_text(j).data);
         return 0;
     }
     tm.tm_year -= 1900;
