@@ -328,6 +328,13 @@ static int on_extension(llhttp_t *parser, const char *at, size_t len)
     return h->extensions_len > CHUNK_EXTENSIONS_MAX ? refuse(h, 400) : 0;
 }
 
+/* The size of a chunk is refused when it is announced, not when its bytes have come. */
+static int on_chunk(llhttp_t *parser)
+{
+    struct http1 *h = of(parser);
+    return parser->content_length > h->options.body_max - h->body_len ? refuse(h, 413) : 0;
+}
+
 static int on_complete(llhttp_t *parser)
 {
     struct http1 *h = of(parser);
@@ -347,6 +354,7 @@ static const llhttp_settings_t settings = {
     .on_body = on_body,
     .on_chunk_extension_name = on_extension,
     .on_chunk_extension_value = on_extension,
+    .on_chunk_header = on_chunk,
     .on_message_complete = on_complete,
 };
 
@@ -435,7 +443,8 @@ static int take_head_byte(struct http1 *h, char c)
         return 0;
     bool empty = h->head_len - h->line_start == 2;
     h->line_start = h->head_len;
-    h->n_lines++;
+    if (h->n_lines++ == 0)
+        return check_request_line(h);
     return empty;
 }
 
@@ -464,7 +473,7 @@ static size_t take_head(struct http1 *h, const char *data, size_t len)
     int r = 0;
     while (n < len && r == 0 && h->state == STATE_HEAD)
         r = take_head_byte(h, data[n++]);
-    if (r != 1 || check_request_line(h) < 0)
+    if (r != 1)
         return n;
     size_t used = parse(h, h->head, h->head_len);
     if (h->state == STATE_HEAD || used != h->head_len)
@@ -520,12 +529,34 @@ int http1_next(struct http1 *h)
 
 /* ---- Answers ------------------------------------------------------------------------------------- */
 
+static const char *reason(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+        {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+        {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
+        {408, "Request Timeout"}, {409, "Conflict"}, {413, "Content Too Large"},
+        {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
+        {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+        {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+        {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return ""; /* RFC 9112 section 4: it may be empty */
+}
+
 int http1_respond_head(struct buf *out, struct chunk_pool *pool, unsigned status,
                        const char *content_type, size_t body_len, bool keep_alive)
 {
     char head[512];
     struct text_out o = TEXT_OUT(head);
-    text_printf(&o, "HTTP/1.1 %u %s\r\n", status, llhttp_status_name((llhttp_status_t)status));
+    text_printf(&o, "HTTP/1.1 %u %s\r\n", status, reason(status));
     if (status != 204 && status != 304)
         text_printf(&o, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                     content_type ? content_type : "text/plain; charset=utf-8", body_len);
