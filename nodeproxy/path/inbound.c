@@ -14,7 +14,7 @@ struct inbound {
     enum inbound_kind kind;
     unsigned stage;
     enum ending ending;
-    bool closing, waits;
+    bool closing, waits, telling;   /* telling: the answer to a CONNECT is on its way */
     unsigned parts;                 /* embedded connections that the kernel may still hold */
     struct local_pod_waiter pod_waiter;
     struct socket_waiter socket_waiter;
@@ -343,7 +343,12 @@ static void tell_downstream(struct inbound *in)
         if (!in->answered && status != 0 && in->tunnel.http2) {
             char digits[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), 0};
             const struct http2_header refusal[] = {{TEXT(":status"), {digits, 3}}};
-            (void)http2_stream_respond(&in->tunnel, refusal, 1, true);
+            /* Letting go of the stream now would overtake the answer: it is held until that has left. */
+            if (http2_stream_respond(&in->tunnel, refusal, 1, true) == 0) {
+                in->telling = true;
+                in->parts++;
+                return;
+            }
         }
         http2_stream_detach(&in->tunnel);
     } else if (in->kind == INBOUND_PLAIN) {
@@ -419,9 +424,19 @@ static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
     (void)head;
 }
 
+static void answer_told(struct inbound *in)
+{
+    if (!in->telling)
+        return;
+    in->telling = false;
+    http2_stream_detach(&in->tunnel);
+    part_drained(in);
+}
+
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
 {
     struct inbound *in = container_of(s, struct inbound, tunnel);
+    answer_told(in);
     /* Both directions may have ended in here while the last bytes are still on their way to the application: then the relay tells. */
     if (in->closing || (code == 0 && in->relay.client.ended && in->relay.client.finished))
         return;
@@ -438,13 +453,14 @@ static void early_received(struct stream *s, struct buf *bytes)
     buf_done(bytes);
 }
 static void early_nothing(struct stream *s) { (void)s; }
+static void early_finished(struct stream *s) { answer_told(s->user); }
 static void early_failed(struct stream *s, int error)
 {
     (void)error;
     inbound_close(s->user, ENDING_RESET_BY_CLIENT);
 }
 static const struct stream_events early_events = {
-    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
+    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_finished, .failed = early_failed};
 
 /* The service that a CONNECT names by host: its own namespace first, then the one in the name. */
 static char *service_key_of(const struct local_pod *pod, struct text host, const struct service **ret)
