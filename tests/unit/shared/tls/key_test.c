@@ -211,7 +211,10 @@ static void test_memory_is_guarded(void **state)
             inside = (uintptr_t)key->scalar >= from && (uintptr_t)key->scalar < to;
         else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
             found = true;
+#if !defined(__SANITIZE_ADDRESS__) &&                                                              \
+    !defined(__SANITIZE_THREAD__) /* they make mlock() do nothing */
             assert_non_null(strstr(line, " lo"));
+#endif
             assert_non_null(strstr(line, " dd"));
             assert_non_null(strstr(line, " wf"));
         }

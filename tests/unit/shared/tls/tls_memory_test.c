@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include "shared/tls/key_secret.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 
 static struct party root, alice, bob;
@@ -116,6 +117,52 @@ static void test_each_allocation(void **state)
     assert_true(n > 100);
 }
 
+/* Whatever fails, an impostor's certificate is never taken for good: a check that could not be made is not passed. */
+static void test_no_memory_is_no_trust(void **state)
+{
+    (void)state;
+    struct party other_root = root_make("other root"), stranger = leaf_make(ALICE, &other_root),
+                 thief = leaf_make(BOB, &root);
+    memcpy(thief.key->point, alice.key->point, sizeof thief.key->point);
+    struct tls_config *impostors[] = {
+        config_simple(TLS_CLIENT, &stranger, &root),
+        config_simple(TLS_CLIENT, &(struct party){thief.key, alice.cert}, &root),
+        config_simple(TLS_CLIENT, NULL, &root),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(impostors); i++) {
+        long n = 0;
+        for (bool failed = true; failed; n++) {
+            struct chunk_pool pool;
+            struct tls_channel *client = NULL, *server = NULL;
+            struct buf bytes = {0}, plain = {0};
+            int result = 0;
+            chunk_pool_init(&pool, 100, 0);
+            alloc_fail_at(n);
+            (void)tls_channel_new(&client, impostors[i], &pool);
+            (void)tls_channel_new(&server, server_config, &pool);
+            for (int turn = 0; client && server && turn < 6; turn++) {
+                buf_move(&bytes, tls_channel_out(client));
+                result = step(server, &bytes, &plain);
+                assert_false(tls_channel_established(server));
+                buf_move(&bytes, tls_channel_out(server));
+                (void)step(client, &bytes, &plain);
+                buf_done(&bytes);
+            }
+            failed = alloc_failed();
+            assert_int_equal(plain.len, 0);
+            assert_true(failed || result == -EKEYREJECTED);
+            tls_channel_free(client);
+            tls_channel_free(server);
+            chunk_pool_done(&pool);
+        }
+        assert_true(n > 100);
+        tls_config_unref(impostors[i]);
+    }
+    party_done(&other_root);
+    party_done(&stranger);
+    party_done(&thief);
+}
+
 /* What an idle, established channel costs: printed, and bounded so that it can't grow unseen. */
 static void test_idle_memory(void **state)
 {
@@ -153,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_allocation),
+        cmocka_unit_test(test_no_memory_is_no_trust),
         cmocka_unit_test(test_idle_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
