@@ -111,7 +111,7 @@ struct pod_entry *pods_find(struct pods *p, struct text container_id)
 {
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
-        if (text_equal(text_of(e->pod.container_id), container_id))
+        if (!e->leaving && text_equal(text_of(e->pod.container_id), container_id))
             return e;
     }
     return NULL;
@@ -129,6 +129,17 @@ int pods_register(struct pods *p, struct pod_entry *taken_entry)
     p->n_pods++;
     pods_watch_add(p, e);
     return 0;
+}
+
+struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e)
+{
+    list_for_each (n, &p->all) {
+        struct pod_entry *other = entry_of(n);
+        if (other->leaving &&
+            (netns_same(&other->netns, &e->netns) || strcmp(other->pod.uid, e->pod.uid) == 0))
+            return other;
+    }
+    return NULL;
 }
 
 /* ---- capture ---- */
@@ -210,17 +221,23 @@ close_again:
     return r;
 }
 
-/* Takes it out of the registry; a captured one goes on in `leaving`. */
-static void leave(struct pods *p, struct pod_entry *e)
+static void forget(struct pods *p, struct pod_entry *e)
 {
     list_remove(&e->pod.link);
+    p->n_pods--;
+    pod_entry_free(e);
+}
+
+/* A captured one goes on until its owner has let go of it. */
+static void leave(struct pods *p, struct pod_entry *e)
+{
     pods_watch_remove(p, e);
     if (!e->pod.captured) {
-        p->n_pods--;
-        pod_entry_free(e);
+        forget(p, e);
         return;
     }
-    list_push_back(&p->leaving, &e->pod.link);
+    e->leaving = true;
+    e->pod.captured = false;
     put_node_rules_or_log(p);
     p->events->removed(p, &e->pod, p->arg);
 }
@@ -239,11 +256,8 @@ void pods_released(struct pods *p, struct pod *taken_pod)
     if (!e->vanished && privileged_release(p->privileged, e->pod.netns_fd, why) < 0)
         log_warn("capture", "pod %s/%s: cannot take the rules out of its namespace: %s", e->pod.ns,
                  e->pod.name, why);
-    list_remove(&e->pod.link);
-    p->n_pods--;
-    close_descriptors(&e->pod);
     pods_waits_released(p, e);
-    pod_entry_free(e);
+    forget(p, e);
     if (!p->closing)
         ring_task_ask(p->ring, &p->waits_task);
 }
@@ -288,7 +302,8 @@ static void reconcile(struct pods *p, struct pod_entry *e)
     char why[PRIVILEGED_WHY_MAX];
     if (e->pod.captured && !e->wanted)
         uncapture(p, e);
-    else if (!e->pod.captured && e->wanted && pods_capture(p, e, why) < 0)
+    else if (!e->pod.captured && e->wanted && !pods_leaving_like(p, e) &&
+             pods_capture(p, e, why) < 0)
         log_error("capture", "pod %s/%s is enrolled but can't be captured: %s", e->pod.ns,
                   e->pod.name, why);
 }
@@ -299,6 +314,8 @@ void pods_directory_changed(struct pods *p)
         return;
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
+        if (e->leaving)
+            continue;
         enum pod_enrolment enrolment = p->events->enrolment(p, e->pod.uid, p->arg);
         if (enrolment != POD_UNKNOWN_YET)
             e->wanted = enrolment == POD_ENROLLED;
@@ -312,7 +329,7 @@ size_t pods_waiting(struct pods *p)
     size_t n = 0;
     list_for_each (link, &p->all) {
         const struct pod_entry *e = entry_of(link);
-        n += e->wanted && !e->pod.captured;
+        n += e->wanted && !e->pod.captured && !e->leaving;
     }
     return n;
 }
@@ -368,7 +385,6 @@ int pods_open(struct pods **ret, struct ring *ring, struct privileged *privilege
     p->pods_max = o->pods_max > 0 ? o->pods_max : PODS_MAX_DEFAULT;
     p->inotify_fd = -1;
     list_init(&p->all);
-    list_init(&p->leaving);
     list_init(&p->waits);
     ring_task_init(&p->waits_task, pods_waits_run);
     p->state_dir = strdup(o->state_dir);
@@ -419,7 +435,6 @@ void pods_close(struct pods *p)
     pods_waits_refuse(p);
     ring_task_cancel(&p->waits_task);
     free_entries(&p->all);
-    free_entries(&p->leaving);
     timer_stop(ring_timers(p->ring), &p->scan_timer);
     p->scope.drained = drained;
     ring_scope_close(&p->scope);

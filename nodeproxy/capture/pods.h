@@ -14,14 +14,14 @@
 
 enum { POD_ADDRESSES_MAX = 8 };
 struct pod {
-    struct list link;         /* in pods_all(), until it is removed */
+    struct list link;         /* in pods_all(), until it is released */
     char *name, *ns, *container_id, *netns_path;
     char *uid;                /* workload uid: CLUSTER//Pod/namespace/name */
     struct ip addresses[POD_ADDRESSES_MAX];
     size_t n_addresses;
     int netns_fd;             /* -1 unless captured */
     struct pod_listeners listeners; /* valid while captured; whoever takes one over leaves -1 */
-    bool captured;
+    bool captured;            /* until removed is told */
     void *user;               /* of the events' owner */
 };
 enum pod_enrolment { POD_ENROLLED, POD_NOT_ENROLLED, POD_UNKNOWN_YET };

@@ -86,14 +86,14 @@ static int decode_spec(const struct json *root, struct pod_spec *s, struct json_
 
 /* ---- ADD ---- */
 
-/* Whoever stands in the way: an older sandbox of the same pod, or what is left in the namespace. */
-static struct pod_entry *in_the_way(struct list *entries, const struct pod_entry *e, bool same_pod)
+/* Whom this one replaces: an older sandbox of the same pod, or what else is said of its namespace. */
+static struct pod_entry *predecessor(struct pods *p, const struct pod_entry *e)
 {
-    list_for_each (n, entries) {
+    list_for_each (n, &p->all) {
         struct pod_entry *other = entry_of(n);
-        if (netns_same(&other->netns, &e->netns) ||
-            (same_pod && (strcmp(other->pod.container_id, e->pod.container_id) == 0 ||
-                          strcmp(other->pod.uid, e->pod.uid) == 0)))
+        if (!other->leaving && (netns_same(&other->netns, &e->netns) ||
+                                strcmp(other->pod.container_id, e->pod.container_id) == 0 ||
+                                strcmp(other->pod.uid, e->pod.uid) == 0))
             return other;
     }
     return NULL;
@@ -127,9 +127,9 @@ static void try_add(struct cni_wait *w)
 {
     struct pods *p = w->pods;
     struct pod_entry *other;
-    while ((other = in_the_way(&p->all, w->entry, true)))
+    while ((other = predecessor(p, w->entry)))
         pods_remove(p, other, "it was added anew");
-    if (in_the_way(&p->leaving, w->entry, false))
+    if (pods_leaving_like(p, w->entry))
         return;
     enum pod_enrolment enrolment = p->events->enrolment(p, w->entry->pod.uid, p->arg);
     if (enrolment != POD_UNKNOWN_YET)
@@ -158,9 +158,8 @@ static void wait_over(struct timer *t)
         if (pod)
             log_warn("capture", "pod %s/%s: its connections are slow to end", pod->ns, pod->name);
         answer_ok(w->exchange);
-    } else if (in_the_way(&w->pods->leaving, w->entry, false)) {
-        answer_error(w->exchange, 503,
-                     "the namespace of pod %s/%s is still in use by an earlier one", pod->ns,
+    } else if (pods_leaving_like(w->pods, w->entry)) {
+        answer_error(w->exchange, 503, "an earlier sandbox of pod %s/%s is still ending", pod->ns,
                      pod->name);
     } else {
         answer_error(

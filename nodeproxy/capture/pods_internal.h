@@ -13,6 +13,7 @@ struct pod_entry {
     struct pod pod;
     struct netns_id netns; /* of what the path led to when the pod was added */
     bool wanted;           /* it should be captured */
+    bool leaving;          /* removed was told, released not yet */
     bool vanished;         /* its namespace is going: nothing to clean in there */
     int watch;             /* inotify's, of the path's folder; -1: none */
 };
@@ -36,10 +37,9 @@ struct pods {
     size_t pods_max;
     const struct pods_events *events;
     void *arg;
-    struct list all;     /* registered */
-    struct list leaving; /* removed was told, released not yet */
+    struct list all; /* leaving ones too */
     struct list waits;
-    size_t n_pods, n_waits; /* n_pods: of both lists */
+    size_t n_pods, n_waits;
     bool closing, restoring;
     int inotify_fd;
     struct ring_scope scope;
@@ -62,7 +62,9 @@ struct pod_spec { /* what the plugin tells */
 /* -EINVAL: why names the field and what would be right. */
 int pod_entry_new(struct pods *p, const struct pod_spec *spec, struct pod_entry **ret, char why[static PRIVILEGED_WHY_MAX]);
 struct pod_entry *pod_entry_free(struct pod_entry *e);
-struct pod_entry *pods_find(struct pods *p, struct text container_id); /* registered */
+struct pod_entry *pods_find(struct pods *p, struct text container_id); /* not one that leaves */
+/* One that leaves and has the same uid or namespace: what comes after it must wait. */
+struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e);
 int pods_register(struct pods *p, struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
 int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
 void pods_remove(struct pods *p, struct pod_entry *e, const char *reason); /* the entry may be freed when it returns */

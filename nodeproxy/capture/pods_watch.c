@@ -25,7 +25,7 @@ static void scan(struct pods *p)
 {
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
-        if (!is_gone(e))
+        if (e->leaving || !is_gone(e))
             continue;
         e->vanished = true;
         pods_remove(p, e, "its network namespace vanished");
