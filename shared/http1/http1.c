@@ -324,7 +324,7 @@ static int on_extension(llhttp_t *parser, const char *at, size_t len)
 {
     (void)at;
     struct http1 *h = of(parser);
-    h->extensions_len += len + 1;
+    h->extensions_len += len;
     return h->extensions_len > CHUNK_EXTENSIONS_MAX ? refuse(h, 400) : 0;
 }
 
