@@ -372,6 +372,8 @@ void ads_tick(struct ads *a, uint64_t now_ms)
     }
     if (a->waiting)
         ads_push(a, now_ms);
+    else
+        forget(a);
 }
 
 void ads_finish(struct ads *a, enum grpc_status status, const char *message)

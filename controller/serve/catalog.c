@@ -298,7 +298,12 @@ const struct catalog_group *catalog_members(const struct catalog *c, struct text
     return map_get(&c->members, service);
 }
 
-/* Names that are there and are not wanted any more. */
+static int name_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names that are there and are not wanted any more. In their order: what is sent should not depend on chance. */
 static int remove_others(struct catalog *c, enum xds_type type, const struct map *wanted, size_t *changed)
 {
     size_t n = 0;
@@ -311,6 +316,7 @@ static int remove_others(struct catalog *c, enum xds_type type, const struct map
         if (e->resource && !map_get(wanted, text_of(e->name)))
             gone[n++] = e->name;
     }
+    qsort(gone, n, sizeof(char *), name_order);
     int err = 0;
     for (size_t i = 0; i < n && err == 0; i++) {
         char *name = text_dup(text_of(gone[i])); /* the entry may go meanwhile, and its name with it */

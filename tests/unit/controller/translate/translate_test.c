@@ -240,7 +240,6 @@ static void services_of_a_pod(void **state)
     struct workload *e = workload_of(&w, uid);
     assert_int_equal(e->tunnel, TUNNEL_NONE);
     assert_true(e->healthy);
-    assert_string_equal(e->service_account, "");
     assert_int_equal(served(e, "shop/manual.shop.svc.cluster.local")->ports[0].target_port, 9090);
     workload_free(e);
     e = workload_of(&w, "Kubernetes/discovery.k8s.io/EndpointSlice/shop/manual-1/192.0.2.2");
