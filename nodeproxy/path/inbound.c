@@ -25,6 +25,9 @@ struct inbound {
     struct inbound_local local;     /* LOCAL */
     struct stream *downstream;
     const struct spiffe_id *peer;   /* NULL: not authenticated; valid while not closing */
+    struct spiffe_id *peer_copy;    /* HBONE: once the stream has closed, and with it perhaps the server */
+    struct buf early;               /* HBONE: what came before our answer; bounded by the stream's window */
+    bool early_end;
     struct addr source, destination, target; /* destination: as the caller named it */
     char *service_key;              /* namespace/hostname when called by name; NULL: by address */
     struct text forwarded_host;     /* during the story's beginning only */
@@ -190,6 +193,10 @@ bool inbound_recheck_some(struct path_env *env, size_t n_max)
         struct inbound *in = container_of(n, struct inbound, recheck);
         if (in->stage < 2 || allowed(in, &verdict)) /* what has not been authorised yet will be */
             continue;
+        if (!directory_workload(env->directory, text_of(in->pod->uid))) { /* nothing says any more who may come */
+            inbound_close(in, ENDING_WORKLOAD_GONE);
+            continue;
+        }
         free(in->policy);
         in->policy = verdict.policy[0] ? text_dup(text_of(verdict.policy)) : NULL;
         inbound_close(in, ENDING_POLICY_CHANGED);
@@ -292,6 +299,7 @@ static enum step relay(struct inbound *in)
         conn_start(in->local.client);
     else
         stream_resume(in->downstream);
+    relay_give(&in->relay, &in->early, in->early_end);
     return STEP_WAIT;
 }
 
@@ -306,6 +314,7 @@ static void inbound_free(struct ring_task *task)
     if (in->kind == INBOUND_PLAIN)
         listener_release(&pod->inbound);
     credential_unref(in->local.credential);
+    free(in->peer_copy);
     free(in->service_key);
     free(in->policy);
     free(in->dry_run);
@@ -350,6 +359,9 @@ static void tell_downstream(struct inbound *in)
                 return;
             }
         }
+        /* A CANCEL, which letting go of it would say, is the end of the stream to some (ztunnel): half an answer would look whole. */
+        if (in->answered && !clean)
+            http2_stream_reset(&in->tunnel, HTTP2_CONNECT_ERROR);
         http2_stream_detach(&in->tunnel);
     } else if (in->kind == INBOUND_PLAIN) {
         if (!clean)
@@ -372,6 +384,7 @@ static void inbound_shut(struct inbound *in)
     account(in);
     in->parts++; /* held until both sides have been told */
     tell_downstream(in);
+    buf_done(&in->early);
     in->peer = NULL;
     in->server = NULL;
     if (in->upstream_open) {
@@ -390,11 +403,14 @@ void inbound_close(struct inbound *in, enum ending ending)
         inbound_continue(in, inbound_end(in, ending));
 }
 
-void inbound_abandon(struct inbound *in)
+const struct relay *inbound_abandon(struct inbound *in)
 {
     in->local.ended = NULL;
     inbound_close(in, ENDING_RESET_BY_CLIENT);
+    return &in->relay;
 }
+
+const struct relay *inbound_relay(const struct inbound *in) { return &in->relay; }
 
 /* ---- the beginning ------------------------------------------------------- */
 
@@ -433,25 +449,44 @@ static void answer_told(struct inbound *in)
     part_drained(in);
 }
 
+/* Both directions may have ended in the tunnel while the last bytes are still on their way to the application: then the relay
+ * goes on without the tunnel, which may be gone before it. */
+static void outlive_tunnel(struct inbound *in)
+{
+    in->peer_copy = malloc(sizeof *in->peer_copy);
+    if (!in->peer_copy) {
+        inbound_close(in, ENDING_NO_MEMORY);
+        return;
+    }
+    *in->peer_copy = *in->peer;
+    in->peer = in->peer_copy;
+    in->server = NULL;
+}
+
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
 {
     struct inbound *in = container_of(s, struct inbound, tunnel);
     answer_told(in);
-    /* Both directions may have ended in here while the last bytes are still on their way to the application: then the relay tells. */
-    if (in->closing || (code == 0 && in->relay.client.ended && in->relay.client.finished))
+    if (in->closing)
         return;
-    inbound_close(in, ENDING_RESET_BY_CLIENT);
+    if (code == 0 && in->relay.client.ended && in->relay.client.finished)
+        outlive_tunnel(in);
+    else
+        inbound_close(in, ENDING_RESET_BY_CLIENT);
 }
 
 static const struct http2_stream_events tunnel_events = {.head = tunnel_head, .closed = tunnel_closed};
 
-/* Until the relay begins the stream is paused: bytes that come with the CONNECT wait in its window. */
+/* Until the relay begins the stream is paused: of what comes with the CONNECT no more than its window does, and waits here. */
 static void early_received(struct stream *s, struct buf *bytes)
 {
     struct inbound *in = s->user;
-    (void)in;
-    buf_done(bytes);
+    if (in->closing)
+        buf_done(bytes);
+    else
+        buf_move(&in->early, bytes);
 }
+static void early_ended(struct stream *s) { ((struct inbound *)s->user)->early_end = true; }
 static void early_nothing(struct stream *s) { (void)s; }
 static void early_finished(struct stream *s) { answer_told(s->user); }
 static void early_failed(struct stream *s, int error)
@@ -460,7 +495,7 @@ static void early_failed(struct stream *s, int error)
     inbound_close(s->user, ENDING_RESET_BY_CLIENT);
 }
 static const struct stream_events early_events = {
-    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_finished, .failed = early_failed};
+    .received = early_received, .ended = early_ended, .writable = early_nothing, .finished = early_finished, .failed = early_failed};
 
 /* The service that a CONNECT names by host: its own namespace first, then the one in the name. */
 static char *service_key_of(const struct local_pod *pod, struct text host, const struct service **ret)

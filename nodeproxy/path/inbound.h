@@ -22,7 +22,9 @@ struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_s
 void inbound_accept_plain(struct local_pod *pod, int taken_fd);
 /* -ENOMEM: nothing follows. Otherwise `ended` follows, possibly before the call returns. */
 int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret);
-void inbound_abandon(struct inbound *in); /* the caller ends; `ended` does not follow */
+/* The caller ends; `ended` does not follow. Returns what was relayed, valid until the next turn. */
+const struct relay *inbound_abandon(struct inbound *in);
+const struct relay *inbound_relay(const struct inbound *in);
 void inbound_close(struct inbound *in, enum ending ending);
 /* Policies changed: looks at some living ones again; true: there are more. Those no longer allowed end with POLICY_CHANGED. */
 bool inbound_recheck_some(struct path_env *env, size_t n_max);

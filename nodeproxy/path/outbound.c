@@ -26,6 +26,7 @@ struct outbound {
     struct spiffe_id *expected;    /* TUNNEL: who must be there; until the tunnel is open */
     struct local_pod *local_pod;   /* LOCAL: until the story has moved on */
     char *service_host;            /* "" or NULL: not called through a service */
+    char *why;                     /* NULL: the ending says it all */
     struct conn server;            /* DIRECT */
     struct tunnel tunnel;          /* TUNNEL */
     struct inbound *inbound;       /* LOCAL; it relays for us */
@@ -155,7 +156,10 @@ static enum step find_target(struct outbound *c, struct candidate *to)
         to->workload = directory_workload_at(env->directory, network, &c->destination.ip);
         return choose_way(c, to);
     }
-    int r = directory_choose(env->directory, to->service, c->destination.port, to->self, 0, ring_rng(env->ring), &choice);
+    /* The address family that the workload speaks, unless all endpoints are of the other one. */
+    int r = directory_choose(env->directory, to->service, c->destination.port, to->self, ip_family(&c->destination.ip), ring_rng(env->ring), &choice);
+    if (r == -EHOSTUNREACH)
+        r = directory_choose(env->directory, to->service, c->destination.port, to->self, 0, ring_rng(env->ring), &choice);
     if (r < 0 && to->service->lb_mode == LB_PASSTHROUGH) {
         c->way = WAY_DIRECT;
         return STEP_NEXT;
@@ -188,11 +192,13 @@ static enum step route(struct outbound *c)
 
 /* ---- tunnel: the way there; one wait ------------------------------------- */
 
-static void tunnel_opened(struct tunnel *t, enum ending ending)
+static void tunnel_opened(struct tunnel *t, enum ending ending, const char *why)
 {
     struct outbound *c = container_of(t, struct outbound, tunnel);
     if (c->closing)
         return;
+    if (why[0])
+        c->why = text_dup(text_of(why)); /* without memory the line has the ending's meaning */
     timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
     outbound_continue(c, ending == ENDING_NONE ? STEP_NEXT : outbound_end(c, ending));
 }
@@ -261,15 +267,20 @@ static enum step connect_directly(struct outbound *c)
     return STEP_WAIT;
 }
 
+static void take_bytes(struct outbound *c, const struct relay *relayed)
+{
+    c->relay.client.bytes = relayed->client.bytes;
+    c->relay.server.bytes = relayed->server.bytes;
+    metric_add(c->account.received, relayed->client.bytes);
+    metric_add(c->account.sent, relayed->server.bytes);
+}
+
 /* Our inbound half ended: it relayed, so its ending and its bytes are ours. */
 static void local_ended(void *owner, enum ending ending, const struct relay *relayed)
 {
     struct outbound *c = owner;
     c->inbound = NULL;
-    c->relay.client.bytes = relayed->client.bytes;
-    c->relay.server.bytes = relayed->server.bytes;
-    metric_add(c->account.received, relayed->client.bytes);
-    metric_add(c->account.sent, relayed->server.bytes);
+    take_bytes(c, relayed);
     /* While the inbound story still runs on our stack (it was decided at once) the stage returns the end. */
     if (c->ending == ENDING_NONE)
         c->ending = ending;
@@ -356,6 +367,7 @@ static void account(struct outbound *c)
         .destination = c->destination,
         .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL ? c->target : (struct addr){.port = 0},
         .status = c->way == WAY_TUNNEL ? c->tunnel.status : 0,
+        .why = text_of(c->why),
         .ending = c->ending,
     };
     account_end(&c->account, c->pod->env, REPORTER_SOURCE, &c->relay, &line);
@@ -370,6 +382,7 @@ static void outbound_free(struct ring_task *task)
     listener_release(&pod->outbound);
     free(c->expected);
     free(c->service_host);
+    free(c->why);
     free(c);
     local_pod_look(pod);
 }
@@ -393,12 +406,14 @@ static void outbound_shut(struct outbound *c)
     socket_pool_forget(&c->pod->sockets, &c->socket_waiter);
     relay_stop(&c->relay);
     if (c->inbound) {
-        inbound_abandon(c->inbound);
+        take_bytes(c, inbound_abandon(c->inbound));
         c->inbound = NULL;
     }
     account(c);
-    if (c->tunnel_open)
+    if (c->tunnel_open && clean)
         tunnel_close(&c->tunnel);
+    else if (c->tunnel_open)
+        tunnel_reset(&c->tunnel);
     if (c->server_open) {
         if (!clean)
             stream_reset(&c->server.stream, -ECONNRESET);
@@ -453,11 +468,12 @@ struct outbound *outbound_of_link(struct list *link) { return container_of(link,
 void outbound_view(const struct outbound *c, struct connection_view *ret)
 {
     static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL"};
+    const struct relay *relay = c->inbound ? inbound_relay(c->inbound) : &c->relay;
     *ret = (struct connection_view){
         .id = c->account.id,
         .opened_ms = c->account.opened_ms,
-        .bytes_received = c->relay.client.bytes,
-        .bytes_sent = c->relay.server.bytes,
+        .bytes_received = relay->client.bytes,
+        .bytes_sent = relay->server.bytes,
         .direction = "Outbound",
         .protocol = protocols[c->way],
         .stage = c->stage > 0 ? story[c->stage - 1].name : "identify",

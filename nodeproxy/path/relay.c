@@ -65,17 +65,30 @@ static void side_finished(struct stream *s)
     relay_look(side->relay);
 }
 
+static enum ending ending_of(int error, bool client)
+{
+    switch (error) {
+    case -ECONNRESET:
+    case -EPIPE:
+    case -ECANCELED:
+    case -ECONNREFUSED: /* a stream: REFUSED_STREAM */
+        return client ? ENDING_RESET_BY_CLIENT : ENDING_RESET_BY_SERVER;
+    case -ECONNABORTED: /* a stream whose connection broke */
+        return ENDING_TUNNEL_FAILED;
+    case -EPROTO:
+        return ENDING_PROTOCOL;
+    case -ENOMEM:
+    case -ENOBUFS:
+        return ENDING_NO_MEMORY;
+    default:
+        return ENDING_IO;
+    }
+}
+
 static void side_failed(struct stream *s, int error)
 {
     struct relay_side *side = s->user;
-    struct relay *r = side->relay;
-    bool client = side == &r->client;
-    if (r->is_over)
-        return;
-    if (error == -ECONNRESET || error == -EPIPE || error == -ECANCELED)
-        relay_end(r, client ? ENDING_RESET_BY_CLIENT : ENDING_RESET_BY_SERVER);
-    else
-        relay_end(r, error == -ENOMEM || error == -ENOBUFS ? ENDING_NO_MEMORY : ENDING_IO);
+    relay_end(side->relay, ending_of(error, side == &side->relay->client));
 }
 
 static const struct stream_events side_events = {
@@ -104,6 +117,14 @@ void relay_start(struct relay *r, struct stream *client, struct stream *server, 
     timer_init(&r->idle, relay_idle);
     if (idle_ms > 0)
         timer_start(timers, &r->idle, idle_ms);
+}
+
+void relay_give(struct relay *r, struct buf *bytes, bool ended)
+{
+    if (bytes->len > 0)
+        side_received(r->client.stream, bytes);
+    if (ended)
+        side_ended(r->client.stream);
 }
 
 void relay_stop(struct relay *r)

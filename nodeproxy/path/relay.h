@@ -28,5 +28,7 @@ struct relay {
 };
 /* Takes over both streams' events. Neither may have been read before. */
 void relay_start(struct relay *r, struct stream *client, struct stream *server, struct timer_wheel *timers, uint64_t idle_ms, void (*over)(struct relay *r, enum ending ending));
+/* What the client side had sent before the relay began, right after relay_start(); ended: that was all. Takes the bytes; no event. */
+void relay_give(struct relay *r, struct buf *bytes, bool ended);
 void relay_stop(struct relay *r); /* no event is looked at any more; the streams are their owners' to close */
 #endif

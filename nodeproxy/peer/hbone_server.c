@@ -60,7 +60,7 @@ static void server_closed(struct h2_conn *h, int error)
     else if (error != 0)
         ending = ENDING_IO;
     if (error != 0 && !s->why[0])
-        snprintf(s->why, sizeof s->why, "%s", conn_why(&h->conn));
+        snprintf(s->why, sizeof s->why, "%s", h2_conn_why(h));
     server_end(s, ending);
 }
 

@@ -119,14 +119,18 @@ static void link_ready(struct h2_conn *h)
     if (l->state != PEER_LINK_CONNECTING)
         return;
     link_set_state(l, PEER_LINK_OPEN);
+    l->idle_since_ms = ring_now_ms(l->options.ring);
+    l->opened_told = true;
     l->events->opened(l);
 }
 
 static void link_goaway(struct h2_conn *h)
 {
     struct peer_link *l = of_h2(h);
-    if (l->state < PEER_LINK_DRAINING)
-        link_set_state(l, PEER_LINK_DRAINING);
+    if (l->state >= PEER_LINK_DRAINING)
+        return;
+    link_set_state(l, PEER_LINK_DRAINING);
+    l->events->slot(l); /* none here any more: who waits for one needs another link */
 }
 
 static void link_slot(struct h2_conn *h)
@@ -155,7 +159,7 @@ static void link_closed(struct h2_conn *h, int error)
     struct peer_link *l = of_h2(h);
     if (l->state == PEER_LINK_OVER)
         return;
-    snprintf(l->why, sizeof l->why, "%s", conn_why(&h->conn));
+    snprintf(l->why, sizeof l->why, "%s", h2_conn_why(h));
     link_fail(l, link_ending_of(l, error));
 }
 

@@ -39,7 +39,7 @@ struct peer_link {
     struct socket_waiter socket_waiter;
     struct timer socket_deadline;
     struct h2_conn h2;
-    bool h2_made;
+    bool h2_made, opened_told;
     enum ending ending;
     struct ring_task end_task;     /* ends are told from the loop, never from inside a call */
     uint64_t idle_since_ms;

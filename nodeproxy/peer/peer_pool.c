@@ -7,12 +7,13 @@
 
 enum { SWEEP_MS = 5000, TRIES_MAX = 2 };
 
-struct peer_group { /* one destination; lives while it has links or waiting tunnels */
+struct peer_group { /* one destination; lives while links, tunnels or a running function refer to it */
     struct peer_pool *pool;
     struct addr to;
     struct spiffe_id expected;
     struct list links, waiting;
-    size_t n_links, n_opening, n_waiting;
+    struct list sweep; /* in the sweep's list, while it looks */
+    size_t refs, n_links, n_opening, n_waiting;
 };
 
 static void group_serve(struct peer_group *g);
@@ -28,30 +29,36 @@ static struct text group_key(const struct addr *to, const struct spiffe_id *expe
     return (struct text){out->data, out->len};
 }
 
-static struct peer_group *group_get(struct peer_pool *p, const struct addr *to, const struct spiffe_id *expected)
+/* With a reference for the caller. -ENOBUFS, -ENOMEM. */
+static int group_get(struct peer_pool *p, const struct addr *to, const struct spiffe_id *expected, struct peer_group **ret)
 {
     char data[ADDR_TEXT_MAX + SPIFFE_ID_TEXT_MAX + 2];
     struct text_out out = TEXT_OUT(data);
     struct text key = group_key(to, expected, &out);
     struct peer_group *g = map_get(&p->groups, key);
-    if (g)
-        return g;
-    g = calloc(1, sizeof *g);
-    if (!g)
-        return NULL;
-    *g = (struct peer_group){.pool = p, .to = *to, .expected = *expected};
-    list_init(&g->links);
-    list_init(&g->waiting);
-    if (map_put(&p->groups, key, g, NULL) < 0) {
-        free(g);
-        return NULL;
+    if (!g) {
+        g = calloc(1, sizeof *g);
+        if (!g)
+            return -ENOMEM;
+        *g = (struct peer_group){.pool = p, .to = *to, .expected = *expected};
+        list_init(&g->links);
+        list_init(&g->waiting);
+        list_init(&g->sweep);
+        int r = map_put(&p->groups, key, g, NULL);
+        if (r < 0) {
+            free(g);
+            return r == -ENOSPC ? -ENOBUFS : r;
+        }
     }
-    return g;
+    g->refs++;
+    *ret = g;
+    return 0;
 }
 
-static void group_release(struct peer_group *g) /* if nobody needs it any more */
+static void group_unref(struct peer_group *g)
 {
-    if (g->n_links > 0 || g->n_waiting > 0)
+    assert(g->refs > 0);
+    if (--g->refs > 0)
         return;
     char data[ADDR_TEXT_MAX + SPIFFE_ID_TEXT_MAX + 2];
     struct text_out out = TEXT_OUT(data);
@@ -68,7 +75,7 @@ static void group_unwait(struct peer_group *g, struct tunnel *t)
 
 /* ---- a CONNECT stream ---------------------------------------------------- */
 
-static void tunnel_answer(struct tunnel *t, enum ending ending)
+static void tunnel_answer(struct tunnel *t, enum ending ending, const char *why)
 {
     assert(!t->answered);
     t->answered = true;
@@ -78,23 +85,26 @@ static void tunnel_answer(struct tunnel *t, enum ending ending)
         t->group->pool->stats.streams_opened++;
     else
         t->group->pool->stats.streams_failed++;
-    t->opened(t, ending);
+    t->opened(t, ending, why);
 }
 
-/* The link broke or refused before it answered: once more on another one, if there was no answer. */
-static void tunnel_retry(struct tunnel *t, enum ending ending)
+static void group_wait(struct peer_group *g, struct tunnel *t)
 {
-    struct peer_group *g = t->group;
-    if (t->answered)
-        return;
-    t->requested = false;
-    if (t->tries >= TRIES_MAX || g->pool->closing || g->pool->n_waiting >= PEER_WAITING_MAX) {
-        tunnel_answer(t, ending);
-        return;
-    }
     list_push_back(&g->waiting, &t->link);
     g->n_waiting++;
     g->pool->n_waiting++;
+}
+
+/* The link broke or refused before it answered: once more on another one, if there was no answer. */
+static void tunnel_retry(struct tunnel *t)
+{
+    struct peer_group *g = t->group;
+    t->requested = false;
+    if (t->tries >= TRIES_MAX || g->pool->closing || g->pool->n_waiting >= PEER_WAITING_MAX) {
+        tunnel_answer(t, ENDING_TUNNEL_FAILED, "the tunnel ended before it answered");
+        return;
+    }
+    group_wait(g, t);
     group_serve(g);
 }
 
@@ -105,9 +115,9 @@ static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
         return; /* trailers */
     t->status = hbone_status(head);
     if (t->status == 200)
-        tunnel_answer(t, ENDING_NONE);
+        tunnel_answer(t, ENDING_NONE, "");
     else
-        tunnel_answer(t, t->status == 401 ? ENDING_DENIED : ENDING_TUNNEL_REFUSED);
+        tunnel_answer(t, t->status == 401 ? ENDING_DENIED : ENDING_TUNNEL_REFUSED, "");
 }
 
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
@@ -115,7 +125,7 @@ static void tunnel_closed(struct http2_stream *s, uint32_t code)
     struct tunnel *t = container_of(s, struct tunnel, stream);
     (void)code;
     if (!t->answered && t->requested)
-        tunnel_retry(t, ENDING_TUNNEL_FAILED);
+        tunnel_retry(t);
 }
 
 static const struct http2_stream_events tunnel_stream_events = {.head = tunnel_head, .closed = tunnel_closed};
@@ -162,26 +172,27 @@ static void link_opened(struct peer_link *l)
 
 static void link_slot(struct peer_link *l) { group_serve(group_of(l)); }
 
+static bool group_has_hope(const struct peer_group *g) /* a link that is open, or may yet be */
+{
+    for (const struct list *n = g->links.next; n != &g->links; n = n->next)
+        if (container_of(n, struct peer_link, link)->state <= PEER_LINK_OPEN)
+            return true;
+    return false;
+}
+
 static void link_ended(struct peer_link *l, enum ending ending)
 {
     struct peer_group *g = group_of(l);
-    bool was_opening = g->n_opening > 0 && !l->h2.ready;
-    if (was_opening) {
+    list_remove(&l->link);
+    if (!l->opened_told) {
         g->n_opening--;
         g->pool->stats.links_failed++;
-    }
-    list_remove(&l->link);
-    /* Those that waited for this link have no other hope if none is opening or open. */
-    if (was_opening && g->n_opening == 0) {
-        struct list told;
-        list_init(&told);
-        while (!list_empty(&g->waiting)) {
+        /* Who waits hears why, unless another link may take it. Each is answered once: none comes back to this list from inside. */
+        for (size_t left = g->n_waiting; left > 0 && !list_empty(&g->waiting) && !group_has_hope(g); left--) {
             struct tunnel *t = container_of(g->waiting.next, struct tunnel, link);
             group_unwait(g, t);
-            list_push_back(&told, &t->link);
+            tunnel_answer(t, ending, l->why);
         }
-        for (struct list *n; (n = list_pop_front(&told));)
-            tunnel_answer(container_of(n, struct tunnel, link), ending);
     }
     peer_link_close(l);
 }
@@ -195,7 +206,7 @@ static void link_drained(struct peer_link *l)
     p->n_links--;
     if (!p->closing)
         group_serve(g);
-    group_release(g);
+    group_unref(g);
     if (p->closing && p->n_links == 0)
         ring_task_ask(p->options.ring, &p->drained_task);
 }
@@ -225,6 +236,7 @@ static int group_open_link(struct peer_group *g)
     if (r < 0)
         return r;
     list_push_back(&g->links, &l->link);
+    g->refs++;
     g->n_links++;
     g->n_opening++;
     p->n_links++;
@@ -249,17 +261,21 @@ static struct peer_link *group_usable_link(struct peer_group *g)
 static void group_serve(struct peer_group *g)
 {
     struct peer_link *l;
+    g->refs++;
     while (!list_empty(&g->waiting) && (l = group_usable_link(g))) {
         struct tunnel *t = container_of(g->waiting.next, struct tunnel, link);
-        group_unwait(g, t);
         int r = tunnel_start(l, t);
-        if (r == -EAGAIN)
-            tunnel_retry(t, ENDING_LIMIT); /* the cap moved meanwhile */
-        else if (r < 0)
-            tunnel_answer(t, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_TUNNEL_FAILED);
+        if (r == -EAGAIN) { /* it said that it has room and has none (no stream numbers left): it gets no more */
+            peer_link_drain(l);
+            continue;
+        }
+        group_unwait(g, t);
+        if (r < 0)
+            tunnel_answer(t, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_TUNNEL_FAILED, "the CONNECT could not be sent");
     }
     if (g->n_waiting > g->n_opening * g->pool->options.streams_max && !g->pool->closing)
         (void)group_open_link(g); /* without one, what waits is served by the next free slot or ends with its owner's deadline */
+    group_unref(g);
 }
 
 /* ---- the pool ------------------------------------------------------------ */
@@ -269,8 +285,14 @@ static void pool_sweep(struct timer *timer)
     struct peer_pool *p = container_of(timer, struct peer_pool, sweep);
     uint64_t now = ring_now_ms(p->options.ring);
     size_t i = 0, left = 0;
+    struct list waiting; /* serving may change the map: afterwards */
+    list_init(&waiting);
     for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
         struct peer_group *g = e->value;
+        if (!list_empty(&g->waiting)) {
+            g->refs++;
+            list_push_back(&waiting, &g->sweep);
+        }
         list_for_each(n, &g->links)
         {
             struct peer_link *l = container_of(n, struct peer_link, link);
@@ -283,6 +305,11 @@ static void pool_sweep(struct timer *timer)
     }
     if (left > 0)
         timer_start(ring_timers(p->options.ring), &p->sweep, SWEEP_MS);
+    for (struct list *n; (n = list_pop_front(&waiting));) {
+        struct peer_group *g = container_of(n, struct peer_group, sweep);
+        group_serve(g);
+        group_unref(g);
+    }
 }
 
 static void pool_tell_drained(struct ring_task *task)
@@ -314,12 +341,12 @@ void peer_pool_set_credential(struct peer_pool *p, struct credential *c)
     struct credential *old = p->credential;
     p->credential = c ? credential_ref(c) : NULL;
     credential_unref(old);
-    if (old && timer_running(&p->sweep))
-        timer_start(ring_timers(p->options.ring), &p->sweep, 0); /* links of the old one drain now */
+    if (timer_running(&p->sweep))
+        timer_start(ring_timers(p->options.ring), &p->sweep, 0); /* links of the old one drain now; what waits gets new ones */
 }
 
 int tunnel_open(struct peer_pool *p, struct tunnel *t, const struct addr *to, const struct spiffe_id *expected, struct hbone_request *taken_request,
-                void (*opened)(struct tunnel *t, enum ending ending))
+                void (*opened)(struct tunnel *t, enum ending ending, const char *why))
 {
     int r = -ENOBUFS;
     struct peer_group *g = NULL;
@@ -331,34 +358,33 @@ int tunnel_open(struct peer_pool *p, struct tunnel *t, const struct addr *to, co
     r = -ENOKEY;
     if (!p->credential)
         goto refuse;
-    r = -ENOMEM;
-    g = group_get(p, to, expected);
-    if (!g)
+    r = group_get(p, to, expected, &g);
+    if (r < 0)
         goto refuse;
-    t->group = g;
     struct peer_link *l = group_usable_link(g);
     if (l) {
         r = tunnel_start(l, t);
-        if (r == 0)
-            return 0;
-        if (r != -EAGAIN)
+        if (r < 0 && r != -EAGAIN)
             goto refuse;
+        if (r == 0) {
+            t->group = g;
+            return 0;
+        }
     }
     if (g->n_opening * p->options.streams_max <= g->n_waiting) {
         r = group_open_link(g);
         if (r < 0 && g->n_links == 0)
             goto refuse;
     }
-    list_push_back(&g->waiting, &t->link);
-    g->n_waiting++;
-    p->n_waiting++;
+    t->group = g;
+    group_wait(g, t);
     return 0;
 refuse:
     free(taken_request);
     t->request = NULL;
     t->answered = true;
     if (g)
-        group_release(g);
+        group_unref(g);
     return r;
 }
 
@@ -374,7 +400,14 @@ void tunnel_close(struct tunnel *t)
         group_unwait(g, t);
     t->answered = true;
     http2_stream_detach(&t->stream);
-    group_release(g);
+    group_unref(g);
+}
+
+void tunnel_reset(struct tunnel *t)
+{
+    if (t->group && t->requested)
+        http2_stream_reset(&t->stream, HTTP2_CONNECT_ERROR);
+    tunnel_close(t);
 }
 
 void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg)

@@ -24,7 +24,6 @@ struct peer_pool_options {
 };
 struct peer_pool_stats {
     uint64_t links_opened, links_failed, streams_opened, streams_failed;
-    size_t links, streams, waiting;
 };
 struct peer_pool {
     struct peer_pool_options options;
@@ -44,18 +43,22 @@ struct peer_group;
 struct tunnel {
     struct http2_stream stream;
     struct list link;              /* in its group's waiting list */
-    struct peer_group *group;
+    struct peer_group *group;      /* referenced; NULL before and after */
     struct hbone_request *request; /* owned until the answer came */
     unsigned tries, status;        /* status: the answer's, 0 none */
     bool answered, requested;
-    void (*opened)(struct tunnel *t, enum ending ending);
+    void (*opened)(struct tunnel *t, enum ending ending, const char *why); /* why: "" or a sentence, for this call only */
 };
 void peer_pool_init(struct peer_pool *p, const struct peer_pool_options *o, void (*drained)(struct peer_pool *p));
 void peer_pool_set_credential(struct peer_pool *p, struct credential *c); /* borrowed for the call, referenced; older links drain */
 /* Events come later, also errors. -ENOBUFS (bounds), -ENOMEM, -ENOKEY (no credential): request is freed, nothing follows. */
 int tunnel_open(struct peer_pool *p, struct tunnel *t, const struct addr *to, const struct spiffe_id *expected, struct hbone_request *taken_request,
-                void (*opened)(struct tunnel *t, enum ending ending));
-void tunnel_close(struct tunnel *t); /* in any state; no event follows; memory is the owner's again */
+                void (*opened)(struct tunnel *t, enum ending ending, const char *why));
+/* In any state: no event follows, and memory is the owner's again. What is still open is cancelled. */
+void tunnel_close(struct tunnel *t);
+/* The same after the local side broke: the peer sees CONNECT_ERROR. A mere CANCEL is the end of the stream to some (ztunnel),
+ * which would make half a message look like a whole one. */
+void tunnel_reset(struct tunnel *t);
 void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg);
 /* Every tunnel has been closed by its owner before. Links end, then drained, from the loop. */
 void peer_pool_close(struct peer_pool *p);
