@@ -139,7 +139,7 @@ int folder_file(struct folder *f, const char *name, struct text content)
     file->seen = true;
     if (file->read && memcmp(file->content, hash, sizeof hash) == 0)
         return 0;
-    if (file->n_objects > 0 && text_trim(content).len == 0)
+    if (file->n_objects > 0 && manifest_is_blank(content))
         return folder_unreadable(f, name, "it is empty (what it held stays; delete the file to remove that)");
     problems_init(&problems);
     int err = manifest_read(name, content, &m, &problems);

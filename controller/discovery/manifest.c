@@ -20,6 +20,14 @@ void manifest_done(struct manifest *m)
     *m = (struct manifest){0};
 }
 
+bool manifest_is_blank(struct text content)
+{
+    for (size_t i = 0; i < content.len; i++)
+        if (!strchr(" \t\r\n", content.data[i]) || !content.data[i])
+            return false;
+    return true;
+}
+
 /* Room for one more; NULL: no memory. */
 static void *room(void **items, size_t n, size_t *size, size_t len)
 {
@@ -124,7 +132,7 @@ static int read_json(const struct reading *r, struct text content)
 {
     struct json *root = NULL;
     struct json_error error = {0};
-    if (text_trim(content).len == 0)
+    if (manifest_is_blank(content))
         return 0;
     int err = json_parse(content, NULL, &root, &error);
     if (err == 0)

@@ -25,4 +25,5 @@ struct manifest {
 /* Problems are told with this file name. 0 even if documents are wrong; -ENOMEM. */
 int manifest_read(const char *file, struct text content, struct manifest *ret, struct problems *problems);
 void manifest_done(struct manifest *m);
+bool manifest_is_blank(struct text content); /* nothing but white space */
 #endif
