@@ -40,6 +40,7 @@ static void ask(struct socket_pool *p, int family)
     if (want > SOCKET_POOL_MAX)
         want = SOCKET_POOL_MAX;
     s->asked = true;
+    s->late = false;
     p->refill(p, family, (unsigned)want);
 }
 
@@ -54,12 +55,14 @@ int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w)
         /* Demand was higher than the shelf: make it larger, so that the next burst need not wait. */
         if (s->target < SOCKET_POOL_MAX)
             s->target *= 2;
+        s->taken++;
         list_push_back(&s->waiting, &w->link);
         s->n_waiting++;
         ask(p, family);
         return -EAGAIN;
     }
     int fd = s->fds[--s->n];
+    s->taken++;
     if (s->n < s->target / 2)
         ask(p, family);
     return fd;
@@ -105,14 +108,37 @@ void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds,
             socket_close(taken_fds[i]);
     }
     if (n == 0) {
-        for (size_t left = s->n_waiting; left > 0; left--) {
-            struct socket_waiter *w = next_waiter(s);
+        struct socket_waiter *w;
+        for (size_t left = s->n_waiting; left > 0 && (w = next_waiter(s)); left--)
             w->got(w, error < 0 ? error : -EIO);
-        }
         return;
     }
     if (s->n_waiting > 0)
         ask(p, family);
+}
+
+static bool shelf_tick(struct socket_pool *p, struct socket_shelf *s, int family)
+{
+    if (s->asked && s->late) { /* who should answer has lost it */
+        s->asked = false;
+        if (s->n_waiting > 0)
+            ask(p, family);
+    } else if (s->asked) {
+        s->late = true;
+    } else if (s->taken == 0) {
+        for (unsigned keep = s->n / 2; s->n > keep;)
+            socket_close(s->fds[--s->n]);
+        if (s->target > SOCKET_POOL_MIN)
+            s->target /= 2;
+    }
+    s->taken = 0;
+    return s->n > 0 || s->asked || s->n_waiting > 0;
+}
+
+bool socket_pool_tick(struct socket_pool *p)
+{
+    bool v4 = shelf_tick(p, &p->v4, AF_INET), v6 = shelf_tick(p, &p->v6, AF_INET6);
+    return v4 || v6;
 }
 
 void socket_pool_done(struct socket_pool *p)

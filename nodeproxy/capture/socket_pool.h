@@ -1,7 +1,8 @@
 /*
  * Unconnected sockets that were born in one pod's network namespace, a few of each family, for one worker: a connection takes
  * one without entering the namespace. A pool that runs low asks for a batch (`refill`, one setns for all of it) and grows
- * with demand up to SOCKET_POOL_MAX; an idle pod holds none. Owned by its local_pod; worker thread.
+ * with demand up to SOCKET_POOL_MAX; what nobody takes goes back, tick by tick, so that an idle pod holds none. Owned by its
+ * local_pod, which calls socket_pool_tick(); worker thread.
  */
 #ifndef NODEPROXY_CAPTURE_SOCKET_POOL_H
 #define NODEPROXY_CAPTURE_SOCKET_POOL_H
@@ -19,7 +20,8 @@ struct socket_waiter { /* embedded in whoever waits; socket_pool_forget() when i
 struct socket_shelf {
     int fds[SOCKET_POOL_MAX];
     unsigned n, target;
-    bool asked;
+    unsigned taken;    /* since the last tick */
+    bool asked, late;  /* late: asked before the last tick, and no answer yet */
     struct list waiting;
     size_t n_waiting;
 };
@@ -35,5 +37,8 @@ int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w)
 void socket_waiter_init(struct socket_waiter *w, void (*got)(struct socket_waiter *w, int taken_fd));
 void socket_pool_forget(struct socket_pool *p, struct socket_waiter *w); /* fine if it does not wait */
 void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds, size_t n, int error); /* n 0: error says why */
+/* About every ten seconds. Gives back half of what was not needed; asks again where an answer was lost. False: nothing is
+ * held or expected, no tick is needed until the next refill. */
+bool socket_pool_tick(struct socket_pool *p);
 void socket_pool_done(struct socket_pool *p); /* closes what is there; waiters get -ECANCELED */
 #endif

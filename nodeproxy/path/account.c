@@ -136,3 +136,10 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
         log_line_text(&l, "error", line->why.len > 0 ? line->why : text_of(ending_meaning(line->ending)));
     log_line_end(&l);
 }
+
+void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line)
+{
+    static const struct relay nothing;
+    struct account a = {.opened_ms = ring_now_ms(env->ring)};
+    account_end(&a, env, reporter, &nothing, line);
+}

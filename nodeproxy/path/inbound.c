@@ -32,7 +32,7 @@ struct inbound {
     char *service_key;              /* namespace/hostname when called by name; NULL: by address */
     struct text forwarded_host;     /* during the story's beginning only */
     struct conn upstream;
-    bool upstream_open, answered;
+    bool upstream_open, answered, as_client;
     struct relay relay;
     struct account account;
     char *policy, *dry_run;         /* names, for the log */
@@ -52,8 +52,8 @@ static const struct stage {
 } story[] = {
     {"identify", identify},        /* who calls, and what does it want?    */
     {"authorise", authorise},      /* may it? access policy, here, always  */
-    {"route", route},              /* which port of the application?       */
-    {"connect", connect_to_app},   /* as the original client               */
+    {"route", route},              /* how is the application reached?      */
+    {"connect", connect_to_app},   /* from the pod's own namespace         */
     {"relay", relay},              /* bytes both ways until both end       */
 };
 
@@ -206,15 +206,12 @@ bool inbound_recheck_some(struct path_env *env, size_t n_max)
 
 /* ---- route --------------------------------------------------------------- */
 
-/* By name: the service's port becomes this endpoint's target port. By address: it is the target. */
+/* Always to the pod itself. The application sees who really calls; not for a pod that calls itself: both ends would be one
+ * address. */
 static enum step route(struct inbound *in)
 {
-    const struct directory *d = in->pod->env->directory;
-    const struct workload *self = directory_workload(d, text_of(in->pod->uid));
-    if (!self)
-        return inbound_end(in, ENDING_UNKNOWN_SOURCE);
-    if (in->kind == INBOUND_HBONE && in->pod->env->draining)
-        return inbound_end(in, ENDING_DRAINED);
+    const struct ip *source = &in->source.ip, *target = &in->target.ip;
+    in->as_client = ip_family(source) == ip_family(target) && !ip_equal(source, target) && !ip_is_loopback(source);
     return STEP_NEXT;
 }
 
@@ -238,8 +235,7 @@ static const struct conn_events upstream_events = {.connected = upstream_connect
 
 static enum step connect_on(struct inbound *in, int taken_fd)
 {
-    /* The application sees who really calls. Not for a pod that calls itself: both ends would be one address. */
-    if (ip_family(&in->source.ip) == ip_family(&in->target.ip) && !ip_equal(&in->source.ip, &in->target.ip) && !ip_is_loopback(&in->source.ip))
+    if (in->as_client)
         (void)socket_bind_transparent(taken_fd, &in->source.ip);
     conn_init(&in->upstream, in->pod->env->ring, taken_fd, &upstream_events);
     in->upstream_open = true;
@@ -549,9 +545,17 @@ static void read_authority(struct inbound *in, struct text text)
 
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)
 {
-    struct inbound *in = pod->n_inbounds < pod->env->config->connections_max && !pod->closing ? inbound_new(pod, INBOUND_HBONE) : NULL;
+    bool room = pod->n_inbounds < pod->env->config->connections_max;
+    struct inbound *in = room && !pod->closing ? inbound_new(pod, INBOUND_HBONE) : NULL;
     if (!in) {
-        *ret_status = 503;
+        const struct account_line line = {
+            .source = server->source,
+            .destination = server->destination,
+            .status = 503,
+            .ending = pod->closing ? pod->closing_ending : room ? ENDING_NO_MEMORY : ENDING_LIMIT,
+        };
+        account_refused(pod->env, REPORTER_DESTINATION, &line);
+        *ret_status = line.status;
         return NULL;
     }
     http2_stream_init(&in->tunnel, &tunnel_events);
@@ -580,9 +584,7 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd)
 {
     struct inbound *in = pod->closing ? NULL : inbound_new(pod, INBOUND_PLAIN);
     if (!in) {
-        socket_set_reset_on_close(taken_fd);
-        socket_close(taken_fd);
-        listener_release(&pod->inbound);
+        local_pod_refuse(pod, &pod->inbound, taken_fd, pod->closing ? pod->closing_ending : ENDING_NO_MEMORY);
         return;
     }
     conn_init(&in->plain, pod->env->ring, taken_fd, &plain_events);

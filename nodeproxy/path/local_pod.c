@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SOCKETS_TICK_MS = 10000 };
+
 /* ---- listeners ----------------------------------------------------------- */
 
 static void outbound_accepted(struct listener *l, int taken_fd) { outbound_accept(l->user, taken_fd); }
@@ -19,10 +21,13 @@ static void server_ended(struct hbone_server *s, enum ending ending)
 {
     struct local_pod *p = s->user;
     if (!s->trusted) { /* a tunnel that came to nothing is told here; streams tell of themselves */
-        struct account account = {.opened_ms = ring_now_ms(p->env->ring)};
-        static const struct relay nothing;
-        const struct account_line line = {.source = s->source, .destination = s->destination, .ending = ending == ENDING_CLOSED ? ENDING_RESET_BY_CLIENT : ending, .why = text_of(s->why)};
-        account_end(&account, p->env, REPORTER_DESTINATION, &nothing, &line);
+        const struct account_line line = {
+            .source = s->source,
+            .destination = s->destination,
+            .ending = ending == ENDING_CLOSED ? ENDING_RESET_BY_CLIENT : ending,
+            .why = text_of(s->why),
+        };
+        account_refused(p->env, REPORTER_DESTINATION, &line);
     }
     hbone_server_close(s);
 }
@@ -56,12 +61,13 @@ static void serve(struct local_pod *p, int taken_fd)
     struct hbone_server *s;
     struct addr source, destination;
     if (socket_peer(taken_fd, &source) < 0 || socket_local(taken_fd, &destination) < 0) {
-        socket_close(taken_fd);
-        listener_release(&p->hbone);
+        local_pod_refuse(p, &p->hbone, taken_fd, ENDING_RESET_BY_CLIENT);
         return;
     }
     socket_set_keepalive(taken_fd, 180);
     if (hbone_server_open(&s, taken_fd, &source, &destination, &o, &server_events, p) < 0) {
+        const struct account_line line = {.source = source, .destination = destination, .ending = ENDING_NO_MEMORY};
+        account_refused(p->env, REPORTER_DESTINATION, &line);
         listener_release(&p->hbone);
         return;
     }
@@ -77,57 +83,63 @@ struct early_tunnel {
     int fd;
 };
 
-static void early_end(struct early_tunnel *e)
+static int early_end(struct early_tunnel *e) /* the descriptor */
 {
+    int fd = e->fd;
     list_remove(&e->waiter.link);
     timer_stop(ring_timers(e->pod->env->ring), &e->deadline);
     free(e);
+    return fd;
 }
 
 static void early_ready(struct local_pod_waiter *w)
 {
     struct early_tunnel *e = container_of(w, struct early_tunnel, waiter);
     struct local_pod *p = e->pod;
-    int fd = e->fd;
-    early_end(e);
-    if (p->credential && !p->closing) {
+    int fd = early_end(e);
+    if (p->closing)
+        local_pod_refuse(p, &p->hbone, fd, p->closing_ending);
+    else
         serve(p, fd);
-        return;
-    }
-    socket_set_reset_on_close(fd);
-    socket_close(fd);
-    listener_release(&p->hbone);
 }
 
 static void early_late(struct timer *t)
 {
     struct early_tunnel *e = container_of(t, struct early_tunnel, deadline);
-    struct account account = {.opened_ms = ring_now_ms(e->pod->env->ring)};
-    static const struct relay nothing;
-    struct account_line line = {.ending = ENDING_NO_IDENTITY};
-    (void)socket_peer(e->fd, &line.source);
-    (void)socket_local(e->fd, &line.destination);
-    account_end(&account, e->pod->env, REPORTER_DESTINATION, &nothing, &line);
-    early_ready(&e->waiter);
+    struct local_pod *p = e->pod;
+    int fd = early_end(e);
+    local_pod_refuse(p, &p->hbone, fd, p->credential ? ENDING_UNKNOWN_SOURCE : ENDING_NO_IDENTITY);
 }
 
 static void hbone_accepted(struct listener *l, int taken_fd)
 {
     struct local_pod *p = l->user;
-    if (p->credential) {
+    const struct workload *w;
+    if (local_pod_ready(p, &w)) {
         serve(p, taken_fd);
         return;
     }
     struct early_tunnel *e = calloc(1, sizeof *e);
     if (!e) {
-        socket_close(taken_fd);
-        listener_release(l);
+        local_pod_refuse(p, l, taken_fd, ENDING_NO_MEMORY);
         return;
     }
     *e = (struct early_tunnel){.waiter.ready = early_ready, .pod = p, .fd = taken_fd};
     timer_init(&e->deadline, early_late);
     timer_start(ring_timers(p->env->ring), &e->deadline, p->env->config->identity_wait_ms);
-    list_push_back(&p->waiting, &e->waiter.link);
+    local_pod_wait(p, &e->waiter);
+}
+
+void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enum ending ending)
+{
+    struct account_line line = {.ending = ending};
+    (void)socket_peer(taken_fd, &line.source);
+    if (socket_original_dst(taken_fd, &line.destination) < 0)
+        (void)socket_local(taken_fd, &line.destination);
+    account_refused(p->env, l == &p->outbound ? REPORTER_SOURCE : REPORTER_DESTINATION, &line);
+    socket_set_reset_on_close(taken_fd);
+    socket_close(taken_fd);
+    listener_release(l);
 }
 
 static void listener_gone(struct listener *l)
@@ -150,8 +162,10 @@ static void close_listeners(struct local_pod *p)
 bool local_pod_ready(const struct local_pod *p, const struct workload **ret_workload)
 {
     const struct workload *w = directory_workload(p->env->directory, text_of(p->uid));
+    struct spiffe_id id;
     *ret_workload = w;
-    return w && p->credential;
+    return w && p->credential && spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &id) == 0 &&
+           spiffe_id_equal(&id, &p->credential->id);
 }
 
 void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w) { list_push_back(&p->waiting, &w->link); }
@@ -214,9 +228,7 @@ static void look(struct ring_task *task)
     }
     if (!p->peers_drained || p->n_servers > 0 || p->listeners_open > 0 || p->n_outbounds + p->n_inbounds > 0)
         return;
-    map_remove(&p->env->pods, text_of(p->uid));
     list_remove(&p->link);
-    socket_pool_done(&p->sockets);
     p->credential = credential_unref(p->credential);
     p->drained(p);
 }
@@ -227,10 +239,25 @@ void local_pod_look(struct local_pod *p)
         ring_task_ask(p->env->ring, &p->look_task);
 }
 
+static void refill(struct socket_pool *sockets, int family, unsigned n)
+{
+    struct local_pod *p = container_of(sockets, struct local_pod, sockets);
+    if (!timer_running(&p->sockets_tick))
+        timer_start(ring_timers(p->env->ring), &p->sockets_tick, SOCKETS_TICK_MS);
+    p->refill(sockets, family, n);
+}
+
+static void sockets_tick(struct timer *t)
+{
+    struct local_pod *p = container_of(t, struct local_pod, sockets_tick);
+    if (socket_pool_tick(&p->sockets) && !timer_running(t))
+        timer_start(ring_timers(p->env->ring), t, SOCKETS_TICK_MS);
+}
+
 int local_pod_open(struct local_pod *p, struct path_env *env, const struct local_pod_options *o)
 {
     const struct config *config = env->config;
-    *p = (struct local_pod){.env = env, .n_addresses = o->n_addresses, .drained = o->drained, .user = o->user};
+    *p = (struct local_pod){.env = env, .n_addresses = o->n_addresses, .refill = o->refill, .drained = o->drained, .user = o->user};
     assert(o->n_addresses <= LOCAL_POD_ADDRESSES_MAX);
     for (size_t i = 0; i < o->n_addresses; i++)
         p->addresses[i] = o->addresses[i];
@@ -240,11 +267,12 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting};
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         list_init(lists[i]);
-    int r = map_put(&env->pods, text_of(p->uid), p, NULL);
+    int r = map_get(&env->pods, text_of(p->uid)) ? -EEXIST : map_put(&env->pods, text_of(p->uid), p, NULL);
     if (r < 0)
         return r;
     ring_task_init(&p->look_task, look);
-    socket_pool_init(&p->sockets, o->refill);
+    timer_init(&p->sockets_tick, sockets_tick);
+    socket_pool_init(&p->sockets, refill);
     const struct peer_pool_options peers = {
         .ring = env->ring,
         .sockets = &p->sockets,
@@ -275,6 +303,7 @@ void local_pod_close(struct local_pod *p, enum ending ending)
         return;
     p->closing = true;
     p->closing_ending = ending;
+    map_remove(&p->env->pods, text_of(p->uid)); /* nobody finds it any more; its successor may have the same name */
     close_listeners(p);
     list_for_each(n, &p->outbounds)
         outbound_close(outbound_of_link(n), ending);
@@ -283,6 +312,7 @@ void local_pod_close(struct local_pod *p, enum ending ending)
     list_for_each(n, &p->servers)
         hbone_server_close(container_of(n, struct hbone_server, link));
     wake(p); /* only early tunnels are left: they let go of their descriptors */
+    timer_stop(ring_timers(p->env->ring), &p->sockets_tick);
     socket_pool_done(&p->sockets);
     local_pod_look(p);
 }

@@ -7,7 +7,7 @@
 #ifndef NODEPROXY_PATH_LOCAL_POD_H
 #define NODEPROXY_PATH_LOCAL_POD_H
 #include "nodeproxy/capture/socket_pool.h"
-#include "nodeproxy/path/env.h"
+#include "nodeproxy/path/account.h"
 #include "nodeproxy/peer/hbone_server.h"
 #include "nodeproxy/peer/peer_pool.h"
 #include "shared/transport/listener.h"
@@ -27,6 +27,8 @@ struct local_pod {
     struct listener outbound, inbound, hbone;
     unsigned listeners_open;
     struct socket_pool sockets;
+    struct timer sockets_tick;
+    void (*refill)(struct socket_pool *p, int family, unsigned n);
     struct peer_pool peers;
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;
@@ -52,6 +54,8 @@ void local_pod_set_credential(struct local_pod *p, struct credential *c);
 void local_pod_directory_changed(struct local_pod *p); /* what waits is looked at */
 /* Both present: the workload in the directory and a valid credential of its identity. */
 bool local_pod_ready(const struct local_pod *p, const struct workload **ret_workload);
+/* An accepted connection that gets no story: reset, accounted, released. */
+void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enum ending ending);
 void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w);
 bool local_pod_has_address(const struct local_pod *p, const struct ip *ip);
 void local_pod_drain(struct local_pod *p); /* stop accepting; GOAWAY; connections go on */

@@ -436,9 +436,7 @@ void outbound_accept(struct local_pod *pod, int taken_fd)
 {
     struct outbound *c = pod->closing ? NULL : calloc(1, sizeof *c);
     if (!c) {
-        socket_set_reset_on_close(taken_fd);
-        socket_close(taken_fd);
-        listener_release(&pod->outbound);
+        local_pod_refuse(pod, &pod->outbound, taken_fd, pod->closing ? pod->closing_ending : ENDING_NO_MEMORY);
         return;
     }
     c->pod = pod;
