@@ -3,7 +3,6 @@
 
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
-#include <wolfssl/wolfcrypt/hash.h>
 
 #include "shared/tls/peer_check.h"
 
@@ -76,6 +75,11 @@ static const char *check_chain(const struct tls_config *config, const WOLFSSL_BU
     return NULL;
 }
 
+static int hash_of(const uint8_t *data, size_t len, uint8_t out[static DIGEST_BYTES])
+{
+    return digest_sha256((struct text){(const char *)data, len}, out);
+}
+
 static const char *remember(struct peer_check *p, const struct x509_view *leaf)
 {
     struct x509 short_form = {.serial_len = leaf->serial.len};
@@ -85,7 +89,7 @@ static const char *remember(struct peer_check *p, const struct x509_view *leaf)
     p->not_after_s = leaf->not_after_s;
     free(p->uri);
     p->uri = text_dup(leaf->uri);
-    if (!p->uri || wc_Sha256Hash(leaf->whole.data, (word32)leaf->whole.len, p->leaf) != 0)
+    if (!p->uri || hash_of(leaf->whole.data, leaf->whole.len, p->leaf) < 0)
         return "out of memory";
     return NULL;
 }
@@ -119,7 +123,7 @@ int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
 const char *peer_check_finish(const struct peer_check *p, WOLFSSL *ssl)
 {
     WOLFSSL_X509 *held = wolfSSL_get_peer_certificate(ssl);
-    uint8_t hash[PEER_HASH_BYTES];
+    uint8_t hash[DIGEST_BYTES];
     const char *why = "the peer's certificate is not the one that was judged";
     int len = 0;
 
@@ -129,8 +133,7 @@ const char *peer_check_finish(const struct peer_check *p, WOLFSSL *ssl)
         why = p->config->peer_auth == TLS_PEER_OPTIONAL ? NULL : "the peer sent no certificate";
     else if (held && p->good) {
         const unsigned char *der = wolfSSL_X509_get_der(held, &len);
-        if (der && len > 0 && wc_Sha256Hash(der, (word32)len, hash) == 0 &&
-            memcmp(hash, p->leaf, sizeof hash) == 0)
+        if (der && len > 0 && hash_of(der, (size_t)len, hash) == 0 && digest_equal(hash, p->leaf))
             why = NULL;
     }
     wolfSSL_X509_free(held);

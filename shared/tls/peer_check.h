@@ -9,16 +9,16 @@
  */
 #ifndef SHARED_TLS_PEER_CHECK_H
 #define SHARED_TLS_PEER_CHECK_H
+#include "shared/tls/digest.h"
 #include "shared/tls/tls_context.h"
 
-enum { PEER_HASH_BYTES = 32 };
 struct WOLFSSL;
 struct WOLFSSL_X509_STORE_CTX;
 struct peer_check {
     const struct tls_config *config;
     bool good;                     /* a leaf was judged, and may pass */
     const char *why;               /* it may not; NULL else */
-    uint8_t leaf[PEER_HASH_BYTES]; /* SHA-256 of the leaf that was judged */
+    uint8_t leaf[DIGEST_BYTES]; /* SHA-256 of the leaf that was judged */
     char *uri;                     /* owned; valid if good */
     char serial[2 * X509_SERIAL_MAX + 1];
     int64_t not_after_s;

@@ -13,16 +13,15 @@
 
 #include "shared/tls/peer_check.h"
 #include "shared/tls/tls_context.h"
+#include "shared/tls/tls_pipe.h"
 
 enum {
-    RECORD_HEADER = 5,
     RECORD_PLAIN_MAX = 16384,
-    RECORD_CIPHER_MAX = 16384 + 256, /* RFC 8446, 5.2 */
-    RECORD_GROWTH = 64,              /* header, content type, tag, and some */
-    READ_ROOM_MIN = 2048,            /* less room in the last chunk is left unused */
-    SEAL_ALONE_MIN = 8192,           /* a piece so large is sealed where it lies */
-    SPILL_MAX = 256 * 1024,          /* a handshake's largest flight: chains of certificates */
-    ANSWERS_FREE = 64,               /* key updates that a peer may ask for without sending data */
+    RECORD_GROWTH = 64,    /* header, content type, tag, and some */
+    FLIGHT_BYTES = 4096,   /* what a step of the handshake usually sends */
+    READ_ROOM_MIN = 2048,  /* less room in the last chunk is left unused */
+    SEAL_ALONE_MIN = 8192, /* a piece so large is sealed where it lies */
+    ANSWERS_FREE = 64,     /* key updates that a peer may ask for without sending data */
     ANSWER_PER_BYTES = 16384,
 };
 _Static_assert(RECORD_PLAIN_MAX + RECORD_GROWTH <= (int)CHUNK_BYTES, "a record fits into a chunk");
@@ -31,11 +30,7 @@ struct tls_channel {
     WOLFSSL *ssl;
     struct tls_config *config;
     struct chunk_pool *pool;
-    struct buf in;      /* as fed; its first record_left bytes are of a whole record */
-    size_t record_left; /* of it, not yet taken by the library */
-    struct buf out;
-    uint8_t *spill; /* follows out: what the library sent while there was no chunk; owned */
-    size_t spill_len;
+    struct tls_pipe pipe;
     struct peer_check check;
     struct tls_peer peer; /* valid once established */
     const char *why;
@@ -43,104 +38,6 @@ struct tls_channel {
     bool established, peer_closed, closed;
     uint64_t answers, bytes_read;
 };
-
-enum record_state { RECORD_NONE, RECORD_WHOLE, RECORD_BAD };
-
-/* Is there a whole record at the front of what was fed? *ret_len (with its header) only then. What begins
- * like no record (RFC 8446, 5.1) is seen at once, for it may never become long enough. */
-static enum record_state next_record_state(const struct tls_channel *t, size_t *ret_len)
-{
-    enum { TYPE_FIRST = 20, TYPE_LAST = 23, VERSION_MAJOR = 3 };
-    uint8_t header[RECORD_HEADER];
-    size_t n = buf_peek(&t->in, header, sizeof header);
-
-    if ((n > 0 && (header[0] < TYPE_FIRST || header[0] > TYPE_LAST)) ||
-        (n > 1 && header[1] != VERSION_MAJOR))
-        return RECORD_BAD;
-    if (n < sizeof header)
-        return RECORD_NONE;
-    size_t len = (size_t)header[3] << 8 | header[4];
-    if (len > RECORD_CIPHER_MAX)
-        return RECORD_BAD;
-    if (t->in.len < RECORD_HEADER + len)
-        return RECORD_NONE;
-    *ret_len = RECORD_HEADER + len;
-    return RECORD_WHOLE;
-}
-
-/* The library's receive callback: gives bytes of whole records only, so that the library never holds half a record's buffer for long. */
-static int receive(WOLFSSL *ssl, char *to, int size, void *owner)
-{
-    struct tls_channel *t = owner;
-
-    (void)ssl;
-    if (t->record_left == 0) {
-        enum record_state state = next_record_state(t, &t->record_left);
-        if (state == RECORD_NONE)
-            return WOLFSSL_CBIO_ERR_WANT_READ;
-        if (state == RECORD_BAD) {
-            t->why = "this is not TLS, or a record is too long";
-            return WOLFSSL_CBIO_ERR_GENERAL;
-        }
-    }
-    size_t n = (size_t)size < t->record_left ? (size_t)size : t->record_left;
-    n = buf_peek(&t->in, to, n);
-    buf_consume(&t->in, n);
-    t->record_left -= n;
-    return (int)n;
-}
-
-static bool spill(struct tls_channel *t, const char *data, size_t len)
-{
-    if (len > SPILL_MAX - t->spill_len)
-        return false;
-    uint8_t *larger = realloc(t->spill, t->spill_len + len);
-    if (!larger)
-        return false;
-    memcpy(larger + t->spill_len, data, len);
-    t->spill = larger;
-    t->spill_len += len;
-    return true;
-}
-
-/* true: nothing is spilt any more. */
-static bool unspill(struct tls_channel *t)
-{
-    if (t->spill_len == 0)
-        return true;
-    if (buf_append(&t->out, t->pool, t->spill, t->spill_len) < 0)
-        return false;
-    free(t->spill);
-    t->spill = NULL;
-    t->spill_len = 0;
-    return true;
-}
-
-/* The library's send callback. It always takes all: after a refusal the library's counting of what was sent
- * mixes up answers to the peer with our own data. One record goes into one chunk, room for which was made before. */
-static int deliver(WOLFSSL *ssl, char *data, int size, void *owner)
-{
-    struct tls_channel *t = owner;
-    size_t len = (size_t)size;
-
-    (void)ssl;
-    if (unspill(t)) {
-        if (len <= CHUNK_BYTES) {
-            uint8_t *room = buf_reserve(&t->out, t->pool, len);
-            if (room) {
-                memcpy(room, data, len);
-                buf_commit(&t->out, len);
-                return size;
-            }
-        } else if (buf_append(&t->out, t->pool, data, len) == 0) {
-            return size;
-        }
-    }
-    if (spill(t, data, len))
-        return size;
-    t->why = "out of memory";
-    return WOLFSSL_CBIO_ERR_GENERAL;
-}
 
 static int die(struct tls_channel *t, int error, const char *why)
 {
@@ -224,7 +121,7 @@ static int fail(struct tls_channel *t, int error)
     case UNKNOWN_ALPN_PROTOCOL_NAME_E:
         return die(t, -ENOTCONN, "the peer does not speak our protocol (ALPN)");
     case SOCKET_ERROR_E:
-        return die(t, -EPROTO, t->why);
+        return die(t, -EPROTO, t->pipe.why ? t->pipe.why : "the TLS library gave up");
     case FATAL_ERROR: /* the peer sent a fatal alert */
         alert = received_alert(t);
         if (is_certificate_alert(alert))
@@ -282,17 +179,15 @@ static int finish(struct tls_channel *t)
 
 static int shake_hands(struct tls_channel *t)
 {
-    /* Room for a usual flight, so that the library is not started in vain. */
-    if (!unspill(t) || !buf_reserve(&t->out, t->pool, RECORD_PLAIN_MAX / 2))
+    if (!tls_pipe_make_room(&t->pipe, FLIGHT_BYTES))
         return -ENOBUFS;
-    buf_commit(&t->out, 0);
     int r = wolfSSL_negotiate(t->ssl);
     if (r == WOLFSSL_SUCCESS)
         return finish(t);
     int error = wolfSSL_get_error(t->ssl, r);
     if (error != WOLFSSL_ERROR_WANT_READ)
         return fail(t, error);
-    return unspill(t) ? 0 : -ENOBUFS;
+    return tls_pipe_settle(&t->pipe) ? 0 : -ENOBUFS;
 }
 
 int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct chunk_pool *pool)
@@ -312,10 +207,7 @@ int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct 
         tls_channel_free(t);
         return -ENOMEM;
     }
-    wolfSSL_SSLSetIORecv(t->ssl, receive);
-    wolfSSL_SSLSetIOSend(t->ssl, deliver);
-    wolfSSL_SetIOReadCtx(t->ssl, t);
-    wolfSSL_SetIOWriteCtx(t->ssl, t);
+    tls_pipe_init(&t->pipe, pool, t->ssl);
     wolfSSL_SetCertCbCtx(t->ssl, &t->check);
     if (config->role == TLS_CLIENT) {
         int r = shake_hands(t);
@@ -333,9 +225,7 @@ struct tls_channel *tls_channel_free(struct tls_channel *t)
     if (!t)
         return NULL;
     wolfSSL_free(t->ssl);
-    buf_done(&t->in);
-    buf_done(&t->out);
-    free(t->spill);
+    tls_pipe_done(&t->pipe);
     peer_check_done(&t->check);
     tls_config_unref(t->config);
     free(t);
@@ -346,7 +236,7 @@ int tls_channel_input(struct tls_channel *t, struct buf *cipher)
 {
     if (t->dead)
         return t->dead;
-    buf_move(&t->in, cipher);
+    buf_move(&t->pipe.in, cipher);
     return t->established ? 0 : shake_hands(t);
 }
 
@@ -364,17 +254,9 @@ const struct tls_peer *tls_channel_peer(const struct tls_channel *t)
 /* Only key updates make the library answer while we read. A peer that sends nothing else wants our time. */
 static bool answers_too_much(struct tls_channel *t, size_t out_before)
 {
-    if (t->out.len + t->spill_len != out_before)
+    if (tls_pipe_out_len(&t->pipe) != out_before)
         t->answers++;
     return t->answers > ANSWERS_FREE + t->bytes_read / ANSWER_PER_BYTES;
-}
-
-/* Is there anything that could become plain bytes, or an error? Without, no chunk is taken. */
-static bool has_input(struct tls_channel *t)
-{
-    size_t len;
-    return t->record_left > 0 || wolfSSL_pending(t->ssl) > 0 ||
-           next_record_state(t, &len) != RECORD_NONE;
 }
 
 /* The room that is left in the last chunk if it is worth it, else a new chunk. */
@@ -395,8 +277,10 @@ int tls_channel_read(struct tls_channel *t, struct buf *plain, size_t max)
         return t->dead;
     if (!t->established)
         return -ENOTCONN;
-    while (max > 0 && !t->peer_closed && has_input(t)) {
-        size_t size, before = t->out.len + t->spill_len;
+    /* Without input no chunk is taken. */
+    while (max > 0 && !t->peer_closed &&
+           (wolfSSL_pending(t->ssl) > 0 || tls_pipe_has_input(&t->pipe))) {
+        size_t size, before = tls_pipe_out_len(&t->pipe);
         uint8_t *room = room_for(plain, t->pool, max, &size);
         if (!room)
             return -ENOBUFS;
@@ -416,7 +300,7 @@ int tls_channel_read(struct tls_channel *t, struct buf *plain, size_t max)
         else if (error != WOLFSSL_ERROR_WANT_READ)
             return fail(t, error);
     }
-    if (!unspill(t))
+    if (!tls_pipe_settle(&t->pipe))
         return -ENOBUFS;
     return t->peer_closed ? -EPIPE : 0;
 }
@@ -451,10 +335,9 @@ int tls_channel_write(struct tls_channel *t, struct buf *plain)
     while (plain->len > 0) {
         size_t len;
         const uint8_t *data = next_record(plain, staging, &len);
-        if (!unspill(t) || !buf_reserve(&t->out, t->pool, len + RECORD_GROWTH))
+        if (!tls_pipe_make_room(&t->pipe, len + RECORD_GROWTH))
             return -ENOBUFS;
         int r = wolfSSL_write(t->ssl, data, (int)len);
-        buf_commit(&t->out, 0);
         if (r != (int)len)
             return fail(t, wolfSSL_get_error(t->ssl, r));
         buf_consume(plain, len);
@@ -466,9 +349,8 @@ int tls_channel_close_notify(struct tls_channel *t)
 {
     if (t->dead || t->closed)
         return 0;
-    if (!unspill(t) || !buf_reserve(&t->out, t->pool, RECORD_GROWTH))
+    if (!tls_pipe_make_room(&t->pipe, RECORD_GROWTH))
         return -ENOBUFS;
-    buf_commit(&t->out, 0);
     t->closed = true;
     wolfSSL_shutdown(t->ssl);
     return 0;
@@ -483,8 +365,8 @@ int tls_channel_end(struct tls_channel *t)
 
 struct buf *tls_channel_out(struct tls_channel *t)
 {
-    (void)unspill(t);
-    return &t->out;
+    (void)tls_pipe_settle(&t->pipe);
+    return &t->pipe.out;
 }
 
 const char *tls_channel_why(const struct tls_channel *t)

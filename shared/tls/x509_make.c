@@ -3,17 +3,13 @@
  * reverse of the order that RFC 5280, 4.1 gives.
  */
 #define _GNU_SOURCE
-#include <wolfssl/options.h>
-
-#include <wolfssl/wolfcrypt/hash.h>
-
 #include "shared/tls/x509.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "shared/base/rng.h"
-#include "shared/tls/library.h"
+#include "shared/tls/digest.h"
 #include "shared/tls/signature.h"
 #include "shared/tls/x509_view.h"
 
@@ -183,11 +179,11 @@ static void put_key_ids(struct der_out *o, struct der subject_id, struct der aut
 /* RFC 7093, method 1: the leftmost 160 bits of the SHA-256 of the key's bits. */
 static int make_key_id(struct der point, uint8_t out[static ID_BYTES])
 {
-    uint8_t hash[WC_SHA256_DIGEST_SIZE];
-    if (wc_Sha256Hash(point.data, (word32)point.len, hash) != 0)
-        return -EIO;
-    memcpy(out, hash, ID_BYTES);
-    return 0;
+    uint8_t hash[DIGEST_BYTES];
+    int r = digest_sha256((struct text){(const char *)point.data, point.len}, hash);
+    if (r == 0)
+        memcpy(out, hash, ID_BYTES);
+    return r;
 }
 
 static int put_tbs(struct der_out *o, const struct x509_template *t, struct der public_key,
@@ -274,8 +270,6 @@ int x509_make(const struct x509_template *t, const uint8_t *public_der, size_t p
     struct x509_view v;
     const char *why;
 
-    if (library_ready() < 0)
-        return -EIO;
     if (!is_possible(t))
         return -EINVAL;
     if (issuer) {
