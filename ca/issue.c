@@ -1,10 +1,12 @@
 /* One certificate; see the header. */
 #include "ca/issue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
-static void fill_template(const struct issue_request *q, const struct x509 *issuer, int64_t now_s, struct x509_template *t)
+static void fill_template(const struct issue_request *q, const struct x509 *issuer, int64_t now_s,
+                          struct x509_template *t)
 {
     int64_t ttl = q->ttl_s < ISSUE_TTL_MIN_S ? ISSUE_TTL_MIN_S : q->ttl_s;
     *t = (struct x509_template){
@@ -19,20 +21,24 @@ static void fill_template(const struct issue_request *q, const struct x509 *issu
         t->not_before_s = issuer->not_before_s;
     if (t->not_after_s > issuer->not_after_s)
         t->not_after_s = issuer->not_after_s;
-    for (size_t i = 0; i < q->n_dns && i < sizeof t->dns / sizeof *t->dns; i++)
+    assert(q->n_dns <= ISSUE_DNS_MAX);
+    for (size_t i = 0; i < q->n_dns; i++)
         t->dns[i] = q->dns[i];
 }
 
-int issue(struct root *root, const struct issue_request *q, int64_t now_s, struct issued *ret, char why[static STORE_WHY_MAX])
+int issue(const struct root *root, const struct issue_request *q, int64_t now_s, struct issued *ret,
+          char why[static STORE_WHY_MAX])
 {
     struct x509_template t;
     struct x509 leaf;
     size_t len;
-    int r = root_refresh(root, now_s, why);
-    if (r < 0)
-        return r;
+    if (now_s >= root->intermediate.not_after_s) {
+        snprintf(why, STORE_WHY_MAX, "the issuing certificate has expired");
+        return -EKEYEXPIRED;
+    }
     fill_template(q, &root->intermediate, now_s, &t);
-    r = x509_make(&t, q->public_der, q->public_len, &root->intermediate, root->intermediate_key, &leaf);
+    int r = x509_make(&t, q->public_der, q->public_len, &root->intermediate, root->intermediate_key,
+                      &leaf);
     if (r < 0) {
         snprintf(why, STORE_WHY_MAX, "the certificate can't be made: %s", strerror(-r));
         return r;
@@ -41,13 +47,14 @@ int issue(struct root *root, const struct issue_request *q, int64_t now_s, struc
     x509_serial_text(&leaf, made.serial);
     r = x509_to_pem(&leaf, made.leaf_pem, sizeof made.leaf_pem, &len);
     x509_done(&leaf);
-    if (r == 0) {
-        const struct issued_record record = {made.serial, q->id->text, q->node, made.not_before_s, made.not_after_s, now_s};
-        r = store_put_issued(root->store, &record);
-        if (r < 0)
-            snprintf(why, STORE_WHY_MAX, "the ledger can't be written: %.200s", store_why(root->store));
+    assert(r == 0); /* there is always room */
+    const struct issued_record record = {made.serial,       q->id->text,      q->node,
+                                         made.not_before_s, made.not_after_s, now_s};
+    r = store_put_issued(root->store, &record);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "the ledger can't be written: %.200s", store_why(root->store));
+        return r;
     }
-    if (r == 0)
-        *ret = made;
-    return r;
+    *ret = made;
+    return 0;
 }

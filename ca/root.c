@@ -33,29 +33,48 @@ static int signer_save(struct store *store, const char *kind, const struct signe
     return r;
 }
 
-static int signer_load(struct store *store, const char *kind, struct signer *ret)
+/* NULL: good; else what is wrong with what the record says. */
+static const char *signer_parse(const struct authority_record *a, const struct signer *issuer,
+                                struct signer *s)
 {
-    struct authority_record a;
-    const char *why;
+    const char *why = NULL;
     size_t n = 0;
-    int r = store_get_authority(store, kind, &a);
-    if (r < 0)
-        return r;
-    struct signer s = {0};
-    r = x509_from_pem(text_of(a.certificate_pem), &s.certificate, 1, &n, &why);
-    if (r == 0)
-        r = key_from_pem(text_of(a.key_pem), &s.key);
-    if (r == 0 && !x509_has_key(&s.certificate, s.key))
-        r = -EINVAL;
-    authority_record_done(&a);
-    if (r < 0)
-        signer_done(&s);
-    else
-        *ret = s;
-    return r == -ENOENT ? -EINVAL : r; /* there is a record, so it is damaged */
+    if (x509_from_pem(text_of(a->certificate_pem), &s->certificate, 1, &n, &why) < 0)
+        return why;
+    if (key_from_pem(text_of(a->key_pem), &s->key) < 0)
+        return "no key";
+    if (!s->certificate.is_ca || !x509_has_key(&s->certificate, s->key))
+        return "no certificate of a CA with its key";
+    /* Whether it is still valid is asked elsewhere: here, whether it ever was. */
+    if (issuer && x509_verify(&s->certificate, 1, &issuer->certificate, 1,
+                              s->certificate.not_before_s, &why) < 0)
+        return why;
+    return NULL;
 }
 
-static int signer_make(const struct signer *issuer, const char *name, int days, int path_len, int64_t now_s, struct signer *ret)
+static int signer_load(struct store *store, const char *kind, const struct signer *issuer,
+                       struct signer *ret, char why[static STORE_WHY_MAX])
+{
+    struct authority_record a;
+    struct signer s = {0};
+    int r = store_get_authority(store, kind, &a);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "%s: %s", kind, r == -ENOMEM ? "no memory" : store_why(store));
+        return r;
+    }
+    const char *bad = signer_parse(&a, issuer, &s);
+    authority_record_done(&a);
+    if (bad) {
+        snprintf(why, STORE_WHY_MAX, "the %s is damaged: %s", kind, bad);
+        signer_done(&s);
+        return -EBADMSG;
+    }
+    *ret = s;
+    return 0;
+}
+
+static int signer_make(const struct signer *issuer, const char *name, int days, int path_len,
+                       int64_t now_s, struct signer *ret)
 {
     struct signer s = {0};
     uint8_t public_der[KEY_PUBLIC_MAX];
@@ -68,13 +87,17 @@ static int signer_make(const struct signer *issuer, const char *name, int days, 
         .not_before_s = now_s - BACKDATE_S,
         .not_after_s = now_s + (int64_t)days * DAY_S,
     };
+    /* Within the issuer's life, also if the clock was set back since. */
+    if (issuer && t.not_before_s < issuer->certificate.not_before_s)
+        t.not_before_s = issuer->certificate.not_before_s;
     if (issuer && t.not_after_s > issuer->certificate.not_after_s)
         t.not_after_s = issuer->certificate.not_after_s;
     int r = key_generate(&s.key);
     if (r == 0)
         r = key_public_der(s.key, public_der, sizeof public_der, &public_len);
     if (r == 0)
-        r = x509_make(&t, public_der, public_len, issuer ? &issuer->certificate : NULL, issuer ? issuer->key : s.key, &s.certificate);
+        r = x509_make(&t, public_der, public_len, issuer ? &issuer->certificate : NULL,
+                      issuer ? issuer->key : s.key, &s.certificate);
     if (r < 0)
         signer_done(&s);
     else
@@ -82,38 +105,71 @@ static int signer_make(const struct signer *issuer, const char *name, int days, 
     return r;
 }
 
-static bool half_over(const struct x509 *c, int64_t now_s) { return now_s - c->not_before_s > (c->not_after_s - c->not_before_s) / 2; }
-
-static int get_or_make(struct store *store, const char *kind, const struct signer *issuer, int64_t now_s, struct signer *ret)
+/* Half of its life is over, and a new one would live longer. */
+static bool is_due(const struct x509 *c, const struct x509 *issuer, int64_t now_s)
 {
-    int r = signer_load(store, kind, ret);
-    bool old = r == 0 && issuer && half_over(&ret->certificate, now_s);
-    if (old)
-        signer_done(ret);
-    struct authority_record probe;
-    if (r == -EINVAL && store_get_authority(store, kind, &probe) == 0) {
-        authority_record_done(&probe);
-        return -EINVAL; /* damaged: never made anew over it */
+    return now_s - c->not_before_s > (c->not_after_s - c->not_before_s) / 2 &&
+           issuer->not_after_s > c->not_after_s;
+}
+
+static int signer_new(struct store *store, const char *kind, const struct signer *issuer,
+                      int64_t now_s, struct signer *ret, char why[static STORE_WHY_MAX])
+{
+    int r = issuer ? signer_make(issuer, "Weir Issuing CA", INTERMEDIATE_DAYS, 0, now_s, ret)
+                   : signer_make(NULL, "Weir Root CA", ROOT_DAYS, 1, now_s, ret);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "no new %s can be made: %s", kind, strerror(-r));
+        return r;
     }
-    if (r == 0 && !old)
-        return 0;
-    r = issuer ? signer_make(issuer, "Weir Issuing CA", INTERMEDIATE_DAYS, 0, now_s, ret) : signer_make(NULL, "Weir Root CA", ROOT_DAYS, 1, now_s, ret);
-    if (r == 0)
-        r = signer_save(store, kind, ret, now_s);
+    r = signer_save(store, kind, ret, now_s);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "the new %s can't be kept: %s", kind, store_why(store));
+        signer_done(ret);
+    }
     return r;
 }
 
+static int load_root(struct store *store, int64_t now_s, struct signer *ret,
+                     char why[static STORE_WHY_MAX])
+{
+    int r = signer_load(store, "root", NULL, ret, why);
+    if (r == -ENOENT)
+        return signer_new(store, "root", NULL, now_s, ret, why);
+    if (r == 0 && now_s >= ret->certificate.not_after_s) {
+        snprintf(why, STORE_WHY_MAX, "the root certificate has expired");
+        signer_done(ret);
+        return -EKEYEXPIRED;
+    }
+    return r;
+}
+
+static int load_intermediate(struct store *store, int64_t now_s, const struct signer *root,
+                             struct signer *ret, char why[static STORE_WHY_MAX])
+{
+    int r = signer_load(store, "intermediate", root, ret, why);
+    if (r == 0 && !is_due(&ret->certificate, &root->certificate, now_s))
+        return 0;
+    if (r == 0)
+        signer_done(ret);
+    else if (r != -ENOENT)
+        return r;
+    return signer_new(store, "intermediate", root, now_s, ret, why);
+}
+
 /* Both in one change, so that two processes that start at once agree. */
-static int load_all(struct store *store, int64_t now_s, struct signer *root, struct signer *intermediate)
+static int load_both(struct store *store, int64_t now_s, struct signer *root,
+                     struct signer *intermediate, char why[static STORE_WHY_MAX])
 {
     int r = store_begin(store);
-    if (r < 0)
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "%s", store_why(store));
         return r;
-    r = get_or_make(store, "root", NULL, now_s, root);
+    }
+    r = load_root(store, now_s, root, why);
     if (r == 0)
-        r = get_or_make(store, "intermediate", root, now_s, intermediate);
-    if (r == 0)
-        r = store_commit(store);
+        r = load_intermediate(store, now_s, root, intermediate, why);
+    if (r == 0 && (r = store_commit(store)) < 0)
+        snprintf(why, STORE_WHY_MAX, "%s", store_why(store));
     if (r < 0)
         store_rollback(store);
     return r;
@@ -123,20 +179,17 @@ static int root_load(struct root *r, int64_t now_s, char why[static STORE_WHY_MA
 {
     struct signer root = {0}, intermediate = {0};
     size_t len;
-    int e = load_all(r->store, now_s, &root, &intermediate);
+    int e = load_both(r->store, now_s, &root, &intermediate, why);
     if (e < 0) {
-        snprintf(why, STORE_WHY_MAX, "root and intermediate: %s", store_why(r->store)[0] ? store_why(r->store) : strerror(-e));
         signer_done(&root);
         signer_done(&intermediate);
         return e;
     }
-    x509_done(&r->root);
-    x509_done(&r->intermediate);
-    key_unref(r->intermediate_key);
+    root_done(r);
     r->root = root.certificate;
     r->intermediate = intermediate.certificate;
     r->intermediate_key = intermediate.key;
-    key_unref(root.key); /* not kept: it is needed once a half-year */
+    key_unref(root.key); /* not kept: it is needed once in half a year */
     (void)x509_to_pem(&r->root, r->root_pem, sizeof r->root_pem, &len);
     (void)x509_to_pem(&r->intermediate, r->intermediate_pem, sizeof r->intermediate_pem, &len);
     return 0;
@@ -150,7 +203,7 @@ int root_open(struct root *r, struct store *store, int64_t now_s, char why[stati
 
 int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX])
 {
-    return half_over(&r->intermediate, now_s) ? root_load(r, now_s, why) : 0;
+    return is_due(&r->intermediate, &r->root, now_s) ? root_load(r, now_s, why) : 0;
 }
 
 void root_done(struct root *r)
