@@ -9,13 +9,13 @@ enum { KEY_MAX = 256 + SPIFFE_ID_TEXT_MAX };
 
 void placement_init(struct placement *p)
 {
-    map_init(&p->by_uid, 0);
+    map_init(&p->by_name, 0);
     map_init(&p->counts, 0);
 }
 
 void placement_done(struct placement *p)
 {
-    map_done(&p->by_uid, free);
+    map_done(&p->by_name, free);
     map_done(&p->counts, NULL);
 }
 
@@ -35,35 +35,37 @@ static int count(struct placement *p, const char *key, int by)
     return map_put(&p->counts, text_of(key), (void *)n, NULL);
 }
 
-void placement_remove(struct placement *p, struct text uid)
+void placement_remove(struct placement *p, struct text name)
 {
-    char *key = map_remove(&p->by_uid, uid);
+    char *key = map_remove(&p->by_name, name);
     if (!key)
         return;
-    (void)count(p, key, -1);
+    (void)count(p, key, -1); /* it is there, so that nothing is allocated */
     free(key);
 }
 
-int placement_put(struct placement *p, const struct workload *w)
+int placement_put(struct placement *p, struct text name, const struct workload *w)
 {
     struct spiffe_id id;
     char key[KEY_MAX];
-    placement_remove(p, text_of(w->uid));
-    if (w->tunnel != TUNNEL_HBONE || !w->node[0] || w->host_network)
+    placement_remove(p, name);
+    if (!w || w->tunnel != TUNNEL_HBONE || !w->node[0] || w->host_network)
         return 0;
-    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &id) < 0 || key_of(w->node, &id, key) < 0)
+    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &id) <
+            0 ||
+        key_of(w->node, &id, key) < 0)
         return 0;
     char *copy = text_dup(text_of(key));
     if (!copy)
         return -ENOMEM;
-    int r = map_put(&p->by_uid, text_of(w->uid), copy, NULL);
+    int r = map_put(&p->by_name, name, copy, NULL);
     if (r < 0) {
         free(copy);
         return r;
     }
     r = count(p, key, 1);
     if (r < 0) {
-        map_remove(&p->by_uid, text_of(w->uid));
+        map_remove(&p->by_name, name);
         free(copy);
     }
     return r;
