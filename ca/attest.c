@@ -21,7 +21,8 @@ static void base64url(const uint8_t *bytes, size_t len, char *out)
     *out = '\0';
 }
 
-int attest_make_token(struct store *s, const char *node, int64_t expires_s, char out[static ATTEST_TOKEN_TEXT_MAX])
+int attest_make_token(struct store *s, const char *node, int64_t expires_s,
+                      char out[static ATTEST_TOKEN_TEXT_MAX])
 {
     uint8_t secret[ATTEST_TOKEN_BYTES], digest[DIGEST_BYTES];
     int r = rng_os(secret, sizeof secret);
@@ -33,7 +34,8 @@ int attest_make_token(struct store *s, const char *node, int64_t expires_s, char
     return r < 0 ? r : store_put_token(s, digest, node, expires_s);
 }
 
-int attest_node(struct store *s, struct text bearer, int64_t now_s, char **ret_node, const char **ret_why)
+int attest_node(struct store *s, struct text bearer, int64_t now_s, char **ret_node,
+                const char **ret_why)
 {
     uint8_t digest[DIGEST_BYTES];
     char *node;
@@ -41,15 +43,14 @@ int attest_node(struct store *s, struct text bearer, int64_t now_s, char **ret_n
     *ret_why = "there is no token";
     if (bearer.len == 0)
         return -EACCES;
-    *ret_why = "the token can't be looked up";
-    /* Looked up by its digest: what an attacker could learn from the time that takes says nothing about any token. */
+    /* By its digest: what the time of the look-up could tell says nothing about any token. */
     int r = digest_sha256(bearer, digest);
     if (r == 0)
         r = store_get_token(s, digest, &node, &expires_s);
-    if (r == -ENOENT)
-        *ret_why = "the token is unknown";
-    if (r < 0)
+    if (r < 0) {
+        *ret_why = r == -ENOENT ? "the token is unknown" : "the token can't be looked up";
         return r == -ENOENT ? -EACCES : r;
+    }
     if (now_s >= expires_s) {
         *ret_why = "the token has expired";
         free(node);

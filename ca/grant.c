@@ -10,10 +10,17 @@ struct grant_bucket {
     uint64_t tokens_milli, filled_ms; /* a thousandth of a request is the unit */
 };
 
-void grant_init(struct grant *g) { map_init(&g->buckets, GRANT_NODES_MAX); }
-void grant_done(struct grant *g) { map_done(&g->buckets, free); }
+void grant_init(struct grant *g)
+{
+    map_init(&g->buckets, GRANT_NODES_MAX);
+}
+void grant_done(struct grant *g)
+{
+    map_done(&g->buckets, free);
+}
 
-static void refuse(struct grant_answer *a, enum grpc_status status, const char *message, const char *why)
+static void refuse(struct grant_answer *a, enum grpc_status status, const char *message,
+                   const char *why)
 {
     a->status = status;
     a->message = message;
@@ -35,7 +42,8 @@ static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
         }
     }
     uint64_t gained = (now_ms - b->filled_ms) * GRANT_PER_SECOND;
-    b->tokens_milli = b->tokens_milli + gained > GRANT_BURST * 1000 ? GRANT_BURST * 1000 : b->tokens_milli + gained;
+    b->tokens_milli = b->tokens_milli + gained > GRANT_BURST * 1000 ? GRANT_BURST * 1000
+                                                                    : b->tokens_milli + gained;
     b->filled_ms = now_ms;
     if (b->tokens_milli < 1000)
         return false;
@@ -43,7 +51,8 @@ static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
     return true;
 }
 
-static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_t now_ms, struct grant_answer *a)
+static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_t now_ms,
+                     struct grant_answer *a)
 {
     const char *why;
     char *node;
@@ -51,7 +60,7 @@ static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_
     if (r == -EACCES)
         refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", why);
     else if (r < 0)
-        refuse(a, GRPC_UNAVAILABLE, "the CA can't look up tokens now", store_why(g->store));
+        refuse(a, GRPC_UNAVAILABLE, "the CA can't look up tokens now", why);
     if (r < 0)
         return false;
     snprintf(a->node, sizeof a->node, "%s", node);
@@ -62,8 +71,9 @@ static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_
     return false;
 }
 
-/* Without impersonation: the node proxy's own identity. With: only what is placed on the caller's node. */
-static bool authorised(struct grant *g, const struct certificate_request *q, bool placement_known, struct grant_answer *a, struct spiffe_id *ret)
+/* Without impersonation: the node proxy's own identity. With: what is placed on its node. */
+static bool authorised(struct grant *g, const struct certificate_request *q, bool placement_known,
+                       struct grant_answer *a, struct spiffe_id *ret)
 {
     if (!q->impersonated_identity[0]) {
         *ret = g->proxy_id;
@@ -72,37 +82,47 @@ static bool authorised(struct grant *g, const struct certificate_request *q, boo
     }
     snprintf(a->identity, sizeof a->identity, "%s", q->impersonated_identity);
     if (spiffe_id_parse(text_of(q->impersonated_identity), ret) < 0) {
-        refuse(a, GRPC_INVALID_ARGUMENT, "ImpersonatedIdentity: must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", "malformed identity");
+        refuse(a, GRPC_INVALID_ARGUMENT,
+               "ImpersonatedIdentity: must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT",
+               "malformed identity");
         return false;
     }
     if (!text_equal(spiffe_id_trust_domain(ret), g->trust_domain)) {
-        refuse(a, GRPC_PERMISSION_DENIED, "ImpersonatedIdentity: another trust domain", "another trust domain");
+        refuse(a, GRPC_PERMISSION_DENIED, "ImpersonatedIdentity: another trust domain",
+               "another trust domain");
         return false;
     }
     if (!placement_known) {
-        refuse(a, GRPC_UNAVAILABLE, "the CA does not know yet what runs where; try again", "placement is not known");
+        refuse(a, GRPC_UNAVAILABLE, "the CA does not know yet what runs where; try again",
+               "placement is not known");
         return false;
     }
     if (!placement_has(g->placement, a->node, ret)) {
-        refuse(a, GRPC_PERMISSION_DENIED, "no workload with that identity is placed on this node", "not placed on that node");
+        refuse(a, GRPC_PERMISSION_DENIED, "no workload with that identity is placed on this node",
+               "not placed on that node");
         return false;
     }
     return true;
 }
 
-static bool sign(struct grant *g, const struct certificate_request *q, const struct spiffe_id *id, int64_t now_s, struct grant_answer *a)
+static bool sign(struct grant *g, const struct certificate_request *q, const struct spiffe_id *id,
+                 int64_t now_s, struct grant_answer *a)
 {
     uint8_t public_der[CSR_PUBLIC_MAX];
     size_t public_len;
     const char *why = "";
     int r = csr_public_key(text_of(q->csr_pem), public_der, sizeof public_der, &public_len, &why);
     if (r < 0) {
-        refuse(a, GRPC_INVALID_ARGUMENT, "csr: must be a PKCS#10 request in PEM with an ECDSA P-256 key, signed by it", why);
+        refuse(a, GRPC_INVALID_ARGUMENT,
+               "csr: must be a PKCS#10 request in PEM with an ECDSA P-256 key, signed by it", why);
         return false;
     }
     int64_t ttl = q->validity_s > 0 ? q->validity_s : g->ttl_s;
-    const struct issue_request i = {
-        .id = id, .node = a->node, .public_der = public_der, .public_len = public_len, .ttl_s = ttl > g->ttl_max_s ? g->ttl_max_s : ttl};
+    const struct issue_request i = {.id = id,
+                                    .node = a->node,
+                                    .public_der = public_der,
+                                    .public_len = public_len,
+                                    .ttl_s = ttl > g->ttl_max_s ? g->ttl_max_s : ttl};
     if (issue(g->root, &i, now_s, &a->issued, a->why) == 0)
         return true;
     refuse(a, GRPC_UNAVAILABLE, "the CA can't issue now", NULL);
@@ -130,7 +150,8 @@ static void respond(const struct root *root, struct grant_answer *a)
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", "out of memory");
 }
 
-void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len, bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
+void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
+                  bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
 {
     struct certificate_request q;
     struct spiffe_id id;
@@ -138,10 +159,13 @@ void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, s
     *ret = (struct grant_answer){.message = ""};
     if (!attested(g, bearer, now_s, now_ms, ret))
         return;
-    if (certificate_request_decode(request, len, &q, why) < 0) {
+    int r = certificate_request_decode(request, len, &q, why);
+    if (r == -ENOMEM)
+        refuse(ret, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", why);
+    else if (r < 0)
         refuse(ret, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
+    if (r < 0)
         return;
-    }
     if (authorised(g, &q, placement_known, ret, &id) && sign(g, &q, &id, now_s, ret))
         respond(g->root, ret);
     certificate_request_done(&q);

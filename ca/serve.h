@@ -1,7 +1,6 @@
 /*
- * The running CA: istio.v1.auth.IstioCertificateService/CreateCertificate over gRPC and TLS. Callers are node proxies that bring their node's
- * token; they get their own identity, or that of a workload which is placed on their node (impersonation as Istio's). One
- * thread, one ring. Bounded: connections, calls per connection, message size, requests per node and second.
+ * The running CA: callers (callers.h), placement from the controller (an xDS feed), our own
+ * certificate, metrics, and the end. One thread, one ring.
  */
 #ifndef CA_SERVE_H
 #define CA_SERVE_H

@@ -1,0 +1,257 @@
+/* Connections of node proxies and their calls; see the header. */
+#include "ca/callers.h"
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/ring/socket.h"
+#include <stdlib.h>
+
+enum { LEAVE_MS = 5000 };
+
+struct caller { /* one connection; owned by `all`, freed when it has drained */
+    struct list link;
+    struct callers *callers;
+    struct h2_conn h2;
+    struct timer idle; /* and, when it has been told to go, how long that may take */
+    bool leaving;
+};
+struct request { /* one call; freed in its closed event */
+    struct grpc_call call;
+    struct caller *caller;
+    char *bearer;
+    bool answered;
+};
+
+/* ---- requests ------------------------------------------------------------ */
+
+static void log_answer(const struct grant_answer *a)
+{
+    if (a->status == GRPC_OK)
+        log_info("issue", "node=%s identity=%s serial=%s", a->node, a->identity, a->issued.serial);
+    else
+        log_warn(a->node[0] ? "issue" : "attest",
+                 "refused: node=%s identity=%s status=%s reason=%s",
+                 a->node[0] ? a->node : "unknown", a->identity[0] ? a->identity : "unknown",
+                 grpc_status_name(a->status), a->why);
+}
+
+static void refuse(struct request *q, enum grpc_status status, const char *message)
+{
+    q->answered = true;
+    q->caller->callers->refused[status]++;
+    grpc_call_finish(&q->call, status, message);
+}
+
+static void answer(struct request *q, const struct grant_answer *a)
+{
+    struct xds_bytes bytes;
+    if (a->status != GRPC_OK) {
+        refuse(q, a->status, a->message);
+        return;
+    }
+    if (certificate_response_encode(&a->response, &bytes) < 0) {
+        refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
+        return;
+    }
+    int r = grpc_call_send(&q->call, bytes.data, bytes.len);
+    xds_bytes_done(&bytes);
+    if (r < 0) {
+        refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
+        return;
+    }
+    q->answered = true;
+    q->caller->callers->issued++;
+    grpc_call_finish(&q->call, GRPC_OK, NULL);
+}
+
+static void stay(struct caller *c)
+{
+    if (!c->leaving)
+        timer_start(ring_timers(c->callers->ring), &c->idle, c->callers->idle_ms);
+}
+
+static void call_message(struct grpc_call *call, const uint8_t *data, size_t len)
+{
+    struct request *q = call->user;
+    struct callers *c = q->caller->callers;
+    if (q->answered)
+        return;
+    struct grant_answer *a = malloc(sizeof *a); /* large */
+    if (!a) {
+        refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
+        return;
+    }
+    grant_decide(c->grant, text_of(q->bearer), data, len, c->events->placement_known(c),
+                 clock_unix_s(), ring_now_ms(c->ring), a);
+    log_answer(a);
+    if (a->node[0])
+        stay(q->caller);
+    answer(q, a);
+    if (a->status == GRPC_OK)
+        certificate_response_done(&a->response);
+    free(a);
+}
+
+static void call_half_closed(struct grpc_call *call)
+{
+    struct request *q = call->user;
+    if (!q->answered)
+        refuse(q, GRPC_INVALID_ARGUMENT, "a request message is needed");
+}
+
+static void call_closed(struct grpc_call *call, enum grpc_status status, struct text message)
+{
+    struct request *q = call->user;
+    (void)status;
+    (void)message;
+    key_wipe(q->bearer, strlen(q->bearer));
+    free(q->bearer);
+    free(q);
+}
+
+static const struct grpc_call_events call_events = {
+    .message = call_message, .half_closed = call_half_closed, .closed = call_closed};
+
+static struct http2_stream *caller_request(struct h2_conn *h, const struct http2_head *head,
+                                           unsigned *ret_status)
+{
+    struct caller *c = container_of(h, struct caller, h2);
+    struct text path, bearer;
+    if (grpc_request_check(head, &path, &bearer, ret_status) < 0)
+        return NULL;
+    struct request *q = calloc(1, sizeof *q);
+    char *copy = q ? text_dup(bearer) : NULL;
+    if (!copy) {
+        free(q);
+        *ret_status = 503;
+        return NULL;
+    }
+    q->caller = c;
+    q->bearer = copy;
+    grpc_call_accept(&q->call, ring_chunks(c->callers->ring), CALLERS_MESSAGE_MAX, &call_events, q);
+    if (!text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)))
+        refuse(q, GRPC_UNIMPLEMENTED, "the CA serves " XDS_CREATE_CERTIFICATE_PATH);
+    return &q->call.stream;
+}
+
+/* ---- connections --------------------------------------------------------- */
+
+static void look_drained(struct callers *c)
+{
+    if (!c->leaving || !c->listener_gone || !list_empty(&c->all) || c->told)
+        return;
+    c->told = true;
+    c->tls = tls_config_unref(c->tls);
+    c->events->drained(c);
+}
+
+static void caller_ready(struct h2_conn *h)
+{
+    (void)h;
+}
+
+static void caller_closed(struct h2_conn *h, int error)
+{
+    if (error < 0)
+        log_debug("ca", "a connection ended: %s (error %d)", h2_conn_why(h), -error);
+    h2_conn_close(h);
+}
+
+static void caller_drained(struct h2_conn *h)
+{
+    struct caller *caller = container_of(h, struct caller, h2);
+    struct callers *c = caller->callers;
+    timer_stop(ring_timers(c->ring), &caller->idle);
+    list_remove(&caller->link);
+    free(caller);
+    listener_release(&c->listener);
+    look_drained(c);
+}
+
+static const struct h2_conn_events caller_events = {.ready = caller_ready,
+                                                    .request = caller_request,
+                                                    .closed = caller_closed,
+                                                    .drained = caller_drained};
+
+static void leave(struct caller *caller)
+{
+    caller->leaving = true;
+    timer_start(ring_timers(caller->callers->ring), &caller->idle, LEAVE_MS);
+    h2_conn_drain(&caller->h2);
+}
+
+static void idle_over(struct timer *t)
+{
+    struct caller *caller = container_of(t, struct caller, idle);
+    if (caller->leaving)
+        h2_conn_close(&caller->h2);
+    else
+        leave(caller);
+}
+
+static void accepted(struct listener *l, int taken_fd)
+{
+    struct callers *c = l->user;
+    const struct h2_conn_options o = {
+        .tls = c->tls, .ping_idle = true, .http2 = {.streams_max = CALLERS_CALLS_MAX}};
+    struct caller *caller = c->leaving || !c->tls ? NULL : calloc(1, sizeof *caller);
+    if (!caller) {
+        socket_close(taken_fd);
+        listener_release(l);
+        return;
+    }
+    caller->callers = c;
+    timer_init(&caller->idle, idle_over);
+    if (h2_conn_open_server(&caller->h2, c->ring, taken_fd, &o, &caller_events, caller) < 0) {
+        free(caller);
+        listener_release(l);
+        return;
+    }
+    list_push_back(&c->all, &caller->link);
+    stay(caller);
+}
+
+/* ---- beginning and end --------------------------------------------------- */
+
+static void listener_drained(struct listener *l)
+{
+    struct callers *c = l->user;
+    c->listener_gone = true;
+    look_drained(c);
+}
+
+void callers_open(struct callers *c, struct ring *ring, struct grant *grant, int taken_fd,
+                  const struct callers_events *events)
+{
+    *c = (struct callers){
+        .ring = ring, .grant = grant, .events = events, .idle_ms = CALLERS_IDLE_MS};
+    list_init(&c->all);
+    listener_open(&c->listener, ring, taken_fd, CALLERS_MAX, accepted, listener_drained, c);
+}
+
+void callers_set_tls(struct callers *c, struct tls_config *server)
+{
+    tls_config_ref(server);
+    tls_config_unref(c->tls);
+    c->tls = server;
+}
+
+void callers_drain(struct callers *c)
+{
+    if (c->leaving)
+        return;
+    c->leaving = true;
+    listener_close(&c->listener);
+    list_for_each (n, &c->all) {
+        struct caller *caller = container_of(n, struct caller, link);
+        if (!caller->leaving)
+            leave(caller);
+    }
+}
+
+void callers_close(struct callers *c)
+{
+    callers_drain(c);
+    list_for_each (n, &c->all)
+        h2_conn_close(&container_of(n, struct caller, link)->h2);
+}
