@@ -6,12 +6,18 @@
 #include "shared/base/list.h"
 #include "shared/base/log.h"
 #include "shared/service/lifecycle.h"
+#include "shared/tls/key.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A second and kind: whoever knocks without a token must not fill the disk. */
+enum { LOG_LINES_MAX = 500 };
 
 static int usage_error(const char *option, const char *why)
 {
@@ -35,21 +41,29 @@ static int command_serve(int argc, char **argv)
         .drain_ms = 5000,
     };
     const struct arg table[] = {
-        {"state", ARG_STRING, &o.state_dir, "DIR", "keys, tokens and the ledger; made at the first start", 0, 0, true},
+        {"state", ARG_STRING, &o.state_dir, "DIR",
+         "keys, tokens and the ledger; made at the first start", 0, 0, true},
         {"listen", ARG_ADDR, &o.listen, "ADDR:PORT", "where node proxies ask", 0, 0, false},
-        {"controller", ARG_ADDR, &o.controller, "ADDR:PORT", "the controller's xDS endpoint: tells what runs where", 0, 0, true},
-        {"controller-identity", ARG_STRING, &o.controller_identity, "SPIFFE-ID", "whom the controller must prove to be", 0, 0, false},
-        {"proxy-identity", ARG_STRING, &o.proxy_identity, "SPIFFE-ID", "what a node proxy gets for itself", 0, 0, false},
+        {"controller", ARG_ADDR, &o.controller, "ADDR:PORT",
+         "the controller's xDS endpoint: tells what runs where", 0, 0, true},
+        {"controller-identity", ARG_STRING, &o.controller_identity, "SPIFFE-ID",
+         "whom the controller must prove to be", 0, 0, false},
+        {"proxy-identity", ARG_STRING, &o.proxy_identity, "SPIFFE-ID",
+         "what a node proxy gets for itself", 0, 0, false},
         {"trust-domain", ARG_STRING, &o.trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
-        {"ttl", ARG_DURATION_MS, &o.ttl_ms, "TIME", "a certificate's life unless another is asked for", 60000, 0, false},
-        {"ttl-max", ARG_DURATION_MS, &o.ttl_max_ms, "TIME", "the longest life that may be asked for", 60000, 0, false},
-        {"placement-max-age", ARG_DURATION_MS, &o.placement_max_age_ms, "TIME", "how long placement is believed while the controller is away", 1000, 0, false},
+        {"ttl", ARG_DURATION_MS, &o.ttl_ms, "TIME",
+         "a certificate's life unless another is asked for", 60000, 0, false},
+        {"ttl-max", ARG_DURATION_MS, &o.ttl_max_ms, "TIME",
+         "the longest life that may be asked for", 60000, 0, false},
+        {"placement-max-age", ARG_DURATION_MS, &o.placement_max_age_ms, "TIME",
+         "how long placement is believed while the controller is away", 1000, 0, false},
         {"admin", ARG_ADDR, &o.admin, "ADDR:PORT", "/healthz/ready and /metrics", 0, 0, false},
         {"drain", ARG_DURATION_MS, &o.drain_ms, "TIME", "at SIGTERM", 0, 0, false},
         {"log-level", ARG_STRING, &level, "LEVEL", "error, warn, info, debug", 0, 0, false},
         {"log-format", ARG_STRING, &format, "text|json", "of all log lines", 0, 0, false},
     };
-    int positional, r = args_parse("weir-ca serve", "Issues certificates to node proxies.", table, ARRAY_SIZE(table), argc, argv, &positional);
+    int r = args_parse("weir-ca serve", "Issues certificates to node proxies.", table,
+                       ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if ((bad = trust_domain_check(text_of(o.trust_domain))))
@@ -58,9 +72,13 @@ static int command_serve(int argc, char **argv)
         return usage_error("log-level", "must be error, warn, info or debug");
     if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         return usage_error("log-format", "must be text or json");
-    log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, 0);
-    snprintf(controller_identity, sizeof controller_identity, "spiffe://%s/ns/weir-system/sa/weir-controller", o.trust_domain);
-    snprintf(proxy_identity, sizeof proxy_identity, "spiffe://%s/ns/weir-system/sa/weir-nodeproxy", o.trust_domain);
+    if (o.ttl_ms > o.ttl_max_ms)
+        return usage_error("ttl", "must not be longer than --ttl-max");
+    log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, LOG_LINES_MAX);
+    snprintf(controller_identity, sizeof controller_identity,
+             "spiffe://%s/ns/weir-system/sa/weir-controller", o.trust_domain);
+    snprintf(proxy_identity, sizeof proxy_identity, "spiffe://%s/ns/weir-system/sa/weir-nodeproxy",
+             o.trust_domain);
     if (!o.controller_identity)
         o.controller_identity = controller_identity;
     if (!o.proxy_identity)
@@ -88,6 +106,14 @@ static int open_root(struct store *store, struct root *ret)
     return r;
 }
 
+static bool is_node_name(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
+    return name[0] && strlen(name) <= ATTEST_NODE_MAX;
+}
+
 static int command_token(int argc, char **argv)
 {
     const char *state = NULL, *node = NULL;
@@ -99,11 +125,13 @@ static int command_token(int argc, char **argv)
         {"node", ARG_STRING, &node, "NAME", "the node that may use it", 0, 0, true},
         {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 1000, 0, false},
     };
-    int positional, r = args_parse("weir-ca token", "Makes a token for a node's proxy and prints it; only its digest is kept.", table, ARRAY_SIZE(table), argc, argv, &positional);
+    int r = args_parse("weir-ca token",
+                       "Makes a token for a node's proxy and prints it; only its digest is kept.",
+                       table, ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
-    if (!node[0] || strlen(node) > ATTEST_NODE_MAX)
-        return usage_error("node", "must have 1 to 253 characters");
+    if (!is_node_name(node))
+        return usage_error("node", "must have 1 to 253 characters, without spaces");
     if (open_state(state, &store) < 0)
         return 1;
     r = attest_make_token(store, node, clock_unix_s() + (int64_t)(ttl_ms / 1000), token);
@@ -111,6 +139,7 @@ static int command_token(int argc, char **argv)
         fprintf(stderr, "weir-ca: the token can't be kept: %s\n", store_why(store));
     else
         printf("%s\n", token);
+    key_wipe(token, sizeof token);
     store_close(store);
     return r < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
@@ -121,7 +150,8 @@ static int command_roots(int argc, char **argv)
     struct store *store;
     struct root root;
     const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true}};
-    int positional, r = args_parse("weir-ca roots", "Prints the root certificates (PEM).", table, ARRAY_SIZE(table), argc, argv, &positional);
+    int r = args_parse("weir-ca roots", "Prints the root certificates (PEM).", table,
+                       ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (open_state(state, &store) < 0)
@@ -135,23 +165,56 @@ static int command_roots(int argc, char **argv)
     return r < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
 
-static int write_file(const char *prefix, const char *suffix, unsigned mode, const char *first, const char *second)
+static int write_all(int fd, const char *text)
 {
-    char path[4096];
-    int len = snprintf(path, sizeof path, "%s%s", prefix, suffix);
-    int fd = len > 0 && (size_t)len < sizeof path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode) : -1;
-    bool good = fd >= 0 && fchmod(fd, mode) == 0 && write(fd, first, strlen(first)) == (ssize_t)strlen(first) &&
-                write(fd, second, strlen(second)) == (ssize_t)strlen(second) && fsync(fd) == 0;
-    if (!good)
-        fprintf(stderr, "weir-ca: --out: %s: %s\n", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return good ? 0 : -1;
+    for (size_t left = strlen(text); left > 0;) {
+        ssize_t n = write(fd, text, left);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        text += n < 0 ? 0 : n;
+        left -= n < 0 ? 0 : (size_t)n;
+    }
+    return 0;
 }
 
-static int issue_files(struct root *root, const struct spiffe_id *id, uint64_t ttl_ms, const struct arg_list *dns, const char *out)
+static int write_new(const char *path, unsigned mode, const char *first, const char *second)
 {
-    struct text names[4];
+    int r = 0, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return -errno;
+    if (fchmod(fd, mode) < 0)
+        r = -errno;
+    if (r == 0)
+        r = write_all(fd, first);
+    if (r == 0)
+        r = write_all(fd, second);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+/* Whoever reads the file meanwhile sees the old one or the new one, never a half. */
+static int write_file(const char *prefix, const char *suffix, unsigned mode, const char *first,
+                      const char *second)
+{
+    char path[PATH_MAX], new_path[PATH_MAX];
+    int len = snprintf(new_path, sizeof new_path, "%s%s.new", prefix, suffix);
+    int r = len < 0 || (size_t)len >= sizeof new_path ? -ENAMETOOLONG : 0;
+    snprintf(path, sizeof path, "%s%s", prefix, suffix);
+    if (r == 0)
+        r = write_new(new_path, mode, first, second);
+    if (r == 0 && rename(new_path, path) < 0)
+        r = -errno;
+    if (r < 0)
+        fprintf(stderr, "weir-ca: --out: %s: %s\n", path, strerror(-r));
+    return r;
+}
+
+static int issue_files(struct root *root, const struct spiffe_id *id, uint64_t ttl_ms,
+                       const struct arg_list *dns, const char *out)
+{
+    struct text names[ISSUE_DNS_MAX];
     uint8_t public_der[KEY_PUBLIC_MAX];
     size_t public_len, len;
     char key_pem[KEY_PEM_MAX], why[STORE_WHY_MAX] = "no key can be made";
@@ -166,8 +229,13 @@ static int issue_files(struct root *root, const struct spiffe_id *id, uint64_t t
         r = key_to_pem(key, key_pem, sizeof key_pem, &len);
     key_unref(key);
     if (r == 0) {
-        const struct issue_request q = {
-            .id = id, .node = "", .public_der = public_der, .public_len = public_len, .ttl_s = (int64_t)(ttl_ms / 1000), .dns = names, .n_dns = dns->n};
+        const struct issue_request q = {.id = id,
+                                        .node = "",
+                                        .public_der = public_der,
+                                        .public_len = public_len,
+                                        .ttl_s = (int64_t)(ttl_ms / 1000),
+                                        .dns = names,
+                                        .n_dns = dns->n};
         r = issue(root, &q, clock_unix_s(), &made, why);
     }
     if (r < 0)
@@ -192,18 +260,22 @@ static int command_issue(int argc, char **argv)
     struct root root;
     const struct arg table[] = {
         {"state", ARG_STRING, &state, "DIR", "the CA's state; made if there is none", 0, 0, true},
-        {"identity", ARG_STRING, &identity, "SPIFFE-ID", "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
+        {"identity", ARG_STRING, &identity, "SPIFFE-ID",
+         "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
         {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 60000, 0, false},
         {"dns", ARG_LIST, &dns, "NAME", "a DNS name as well, up to 4", 0, 0, false},
-        {"out", ARG_STRING, &out, "PREFIX", "writes PREFIX.pem, PREFIX.key and PREFIX-roots.pem", 0, 0, true},
+        {"out", ARG_STRING, &out, "PREFIX", "writes PREFIX.pem, PREFIX.key and PREFIX-roots.pem", 0,
+         0, true},
     };
-    int positional, r = args_parse("weir-ca issue", "Issues a certificate with a new key to whoever may read the state: for the control plane's own programs.", table,
-                                   ARRAY_SIZE(table), argc, argv, &positional);
+    int r = args_parse("weir-ca issue",
+                       "Issues a certificate with a new key to whoever may read the "
+                       "state: for the control plane's own programs.",
+                       table, ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (spiffe_id_parse(text_of(identity), &id) < 0)
         return usage_error("identity", "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
-    if (dns.n > 4)
+    if (dns.n > ISSUE_DNS_MAX)
         return usage_error("dns", "4 names at most");
     if (open_state(state, &store) < 0)
         return 1;
@@ -231,7 +303,8 @@ static const struct command {
 static int usage(int code)
 {
     FILE *f = code == 0 ? stdout : stderr;
-    fprintf(f, "Usage: weir-ca COMMAND [OPTION]...\nThe certificate authority of the Weir service mesh.\n\n");
+    fprintf(f, "Usage: weir-ca COMMAND [OPTION]...\nThe certificate authority of the Weir service "
+               "mesh.\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
         fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].about);
     fprintf(f, "\nweir-ca COMMAND --help tells a command's options.\n");
@@ -240,6 +313,7 @@ static int usage(int code)
 
 int main(int argc, char **argv)
 {
+    (void)prctl(PR_SET_DUMPABLE, 0); /* keys: no core dump, no tracer */
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         const struct library_version libraries[] = {{"SQLite", store_library()}};
         lifecycle_print_version("weir-ca", libraries, ARRAY_SIZE(libraries));
