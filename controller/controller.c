@@ -144,9 +144,14 @@ static int open_admin(struct controller *c, struct admin_route *routes)
     int err = admin_new(&c->admin, c->ring, routes, CONTROLLER_ROUTES);
     if (err == 0)
         err = admin_listen_tcp(c->admin, &c->options->admin, UINT64_MAX);
-    if (err < 0)
+    if (err < 0) {
         log_error("admin", "%s: %s", addr_print(&c->options->admin, printed), strerror(-err));
-    return err;
+        return err;
+    }
+    struct addr at = c->options->admin;
+    (void)admin_local(c->admin, 0, &at);
+    log_info("admin", "listening on %s", addr_print(&at, printed));
+    return 0;
 }
 
 static int open_server(struct controller *c)

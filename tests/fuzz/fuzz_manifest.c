@@ -1,0 +1,64 @@
+/*
+ * Any bytes as a file of manifests, as YAML and as JSON, and all the way to what is served: read, translated, encoded,
+ * and decoded again as a node proxy does. What the controller sends must be what a client accepts.
+ */
+#include "controller/discovery/manifest.h"
+#include "controller/model/object_store.h"
+#include "controller/translate/translate.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct translate_settings settings = {
+    .cluster_id = "Kubernetes",
+    .network = "",
+    .trust_domain = "cluster.local",
+    .cluster_domain = "cluster.local",
+    .root_namespace = "weir-system",
+    .enrol_label = "weir.mesh/enrolled",
+};
+
+static void check(const struct resource *r)
+{
+    char why[XDS_WHY_MAX];
+    struct workload *w = NULL;
+    struct service *s = NULL;
+    struct policy *p = NULL;
+    int err = r->type == XDS_ADDRESS ? xds_address_decode(r->body, r->body_len, &w, &s, why) : xds_policy_decode(r->body, r->body_len, &p, why);
+    if (err < 0)
+        abort();
+    workload_free(w);
+    service_free(s);
+    policy_free(p);
+}
+
+static void run(const char *file, struct text content)
+{
+    struct manifest m;
+    struct problems problems;
+    struct object_store store;
+    struct resources resources;
+    problems_init(&problems);
+    if (manifest_read(file, content, &m, &problems) == 0) {
+        object_store_init(&store);
+        for (size_t i = 0; i < m.n_objects; i++)
+            if (object_store_put(&store, m.objects[i]) < 0)
+                abort();
+        manifest_done(&m);
+        if (translate(&store, &settings, &resources, &problems) == 0) {
+            for (size_t i = 0; i < resources.n; i++)
+                check(resources.items[i]);
+            resources_done(&resources);
+        }
+        object_store_done(&store);
+    }
+    problems_done(&problems);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct text content = {(const char *)data, size};
+    run("a.yaml", content);
+    run("a.json", content);
+    return 0;
+}
