@@ -67,7 +67,7 @@ void der_put(struct der_out *o, const void *data, size_t len); /* before all tha
 /* Puts tag and length before what was written since o->len was `mark`. */
 void der_wrap(struct der_out *o, size_t mark, uint8_t tag);
 void der_put_element(struct der_out *o, uint8_t tag, const void *data, size_t len);
-void der_put_small(struct der_out *o, unsigned value);                          /* INTEGER 0 .. 127 */
+void der_put_small(struct der_out *o, unsigned value); /* INTEGER 0 .. 127 */
 void der_put_positive(struct der_out *o, const uint8_t *big_endian, size_t len); /* INTEGER */
 void der_put_time(struct der_out *o, int64_t unix_s); /* UTCTime until 2049, then GeneralizedTime */
 /* Years 1950 to 9999: what a certificate can say. */

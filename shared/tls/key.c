@@ -111,7 +111,8 @@ int key_generate(struct key **ret)
     return 0;
 }
 
-/* ECPrivateKey, RFC 5915. `named`: the curve is known from outside. *ret_point is empty if it isn't in it. */
+/* ECPrivateKey, RFC 5915. `named`: the curve is known from outside. *ret_point is empty if it
+ * isn't in it. */
 static bool take_sec1(struct der in, bool named, struct der *ret_scalar, struct der *ret_point)
 {
     struct der field, oid;

@@ -1,6 +1,7 @@
 /*
- * The inside of a private key, for the files of shared/tls that generate and sign, and for nobody else. The
- * scalar is read in place; copies of it live only on the stack of one call and are wiped there.
+ * The inside of a private key, for the files of shared/tls that generate and sign, and for nobody
+ * else. The scalar is read in place; copies of it live only on the stack of one call and are wiped
+ * there.
  */
 #ifndef SHARED_TLS_KEY_SECRET_H
 #define SHARED_TLS_KEY_SECRET_H

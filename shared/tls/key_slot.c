@@ -1,6 +1,7 @@
 /*
- * A slot is one secret. Slots lie side by side in pages of their own, so that a thousand keys lock 64 KiB and not 4 MiB: a
- * container's RLIMIT_MEMLOCK is often that small. A page whose last slot came back is unmapped.
+ * A slot is one secret. Slots lie side by side in pages of their own, so that a thousand keys lock
+ * 64 KiB and not 4 MiB: a container's RLIMIT_MEMLOCK is often that small. A page whose last slot
+ * came back is unmapped.
  */
 #define _GNU_SOURCE
 #include "shared/tls/key_secret.h"

@@ -15,8 +15,9 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int result;
 
-/* The library looks up what the processor can do when an algorithm is first used, without a lock: two threads that
- * begin together could see one half of the answer. So each is used once, here. */
+/* The library looks up what the processor can do when an algorithm is first used, without a
+ * lock: two threads that begin together could see one half of the answer. So each is used once,
+ * here. */
 static int use_each_once(void)
 {
     static const enum wc_HashType hashes[] = {WC_HASH_TYPE_SHA256, WC_HASH_TYPE_SHA384,
@@ -48,7 +49,8 @@ int library_ready(void)
     return result;
 }
 
-/* The macros say what was compiled in; whether this processor has the instructions is asked at run time, by wolfSSL too. */
+/* The macros say what was compiled in; whether this processor has the instructions is asked at
+ * run time, by wolfSSL too. */
 #if defined(WOLFSSL_AESNI) && defined(USE_INTEL_SPEEDUP)
 #define CIPHER_NAME "AES-NI"
 static bool cipher_in_hardware(void)

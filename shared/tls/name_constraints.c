@@ -30,7 +30,8 @@ static bool dns_matches(struct text name, struct text base)
            ends_with_nocase(name, base);
 }
 
-/* The host of scheme://host/...; with a user or a port it could be read in two ways, and is refused. */
+/* The host of scheme://host/...; with a user or a port it could be read in two ways, and is
+ * refused. */
 static bool host_of(struct text uri, struct text *ret)
 {
     struct text rest = uri, head, tail;

@@ -1,7 +1,8 @@
 /*
- * Name constraints of a CA (RFC 5280, 4.2.1.10), which the TLS library does not enforce for URIs: a CA that is limited to one
- * trust domain or one DNS domain can name nobody else. URI, DNS and directory names are judged; a constraint on any
- * other form refuses every certificate that has a name of that form. Pure. Inside shared/tls only.
+ * Name constraints of a CA (RFC 5280, 4.2.1.10), which the TLS library does not enforce for URIs: a
+ * CA that is limited to one trust domain or one DNS domain can name nobody else. URI, DNS and
+ * directory names are judged; a constraint on any other form refuses every certificate that has a
+ * name of that form. Pure. Inside shared/tls only.
  */
 #ifndef SHARED_TLS_NAME_CONSTRAINTS_H
 #define SHARED_TLS_NAME_CONSTRAINTS_H

@@ -16,10 +16,10 @@ struct WOLFSSL;
 struct WOLFSSL_X509_STORE_CTX;
 struct peer_check {
     const struct tls_config *config;
-    bool good;                     /* a leaf was judged, and may pass */
-    const char *why;               /* it may not; NULL else */
+    bool good;                  /* a leaf was judged, and may pass */
+    const char *why;            /* it may not; NULL else */
     uint8_t leaf[DIGEST_BYTES]; /* SHA-256 of the leaf that was judged */
-    char *uri;                     /* owned; valid if good */
+    char *uri;                  /* owned; valid if good */
     char serial[2 * X509_SERIAL_MAX + 1];
     int64_t not_after_s;
 };
@@ -27,7 +27,8 @@ void peer_check_init(struct peer_check *p, const struct tls_config *config);
 void peer_check_done(struct peer_check *p);
 /* The library's verify callback; its context is the struct peer_check. */
 int peer_check_certificate(int library_says_good, struct WOLFSSL_X509_STORE_CTX *store);
-/* After the handshake, before the first byte: NULL, or why the connection must end. The certificate that the
- * library holds as the peer's must be the one that was judged; none is only good where none is needed. */
+/* After the handshake, before the first byte: NULL, or why the connection must end. The
+ * certificate that the library holds as the peer's must be the one that was judged; none is only
+ * good where none is needed. */
 const char *peer_check_finish(const struct peer_check *p, struct WOLFSSL *ssl);
 #endif

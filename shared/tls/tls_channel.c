@@ -251,7 +251,8 @@ const struct tls_peer *tls_channel_peer(const struct tls_channel *t)
     return &t->peer;
 }
 
-/* Only key updates make the library answer while we read. A peer that sends nothing else wants our time. */
+/* Only key updates make the library answer while we read. A peer that sends nothing else wants
+ * our time. */
 static bool answers_too_much(struct tls_channel *t, size_t out_before)
 {
     if (tls_pipe_out_len(&t->pipe) != out_before)
@@ -305,7 +306,8 @@ int tls_channel_read(struct tls_channel *t, struct buf *plain, size_t max)
     return t->peer_closed ? -EPIPE : 0;
 }
 
-/* The bytes of the next record: in place if they lie together or are many, else gathered into staging. */
+/* The bytes of the next record: in place if they lie together or are many, else gathered into
+ * staging. */
 static const uint8_t *next_record(const struct buf *plain, uint8_t staging[static RECORD_PLAIN_MAX],
                                   size_t *ret_len)
 {

@@ -18,7 +18,8 @@
 
 enum { CURVE_BITS_MIN = 256, RSA_BITS_MIN = 2048 };
 
-/* wolfSSL asks for the signature of its CertificateVerify here, and so never sees the private key. */
+/* wolfSSL asks for the signature of its CertificateVerify here, and so never sees the private
+ * key. */
 static int sign(WOLFSSL *ssl, const unsigned char *hash, unsigned int n_hash, unsigned char *out,
                 word32 *out_len, const unsigned char *key_der, unsigned int n_key_der, void *owner)
 {
@@ -34,7 +35,8 @@ static int sign(WOLFSSL *ssl, const unsigned char *hash, unsigned int n_hash, un
     return r == 0 ? 0 : r == -ENOMEM ? MEMORY_E : BAD_STATE_E;
 }
 
-/* Chain as one buffer: wolfSSL takes certificates one after the other in DER as a chain only in PEM. */
+/* Chain as one buffer: wolfSSL takes certificates one after the other in DER as a chain only in
+ * PEM. */
 static int set_chain(struct tls_config *c, const struct tls_config_options *o)
 {
     size_t size = 1, len = 0, n;
@@ -106,8 +108,8 @@ static int set_roots(struct tls_config *c, const struct tls_config_options *o, c
 
 static int set_protocol(struct tls_config *c, const char **ret_why)
 {
-    /* As bytes, TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384: a list of names would offer TLS_NULL_WITH_NULL_NULL
-     * beside them (a flaw of wolfSSL's compatibility layer). */
+    /* As bytes, TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384: a list of names would offer
+     * TLS_NULL_WITH_NULL_NULL beside them (a flaw of wolfSSL's compatibility layer). */
     static const uint8_t suites[] = {0x13, 0x01, 0x13, 0x02};
     int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
     int mode = WOLFSSL_VERIFY_PEER;
@@ -121,7 +123,8 @@ static int set_protocol(struct tls_config *c, const char **ret_why)
         wolfSSL_CTX_SetMinEccKey_Sz(c->context, CURVE_BITS_MIN) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(c->context, RSA_BITS_MIN) != WOLFSSL_SUCCESS)
         return -EINVAL;
-        /* Tickets, early data and the session cache are not even compiled into our library; into another one they may be. */
+        /* Tickets, early data and the session cache are not even compiled into our library; into
+         * another one they may be. */
 #ifdef HAVE_SESSION_TICKET
     wolfSSL_CTX_no_ticket_TLSv13(c->context);
 #endif

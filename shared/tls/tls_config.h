@@ -1,8 +1,9 @@
 /*
- * Everything that TLS connections of one identity and role share: own chain and key, trust, ALPN. Immutable
- * after it was made and reference counted (atomic), so that every worker may open channels from it; a new
- * certificate or bundle makes a new one. TLS 1.3 only, TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384, P-256 and X25519,
- * no tickets, no resumption, no early data, no SNI sent. The private key stays in its struct key.
+ * Everything that TLS connections of one identity and role share: own chain and key, trust, ALPN.
+ * Immutable after it was made and reference counted (atomic), so that every worker may open
+ * channels from it; a new certificate or bundle makes a new one. TLS 1.3 only,
+ * TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384, P-256 and X25519, no tickets, no resumption,
+ * no early data, no SNI sent. The private key stays in its struct key.
  */
 #ifndef SHARED_TLS_TLS_CONFIG_H
 #define SHARED_TLS_TLS_CONFIG_H
@@ -11,25 +12,29 @@
 enum { TLS_ROOTS_MAX = 64, TLS_ALPN_MAX = 32 };
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 enum tls_peer_auth {
-    TLS_PEER_SVID,     /* a certificate is required and must be a SPIFFE leaf of these roots (mTLS) */
-    TLS_PEER_OPTIONAL, /* server: as SVID when one is sent; else the peer is anonymous (it may bring a token) */
+    /* A certificate is required and must be a SPIFFE leaf of these roots (mTLS). */
+    TLS_PEER_SVID,
+    /* Server: as SVID when one is sent; else the peer is anonymous (it may bring a token). */
+    TLS_PEER_OPTIONAL,
 };
 struct tls_config_options {
     enum tls_role role;
     enum tls_peer_auth peer_auth;
-    const struct key *key;         /* NULL only for a client without identity; the config takes a reference */
-    const struct x509 *chain;      /* leaf first; copied */
+    const struct key *key;    /* referenced; NULL only for a client without identity */
+    const struct x509 *chain; /* leaf first; copied */
     size_t n_chain;
-    const struct x509 *roots;      /* copied; each must be a CA */
+    const struct x509 *roots; /* copied; each must be a CA */
     size_t n_roots;
-    struct text alpn;              /* "h2", "http/1.1" or "": none; the peer must agree to it */
+    struct text alpn; /* "h2", "http/1.1" or "": none; the peer must agree to it */
 };
 struct tls_config;
-/* -EINVAL with *ret_why (static sentence): what does not fit together; -ENOMEM, -EIO. That a certificate has expired is no error
- * here: the peer says so. */
-int tls_config_new(struct tls_config **ret, const struct tls_config_options *options, const char **ret_why);
+/* -EINVAL with *ret_why (static sentence): what does not fit together; -ENOMEM, -EIO. That a
+ * certificate has expired is no error here: the peer says so. */
+int tls_config_new(struct tls_config **ret, const struct tls_config_options *options,
+                   const char **ret_why);
 struct tls_config *tls_config_ref(struct tls_config *c);
 struct tls_config *tls_config_unref(struct tls_config *c); /* NULL is fine; returns NULL */
-/* For --version: "wolfSSL 5.7.2 (AES-NI, SP-ASM)"; *ret_accelerated (may be NULL): is the cipher in hardware? */
+/* For --version: "wolfSSL 5.7.2 (AES-NI, SP-ASM)"; *ret_accelerated (may be NULL): is the cipher
+ * in hardware? */
 const char *tls_library(bool *ret_accelerated);
 #endif

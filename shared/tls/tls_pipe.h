@@ -2,8 +2,8 @@
  * What a TLS library believes to be its socket: cipher bytes that were fed and not yet opened, and
  * cipher bytes to be sent, as chunks. The library is given whole records only, so that it holds no
  * memory for halves. It may always send: what finds no chunk is kept on the heap (at most SPILL_MAX
- * bytes) and follows later, because the library, once refused, mixes up its answers to the peer with
- * our own data. Embedded in a tls_channel. Inside shared/tls only.
+ * bytes) and follows later, because the library, once refused, mixes up its answers to the peer
+ * with our own data. Embedded in a tls_channel. Inside shared/tls only.
  */
 #ifndef SHARED_TLS_TLS_PIPE_H
 #define SHARED_TLS_TLS_PIPE_H
@@ -27,5 +27,8 @@ bool tls_pipe_has_input(const struct tls_pipe *p);
 bool tls_pipe_settle(struct tls_pipe *p);
 /* The next `want` bytes (up to CHUNK_BYTES) will find a chunk; false: none is there. */
 bool tls_pipe_make_room(struct tls_pipe *p, size_t want);
-static inline size_t tls_pipe_out_len(const struct tls_pipe *p) { return p->out.len + p->spill_len; }
+static inline size_t tls_pipe_out_len(const struct tls_pipe *p)
+{
+    return p->out.len + p->spill_len;
+}
 #endif

@@ -1,6 +1,7 @@
 /*
- * Certificates: read and make. Pure, any thread. A certificate is its DER bytes; what we need to know of it
- * is copied into struct x509. Sources: RFC 5280; SPIFFE X.509-SVID (exactly one URI SAN in a leaf).
+ * Certificates: read and make. Pure, any thread. A certificate is its DER bytes; what we need to
+ * know of it is copied into struct x509. Sources: RFC 5280; SPIFFE X.509-SVID (exactly one URI SAN
+ * in a leaf).
  */
 #ifndef SHARED_TLS_X509_H
 #define SHARED_TLS_X509_H
@@ -14,7 +15,7 @@ struct x509 {
     uint8_t *der; /* owned */
     size_t der_len;
     char uri[X509_URI_MAX + 1]; /* the only URI SAN, "" if it has none or several */
-    size_t uri_len;             /* bytes as in the certificate; one that isn't visible ASCII makes the parse fail */
+    size_t uri_len; /* as in the certificate: what isn't visible ASCII makes the parse fail */
     unsigned uri_count;
     uint8_t serial[X509_SERIAL_MAX];
     size_t serial_len;
@@ -25,37 +26,43 @@ struct x509 {
 /* One DER certificate; -EINVAL with *ret_why (static sentence), -ENOMEM. */
 int x509_parse(const uint8_t *der, size_t len, struct x509 *ret, const char **ret_why);
 void x509_done(struct x509 *c);
-/* All CERTIFICATE blocks of a PEM text, in order (other blocks are skipped); -EINVAL, also if there is none; -E2BIG: more than
- * n_max. On success the caller x509_done()s each, on failure none. */
-int x509_from_pem(struct text pem, struct x509 *ret, size_t n_max, size_t *ret_n, const char **ret_why);
+/* All CERTIFICATE blocks of a PEM text, in order (other blocks are skipped); -EINVAL, also if
+ * there is none; -E2BIG: more than n_max. On success the caller x509_done()s each, on failure
+ * none. */
+int x509_from_pem(struct text pem, struct x509 *ret, size_t n_max, size_t *ret_n,
+                  const char **ret_why);
 /* NUL-terminated; -ENOBUFS: X509_PEM_MAX is always enough. */
 int x509_to_pem(const struct x509 *c, char *out, size_t size, size_t *ret_len);
-void x509_serial_text(const struct x509 *c, char out[static 2 * X509_SERIAL_MAX + 1]); /* hex, lower case */
-/* The rules for a leaf SVID used for authentication: one URI SAN (spiffe://), not a CA, key usages. NULL: good; else why not. */
+/* Hex, lower case. */
+void x509_serial_text(const struct x509 *c, char out[static 2 * X509_SERIAL_MAX + 1]);
+/* The rules for a leaf SVID used for authentication: one URI SAN (spiffe://), not a CA, key
+ * usages. NULL: good; else why not. */
 const char *x509_check_svid_leaf(const struct x509 *c);
-/* Does the chain (leaf first, then CAs in any order) lead to one of the roots at that time? Signatures, issuer names, validity,
- * CA flags, path lengths, name constraints, unknown critical extensions (RFC 5280, section 6); what the
- * leaf is called is not looked at. Uses its own trust store each time. 0, -EKEYREJECTED with why; -ENOMEM. */
-int x509_verify(const struct x509 *chain, size_t n_chain, const struct x509 *roots, size_t n_roots, int64_t now_s, const char **ret_why);
+/* Does the chain (leaf first, then CAs in any order) lead to one of the roots at that time?
+ * Signatures, issuer names, validity, CA flags, path lengths, name constraints, unknown critical
+ * extensions (RFC 5280, section 6); what the leaf is called is not looked at. Uses its own trust
+ * store each time. 0, -EKEYREJECTED with why; -ENOMEM. */
+int x509_verify(const struct x509 *chain, size_t n_chain, const struct x509 *roots, size_t n_roots,
+                int64_t now_s, const char **ret_why);
 /* The certificate's public key is this key's. */
 bool x509_has_key(const struct x509 *c, const struct key *key);
 
-/* What a certificate to be made says. Serial: 128 random bits from the system. Key identifiers, basic constraints
- * and key usage follow from the rest. */
+/* What a certificate to be made says. Serial: 128 random bits from the system. Key identifiers,
+ * basic constraints and key usage follow from the rest. */
 enum { X509_NAME_MAX = 64, X509_DNS_NAME_MAX = 253 };
 struct x509_template {
     struct text uri;          /* URI SAN; critical when the subject is empty; may be empty */
-    struct text common_name;  /* "": empty subject, which a CA can't have; up to X509_NAME_MAX bytes of UTF-8 */
-    struct text organization; /* likewise */
+    struct text common_name;  /* "": empty subject, which a CA can't have; UTF-8 */
+    struct text organization; /* likewise; both up to X509_NAME_MAX bytes */
     bool is_ca;
-    int path_len;             /* -1: none; only for a CA, up to 127 */
+    int path_len;                      /* -1: none; only for a CA, up to 127 */
     int64_t not_before_s, not_after_s; /* years 1950 to 9999 */
-    bool server, client;      /* extended key usages of a leaf */
-    struct text dns[4];       /* DNS SANs for serving certificates; empty ones left out */
+    bool server, client;               /* extended key usages of a leaf */
+    struct text dns[4];                /* DNS SANs for serving certificates; empty ones left out */
 };
-/* Signs for the public key (SubjectPublicKeyInfo DER) with the issuer's key. issuer NULL: self-signed, then the keys
- * must be one pair. -EINVAL: a limit of the template, or an issuer that must not issue this; -ENOTSUP: not a P-256 key;
- * -ENOMEM, -EIO. */
-int x509_make(const struct x509_template *t, const uint8_t *public_der, size_t public_len, const struct x509 *issuer,
-              const struct key *issuer_key, struct x509 *ret);
+/* Signs for the public key (SubjectPublicKeyInfo DER) with the issuer's key. issuer NULL:
+ * self-signed, then the keys must be one pair. -EINVAL: a limit of the template, or an issuer
+ * that must not issue this; -ENOTSUP: not a P-256 key; -ENOMEM, -EIO. */
+int x509_make(const struct x509_template *t, const uint8_t *public_der, size_t public_len,
+              const struct x509 *issuer, const struct key *issuer_key, struct x509 *ret);
 #endif

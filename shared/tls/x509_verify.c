@@ -1,7 +1,8 @@
 /*
- * Path validation (RFC 5280, section 6), with a trust store that lives for one call: nothing that a peer sent is
- * remembered. The way from the leaf to a root is searched among what the peer sent, in whatever order. The number of
- * signatures that are tried is bounded, for the sender chooses how many candidates there are.
+ * Path validation (RFC 5280, section 6), with a trust store that lives for one call: nothing that a
+ * peer sent is remembered. The way from the leaf to a root is searched among what the peer sent, in
+ * whatever order. The number of signatures that are tried is bounded, for the sender chooses how
+ * many candidates there are.
  */
 #define _GNU_SOURCE
 #include "shared/tls/x509_view.h"
@@ -33,7 +34,8 @@ static bool refuse(struct search *s, size_t depth, const char *why)
     return false;
 }
 
-/* Is this an issuer at all, now, for a path with n_below CA certificates between it and the leaf? */
+/* Is this an issuer at all, now, for a path with n_below CA certificates between it and the
+ * leaf? */
 static const char *check_issuer(const struct search *s, const struct x509_view *c, size_t n_below)
 {
     if (s->now_s < c->not_before_s)

@@ -66,7 +66,8 @@ static bool take_extended_usage(struct der in, struct x509_view *c)
     return true;
 }
 
-/* A URI is visible ASCII (RFC 3986); a NUL or a blank inside would be read differently by others. */
+/* A URI is visible ASCII (RFC 3986); a NUL or a blank inside would be read differently by
+ * others. */
 static bool is_uri_text(struct der name)
 {
     for (size_t i = 0; i < name.len; i++)

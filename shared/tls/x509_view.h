@@ -1,8 +1,8 @@
 /*
  * A certificate taken apart: views into its DER bytes, which must outlive it, and the decisions
- * that need no other certificate. Nothing allocates. Strict where RFC 5280 is, and stricter where two readers
- * might disagree: an extension that occurs twice, a SAN that isn't text, a length that isn't the shortest. Inside
- * shared/tls only.
+ * that need no other certificate. Nothing allocates. Strict where RFC 5280 is, and stricter where
+ * two readers might disagree: an extension that occurs twice, a SAN that isn't text, a length that
+ * isn't the shortest. Inside shared/tls only.
  */
 #ifndef SHARED_TLS_X509_VIEW_H
 #define SHARED_TLS_X509_VIEW_H
@@ -11,7 +11,7 @@
 
 struct x509_view {
     struct der whole, tbs, algorithm, signature;
-    struct der serial;                     /* without leading zeros */
+    struct der serial;                      /* without leading zeros */
     struct der issuer, subject, public_key; /* whole elements */
     int64_t not_before_s, not_after_s;
     struct der subject_key_id, authority_key_id;    /* contents; empty: the extension is absent */

@@ -1,7 +1,7 @@
 /*
- * Two channels, and somebody between them. The input is what that one does: deliver, hold back, change,
- * repeat, invent; and what the two say meanwhile. Whatever it is: who is established knows the other's true name, and what
- * one reads is the beginning of what the other wrote.
+ * Two channels, and somebody between them. The input is what that one does: deliver, hold back,
+ * change, repeat, invent; and what the two say meanwhile. Whatever it is: who is established knows
+ * the other's true name, and what one reads is the beginning of what the other wrote.
  */
 #include <assert.h>
 #include <stdlib.h>

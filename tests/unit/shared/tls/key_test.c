@@ -169,7 +169,8 @@ static void test_what_is_no_key(void **state)
     key_unref(b);
 }
 
-/* Whatever byte of a key's text is changed, there is an answer; and another scalar is another key. */
+/* Whatever byte of a key's text is changed, there is an answer; and another scalar is another
+ * key. */
 static void test_changed_text(void **state)
 {
     (void)state;

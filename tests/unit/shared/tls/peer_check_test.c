@@ -5,7 +5,8 @@
 
 #include "shared/tls/key_secret.h"
 
-/* The certificate classes of an impostor, each as a client and as a server, against a peer that is in order. */
+/* The certificate classes of an impostor, each as a client and as a server, against a peer that
+ * is in order. */
 
 static const struct text alice_uri = {ALICE, sizeof ALICE - 1}, bob_uri = {BOB, sizeof BOB - 1};
 static struct party root, other_root, middle, honest;
@@ -61,7 +62,8 @@ static const char *judge(enum tls_role honest_role, const struct key *key, const
     } else {
         assert_int_equal(mine->result, -EKEYREJECTED);
         snprintf(why, sizeof why, "%s", tls_channel_why(mine->t));
-        /* The peer is told. A client was already certain of success, and learns it from the first read. */
+        /* The peer is told. A client was already certain of success, and learns it from the
+         * first read. */
         assert_true(theirs->result == -EKEYREJECTED || theirs->result == -EPROTO);
         assert_int_equal(mine->received.len, 0);
         assert_int_equal(theirs->received.len, 0);
@@ -242,7 +244,8 @@ static void test_the_anchor_itself(void **state)
     party_done(&anchor);
 }
 
-/* CVE-2026-93302: made from the public root certificate alone: its names and signature, another key, any URI. */
+/* CVE-2026-93302: made from the public root certificate alone: its names and signature, another
+ * key, any URI. */
 static void test_forged_copies_of_the_root(void **state)
 {
     (void)state;

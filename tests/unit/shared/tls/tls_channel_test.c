@@ -299,7 +299,8 @@ static void test_truncation_is_no_clean_end(void **state)
     pair_close(&p);
 }
 
-/* Whichever byte of a record changes on the way, nothing of it comes out, and the channel is dead. */
+/* Whichever byte of a record changes on the way, nothing of it comes out, and the channel is
+ * dead. */
 static void test_changed_bytes(void **state)
 {
     (void)state;
@@ -405,7 +406,8 @@ static void test_alpn(void **state)
         if (strcmp(cases[i][0], cases[i][1]) == 0) {
             assert_true(p.client.told && p.server.told);
         } else {
-            /* Whoever asked for a protocol and did not get it says so; the other learns that it ended. */
+            /* Whoever asked for a protocol and did not get it says so; the other learns that it
+             * ended. */
             if (cases[i][1][0])
                 assert_int_equal(p.server.result, -ENOTCONN);
             if (cases[i][0][0])
@@ -457,7 +459,8 @@ static void test_anonymous_clients(void **state)
     tls_config_unref(lenient);
 }
 
-/* A pool that has too few chunks: everything waits with -ENOBUFS and then goes on as if nothing had been. */
+/* A pool that has too few chunks: everything waits with -ENOBUFS and then goes on as if nothing
+ * had been. */
 static void test_pool_without_chunks(void **state)
 {
     (void)state;

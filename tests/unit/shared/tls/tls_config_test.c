@@ -127,7 +127,8 @@ static void test_no_memory(void **state)
         r = tls_config_new(&c, &o, &why);
         if (!alloc_failed())
             break;
-        /* The library survives the loss of some of its allocations, and says no more than "no" to others. */
+        /* The library survives the loss of some of its allocations, and says no more than "no"
+         * to others. */
         if (r == 0)
             c = tls_config_unref(c);
         else

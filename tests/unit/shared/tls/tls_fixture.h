@@ -1,6 +1,6 @@
 /*
- * What the tests of shared/tls start from: authorities and leaves made by x509_make(), certificates that
- * x509_make() would never make (`forge`), and the openssl program, which knows nothing of us.
+ * What the tests of shared/tls start from: authorities and leaves made by x509_make(), certificates
+ * that x509_make() would never make (`forge`), and the openssl program, which knows nothing of us.
  */
 #ifndef TESTS_UNIT_SHARED_TLS_TLS_FIXTURE_H
 #define TESTS_UNIT_SHARED_TLS_TLS_FIXTURE_H
@@ -84,7 +84,8 @@ static inline struct party leaf_make(const char *uri, const struct party *issuer
 
 /* What a forged certificate says; what is left out is left out of it, too. */
 struct forged {
-    struct der issuer_name, subject_name; /* whole Names; empty: the signer's subject, an empty one */
+    struct der issuer_name;  /* whole Name; empty: the signer's subject */
+    struct der subject_name; /* likewise; empty: an empty one */
     struct text uris[3];                  /* bytes as they are */
     size_t n_uris;
     bool no_names, is_ca, no_basic_constraints;
@@ -180,7 +181,8 @@ static inline struct der signature_of(const struct x509 *c)
     assert_true(der_take_bits(&in, &bits, &unused));
     return bits;
 }
-/* Writes the certificate of `key`, signed by signer_key in the name of `signer`; its DER is malloc()ed. */
+/* Writes the certificate of `key`, signed by signer_key in the name of `signer`; its DER is
+ * malloc()ed. */
 static inline struct der forge_der(const struct forged *f, const struct key *key,
                                    const struct x509 *signer, const struct key *signer_key)
 {

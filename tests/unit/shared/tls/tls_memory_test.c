@@ -117,7 +117,8 @@ static void test_each_allocation(void **state)
     assert_true(n > 100);
 }
 
-/* Whatever fails, an impostor's certificate is never taken for good: a check that could not be made is not passed. */
+/* Whatever fails, an impostor's certificate is never taken for good: a check that could not be
+ * made is not passed. */
 static void test_no_memory_is_no_trust(void **state)
 {
     (void)state;

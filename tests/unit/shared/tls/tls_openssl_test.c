@@ -280,7 +280,8 @@ static void test_s_client(void **state)
     }
 }
 
-/* K: I change my keys, change yours, too. k: I change mine. After handshake resources were freed. */
+/* K: I change my keys, change yours, too. k: I change mine. After handshake resources were
+ * freed. */
 static void test_key_updates(void **state)
 {
     (void)state;

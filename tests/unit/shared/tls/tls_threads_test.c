@@ -3,7 +3,8 @@
 
 #include <pthread.h>
 
-/* Configs and keys belong to many threads; channels and pools to one each. ThreadSanitizer watches. */
+/* Configs and keys belong to many threads; channels and pools to one each. ThreadSanitizer
+ * watches. */
 
 enum { THREADS = 4, ROUNDS = 25 };
 static struct party root, alice, bob;

@@ -209,7 +209,8 @@ static void test_extensions(void **state)
     }
 }
 
-/* Each prefix, and each byte changed: an answer without a read outside (ASan), and truncation is never a certificate. */
+/* Each prefix, and each byte changed: an answer without a read outside (ASan), and truncation is
+ * never a certificate. */
 static void test_broken_bytes(void **state)
 {
     (void)state;

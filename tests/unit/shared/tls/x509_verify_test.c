@@ -181,7 +181,8 @@ static void test_path_lengths(void **state)
     }
 }
 
-/* CVE-2026-93302: the CA's certificate with another key and name, and the signature that the CA's has. */
+/* CVE-2026-93302: the CA's certificate with another key and name, and the signature that the
+ * CA's has. */
 static void test_forged_copy_of_the_root(void **state)
 {
     (void)state;
