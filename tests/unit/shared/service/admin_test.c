@@ -338,7 +338,7 @@ struct hand {
     struct conn conn;
     char *got; /* hand_room */
     size_t len;
-    bool ended, failed, drained;
+    bool ended, finished, failed, drained;
 };
 static struct hand hand;
 static char hand_room[LARGE + 65536];
@@ -361,6 +361,12 @@ static void hand_ended(struct stream *s)
     bed_poke();
 }
 static void hand_nothing(struct stream *s) { (void)s; }
+static void hand_finished(struct stream *s)
+{
+    (void)s;
+    hand.finished = true;
+    bed_poke();
+}
 static void hand_failed(struct stream *s, int error)
 {
     (void)s;
@@ -374,7 +380,7 @@ static void hand_drained(struct conn *c)
     hand.drained = true;
     bed_poke();
 }
-static const struct stream_events hand_stream_events = {hand_received, hand_ended, hand_nothing, hand_nothing,
+static const struct stream_events hand_stream_events = {hand_received, hand_ended, hand_nothing, hand_finished,
                                                         hand_failed};
 static const struct conn_events hand_conn_events = {NULL, NULL, hand_drained};
 
@@ -406,6 +412,7 @@ static void hand_close(void)
     conn_close(&hand.conn);
     bed_run_until(hand_is_drained);
 }
+static bool hand_has_sent(void) { return hand.finished || hand.failed; }
 static bool hand_is_over(void) { return hand.ended || hand.failed; }
 static bool is_kept(void) { return kept != NULL; }
 
@@ -455,6 +462,73 @@ static void not_http(void **state)
     assert_true(hand.ended);
     assert_non_null(strstr(hand.got, "HTTP/1.1 400 "));
     assert_non_null(strstr(hand.got, "Connection: close\r\n"));
+    hand_close();
+}
+
+/* Refused at once, and much more comes: the answer is not lost in a reset. */
+static void refused_and_more_comes(void **state)
+{
+    struct buf more = {0};
+
+    (void)state;
+    hand_open();
+    stream_pause(&hand.conn.stream); /* It reads when it has said all. */
+    hand_send("what is this\r\n\r\n");
+    assert_int_equal(buf_append(&more, ring_chunks(bed.ring), large, LARGE), 0);
+    stream_send(&hand.conn.stream, &more);
+    stream_finish(&hand.conn.stream);
+    bed_run_until(hand_has_sent);
+    assert_true(hand.finished);
+    stream_resume(&hand.conn.stream);
+    bed_run_until(hand_is_over);
+    assert_true(hand.ended);
+    assert_int_equal(count("HTTP/1.1 400 "), 1);
+    hand_close();
+}
+
+/* What comes while a request is being handled is not taken in without end. */
+static bool time_over;
+static void time_is_over(struct timer *t)
+{
+    (void)t;
+    time_over = true;
+    bed_poke();
+}
+static bool is_time_over(void) { return time_over; }
+
+static void more_comes_while_handling(void **state)
+{
+    struct buf more = {0};
+    struct timer t;
+
+    (void)state;
+    hand_open();
+    hand_send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    bed_run_until(is_kept);
+    assert_int_equal(buf_append(&more, ring_chunks(bed.ring), large, LARGE), 0);
+    stream_send(&hand.conn.stream, &more);
+    time_over = false;
+    timer_init(&t, time_is_over);
+    timer_start(ring_timers(bed.ring), &t, 50);
+    bed_run_until(is_time_over);
+    assert_in_range(stream_queued(&hand.conn.stream), LARGE / 8, LARGE); /* all but what the kernel's buffers hold */
+    admin_answer(kept, 200, NULL, TEXT("late\n"));
+    bed_run_until(hand_is_over); /* and then it is no request */
+    assert_int_equal(count("late"), 1);
+    hand_close();
+}
+
+static bool two_answers(void) { return count("HTTP/1.1 ") == 2 || hand_is_over(); }
+
+static void head_of_something_small(void **state)
+{
+    (void)state;
+    hand_open();
+    hand_send("HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    bed_run_until(two_answers);
+    assert_int_equal(count("HTTP/1.1 200"), 2);
+    assert_int_equal(count("hello you"), 1);
+    assert_int_equal(count("\r\n\r\nHTTP/1.1 200"), 1);
     hand_close();
 }
 
@@ -647,6 +721,7 @@ int main(void)
         ADMIN(gets_an_answer), ADMIN(over_the_unix_socket), ADMIN(not_found_and_wrong_method), ADMIN(head_has_no_body),
         ADMIN(posts_a_body), ADMIN(refuses_too_much), ADMIN(keeps_the_connection), ADMIN(streams_a_large_answer),
         ADMIN(crowd_of_clients), ADMIN(pipelined_in_order), ADMIN(answers_after_the_clients_end), ADMIN(not_http),
+        ADMIN(refused_and_more_comes), ADMIN(more_comes_while_handling), ADMIN(head_of_something_small),
         ADMIN(answered_later), ADMIN(answered_to_nobody), ADMIN(answered_while_closing),
         ADMIN(closed_in_the_middle_of_an_answer), ADMIN(without_memory), ADMIN(at_most_64), ADMIN(too_many_sockets), ADMIN(paths_that_fail),
         ADMIN(leaves_the_successors_socket),

@@ -58,6 +58,15 @@ static void finish(void)
     assert_int_equal(n_closed, 1);
 }
 
+static bool time_over;
+static void time_is_over(struct timer *t)
+{
+    (void)t;
+    time_over = true;
+    bed_poke();
+}
+static bool is_time_over(void) { return time_over; }
+
 static void drains_once_then_ends(void **state)
 {
     (void)state;
@@ -70,6 +79,13 @@ static void drains_once_then_ends(void **state)
         assert_true(l.draining);
         assert_int_equal(kill(getpid(), with_int ? SIGTERM : SIGINT), 0);
         bed_run_until(is_forced);
+        /* A third one changes nothing. */
+        assert_int_equal(kill(getpid(), SIGTERM), 0);
+        struct timer t;
+        time_over = false;
+        timer_init(&t, time_is_over);
+        timer_start(ring_timers(bed.ring), &t, 10);
+        bed_run_until(is_time_over);
         assert_int_equal(n_drain, 1);
         assert_int_equal(n_force, 1);
         finish();
@@ -96,9 +112,16 @@ static void closed_in_its_own_event(void **state)
     open_with(20);
     close_in_drain = true;
     assert_int_equal(kill(getpid(), SIGTERM), 0);
+    assert_int_equal(kill(getpid(), SIGINT), 0); /* not read any more, */
     bed_run_until(is_closed);
     assert_int_equal(n_drain, 1);
     assert_int_equal(n_force, 0);
+    /* so it is the next one's. */
+    close_in_drain = false;
+    n_drain = n_closed = 0;
+    open_with(20);
+    bed_run_until(drain_begun);
+    finish();
 }
 
 static void pipes_may_break(void **state)

@@ -257,6 +257,27 @@ static void tls_tells_the_peer(void **state)
     pair_close();
 }
 
+/* What is said, and that it is all, before the handshake waits for it. */
+static void said_early(void **state)
+{
+    (void)state;
+    for (uint64_t bytes = 0; bytes <= 70000; bytes += 70000) {
+        pair_init(true);
+        b.to_send = 3000;
+        end_begin(&b);
+        assert_int_equal(conn_secure(&a.conn, a.tls), 0);
+        a.to_send = bytes;
+        end_pump(&a);
+        assert_int_equal(stream_queued(&a.conn.stream), bytes);
+        bed_run_until(both_over);
+        check_regular(&a, true);
+        check_regular(&b, true);
+        assert_int_equal(b.got, bytes);
+        assert_int_equal(a.got, 3000);
+        pair_close();
+    }
+}
+
 static const struct end *watched;
 static enum kind watched_kind;
 
@@ -954,7 +975,7 @@ static int identities_done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_RING(plain_echo), ON_RING(tls_echo), ON_RING(tls_tells_the_peer),
+        ON_RING(plain_echo), ON_RING(tls_echo), ON_RING(tls_tells_the_peer), ON_RING(said_early),
         ON_RING(plain_half_close), ON_RING(tls_half_close),
         ON_RING(plain_bulk), ON_RING(tls_bulk),
         ON_RING(plain_pause), ON_RING(tls_pause), ON_RING(pause_and_resume_at_once), ON_RING(paused_end_waits),

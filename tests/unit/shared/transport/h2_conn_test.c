@@ -644,6 +644,28 @@ static void close_early(void **state)
     free(server);
 }
 
+/* The peer reads nothing at all: what waits for it stays bounded, however many streams have something to say. */
+static void unread_session(void **state)
+{
+    (void)state;
+    parties_new(true);
+    open_both();
+    bed_run_until(both_ready);
+    wait_ms(10); /* SETTINGS */
+    stream_pause(&server->h2.conn.stream);
+    for (unsigned i = 0; i < STREAMS; i++)
+        request(1 << 20);
+    wait_ms(30);
+    assert_in_range(stream_queued(&client->h2.conn.stream), STREAM_QUEUE_LOW, STREAM_QUEUE_HIGH + 32768);
+    stream_resume(&server->h2.conn.stream);
+    bed_run_until(all_streams_closed);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        assert_int_equal(client->sides[i].got, 1 << 20);
+        assert_false(client->sides[i].bad);
+    }
+    close_both();
+}
+
 /* Each allocation of the opening fails in turn: -ENOMEM, the descriptor is closed, nothing comes later. */
 static void open_without_memory(void **state)
 {
@@ -782,7 +804,7 @@ int main(void)
         ON_RING(peer_death), ON_RING(peer_leaves), ON_RING(ping_timeout), ON_RING(ping_answered),
         ON_RING(handshake_timeout), ON_RING(refused_and_cut), ON_RING(nonsense),
         ON_RING(close_inside_each_event), ON_RING(close_early), ON_RING(open_without_memory),
-        ON_RING(stranger), ON_RING(paused_stream),
+        ON_RING(stranger), ON_RING(paused_stream), ON_RING(unread_session),
     };
     return cmocka_run_group_tests(tests, identities_make, identities_done);
 }

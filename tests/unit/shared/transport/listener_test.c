@@ -208,6 +208,7 @@ static void broken_descriptor(void **state)
     assert_true(timer_running(&l.retry));
     assert_in_range(after.submitted - before.submitted, 2, 6);
     finish();
+    wait_ms(150); /* No try comes after the end. */
     close(fds[1]);
 }
 
