@@ -336,7 +336,7 @@ static size_t frame_len(const struct buf *out, size_t most)
     size_t len = 0;
     for (const struct chunk *c = out->head; c && len + chunk_len(c) <= most; c = c->next)
         len += chunk_len(c);
-    return len >= most / 2 ? len : most;
+    return len > 0 && len >= most / 2 ? len : most; /* never an empty frame, also in a window of 1 */
 }
 
 static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,

@@ -117,6 +117,57 @@ static void test_paused_streams_hold_nobody_up(void **state)
     pair_close(&p);
 }
 
+/* Windows of a few bytes, and what is left of larger ones: no frame is empty. */
+static void test_tiny_windows(void **state)
+{
+    (void)state;
+    for (uint32_t window = 1; window < 40; window += window < 4 ? 1 : 9) {
+        struct pair p;
+        struct peer c, *s;
+        pair_open(&p, NULL, &(struct http2_options){.stream_window = window});
+        p.whole = true;
+        pair_run(&p); /* the client knows the window */
+        open_stream(&p, &c, &s, true);
+        size_t before = p.client.wire_bytes;
+        send_more(&c, 500);
+        stream_finish(&c.s.stream);
+        pair_run(&p);
+        assert_int_equal(s->n_in, 500);
+        assert_int_equal(s->ended, 1);
+        assert_true(p.client.wire_bytes - before <= 500 * 10);
+        pair_close(&p);
+    }
+    /* Chunks larger than what is left of the window, down to its last byte */
+    for (uint32_t rest = 0; rest < 4; rest++) {
+        struct pair p;
+        struct peer c, *s;
+        pair_open(&p, NULL, &(struct http2_options){.stream_window = 2 * 16375 + rest});
+        p.whole = true;
+        pair_run(&p);
+        open_stream(&p, &c, &s, true);
+        stream_pause(&s->s.stream);
+        struct buf b = {0};
+        for (int i = 0; i < 5; i++) {
+            struct chunk *chunk = chunk_new(&p.client.pool);
+            assert_non_null(chunk);
+            chunk->end = 16375;
+            for (size_t k = 0; k < 16375; k++)
+                chunk->data[k] = pattern_byte(c.pattern_out, c.n_out++);
+            struct buf one = {chunk, chunk, 16375};
+            buf_move(&b, &one);
+        }
+        size_t before = p.client.wire_bytes;
+        stream_send(&c.s.stream, &b);
+        pair_run(&p);
+        assert_int_equal(s->n_in, 2 * 16375 + rest);
+        assert_int_equal(p.client.wire_bytes - before, s->n_in + 9 * (2 + (rest > 0)));
+        stream_resume(&s->s.stream);
+        pair_run(&p);
+        assert_int_equal(s->n_in, 5 * 16375);
+        pair_close(&p);
+    }
+}
+
 static void test_writable_once_per_high(void **state)
 {
     (void)state;
@@ -689,6 +740,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paused_receiver),
         cmocka_unit_test(test_paused_streams_hold_nobody_up),
+        cmocka_unit_test(test_tiny_windows),
         cmocka_unit_test(test_writable_once_per_high),
         cmocka_unit_test(test_half_close_both_orders),
         cmocka_unit_test(test_reset_in_each_stage),
