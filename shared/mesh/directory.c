@@ -215,6 +215,8 @@ struct directory *directory_free(struct directory *d)
         cds_lfht_for_each_entry(d->policies, &iter, p, node) remove_policy(d, p);
     }
     urcu_qsbr_barrier();
+    /* A table's end waits for its helper thread, which may wait for all that are online. */
+    directory_thread_offline();
     table_done(d->workloads);
     table_done(d->services);
     table_done(d->policies);
@@ -222,6 +224,7 @@ struct directory *directory_free(struct directory *d)
     address_table_done(&d->workload_addresses);
     address_table_done(&d->service_addresses);
     free(d);
+    directory_thread_online();
     if (!was_registered)
         directory_thread_unregister();
     return NULL;
@@ -468,8 +471,8 @@ static void carry_out_endpoints(struct directory *d, const struct workload *old,
 
 int directory_put_workload(struct directory *d, struct workload *taken_workload)
 {
-    struct workload *w = taken_workload, *old = NULL;
-    struct text uid = text_of(w->uid), network = text_of(w->network);
+    struct workload *w = taken_workload, *old = NULL, *packed;
+    struct text uid = text_of(w->uid), network;
     struct retired *retired = NULL;
     struct endpoint_plan *plans = NULL;
     struct workload_slot *slot = NULL;
@@ -483,8 +486,14 @@ int directory_put_workload(struct directory *d, struct workload *taken_workload)
     r = 0;
     if (old && workload_equal(old, w))
         goto refused;
-    is_new = !slot;
     r = -ENOMEM;
+    if (!(packed = workload_pack(w)))
+        goto refused;
+    (void)workload_free(w);
+    w = packed;
+    uid = text_of(w->uid);
+    network = text_of(w->network);
+    is_new = !slot;
     retired = calloc(1, sizeof *retired);
     plans = calloc(w->n_services + 1, sizeof *plans);
     if (is_new)

@@ -3,6 +3,7 @@
 #include "shared/base/list.h"
 #include "shared/mesh/owned.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -71,6 +72,10 @@ struct workload *workload_free(struct workload *w)
 {
     if (!w)
         return NULL;
+    if (w->packed) {
+        free(w);
+        return NULL;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
         free(*string_of(w, i));
     free(w->addresses);
@@ -92,6 +97,68 @@ int workload_set(char **field, struct text value)
     free(*field);
     *field = copy;
     return 0;
+}
+
+/* Where the next piece of a packed workload goes. Arrays come first, widest first: so all are aligned. */
+struct packing {
+    char *at;
+};
+
+static void *put(struct packing *p, const void *data, size_t size)
+{
+    void *copy = p->at;
+
+    if (size > 0)
+        memcpy(copy, data, size);
+    p->at += size;
+    return copy;
+}
+
+static char *put_string(struct packing *p, const char *s)
+{
+    return put(p, s, strlen(s) + 1);
+}
+
+static size_t packed_size(const struct workload *w)
+{
+    size_t size = sizeof *w + w->n_services * sizeof *w->services +
+                  w->n_policies * sizeof *w->policies + w->n_addresses * sizeof *w->addresses;
+
+    for (size_t i = 0; i < w->n_services; i++)
+        size += w->services[i].n_ports * sizeof *w->services[i].ports +
+                strlen(w->services[i].key) + 1;
+    for (size_t i = 0; i < w->n_policies; i++)
+        size += strlen(w->policies[i]) + 1;
+    for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
+        size += strlen(const_string_of(w, i)) + 1;
+    return size;
+}
+
+struct workload *workload_pack(const struct workload *w)
+{
+    size_t size = packed_size(w);
+    char *block = malloc(size);
+    struct packing p = {block};
+
+    if (!block)
+        return NULL;
+    struct workload *to = put(&p, w, sizeof *w);
+    to->packed = true;
+    to->services = put(&p, w->services, w->n_services * sizeof *w->services);
+    to->policies = put(&p, w->policies, w->n_policies * sizeof *w->policies);
+    for (size_t i = 0; i < w->n_services; i++) {
+        const struct workload_service *s = &w->services[i];
+        to->services[i].ports = put(&p, s->ports, s->n_ports * sizeof *s->ports);
+    }
+    to->addresses = put(&p, w->addresses, w->n_addresses * sizeof *w->addresses);
+    for (size_t i = 0; i < w->n_services; i++)
+        to->services[i].key = put_string(&p, w->services[i].key);
+    for (size_t i = 0; i < w->n_policies; i++)
+        to->policies[i] = put_string(&p, w->policies[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
+        *string_of(to, i) = put_string(&p, const_string_of(w, i));
+    assert(p.at == block + size);
+    return to;
 }
 
 static bool ports_equal(const struct workload_service *a, const struct workload_service *b)

@@ -105,6 +105,30 @@ static void workload_equal_sees_every_field(void **state)
     }
 }
 
+static void packed_is_the_same(void **state)
+{
+    struct rng rng;
+
+    (void)state;
+    test_seed(&rng);
+    for (unsigned i = 0; i < 2000; i++) {
+        struct workload *w = random_workload(&rng, i, 5, 4);
+        struct workload *packed = workload_pack(w), *again = workload_pack(packed);
+        assert_true(packed && again);
+        assert_true(workload_equal(w, packed));
+        (void)workload_free(w);
+        assert_true(workload_equal(packed, again));
+        (void)workload_free(packed);
+        (void)workload_free(again);
+    }
+    struct workload *w = workload_new();
+    assert_non_null(w);
+    alloc_fail_at(0);
+    assert_null(workload_pack(w));
+    assert_true(alloc_failed());
+    (void)workload_free(w);
+}
+
 static void service_equal_sees_every_field(void **state)
 {
     struct rng rng, again;
@@ -181,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_one_is_usual),
         cmocka_unit_test(workload_equal_sees_every_field),
+        cmocka_unit_test(packed_is_the_same),
         cmocka_unit_test(service_equal_sees_every_field),
         cmocka_unit_test(without_memory),
     };
