@@ -29,6 +29,15 @@ void key_wipe(void *data, size_t len)
         explicit_bzero(data, len);
 }
 
+__attribute__((noinline)) void key_wipe_stack(void)
+{
+    enum {
+        DEEPEST_BYTES = 32 * 1024
+    }; /* of the library's functions for P-256; they use about 10 */
+    uint8_t below[DEEPEST_BYTES];
+    explicit_bzero(below, sizeof below);
+}
+
 static struct key *key_new(void)
 {
     struct key *key = calloc(1, sizeof *key);
@@ -103,6 +112,7 @@ int key_generate(struct key **ret)
     if (!key)
         return -ENOMEM;
     int r = generate(key);
+    key_wipe_stack();
     if (r < 0) {
         key_unref(key);
         return r;
@@ -205,13 +215,18 @@ static int key_from_block(const struct pem_block *block, struct key **ret)
 int key_from_pem(struct text pem, struct key **ret)
 {
     struct pem_block block;
-    while (pem_next(&pem, &block) > 0)
-        if (text_ends_with(block.label, TEXT("PRIVATE KEY")))
-            return text_equal(block.label, TEXT("PRIVATE KEY")) ||
-                           text_equal(block.label, TEXT("EC PRIVATE KEY"))
-                       ? key_from_block(&block, ret)
-                       : -EINVAL;
-    return -EINVAL;
+    int r = -EINVAL;
+
+    while (pem_next(&pem, &block) > 0) {
+        if (!text_ends_with(block.label, TEXT("PRIVATE KEY")))
+            continue;
+        if (text_equal(block.label, TEXT("PRIVATE KEY")) ||
+            text_equal(block.label, TEXT("EC PRIVATE KEY")))
+            r = key_from_block(&block, ret);
+        break;
+    }
+    key_wipe_stack();
+    return r;
 }
 
 int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len)
@@ -238,6 +253,7 @@ int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len)
     struct der whole = der_out_bytes(&o);
     int r = pem_encode("PRIVATE KEY", whole.data, whole.len, out, size, ret_len);
     key_wipe(data, sizeof data);
+    key_wipe_stack();
     return r;
 }
 

@@ -18,4 +18,7 @@ struct key {
 /* Slots of locked memory, from any thread. NULL: no memory. Freeing wipes. */
 uint8_t *key_slot_new(void);
 uint8_t *key_slot_free(uint8_t *slot); /* NULL is fine; returns NULL */
+/* Wipes the stack below the caller's frame, where functions that have returned left their copies:
+ * the library wipes its heap, not all of its stack. To be called after each use of a scalar. */
+void key_wipe_stack(void);
 #endif

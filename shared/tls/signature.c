@@ -105,6 +105,7 @@ int signature_make_hash(const struct key *key, const uint8_t *hash, void *rng,
         wc_ecc_free(&ecc);
     }
     key_wipe(&ecc, sizeof ecc);
+    key_wipe_stack();
     if (r != 0)
         return r == MEMORY_E ? -ENOMEM : -EIO;
     *ret_len = len;
