@@ -210,7 +210,7 @@ int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED
         r = put_node_rules(p, why);
     if (r < 0)
         goto release_again;
-    log_info("capture", "pod %s/%s is captured", e->pod.ns, e->pod.name);
+    log_debug("capture", "pod %s/%s is captured", e->pod.ns, e->pod.name);
     p->events->added(p, &e->pod, p->arg);
     return 0;
 release_again:;
@@ -244,7 +244,7 @@ static void leave(struct pods *p, struct pod_entry *e)
 
 void pods_remove(struct pods *p, struct pod_entry *e, const char *reason)
 {
-    log_info("capture", "pod %s/%s is gone: %s", e->pod.ns, e->pod.name, reason);
+    log_info("capture", "pod %s/%s: %s", e->pod.ns, e->pod.name, reason);
     pods_state_remove(p, e);
     leave(p, e);
 }
