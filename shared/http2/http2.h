@@ -111,6 +111,7 @@ struct http2_stream {
     bool sent;              /* client: the request's head left */
     bool head_seen;         /* client: the final response head came */
     bool responded;         /* server: http2_stream_respond() was called */
+    bool answer_ends;       /* server: with end */
     bool writable_due, finished_due, failed_due; /* events that http2_input() or http2_output() will run */
     int error;              /* for failed_due */
     uint32_t code;          /* for closed, when dead */
@@ -125,8 +126,10 @@ int http2_stream_request(struct http2 *h, struct http2_stream *s, const struct h
 int http2_stream_respond(struct http2_stream *s, const struct http2_header *headers, size_t n, bool end);
 /* Trailers after what is queued; ends our direction. -ENOMEM, -E2BIG, -EPIPE: closed, or ended before. */
 int http2_stream_trailers(struct http2_stream *s, const struct http2_header *headers, size_t n);
-/* Drops what is queued and tells the peer; `closed` with this code follows, `failed` does not. */
+/* Drops what is queued, an answer that has not left included, and tells the peer; `closed` with this code
+ * follows, `failed` does not. */
 void http2_stream_reset(struct http2_stream *s, uint32_t code);
-/* Cuts the owner off from a stream that may still live: reset if needed, no event any more (closed neither). */
+/* Cuts the owner off from a stream that may still live: reset if needed, no event any more (closed neither).
+ * An answer given with `end` still leaves, and the client is told not to send the rest (RST_STREAM NO_ERROR). */
 void http2_stream_detach(struct http2_stream *s);
 #endif

@@ -261,7 +261,7 @@ static void sent_end(struct http2 *h, nghttp2_session *session, int32_t id)
         s->finished_due = true;
         http2_stream_make_due(s);
     } else if (h->options.server && nghttp2_session_get_stream_remote_close(session, id) == 0) {
-        /* We refused the request: RFC 9113 section 8.1, the client need not send the rest. */
+        /* Refused, or answered and let go of: RFC 9113 section 8.1, the client need not send the rest. */
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, HTTP2_NO_ERROR);
     }
 }

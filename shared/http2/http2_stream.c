@@ -180,8 +180,9 @@ void http2_stream_detach(struct http2_stream *s)
     if (!h)
         return;
     if (!s->dead) {
-        uint32_t code = h->options.server && s->finish_sent ? HTTP2_NO_ERROR : HTTP2_CANCEL;
-        tell_peer(s, code);
+        /* An answer without a body is nghttp2's already and may leave: a reset would overtake it. */
+        if (!s->answer_ends || s->finish_sent)
+            tell_peer(s, h->options.server && s->finish_sent ? HTTP2_NO_ERROR : HTTP2_CANCEL);
         release(s);
         http2_ask_flush(h);
     }
@@ -345,6 +346,7 @@ int http2_stream_respond(struct http2_stream *s, const struct http2_header *head
         return r == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPIPE;
     if (!is_1xx(headers, n)) {
         s->responded = true;
+        s->answer_ends = end;
         if (end)
             s->finish_asked = true;
     }

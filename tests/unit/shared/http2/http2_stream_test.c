@@ -443,6 +443,36 @@ static void test_detach_in_own_event(void **state)
     }
 }
 
+/* Answered without a body and let go of at once: the answer leaves all the same. */
+static void test_answer_and_detach(void **state)
+{
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        struct pair p;
+        struct peer c, *s;
+        pair_open(&p, NULL, NULL);
+        open_stream(&p, &c, &s, false);
+        if (ended)
+            stream_finish(&c.s.stream);
+        else
+            send_more(&c, 3000000);
+        pair_run(&p);
+        assert_int_equal(peer_respond(s, true), 0);
+        http2_stream_detach(&s->s);
+        list_remove(&s->link);
+        memset(s, 0xa5, sizeof *s);
+        free(s);
+        pair_run(&p);
+        assert_string_equal(c.status, "200");
+        assert_int_equal(c.ended, 1);
+        assert_int_equal(c.closed, 1);
+        assert_int_equal(c.code, HTTP2_NO_ERROR);
+        assert_int_equal(c.failed, !ended);
+        assert_int_equal(http2_stream_count(p.server.http2), 0);
+        pair_close(&p);
+    }
+}
+
 /* Resets inside events: closed follows, and nothing before it. */
 static void reset_inside(struct peer *p, const char *event)
 {
@@ -746,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_reset_in_each_stage),
         cmocka_unit_test(test_cancelled_before_it_left),
         cmocka_unit_test(test_detach_in_own_event),
+        cmocka_unit_test(test_answer_and_detach),
         cmocka_unit_test(test_reset_in_own_event),
         cmocka_unit_test(test_other_streams_in_an_event),
         cmocka_unit_test(test_no_copy),
