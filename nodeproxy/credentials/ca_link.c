@@ -1,32 +1,42 @@
 /* The node proxy's connection to the CA; see the header. */
 #include "nodeproxy/credentials/ca_link.h"
 
-#include "shared/base/log.h"
 #include "shared/ring/socket.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16 };
 
-static struct ca_link *of_h2(struct h2_conn *h) { return container_of(h, struct ca_link, h2); }
+static struct ca_link *of_h2(struct h2_conn *h)
+{
+    return container_of(h, struct ca_link, h2);
+}
 
 /* ---- files --------------------------------------------------------------- */
 
+/* Not through stdio, whose buffers keep what they held. */
 static int read_file(const char *path, char *out, size_t size, size_t *ret_len)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
+    size_t len = 0;
+    ssize_t n = -1;
+    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return -errno;
-    size_t len = fread(out, 1, size, f);
-    bool bad = ferror(f) != 0;
-    fclose(f);
-    if (bad)
-        return -EIO;
-    if (len == size)
-        return -EFBIG;
-    *ret_len = len;
-    return 0;
+    while (r == 0 && len < size && (n = read(fd, out + len, size - len)) != 0) {
+        if (n > 0)
+            len += (size_t)n;
+        else if (errno != EINTR)
+            r = -errno;
+    }
+    close(fd);
+    if (r == 0 && len == size)
+        r = -EFBIG;
+    if (r == 0)
+        *ret_len = len;
+    return r;
 }
 
 static int read_token(struct ca_link *l)
@@ -34,15 +44,17 @@ static int read_token(struct ca_link *l)
     size_t len;
     int r = read_file(l->options.token_file, l->token, sizeof l->token, &len);
     if (r < 0) {
-        snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", l->options.token_file, strerror(-r));
+        snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", l->options.token_file,
+                 strerror(-r));
         return r;
     }
     while (len > 0 && (unsigned char)l->token[len - 1] <= ' ')
         len--;
     l->token[len] = '\0';
-    if (len > 0)
+    if (len > 0 && !memchr(l->token, '\0', len))
         return 0;
-    snprintf(l->why, sizeof l->why, "--token-file %.120s is empty", l->options.token_file);
+    snprintf(l->why, sizeof l->why, "--token-file %.120s has no token in it",
+             l->options.token_file);
     return -EINVAL;
 }
 
@@ -52,8 +64,10 @@ static int make_tls(struct ca_link *l)
     size_t n_roots = 0, len;
     const char *why = "no memory";
     char *pem = malloc(CA_ROOTS_FILE_MAX);
-    if (!pem)
+    if (!pem) {
+        snprintf(l->why, sizeof l->why, "out of memory");
         return -ENOMEM;
+    }
     int r = read_file(l->options.roots_file, pem, CA_ROOTS_FILE_MAX, &len);
     if (r < 0)
         why = strerror(-r);
@@ -61,7 +75,11 @@ static int make_tls(struct ca_link *l)
         r = x509_from_pem((struct text){pem, len}, roots, ROOTS_MAX, &n_roots, &why);
     free(pem);
     if (r == 0) {
-        const struct tls_config_options o = {.role = TLS_CLIENT, .peer_auth = TLS_PEER_SVID, .roots = roots, .n_roots = n_roots, .alpn = TEXT("h2")};
+        const struct tls_config_options o = {.role = TLS_CLIENT,
+                                             .peer_auth = TLS_PEER_SVID,
+                                             .roots = roots,
+                                             .n_roots = n_roots,
+                                             .alpn = TEXT("h2")};
         r = tls_config_new(&l->tls, &o, &why);
     }
     for (size_t i = 0; i < n_roots; i++)
@@ -77,7 +95,8 @@ static void connect_now(struct ca_link *l);
 
 static void wait_again(struct ca_link *l)
 {
-    timer_start(ring_timers(l->options.ring), &l->again, rng_jitter(ring_rng(l->options.ring), l->backoff_ms, 30));
+    timer_start(ring_timers(l->options.ring), &l->again,
+                rng_jitter(ring_rng(l->options.ring), l->backoff_ms, 30));
     l->backoff_ms = l->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : l->backoff_ms * 2;
 }
 
@@ -93,7 +112,8 @@ static void ready(struct h2_conn *h)
     struct ca_link *l = of_h2(h);
     const struct tls_peer *peer = conn_peer(&h->conn);
     if (!peer || !peer->present || strcmp(peer->uri, l->options.ca_identity) != 0) {
-        snprintf(l->why, sizeof l->why, "the CA proved %.100s, not %.100s", peer && peer->present ? peer->uri : "nothing", l->options.ca_identity);
+        snprintf(l->why, sizeof l->why, "the CA proved to be %.100s, not %.100s",
+                 peer && peer->present ? peer->uri : "nobody", l->options.ca_identity);
         h2_conn_close(h);
         return;
     }
@@ -106,31 +126,51 @@ static void ready(struct h2_conn *h)
 static void closed(struct h2_conn *h, int error)
 {
     struct ca_link *l = of_h2(h);
+    const char *why = h2_conn_why(h);
+    /* The CA ends connections that nobody needs, and so do we. */
+    l->resting = error == 0 && l->trusted && !l->wanted;
     l->trusted = false;
-    snprintf(l->why, sizeof l->why, "the connection to the CA ended: %.160s (error %d)", conn_why(&h->conn), -error);
+    snprintf(l->why, sizeof l->why, "%s: %.160s",
+             l->resting ? "rests" : "the connection to the CA ended",
+             why[0]      ? why
+             : error < 0 ? strerror(-error)
+                         : "the CA closed it");
     h2_conn_close(h);
+}
+
+/* Whatever the connection had. */
+static void disconnect(struct ca_link *l)
+{
+    l->open = l->trusted = false;
+    l->tls = tls_config_unref(l->tls);
+    key_wipe(l->token, sizeof l->token);
+}
+
+static void tell_failed(struct ring_task *task)
+{
+    struct ca_link *l = container_of(task, struct ca_link, failed_task);
+    l->events->failed(l, l->why);
 }
 
 static void drained(struct h2_conn *h)
 {
     struct ca_link *l = of_h2(h);
     bool failed = !l->resting;
-    l->open = l->trusted = l->resting = false;
-    l->tls = tls_config_unref(l->tls);
+    disconnect(l);
+    l->resting = false;
     if (l->closing) {
         l->drained(l->drained_arg);
-        return;
-    }
-    if (failed) {
-        wait_again(l);
+    } else if (failed) {
         l->wanted = false;
+        wait_again(l);
         l->events->failed(l, l->why);
     } else if (l->wanted) {
         connect_now(l);
     }
 }
 
-static const struct h2_conn_events h2_events = {.ready = ready, .closed = closed, .drained = drained};
+static const struct h2_conn_events h2_events = {
+    .ready = ready, .closed = closed, .drained = drained};
 
 static void connect_now(struct ca_link *l)
 {
@@ -143,23 +183,36 @@ static void connect_now(struct ca_link *l)
         if (r == 0)
             r = h2_conn_open_client(&l->h2, l->options.ring, fd, &l->options.ca, &o, &h2_events, l);
         if (r < 0)
-            snprintf(l->why, sizeof l->why, "no connection to the CA can be made: %.120s", strerror(-r));
+            snprintf(l->why, sizeof l->why, "no connection to the CA can be made: %.120s",
+                     strerror(-r));
     }
     l->open = r == 0;
     if (r == 0)
         return;
-    l->tls = tls_config_unref(l->tls);
-    log_error("credentials", "%s", l->why);
+    disconnect(l);
+    l->wanted = false;
     wait_again(l);
+    ring_task_ask(l->options.ring, &l->failed_task);
 }
 
-void ca_link_init(struct ca_link *l, const struct ca_link_options *o, const struct ca_link_events *events, void *user)
+void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
+                  const struct ca_link_events *events, void *user)
 {
-    *l = (struct ca_link){.options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
+    *l = (struct ca_link){
+        .options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
     timer_init(&l->again, again);
+    ring_task_init(&l->failed_task, tell_failed);
 }
 
-bool ca_link_ready(const struct ca_link *l) { return l->open && l->trusted && http2_can_open(l->h2.http2); }
+bool ca_link_connected(const struct ca_link *l)
+{
+    return l->open && l->trusted;
+}
+
+bool ca_link_ready(const struct ca_link *l)
+{
+    return ca_link_connected(l) && http2_can_open(l->h2.http2);
+}
 
 void ca_link_want(struct ca_link *l)
 {
@@ -172,6 +225,7 @@ void ca_link_want(struct ca_link *l)
 
 void ca_link_rest(struct ca_link *l)
 {
+    l->wanted = false;
     if (!l->open || l->resting || l->closing)
         return;
     l->resting = true;
@@ -185,8 +239,10 @@ void ca_link_close(struct ca_link *l, void (*taken_drained)(void *arg), void *ar
     l->drained = taken_drained;
     l->drained_arg = arg;
     timer_stop(ring_timers(l->options.ring), &l->again);
-    if (!l->open)
-        taken_drained(arg);
-    else if (!l->resting)
+    ring_task_cancel(&l->failed_task);
+    l->trusted = false;
+    if (l->open)
         h2_conn_close(&l->h2);
+    else
+        taken_drained(arg);
 }

@@ -1,7 +1,9 @@
 /*
- * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring the node's token. It is made when somebody
- * wants it and rests when nobody does; after a failure it waits (50 ms doubling to 15 s, jittered). Roots and token are read
- * from their files for each connection, so that both may be replaced. Control thread; owned by credentials.
+ * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring the
+ * node's token. It is made when somebody wants it and rests when nobody does; after a failure it
+ * waits (50 ms doubling to 15 s, jittered). Roots and token are read from their files for each
+ * connection, so that both may be replaced; the token is wiped when the connection ends. Control
+ * thread; owned by credentials.
  */
 #ifndef NODEPROXY_CREDENTIALS_CA_LINK_H
 #define NODEPROXY_CREDENTIALS_CA_LINK_H
@@ -10,8 +12,9 @@
 enum { CA_TOKEN_MAX = 8192, CA_ROOTS_FILE_MAX = 1024 * 1024 };
 struct ca_link;
 struct ca_link_events {
-    void (*ready)(struct ca_link *l);                    /* calls may be started on h2.http2 */
-    void (*failed)(struct ca_link *l, const char *why);  /* calls in flight were closed before; it may be wanted again */
+    void (*ready)(struct ca_link *l); /* calls may be started on h2.http2 */
+    /* No connection, or no more; calls in flight were closed before; it may be wanted again. */
+    void (*failed)(struct ca_link *l, const char *why);
 };
 struct ca_link_options {
     struct ring *ring;
@@ -25,15 +28,20 @@ struct ca_link {
     struct h2_conn h2;
     struct tls_config *tls;
     struct timer again;
+    struct ring_task failed_task; /* tells what failed before there was a connection */
     uint64_t backoff_ms;
-    bool open, trusted, wanted, resting, closing;
+    bool open, trusted, wanted, closing;
+    bool resting; /* it ends, and that is no failure */
     char token[CA_TOKEN_MAX], why[256];
     void (*drained)(void *arg);
     void *drained_arg;
 };
-void ca_link_init(struct ca_link *l, const struct ca_link_options *o, const struct ca_link_events *events, void *user);
-bool ca_link_ready(const struct ca_link *l);
-void ca_link_want(struct ca_link *l);  /* ready or failed follows, from the loop; fine to say twice */
-void ca_link_rest(struct ca_link *l);  /* closes it; failed does not follow */
-void ca_link_close(struct ca_link *l, void (*drained)(void *arg), void *arg); /* no call may be in flight; drained from the loop, or at once */
+void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
+                  const struct ca_link_events *events, void *user);
+bool ca_link_connected(const struct ca_link *l); /* to the CA that has proved itself */
+bool ca_link_ready(const struct ca_link *l);     /* and a call can be started now */
+void ca_link_want(struct ca_link *l); /* ready or failed follows, from the loop; twice is fine */
+void ca_link_rest(struct ca_link *l); /* closes it; failed does not follow */
+/* No call may be in flight; drained from the loop, or at once. */
+void ca_link_close(struct ca_link *l, void (*drained)(void *arg), void *arg);
 #endif

@@ -20,7 +20,8 @@ static void material_free(struct material *m)
     free(m);
 }
 
-static int check(const struct material *m, const struct spiffe_id *id, const struct key *key, int64_t now_s, const char **ret_why)
+static int check(const struct material *m, const struct spiffe_id *id, const struct key *key,
+                 int64_t now_s, const char **ret_why)
 {
     const struct x509 *leaf = &m->chain[0];
     const char *why = x509_check_svid_leaf(leaf);
@@ -39,7 +40,8 @@ static int check(const struct material *m, const struct spiffe_id *id, const str
     return x509_verify(m->chain, m->n_chain, m->roots, m->n_roots, now_s, ret_why);
 }
 
-static int make_config(struct tls_config **ret, enum tls_role role, const struct material *m, const struct key *key, const char **ret_why)
+static int make_config(struct tls_config **ret, enum tls_role role, const struct material *m,
+                       const struct key *key, const char **ret_why)
 {
     const struct tls_config_options o = {
         .role = role,
@@ -54,7 +56,8 @@ static int make_config(struct tls_config **ret, enum tls_role role, const struct
     return tls_config_new(ret, &o, ret_why);
 }
 
-static int credential_make(struct credential **ret, const struct spiffe_id *id, const struct key *key, const struct material *m, const char **ret_why)
+static int credential_make(struct credential **ret, const struct spiffe_id *id,
+                           const struct key *key, const struct material *m, const char **ret_why)
 {
     struct credential *c = calloc(1, sizeof *c);
     *ret_why = "no memory";
@@ -76,7 +79,8 @@ static int credential_make(struct credential **ret, const struct spiffe_id *id, 
     return 0;
 }
 
-int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key, struct text chain_pem, struct text roots_pem, int64_t now_s,
+int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key,
+                   struct text chain_pem, struct text roots_pem, int64_t now_s,
                    const char **ret_why)
 {
     struct credential *c = NULL;

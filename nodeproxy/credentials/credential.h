@@ -1,6 +1,7 @@
 /*
- * One workload identity with its certificate: what connections need to speak for it. Immutable, reference counted (atomic):
- * the manager, every worker and every tunnel that uses it hold one. A renewal makes a new one; living connections keep theirs.
+ * One workload identity with its certificate: what connections need to speak for it. Immutable,
+ * reference counted (atomic): the manager, every worker and every tunnel that uses it hold one. A
+ * renewal makes a new one; living connections keep theirs.
  */
 #ifndef NODEPROXY_CREDENTIALS_CREDENTIAL_H
 #define NODEPROXY_CREDENTIALS_CREDENTIAL_H
@@ -14,10 +15,12 @@ struct credential {
     struct tls_config *client, *server; /* ALPN h2, mutual */
     int64_t not_before_s, not_after_s;
     char serial[2 * X509_SERIAL_MAX + 1];
-    char *chain_pem, *roots_pem;        /* for dumps; no key */
+    char *chain_pem, *roots_pem; /* for dumps; no key */
 };
 /* Checks: leaf's URI is id, key belongs to the leaf, chain leads to the roots. -EINVAL with why. */
-int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key, struct text chain_pem, struct text roots_pem, int64_t now_s, const char **ret_why);
+int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key,
+                   struct text chain_pem, struct text roots_pem, int64_t now_s,
+                   const char **ret_why);
 struct credential *credential_ref(struct credential *c);
 struct credential *credential_unref(struct credential *c); /* NULL is fine; returns NULL */
 #endif

@@ -13,22 +13,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, IDENTITIES_MAX = 1024, IN_FLIGHT_MAX = 16, IDLE_MS = 30000 };
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, IDENTITIES_MAX = 1024, IN_FLIGHT_MAX = 16 };
+enum { IDLE_MS = 30000, REQUEST_MS = 20000, RENEWAL_MIN_MS = 500 };
+/* Certificates end by the wall clock, timers run by another: so long ones look again meanwhile. */
+enum { LOOK_MS = 60000 };
 
 /* One identity: waits in the queue, is asked for, or has what it needs until a timer says so. */
 struct entry {
-    struct list link;            /* in the queue; alone otherwise */
+    struct list link; /* in the queue; alone otherwise */
     struct credentials *manager;
     struct spiffe_id id;
     unsigned wants;
     struct credential *credential;
-    struct key *key;             /* of the request in flight */
-    struct grpc_call call;
+    /* The request in flight. */
     bool in_flight, answered;
-    struct timer again, expire;  /* again: retry or renewal */
+    struct grpc_call call;
+    struct key *key;
+    struct credential *fresh; /* what came; it counts once the call has ended well */
+    char refusal[256];        /* why what came was not taken */
+    /* What comes next. */
+    struct timer again; /* in flight: that takes too long; else: retry or renewal */
+    struct timer expire;
+    int64_t renew_at_ms; /* Unix time; 0: `again` is no renewal */
     uint64_t backoff_ms;
     char error[256];
-    struct ring_task tell_task;  /* `changed` runs from the loop */
+    struct ring_task tell_task; /* `changed` runs from the loop */
 };
 
 struct credentials {
@@ -36,9 +45,9 @@ struct credentials {
     struct credentials_options options;
     const struct credentials_events *events;
     void *arg;
-    struct map entries;          /* identity -> struct entry */
-    struct list queue, cemetery; /* cemetery: no longer wanted, still in a call's event */
-    struct ring_task pump_task, bury_task;
+    struct map entries; /* identity -> struct entry */
+    struct list queue;
+    struct ring_task pump_task;
     struct ca_link link;
     struct timer idle;
     size_t n_in_flight;
@@ -48,34 +57,57 @@ struct credentials {
     void *drained_arg;
 };
 
-static void enqueue(struct entry *e)
+static void ask_pump(struct credentials *m)
 {
-    if (!e->in_flight && list_empty(&e->link) && e->wants > 0)
-        list_push_back(&e->manager->queue, &e->link);
-    ring_task_ask(e->manager->ring, &e->manager->pump_task);
+    ring_task_ask(m->ring, &m->pump_task);
 }
 
+static void enqueue(struct entry *e)
+{
+    if (!e->in_flight && list_empty(&e->link))
+        list_push_back(&e->manager->queue, &e->link);
+    ask_pump(e->manager);
+}
+
+/* The listener may drop the entry: nothing of it is used after. */
 static void entry_tell(struct ring_task *task)
 {
     struct entry *e = container_of(task, struct entry, tell_task);
     struct credentials *m = e->manager;
-    m->events->changed(m, &e->id, e->credential, m->arg);
+    struct spiffe_id id = e->id;
+    struct credential *c = e->credential ? credential_ref(e->credential) : NULL;
+    m->events->changed(m, &id, c, m->arg);
+    credential_unref(c);
 }
 
 /* ---- in time ------------------------------------------------------------- */
 
-static uint64_t ms_until(int64_t unix_s)
+static uint64_t ms_until(int64_t unix_ms)
 {
-    int64_t left = unix_s * 1000 - clock_unix_ms();
+    int64_t left = unix_ms - clock_unix_ms();
     return left > 0 ? (uint64_t)left : 0;
 }
 
-static void entry_again(struct timer *t) { enqueue(container_of(t, struct entry, again)); }
+static void look_at(struct entry *e, struct timer *t, int64_t unix_ms)
+{
+    uint64_t left = ms_until(unix_ms);
+    timer_start(ring_timers(e->manager->ring), t, left > LOOK_MS ? LOOK_MS : left);
+}
 
 static void entry_expired(struct timer *t)
 {
     struct entry *e = container_of(t, struct entry, expire);
-    log_error("credentials", "the certificate of %s has expired and there is no new one: its connections are refused", e->id.text);
+    int64_t end_ms = e->credential->not_after_s * 1000;
+    if (ms_until(end_ms) > 0) {
+        look_at(e, t, end_ms);
+        return;
+    }
+    log_error(
+        "credentials",
+        "the certificate of %s has expired and there is no new one: its connections are refused",
+        e->id.text);
+    if (!e->error[0])
+        snprintf(e->error, sizeof e->error, "the certificate has expired");
     e->credential = credential_unref(e->credential);
     ring_task_ask(e->manager->ring, &e->tell_task);
 }
@@ -88,6 +120,7 @@ static void entry_failed(struct entry *e, const char *why)
         log_warn("credentials", "no certificate for %s yet: %s", e->id.text, why);
     snprintf(e->error, sizeof e->error, "%s", why);
     snprintf(m->stats.last_error, sizeof m->stats.last_error, "%s", why);
+    e->renew_at_ms = 0;
     timer_start(ring_timers(m->ring), &e->again, rng_jitter(ring_rng(m->ring), e->backoff_ms, 30));
     e->backoff_ms = e->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : e->backoff_ms * 2;
 }
@@ -96,75 +129,103 @@ static void entry_succeeded(struct entry *e, struct credential *taken_credential
 {
     struct credentials *m = e->manager;
     /* Half of what is left of its life: a certificate is usually back-dated a little. */
-    uint64_t life_ms = ms_until(taken_credential->not_after_s);
+    uint64_t life_ms = ms_until(taken_credential->not_after_s * 1000);
+    uint64_t wait_ms = rng_jitter(ring_rng(m->ring), life_ms / 2, 10);
     m->stats.issued++;
     m->stats.last_error[0] = e->error[0] = '\0';
     e->backoff_ms = BACKOFF_MIN_MS;
     credential_unref(e->credential);
     e->credential = taken_credential;
-    timer_start(ring_timers(m->ring), &e->again, rng_jitter(ring_rng(m->ring), life_ms / 2, 10));
-    timer_start(ring_timers(m->ring), &e->expire, life_ms);
+    e->renew_at_ms =
+        clock_unix_ms() + (int64_t)(wait_ms > RENEWAL_MIN_MS ? wait_ms : RENEWAL_MIN_MS);
+    look_at(e, &e->again, e->renew_at_ms);
+    look_at(e, &e->expire, taken_credential->not_after_s * 1000);
     log_info("credentials", "%s has certificate %s", e->id.text, e->credential->serial);
     ring_task_ask(m->ring, &e->tell_task);
+}
+
+static void request_over(struct entry *e)
+{
+    struct credentials *m = e->manager;
+    e->in_flight = false;
+    m->n_in_flight--;
+    timer_stop(ring_timers(m->ring), &e->again);
+    e->key = key_unref(e->key);
+    ask_pump(m);
+}
+
+static void request_cancel(struct entry *e)
+{
+    grpc_call_cancel(&e->call);
+    e->fresh = credential_unref(e->fresh);
+    request_over(e);
+}
+
+static void entry_again(struct timer *t)
+{
+    struct entry *e = container_of(t, struct entry, again);
+    if (e->in_flight) {
+        request_cancel(e);
+        entry_failed(e, "the CA did not answer in time");
+    } else if (ms_until(e->renew_at_ms) > 0) {
+        look_at(e, t, e->renew_at_ms);
+    } else {
+        enqueue(e);
+    }
 }
 
 /* ---- one request --------------------------------------------------------- */
 
 /* The CA's answer: leaf and intermediates, and the root bundle as the last string. */
-static int take_answer(struct entry *e, const uint8_t *data, size_t len, char *why, size_t size)
+static void take_answer(struct entry *e, const uint8_t *data, size_t len)
 {
     char decode_why[XDS_WHY_MAX];
-    const char *reason = "the answer has no certificate and root";
+    const char *why = "the answer has no certificate and root";
     struct certificate_response response;
-    struct credential *c;
     struct text_heap chain;
     if (certificate_response_decode(data, len, &response, decode_why) < 0) {
-        snprintf(why, size, "%s", decode_why);
-        return -EINVAL;
+        snprintf(e->refusal, sizeof e->refusal, "the CA's answer is malformed: %.200s", decode_why);
+        return;
     }
     int r = -EINVAL;
-    text_heap_init(&chain, X509_CHAIN_MAX * X509_DER_MAX * 2);
+    text_heap_init(&chain, X509_CHAIN_MAX * X509_PEM_MAX);
     for (size_t i = 0; i + 1 < response.n; i++)
         text_heap_printf(&chain, "%s\n", response.pems[i]);
-    if (response.n >= 2 && !chain.failed)
-        r = credential_new(&c, &e->id, e->key, (struct text){chain.data, chain.len}, text_of(response.pems[response.n - 1]), clock_unix_s(), &reason);
+    if (chain.failed)
+        why = "the chain is too long";
+    else if (response.n >= 2)
+        r = credential_new(&e->fresh, &e->id, e->key, (struct text){chain.data, chain.len},
+                           text_of(response.pems[response.n - 1]), clock_unix_s(), &why);
     text_heap_done(&chain);
     certificate_response_done(&response);
     if (r < 0)
-        snprintf(why, size, "the CA's answer is refused: %s", reason);
-    else
-        entry_succeeded(e, c);
-    return r;
+        snprintf(e->refusal, sizeof e->refusal, "the CA's answer is refused: %s", why);
 }
 
 static void call_message(struct grpc_call *call, const uint8_t *data, size_t len)
 {
     struct entry *e = call->user;
-    char why[256];
     if (e->answered)
         return;
     e->answered = true;
-    if (take_answer(e, data, len, why, sizeof why) < 0)
-        entry_failed(e, why);
-}
-
-static void request_over(struct entry *e)
-{
-    e->in_flight = false;
-    e->manager->n_in_flight--;
-    e->key = key_unref(e->key);
-    ring_task_ask(e->manager->ring, &e->manager->pump_task);
+    take_answer(e, data, len);
 }
 
 static void call_closed(struct grpc_call *call, enum grpc_status status, struct text message)
 {
     struct entry *e = call->user;
+    struct credential *fresh = e->fresh;
     char why[256];
+    e->fresh = NULL;
     request_over(e);
-    if (e->answered || e->wants == 0)
+    if (status == GRPC_OK && fresh) {
+        entry_succeeded(e, fresh);
         return;
-    snprintf(why, sizeof why, "the CA answered %s: %.*s", grpc_status_name(status), (int)message.len, message.data);
-    entry_failed(e, status == GRPC_OK ? "the CA answered nothing" : why);
+    }
+    credential_unref(fresh);
+    snprintf(why, sizeof why, "the CA answered %s%s%.*s", grpc_status_name(status),
+             message.len > 0 ? ": " : "", (int)message.len, message.data);
+    entry_failed(e, status != GRPC_OK ? why : e->answered ? e->refusal : "the CA answered nothing");
 }
 
 static const struct grpc_call_events call_events = {.message = call_message, .closed = call_closed};
@@ -176,30 +237,30 @@ static int request_send(struct entry *e)
     size_t csr_len;
     struct xds_bytes bytes = {0};
     bool own = spiffe_id_equal(&e->id, &m->options.self);
-    const struct grpc_call_options o = {.path = TEXT(XDS_CREATE_CERTIFICATE_PATH), .authority = TEXT("weir-ca"), .bearer = text_of(m->link.token), .message_max = 1024 * 1024};
+    const struct grpc_call_options o = {.path = TEXT(XDS_CREATE_CERTIFICATE_PATH),
+                                        .authority = TEXT("weir-ca"),
+                                        .bearer = text_of(m->link.token),
+                                        .message_max = 1024 * 1024};
     int r = key_generate(&e->key);
     if (r == 0)
         r = csr_make(e->key, spiffe_id_text(&e->id), csr, sizeof csr, &csr_len);
     if (r < 0)
         return r;
     char *identity = text_dup(own ? TEXT("") : spiffe_id_text(&e->id));
-    struct certificate_request request = {.csr_pem = csr, .impersonated_identity = identity, .validity_s = (int64_t)m->options.validity_s};
+    struct certificate_request request = {.csr_pem = csr,
+                                          .impersonated_identity = identity,
+                                          .validity_s = (int64_t)m->options.validity_s};
     r = identity ? certificate_request_encode(&request, &bytes) : -ENOMEM;
     free(identity);
     if (r < 0)
         return r;
     r = grpc_call_start(&e->call, m->link.h2.http2, ring_chunks(m->ring), &o, &call_events, e);
     if (r == 0) {
-        e->in_flight = true;
-        m->n_in_flight++;
         r = grpc_call_send(&e->call, bytes.data, bytes.len);
-        if (r < 0) {
+        if (r < 0)
             grpc_call_cancel(&e->call);
-            e->in_flight = false;
-            m->n_in_flight--;
-        } else {
+        else
             grpc_call_half_close(&e->call);
-        }
     }
     xds_bytes_done(&bytes);
     return r;
@@ -207,57 +268,59 @@ static int request_send(struct entry *e)
 
 static void request_start(struct entry *e)
 {
-    e->answered = false;
+    struct credentials *m = e->manager;
     int r = request_send(e);
-    if (r == 0)
+    if (r < 0) {
+        e->key = key_unref(e->key);
+        entry_failed(e,
+                     r == -ENOMEM || r == -ENOBUFS ? "out of memory" : "the request can't be made");
         return;
-    e->key = key_unref(e->key);
-    entry_failed(e, r == -ENOMEM ? "out of memory" : r == -EAGAIN ? "the CA takes no more requests now" : "the request can't be made");
+    }
+    e->in_flight = true;
+    e->answered = false;
+    m->n_in_flight++;
+    timer_start(ring_timers(m->ring), &e->again, REQUEST_MS);
 }
 
 /* ---- all requests -------------------------------------------------------- */
 
-/* Runs from the loop: starts what waits, as far as the connection allows; connects when there is something to ask. */
+/* Runs from the loop: starts what waits, as far as the connection allows; connects when there is
+ * something to ask. When a call ends, it is asked for again. */
 static void pump(struct ring_task *task)
 {
     struct credentials *m = container_of(task, struct credentials, pump_task);
+    struct list *n;
     if (m->closing)
         return;
-    m->stats.connected = ca_link_ready(&m->link);
-    if (list_empty(&m->queue)) {
-        if (m->n_in_flight == 0 && m->stats.connected && !timer_running(&m->idle))
-            timer_start(ring_timers(m->ring), &m->idle, IDLE_MS);
-        return;
-    }
-    timer_stop(ring_timers(m->ring), &m->idle);
-    if (!m->stats.connected) {
-        ca_link_want(&m->link);
-        return;
-    }
-    struct list *n;
-    while (m->n_in_flight < IN_FLIGHT_MAX && (n = list_pop_front(&m->queue)))
+    while (m->n_in_flight < IN_FLIGHT_MAX && ca_link_ready(&m->link) &&
+           (n = list_pop_front(&m->queue)))
         request_start(container_of(n, struct entry, link));
+    if (!list_empty(&m->queue) && m->n_in_flight < IN_FLIGHT_MAX)
+        ca_link_want(&m->link);
+    bool idle = list_empty(&m->queue) && m->n_in_flight == 0;
+    if (!idle)
+        timer_stop(ring_timers(m->ring), &m->idle);
+    else if (ca_link_connected(&m->link) && !timer_running(&m->idle))
+        timer_start(ring_timers(m->ring), &m->idle, IDLE_MS);
 }
 
 static void link_ready(struct ca_link *l)
 {
-    struct credentials *m = l->user;
-    ring_task_ask(m->ring, &m->pump_task);
+    ask_pump(l->user);
 }
 
-/* Nothing was sent for those that wait: they are told, and stay in the queue for the next connection. */
+/* Those that wait are told, and stay in the queue for the next connection. */
 static void link_failed(struct ca_link *l, const char *why)
 {
     struct credentials *m = l->user;
-    m->stats.connected = false;
+    if (strcmp(m->stats.last_error, why) != 0)
+        log_warn("credentials", "%s", why);
     snprintf(m->stats.last_error, sizeof m->stats.last_error, "%s", why);
-    list_for_each(n, &m->queue)
-    {
+    list_for_each (n, &m->queue) {
         struct entry *e = container_of(n, struct entry, link);
         snprintf(e->error, sizeof e->error, "%s", why);
     }
-    if (!list_empty(&m->queue))
-        ca_link_want(&m->link);
+    ask_pump(m);
 }
 
 static const struct ca_link_events link_events = {.ready = link_ready, .failed = link_failed};
@@ -271,28 +334,17 @@ static void idle_over(struct timer *t)
 
 /* ---- wants --------------------------------------------------------------- */
 
-static void bury(struct ring_task *task)
-{
-    struct credentials *m = container_of(task, struct credentials, bury_task);
-    for (struct list *n; (n = list_pop_front(&m->cemetery));)
-        free(container_of(n, struct entry, link));
-}
-
-static void entry_end(struct entry *e)
+static void entry_free(struct entry *e)
 {
     struct credentials *m = e->manager;
     list_remove(&e->link);
     timer_stop(ring_timers(m->ring), &e->again);
     timer_stop(ring_timers(m->ring), &e->expire);
     ring_task_cancel(&e->tell_task);
-    if (e->in_flight) {
-        grpc_call_cancel(&e->call);
-        m->n_in_flight--;
-    }
-    e->key = key_unref(e->key);
-    e->credential = credential_unref(e->credential);
-    list_push_back(&m->cemetery, &e->link);
-    ring_task_ask(m->ring, &m->bury_task);
+    if (e->in_flight)
+        request_cancel(e);
+    credential_unref(e->credential);
+    free(e);
 }
 
 int credentials_want(struct credentials *m, const struct spiffe_id *id)
@@ -328,7 +380,7 @@ void credentials_unwant(struct credentials *m, const struct spiffe_id *id)
     if (--e->wants > 0)
         return;
     map_remove(&m->entries, spiffe_id_text(id));
-    entry_end(e);
+    entry_free(e);
 }
 
 struct credential *credentials_get(struct credentials *m, const struct spiffe_id *id)
@@ -337,22 +389,29 @@ struct credential *credentials_get(struct credentials *m, const struct spiffe_id
     return e ? e->credential : NULL;
 }
 
-void credentials_each(struct credentials *m, void (*visit)(const struct spiffe_id *id, const char *state, const struct credential *credential, const char *error, void *arg),
-                      void *arg)
+void credentials_each(struct credentials *m, credentials_visit *visit, void *arg)
 {
     size_t i = 0;
     for (const struct map_entry *me; (me = map_next(&m->entries, &i));) {
         const struct entry *e = me->value;
-        const char *state = e->credential ? "Available" : e->error[0] ? "Unavailable" : "Initializing";
+        const char *state = e->credential ? "Available"
+                            : e->error[0] ? "Unavailable"
+                                          : "Initializing";
         visit(&e->id, state, e->credential, e->error, arg);
     }
 }
 
-void credentials_stats(const struct credentials *m, struct credentials_stats *ret) { *ret = m->stats; }
+void credentials_stats(const struct credentials *m, struct credentials_stats *ret)
+{
+    *ret = m->stats;
+    ret->connected = ca_link_connected(&m->link);
+}
 
 /* ---- beginning and end --------------------------------------------------- */
 
-int credentials_open(struct credentials **ret, struct ring *ring, const struct credentials_options *o, const struct credentials_events *events, void *arg)
+int credentials_open(struct credentials **ret, struct ring *ring,
+                     const struct credentials_options *o, const struct credentials_events *events,
+                     void *arg)
 {
     struct credentials *m = calloc(1, sizeof *m);
     if (!m)
@@ -360,11 +419,13 @@ int credentials_open(struct credentials **ret, struct ring *ring, const struct c
     *m = (struct credentials){.ring = ring, .options = *o, .events = events, .arg = arg};
     map_init(&m->entries, o->identities_max > 0 ? o->identities_max : IDENTITIES_MAX);
     list_init(&m->queue);
-    list_init(&m->cemetery);
     ring_task_init(&m->pump_task, pump);
-    ring_task_init(&m->bury_task, bury);
     timer_init(&m->idle, idle_over);
-    const struct ca_link_options link = {.ring = ring, .ca = o->ca, .roots_file = o->roots_file, .ca_identity = o->ca_identity, .token_file = o->token_file};
+    const struct ca_link_options link = {.ring = ring,
+                                         .ca = o->ca,
+                                         .roots_file = o->roots_file,
+                                         .ca_identity = o->ca_identity,
+                                         .token_file = o->token_file};
     ca_link_init(&m->link, &link, &link_events, m);
     *ret = m;
     return 0;
@@ -374,8 +435,6 @@ static void link_gone(void *arg)
 {
     struct credentials *m = arg;
     ring_task_cancel(&m->pump_task);
-    ring_task_cancel(&m->bury_task);
-    bury(&m->bury_task);
     map_done(&m->entries, NULL);
     void (*drained)(void *) = m->drained;
     void *drained_arg = m->drained_arg;
@@ -391,6 +450,6 @@ void credentials_close(struct credentials *m, void (*drained)(void *arg), void *
     m->drained_arg = arg;
     timer_stop(ring_timers(m->ring), &m->idle);
     for (const struct map_entry *me; (me = map_next(&m->entries, &i));)
-        entry_end(me->value);
+        entry_free(me->value);
     ca_link_close(&m->link, link_gone, m);
 }

@@ -1,8 +1,10 @@
 /*
- * Gets and renews the certificates of the identities that this node needs, from the CA by CreateCertificate (istio.v1.auth) over
- * gRPC/TLS, authenticated by the node's token; one connection, several requests. Renewal at half-life with jitter; while the CA is away it retries with jittered
- * backoff (50 ms doubling to 15 s) and what is valid stays in use. An expired credential is withdrawn: fail closed. Control thread.
- * Bounded: identities_max.
+ * Gets and renews the certificates of the identities that this node needs, from the CA by
+ * CreateCertificate (istio.v1.auth) over gRPC/TLS, authenticated by the node's token; one
+ * connection, several requests. Renewal at half-life with jitter; while the CA is away or refuses
+ * it, it retries with jittered backoff (50 ms doubling to 15 s) and what is valid stays in use. An
+ * expired credential is withdrawn: fail closed. Control thread. Bounded: identities_max, requests
+ * in flight, and the time that one may take.
  */
 #ifndef NODEPROXY_CREDENTIALS_CREDENTIALS_H
 #define NODEPROXY_CREDENTIALS_CREDENTIALS_H
@@ -11,27 +13,41 @@
 #include "shared/ring/ring.h"
 
 struct credentials;
-struct credentials_options {
+struct credentials_options { /* the texts are borrowed until it is closed */
     struct addr ca;
-    const char *roots_file;   /* PEM: what the CA's own certificate must lead to; read again at each connection */
-    const char *ca_identity;  /* SPIFFE ID that the CA must prove */
-    const char *token_file;   /* read again at each connection */
-    struct spiffe_id self;    /* the node proxy's own identity; requested without impersonation */
-    uint64_t validity_s;      /* asked for; 0: the CA's default */
-    size_t identities_max;    /* 0: 1024 */
+    const char *roots_file;  /* PEM: what the CA's own certificate must lead to; read again at each
+                                connection */
+    const char *ca_identity; /* SPIFFE ID that the CA must prove */
+    const char *token_file;  /* read again at each connection */
+    struct spiffe_id self;   /* the node proxy's own identity; requested without impersonation */
+    uint64_t validity_s;     /* asked for; 0: the CA's default */
+    size_t identities_max;   /* 0: 1024 */
 };
 struct credentials_events {
-    /* A credential came, was renewed, or (NULL) expired without a successor. */
-    void (*changed)(struct credentials *m, const struct spiffe_id *id, struct credential *credential, void *arg);
+    /* A credential came, was renewed, or (NULL) expired without a successor. From the loop;
+     * anything may be called from it. */
+    void (*changed)(struct credentials *m, const struct spiffe_id *id,
+                    struct credential *credential, void *arg);
 };
-struct credentials_stats { uint64_t issued, failed; bool connected; char last_error[256]; };
-int credentials_open(struct credentials **ret, struct ring *ring, const struct credentials_options *o, const struct credentials_events *events, void *arg);
-/* Counted: as many unwants as wants; the last one forgets key and certificate. `changed` follows, from the loop. */
+struct credentials_stats {
+    uint64_t issued, failed;
+    bool connected;
+    char last_error[256];
+};
+int credentials_open(struct credentials **ret, struct ring *ring,
+                     const struct credentials_options *o, const struct credentials_events *events,
+                     void *arg);
+/* Counted: as many unwants as wants; the last one forgets key and certificate. `changed` follows,
+ * from the loop. -ENOMEM, -ENOSPC: identities_max. */
 int credentials_want(struct credentials *m, const struct spiffe_id *id);
 void credentials_unwant(struct credentials *m, const struct spiffe_id *id);
-struct credential *credentials_get(struct credentials *m, const struct spiffe_id *id); /* borrowed; NULL: none valid */
-/* For dumps: calls visit for each wanted identity. state: "Available", "Initializing", "Unavailable". */
-void credentials_each(struct credentials *m, void (*visit)(const struct spiffe_id *id, const char *state, const struct credential *credential, const char *error, void *arg), void *arg);
+/* Borrowed; NULL: none valid. */
+struct credential *credentials_get(struct credentials *m, const struct spiffe_id *id);
+/* For dumps, of each wanted identity. state: "Available", "Initializing", "Unavailable". */
+typedef void credentials_visit(const struct spiffe_id *id, const char *state,
+                               const struct credential *credential, const char *error, void *arg);
+void credentials_each(struct credentials *m, credentials_visit *visit, void *arg);
 void credentials_stats(const struct credentials *m, struct credentials_stats *ret);
+/* Nothing is told any more; drained from the loop, or at once. */
 void credentials_close(struct credentials *m, void (*drained)(void *arg), void *arg);
 #endif
