@@ -557,6 +557,70 @@ static void test_pool_without_chunks(void **state)
     chunk_pool_done(&small);
 }
 
+/* A server whose chain of certificates is longer than all chunks of its pool: it says so, and goes
+ * on where it was when the first part is sent. */
+static void test_flight_larger_than_the_pool(void **state)
+{
+    (void)state;
+    enum { DEPTH = X509_CHAIN_MAX - 1 };
+    static char uri[X509_URI_MAX];
+    struct party cas[DEPTH], leaf;
+    struct x509 chain[DEPTH + 1];
+    struct chunk_pool small;
+    struct pair p;
+    unsigned refused = 0;
+
+    memset(uri, 'x', sizeof uri);
+    memcpy(uri, "spiffe://", 9);
+    for (size_t i = 0; i < DEPTH; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "level %zu", i);
+        struct x509_template t = ca_template(name);
+        t.uri = (struct text){uri, sizeof uri};
+        cas[i] = party_make(&t, i == 0 ? &root : &cas[i - 1]);
+        chain[DEPTH - i] = cas[i].cert;
+    }
+    leaf = leaf_make(BOB, &cas[DEPTH - 1]);
+    chain[0] = leaf.cert;
+    struct tls_config *config =
+        config_make(TLS_SERVER, TLS_PEER_SVID, &leaf, chain, DEPTH + 1, &root.cert, 1, "h2");
+    pair_open(&p, client_config, config, &rng);
+    tls_channel_free(p.server.t);
+    chunk_pool_init(&small, 1, 1);
+    p.server.pool = &small;
+    assert_int_equal(tls_channel_new(&p.server.t, config, &small), 0);
+    for (int turn = 0; turn < 20 && !(p.client.told && p.server.told); turn++) {
+        struct buf *out = tls_channel_out(p.client.t);
+        int r = tls_channel_input(p.server.t, out);
+        if (r == -ENOBUFS)
+            refused++;
+        else
+            side_take(&p.server, r);
+        /* Copied, as a network does: the server gets its chunk back. */
+        while (tls_channel_out(p.server.t)->len > 0) {
+            uint8_t bytes[4096];
+            struct buf sent = {0};
+            size_t n = buf_peek(tls_channel_out(p.server.t), bytes, sizeof bytes);
+            buf_consume(tls_channel_out(p.server.t), n);
+            assert_int_equal(buf_append(&sent, &p.pool, bytes, n), 0);
+            side_take(&p.client, tls_channel_input(p.client.t, &sent));
+        }
+    }
+    assert_true(refused > 0);
+    assert_true(p.client.told && p.server.told);
+    assert_int_equal(p.client.result, 0);
+    assert_int_equal(p.server.result, 0);
+    say(&p, &p.client, "hello", 5);
+    converse(&p);
+    assert_received(&p.server, "hello");
+    pair_close(&p);
+    chunk_pool_done(&small);
+    tls_config_unref(config);
+    party_done(&leaf);
+    for (size_t i = 0; i < DEPTH; i++)
+        party_done(&cas[i]);
+}
+
 /* An established channel that has nothing to do holds no chunk, nor one for half a record. */
 static void test_idle_holds_nothing(void **state)
 {
@@ -614,6 +678,7 @@ int main(void)
         cmocka_unit_test(test_alpn),
         cmocka_unit_test(test_anonymous_clients),
         cmocka_unit_test(test_pool_without_chunks),
+        cmocka_unit_test(test_flight_larger_than_the_pool),
         cmocka_unit_test(test_idle_holds_nothing),
         cmocka_unit_test(test_read_is_limited),
     };

@@ -306,6 +306,30 @@ static void test_key_updates(void **state)
     link_close(&l);
 }
 
+/* A peer that only changes keys, and makes us change ours each time, is not served for ever. */
+static void test_key_update_flood(void **state)
+{
+    (void)state;
+    struct program p;
+    struct link l;
+    int n = 0;
+    CLIENT_START(&p, &l, AS_ALICE);
+    link_until_told(&l);
+    assert_true(l.told);
+    while (l.result == 0 && n < 200) {
+        program_say(&p, "K\n");
+        program_wait_for(&p, "KEYUPDATE");
+        link_turn(&l);
+        n++;
+    }
+    assert_int_equal(l.result, -EPROTO);
+    assert_string_equal(tls_channel_why(l.t), "the peer only changes keys");
+    assert_in_range(n, 20, 100);
+    shutdown(l.fd, SHUT_RDWR);
+    program_end(&p);
+    link_close(&l);
+}
+
 static void expect_refused(int result, const char *const *more)
 {
     struct program p;
@@ -445,11 +469,9 @@ static void test_s_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_s_client),
-        cmocka_unit_test(test_key_updates),
-        cmocka_unit_test(test_old_and_other_protocols),
-        cmocka_unit_test(test_nul_in_the_name),
-        cmocka_unit_test(test_other_kinds_of_leaves),
+        cmocka_unit_test(test_s_client),         cmocka_unit_test(test_key_updates),
+        cmocka_unit_test(test_key_update_flood), cmocka_unit_test(test_old_and_other_protocols),
+        cmocka_unit_test(test_nul_in_the_name),  cmocka_unit_test(test_other_kinds_of_leaves),
         cmocka_unit_test(test_s_server),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -323,6 +323,7 @@ static void test_name_constraints(void **state)
         {EXCLUDED, URI, "cluster.local", ALICE, "", false},
         {EXCLUDED, URI, "evil.local", ALICE, "", true},
         {EXCLUDED, URI, "evil.local", "spiffe://evil.local:1/x", "", false},
+        {EXCLUDED, URI, "evil.local", "spiffe://good@evil.local/x", "", false},
         {PERMITTED, DNS, "example.org", ALICE, "a.example.org", true},
         {PERMITTED, DNS, "example.org", ALICE, "example.org", true},
         {PERMITTED, DNS, "example.org", ALICE, "notexample.org", false},
