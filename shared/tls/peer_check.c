@@ -133,7 +133,8 @@ const char *peer_check_finish(const struct peer_check *p, WOLFSSL *ssl)
         why = p->config->peer_auth == TLS_PEER_OPTIONAL ? NULL : "the peer sent no certificate";
     else if (held && p->good) {
         const unsigned char *der = wolfSSL_X509_get_der(held, &len);
-        if (der && len > 0 && hash_of(der, (size_t)len, hash) == 0 && digest_equal(hash, p->leaf))
+        if (der && len > 0 && hash_of(der, (size_t)len, hash) == 0 &&
+            memcmp(hash, p->leaf, sizeof hash) == 0)
             why = NULL;
     }
     wolfSSL_X509_free(held);

@@ -17,11 +17,12 @@
 
 enum {
     RECORD_PLAIN_MAX = 16384,
-    RECORD_GROWTH = 64,    /* header, content type, tag, and some */
-    FLIGHT_BYTES = 4096,   /* what a step of the handshake usually sends */
-    READ_ROOM_MIN = 2048,  /* less room in the last chunk is left unused */
-    SEAL_ALONE_MIN = 8192, /* a piece so large is sealed where it lies */
-    ANSWERS_FREE = 64,     /* key updates that a peer may ask for without sending data */
+    RECORD_GROWTH = 64,        /* header, content type, tag, and some */
+    FLIGHT_BYTES = 4096,       /* what a step of the handshake usually sends */
+    READ_ROOM_MIN = 2048,      /* less room in the last chunk is left unused */
+    SEAL_ALONE_MIN = 8192,     /* a piece so large is sealed where it lies */
+    RECORDS_PER_KEY = 1 << 20, /* AES-GCM is good for 2^24.5 (RFC 8446, 5.5) */
+    ANSWERS_FREE = 64,         /* key updates that a peer may ask for without sending data */
     ANSWER_PER_BYTES = 16384,
 };
 _Static_assert(RECORD_PLAIN_MAX + RECORD_GROWTH <= (int)CHUNK_BYTES, "a record fits into a chunk");
@@ -36,6 +37,7 @@ struct tls_channel {
     const char *why;
     int dead; /* -errno of the end, 0: alive */
     bool established, peer_closed, closed;
+    uint32_t records_sealed; /* with the present key */
     uint64_t answers, bytes_read;
 };
 
@@ -324,6 +326,18 @@ static const uint8_t *next_record(const struct buf *plain, uint8_t staging[stati
     return staging;
 }
 
+/* The library would do this by itself, but counts to 2^40 where it means 2^24. */
+static int change_keys(struct tls_channel *t)
+{
+    if (!tls_pipe_make_room(&t->pipe, RECORD_GROWTH))
+        return -ENOBUFS;
+    int r = wolfSSL_update_keys(t->ssl);
+    if (r != WOLFSSL_SUCCESS)
+        return fail(t, r);
+    t->records_sealed = 0;
+    return 0;
+}
+
 int tls_channel_write(struct tls_channel *t, struct buf *plain)
 {
     static _Thread_local uint8_t staging[RECORD_PLAIN_MAX];
@@ -335,14 +349,18 @@ int tls_channel_write(struct tls_channel *t, struct buf *plain)
     if (t->closed)
         return -EPIPE;
     while (plain->len > 0) {
+        int r = t->records_sealed < RECORDS_PER_KEY ? 0 : change_keys(t);
+        if (r < 0)
+            return r;
         size_t len;
         const uint8_t *data = next_record(plain, staging, &len);
         if (!tls_pipe_make_room(&t->pipe, len + RECORD_GROWTH))
             return -ENOBUFS;
-        int r = wolfSSL_write(t->ssl, data, (int)len);
+        r = wolfSSL_write(t->ssl, data, (int)len);
         if (r != (int)len)
             return fail(t, wolfSSL_get_error(t->ssl, r));
         buf_consume(plain, len);
+        t->records_sealed++;
     }
     return 0;
 }

@@ -214,6 +214,42 @@ static void test_large_transfers(void **state)
     pair_close(&p);
 }
 
+/* Long before AES-GCM wears out, the sender changes its keys, and the receiver changes its own. */
+static void test_keys_are_changed(void **state)
+{
+    (void)state;
+    enum { RECORDS = (1 << 20) + 10, PLAIN_RECORD = 5 + 1 + 1 + 16 };
+    struct pair p;
+    unsigned changes = 0, answers = 0;
+
+    open_established(&p);
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        uint8_t byte = (uint8_t)(i * 7), got = (uint8_t)~byte;
+        struct buf plain = {0};
+        assert_int_equal(buf_append(&plain, &p.pool, &byte, 1), 0);
+        if (tls_channel_write(p.client.t, &plain) < 0)
+            fail_msg("%u: %s", i, tls_channel_why(p.client.t));
+        struct buf *out = tls_channel_out(p.client.t);
+        changes += out->len > PLAIN_RECORD;
+        if (tls_channel_input(p.server.t, out) < 0 ||
+            tls_channel_read(p.server.t, &p.server.received, 10) < 0)
+            fail_msg("%u: %s", i, tls_channel_why(p.server.t));
+        assert_int_equal(buf_peek(&p.server.received, &got, 1), 1);
+        assert_int_equal(got, byte);
+        buf_consume(&p.server.received, 1);
+        out = tls_channel_out(p.server.t);
+        answers += out->len > 0;
+        if (out->len > 0)
+            pump(&p, &p.server, &p.client);
+    }
+    assert_int_equal(changes, 1);
+    assert_int_equal(answers, 1);
+    say(&p, &p.server, "and back", 8);
+    converse(&p);
+    assert_received(&p.client, "and back");
+    pair_close(&p);
+}
+
 static size_t count_records(const struct buf *out)
 {
     uint8_t *bytes = malloc(out->len + 1);
@@ -669,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_what_a_client_offers),
         cmocka_unit_test(test_nothing_before_established),
         cmocka_unit_test(test_large_transfers),
+        cmocka_unit_test(test_keys_are_changed),
         cmocka_unit_test(test_small_pieces_share_a_record),
         cmocka_unit_test(test_close_notify),
         cmocka_unit_test(test_truncation_is_no_clean_end),
