@@ -144,7 +144,7 @@ int folder_file(struct folder *f, const char *name, struct text content)
     problems_init(&problems);
     int err = manifest_read(name, content, &m, &problems);
     if (err == 0) {
-        err = file_take(file, &m);
+        err = problems_incomplete(&problems) ? -ENOMEM : file_take(file, &m);
         tell_unknown(f, name, &m);
         manifest_done(&m);
     }
@@ -279,5 +279,5 @@ int folder_commit(struct folder *f, bool *ret_changed)
     if (err == 0)
         err = apply_removals(f, &wanted, ret_changed);
     map_done(&wanted, NULL);
-    return err;
+    return err == 0 && problems_incomplete(&f->problems) ? -ENOMEM : err;
 }

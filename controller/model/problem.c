@@ -67,13 +67,6 @@ void problems_add(struct problems *p, enum problem_severity severity, const char
     p->items[p->n++] = made;
 }
 
-bool problem_equal(const struct problem *a, const struct problem *b)
-{
-    return a->severity == b->severity && a->line == b->line && strcmp(a->file, b->file) == 0 &&
-           strcmp(a->object, b->object) == 0 && strcmp(a->field, b->field) == 0 &&
-           strcmp(a->message, b->message) == 0;
-}
-
 void problem_print(const struct problem *p, struct text_out *out)
 {
     if (p->file[0]) {

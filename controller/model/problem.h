@@ -27,7 +27,11 @@ void problems_done(struct problems *p); /* empty and usable again */
 void problems_add(struct problems *p, enum problem_severity severity, const char *file, unsigned line,
                   const char *object, const char *field, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
-bool problem_equal(const struct problem *a, const struct problem *b);
+/* Something is missing for lack of memory, not because there is too much. */
+static inline bool problems_incomplete(const struct problems *p)
+{
+    return p->dropped > 0 && p->n < PROBLEMS_MAX;
+}
 /* "FILE:LINE: OBJECT: FIELD: MESSAGE", parts that are unknown left out. */
 void problem_print(const struct problem *p, struct text_out *out);
 #endif

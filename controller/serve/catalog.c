@@ -53,9 +53,8 @@ static int group_add(struct map *m, const char *key, struct catalog_entry *e)
             return -ENOMEM;
         }
     }
-    for (size_t i = g->n; i-- > 0;)
-        if (g->items[i] == e)
-            return 0;
+    if (g->n > 0 && g->items[g->n - 1] == e)
+        return 0; /* the resource says it twice */
     if (g->n == g->size) {
         size_t size = g->size ? 2 * g->size : 1;
         struct catalog_entry **items = realloc(g->items, size * sizeof(struct catalog_entry *));
@@ -99,6 +98,36 @@ static int link_names(struct catalog *c, struct catalog_entry *e, const struct r
     for (size_t i = 0; i < r->n_services && err == 0; i++)
         err = group_add(&c->members, r->services[i], e);
     return err;
+}
+
+static bool same_texts(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+    if (n_a != n_b)
+        return false;
+    for (size_t i = 0; i < n_a; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Most changes leave them as they are, and groups may be large. */
+static bool same_names(const struct resource *a, const struct resource *b)
+{
+    return a && same_texts(a->aliases, a->n_aliases, b->aliases, b->n_aliases) &&
+           same_texts(a->services, a->n_services, b->services, b->n_services);
+}
+
+static int relink_names(struct catalog *c, struct catalog_entry *e, const struct resource *r)
+{
+    if (same_names(e->resource, r))
+        return 0;
+    unlink_names(c, e, e->resource);
+    if (link_names(c, e, r) == 0)
+        return 0;
+    unlink_names(c, e, r);
+    if (e->resource && link_names(c, e, e->resource) < 0)
+        unlink_names(c, e, e->resource); /* it is only found by its own name until the next change */
+    return -ENOMEM;
 }
 
 /* ---- The log ------------------------------------------------------------------------------------ */
@@ -236,13 +265,8 @@ int catalog_put(struct catalog *c, struct resource *taken_resource)
     }
     if (log_reserve(&c->logs[type]) < 0)
         goto no_memory;
-    unlink_names(c, e, e->resource);
-    if (link_names(c, e, r) < 0) {
-        unlink_names(c, e, r);
-        if (e->resource && link_names(c, e, e->resource) < 0)
-            unlink_names(c, e, e->resource); /* it is only found by its own name until the next change */
+    if (relink_names(c, e, r) < 0)
         goto no_memory;
-    }
     if (!e->resource && e->sequence > 0)
         c->logs[type].n_graves--;
     resource_free(e->resource);

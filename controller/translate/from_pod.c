@@ -185,7 +185,7 @@ static int set_services(const struct view *v, const struct object *o, struct wor
     const struct view_link *links = view_links(v, o, &n);
     for (size_t i = 0; i < n && r == 0; i++)
         r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
-    if (w->n_services > 1)
+    if (r != -ENOMEM && w->n_services > 1)
         qsort(w->services, w->n_services, sizeof *w->services, service_order);
     return r;
 }
