@@ -31,7 +31,7 @@ const char *grpc_status_name(enum grpc_status status)
     return (size_t)status < ARRAY_SIZE(status_names) ? status_names[status] : "UNKNOWN";
 }
 
-/* ---- Mappings (grpc/doc/http-grpc-status-mapping.md, PROTOCOL-HTTP2.md "Errors") ------------------ */
+/* ---- Mappings (grpc/doc/http-grpc-status-mapping.md, PROTOCOL-HTTP2.md "Errors") ------------- */
 
 static enum grpc_status status_of_http(struct text http_status)
 {
@@ -126,7 +126,7 @@ static struct text encode_message(const char *message, char *out, size_t size)
     return (struct text){out, n};
 }
 
-/* ---- The end of a call ------------------------------------------------------------------------ */
+/* ---- The end of a call ----------------------------------------------------------------------- */
 
 static void release(struct grpc_call *c)
 {
@@ -161,7 +161,8 @@ static void fail(struct grpc_call *c, enum grpc_status status, const char *messa
 
 static struct grpc_call *of(struct stream *stream)
 {
-    return container_of(container_of(stream, struct http2_stream, stream), struct grpc_call, stream);
+    return container_of(container_of(stream, struct http2_stream, stream), struct grpc_call,
+                        stream);
 }
 
 static struct grpc_call *of_http2(struct http2_stream *s)
@@ -169,7 +170,7 @@ static struct grpc_call *of_http2(struct http2_stream *s)
     return container_of(s, struct grpc_call, stream);
 }
 
-/* ---- Messages in ------------------------------------------------------------------------------- */
+/* ---- Messages in ----------------------------------------------------------------------------- */
 
 /* A message event runs user code: false when the call is over or gone after it. */
 static bool deliver(struct grpc_call *c, const uint8_t *data, size_t len)
@@ -285,7 +286,7 @@ static void stream_received(struct stream *stream, struct buf *bytes)
     buf_done(bytes);
 }
 
-/* ---- Events of the stream ---------------------------------------------------------------------- */
+/* ---- Events of the stream -------------------------------------------------------------------- */
 
 static void stream_ended(struct stream *stream)
 {
@@ -323,7 +324,10 @@ static void stream_finished(struct stream *stream)
         http2_stream_reset(&c->stream, HTTP2_NO_ERROR);
 }
 
-static void stream_failed(struct stream *stream, int error) { of(stream)->error = error; }
+static void stream_failed(struct stream *stream, int error)
+{
+    of(stream)->error = error;
+}
 
 static const struct stream_events stream_events = {
     .received = stream_received,
@@ -418,7 +422,7 @@ static void init(struct grpc_call *c, struct chunk_pool *pool, size_t message_ma
     c->stream.stream.events = &stream_events;
 }
 
-/* ---- Both sides -------------------------------------------------------------------------------- */
+/* ---- Both sides ------------------------------------------------------------------------------ */
 
 static int server_head(struct grpc_call *c)
 {
@@ -463,11 +467,20 @@ int grpc_call_send(struct grpc_call *c, const uint8_t *data, size_t len)
     return 0;
 }
 
-size_t grpc_call_queued(const struct grpc_call *c) { return stream_queued(&c->stream.stream); }
+size_t grpc_call_queued(const struct grpc_call *c)
+{
+    return stream_queued(&c->stream.stream);
+}
 
-void grpc_call_pause(struct grpc_call *c) { stream_pause(&c->stream.stream); }
+void grpc_call_pause(struct grpc_call *c)
+{
+    stream_pause(&c->stream.stream);
+}
 
-void grpc_call_resume(struct grpc_call *c) { stream_resume(&c->stream.stream); }
+void grpc_call_resume(struct grpc_call *c)
+{
+    stream_resume(&c->stream.stream);
+}
 
 void grpc_call_cancel(struct grpc_call *c)
 {
@@ -478,7 +491,7 @@ void grpc_call_cancel(struct grpc_call *c)
     release(c);
 }
 
-/* ---- Client ------------------------------------------------------------------------------------ */
+/* ---- Client ---------------------------------------------------------------------------------- */
 
 int grpc_call_start(struct grpc_call *c, struct http2 *h, struct chunk_pool *pool,
                     const struct grpc_call_options *o, const struct grpc_call_events *events,
@@ -506,8 +519,8 @@ int grpc_call_start(struct grpc_call *c, struct http2 *h, struct chunk_pool *poo
         {TEXT("authorization"), {bearer, bearer_len}},
     };
     init(c, pool, o->message_max, events, user);
-    int r = http2_stream_request(h, &c->stream, headers, ARRAY_SIZE(headers) - (bearer ? 0 : 1),
-                                 false);
+    int r =
+        http2_stream_request(h, &c->stream, headers, ARRAY_SIZE(headers) - (bearer ? 0 : 1), false);
     if (bearer)
         explicit_bzero(bearer, bearer_len);
     free(bearer);
@@ -523,7 +536,7 @@ void grpc_call_half_close(struct grpc_call *c)
     stream_finish(&c->stream.stream);
 }
 
-/* ---- Server ------------------------------------------------------------------------------------ */
+/* ---- Server ---------------------------------------------------------------------------------- */
 
 int grpc_request_check(const struct http2_head *head, struct text *ret_path,
                        struct text *ret_bearer, unsigned *ret_http_status)
@@ -548,7 +561,8 @@ int grpc_request_check(const struct http2_head *head, struct text *ret_path,
     *ret_bearer = (struct text){NULL, 0};
     if (authorization.len > scheme.len &&
         text_equal_nocase((struct text){authorization.data, scheme.len}, scheme))
-        *ret_bearer = (struct text){authorization.data + scheme.len, authorization.len - scheme.len};
+        *ret_bearer =
+            (struct text){authorization.data + scheme.len, authorization.len - scheme.len};
     return 0;
 }
 

@@ -44,7 +44,7 @@ static int refuse(struct http1 *h, int status)
     return -1;
 }
 
-/* ---- Characters (RFC 9110 section 5.6.2, RFC 3986) ------------------------------------------------ */
+/* ---- Characters (RFC 9110 section 5.6.2, RFC 3986) ------------------------------------------- */
 
 static bool is_alnum(char c)
 {
@@ -86,7 +86,7 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* ---- The request line --------------------------------------------------------------------------- */
+/* ---- The request line ------------------------------------------------------------------------ */
 
 /* Decodes in place. What is left after decoding can't be split, joined or climbed with. */
 static bool decode_path(struct text *path)
@@ -148,7 +148,8 @@ static int read_target(struct http1 *h)
     return 0;
 }
 
-/* Before llhttp sees it: exactly "TOKEN SP TARGET SP HTTP/1.x". llhttp takes more, and other versions. */
+/* Before llhttp sees it: exactly "TOKEN SP TARGET SP HTTP/1.x". llhttp takes more, and other
+ * versions. */
 static int check_request_line(struct http1 *h)
 {
     const char *end = memchr(h->head, '\r', h->head_len);
@@ -165,7 +166,8 @@ static int check_request_line(struct http1 *h)
     return refuse(h, other ? 505 : 400);
 }
 
-/* -1: refused. RFC 9110 section 9.1: a method that we do not know is 501, one that is not for us 405. */
+/* -1: refused. RFC 9110 section 9.1: a method that we do not know is 501, one that is not for us
+ * 405. */
 static int check_method(struct http1 *h)
 {
     switch (llhttp_get_method(&h->parser)) {
@@ -185,7 +187,7 @@ static int check_method(struct http1 *h)
     }
 }
 
-/* ---- Header fields ------------------------------------------------------------------------------ */
+/* ---- Header fields --------------------------------------------------------------------------- */
 
 static int take_field(struct http1 *h, struct text name, struct text value)
 {
@@ -250,9 +252,12 @@ static int check_host(struct http1 *h)
     return 0;
 }
 
-/* ---- Callbacks of llhttp ------------------------------------------------------------------------- */
+/* ---- Callbacks of llhttp --------------------------------------------------------------------- */
 
-static struct http1 *of(llhttp_t *parser) { return container_of(parser, struct http1, parser); }
+static struct http1 *of(llhttp_t *parser)
+{
+    return container_of(parser, struct http1, parser);
+}
 
 /* The whole head is parsed in one call, so that each of these comes in one piece. */
 static int on_url(llhttp_t *parser, const char *at, size_t len)
@@ -292,8 +297,8 @@ static int on_head(llhttp_t *parser)
     if (h->expect.data) {
         if (!text_equal_nocase(h->expect, TEXT("100-continue")))
             return refuse(h, 417);
-        h->wants_continue = parser->http_minor > 0 &&
-                            (h->n_encodings || parser->content_length > 0);
+        h->wants_continue =
+            parser->http_minor > 0 && (h->n_encodings || parser->content_length > 0);
     }
     h->state = STATE_BODY;
     return 0;
@@ -358,7 +363,7 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_complete,
 };
 
-/* ---- The machine --------------------------------------------------------------------------------- */
+/* ---- The machine ----------------------------------------------------------------------------- */
 
 static void begin(struct http1 *h)
 {
@@ -424,8 +429,8 @@ static bool is_blank_line_before(struct http1 *h, char c)
     return true;
 }
 
-/* Adds one byte of the head; 1: that was the last one. Lines end in CR LF and nothing else, and no line
- * continues the one before it. */
+/* Adds one byte of the head; 1: that was the last one. Lines end in CR LF and nothing else, and
+ * no line continues the one before it. */
 static int take_head_byte(struct http1 *h, char c)
 {
     if (is_blank_line_before(h, c))
@@ -487,8 +492,8 @@ static int run(struct http1 *h)
         struct chunk *c = h->left.head;
         const char *data = (const char *)c->data + c->start;
         size_t len = chunk_len(c);
-        buf_consume(&h->left, h->state == STATE_HEAD ? take_head(h, data, len)
-                                                     : parse(h, data, len));
+        buf_consume(&h->left,
+                    h->state == STATE_HEAD ? take_head(h, data, len) : parse(h, data, len));
     }
     if (h->state == STATE_REFUSED || h->state == STATE_CLOSED)
         buf_done(&h->left);
@@ -527,7 +532,7 @@ int http1_next(struct http1 *h)
     return run(h);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static const char *reason(unsigned status)
 {
@@ -535,15 +540,32 @@ static const char *reason(unsigned status)
         unsigned status;
         const char *reason;
     } reasons[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-        {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-        {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {408, "Request Timeout"}, {409, "Conflict"}, {413, "Content Too Large"},
-        {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-        {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-        {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
         if (reasons[i].status == status)
@@ -560,8 +582,9 @@ int http1_respond_head(struct buf *out, struct chunk_pool *pool, unsigned status
     if (status != 204 && status != 304)
         text_printf(&o, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                     content_type ? content_type : "text/plain; charset=utf-8", body_len);
-    text_printf(&o, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: %s\r\n\r\n",
-                keep_alive ? "keep-alive" : "close");
+    text_printf(
+        &o, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: %s\r\n\r\n",
+        keep_alive ? "keep-alive" : "close");
     if (o.overflow)
         return -ENOBUFS;
     return buf_append(out, pool, head, o.len);

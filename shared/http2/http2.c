@@ -13,8 +13,9 @@ enum {
     CONTINUATIONS_MAX = 8,
     OUTBOUND_ACKS_MAX = 1000,
     OUTBOUND_FRAMES_MAX = 2000, /* and four per stream */
-    /* nghttp2 counts all resets alike, against the clock; a node's tunnel may well carry thousands of
-     * harmless ones in a second. http2_credit tells them apart, so this one is set out of the way. */
+    /* nghttp2 counts all resets alike, against the clock; a node's tunnel may well carry
+     * thousands of harmless ones in a second. http2_credit tells them apart, so this one is set
+     * out of the way. */
     RESETS_MAX = 1 << 30,
 };
 
@@ -147,8 +148,7 @@ struct http2 *http2_free(struct http2 *h)
             continue;
         struct http2_stream *s = container_of(link, struct http2_stream, link);
         bool untouched = !h->options.server && !s->sent;
-        http2_stream_end(s, untouched ? HTTP2_REFUSED_STREAM : HTTP2_INTERNAL_ERROR,
-                         -ECONNABORTED);
+        http2_stream_end(s, untouched ? HTTP2_REFUSED_STREAM : HTTP2_INTERNAL_ERROR, -ECONNABORTED);
     }
     nghttp2_session_del(h->session);
     http2_head_arena_done(&h->arena);
@@ -156,7 +156,10 @@ struct http2 *http2_free(struct http2 *h)
     return NULL;
 }
 
-void *http2_user(const struct http2 *h) { return h->user; }
+void *http2_user(const struct http2 *h)
+{
+    return h->user;
+}
 
 void http2_die(struct http2 *h, const char *why)
 {
@@ -319,7 +322,10 @@ void http2_ping(struct http2 *h)
     http2_ask_flush(h);
 }
 
-size_t http2_stream_count(const struct http2 *h) { return h->n_open; }
+size_t http2_stream_count(const struct http2 *h)
+{
+    return h->n_open;
+}
 
 bool http2_can_open(const struct http2 *h)
 {
@@ -333,7 +339,10 @@ bool http2_can_open(const struct http2 *h)
     return h->n_open < most && h->n_open < h->options.streams_max;
 }
 
-const char *http2_why(const struct http2 *h) { return h->why; }
+const char *http2_why(const struct http2 *h)
+{
+    return h->why;
+}
 
 struct text http2_head_get(const struct http2_head *head, struct text name)
 {

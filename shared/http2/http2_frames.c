@@ -33,7 +33,7 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
     return true;
 }
 
-/* ---- In --------------------------------------------------------------------------------------- */
+/* ---- In -------------------------------------------------------------------------------------- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
@@ -96,7 +96,8 @@ static void refuse(struct http2 *h, int32_t id, unsigned status)
         nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, HTTP2_INTERNAL_ERROR);
 }
 
-/* What nghttp2 leaves to us of RFC 9113 sections 8.3.1 and 8.5. Returns 0 or the status to refuse with. */
+/* What nghttp2 leaves to us of RFC 9113 sections 8.3.1 and 8.5. Returns 0 or the status to
+ * refuse with. */
 static unsigned check_request(const struct http2 *h, const struct http2_head *head)
 {
     struct text authority = http2_head_get(head, TEXT(":authority"));
@@ -118,7 +119,8 @@ static unsigned check_request(const struct http2 *h, const struct http2_head *he
     return 0;
 }
 
-static void received_request(struct http2 *h, const nghttp2_frame *frame, const struct http2_head *head)
+static void received_request(struct http2 *h, const nghttp2_frame *frame,
+                             const struct http2_head *head)
 {
     int32_t id = frame->hd.stream_id;
     struct http2_stream *s = NULL;
@@ -140,7 +142,8 @@ static void received_request(struct http2 *h, const nghttp2_frame *frame, const 
     h->current = NULL;
 }
 
-static void received_head(struct http2 *h, const nghttp2_frame *frame, const struct http2_head *head)
+static void received_head(struct http2 *h, const nghttp2_frame *frame,
+                          const struct http2_head *head)
 {
     struct http2_stream *s = stream_of(h->session, frame->hd.stream_id);
     if (!s)
@@ -251,7 +254,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
-/* ---- Out -------------------------------------------------------------------------------------- */
+/* ---- Out ------------------------------------------------------------------------------------- */
 
 static void sent_end(struct http2 *h, nghttp2_session *session, int32_t id)
 {
@@ -261,7 +264,8 @@ static void sent_end(struct http2 *h, nghttp2_session *session, int32_t id)
         s->finished_due = true;
         http2_stream_make_due(s);
     } else if (h->options.server && nghttp2_session_get_stream_remote_close(session, id) == 0) {
-        /* Refused, or answered and let go of: RFC 9113 section 8.1, the client need not send the rest. */
+        /* Refused, or answered and let go of: RFC 9113 section 8.1, the client need not send the
+         * rest. */
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, HTTP2_NO_ERROR);
     }
 }
@@ -305,7 +309,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         sent_data(h, session, frame);
         break;
     case NGHTTP2_GOAWAY:
-        /* One that http2_goaway() did not ask for: nghttp2 found that the peer broke the protocol. */
+        /* One that http2_goaway() did not ask for: nghttp2 found that the peer broke the
+         * protocol. */
         if (frame->goaway.error_code && !h->goaway_error_is_ours)
             http2_die(h, nghttp2_http2_strerror(frame->goaway.error_code));
         break;
@@ -328,7 +333,7 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
-/* How much of the queue becomes the next frame: whole chunks where that makes at least half a frame. */
+/* How much of the queue becomes the next frame: whole chunks where they make half a frame or more. */
 static size_t frame_len(const struct buf *out, size_t most)
 {
     if (out->len <= most)
@@ -336,7 +341,8 @@ static size_t frame_len(const struct buf *out, size_t most)
     size_t len = 0;
     for (const struct chunk *c = out->head; c && len + chunk_len(c) <= most; c = c->next)
         len += chunk_len(c);
-    return len > 0 && len >= most / 2 ? len : most; /* never an empty frame, also in a window of 1 */
+    /* In a window of one byte half a frame is nothing, and an empty frame would follow another. */
+    return len > 0 && len >= most / 2 ? len : most;
 }
 
 static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
@@ -350,7 +356,8 @@ static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
         s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    size_t len = frame_len(&s->out, length < HTTP2_DATA_BYTES_BEST ? length : HTTP2_DATA_BYTES_BEST);
+    size_t len =
+        frame_len(&s->out, length < HTTP2_DATA_BYTES_BEST ? length : HTTP2_DATA_BYTES_BEST);
     *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (s->finish_asked && len == s->out.len) {
         *data_flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -1,7 +1,8 @@
 /*
- * The header fields of the one head that is being received on a session (header blocks never interleave, RFC 9113
- * section 4.3), copied out of the decoder. Owned by the session. Bounded: HTTP2_HEADERS_MAX fields, and bytes counted
- * as RFC 9113 section 6.5.2 does (32 more per field). Memory is taken at the first head and grows to the bound at most.
+ * The header fields of the one head that is being received on a session (header blocks never
+ * interleave, RFC 9113 section 4.3), copied out of the decoder. Owned by the session. Bounded:
+ * HTTP2_HEADERS_MAX fields, and bytes counted as RFC 9113 section 6.5.2 does (32 more per field).
+ * Memory is taken at the first head and grows to the bound at most.
  */
 #ifndef SHARED_HTTP2_HTTP2_HEAD_ARENA_H
 #define SHARED_HTTP2_HTTP2_HEAD_ARENA_H
@@ -22,5 +23,6 @@ void http2_head_arena_reset(struct http2_head_arena *a);
 /* -E2BIG: beyond a bound; -ENOMEM. */
 int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct text value);
 /* Views of all fields; valid until the next reset or add. Returns how many. */
-size_t http2_head_arena_view(const struct http2_head_arena *a, struct http2_header ret[HTTP2_HEADERS_MAX]);
+size_t http2_head_arena_view(const struct http2_head_arena *a,
+                             struct http2_header ret[HTTP2_HEADERS_MAX]);
 #endif

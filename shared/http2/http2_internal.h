@@ -11,7 +11,8 @@ enum {
     HTTP2_FRAME_HEADER_BYTES = 9,
     /* One DATA frame with its header is exactly one full TLS record. */
     HTTP2_DATA_BYTES_BEST = 16384 - HTTP2_FRAME_HEADER_BYTES,
-    /* DATA at the end of an input chunk is handed on with the chunk from this size on, else copied. */
+    /* DATA at the end of an input chunk is handed on with the chunk from this size on, else
+     * copied. */
     HTTP2_STEAL_BYTES_MIN = 2048,
     HTTP2_STREAMS_ASSUMED = 100, /* until the peer's SETTINGS tell */
 };
@@ -28,25 +29,25 @@ struct http2 {
     struct list live;             /* streams without a due event */
     struct list due;              /* streams with one */
     struct http2_stream *current; /* whose event runs; NULL once it was detached */
-    size_t n_open;                /* as nghttp2 counts: from HEADERS to END_STREAM both ways or RST_STREAM */
-    size_t held;                  /* of the connection's window, by paused streams */
-    unsigned pings;               /* sent, not yet acknowledged */
+    size_t n_open;  /* as nghttp2 counts: from HEADERS to END_STREAM both ways or RST_STREAM */
+    size_t held;    /* of the connection's window, by paused streams */
+    unsigned pings; /* sent, not yet acknowledged */
 
-    struct chunk *input;          /* fed right now; NULL: it was handed on */
-    struct buf *output;           /* of http2_output(), while it runs */
+    struct chunk *input; /* fed right now; NULL: it was handed on */
+    struct buf *output;  /* of http2_output(), while it runs */
     size_t output_max;
-    const uint8_t *unsent;        /* nghttp2 gave it out and no chunk was free */
+    const uint8_t *unsent; /* nghttp2 gave it out and no chunk was free */
     size_t n_unsent;
     const char *why;
 
-    bool busy;        /* in http2_input(), http2_output() or http2_free() */
-    bool no_room;     /* the last http2_output() stopped because no chunk was free */
+    bool busy;    /* in http2_input(), http2_output() or http2_free() */
+    bool no_room; /* the last http2_output() stopped because no chunk was free */
     bool flush_asked;
     bool slot_due;
     bool settings_seen, going_away, goaway_seen, freeing;
     bool goaway_error_is_ours; /* http2_goaway() asked for one with an error code */
-    bool dead;        /* no more input; output only to say so */
-    bool broken;      /* no output either */
+    bool dead;                 /* no more input; output only to say so */
+    bool broken;               /* no output either */
     bool flooded;
 };
 

@@ -8,7 +8,10 @@ static struct http2_stream *of(struct stream *s)
     return container_of(s, struct http2_stream, stream);
 }
 
-static bool lives(const struct http2_stream *s) { return s->http2 && !s->dead; }
+static bool lives(const struct http2_stream *s)
+{
+    return s->http2 && !s->dead;
+}
 
 static void wake(struct http2_stream *s)
 {
@@ -44,7 +47,10 @@ static void stream_op_finish(struct stream *stream)
     wake(s);
 }
 
-static void stream_op_pause(struct stream *stream) { of(stream)->paused = true; }
+static void stream_op_pause(struct stream *stream)
+{
+    of(stream)->paused = true;
+}
 
 static void return_connection_window(struct http2_stream *s)
 {
@@ -68,8 +74,8 @@ static void stream_op_resume(struct stream *stream)
         http2_ask_flush(s->http2);
 }
 
-/* RFC 9113 section 8.5: a broken connection behind a CONNECT is a CONNECT_ERROR. Never REFUSED_STREAM,
- * which would invite the peer to try again what may have been done. */
+/* RFC 9113 section 8.5: a broken connection behind a CONNECT is a CONNECT_ERROR. Never
+ * REFUSED_STREAM, which would invite the peer to try again what may have been done. */
 static uint32_t code_of_error(const struct http2_stream *s, int error)
 {
     switch (error) {
@@ -180,7 +186,8 @@ void http2_stream_detach(struct http2_stream *s)
     if (!h)
         return;
     if (!s->dead) {
-        /* An answer without a body is nghttp2's already and may leave: a reset would overtake it. */
+        /* An answer without a body is nghttp2's already and may leave: a reset would overtake
+         * it. */
         if (!s->answer_ends || s->finish_sent)
             tell_peer(s, h->options.server && s->finish_sent ? HTTP2_NO_ERROR : HTTP2_CANCEL);
         release(s);
@@ -225,8 +232,9 @@ void http2_stream_run_due(struct http2_stream *s)
     s->events->closed(s, s->code);
 }
 
-/* DATA that lies at the end of its chunk goes with the chunk; what is small, or followed by other frames, is
- * copied. Room is left before it for the frame header that it needs if it is forwarded. */
+/* DATA that lies at the end of its chunk goes with the chunk; what is small, or followed by
+ * other frames, is copied. Room is left before it for the frame header that it needs if it is
+ * forwarded. */
 static int take_data(struct http2 *h, const uint8_t *data, size_t len, struct buf *ret)
 {
     struct chunk *c = h->input;

@@ -1,7 +1,7 @@
 /*
- * Bytes of a gRPC stream, in either direction, cut as the input says: the messages that come out must be those that a
- * plain reading of the bytes finds, and the call must end as that reading does. The first byte chooses the side and
- * whether the stream ends after its bytes.
+ * Bytes of a gRPC stream, in either direction, cut as the input says: the messages that come out
+ * must be those that a plain reading of the bytes finds, and the call must end as that reading
+ * does. The first byte chooses the side and whether the stream ends after its bytes.
  */
 #include "shared/grpc/grpc.h"
 #include <assert.h>
@@ -12,7 +12,7 @@ enum { MESSAGE_MAX = 1000 };
 struct wire {
     struct http2 *client, *server;
     struct chunk_pool pool;
-    struct grpc_call call; /* the side that reads */
+    struct grpc_call call;   /* the side that reads */
     struct http2_stream raw; /* the side that writes by hand */
     bool call_is_server, accepted, closed;
     enum grpc_status status;
@@ -45,14 +45,29 @@ static void on_closed(struct grpc_call *c, enum grpc_status status, struct text 
 }
 static const struct grpc_call_events call_events = {.message = on_message, .closed = on_closed};
 
-static void raw_closed(struct http2_stream *s, uint32_t code) { (void)s, (void)code; }
+static void raw_closed(struct http2_stream *s, uint32_t code)
+{
+    (void)s, (void)code;
+}
 static const struct http2_stream_events raw_events = {.closed = raw_closed};
-static void no_bytes(struct stream *s, struct buf *bytes) { (void)s; buf_done(bytes); }
-static void no_event(struct stream *s) { (void)s; }
-static void no_error(struct stream *s, int error) { (void)s, (void)error; }
-static const struct stream_events raw_stream_events = {no_bytes, no_event, no_event, no_event, no_error};
+static void no_bytes(struct stream *s, struct buf *bytes)
+{
+    (void)s;
+    buf_done(bytes);
+}
+static void no_event(struct stream *s)
+{
+    (void)s;
+}
+static void no_error(struct stream *s, int error)
+{
+    (void)s, (void)error;
+}
+static const struct stream_events raw_stream_events = {no_bytes, no_event, no_event, no_event,
+                                                       no_error};
 
-static struct http2_stream *on_request(struct http2 *h, const struct http2_head *head, unsigned *ret_status)
+static struct http2_stream *on_request(struct http2 *h, const struct http2_head *head,
+                                       unsigned *ret_status)
 {
     struct text path, bearer;
     (void)h;
@@ -64,8 +79,12 @@ static struct http2_stream *on_request(struct http2 *h, const struct http2_head 
     grpc_call_accept(&w.call, &w.pool, MESSAGE_MAX, &call_events, NULL);
     return &w.call.stream;
 }
-static void on_want_flush(struct http2 *h) { (void)h; }
-static const struct http2_events session_events = {.request = on_request, .want_flush = on_want_flush};
+static void on_want_flush(struct http2 *h)
+{
+    (void)h;
+}
+static const struct http2_events session_events = {.request = on_request,
+                                                   .want_flush = on_want_flush};
 
 static void run(void)
 {
@@ -85,15 +104,21 @@ static void run(void)
 
 static void open_wire(void)
 {
-    static const struct http2_header request[] = {
-        {TEXT(":method"), TEXT("POST")}, {TEXT(":scheme"), TEXT("http")}, {TEXT(":authority"), TEXT("a")},
-        {TEXT(":path"), TEXT("/a/b")}, {TEXT("content-type"), TEXT("application/grpc")}, {TEXT("te"), TEXT("trailers")}};
+    static const struct http2_header request[] = {{TEXT(":method"), TEXT("POST")},
+                                                  {TEXT(":scheme"), TEXT("http")},
+                                                  {TEXT(":authority"), TEXT("a")},
+                                                  {TEXT(":path"), TEXT("/a/b")},
+                                                  {TEXT("content-type"), TEXT("application/grpc")},
+                                                  {TEXT("te"), TEXT("trailers")}};
     static const struct http2_header answer[] = {{TEXT(":status"), TEXT("200")},
                                                  {TEXT("content-type"), TEXT("application/grpc")}};
-    struct grpc_call_options o = {.path = TEXT("/a/b"), .authority = TEXT("a"), .message_max = MESSAGE_MAX};
+    struct grpc_call_options o = {
+        .path = TEXT("/a/b"), .authority = TEXT("a"), .message_max = MESSAGE_MAX};
     chunk_pool_init(&w.pool, 1000, 32);
-    if (http2_new(&w.client, &(struct http2_options){.server = false}, &session_events, NULL, &w.pool) < 0 ||
-        http2_new(&w.server, &(struct http2_options){.server = true}, &session_events, NULL, &w.pool) < 0)
+    if (http2_new(&w.client, &(struct http2_options){.server = false}, &session_events, NULL,
+                  &w.pool) < 0 ||
+        http2_new(&w.server, &(struct http2_options){.server = true}, &session_events, NULL,
+                  &w.pool) < 0)
         abort();
     http2_stream_init(&w.raw, &raw_events);
     w.raw.stream.events = &raw_stream_events;
@@ -109,12 +134,14 @@ static void open_wire(void)
 }
 
 /* What the bytes mean, read plainly. */
-static enum grpc_status expect(const uint8_t *data, size_t size, uint64_t *ret_hash, unsigned *ret_messages, bool *ret_cut)
+static enum grpc_status expect(const uint8_t *data, size_t size, uint64_t *ret_hash,
+                               unsigned *ret_messages, bool *ret_cut)
 {
     size_t at = 0;
     *ret_cut = false;
     while (size - at >= 5) {
-        size_t len = (size_t)data[at + 1] << 24 | (size_t)data[at + 2] << 16 | (size_t)data[at + 3] << 8 | data[at + 4];
+        size_t len = (size_t)data[at + 1] << 24 | (size_t)data[at + 2] << 16 |
+                     (size_t)data[at + 3] << 8 | data[at + 4];
         if (data[at])
             return data[at] == 1 ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL;
         if (len > MESSAGE_MAX)

@@ -1,4 +1,5 @@
-/* Bytes of a client: fed at once and byte by byte they must mean the same requests and the same refusal. */
+/* Bytes of a client: fed at once and byte by byte they must mean the same requests and the same
+ * refusal. */
 #include "shared/http1/http1.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -54,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_all(data, size, 0, &whole);
     read_all(data, size, 1, &bytes);
     if (!whole.failed && !bytes.failed)
-        assert(text_equal((struct text){whole.data, whole.len}, (struct text){bytes.data, bytes.len}));
+        assert(
+            text_equal((struct text){whole.data, whole.len}, (struct text){bytes.data, bytes.len}));
     text_heap_done(&whole);
     text_heap_done(&bytes);
     return 0;

@@ -1,4 +1,5 @@
-/* A client that sends anything: up to 32 bytes of the input decide what the server's owner does, the rest are frames. */
+/* A client that sends anything: up to 32 bytes of the input decide what the server's owner does,
+ * the rest are frames. */
 #include "tests/fuzz/http2_owner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

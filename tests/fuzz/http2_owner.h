@@ -1,6 +1,6 @@
 /*
- * What the HTTP/2 fuzz targets share: an owner of streams that does to them what the input says, and looks
- * whether each stream's events keep their order. Not a target itself.
+ * What the HTTP/2 fuzz targets share: an owner of streams that does to them what the input says,
+ * and looks whether each stream's events keep their order. Not a target itself.
  */
 #ifndef TESTS_FUZZ_HTTP2_OWNER_H
 #define TESTS_FUZZ_HTTP2_OWNER_H
@@ -37,7 +37,8 @@ static inline void owned_free(struct owned *s)
 
 static inline void owned_answer(struct owned *s)
 {
-    static const struct http2_header headers[] = {{TEXT(":status"), TEXT("200")}, {TEXT("a"), TEXT("b")}};
+    static const struct http2_header headers[] = {{TEXT(":status"), TEXT("200")},
+                                                  {TEXT("a"), TEXT("b")}};
     if (!s->answered)
         s->answered = http2_stream_respond(&s->s, headers, 2, choose(s->owner, 8) == 0) == 0;
 }
@@ -182,11 +183,15 @@ static inline struct http2_stream *owner_request(struct http2 *h, const struct h
     }
     return &owned_new(o)->s;
 }
-static inline void owner_want_flush(struct http2 *h) { (void)h; }
-static const struct http2_events owner_events = {.request = owner_request, .want_flush = owner_want_flush};
+static inline void owner_want_flush(struct http2 *h)
+{
+    (void)h;
+}
+static const struct http2_events owner_events = {.request = owner_request,
+                                                 .want_flush = owner_want_flush};
 
-static inline void owner_open(struct owner *o, const struct http2_options *options, const uint8_t *choices,
-                              size_t n_choices)
+static inline void owner_open(struct owner *o, const struct http2_options *options,
+                              const uint8_t *choices, size_t n_choices)
 {
     *o = (struct owner){.choices = choices, .n_choices = n_choices};
     list_init(&o->streams);

@@ -35,7 +35,10 @@ static int feed(const char *bytes, size_t len)
     buf_done(&b);
     return r;
 }
-static int feed_text(const char *text) { return feed(text, strlen(text)); }
+static int feed_text(const char *text)
+{
+    return feed(text, strlen(text));
+}
 
 static void is_text(struct text t, const char *expected)
 {
@@ -49,6 +52,7 @@ struct taken {
     const char *bytes, *method, *path, *query, *body;
     bool close;
 };
+/* clang-format off */
 static const struct taken taken[] = {
     {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", "", "", false},
     {"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", "", "", false},
@@ -75,6 +79,7 @@ static const struct taken taken[] = {
     {"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello", "POST", "/", "", "hello", false},
     {"GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\r\nY:\r\n\r\n", "GET", "/", "", "", false},
 };
+/* clang-format on */
 
 static void check_taken(const struct taken *t)
 {
@@ -115,7 +120,8 @@ static void test_fields(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("POST /x HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\n"
-                               "Accept: a/b\r\nContent-Type:text/x \r\nContent-Length: 1\r\n\r\n!"), 1);
+                               "Accept: a/b\r\nContent-Type:text/x \r\nContent-Length: 1\r\n\r\n!"),
+                     1);
     const struct http1_request *r = http1_request(h);
     is_text(r->host, "h:1");
     is_text(r->authorization, "Bearer abc");
@@ -144,7 +150,8 @@ static void test_pipeline(void **state)
             do
                 order[i] = rng_below(&rng, ARRAY_SIZE(taken));
             while (taken[order[i]].close);
-            assert_int_equal(buf_append(&b, &pool, taken[order[i]].bytes, strlen(taken[order[i]].bytes)), 0);
+            assert_int_equal(
+                buf_append(&b, &pool, taken[order[i]].bytes, strlen(taken[order[i]].bytes)), 0);
         }
         int r = 0;
         while (done < ARRAY_SIZE(order)) {
@@ -184,7 +191,8 @@ static void test_nothing_after_close(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-                               "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"), 1);
+                               "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"),
+                     1);
     assert_int_equal(http1_next(h), 0);
     assert_int_equal(feed_text("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
     assert_int_equal(pool.n_live, 0);
@@ -193,7 +201,8 @@ static void test_nothing_after_close(void **state)
 static void test_continue(void **state)
 {
     (void)state;
-    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
+    static const char head[] =
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
     assert_false(http1_wants_continue(h));
     assert_int_equal(feed_text(head), 0);
     assert_true(http1_wants_continue(h));
@@ -216,6 +225,7 @@ struct refused {
     size_t len;
     int status;
 };
+/* clang-format off */
 #define R(s, status) {s, sizeof(s) - 1, status}
 #define G "GET / HTTP/1.1\r\nHost: a\r\n"
 #define P "POST / HTTP/1.1\r\nHost: a\r\n"
@@ -347,6 +357,7 @@ static const struct refused refused[] = {
     /* not HTTP */
     R("\x16\x03\x01\x02\0\1\0\1\xfc\3\3", 400),
 };
+/* clang-format on */
 
 static void check_refused(const struct refused *t, int r)
 {
@@ -440,7 +451,8 @@ static void test_body_bounds(void **state)
 
 /* ---- Answers */
 
-static void answer(char *out, size_t size, unsigned status, const char *type, const char *body, bool keep)
+static void answer(char *out, size_t size, unsigned status, const char *type, const char *body,
+                   bool keep)
 {
     struct buf b = {0};
     assert_int_equal(http1_respond(&b, &pool, status, type, text_of(body), keep), 0);
@@ -455,11 +467,13 @@ static void test_respond(void **state)
     (void)state;
     char out[1000];
     answer(out, sizeof out, 200, NULL, "hello", true);
-    assert_string_equal(out, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
-                             "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                             "Connection: keep-alive\r\n\r\nhello");
+    assert_string_equal(
+        out, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
+             "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+             "Connection: keep-alive\r\n\r\nhello");
     answer(out, sizeof out, 404, "application/json", "{}", false);
-    assert_non_null(strstr(out, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"));
+    assert_non_null(strstr(
+        out, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"));
     assert_non_null(strstr(out, "Connection: close\r\n\r\n{}"));
     answer(out, sizeof out, 204, NULL, "", true);
     assert_null(strstr(out, "Content-"
@@ -479,7 +493,8 @@ static void test_respond_without_chunks(void **state)
     static char big[50000];
     struct buf b = {0};
     pool.n_max = 2;
-    assert_int_equal(http1_respond(&b, &pool, 200, NULL, (struct text){big, sizeof big}, true), -ENOBUFS);
+    assert_int_equal(http1_respond(&b, &pool, 200, NULL, (struct text){big, sizeof big}, true),
+                     -ENOBUFS);
     assert_int_equal(b.len, 0);
     assert_int_equal(pool.n_live, 0);
     pool.n_max = 2000;
@@ -496,7 +511,8 @@ static void test_each_allocation_fails(void **state)
     for (bool failed = true; failed; n++) {
         struct buf b = {0};
         int r;
-        assert_int_equal(buf_append(&b, &pool, P "Content-Length: 30000\r\n\r\n", sizeof(P) - 1 + 25), 0);
+        assert_int_equal(
+            buf_append(&b, &pool, P "Content-Length: 30000\r\n\r\n", sizeof(P) - 1 + 25), 0);
         static char body[30000];
         assert_int_equal(buf_append(&b, &pool, body, sizeof body), 0);
         alloc_fail_at(n);

@@ -1,7 +1,7 @@
 /*
- * A client's and a server's http2 machine back to back over memory. Bytes travel in pieces whose sizes
- * the seed decides. Streams record their events, check the order that the headers promise, and
- * compare every byte that they get with a pattern made from the sender's number.
+ * A client's and a server's http2 machine back to back over memory. Bytes travel in pieces whose
+ * sizes the seed decides. Streams record their events, check the order that the headers promise,
+ * and compare every byte that they get with a pattern made from the sender's number.
  */
 #ifndef TESTS_UNIT_SHARED_HTTP2_H2_PAIR_H
 #define TESTS_UNIT_SHARED_HTTP2_H2_PAIR_H
@@ -24,7 +24,8 @@ struct pair {
     struct side client, server;
     struct rng rng;
     bool whole; /* bytes travel in the chunks that they left in */
-    struct http2_stream *(*request)(struct pair *p, const struct http2_head *head, unsigned *ret_status);
+    struct http2_stream *(*request)(struct pair *p, const struct http2_head *head,
+                                    unsigned *ret_status);
     struct list accepted; /* peers made by pair_accept() */
     void *user;
 };
@@ -44,7 +45,7 @@ struct peer {
     uint32_t code;
     char status[8], trailer[64]; /* :status of the first head; value of "x-end" of the last */
     void (*on_event)(struct peer *p, const char *event);
-    bool mute;                   /* reset was called: nothing but closed may come */
+    bool mute; /* reset was called: nothing but closed may come */
 };
 
 static inline uint8_t pattern_byte(uint64_t pattern, size_t i)
@@ -219,8 +220,8 @@ static inline void peer_reset(struct peer *p, uint32_t code)
 static inline int peer_request(struct peer *p, bool end)
 {
     static const struct http2_header headers[] = {
-        {TEXT(":method"), TEXT("POST")},       {TEXT(":scheme"), TEXT("https")},
-        {TEXT(":authority"), TEXT("a.test")},  {TEXT(":path"), TEXT("/p?q=1")},
+        {TEXT(":method"), TEXT("POST")},      {TEXT(":scheme"), TEXT("https")},
+        {TEXT(":authority"), TEXT("a.test")}, {TEXT(":path"), TEXT("/p?q=1")},
         {TEXT("x-first"), TEXT("one")},
     };
     return http2_stream_request(p->side->http2, &p->s, headers, ARRAY_SIZE(headers), end);
@@ -278,9 +279,18 @@ static inline struct http2_stream *side_request(struct http2 *h, const struct ht
     struct pair *pair = http2_user(h);
     return pair->request(pair, head, ret_status);
 }
-static inline void side_want_flush(struct http2 *h) { side_of(h)->flushes++; }
-static inline void side_slot(struct http2 *h) { side_of(h)->slots++; }
-static inline void side_ping_acked(struct http2 *h) { side_of(h)->pongs++; }
+static inline void side_want_flush(struct http2 *h)
+{
+    side_of(h)->flushes++;
+}
+static inline void side_slot(struct http2 *h)
+{
+    side_of(h)->slots++;
+}
+static inline void side_ping_acked(struct http2 *h)
+{
+    side_of(h)->pongs++;
+}
 static inline void side_goaway(struct http2 *h, uint32_t code)
 {
     side_of(h)->goaways++;
@@ -405,5 +415,27 @@ static inline void pair_run(struct pair *p)
 {
     for (size_t i = 0; pair_step(p); i++)
         assert_true(i < 10 * 1000 * 1000);
+}
+/* A client's stream that was accepted, in *ret_server. */
+static inline void pair_open_stream(struct pair *p, struct peer *c, struct peer **ret_server,
+                                    bool respond)
+{
+    peer_init(c, p, &p->client);
+    assert_int_equal(peer_connect(c), 0);
+    pair_run(p);
+    *ret_server = pair_last(p);
+    c->pattern_out = (*ret_server)->pattern_in = (uint64_t)c->s.id;
+    c->pattern_in = (*ret_server)->pattern_out = ~(uint64_t)c->s.id;
+    if (respond) {
+        assert_int_equal(peer_respond(*ret_server, false), 0);
+        pair_run(p);
+        assert_int_equal(c->heads, 1);
+    }
+}
+
+static inline void peer_send_more(struct peer *p, size_t n)
+{
+    p->to_send += n;
+    peer_pump(p);
 }
 #endif

@@ -14,7 +14,8 @@ static void test_maximum(void **state)
     /* The promise of the header: a rapid reset is over after 1500, or 450 of them. */
     assert_int_equal(HTTP2_CREDIT_LIMIT / (HTTP2_COST_HEADERS + HTTP2_COST_RST), 1500);
     assert_int_equal((HTTP2_CREDIT_BASE + 200 * HTTP2_CREDIT_PER_STREAM) /
-                         (HTTP2_COST_HEADERS + HTTP2_COST_RST), 450);
+                         (HTTP2_COST_HEADERS + HTTP2_COST_RST),
+                     450);
     /* All streams that may be open can be cancelled at once. */
     assert_true(HTTP2_CREDIT_PER_STREAM >= HTTP2_COST_HEADERS + HTTP2_COST_RST);
     /* One request that is given up, or one PING, per input costs nothing in the end. */

@@ -2,7 +2,16 @@
 #include "tests/unit/shared/http2/h2_pair.h"
 
 enum {
-    DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION,
+    DATA,
+    HEADERS,
+    PRIORITY,
+    RST_STREAM,
+    SETTINGS,
+    PUSH_PROMISE,
+    PING,
+    GOAWAY,
+    WINDOW_UPDATE,
+    CONTINUATION,
 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, PADDED = 8 };
 
@@ -36,9 +45,11 @@ static void raw_opened(struct http2_stream *s)
     if (r->answer)
         assert_int_equal(http2_stream_respond(s, &header, 1, true), 0);
 }
-static const struct http2_stream_events raw_stream_events = {.closed = raw_closed, .opened = raw_opened};
+static const struct http2_stream_events raw_stream_events = {.closed = raw_closed,
+                                                             .opened = raw_opened};
 
-static struct http2_stream *raw_request(struct http2 *h, const struct http2_head *head, unsigned *ret_status)
+static struct http2_stream *raw_request(struct http2 *h, const struct http2_head *head,
+                                        unsigned *ret_status)
 {
     (void)head, (void)ret_status;
     struct raw *r = http2_user(h);
@@ -50,17 +61,23 @@ static struct http2_stream *raw_request(struct http2 *h, const struct http2_head
     list_push_back(&r->streams, &s->link);
     return &s->s;
 }
-static void raw_want_flush(struct http2 *h) { (void)h; }
-static const struct http2_events raw_events = {.request = raw_request, .want_flush = raw_want_flush};
+static void raw_want_flush(struct http2 *h)
+{
+    (void)h;
+}
+static const struct http2_events raw_events = {.request = raw_request,
+                                               .want_flush = raw_want_flush};
 
 static void put(struct raw *r, const void *data, size_t len)
 {
     assert_int_equal(buf_append(&r->to, &r->pool, data, len), 0);
 }
-static void put_frame(struct raw *r, uint8_t type, uint8_t flags, int32_t id, const void *payload, size_t len)
+static void put_frame(struct raw *r, uint8_t type, uint8_t flags, int32_t id, const void *payload,
+                      size_t len)
 {
-    uint8_t head[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type, flags,
-                       (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+    uint8_t head[9] = {
+        (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len,       type,       flags,
+        (uint8_t)(id >> 24),  (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
     put(r, head, sizeof head);
     put(r, payload, len);
 }
@@ -74,7 +91,10 @@ static int32_t put_request(struct raw *r, uint8_t flags)
     put_frame(r, HEADERS, (uint8_t)(END_HEADERS | flags), id, get_block, sizeof get_block);
     return id;
 }
-static void put_rst(struct raw *r, int32_t id) { put_frame(r, RST_STREAM, 0, id, "\0\0\0\x8", 4); }
+static void put_rst(struct raw *r, int32_t id)
+{
+    put_frame(r, RST_STREAM, 0, id, "\0\0\0\x8", 4);
+}
 
 /* Reads what the machine says. */
 static void look(struct raw *r)
@@ -88,7 +108,8 @@ static void look(struct raw *r)
     size_t len = buf_peek(&out, data, out.len);
     if (len >= 24 && memcmp(data, "PRI * HTTP/2.0", 14) == 0)
         at = 24;
-    for (; at + 9 <= len; at += 9 + ((size_t)data[at] << 16 | (size_t)data[at + 1] << 8 | data[at + 2])) {
+    for (; at + 9 <= len;
+         at += 9 + ((size_t)data[at] << 16 | (size_t)data[at + 1] << 8 | data[at + 2])) {
         const uint8_t *payload = data + at + 9;
         r->answers += data[at + 3] == HEADERS;
         r->resets += data[at + 3] == RST_STREAM;
@@ -144,12 +165,36 @@ static void flood_rapid_reset(struct raw *r, unsigned i)
     (void)i;
     put_rst(r, put_request(r, END_STREAM));
 }
-static void flood_ping(struct raw *r, unsigned i) { (void)i; put_frame(r, PING, 0, 0, "12345678", 8); }
-static void flood_pong(struct raw *r, unsigned i) { (void)i; put_frame(r, PING, ACK, 0, "12345678", 8); }
-static void flood_settings(struct raw *r, unsigned i) { (void)i; put_frame(r, SETTINGS, 0, 0, "\0\x3\0\0\0\x9", 6); }
-static void flood_empty_settings(struct raw *r, unsigned i) { (void)i; put_frame(r, SETTINGS, 0, 0, "", 0); }
-static void flood_window_update(struct raw *r, unsigned i) { (void)i; put_frame(r, WINDOW_UPDATE, 0, 0, "\0\0\0\x1", 4); }
-static void flood_unknown(struct raw *r, unsigned i) { (void)i; put_frame(r, 0x42, 0, 0, "xyz", 3); }
+static void flood_ping(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, PING, 0, 0, "12345678", 8);
+}
+static void flood_pong(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, PING, ACK, 0, "12345678", 8);
+}
+static void flood_settings(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, SETTINGS, 0, 0, "\0\x3\0\0\0\x9", 6);
+}
+static void flood_empty_settings(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, SETTINGS, 0, 0, "", 0);
+}
+static void flood_window_update(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, WINDOW_UPDATE, 0, 0, "\0\0\0\x1", 4);
+}
+static void flood_unknown(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_frame(r, 0x42, 0, 0, "xyz", 3);
+}
 static void flood_priority(struct raw *r, unsigned i)
 {
     (void)i;
@@ -209,12 +254,13 @@ static void flood_goaway(struct raw *r, unsigned i)
     put_frame(r, GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8);
 }
 
-static const struct flood {
+struct flood {
     const char *name;
     flood_step *step;
     unsigned most; /* that may come through */
     bool client;   /* also against a client */
-} floods[] = {
+};
+static const struct flood floods[] = {
     {"rapid reset", flood_rapid_reset, 1000, false},
     {"PING", flood_ping, 2000, true},
     {"PING ack", flood_pong, 2000, true},
@@ -416,12 +462,14 @@ static void test_hpack_bomb(void **state)
     raw_close(&r);
 }
 
-static const struct broken {
+struct broken {
     const char *name, *bytes;
     size_t len;
     uint32_t code; /* of the GOAWAY */
-} broken[] = {
+};
+/* clang-format off */
 #define BROKEN(name, bytes, code) {name, bytes, sizeof(bytes) - 1, code}
+static const struct broken broken[] = {
     BROKEN("frame too large", "\0\x40\x01\0\0\0\0\0\x1", HTTP2_FRAME_SIZE_ERROR),
     BROKEN("DATA on stream 0", "\0\0\1\0\0\0\0\0\0x", HTTP2_PROTOCOL_ERROR),
     BROKEN("DATA on an idle stream", "\0\0\1\0\0\0\0\0\x9x", HTTP2_PROTOCOL_ERROR),
@@ -439,6 +487,7 @@ static const struct broken {
     BROKEN("padding larger than the frame", "\0\0\1\1\x0d\0\0\0\1\x9", HTTP2_PROTOCOL_ERROR),
     BROKEN("stream depends on itself", "\0\0\5\2\0\0\0\0\1\0\0\0\1\x10", HTTP2_PROTOCOL_ERROR),
 };
+/* clang-format on */
 
 static void test_broken_frames(void **state)
 {
@@ -488,7 +537,8 @@ static void test_upper_case_name(void **state)
     raw_close(&r);
 }
 
-/* More streams than we allow: refused before our SETTINGS are acknowledged, the end of the connection after. */
+/* More streams than we allow: refused before our SETTINGS are acknowledged, the end of the
+ * connection after. */
 static void test_too_many_streams(void **state)
 {
     (void)state;

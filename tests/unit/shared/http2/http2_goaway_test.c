@@ -49,7 +49,8 @@ static void test_server_drains(void **state)
     pair_close(&p);
 }
 
-/* A request that crosses the GOAWAY is closed with REFUSED_STREAM: its owner may try it elsewhere. */
+/* A request that crosses the GOAWAY is closed with REFUSED_STREAM: its owner may try it
+ * elsewhere. */
 static void test_goaway_crosses_a_request(void **state)
 {
     (void)state;
@@ -166,7 +167,8 @@ static void test_own_limit(void **state)
     pair_close(&p);
 }
 
-/* Before the server's SETTINGS 100 are assumed; what is too much then waits or is refused, and is not lost. */
+/* Before the server's SETTINGS 100 are assumed; what is too much then waits or is refused, and
+ * is not lost. */
 static void test_limit_not_known_yet(void **state)
 {
     (void)state;

@@ -14,7 +14,8 @@ static void test_fields(void **state)
     assert_int_equal(http2_head_arena_view(&a, headers), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT("a"), TEXT("")), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT("name"), TEXT("value")), 0);
-    assert_int_equal(http2_head_arena_add(&a, TEXT("big"), (struct text){big, sizeof big}), 0); /* it moves */
+    assert_int_equal(http2_head_arena_add(&a, TEXT("big"), (struct text){big, sizeof big}),
+                     0); /* it moves */
     assert_int_equal(http2_head_arena_view(&a, headers), 3);
     assert_true(text_equal(headers[0].name, TEXT("a")));
     assert_int_equal(headers[0].value.len, 0);
@@ -33,7 +34,8 @@ static void test_bounds(void **state)
     http2_head_arena_init(&a, 100);
     assert_int_equal(http2_head_arena_add(&a, TEXT("ab"), TEXT("cd")), 0); /* 36 */
     char value[64] = {0};
-    assert_int_equal(http2_head_arena_add(&a, TEXT("a"), (struct text){value, 32}), -E2BIG); /* 65 */
+    assert_int_equal(http2_head_arena_add(&a, TEXT("a"), (struct text){value, 32}),
+                     -E2BIG); /* 65 */
     assert_int_equal(http2_head_arena_add(&a, TEXT("a"), (struct text){value, 31}), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT(""), TEXT("")), -E2BIG);
     assert_int_equal(http2_head_arena_view(&a, headers), 2);

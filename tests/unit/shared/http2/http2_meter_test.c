@@ -1,12 +1,14 @@
 #include "shared/http2/http2_meter.h"
 #include "tests/unit/shared/base/test.h"
 
-static const struct {
+struct frame {
     const char *bytes;
     size_t len;
     int32_t cost; /* negative: gain */
-} frames[] = {
+};
+/* clang-format off */
 #define FRAME(bytes, cost) {bytes, sizeof(bytes) - 1, cost}
+static const struct frame frames[] = {
     FRAME("\0\0\0\0\0\0\0\0\1", HTTP2_COST_EMPTY_DATA),
     FRAME("\0\0\0\0\1\0\0\0\1", HTTP2_COST_LAST_DATA),
     FRAME("\0\0\5\0\x8\0\0\0\1\4pppp", HTTP2_COST_EMPTY_DATA),
@@ -22,6 +24,7 @@ static const struct {
     FRAME("\0\0\0\x9\0\0\0\0\1", HTTP2_COST_OTHER),
     FRAME("\0\0\3\x42\0\0\0\0\1xyz", HTTP2_COST_OTHER),
 };
+/* clang-format on */
 
 static void start(struct http2_credit *c)
 {

@@ -137,7 +137,8 @@ static void test_1xx_is_left_out(void **state)
 static void test_head_get(void **state)
 {
     (void)state;
-    struct http2_header headers[] = {{TEXT("a"), TEXT("1")}, {TEXT("b"), TEXT("")}, {TEXT("a"), TEXT("2")}};
+    struct http2_header headers[] = {
+        {TEXT("a"), TEXT("1")}, {TEXT("b"), TEXT("")}, {TEXT("a"), TEXT("2")}};
     struct http2_head head = {headers, 3, false};
     assert_true(text_equal(http2_head_get(&head, TEXT("a")), TEXT("1")));
     assert_non_null(http2_head_get(&head, TEXT("b")).data);
@@ -168,6 +169,7 @@ struct case_refused {
     uint32_t code;
     bool asked; /* the request event ran */
 };
+/* clang-format off */
 #define METHOD(m) {TEXT(":method"), TEXT(m)}
 #define SCHEME(m) {TEXT(":scheme"), TEXT(m)}
 #define AUTHORITY(m) {TEXT(":authority"), TEXT(m)}
@@ -210,6 +212,7 @@ static const struct case_refused refused_cases[] = {
     {{METHOD("GET"), SCHEME("https"), AUTHORITY("a"), PATH("/"), PATH("/b")}, 5, false, 0, NULL, HTTP2_PROTOCOL_ERROR, false},
     {{METHOD("GET"), SCHEME("https"), AUTHORITY("a"), FIELD("x", "y"), PATH("/")}, 5, false, 0, NULL, HTTP2_PROTOCOL_ERROR, false},
 };
+/* clang-format on */
 
 static void test_refused(void **state)
 {
@@ -291,12 +294,14 @@ static void test_head_bounds(void **state)
     pair_open(&p, NULL, &(struct http2_options){.header_bytes_max = 8000});
     struct http2_header many[HTTP2_HEADERS_MAX + 1] = {{{0}, {0}}};
     peer_init(&c[0], &p, &p.client);
-    assert_int_equal(http2_stream_request(p.client.http2, &c[0].s, many, ARRAY_SIZE(many), true), -E2BIG);
+    assert_int_equal(http2_stream_request(p.client.http2, &c[0].s, many, ARRAY_SIZE(many), true),
+                     -E2BIG);
 
     request_with_fields(&p, &c[0], HTTP2_HEADERS_MAX, 10);
     assert_int_equal(c[0].closed, 0);
     assert_int_equal(http2_stream_count(p.server.http2), 1);
-    /* Names and values of the pseudo fields: 7+3, 7+4, 10+1 and 5+1 bytes; and 32 for each field. */
+    /* Names and values of the pseudo fields: 7+3, 7+4, 10+1 and 5+1 bytes; and 32 for each
+     * field. */
     request_with_fields(&p, &c[1], 5, 8000 - 38 - 5 * 32 - 1);
     assert_int_equal(c[1].closed, 0);
     assert_int_equal(http2_stream_count(p.server.http2), 2);
@@ -351,7 +356,7 @@ static void client_open(struct peer *c, struct pair *p)
 
 static void resume_all(struct pair *p)
 {
-    list_for_each(link, &p->accepted) {
+    list_for_each (link, &p->accepted) {
         struct peer *s = container_of(link, struct peer, link);
         if (s->s.paused)
             stream_resume(&s->s.stream);
@@ -427,10 +432,10 @@ static void test_1000_in_a_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exchange),       cmocka_unit_test(test_heads_only),
+        cmocka_unit_test(test_exchange),        cmocka_unit_test(test_heads_only),
         cmocka_unit_test(test_1xx_is_left_out), cmocka_unit_test(test_head_get),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_host_alone),
-        cmocka_unit_test(test_head_bounds),    cmocka_unit_test(test_100_concurrent),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_host_alone),
+        cmocka_unit_test(test_head_bounds),     cmocka_unit_test(test_100_concurrent),
         cmocka_unit_test(test_1000_in_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
