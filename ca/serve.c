@@ -297,11 +297,15 @@ static int open_state(struct ca *ca)
 
 static int open_sockets(struct ca *ca)
 {
+    struct addr at;
+    char text[ADDR_TEXT_MAX];
     int fd, r = socket_listen(&ca->options.listen, 1024, false, &fd);
     if (r < 0)
         return fail("--listen", NULL, r);
     static const struct callers_events events = {.placement_known = placement_known,
                                                  .drained = callers_gone};
+    if (socket_local(fd, &at) == 0) /* tells the port where 0 was asked for */
+        log_info("ca", "listening on %s", addr_print(&at, text));
     callers_open(&ca->callers, ca->ring, &ca->grant, fd, &events);
     r = renew_own(ca);
     if (r < 0 || ca->options.admin.port == 0)
