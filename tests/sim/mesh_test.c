@@ -1,0 +1,770 @@
+/*
+ * Stories of a mesh of two simulated node proxies: real path, peer and transport code, real TLS and HTTP/2, no kernel. Whatever
+ * happens, no byte is wrong, no half of a message looks like a whole one, every connection has one ending and one line, each
+ * identity is that of the pod that has the address, and at the end nothing is in flight, no chunk is live, no descriptor open.
+ *
+ *   node 0: web rogue cart0        node 1: cart1 orders        outside: batch
+ *   services: 0 = cart (cart0 cart1), 1 = orders
+ *
+ * One seed is one run, byte by byte; it is printed when a run fails. WEIR_SEED=n runs that one alone, WEIR_SIM_SECONDS=n says how
+ * long the random story goes on.
+ */
+#include "tests/sim/sim_log.h"
+
+#include "shared/base/clock.h"
+
+enum { CART, ORDERS }; /* services */
+static struct sim_mesh mesh;
+static struct sim_apps apps;
+static struct sim_pod *web, *rogue, *cart0, *cart1, *orders, *batch;
+static uint64_t running;
+
+/* ---- beginning and end -------------------------------------------------------------------------------------------- */
+
+static void pods_add(void)
+{
+    web = sim_pod_add(&mesh, 0, "web", "web");
+    rogue = sim_pod_add(&mesh, 0, "rogue", "rogue");
+    cart0 = sim_pod_add(&mesh, 0, "cart0", "cart");
+    cart1 = sim_pod_add(&mesh, 1, "cart1", "cart");
+    orders = sim_pod_add(&mesh, 1, "orders", "orders");
+    batch = sim_pod_add(&mesh, -1, "batch", "batch");
+    cart0->services = cart1->services = 1u << CART;
+    orders->services = 1u << ORDERS;
+    sim_service(&mesh, CART);
+    sim_service(&mesh, ORDERS);
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        (void)sim_listen(&mesh, &mesh.pods[i], SIM_PORT);
+}
+
+static void begin_with(const struct sim_mesh_options *o)
+{
+    sim_log_open();
+    sim_mesh_open(&mesh, o);
+    pods_add();
+    sim_apps_open(&apps, &mesh);
+}
+
+static void begin(uint64_t seed)
+{
+    begin_with(&(struct sim_mesh_options){.seed = seed});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+}
+
+static bool nobody_lives(void *arg)
+{
+    (void)arg;
+    return sim_living(&mesh) == 0;
+}
+
+static void settle(void)
+{
+    sim_apps_run(&apps);
+    if (!fake_net_run_until(mesh.net, nobody_lives, NULL, 60 * 1000)) {
+        sim_tell_living(&mesh);
+        fail_msg("a story goes on although its applications have ended");
+    }
+}
+
+static uint64_t end(void)
+{
+    settle();
+    struct sim_mesh *m = &mesh;
+    for (unsigned i = 0; i < m->n_pods; i++)
+        sim_pod_remove(&m->pods[i], ENDING_DRAINED);
+    sim_log_check(&apps);
+    sim_apps_close(&apps);
+    uint64_t trace = sim_mesh_close(&mesh);
+    sim_log_close();
+    return trace;
+}
+
+/* ---- words of the stories -------------------------------------------------------------------------------------------- */
+
+static uint64_t some_bytes(void)
+{
+    switch (rng_below(mesh.rng, 4)) {
+    case 0: return 0;
+    case 1: return rng_below(mesh.rng, 100);
+    case 2: return rng_below(mesh.rng, 20000);
+    default: return rng_below(mesh.rng, 200000);
+    }
+}
+
+static bool either(void) { return sim_one_in(&mesh, 2); }
+
+static struct sim_flow *call(struct sim_pod *from, struct sim_pod *to)
+{
+    const struct addr at = sim_pod_addr(to, SIM_PORT, either());
+    return sim_flow_new(&apps, from, to, &at, some_bytes(), some_bytes());
+}
+
+static struct sim_flow *call_service(struct sim_pod *from, unsigned service)
+{
+    const struct addr at = sim_service_addr(service, either());
+    return sim_flow_new(&apps, from, service == ORDERS ? orders : NULL, &at, some_bytes(), some_bytes());
+}
+
+static struct sim_flow *started(struct sim_flow *f)
+{
+    sim_flow_start(f);
+    return f;
+}
+
+static void expect_clean(const struct sim_flow *f)
+{
+    if (!sim_flow_clean(f)) {
+        sim_flow_tell(f);
+        fail_msg("the flow should have ended well");
+    }
+}
+
+static void expect_broken(const struct sim_flow *f)
+{
+    assert_true(sim_flow_done(f));
+    if (f->client.error == 0 || f->client.eof) {
+        sim_flow_tell(f);
+        fail_msg("the client should have got an error");
+    }
+}
+
+static void expect_field(const struct sim_flow *f, const char *key, const char *expected)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    if (!sim_log_outbound(f, line))
+        fail_msg("flow %u has no line", f->id);
+    if (strcmp(sim_log_field(line, key, value), expected) != 0)
+        fail_msg("flow %u: %s should be '%s': %s", f->id, key, expected, line);
+}
+
+static unsigned count_inbound(const char *key, const char *expected)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n = 0;
+    sim_log_rewind();
+    while (sim_log_next(line))
+        n += strcmp(sim_log_field(line, "direction", value), "inbound") == 0 && strcmp(sim_log_field(line, key, value), expected) == 0;
+    return n;
+}
+
+static void run_ms(uint64_t ms) { fake_net_run_for(mesh.net, ms); }
+
+static bool client_has_bytes(void *flow)
+{
+    const struct sim_flow *f = flow;
+    return f->client.got > 0 || f->client.done;
+}
+
+/* Until the flow's relay runs. */
+static void until_it_flows(struct sim_flow *f) { assert_true(fake_net_run_until(mesh.net, client_has_bytes, f, 120 * 1000)); }
+
+/* A flow that goes on until it is told otherwise: far more bytes than its slow reader takes while the story goes on. */
+static struct sim_flow *endless(struct sim_flow *f)
+{
+    f->client_bytes = f->server_bytes = 40 * 1000 * 1000;
+    f->read_max = 1000;
+    f->tick_ms_max = 40;
+    return started(f);
+}
+
+/* ---- the stories --------------------------------------------------------------------------------------------------- */
+
+static uint64_t tunnel(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *flows[] = {started(call(web, orders)), started(call_service(web, ORDERS)), started(call(orders, web)), started(call(cart1, cart0))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
+        expect_clean(flows[i]);
+        expect_field(flows[i], "ending", "closed");
+        expect_field(flows[i], "src.identity", flows[i]->from->id.text);
+        expect_field(flows[i], "dst.identity", flows[i]->to->id.text);
+    }
+    expect_field(flows[1], "dst.service", "s1.shop");
+    assert_int_equal(count_inbound("ending", "closed"), 4);
+    assert_int_equal(count_inbound("src.identity", web->id.text), 2);
+    assert_true(mesh.hbone_connects >= 3);
+    return end();
+}
+
+static uint64_t same_node(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *flows[] = {started(call(web, cart0)), started(call(cart0, rogue)), started(call(orders, cart1)), started(call(web, web))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
+        expect_clean(flows[i]);
+        expect_field(flows[i], "ending", "closed");
+    }
+    assert_int_equal(mesh.hbone_connects, 0);
+    assert_int_equal(count_inbound("src.identity", web->id.text), 2);
+    return end();
+}
+
+static uint64_t same_node_tunnel(uint64_t seed)
+{
+    begin_with(&(struct sim_mesh_options){.seed = seed, .same_node_hbone = true});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    struct sim_flow *f = started(call(web, cart0));
+    settle();
+    expect_clean(f);
+    assert_true(mesh.hbone_connects > 0);
+    return end();
+}
+
+static uint64_t passthrough(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *out = started(call(web, batch)), *in = started(call(batch, orders));
+    settle();
+    expect_clean(out);
+    expect_clean(in);
+    expect_field(out, "ending", "closed");
+    expect_field(out, "dst.identity", "");
+    assert_int_equal(count_inbound("ending", "closed"), 1);
+    return end();
+}
+
+static uint64_t denied(uint64_t seed)
+{
+    begin(seed);
+    sim_policy_allow(&mesh, "only-web", cart0, web);
+    sim_policy_allow(&mesh, "only-web-too", cart1, web);
+    run_ms(100);
+    struct sim_flow *bad[] = {started(call(rogue, cart0)), started(call(rogue, cart1)), started(call(batch, cart1)), started(call_service(rogue, CART))};
+    struct sim_flow *good[] = {started(call(web, cart0)), started(call(web, cart1)), started(call_service(web, CART))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        expect_broken(bad[i]);
+        assert_null(bad[i]->server);
+        if (bad[i]->from->node)
+            expect_field(bad[i], "ending", "denied by policy");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        expect_clean(good[i]);
+    assert_int_equal(count_inbound("ending", "denied by policy"), 4);
+    assert_int_equal(count_inbound("policy", "shop/only-web") + count_inbound("policy", "shop/only-web-too"), 4);
+    return end();
+}
+
+static uint64_t strict(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *before = started(call(batch, orders));
+    settle();
+    expect_clean(before);
+    sim_policy_strict(&mesh, "strict");
+    run_ms(100);
+    struct sim_flow *plain = started(call(batch, orders)), *mutual = started(call(web, orders)), *near = started(call(web, cart0));
+    settle();
+    expect_broken(plain);
+    expect_clean(mutual);
+    expect_clean(near);
+    sim_policy_remove(&mesh, "strict");
+    run_ms(100);
+    struct sim_flow *after = started(call(batch, orders));
+    settle();
+    expect_clean(after);
+    return end();
+}
+
+static uint64_t half_close(uint64_t seed)
+{
+    static const enum sim_order orders_of_speech[] = {SIM_CLIENT_FIRST, SIM_SERVER_FIRST};
+    begin(seed);
+    struct sim_pod *const pairs[][2] = {{web, orders}, {web, cart0}, {web, batch}, {batch, web}};
+    for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+        for (size_t j = 0; j < ARRAY_SIZE(orders_of_speech); j++) {
+            struct sim_flow *f = call(pairs[i][0], pairs[i][1]);
+            f->order = orders_of_speech[j];
+            sim_flow_start(f);
+        }
+    settle();
+    for (unsigned i = 0; i < apps.n_flows; i++)
+        expect_clean(apps.flows[i]);
+    return end();
+}
+
+/* Readers that take a few kilobytes at a time must hold back who sends megabytes: what is held stays small. */
+static uint64_t big_and_slow(uint64_t seed)
+{
+    enum { BYTES = 3 * 1000 * 1000, CHUNKS_MOST = 400 };
+    begin(seed);
+    struct sim_pod *const servers[] = {orders, cart0, batch};
+    struct sim_flow *f = call(web, servers[rng_below(mesh.rng, ARRAY_SIZE(servers))]);
+    f->client_bytes = f->server_bytes = BYTES;
+    f->order = (enum sim_order)rng_below(mesh.rng, 3);
+    f->read_max = 5000;
+    f->tick_ms_max = 10;
+    sim_flow_start(f);
+    settle();
+    expect_clean(f);
+    for (unsigned i = 0; i < SIM_NODES; i++)
+        assert_in_range(mesh.nodes[i].chunks_most, 0, CHUNKS_MOST);
+    return end();
+}
+
+static uint64_t resets(uint64_t seed)
+{
+    begin(seed);
+    struct sim_pod *const servers[] = {orders, cart0, batch};
+    for (int i = 0; i < 12; i++) {
+        struct sim_flow *f = call(web, servers[i % 3]);
+        f->client_bytes += 20000;
+        f->server_bytes += 20000;
+        f->abort_at = SIM_HEADER_BYTES + rng_below(mesh.rng, 30000);
+        *(either() ? &f->client_aborts : &f->server_aborts) = either() ? SIM_RESET : SIM_CLOSE;
+        sim_flow_start(f);
+    }
+    settle();
+    for (unsigned i = 0; i < apps.n_flows; i++) { /* a reset reaches the other end: as a reset */
+        const struct sim_flow *f = apps.flows[i];
+        if (f->client.aborted && f->client_aborts == SIM_RESET && !f->server->eof)
+            assert_int_equal(f->server->error, -ECONNRESET);
+        if (f->server && f->server->aborted && f->server_aborts == SIM_RESET && !f->client.eof)
+            assert_true(f->client.error == -ECONNRESET || f->client.error == -EPIPE);
+    }
+    return end();
+}
+
+static uint64_t dying_links(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *living[6];
+    for (size_t i = 0; i < ARRAY_SIZE(living); i++) {
+        living[i] = endless(call(web, orders));
+        until_it_flows(living[i]);
+    }
+    assert_true(sim_break_tunnels(&mesh, 100) > 0);
+    struct sim_flow *during = started(call(web, orders));
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(living); i++) {
+        expect_broken(living[i]);
+        assert_int_equal(living[i]->server->error, -ECONNRESET);
+        expect_field(living[i], "ending", "tunnel failed");
+    }
+    /* Had it sent its CONNECT through the old tunnel, it was sent again through a new one. */
+    expect_clean(during);
+    struct sim_flow *after = started(call(web, orders));
+    settle();
+    expect_clean(after);
+    return end();
+}
+
+static uint64_t drain(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *living = call(web, orders), *local = call(web, cart0);
+    living->client_bytes = living->server_bytes = local->client_bytes = local->server_bytes = 300000;
+    living->read_max = local->read_max = 2000;
+    until_it_flows(started(living));
+    until_it_flows(started(local));
+    sim_node_drain(&mesh.nodes[1]);
+    run_ms(200);
+    struct sim_flow *late = started(call(web, orders));
+    settle();
+    expect_clean(living);
+    expect_clean(local);
+    expect_broken(late);
+    assert_int_equal(orders->local.n_servers, 0); /* the tunnel went with its last stream */
+    return end();
+}
+
+static uint64_t renewal(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *old = call(web, orders), *back = call(orders, web);
+    old->client_bytes = old->server_bytes = back->client_bytes = back->server_bytes = 300000;
+    old->read_max = back->read_max = 3000;
+    until_it_flows(started(old));
+    until_it_flows(started(back));
+    uint64_t before = mesh.hbone_connects;
+    sim_pod_certify(web);
+    sim_pod_certify(orders);
+    struct sim_flow *fresh = started(call(web, orders));
+    settle();
+    expect_clean(old);
+    expect_clean(back);
+    expect_clean(fresh);
+    assert_true(mesh.hbone_connects > before);
+    run_ms(20 * 1000);
+    assert_int_equal(web->local.n_servers, 0); /* orders' old tunnel; its new one was never needed */
+    assert_int_equal(orders->local.n_servers, 1);
+    return end();
+}
+
+static uint64_t removal(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *there = endless(call(web, orders)), *near = endless(call(web, cart0)), *from = endless(call(cart0, orders)),
+                    *other = call(rogue, cart1);
+    other->server_bytes += 1;
+    sim_flow_start(other);
+    until_it_flows(there);
+    until_it_flows(near);
+    until_it_flows(from);
+    sim_pod_remove(orders, ENDING_WORKLOAD_GONE);
+    sim_pod_remove(cart0, ENDING_WORKLOAD_GONE);
+    settle();
+    expect_broken(there);
+    expect_broken(near);
+    expect_broken(from);
+    expect_clean(other);
+    expect_field(near, "ending", "workload gone");
+    expect_field(from, "ending", "workload gone");
+    assert_int_equal(count_inbound("ending", "workload gone"), 3);
+    /* The name comes again, while the old one may still be draining: with its own listeners and its own certificate. */
+    assert_true(fake_net_run_until(mesh.net, nobody_lives, NULL, 1000));
+    run_ms(1000);
+    assert_true(cart0->drained);
+    sim_pod_start(cart0);
+    struct sim_flow *again = started(call(web, cart0));
+    settle();
+    expect_clean(again);
+    return end();
+}
+
+static uint64_t bad_destinations(uint64_t seed)
+{
+    begin(seed);
+    struct addr nobody = {{4, {192, 0, 2, 1}}, 80}, closed = sim_pod_addr(orders, 81, false), closed_near = sim_pod_addr(cart0, 81, true);
+    struct addr own[] = {sim_pod_addr(web, 15001, false), sim_pod_addr(web, 15008, true), {{4, {127, 0, 0, 1}}, 15006}, sim_pod_addr(orders, 15008, false)};
+    struct addr no_port = sim_service_addr(ORDERS, false);
+    no_port.port = 81;
+    struct sim_flow *unreachable = started(sim_flow_new(&apps, web, NULL, &nobody, 10, 10));
+    struct sim_flow *there = started(sim_flow_new(&apps, web, NULL, &closed, 10, 10));
+    struct sim_flow *near = started(sim_flow_new(&apps, web, NULL, &closed_near, 10, 10));
+    struct sim_flow *port = started(sim_flow_new(&apps, web, NULL, &no_port, 10, 10));
+    struct sim_flow *loops[ARRAY_SIZE(own)];
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        loops[i] = started(sim_flow_new(&apps, web, NULL, &own[i], 10, 10));
+    settle();
+    for (unsigned i = 0; i < apps.n_flows; i++)
+        expect_broken(apps.flows[i]);
+    expect_field(unreachable, "ending", "unreachable");
+    expect_field(there, "ending", "tunnel refused");
+    expect_field(there, "status", "503");
+    expect_field(near, "ending", "unreachable");
+    expect_field(port, "ending", "no healthy endpoint");
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        expect_field(loops[i], "ending", "own port");
+    return end();
+}
+
+static uint64_t lost_connects(uint64_t seed)
+{
+    begin(seed);
+    mesh.troubles.hbone_lost = 100;
+    struct sim_flow *tunnel = started(call(web, orders));
+    settle();
+    expect_broken(tunnel);
+    expect_field(tunnel, "ending", "connect timeout");
+    mesh.troubles.hbone_lost = 0;
+    mesh.troubles.app_lost = 100;
+    struct sim_flow *near = started(call(web, cart0)), *out = started(call(web, batch)), *there = started(call(web, orders));
+    settle();
+    expect_broken(near);
+    expect_broken(out);
+    expect_broken(there);
+    expect_field(near, "ending", "connect timeout");
+    expect_field(out, "ending", "connect timeout");
+    expect_field(there, "ending", "tunnel refused");
+    assert_int_equal(count_inbound("ending", "connect timeout"), 2);
+    mesh.troubles.app_lost = 0;
+    struct sim_flow *after = started(call(web, orders));
+    settle();
+    expect_clean(after);
+    return end();
+}
+
+static uint64_t late_identity(uint64_t seed)
+{
+    begin_with(&(struct sim_mesh_options){.seed = seed});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        if (mesh.pods[i].node)
+            sim_pod_capture(&mesh.pods[i]);
+    sim_pod_publish(batch);
+    sim_pod_publish(orders);
+    sim_pod_certify(orders);
+    struct sim_flow *no_workload = started(call(web, orders)), *no_certificate = started(call(rogue, batch));
+    sim_pod_publish(rogue);
+    run_ms(500);
+    assert_false(no_workload->client.done || no_certificate->client.done);
+    sim_pod_publish(web);
+    sim_pod_certify(rogue);
+    run_ms(500);
+    sim_pod_certify(web);
+    /* The server's certificate is late. */
+    sim_pod_publish(cart1);
+    struct sim_flow *to_early = started(call(web, cart1)), *plain = started(call(batch, cart1));
+    run_ms(500);
+    sim_pod_certify(cart1);
+    settle();
+    expect_clean(no_workload);
+    expect_clean(no_certificate);
+    expect_clean(to_early);
+    expect_clean(plain);
+    /* And one that never comes. */
+    sim_pod_publish(cart0);
+    struct sim_flow *never = started(call(cart0, web));
+    settle();
+    expect_broken(never);
+    expect_field(never, "ending", "no certificate");
+    return end();
+}
+
+static uint64_t policy_change(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *ended[] = {endless(call(rogue, cart1)), endless(call(rogue, cart0)), endless(call(batch, cart1))};
+    struct sim_flow *kept[] = {call(web, cart1), call(web, cart0), call(rogue, orders)};
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        kept[i]->server_bytes = 300000;
+        kept[i]->read_max = 1000;
+        until_it_flows(started(kept[i]));
+        until_it_flows(ended[i]);
+    }
+    sim_policy_allow(&mesh, "only-web", cart0, web);
+    sim_policy_allow(&mesh, "only-web-too", cart1, web);
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(ended); i++) {
+        expect_broken(ended[i]);
+        assert_int_equal(ended[i]->server->error, -ECONNRESET);
+        expect_clean(kept[i]);
+    }
+    assert_int_equal(count_inbound("ending", "policy changed"), 3);
+    expect_field(ended[1], "ending", "policy changed");
+    return end();
+}
+
+/* With few buffers everything is slow, and something may end for want of them; nothing hangs, nothing is wrong. */
+static uint64_t few_chunks(uint64_t seed)
+{
+    begin_with(&(struct sim_mesh_options){.seed = seed, .chunks_max = 48 + seed % 100});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    struct sim_pod *const servers[] = {orders, cart0, batch};
+    for (int i = 0; i < 8; i++) {
+        struct sim_flow *f = call(web, servers[i % 3]);
+        f->client_bytes += 300000;
+        f->server_bytes += 300000;
+        f->read_max = 20000;
+        sim_flow_start(f);
+    }
+    settle();
+    return end();
+}
+
+static uint64_t bad_refills(uint64_t seed)
+{
+    begin(seed);
+    mesh.troubles.refill_ms_max = 3000;
+    struct sim_flow *late[] = {started(call(web, orders)), started(call(web, cart0)), started(call(web, batch))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(late); i++)
+        expect_clean(late[i]);
+    mesh.troubles = (struct sim_troubles){.refill_fails = 100};
+    struct sim_flow *failing[] = {started(call(rogue, orders)), started(call(rogue, batch))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(failing); i++) {
+        expect_broken(failing[i]);
+        expect_field(failing[i], "ending", "limit reached");
+    }
+    /* A request for sockets that nobody answers: who waits has a deadline, and later ones are asked for again. */
+    mesh.troubles = (struct sim_troubles){.refill_lost = 100};
+    struct sim_flow *lost = started(call(cart1, batch));
+    settle();
+    expect_broken(lost);
+    expect_field(lost, "ending", "connect timeout");
+    mesh.troubles = (struct sim_troubles){0};
+    run_ms(30 * 1000);
+    struct sim_flow *after[] = {started(call(rogue, orders)), started(call(rogue, batch)), started(call(cart1, batch))};
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(after); i++)
+        expect_clean(after[i]);
+    run_ms(600 * 1000); /* an idle pod holds no sockets */
+    assert_int_equal(rogue->local.sockets.v4.n + rogue->local.sockets.v6.n, 0);
+    return end();
+}
+
+static uint64_t limits(uint64_t seed)
+{
+    begin_with(&(struct sim_mesh_options){.seed = seed, .streams_max = 3, .connections_max = 20});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    /* More than fit into a tunnel, and into the sixteen that a destination may have: they wait, then get another's place. */
+    for (int i = 0; i < 60; i++)
+        sim_flow_start(call(i % 3 == 0 ? web : i % 3 == 1 ? rogue : cart1, orders));
+    settle();
+    unsigned clean = 0;
+    for (unsigned i = 0; i < apps.n_flows; i++)
+        clean += sim_flow_clean(apps.flows[i]);
+    assert_in_range(clean, 20, 60);
+    return end();
+}
+
+/* Everything at once. */
+static void some_trouble(void)
+{
+    struct fake_weather weather = FAKE_WEATHER;
+    switch (rng_below(mesh.rng, 16)) {
+    case 0:
+        weather.resets_per_million = (unsigned)rng_below(mesh.rng, 3000);
+        weather.short_percent = (unsigned)rng_below(mesh.rng, 100);
+        weather.socket_bytes = 500 + rng_below(mesh.rng, 100000);
+        fake_net_set_weather(mesh.net, &weather);
+        break;
+    case 1: mesh.troubles = (struct sim_troubles){0}; break;
+    case 2: mesh.troubles.refill_ms_max = (unsigned)rng_below(mesh.rng, 2000); break;
+    case 3: mesh.troubles.refill_fails = (unsigned)rng_below(mesh.rng, 50); break;
+    case 4: mesh.troubles.hbone_refused = (unsigned)rng_below(mesh.rng, 50); break;
+    case 5: mesh.troubles.hbone_lost = (unsigned)rng_below(mesh.rng, 30); break;
+    case 6: mesh.troubles.app_refused = (unsigned)rng_below(mesh.rng, 50); break;
+    case 7: mesh.troubles.refill_lost = (unsigned)rng_below(mesh.rng, 30); break;
+    case 8: (void)sim_break_tunnels(&mesh, (unsigned)rng_below(mesh.rng, 100)); break;
+    case 9: sim_policy_allow(&mesh, "one", &mesh.pods[rng_below(mesh.rng, 5)], &mesh.pods[rng_below(mesh.rng, 5)]); break;
+    case 10: sim_policy_strict(&mesh, "one"); break;
+    case 11: {
+        struct sim_pod *p = &mesh.pods[rng_below(mesh.rng, 5)];
+        if (p->captured)
+            sim_pod_certify(p);
+        break;
+    }
+    case 12:
+        if (sim_one_in(&mesh, 6))
+            sim_node_drain(&mesh.nodes[rng_below(mesh.rng, 2)]);
+        break;
+    case 13:
+    case 14: {
+        struct sim_pod *p = &mesh.pods[rng_below(mesh.rng, 5)];
+        if (p->captured)
+            sim_pod_remove(p, ENDING_WORKLOAD_GONE);
+        else if (p->drained && !p->node->env.draining)
+            sim_pod_start(p);
+        break;
+    }
+    default: break;
+    }
+}
+
+static void some_flow(void)
+{
+    struct sim_pod *from = &mesh.pods[rng_below(mesh.rng, mesh.n_pods)], *to = &mesh.pods[rng_below(mesh.rng, mesh.n_pods)];
+    if (from == batch && to == batch)
+        return;
+    if (!to->captured && to != batch) /* its rules are gone: an application that nothing protects is not asked */
+        to = orders;
+    struct sim_flow *f = from != batch && sim_one_in(&mesh, 3) ? call_service(from, either() ? CART : ORDERS) : call(from, to);
+    f->order = (enum sim_order)rng_below(mesh.rng, 3);
+    f->read_max = (unsigned)(sim_one_in(&mesh, 4) ? 1 + rng_below(mesh.rng, 3000) : 65536);
+    f->tick_ms_max = (unsigned)rng_below(mesh.rng, 30);
+    if (sim_one_in(&mesh, 6)) {
+        *(either() ? &f->client_aborts : &f->server_aborts) = either() ? SIM_RESET : SIM_CLOSE;
+        f->abort_at = rng_below(mesh.rng, 50000);
+    }
+    if (sim_one_in(&mesh, 10))
+        *(either() ? &f->client_bytes : &f->server_bytes) += 1000000;
+    sim_flow_start(f);
+}
+
+static uint64_t anything(uint64_t seed)
+{
+    struct rng r;
+    rng_seed(&r, seed);
+    begin_with(&(struct sim_mesh_options){
+        .seed = seed,
+        .chunks_max = rng_below(&r, 4) == 0 ? 64 + rng_below(&r, 200) : 0,
+        .streams_max = rng_below(&r, 4) == 0 ? 1 + rng_below(&r, 4) : 0,
+        .connections_max = rng_below(&r, 8) == 0 ? 3 + rng_below(&r, 10) : 0,
+        .same_node_hbone = rng_below(&r, 4) == 0,
+    });
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    unsigned troubled = (unsigned)rng_below(mesh.rng, 4);
+    for (unsigned i = 0, n = 5 + (unsigned)rng_below(mesh.rng, 60); i < n; i++) {
+        some_flow();
+        if (rng_below(mesh.rng, 4) < troubled)
+            some_trouble();
+        if (either())
+            run_ms(rng_below(mesh.rng, sim_one_in(&mesh, 10) ? 5000 : 100));
+    }
+    mesh.troubles = (struct sim_troubles){0};
+    return end();
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run_seeds(uint64_t (*story)(uint64_t seed), uint64_t n)
+{
+    if (getenv("WEIR_SEED")) {
+        running = number_from("WEIR_SEED", 0);
+        (void)story(running);
+        return;
+    }
+    for (running = 1; running <= n; running++)
+        (void)story(running);
+}
+
+static int tell_seed(void **state)
+{
+    (void)state;
+    fprintf(stderr, "WEIR_SEED=%llu\n", (unsigned long long)running);
+    sim_log_close();
+    return 0;
+}
+
+#define STORIES(X)                                                                                                                          \
+    X(tunnel, 20) X(same_node, 20) X(same_node_tunnel, 10) X(passthrough, 20) X(denied, 20) X(strict, 20) X(half_close, 20) X(big_and_slow, 6) \
+    X(resets, 30) X(dying_links, 20) X(drain, 20) X(renewal, 20) X(removal, 20) X(bad_destinations, 20) X(lost_connects, 10)                 \
+    X(late_identity, 20) X(policy_change, 20) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10)
+#define STORY(name, seeds)                                                                                                                  \
+    static void name##_story(void **state)                                                                                                  \
+    {                                                                                                                                       \
+        (void)state;                                                                                                                        \
+        run_seeds(name, seeds);                                                                                                             \
+    }
+STORIES(STORY)
+
+static void random_story(void **state)
+{
+    enum { SECONDS = 6 };
+    (void)state;
+    if (getenv("WEIR_SEED")) {
+        run_seeds(anything, 1);
+        return;
+    }
+    uint64_t until = clock_monotonic_ms() + 1000 * number_from("WEIR_SIM_SECONDS", SECONDS);
+    for (running = 1; clock_monotonic_ms() < until; running++)
+        (void)anything(running);
+    print_message("random stories: %llu\n", (unsigned long long)running - 1);
+}
+
+/* The same seed gives the same run, completion by completion, ciphertext included. */
+static void one_seed_one_run(void **state)
+{
+    (void)state;
+    for (running = 1; running <= 3; running++)
+        assert_int_equal(anything(running), anything(running));
+}
+
+int main(void)
+{
+#define TEST(name, seeds) cmocka_unit_test_teardown(name##_story, tell_seed),
+    const struct CMUnitTest tests[] = {
+        STORIES(TEST)
+        cmocka_unit_test_teardown(random_story, tell_seed),
+        cmocka_unit_test_teardown(one_seed_one_run, tell_seed),
+    };
+    const char *only = getenv("WEIR_STORY");
+    if (only)
+        cmocka_set_test_filter(only);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
