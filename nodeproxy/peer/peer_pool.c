@@ -330,7 +330,7 @@ void peer_pool_init(struct peer_pool *p, const struct peer_pool_options *o, void
     if (p->options.streams_max == 0)
         p->options.streams_max = 100;
     if (p->options.links_max == 0)
-        p->options.links_max = 16;
+        p->options.links_max = 256;
     map_init(&p->groups, PEER_GROUPS_MAX);
     timer_init(&p->sweep, pool_sweep);
     ring_task_init(&p->drained_task, pool_tell_drained);

@@ -20,7 +20,7 @@ struct peer_pool_options {
     uint64_t idle_ms;       /* a link without streams ends after it; 0: 300000 */
     uint64_t ping_ms, ping_timeout_ms;
     uint32_t streams_max;   /* per link; 0: 100 */
-    uint32_t links_max;     /* per destination; 0: 16 */
+    uint32_t links_max;     /* per destination; 0: 256 */
 };
 struct peer_pool_stats {
     uint64_t links_opened, links_failed, streams_opened, streams_failed;
