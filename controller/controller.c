@@ -8,7 +8,7 @@ enum { CHUNKS_MAX = 16384, SERIES_MAX = 4096, AGAIN_MS = 1000 };
 
 static char present;
 
-/* ---- From the source to the clients ------------------------------------------------------------- */
+/* ---- From the source to the clients --------------------------------------------------------- */
 
 static int tell_list(struct controller *c, const struct problems *list, struct map *now)
 {
@@ -30,8 +30,8 @@ static void tell_problems(struct controller *c)
 {
     struct map now;
     map_init(&now, 0);
-    if (tell_list(c, &c->files.problems, &now) < 0 || tell_list(c, &c->files.folder.problems, &now) < 0 ||
-        tell_list(c, &c->problems, &now) < 0)
+    if (tell_list(c, &c->files.problems, &now) < 0 ||
+        tell_list(c, &c->files.folder.problems, &now) < 0 || tell_list(c, &c->problems, &now) < 0)
         log_warn("config", "out of memory: problems may be told again");
     const struct map_entry *m;
     for (size_t i = 0; (m = map_next(&c->told, &i));)
@@ -56,12 +56,14 @@ static void translate_all(struct controller *c)
         problems_done(&problems);
     c->translations++;
     if (err < 0) {
-        log_error("config", "out of memory while translating: what was served before stays for now");
+        log_error("config",
+                  "out of memory while translating: what was served before stays for now");
         timer_start(ring_timers(c->ring), &c->again, AGAIN_MS);
     }
     if (changed > 0)
         log_info("config", "%zu changes: %zu workloads and services, %zu policies", changed,
-                 catalog_count(&c->catalog, XDS_ADDRESS), catalog_count(&c->catalog, XDS_AUTHORIZATION));
+                 catalog_count(&c->catalog, XDS_ADDRESS),
+                 catalog_count(&c->catalog, XDS_AUTHORIZATION));
 }
 
 static void again(struct timer *t)
@@ -82,7 +84,7 @@ static void source_changed(struct files *f, bool store_changed)
         xds_server_push(&c->server);
 }
 
-/* ---- The end ------------------------------------------------------------------------------------ */
+/* ---- The end -------------------------------------------------------------------------------- */
 
 static void part_closed(struct controller *c)
 {
@@ -135,7 +137,7 @@ static void force(struct lifecycle *l)
     xds_server_force(&c->server);
 }
 
-/* ---- The beginning ------------------------------------------------------------------------------ */
+/* ---- The beginning -------------------------------------------------------------------------- */
 
 static int open_admin(struct controller *c, struct admin_route *routes)
 {
@@ -164,14 +166,16 @@ static int open_server(struct controller *c)
         log_error("tls", "%s", why);
         return err;
     }
-    err = xds_server_open(&c->server, c->ring, &o->listen, &c->catalog, &c->certificate, o->allowed, o->n_allowed);
+    err = xds_server_open(&c->server, c->ring, &o->listen, &c->catalog, &c->certificate, o->allowed,
+                          o->n_allowed);
     c->server.user = c;
     if (err < 0) {
         log_error("xds", "%s: %s", addr_print(&o->listen, printed), strerror(-err));
         serving_cert_close(&c->certificate, NULL);
         return err;
     }
-    log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed), c->certificate.uri);
+    log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed),
+             c->certificate.uri);
     return 0;
 }
 

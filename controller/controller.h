@@ -1,6 +1,7 @@
 /*
- * The controller as a whole: a source fills the store, the translation makes resources of it, the catalog tells what of
- * them changed, the server tells the clients. Owned by main(); everything is on one ring and its thread.
+ * The controller as a whole: a source fills the store, the translation makes resources of it, the
+ * catalog tells what of them changed, the server tells the clients. Owned by main(); everything is
+ * on one ring and its thread.
  */
 #ifndef CONTROLLER_CONTROLLER_H
 #define CONTROLLER_CONTROLLER_H
@@ -11,7 +12,7 @@
 #include "shared/service/metrics.h"
 
 struct controller_options { /* all live as long as the program */
-    const char *folder; /* of `dir:` */
+    const char *folder;     /* of `dir:` */
     const char *certificate, *key, *roots;
     struct addr listen, admin;
     struct translate_settings translate;
@@ -34,11 +35,12 @@ struct controller {
     struct timer again;       /* after a lack of memory */
     struct map told;          /* problems that were logged and are still there */
     uint64_t translations;
-    unsigned closing;         /* parts that have not drained yet */
+    unsigned closing; /* parts that have not drained yet */
     bool failed;
 };
 /* Runs until SIGTERM or SIGINT. The program's exit status; what failed has been logged. */
 int controller_run(struct controller *c, const struct controller_options *options);
 enum { CONTROLLER_ROUTES = 4 };
-void controller_routes_fill(struct controller *c, struct admin_route routes[static CONTROLLER_ROUTES]);
+void controller_routes_fill(struct controller *c,
+                            struct admin_route routes[static CONTROLLER_ROUTES]);
 #endif

@@ -11,32 +11,42 @@ static const char *const build_labels[] = {"component", "tag"};
 
 static const struct metric_family clients_family = {
     "weir_controller_xds_clients", "Delta ADS streams that are open.", METRIC_GAUGE, NULL, 0};
-static const struct metric_family pushes_family = {
-    "weir_controller_xds_pushes_total", "Responses sent to clients.", METRIC_COUNTER, type_label, 1};
-static const struct metric_family sent_family = {
-    "weir_controller_xds_resources_sent_total", "Resources in those responses.", METRIC_COUNTER, type_label, 1};
-static const struct metric_family nacks_family = {
-    "weir_controller_xds_nacks_total", "Responses that a client refused.", METRIC_COUNTER, type_label, 1};
+static const struct metric_family pushes_family = {"weir_controller_xds_pushes_total",
+                                                   "Responses sent to clients.", METRIC_COUNTER,
+                                                   type_label, 1};
+static const struct metric_family sent_family = {"weir_controller_xds_resources_sent_total",
+                                                 "Resources in those responses.", METRIC_COUNTER,
+                                                 type_label, 1};
+static const struct metric_family nacks_family = {"weir_controller_xds_nacks_total",
+                                                  "Responses that a client refused.",
+                                                  METRIC_COUNTER, type_label, 1};
 static const struct metric_family refused_family = {
-    "weir_controller_xds_refused_total", "Calls refused for their path or the client's identity.", METRIC_COUNTER, NULL, 0};
+    "weir_controller_xds_refused_total", "Calls refused for their path or the client's identity.",
+    METRIC_COUNTER, NULL, 0};
 static const struct metric_family handshake_family = {
-    "weir_controller_xds_handshake_failures_total", "Connections that failed before they were secured.", METRIC_COUNTER, NULL, 0};
+    "weir_controller_xds_handshake_failures_total",
+    "Connections that failed before they were secured.", METRIC_COUNTER, NULL, 0};
 static const struct metric_family resources_family = {
     "weir_controller_resources", "Resources that are served.", METRIC_GAUGE, type_label, 1};
 static const struct metric_family objects_family = {
     "weir_controller_objects", "Objects in force, by kind.", METRIC_GAUGE, kind_label, 1};
-static const struct metric_family errors_family = {
-    "weir_controller_config_errors", "Documents that could not be applied, by file.", METRIC_GAUGE, file_label, 1};
+static const struct metric_family errors_family = {"weir_controller_config_errors",
+                                                   "Documents that could not be applied, by file.",
+                                                   METRIC_GAUGE, file_label, 1};
 static const struct metric_family warnings_family = {
-    "weir_controller_config_warnings", "What is applied, but not as its author may think.", METRIC_GAUGE, NULL, 0};
+    "weir_controller_config_warnings", "What is applied, but not as its author may think.",
+    METRIC_GAUGE, NULL, 0};
 static const struct metric_family translations_family = {
-    "weir_controller_translations_total", "Times that the configuration was translated.", METRIC_COUNTER, NULL, 0};
+    "weir_controller_translations_total", "Times that the configuration was translated.",
+    METRIC_COUNTER, NULL, 0};
 static const struct metric_family expiry_family = {
-    "weir_controller_certificate_expiry_seconds", "Unix time at which the serving certificate ends.", METRIC_GAUGE, NULL, 0};
-static const struct metric_family build_family = {
-    "istio_build", "Component and version.", METRIC_GAUGE, build_labels, 2};
+    "weir_controller_certificate_expiry_seconds",
+    "Unix time at which the serving certificate ends.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family build_family = {"istio_build", "Component and version.",
+                                                  METRIC_GAUGE, build_labels, 2};
 
-static void set(struct controller *c, const struct metric_family *f, const struct text *labels, uint64_t value)
+static void set(struct controller *c, const struct metric_family *f, const struct text *labels,
+                uint64_t value)
 {
     metric_set(metrics_series(c->metrics, f, labels), (int64_t)value);
 }
@@ -56,14 +66,16 @@ static void count_xds(struct controller *c)
         set(c, &pushes_family, &type_names[type], stats->pushes[type]);
         set(c, &sent_family, &type_names[type], stats->resources_sent[type]);
         set(c, &nacks_family, &type_names[type], stats->nacks[type]);
-        set(c, &resources_family, &type_names[type], catalog_count(&c->catalog, (enum xds_type)type));
+        set(c, &resources_family, &type_names[type],
+            catalog_count(&c->catalog, (enum xds_type)type));
     }
 }
 
 /* Files that had errors and have none any more show 0. */
 static void count_problems(struct controller *c)
 {
-    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems, &c->problems};
+    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems,
+                                            &c->problems};
     uint64_t warnings = 0;
     for (size_t i = 0; i < c->files.folder.n_files; i++) {
         struct text file = text_of(c->files.folder.files[i]->name);
@@ -145,7 +157,8 @@ static void answer_config(struct admin_exchange *x, const struct http1_request *
 static void answer_errors(struct admin_exchange *x, const struct http1_request *request, void *arg)
 {
     struct controller *c = arg;
-    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems, &c->problems};
+    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems,
+                                            &c->problems};
     struct text_heap out;
     (void)request;
     text_heap_init(&out, DUMP_BYTES_MAX);
@@ -153,7 +166,8 @@ static void answer_errors(struct admin_exchange *x, const struct http1_request *
     answer_heap(x, &out, "application/json");
 }
 
-void controller_routes_fill(struct controller *c, struct admin_route routes[static CONTROLLER_ROUTES])
+void controller_routes_fill(struct controller *c,
+                            struct admin_route routes[static CONTROLLER_ROUTES])
 {
     routes[0] = (struct admin_route){"GET", "/healthz/ready", answer_ready, c};
     routes[1] = (struct admin_route){"GET", "/metrics", answer_metrics, c};

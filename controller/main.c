@@ -27,25 +27,39 @@ static int parse(struct command_line *l, int argc, char **argv)
     struct controller_options *o = &l->options;
     struct translate_settings *t = &o->translate;
     const struct arg table[] = {
-        {"source", ARG_STRING, &l->source, "dir:PATH", "where objects come from: a folder of manifests", 0, 0, false},
-        {"listen", ARG_ADDR, &o->listen, "ADDR:PORT", "xDS for node proxies and the CA", 0, 0, false},
-        {"admin", ARG_ADDR, &o->admin, "ADDR:PORT", "/healthz/ready, /metrics, /config_dump, /debug/errors", 0, 0, false},
-        {"certificate", ARG_STRING, &o->certificate, "FILE", "PEM of our own SVID, leaf first (weir-ca issue)", 0, 0, false},
+        {"source", ARG_STRING, &l->source, "dir:PATH",
+         "where objects come from: a folder of manifests", 0, 0, false},
+        {"listen", ARG_ADDR, &o->listen, "ADDR:PORT", "xDS for node proxies and the CA", 0, 0,
+         false},
+        {"admin", ARG_ADDR, &o->admin, "ADDR:PORT",
+         "/healthz/ready, /metrics, /config_dump, /debug/errors", 0, 0, false},
+        {"certificate", ARG_STRING, &o->certificate, "FILE",
+         "PEM of our own SVID, leaf first (weir-ca issue)", 0, 0, false},
         {"key", ARG_STRING, &o->key, "FILE", "PEM of its key", 0, 0, false},
-        {"roots", ARG_STRING, &o->roots, "FILE", "PEM of the roots that clients must lead to", 0, 0, false},
+        {"roots", ARG_STRING, &o->roots, "FILE", "PEM of the roots that clients must lead to", 0, 0,
+         false},
         {"trust-domain", ARG_STRING, &t->trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
-        {"cluster-domain", ARG_STRING, &t->cluster_domain, "NAME", "of service names: NAME.NAMESPACE.svc.DOMAIN", 0, 0, false},
-        {"cluster-id", ARG_STRING, &t->cluster_id, "NAME", "first part of a workload's uid", 0, 0, false},
-        {"network", ARG_STRING, &t->network, "NAME", "the network that the addresses are in", 0, 0, false},
-        {"root-namespace", ARG_STRING, &t->root_namespace, "NAME", "whose policies count for the whole mesh", 0, 0, false},
-        {"enrol-label", ARG_STRING, &t->enrol_label, "KEY", "label of enrolled namespaces (true) and of pods that are not (false)", 0, 0, false},
-        {"allow-client", ARG_LIST, &l->allowed, "SPIFFE-ID", "who may ask for configuration (default: node proxies and the CA)", 0, 0, false},
-        {"drain", ARG_DURATION_MS, &o->drain_ms, "TIME", "how long clients have to leave after SIGTERM", 0, 3600000, false},
+        {"cluster-domain", ARG_STRING, &t->cluster_domain, "NAME",
+         "of service names: NAME.NAMESPACE.svc.DOMAIN", 0, 0, false},
+        {"cluster-id", ARG_STRING, &t->cluster_id, "NAME", "first part of a workload's uid", 0, 0,
+         false},
+        {"network", ARG_STRING, &t->network, "NAME", "the network that the addresses are in", 0, 0,
+         false},
+        {"root-namespace", ARG_STRING, &t->root_namespace, "NAME",
+         "whose policies count for the whole mesh", 0, 0, false},
+        {"enrol-label", ARG_STRING, &t->enrol_label, "KEY",
+         "label of enrolled namespaces (true) and of pods that are not (false)", 0, 0, false},
+        {"allow-client", ARG_LIST, &l->allowed, "SPIFFE-ID",
+         "who may ask for configuration (default: node proxies and the CA)", 0, 0, false},
+        {"drain", ARG_DURATION_MS, &o->drain_ms, "TIME",
+         "how long clients have to leave after SIGTERM", 0, 3600000, false},
         {"log-level", ARG_STRING, &l->log_level, "LEVEL", "error, warn, info, debug", 0, 0, false},
         {"log-format", ARG_STRING, &l->log_format, "text|json", "of all log lines", 0, 0, false},
-        {"version", ARG_FLAG, &l->version, NULL, "versions of the program and its libraries", 0, 0, false},
+        {"version", ARG_FLAG, &l->version, NULL, "versions of the program and its libraries", 0, 0,
+         false},
     };
-    return args_parse("weir-controller", "The control plane of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv, NULL);
+    return args_parse("weir-controller", "The control plane of the Weir service mesh.", table,
+                      ARRAY_SIZE(table), argc, argv, NULL);
 }
 
 static int set_log(const struct command_line *l)
@@ -69,7 +83,8 @@ static int set_allowed(struct command_line *l)
         if ((why = spiffe_id_check(text_of(l->allowed.items[i]))))
             return complain("allow-client", l->allowed.items[i], why);
     for (size_t i = 0; l->allowed.n == 0 && i < ARRAY_SIZE(default_accounts); i++)
-        snprintf(l->defaults[i], sizeof l->defaults[i], "spiffe://%s/ns/weir-system/sa/%s", trust_domain, default_accounts[i]);
+        snprintf(l->defaults[i], sizeof l->defaults[i], "spiffe://%s/ns/weir-system/sa/%s",
+                 trust_domain, default_accounts[i]);
     if (l->allowed.n == 0)
         for (; l->allowed.n < ARRAY_SIZE(default_accounts); l->allowed.n++)
             l->allowed.items[l->allowed.n] = l->defaults[l->allowed.n];
@@ -83,7 +98,10 @@ static int set_required(struct command_line *l)
     struct controller_options *o = &l->options;
     const struct {
         const char *option, *value;
-    } required[] = {{"source", l->source}, {"certificate", o->certificate}, {"key", o->key}, {"roots", o->roots}};
+    } required[] = {{"source", l->source},
+                    {"certificate", o->certificate},
+                    {"key", o->key},
+                    {"roots", o->roots}};
     for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
         if (!required[i].value) {
             fprintf(stderr, "weir-controller: --%s is missing; see --help\n", required[i].option);

@@ -139,9 +139,11 @@ static int run_round(struct files *f, bool *changed)
     if (err == 0)
         return 0;
     if (err == -ENOSPC)
-        problems_add(&f->problems, PROBLEM_ERROR, f->path, 0, "", "", "has more than %d files", FOLDER_FILES_MAX);
+        problems_add(&f->problems, PROBLEM_ERROR, f->path, 0, "", "", "has more than %d files",
+                     FOLDER_FILES_MAX);
     else
-        problems_add(&f->problems, PROBLEM_ERROR, f->path, 0, "", "", "can't be read: %s", strerror(-err));
+        problems_add(&f->problems, PROBLEM_ERROR, f->path, 0, "", "", "can't be read: %s",
+                     strerror(-err));
     timer_start(ring_timers(f->watch.ring), &f->again, AGAIN_MS);
     return err;
 }

@@ -86,13 +86,16 @@ static void tell_unknown(struct folder *f, const char *file, const struct manife
 {
     for (size_t i = 0; i < m->n_unknown; i++) {
         const char *kind = m->unknown[i].api_kind;
-        if (map_get(&f->unknown, text_of(kind)) || map_put(&f->unknown, text_of(kind), &present, NULL) < 0)
+        if (map_get(&f->unknown, text_of(kind)) ||
+            map_put(&f->unknown, text_of(kind), &present, NULL) < 0)
             continue;
-        log_info("config", "%s:%u: %s is not used here, and ignored", file, m->unknown[i].line, kind);
+        log_info("config", "%s:%u: %s is not used here, and ignored", file, m->unknown[i].line,
+                 kind);
     }
 }
 
-static bool same_object(const struct object *o, enum object_kind kind, const char *ns, const char *name)
+static bool same_object(const struct object *o, enum object_kind kind, const char *ns,
+                        const char *name)
 {
     return o->kind == kind && strcmp(o->ns, ns) == 0 && strcmp(o->name, name) == 0;
 }
@@ -129,7 +132,8 @@ static int file_take(struct folder_file *file, const struct manifest *m)
 int folder_file(struct folder *f, const char *name, struct text content)
 {
     const uint64_t other[2] = {f->seed[1], f->seed[0]};
-    const uint64_t hash[2] = {hash_bytes(f->seed, content.data, content.len), hash_bytes(other, content.data, content.len)};
+    const uint64_t hash[2] = {hash_bytes(f->seed, content.data, content.len),
+                              hash_bytes(other, content.data, content.len)};
     struct manifest m;
     struct problems problems;
 
@@ -140,7 +144,8 @@ int folder_file(struct folder *f, const char *name, struct text content)
     if (file->read && memcmp(file->content, hash, sizeof hash) == 0)
         return 0;
     if (file->n_objects > 0 && manifest_is_blank(content))
-        return folder_unreadable(f, name, "it is empty (what it held stays; delete the file to remove that)");
+        return folder_unreadable(
+            f, name, "it is empty (what it held stays; delete the file to remove that)");
     problems_init(&problems);
     int err = manifest_read(name, content, &m, &problems);
     if (err == 0) {
@@ -201,8 +206,10 @@ static int choose(struct folder *f, struct map *wanted)
                 if (!first && map_put(wanted, text_of(key), o, NULL) < 0)
                     return -ENOMEM;
                 if (first && !fo->stale)
-                    problems_add(&f->problems, PROBLEM_ERROR, o->file, o->line, key, "metadata.name",
-                                 "is there already in %s:%u, which counts; this one is ignored", first->file, first->line);
+                    problems_add(&f->problems, PROBLEM_ERROR, o->file, o->line, key,
+                                 "metadata.name",
+                                 "is there already in %s:%u, which counts; this one is ignored",
+                                 first->file, first->line);
             }
         }
     }
@@ -259,7 +266,8 @@ static void collect_problems(struct folder *f)
         const struct problems *of_file = &f->files[i]->problems;
         for (size_t j = 0; j < of_file->n; j++) {
             const struct problem *p = &of_file->items[j];
-            problems_add(&f->problems, p->severity, p->file, p->line, p->object, p->field, "%s", p->message);
+            problems_add(&f->problems, p->severity, p->file, p->line, p->object, p->field, "%s",
+                         p->message);
         }
         f->problems.dropped += of_file->dropped;
     }

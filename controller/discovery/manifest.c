@@ -43,7 +43,8 @@ static void *room(void **items, size_t n, size_t *size, size_t len)
 }
 
 /* json_error says "FIELD: MESSAGE", or the message alone when the whole document is meant. */
-static void add_problem(const struct reading *r, const char *object, unsigned line, const struct json_error *e)
+static void add_problem(const struct reading *r, const char *object, unsigned line,
+                        const struct json_error *e)
 {
     char field[JSON_ERROR_MAX] = "";
     const char *message = e->text;
@@ -52,7 +53,8 @@ static void add_problem(const struct reading *r, const char *object, unsigned li
         snprintf(field, sizeof field, "%.*s", (int)len - 1, message);
         message += len + 1;
     }
-    problems_add(r->problems, PROBLEM_ERROR, r->file, e->line ? e->line : line, object, field, "%s", message);
+    problems_add(r->problems, PROBLEM_ERROR, r->file, e->line ? e->line : line, object, field, "%s",
+                 message);
 }
 
 static int add_bad(const struct reading *r, const struct object_identity *identity, unsigned line,
@@ -95,7 +97,8 @@ static int read_document(const struct reading *r, const struct json *document)
     struct manifest *m = r->manifest;
     struct object_identity identity;
     struct json_error error;
-    struct object **place = room((void **)&m->objects, m->n_objects, &m->objects_size, sizeof *m->objects);
+    struct object **place =
+        room((void **)&m->objects, m->n_objects, &m->objects_size, sizeof *m->objects);
     if (!place)
         return -ENOMEM;
     switch (object_read(document, r->file, place, &identity, &error)) {
@@ -120,9 +123,10 @@ static int read_root(const struct reading *r, const struct json *root)
     if (items && !json_is(items, JSON_ARRAY) && !json_is(items, JSON_NULL)) {
         struct json_error error = {0};
         json_fail(&error, items, "must be a list of objects");
-        return add_bad(r, &(struct object_identity){.api_kind = "v1 List"}, json_line(root), &error);
+        return add_bad(r, &(struct object_identity){.api_kind = "v1 List"}, json_line(root),
+                       &error);
     }
-    json_for_each(item, items)
+    json_for_each (item, items)
         if (err == 0)
             err = read_document(r, item);
     return err;
@@ -148,22 +152,26 @@ static int read_yaml(const struct reading *r, struct text content)
     struct yaml_documents documents = {0};
     int err = yaml_parse(content, NULL, &documents);
     if (err == -E2BIG) {
-        struct json_error error = {.text = "the file is too long or has too many documents: split it"};
+        struct json_error error = {.text =
+                                       "the file is too long or has too many documents: split it"};
         return add_bad(r, &(struct object_identity){0}, 0, &error);
     }
     for (size_t i = 0; i < documents.n && err == 0; i++) {
         const struct yaml_document *d = &documents.items[i];
-        err = d->root ? read_root(r, d->root) : add_bad(r, &(struct object_identity){0}, d->line, &d->error);
+        err = d->root ? read_root(r, d->root)
+                      : add_bad(r, &(struct object_identity){0}, d->line, &d->error);
     }
     yaml_documents_done(&documents);
     return err;
 }
 
-int manifest_read(const char *file, struct text content, struct manifest *ret, struct problems *problems)
+int manifest_read(const char *file, struct text content, struct manifest *ret,
+                  struct problems *problems)
 {
     struct manifest m = {0};
     struct reading r = {file, &m, problems};
-    int err = text_ends_with(text_of(file), TEXT(".json")) ? read_json(&r, content) : read_yaml(&r, content);
+    int err = text_ends_with(text_of(file), TEXT(".json")) ? read_json(&r, content)
+                                                           : read_yaml(&r, content);
     if (err < 0)
         manifest_done(&m);
     else

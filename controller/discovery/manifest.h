@@ -1,7 +1,7 @@
 /*
- * One file of manifests: its documents as objects, and what is wrong with the others. Pure. Documents are YAML, or
- * one JSON value in a file *.json; a List stands for its items. Bounded by MANIFEST_BYTES_MAX and the bounds of
- * shared/yaml and shared/json.
+ * One file of manifests: its documents as objects, and what is wrong with the others. Pure.
+ * Documents are YAML, or one JSON value in a file *.json; a List stands for its items. Bounded by
+ * MANIFEST_BYTES_MAX and the bounds of shared/yaml and shared/json.
  */
 #ifndef CONTROLLER_DISCOVERY_MANIFEST_H
 #define CONTROLLER_DISCOVERY_MANIFEST_H
@@ -23,7 +23,8 @@ struct manifest {
     size_t n_unknown, unknown_size;
 };
 /* Problems are told with this file name. 0 even if documents are wrong; -ENOMEM. */
-int manifest_read(const char *file, struct text content, struct manifest *ret, struct problems *problems);
+int manifest_read(const char *file, struct text content, struct manifest *ret,
+                  struct problems *problems);
 void manifest_done(struct manifest *m);
 bool manifest_is_blank(struct text content); /* nothing but white space */
 #endif

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 enum {
-    EVENTS = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
-             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+    EVENTS = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE |
+             IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 };
 
 static void soon(struct watch *w)
@@ -54,7 +54,8 @@ static void debounced(struct timer *t)
     w->changed(w);
 }
 
-/* A folder of that name may be there again already: a descriptor stands for what was moved away, too. */
+/* A folder of that name may be there again already: a descriptor stands for what was moved away,
+ * too. */
 static void lose(struct watch *w, int descriptor)
 {
     for (size_t i = 0; i < w->n_folders; i++) {
@@ -99,8 +100,8 @@ static void drained(struct ring_scope *scope)
         w->closed(w);
 }
 
-int watch_open(struct watch *w, struct ring *ring, const char *const *folders, size_t n, uint64_t debounce_ms,
-               void (*changed)(struct watch *w))
+int watch_open(struct watch *w, struct ring *ring, const char *const *folders, size_t n,
+               uint64_t debounce_ms, void (*changed)(struct watch *w))
 {
     assert(n <= WATCH_FOLDERS_MAX);
     *w = (struct watch){.ring = ring, .debounce_ms = debounce_ms, .changed = changed};

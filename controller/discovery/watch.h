@@ -1,8 +1,10 @@
 /*
- * Tells that something in some folders changed (inotify through the ring): the debounce time after the first change, or, if a
- * file is still open for writing then, when it is closed, but at most WATCH_WRITING_MS later. It does not say what: whoever asks looks for himself. A folder that vanishes
- * is looked for each second, and its return is a change. Owned by whoever embeds it; the ring's thread. Files that are
- * symbolic links are noticed when the link changes, as with a Kubernetes ConfigMap's ..data.
+ * Tells that something in some folders changed (inotify through the ring): the debounce time after
+ * the first change, or, if a file is still open for writing then, when it is closed, but at most
+ * WATCH_WRITING_MS later. It does not say what: whoever asks looks for himself. A folder that
+ * vanishes is looked for each second, and its return is a change. Owned by whoever embeds it; the
+ * ring's thread. Files that are symbolic links are noticed when the link changes, as with a
+ * Kubernetes ConfigMap's ..data.
  */
 #ifndef CONTROLLER_DISCOVERY_WATCH_H
 #define CONTROLLER_DISCOVERY_WATCH_H
@@ -24,7 +26,7 @@ struct watch {
     void (*closed)(struct watch *w);
 };
 /* -errno. Folders that are not there are waited for. */
-int watch_open(struct watch *w, struct ring *ring, const char *const *folders, size_t n, uint64_t debounce_ms,
-               void (*changed)(struct watch *w));
+int watch_open(struct watch *w, struct ring *ring, const char *const *folders, size_t n,
+               uint64_t debounce_ms, void (*changed)(struct watch *w));
 void watch_close(struct watch *w, void (*closed)(struct watch *w)); /* closed may be NULL */
 #endif

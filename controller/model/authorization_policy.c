@@ -8,7 +8,8 @@ static struct values read_values(struct reader *r, const struct json *of, const 
     return read_strings(r, of, name, POLICY_VALUES_MAX);
 }
 
-static struct prefixes parse_prefixes(struct reader *r, const struct json *list, struct values values)
+static struct prefixes parse_prefixes(struct reader *r, const struct json *list,
+                                      struct values values)
 {
     struct prefix *items = read_array(r, values.n, sizeof *items);
     struct prefixes prefixes = {items, 0};
@@ -16,8 +17,8 @@ static struct prefixes parse_prefixes(struct reader *r, const struct json *list,
         return prefixes;
     for (size_t i = 0; i < values.n; i++) {
         if (prefix_parse(text_of(values.items[i]), &items[i]) < 0) {
-            read_fail(r, json_item(list, i), "'%s' is neither an address nor a range such as 10.0.0.0/8",
-                      values.items[i]);
+            read_fail(r, json_item(list, i),
+                      "'%s' is neither an address nor a range such as 10.0.0.0/8", values.items[i]);
             return prefixes;
         }
         prefixes.n++;
@@ -34,8 +35,8 @@ static struct ports parse_ports(struct reader *r, const struct json *list, struc
     for (size_t i = 0; i < values.n; i++) {
         uint64_t port;
         if (text_to_u64(text_of(values.items[i]), 65535, &port) < 0 || port == 0) {
-            read_fail(r, json_item(list, i), "'%s' is no port: write a number from 1 to 65535 in quotes",
-                      values.items[i]);
+            read_fail(r, json_item(list, i),
+                      "'%s' is no port: write a number from 1 to 65535 in quotes", values.items[i]);
             return ports;
         }
         items[ports.n++] = (uint16_t)port;
@@ -68,12 +69,19 @@ static const char *find_beyond(struct reader *r, const struct json *of, const ch
 static void read_source(struct reader *r, const struct json *entry, struct policy_source *s)
 {
     static const char *const entry_known[] = {"source", NULL};
-    static const char *const beyond[] = {"requestPrincipals", "notRequestPrincipals", "remoteIpBlocks",
-                                         "notRemoteIpBlocks", "trustDomains", "notTrustDomains", NULL};
+    static const char *const beyond[] = {"requestPrincipals",
+                                         "notRequestPrincipals",
+                                         "remoteIpBlocks",
+                                         "notRemoteIpBlocks",
+                                         "trustDomains",
+                                         "notTrustDomains",
+                                         NULL};
     static const char *const known[] = {
-        "principals", "notPrincipals", "requestPrincipals", "notRequestPrincipals", "namespaces",
-        "notNamespaces", "serviceAccounts", "notServiceAccounts", "ipBlocks", "notIpBlocks",
-        "remoteIpBlocks", "notRemoteIpBlocks", "trustDomains", "notTrustDomains", NULL};
+        "principals",           "notPrincipals",      "requestPrincipals",
+        "notRequestPrincipals", "namespaces",         "notNamespaces",
+        "serviceAccounts",      "notServiceAccounts", "ipBlocks",
+        "notIpBlocks",          "remoteIpBlocks",     "notRemoteIpBlocks",
+        "trustDomains",         "notTrustDomains",    NULL};
     read_only(r, entry, entry_known);
     const struct json *j = read_object(r, entry, "source");
     if (!j) {
@@ -95,7 +103,9 @@ static void read_source(struct reader *r, const struct json *entry, struct polic
     size_t accounts = s->service_accounts.n + s->not_service_accounts.n;
     size_t others = s->principals.n + s->not_principals.n + s->namespaces.n + s->not_namespaces.n;
     if (accounts && others)
-        read_fail(r, j, "serviceAccounts can't be mixed with principals or namespaces: write two sources");
+        read_fail(
+            r, j,
+            "serviceAccounts can't be mixed with principals or namespaces: write two sources");
     if (!accounts && !others && !s->ips.n && !s->not_ips.n && !s->beyond)
         read_fail(r, j, "is empty; to match every source leave out from");
 }
@@ -103,10 +113,10 @@ static void read_source(struct reader *r, const struct json *entry, struct polic
 static void read_operation(struct reader *r, const struct json *entry, struct policy_operation *o)
 {
     static const char *const entry_known[] = {"operation", NULL};
-    static const char *const beyond[] = {"hosts",      "notHosts", "methods",
-                                         "notMethods", "paths",    "notPaths", NULL};
-    static const char *const known[] = {"hosts",      "notHosts", "methods", "notMethods", "paths",
-                                        "notPaths",   "ports",    "notPorts", NULL};
+    static const char *const beyond[] = {"hosts", "notHosts", "methods", "notMethods",
+                                         "paths", "notPaths", NULL};
+    static const char *const known[] = {"hosts",    "notHosts", "methods",  "notMethods", "paths",
+                                        "notPaths", "ports",    "notPorts", NULL};
     read_only(r, entry, entry_known);
     const struct json *j = read_object(r, entry, "operation");
     if (!j) {
@@ -163,7 +173,8 @@ static void read_condition(struct reader *r, const struct json *j, struct policy
     if (!condition_key_parse(c->name, &c->key)) {
         read_fail(r, read_member(j, "key"),
                   "'%s' is not a condition; at layer 4 there are source.ip, source.namespace, "
-                  "source.principal, source.serviceAccount, destination.ip, destination.port", c->name);
+                  "source.principal, source.serviceAccount, destination.ip, destination.port",
+                  c->name);
         return;
     }
     c->values = read_values(r, j, "values");
@@ -184,12 +195,13 @@ static void read_condition(struct reader *r, const struct json *j, struct policy
 }
 
 /* A list that, where it is written, says something. */
-static const struct json *read_some(struct reader *r, const struct json *of, const char *name, size_t n_max)
+static const struct json *read_some(struct reader *r, const struct json *of, const char *name,
+                                    size_t n_max)
 {
     const struct json *list = read_list(r, of, name, n_max);
     if (list && json_count(list) == 0)
         read_fail(r, list, "is empty; leave it out to match everything");
-    json_for_each(item, list)
+    json_for_each (item, list)
         if (!json_is(item, JSON_OBJECT))
             read_fail(r, item, "must be an object, and is %s", json_kind_name(json_kind(item)));
     return list;
@@ -208,11 +220,11 @@ static void read_rule(struct reader *r, const struct json *j, struct policy_obje
     struct policy_condition *conditions = read_array(r, json_count(when), sizeof *conditions);
     if (read_failed(r))
         return;
-    json_for_each(item, from)
+    json_for_each (item, from)
         read_source(r, item, &sources[rule->n_from++]);
-    json_for_each(item, to)
+    json_for_each (item, to)
         read_operation(r, item, &operations[rule->n_to++]);
-    json_for_each(item, when)
+    json_for_each (item, when)
         read_condition(r, item, &conditions[rule->n_when++]);
     rule->from = sources;
     rule->to = operations;
@@ -243,13 +255,16 @@ static void read_dry_run(struct reader *r, const struct json *document, struct o
     if (strcmp(word, "true") == 0)
         o->authorization.dry_run = true;
     else
-        read_fail(r, read_member(read_member(read_member(document, "metadata"), "annotations"), "istio.io/dry-run"),
+        read_fail(r,
+                  read_member(read_member(read_member(document, "metadata"), "annotations"),
+                              "istio.io/dry-run"),
                   "'%s' must be 'true' or 'false'", word);
 }
 
 void authorization_policy_read(struct reader *r, const struct json *document, struct object *o)
 {
-    static const char *const known[] = {"selector", "targetRef", "targetRefs", "rules", "action", "provider", NULL};
+    static const char *const known[] = {"selector", "targetRef", "targetRefs", "rules",
+                                        "action",   "provider",  NULL};
     static const char *const targets[] = {"targetRef", "targetRefs", NULL};
     struct authorization_policy *p = &o->authorization;
     const struct json *spec = read_object(r, document, "spec");
@@ -258,17 +273,19 @@ void authorization_policy_read(struct reader *r, const struct json *document, st
     for (const char *const *t = targets; *t; t++)
         if (read_member(spec, *t))
             read_fail(r, read_member(spec, *t),
-                      "is not supported: attach the policy to workloads with selector, or to the whole namespace");
+                      "is not supported: attach the policy to workloads with selector, or to the "
+                      "whole namespace");
     read_dry_run(r, document, o);
     read_action(r, spec, p);
     if (read_member(spec, "provider"))
-        read_fail(r, read_member(spec, "provider"), "goes with the action CUSTOM, which is not supported");
+        read_fail(r, read_member(spec, "provider"),
+                  "goes with the action CUSTOM, which is not supported");
     p->selector = policy_selector_read(r, spec);
 
     const struct json *rules = read_list(r, spec, "rules", POLICY_RULES_MAX);
     struct policy_object_rule *items = read_array(r, json_count(rules), sizeof *items);
     p->rules = items;
-    json_for_each(j, rules) {
+    json_for_each (j, rules) {
         if (!json_is(j, JSON_OBJECT))
             read_fail(r, j, "must be an object; {} matches everything");
         if (read_failed(r))

@@ -26,7 +26,7 @@ static void read_endpoint(struct reader *r, const struct json *j, const struct o
     ret->address_texts = texts;
     if (!ips || !texts)
         return;
-    json_for_each(address, list) {
+    json_for_each (address, list) {
         if (!read_ip(r, address, &ips[ret->n_addresses]))
             break;
         texts[ret->n_addresses++] = read_copy(r, json_text(address));
@@ -40,7 +40,7 @@ static void read_ports(struct reader *r, const struct json *document, struct end
     slice->ports = ports;
     if (!ports)
         return;
-    json_for_each(j, list) {
+    json_for_each (j, list) {
         const char *protocol = read_string(r, j, "protocol");
         struct slice_port port = {read_string(r, j, "name"), read_port(r, j, "port")};
         if (port.port && (!protocol[0] || strcmp(protocol, "TCP") == 0))
@@ -61,7 +61,7 @@ void endpoint_slice_read(struct reader *r, const struct json *document, struct o
     slice->endpoints = endpoints;
     if (!endpoints)
         return;
-    json_for_each(j, list) {
+    json_for_each (j, list) {
         read_endpoint(r, j, o, &endpoints[slice->n_endpoints]);
         slice->n_endpoints++;
         if (read_failed(r))

@@ -3,7 +3,14 @@
 #include <strings.h>
 
 enum { SELECTOR_MAX = 64 };
-enum { PROTOCOL_UNKNOWN, PROTOCOL_HTTP11, PROTOCOL_HTTP2, PROTOCOL_GRPC, PROTOCOL_TCP, PROTOCOL_TLS };
+enum {
+    PROTOCOL_UNKNOWN,
+    PROTOCOL_HTTP11,
+    PROTOCOL_HTTP2,
+    PROTOCOL_GRPC,
+    PROTOCOL_TCP,
+    PROTOCOL_TLS
+};
 enum { FAMILIES_AUTOMATIC, FAMILIES_V4, FAMILIES_V6, FAMILIES_DUAL };
 
 bool traffic_distribution_parse(const char *word, enum traffic_distribution *ret)
@@ -17,8 +24,8 @@ bool traffic_distribution_parse(const char *word, enum traffic_distribution *ret
     return true;
 }
 
-/* appProtocol, else the port's name up to its first '-', else the port itself where servers speak first:
- * as Istio chooses (istio.io, "Protocol Selection"). */
+/* appProtocol, else the port's name up to its first '-', else the port itself where servers
+ * speak first: as Istio chooses (istio.io, "Protocol Selection"). */
 static uint8_t app_protocol(const char *declared, const char *name, uint16_t port)
 {
     static const struct {
@@ -28,7 +35,8 @@ static uint8_t app_protocol(const char *declared, const char *name, uint16_t por
         {"http", PROTOCOL_HTTP11}, {"http2", PROTOCOL_HTTP2}, {"grpc", PROTOCOL_GRPC},
         {"tcp", PROTOCOL_TCP},     {"tls", PROTOCOL_TLS},     {"https", PROTOCOL_TLS},
     };
-    static const char *const others[] = {"grpc-web", "mongo", "redis", "mysql", "udp", "http_proxy", "hbone"};
+    static const char *const others[] = {"grpc-web", "mongo",      "redis", "mysql",
+                                         "udp",      "http_proxy", "hbone"};
     static const struct {
         const char *word;
         uint8_t protocol;
@@ -80,7 +88,7 @@ static void read_ports(struct reader *r, const struct json *spec, struct kube_se
     s->ports = ports;
     if (!ports)
         return;
-    json_for_each(j, list) {
+    json_for_each (j, list) {
         struct kube_service_port *port = &ports[s->n_ports];
         const char *protocol = read_string(r, j, "protocol");
         port->port = read_port(r, j, "port");
@@ -108,8 +116,8 @@ static void read_addresses(struct reader *r, const struct json *spec, struct kub
         return;
     const struct json *one = json_count(list) ? json_first(list) : single;
     while (one) {
-        bool none = json_is(one, JSON_STRING) && (json_text(one).len == 0 ||
-                                                  text_equal(json_text(one), TEXT("None")));
+        bool none = json_is(one, JSON_STRING) &&
+                    (json_text(one).len == 0 || text_equal(json_text(one), TEXT("None")));
         if (!none && read_ip(r, one, &addresses[s->n_addresses]))
             s->n_addresses++;
         one = json_count(list) ? json_next(one) : NULL;
@@ -129,7 +137,8 @@ static void read_families(struct reader *r, const struct json *spec, struct kube
 static void read_distribution(struct reader *r, const struct json *spec, struct object *o)
 {
     struct kube_service *s = &o->service;
-    const char *annotation = labels_get(&o->annotations, "networking.istio.io/traffic-distribution");
+    const char *annotation =
+        labels_get(&o->annotations, "networking.istio.io/traffic-distribution");
     const char *field = read_string(r, spec, "trafficDistribution");
     if (traffic_distribution_parse(field, &s->distribution))
         s->distribution_set = true;

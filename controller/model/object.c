@@ -31,7 +31,8 @@ struct object *object_unref(struct object *o)
     return NULL;
 }
 
-void object_key(enum object_kind kind, const char *ns, const char *name, char out[static OBJECT_KEY_MAX])
+void object_key(enum object_kind kind, const char *ns, const char *name,
+                char out[static OBJECT_KEY_MAX])
 {
     snprintf(out, OBJECT_KEY_MAX, "%s %s%s%s", object_kind_name(kind), ns, ns[0] ? "/" : "", name);
 }

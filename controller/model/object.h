@@ -1,8 +1,9 @@
 /*
- * The Kubernetes objects that the controller knows, as plain C structs: only the fields that something
- * is made of. Whatever source they come from, they look the same. An object is immutable once it was read
- * and reference counted: a source keeps its last good ones while the store holds what is in force. One thread.
- * Everything that an object points at lives in its arena; strings are never NULL unless said.
+ * The Kubernetes objects that the controller knows, as plain C structs: only the fields that
+ * something is made of. Whatever source they come from, they look the same. An object is immutable
+ * once it was read and reference counted: a source keeps its last good ones while the store holds
+ * what is in force. One thread. Everything that an object points at lives in its arena; strings
+ * are never NULL unless said.
  */
 #ifndef CONTROLLER_MODEL_OBJECT_H
 #define CONTROLLER_MODEL_OBJECT_H
@@ -42,8 +43,8 @@ struct pod {
     const struct container_port *ports;  /* TCP */
     size_t n_ports;
     bool host_network;
-    bool over;  /* phase Succeeded or Failed */
-    bool ready; /* condition Ready is True or absent */
+    bool over;    /* phase Succeeded or Failed */
+    bool ready;   /* condition Ready is True or absent */
     bool pending; /* phase Pending: it may have no address yet */
 };
 
@@ -51,7 +52,7 @@ struct kube_service_port {
     const char *name;        /* "": none */
     const char *target_name; /* named target port; "": target is a number */
     uint16_t port, target;
-    uint8_t app_protocol;    /* istio.workload.AppProtocol */
+    uint8_t app_protocol; /* istio.workload.AppProtocol */
 };
 enum traffic_distribution { TRAFFIC_ANY, TRAFFIC_SAME_ZONE, TRAFFIC_SAME_NODE };
 struct kube_service {
@@ -72,7 +73,7 @@ struct slice_endpoint {
     const char *const *address_texts; /* as written */
     size_t n_addresses;
     bool ready;
-    bool to_pod;           /* targetRef is a pod: */
+    bool to_pod; /* targetRef is a pod: */
     const char *pod_ns, *pod_name;
     unsigned line;
 };
@@ -111,5 +112,6 @@ struct object {
 struct object *object_ref(struct object *o);
 struct object *object_unref(struct object *o); /* NULL is fine; returns NULL */
 /* "Pod shop/web", "Node node-a": for people, and unique among all objects. */
-void object_key(enum object_kind kind, const char *ns, const char *name, char out[static OBJECT_KEY_MAX]);
+void object_key(enum object_kind kind, const char *ns, const char *name,
+                char out[static OBJECT_KEY_MAX]);
 #endif

@@ -1,5 +1,6 @@
 /*
- * How each kind's own fields are read into an object whose metadata is there already; for object_read.c alone.
+ * How each kind's own fields are read into an object whose metadata is there already; for
+ * object_read.c alone.
  */
 #ifndef CONTROLLER_MODEL_OBJECT_KINDS_H
 #define CONTROLLER_MODEL_OBJECT_KINDS_H

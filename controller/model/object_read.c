@@ -28,10 +28,12 @@ bool object_is_list(const struct json *document)
 }
 
 /* 0; -ENOENT: none of ours; -EINVAL. */
-static int read_kind(struct reader *r, const struct json *document, struct object_identity *identity)
+static int read_kind(struct reader *r, const struct json *document,
+                     struct object_identity *identity)
 {
     if (!json_is(document, JSON_OBJECT)) {
-        read_fail(r, document, "a document must be an object with apiVersion, kind and metadata, and is %s",
+        read_fail(r, document,
+                  "a document must be an object with apiVersion, kind and metadata, and is %s",
                   json_kind_name(json_kind(document)));
         return -EINVAL;
     }
@@ -91,7 +93,9 @@ static void read_identity(struct reader *r, const struct json *document,
     }
     snprintf(identity->name, sizeof identity->name, "%s", json_text(name).data);
     snprintf(identity->ns, sizeof identity->ns, "%s",
-             !namespaced ? "" : ns ? json_text(ns).data : "default");
+             !namespaced ? ""
+             : ns        ? json_text(ns).data
+                         : "default");
     identity->known = true;
 }
 

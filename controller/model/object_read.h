@@ -1,6 +1,6 @@
 /*
- * One manifest document to one object, checked. Pure. An error names the line, the field and what would be
- * right, and says, as far as that can still be told, which object it was meant to be.
+ * One manifest document to one object, checked. Pure. An error names the line, the field and what
+ * would be right, and says, as far as that can still be told, which object it was meant to be.
  */
 #ifndef CONTROLLER_MODEL_OBJECT_READ_H
 #define CONTROLLER_MODEL_OBJECT_READ_H
@@ -10,8 +10,8 @@
 struct object_identity { /* what a document says it is */
     enum object_kind kind;
     char ns[64], name[254];
-    bool known;          /* kind, ns and name are valid */
-    char api_kind[128];  /* "apps/v1 Deployment"; "" if it does not say */
+    bool known;         /* kind, ns and name are valid */
+    char api_kind[128]; /* "apps/v1 Deployment"; "" if it does not say */
 };
 /* *ret has one reference. `file` is for problems. 0; -ENOENT: of a kind that is none of ours;
  * -EINVAL: see ret_error; -ENOMEM. ret_identity is filled in every case. */

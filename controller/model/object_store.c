@@ -32,7 +32,8 @@ int object_store_put(struct object_store *s, struct object *o)
     return 0;
 }
 
-bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns, const char *name)
+bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns,
+                         const char *name)
 {
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
@@ -41,7 +42,8 @@ bool object_store_remove(struct object_store *s, enum object_kind kind, const ch
     return old != NULL;
 }
 
-struct object *object_store_get(const struct object_store *s, enum object_kind kind, const char *ns, const char *name)
+struct object *object_store_get(const struct object_store *s, enum object_kind kind, const char *ns,
+                                const char *name)
 {
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
@@ -55,7 +57,8 @@ static int store_order(const void *a, const void *b)
     return by_ns ? by_ns : strcmp(x->name, y->name);
 }
 
-int object_store_list(const struct object_store *s, enum object_kind kind, struct object ***ret, size_t *ret_n)
+int object_store_list(const struct object_store *s, enum object_kind kind, struct object ***ret,
+                      size_t *ret_n)
 {
     const struct map *m = &s->objects[kind];
     struct object **list = NULL;

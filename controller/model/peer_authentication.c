@@ -27,7 +27,8 @@ static enum peer_mode read_mode(struct reader *r, const struct json *mtls)
     if (strcmp(word, "PERMISSIVE") == 0)
         return PEER_PERMISSIVE;
     if (strcmp(word, "STRICT") != 0)
-        read_fail(r, read_member(mtls, "mode"), "'%s' is not one of UNSET, DISABLE, PERMISSIVE, STRICT", word);
+        read_fail(r, read_member(mtls, "mode"),
+                  "'%s' is not one of UNSET, DISABLE, PERMISSIVE, STRICT", word);
     return PEER_STRICT;
 }
 
@@ -47,7 +48,7 @@ static void read_ports(struct reader *r, const struct json *spec, struct peer_au
     peer->ports = ports;
     if (!ports)
         return;
-    json_for_each(j, map) {
+    json_for_each (j, map) {
         uint64_t port;
         if (text_to_u64(json_name(j), 65535, &port) < 0 || port == 0) {
             read_fail(r, j, "is no port: write a number from 1 to 65535");

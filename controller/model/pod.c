@@ -11,14 +11,15 @@ static void read_addresses(struct reader *r, const struct json *status, struct p
     pod->ips = ips;
     if (!ips)
         return;
-    json_for_each(entry, list) {
+    json_for_each (entry, list) {
         const struct json *ip = read_member(entry, "ip");
         if (!ip)
             read_fail(r, entry, "ip is missing");
         else if (read_ip(r, ip, &ips[pod->n_ips]))
             pod->n_ips++;
     }
-    if (pod->n_ips == 0 && single && !(json_is(single, JSON_STRING) && json_text(single).len == 0) &&
+    if (pod->n_ips == 0 && single &&
+        !(json_is(single, JSON_STRING) && json_text(single).len == 0) &&
         read_ip(r, single, &ips[0]))
         pod->n_ips = 1;
 }
@@ -26,7 +27,7 @@ static void read_addresses(struct reader *r, const struct json *status, struct p
 static void read_owner(struct reader *r, const struct json *metadata, struct pod *pod)
 {
     pod->owner_kind = pod->owner_name = "";
-    json_for_each(owner, read_list(r, metadata, "ownerReferences", OWNERS_MAX)) {
+    json_for_each (owner, read_list(r, metadata, "ownerReferences", OWNERS_MAX)) {
         if (!read_bool(r, owner, "controller", false))
             continue;
         pod->owner_kind = read_string(r, owner, "kind");
@@ -39,10 +40,10 @@ static void read_owner(struct reader *r, const struct json *metadata, struct pod
 static void read_ports(struct reader *r, const struct json *containers, bool init,
                        struct container_port *ports, size_t *n)
 {
-    json_for_each(container, containers) {
+    json_for_each (container, containers) {
         if (init && strcmp(read_string(r, container, "restartPolicy"), "Always") != 0)
             continue;
-        json_for_each(port, read_list(r, container, "ports", PORTS_MAX)) {
+        json_for_each (port, read_list(r, container, "ports", PORTS_MAX)) {
             const char *protocol = read_string(r, port, "protocol");
             uint16_t number = read_port(r, port, "containerPort");
             if (!number)
@@ -60,7 +61,7 @@ static void read_ports(struct reader *r, const struct json *containers, bool ini
 static size_t count_ports(const struct json *containers)
 {
     size_t n = 0;
-    json_for_each(container, containers)
+    json_for_each (container, containers)
         n += json_count(read_member(container, "ports"));
     return n < PORTS_MAX ? n : PORTS_MAX;
 }
@@ -68,7 +69,7 @@ static size_t count_ports(const struct json *containers)
 static void read_condition(struct reader *r, const struct json *status, struct pod *pod)
 {
     pod->ready = true;
-    json_for_each(condition, read_list(r, status, "conditions", CONDITIONS_MAX)) {
+    json_for_each (condition, read_list(r, status, "conditions", CONDITIONS_MAX)) {
         if (strcmp(read_string(r, condition, "type"), "Ready") == 0)
             pod->ready = strcmp(read_string(r, condition, "status"), "True") == 0;
     }

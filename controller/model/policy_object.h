@@ -1,6 +1,6 @@
 /*
- * AuthorizationPolicy and PeerAuthentication (security.istio.io) as they are written, and labels, which select
- * what they are for. Parts of a struct object: they live in its arena.
+ * AuthorizationPolicy and PeerAuthentication (security.istio.io) as they are written, and labels,
+ * which select what they are for. Parts of a struct object: they live in its arena.
  */
 #ifndef CONTROLLER_MODEL_POLICY_OBJECT_H
 #define CONTROLLER_MODEL_POLICY_OBJECT_H
@@ -14,7 +14,8 @@ struct labels {
     size_t n;
 };
 const char *labels_get(const struct labels *l, const char *key); /* NULL: absent */
-bool labels_select(const struct labels *selector, const struct labels *l); /* all of selector's are in l */
+bool labels_select(const struct labels *selector,
+                   const struct labels *l); /* all of selector's are in l */
 
 struct values { /* "not said" and "empty list" are the same: n 0 */
     const char *const *items;
@@ -39,13 +40,17 @@ struct policy_operation {
     const char *beyond;
 };
 enum condition_key {
-    CONDITION_SOURCE_IP, CONDITION_SOURCE_NAMESPACE, CONDITION_SOURCE_PRINCIPAL, CONDITION_SOURCE_ACCOUNT,
-    CONDITION_DESTINATION_IP, CONDITION_DESTINATION_PORT,
+    CONDITION_SOURCE_IP,
+    CONDITION_SOURCE_NAMESPACE,
+    CONDITION_SOURCE_PRINCIPAL,
+    CONDITION_SOURCE_ACCOUNT,
+    CONDITION_DESTINATION_IP,
+    CONDITION_DESTINATION_PORT,
     CONDITION_BEYOND, /* layer 7, or what layer 4 can't evaluate */
 };
 struct policy_condition {
     enum condition_key key;
-    const char *name; /* the key as written */
+    const char *name;                 /* the key as written */
     struct values values, not_values; /* of namespaces, principals, accounts */
     struct prefixes ips, not_ips;
     struct ports ports, not_ports;

@@ -39,8 +39,8 @@ static bool problems_make_room(struct problems *p)
     return true;
 }
 
-void problems_add(struct problems *p, enum problem_severity severity, const char *file, unsigned line,
-                  const char *object, const char *field, const char *format, ...)
+void problems_add(struct problems *p, enum problem_severity severity, const char *file,
+                  unsigned line, const char *object, const char *field, const char *format, ...)
 {
     if (!problems_make_room(p)) {
         p->dropped++;

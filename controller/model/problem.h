@@ -1,7 +1,7 @@
 /*
  * What is wrong with the configuration, told to people: where (file, line, object, field) and what
- * would be right. A list of them is owned by whoever collects; one thread. Bounded by PROBLEMS_MAX; what is
- * beyond is counted only.
+ * would be right. A list of them is owned by whoever collects; one thread. Bounded by
+ * PROBLEMS_MAX; what is beyond is counted only.
  */
 #ifndef CONTROLLER_MODEL_PROBLEM_H
 #define CONTROLLER_MODEL_PROBLEM_H
@@ -14,7 +14,7 @@ enum problem_severity {
 };
 struct problem {
     enum problem_severity severity;
-    unsigned line; /* 0: unknown */
+    unsigned line;                         /* 0: unknown */
     char *file, *object, *field, *message; /* owned; "" where unknown */
 };
 struct problems {
@@ -24,8 +24,8 @@ struct problems {
 };
 void problems_init(struct problems *p);
 void problems_done(struct problems *p); /* empty and usable again */
-void problems_add(struct problems *p, enum problem_severity severity, const char *file, unsigned line,
-                  const char *object, const char *field, const char *format, ...)
+void problems_add(struct problems *p, enum problem_severity severity, const char *file,
+                  unsigned line, const char *object, const char *field, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 /* Something is missing for lack of memory, not because there is too much. */
 static inline bool problems_incomplete(const struct problems *p)

@@ -43,7 +43,8 @@ static bool read_is(struct reader *r, const struct json *j, enum json_kind kind)
     return false;
 }
 
-const struct json *read_list(struct reader *r, const struct json *of, const char *name, size_t n_max)
+const struct json *read_list(struct reader *r, const struct json *of, const char *name,
+                             size_t n_max)
 {
     const struct json *j = read_member(of, name);
     if (!read_is(r, j, JSON_ARRAY))
@@ -64,7 +65,8 @@ const struct json *read_object(struct reader *r, const struct json *of, const ch
 static bool read_is_string(struct reader *r, const struct json *j)
 {
     if (json_is(j, JSON_BOOL) || json_is(j, JSON_NUMBER)) {
-        read_fail(r, j, "is %s and must be a string: put it into quotes", json_kind_name(json_kind(j)));
+        read_fail(r, j, "is %s and must be a string: put it into quotes",
+                  json_kind_name(json_kind(j)));
         return false;
     }
     return read_is(r, j, JSON_STRING);
@@ -105,7 +107,7 @@ struct values read_strings(struct reader *r, const struct json *of, const char *
     struct values values = {items, 0};
     if (!items)
         return values;
-    json_for_each(j, list) {
+    json_for_each (j, list) {
         if (!read_is_string(r, j)) {
             if (json_is(j, JSON_NULL))
                 read_fail(r, j, "is null and must be a string");
@@ -127,7 +129,7 @@ struct labels read_labels(struct reader *r, const struct json *of, const char *n
     struct labels labels = {items, 0};
     if (!items)
         return labels;
-    json_for_each(j, map) {
+    json_for_each (j, map) {
         if (!json_is(j, JSON_NULL) && !read_is_string(r, j))
             break;
         items[labels.n++] = (struct label){read_copy(r, json_name(j)), read_copy(r, json_text(j))};
@@ -153,8 +155,9 @@ int64_t read_time(struct reader *r, const struct json *of, const char *name)
     struct tm tm = {0};
     int used = 0;
     const char *s = json_text(j).data;
-    bool good = sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-                       &tm.tm_min, &tm.tm_sec, &used) == 6 && used == 19;
+    bool good = sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                       &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) == 6 &&
+                used == 19;
     int64_t offset_s = 0;
     if (good) {
         s += used;
@@ -203,7 +206,7 @@ static size_t read_distance(struct text a, struct text b)
 
 void read_only(struct reader *r, const struct json *of, const char *const *known)
 {
-    json_for_each(j, of) {
+    json_for_each (j, of) {
         const char *nearest = NULL;
         size_t nearest_distance = 4;
         const char *const *k = known;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct flight { /* a response that is not acknowledged yet */
+struct flight {     /* a response that is not acknowledged yet */
     uint64_t nonce; /* 0: none */
     size_t bytes;
     int type; /* enum xds_type, or XDS_TYPE_COUNT: of a type that we don't have */
@@ -27,7 +27,7 @@ static struct ads_stream *of_call(struct grpc_call *c)
     return container_of(c, struct ads_stream, call);
 }
 
-/* ---- Flights ------------------------------------------------------------------------------------ */
+/* ---- Flights -------------------------------------------------------------------------------- */
 
 static struct flight *find_flight(struct ads_stream *s, uint64_t nonce)
 {
@@ -59,10 +59,11 @@ static void finish(struct ads_stream *s, enum grpc_status status, const char *me
     grpc_call_finish(&s->call, status, message);
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------ */
+/* ---- Sending -------------------------------------------------------------------------------- */
 
 /* 1: sent; 0: not now (memory is short, ads_tick() comes back). */
-static int send_response(struct ads_stream *s, int type, const char *type_url, struct interest_answer *a)
+static int send_response(struct ads_stream *s, int type, const char *type_url,
+                         struct interest_answer *a)
 {
     char nonce[24], version[24];
     struct flight *f = find_flight(s, 0);
@@ -103,7 +104,8 @@ static int send_answer(struct ads_stream *s, enum xds_type type, bool removals)
     if (r > 0)
         r = send_response(s, type, xds_type_url(type), &a);
     if (r > 0) {
-        log_debug("xds", "%s: %s: %zu resources, %zu removed", s->node, xds_type_url(type), a.n_resources, a.n_removed);
+        log_debug("xds", "%s: %s: %zu resources, %zu removed", s->node, xds_type_url(type),
+                  a.n_resources, a.n_removed);
         s->ads->stats.pushes[type]++;
         s->ads->stats.resources_sent[type] += a.n_resources;
         interest_told(sub, s->ads->catalog, &a);
@@ -124,12 +126,14 @@ static bool may_send(struct ads_stream *s)
     return false;
 }
 
-/* Too many names were removed while the client was behind: only a fresh start tells it all of them. */
+/* Too many names were removed while the client was behind: only a fresh start tells it all of
+ * them. */
 static bool fell_behind(const struct ads_stream *s)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         const struct interest *sub = &s->interests[type];
-        if (sub->started && sub->wildcard && sub->removals_at < s->ads->catalog->logs[type].forgotten)
+        if (sub->started && sub->wildcard &&
+            sub->removals_at < s->ads->catalog->logs[type].forgotten)
             return true;
     }
     return false;
@@ -168,16 +172,17 @@ static void forget(struct ads *a)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         uint64_t told = a->catalog->sequence;
-        list_for_each(node, &a->streams) {
+        list_for_each (node, &a->streams) {
             struct ads_stream *s = container_of(node, struct ads_stream, link);
-            uint64_t t = s->refused || s->over ? told : interest_known_to(&s->interests[type], a->catalog);
+            uint64_t t =
+                s->refused || s->over ? told : interest_known_to(&s->interests[type], a->catalog);
             told = t < told ? t : told;
         }
         catalog_forget(a->catalog, (enum xds_type)type, told);
     }
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------- */
+/* ---- Requests ------------------------------------------------------------------------------- */
 
 static void take_ack(struct ads_stream *s, const struct delta_request *request)
 {
@@ -185,14 +190,17 @@ static void take_ack(struct ads_stream *s, const struct delta_request *request)
     if (text_to_u64(text_of(request->nonce), UINT64_MAX, &nonce) < 0 || nonce == 0)
         return;
     struct flight *f = find_flight(s, nonce);
-    if (!f || (f->type < XDS_TYPE_COUNT && strcmp(request->type_url, xds_type_url((enum xds_type)f->type)) != 0)) {
-        log_debug("xds", "%s: nonce %s of %s is none that waits", s->node, request->nonce, request->type_url);
+    if (!f || (f->type < XDS_TYPE_COUNT &&
+               strcmp(request->type_url, xds_type_url((enum xds_type)f->type)) != 0)) {
+        log_debug("xds", "%s: nonce %s of %s is none that waits", s->node, request->nonce,
+                  request->type_url);
         return;
     }
     if (request->has_error) {
         if (f->type < XDS_TYPE_COUNT)
             s->ads->stats.nacks[f->type]++;
-        log_warn("xds", "%s (%s) refuses a part of %s: %s", s->node, s->peer, request->type_url, request->error_message);
+        log_warn("xds", "%s (%s) refuses a part of %s: %s", s->node, s->peer, request->type_url,
+                 request->error_message);
     }
     land(s, f);
 }
@@ -211,7 +219,8 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
 {
     enum xds_type type;
     if (!s->node[0]) {
-        snprintf(s->node, sizeof s->node, "%s", request->node_id[0] ? request->node_id : "(no node id)");
+        snprintf(s->node, sizeof s->node, "%s",
+                 request->node_id[0] ? request->node_id : "(no node id)");
         log_info("xds", "%s (%s) is connected", s->node, s->peer);
     }
     take_ack(s, request);
@@ -220,7 +229,8 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
         return;
     }
     struct interest *sub = &s->interests[type];
-    /* An acknowledgement alone asks for nothing, unless it is the first that we hear of the type. */
+    /* An acknowledgement alone asks for nothing, unless it is the first that we hear of the
+     * type. */
     if (sub->started && request->n_subscribe == 0 && request->n_unsubscribe == 0)
         return;
     int r = interest_request(sub, s->ads->catalog, request);
@@ -241,7 +251,8 @@ static void call_message(struct grpc_call *c, const uint8_t *data, size_t len)
         return;
     int r = delta_request_decode(data, len, &request, why);
     if (r < 0) {
-        finish(s, r == -ENOMEM ? GRPC_UNAVAILABLE : GRPC_INVALID_ARGUMENT, r == -ENOMEM ? "out of memory" : why);
+        finish(s, r == -ENOMEM ? GRPC_UNAVAILABLE : GRPC_INVALID_ARGUMENT,
+               r == -ENOMEM ? "out of memory" : why);
         return;
     }
     take_request(s, &request);
@@ -269,8 +280,8 @@ static void call_closed(struct grpc_call *c, enum grpc_status status, struct tex
 {
     struct ads_stream *s = of_call(c);
     if (s->node[0])
-        log_info("xds", "%s (%s) is gone: %s%s%.*s", s->node, s->peer, grpc_status_name(status), message.len ? ": " : "",
-                 (int)message.len, message.data);
+        log_info("xds", "%s (%s) is gone: %s%s%.*s", s->node, s->peer, grpc_status_name(status),
+                 message.len ? ": " : "", (int)message.len, message.data);
     struct ads *a = s->ads;
     stream_free(s);
     forget(a);
@@ -288,7 +299,7 @@ static const struct grpc_call_events call_events = {
     .writable = call_writable,
 };
 
-/* ---- The service -------------------------------------------------------------------------------- */
+/* ---- The service ---------------------------------------------------------------------------- */
 
 void ads_init(struct ads *a, struct catalog *catalog)
 {
@@ -298,14 +309,15 @@ void ads_init(struct ads *a, struct catalog *catalog)
 
 void ads_done(struct ads *a)
 {
-    list_for_each(node, &a->streams) {
+    list_for_each (node, &a->streams) {
         struct ads_stream *s = container_of(node, struct ads_stream, link);
         grpc_call_cancel(&s->call);
         stream_free(s);
     }
 }
 
-static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool, const char *peer, uint64_t now_ms)
+static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool, const char *peer,
+                                     uint64_t now_ms)
 {
     struct ads_stream *s = calloc(1, sizeof *s);
     if (!s)
@@ -320,7 +332,8 @@ static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool, con
     return s;
 }
 
-struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const char *peer, uint64_t now_ms)
+struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const char *peer,
+                                uint64_t now_ms)
 {
     struct ads_stream *s = stream_new(a, pool, peer, now_ms);
     if (!s)
@@ -329,7 +342,8 @@ struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const ch
     return &s->call.stream;
 }
 
-struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grpc_status status, const char *message)
+struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grpc_status status,
+                                const char *message)
 {
     struct ads_stream *s = stream_new(a, pool, "", 0);
     if (!s)
@@ -343,7 +357,7 @@ struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grp
 void ads_push(struct ads *a, uint64_t now_ms)
 {
     a->waiting = false;
-    list_for_each(node, &a->streams) {
+    list_for_each (node, &a->streams) {
         struct ads_stream *s = container_of(node, struct ads_stream, link);
         s->now_ms = now_ms;
         pump(s);
@@ -361,13 +375,14 @@ static bool is_stuck(const struct ads_stream *s, uint64_t now_ms)
 
 void ads_tick(struct ads *a, uint64_t now_ms)
 {
-    list_for_each(node, &a->streams) {
+    list_for_each (node, &a->streams) {
         struct ads_stream *s = container_of(node, struct ads_stream, link);
         s->now_ms = now_ms;
         if (!s->over && is_stuck(s, now_ms)) {
             log_warn("xds", "%s (%s) does not acknowledge: cut off", s->node, s->peer);
             finish(s, GRPC_DEADLINE_EXCEEDED, "responses were not acknowledged");
-            http2_stream_reset(&s->call.stream, HTTP2_CANCEL); /* it may not read our status either */
+            http2_stream_reset(&s->call.stream,
+                               HTTP2_CANCEL); /* it may not read our status either */
         }
     }
     if (a->waiting)
@@ -378,17 +393,19 @@ void ads_tick(struct ads *a, uint64_t now_ms)
 
 void ads_finish(struct ads *a, enum grpc_status status, const char *message)
 {
-    list_for_each(node, &a->streams)
+    list_for_each (node, &a->streams)
         finish(container_of(node, struct ads_stream, link), status, message);
 }
 
-void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client, void *arg), void *arg)
+void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client, void *arg),
+              void *arg)
 {
-    list_for_each(node, &a->streams) {
+    list_for_each (node, &a->streams) {
         const struct ads_stream *s = container_of(node, struct ads_stream, link);
         if (s->refused)
             continue;
-        struct ads_client client = {.peer = s->peer, .node = s->node, .connected_ms = s->connected_ms};
+        struct ads_client client = {
+            .peer = s->peer, .node = s->node, .connected_ms = s->connected_ms};
         for (size_t i = 0; i < FLIGHTS_MAX; i++)
             client.unacknowledged += s->flights[i].nonce != 0;
         for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
@@ -396,7 +413,8 @@ void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client
             client.started[type] = sub->started;
             client.wildcard[type] = sub->wildcard;
             client.names[type] = sub->names.count;
-            client.synced[type] = sub->started && sub->puts_at == a->catalog->sequence && sub->due.n == 0;
+            client.synced[type] =
+                sub->started && sub->puts_at == a->catalog->sequence && sub->due.n == 0;
         }
         visit(&client, arg);
     }

@@ -1,9 +1,10 @@
 /*
- * The delta ADS service as a machine without I/O: streams of clients on one side, the catalog on the other. One
- * thread. Each stream has at most FLIGHTS_MAX responses that the client has not acknowledged, and all streams together
- * ADS_FLIGHT_BYTES_MAX bytes: what changes meanwhile waits in the catalog, where it costs nothing. A client that
- * acknowledges nothing for ADS_ACK_MS is cut off (ads_tick()). Authorization is told before Address, its removals after,
- * so that no workload is told without a policy that protects it.
+ * The delta ADS service as a machine without I/O: streams of clients on one side, the catalog on
+ * the other. One thread. Each stream has at most FLIGHTS_MAX responses that the client has not
+ * acknowledged, and all streams together ADS_FLIGHT_BYTES_MAX bytes: what changes meanwhile waits
+ * in the catalog, where it costs nothing. A client that acknowledges nothing for ADS_ACK_MS is cut
+ * off (ads_tick()). Authorization is told before Address, its removals after, so that no workload
+ * is told without a policy that protects it.
  */
 #ifndef CONTROLLER_SERVE_ADS_H
 #define CONTROLLER_SERVE_ADS_H
@@ -25,19 +26,23 @@ struct ads {
     struct catalog *catalog;
     struct list streams;
     size_t flight_bytes;
-    bool waiting; /* a stream could not go on for lack of memory or of room: ads_tick() tries again */
+    /* a stream could not go on for lack of memory or of room: ads_tick() tries again */
+    bool waiting;
     struct ads_stats stats;
 };
 void ads_init(struct ads *a, struct catalog *catalog);
 void ads_done(struct ads *a); /* cancels what is left */
-/* A call on the path of DeltaAggregatedResources; from the request event: return the result. NULL: no memory. `peer` is
- * the client's identity, for the log. */
-struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const char *peer, uint64_t now_ms);
+/* A call on the path of DeltaAggregatedResources; from the request event: return the result.
+ * NULL: no memory. `peer` is the client's identity, for the log. */
+struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const char *peer,
+                                uint64_t now_ms);
 /* Ends a call at once with this status; from the request event too. */
-struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grpc_status status, const char *message);
+struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grpc_status status,
+                                const char *message);
 void ads_push(struct ads *a, uint64_t now_ms); /* the catalog has changed */
 void ads_tick(struct ads *a, uint64_t now_ms); /* about once a second */
-void ads_finish(struct ads *a, enum grpc_status status, const char *message); /* all streams, to shut down */
+void ads_finish(struct ads *a, enum grpc_status status,
+                const char *message); /* all streams, to shut down */
 /* Visits the clients, for dumps. */
 struct ads_client {
     const char *peer, *node;
@@ -46,5 +51,6 @@ struct ads_client {
     bool wildcard[XDS_TYPE_COUNT], started[XDS_TYPE_COUNT], synced[XDS_TYPE_COUNT];
     size_t names[XDS_TYPE_COUNT];
 };
-void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client, void *arg), void *arg);
+void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client, void *arg),
+              void *arg);
 #endif

@@ -39,7 +39,7 @@ void catalog_done(struct catalog *c)
     map_done(&c->members, group_free);
 }
 
-/* ---- Groups ------------------------------------------------------------------------------------- */
+/* ---- Groups --------------------------------------------------------------------------------- */
 
 static int group_add(struct map *m, const char *key, struct catalog_entry *e)
 {
@@ -126,11 +126,12 @@ static int relink_names(struct catalog *c, struct catalog_entry *e, const struct
         return 0;
     unlink_names(c, e, r);
     if (e->resource && link_names(c, e, e->resource) < 0)
-        unlink_names(c, e, e->resource); /* it is only found by its own name until the next change */
+        unlink_names(c, e,
+                     e->resource); /* it is only found by its own name until the next change */
     return -ENOMEM;
 }
 
-/* ---- The log ------------------------------------------------------------------------------------ */
+/* ---- The log -------------------------------------------------------------------------------- */
 
 static size_t log_find(const struct catalog_log *l, uint64_t sequence)
 {
@@ -225,7 +226,7 @@ void catalog_forget(struct catalog *c, enum xds_type type, uint64_t sequence)
     log_compact(l);
 }
 
-/* ---- Changes ------------------------------------------------------------------------------------ */
+/* ---- Changes -------------------------------------------------------------------------------- */
 
 /* A name that is new gets an entry that looks like a forgotten grave. */
 static struct catalog_entry *entry_make(struct catalog *c, enum xds_type type, const char *name)
@@ -327,8 +328,10 @@ static int name_order(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names that are there and are not wanted any more. In their order: what is sent should not depend on chance. */
-static int remove_others(struct catalog *c, enum xds_type type, const struct map *wanted, size_t *changed)
+/* Names that are there and are not wanted any more. In their order: what is sent should not
+ * depend on chance. */
+static int remove_others(struct catalog *c, enum xds_type type, const struct map *wanted,
+                         size_t *changed)
 {
     size_t n = 0;
     char **gone = calloc(c->entries[type].count + 1, sizeof(char *));
@@ -343,7 +346,8 @@ static int remove_others(struct catalog *c, enum xds_type type, const struct map
     qsort(gone, n, sizeof(char *), name_order);
     int err = 0;
     for (size_t i = 0; i < n && err == 0; i++) {
-        char *name = text_dup(text_of(gone[i])); /* the entry may go meanwhile, and its name with it */
+        char *name =
+            text_dup(text_of(gone[i])); /* the entry may go meanwhile, and its name with it */
         err = name ? catalog_remove(c, type, text_of(name)) : -ENOMEM;
         free(name);
         *changed += err == 0;

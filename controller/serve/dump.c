@@ -18,7 +18,8 @@ static void put_ports(struct json_out *o, const char *name, const struct port_pa
         json_out_object(o, NULL);
         json_out_u64(o, "servicePort", ports[i].service_port);
         json_out_u64(o, "targetPort", ports[i].target_port);
-        if (ports[i].app_protocol > 0 && ports[i].app_protocol < sizeof protocols / sizeof *protocols)
+        if (ports[i].app_protocol > 0 &&
+            ports[i].app_protocol < sizeof protocols / sizeof *protocols)
             json_out_string(o, "appProtocol", protocols[ports[i].app_protocol]);
         json_out_end(o);
     }
@@ -64,7 +65,8 @@ static void put_workload(struct json_out *o, const struct resource *r, const str
 
 static void put_service(struct json_out *o, const struct resource *r, const struct service *s)
 {
-    static const char *const scopes[] = {"unspecified", "region", "zone", "subzone", "node", "cluster", "network"};
+    static const char *const scopes[] = {"unspecified", "region",  "zone",   "subzone",
+                                         "node",        "cluster", "network"};
     static const char *const modes[] = {"", "strict", "failover", "passthrough"};
     json_out_object(o, NULL);
     json_out_string(o, "key", s->key);
@@ -99,7 +101,8 @@ static void put_strings(struct json_out *o, const char *name, const struct strin
     for (size_t i = 0; i < m->n; i++) {
         char pattern[1024];
         struct text_out t = TEXT_OUT(pattern);
-        text_printf(&t, "%s%s%s", before[m->items[i].kind], m->items[i].value, after[m->items[i].kind]);
+        text_printf(&t, "%s%s%s", before[m->items[i].kind], m->items[i].value,
+                    after[m->items[i].kind]);
         json_out_string(o, NULL, pattern);
     }
     json_out_end(o);
@@ -172,7 +175,8 @@ static void put_policy(struct json_out *o, const struct resource *r, const struc
     json_out_string(o, "scope", scopes[p->scope]);
     json_out_string(o, "action", p->action == POLICY_DENY ? "Deny" : "Allow");
     json_out_bool(o, "dryRun", p->dry_run);
-    json_out_array(o, "rules"); /* any of them; of each rule every clause; of each clause any match */
+    json_out_array(o,
+                   "rules"); /* any of them; of each rule every clause; of each clause any match */
     for (size_t i = 0; i < p->n_rules; i++) {
         json_out_array(o, NULL);
         for (size_t j = 0; j < p->rules[i].n; j++) {
@@ -189,14 +193,16 @@ static void put_policy(struct json_out *o, const struct resource *r, const struc
 
 static int name_order(const void *a, const void *b)
 {
-    return strcmp((*(const struct resource *const *)a)->name, (*(const struct resource *const *)b)->name);
+    return strcmp((*(const struct resource *const *)a)->name,
+                  (*(const struct resource *const *)b)->name);
 }
 
 /* On the heap, by name; NULL: no memory, or none there. */
 static const struct resource **sorted(const struct catalog *c, enum xds_type type, size_t *ret_n)
 {
     size_t n = 0;
-    const struct resource **all = calloc(c->entries[type].count + 1, sizeof(const struct resource *));
+    const struct resource **all =
+        calloc(c->entries[type].count + 1, sizeof(const struct resource *));
     const struct map_entry *m;
     *ret_n = 0;
     if (!all)
@@ -211,14 +217,16 @@ static const struct resource **sorted(const struct catalog *c, enum xds_type typ
     return all;
 }
 
-static void put_addresses(struct json_out *o, const struct resource *const *all, size_t n, bool services)
+static void put_addresses(struct json_out *o, const struct resource *const *all, size_t n,
+                          bool services)
 {
     char why[XDS_WHY_MAX];
     json_out_array(o, services ? "services" : "workloads");
     for (size_t i = 0; i < n; i++) {
         struct workload *w = NULL;
         struct service *s = NULL;
-        if (all[i]->is_service != services || xds_address_decode(all[i]->body, all[i]->body_len, &w, &s, why) < 0)
+        if (all[i]->is_service != services ||
+            xds_address_decode(all[i]->body, all[i]->body_len, &w, &s, why) < 0)
             continue;
         if (w)
             put_workload(o, all[i], w);
@@ -271,7 +279,8 @@ static void put_client(const struct ads_client *client, void *arg)
     json_out_end(d->out);
 }
 
-void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms, struct text_heap *out)
+void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
+                 struct text_heap *out)
 {
     struct json_out o;
     size_t n_addresses, n_policies;

@@ -4,7 +4,7 @@
 
 static char present; /* the value of sets */
 
-/* ---- Queue of names ----------------------------------------------------------------------------- */
+/* ---- Queue of names ------------------------------------------------------------------------- */
 
 static int queue_push(struct name_queue *q, const char *name)
 {
@@ -40,7 +40,7 @@ static void queue_pop(struct name_queue *q, size_t n)
         q->begin = q->n = 0;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 void interest_init(struct interest *s, enum xds_type type)
 {
@@ -69,7 +69,7 @@ static void set_clear(struct map *m, void (*free_value)(void *))
     map_init(m, entries_max);
 }
 
-/* ---- Interest ----------------------------------------------------------------------------------- */
+/* ---- Interest ------------------------------------------------------------------------------- */
 
 static bool has(const struct map *m, const char *name)
 {
@@ -85,7 +85,8 @@ static bool asked_by_alias(const struct interest *s, const struct resource *r)
 }
 
 /* Whoever asked for a service gets its workloads too: they are its endpoints. */
-static bool asked_by_service(const struct interest *s, const struct catalog *c, const struct resource *r)
+static bool asked_by_service(const struct interest *s, const struct catalog *c,
+                             const struct resource *r)
 {
     for (size_t i = 0; i < r->n_services; i++) {
         const struct resource *service = catalog_get(c, s->type, text_of(r->services[i]));
@@ -104,19 +105,22 @@ static bool is_wanted(const struct interest *s, const struct catalog *c, const c
 static int make_due(struct interest *s, const struct catalog *c, const struct resource *r)
 {
     int err = queue_push(&s->due, r->name);
-    const struct catalog_group *members = r->is_service ? catalog_members(c, text_of(r->name)) : NULL;
+    const struct catalog_group *members =
+        r->is_service ? catalog_members(c, text_of(r->name)) : NULL;
     for (size_t i = 0; members && i < members->n && err == 0; i++)
         err = queue_push(&s->due, members->items[i]->name);
     return err;
 }
 
-/* A name that was asked for just now: what it stands for, else itself, to be told that it is absent. */
+/* A name that was asked for just now: what it stands for, else itself, to be told that it is
+ * absent. */
 static int make_asked_due(struct interest *s, const struct catalog *c, const char *name)
 {
     const struct resource *r = catalog_get(c, s->type, text_of(name));
     if (r)
         return make_due(s, c, r);
-    const struct catalog_group *g = s->type == XDS_ADDRESS ? catalog_by_alias(c, text_of(name)) : NULL;
+    const struct catalog_group *g =
+        s->type == XDS_ADDRESS ? catalog_by_alias(c, text_of(name)) : NULL;
     if (!g)
         return queue_push(&s->due, name);
     int err = 0;
@@ -141,7 +145,7 @@ int interest_refresh(struct interest *s, const struct catalog *c)
     return 0;
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------- */
+/* ---- Requests ------------------------------------------------------------------------------- */
 
 static void start_wildcard(struct interest *s, const struct catalog *c)
 {
@@ -158,9 +162,10 @@ static void stop_wildcard(struct interest *s, const struct catalog *c)
     s->puts_at = c->sequence;
 }
 
-/* What the client still has from earlier. What is gone becomes due, to be told as removed; on demand
- * the rest too: of that, only what has another version will be sent. */
-static int take_initial(struct interest *s, const struct catalog *c, const struct delta_request *request)
+/* What the client still has from earlier. What is gone becomes due, to be told as removed; on
+ * demand the rest too: of that, only what has another version will be sent. */
+static int take_initial(struct interest *s, const struct catalog *c,
+                        const struct delta_request *request)
 {
     for (size_t i = 0; i < request->n_initial; i++) {
         const struct xds_version *v = &request->initial[i];
@@ -199,7 +204,8 @@ static int forget_unwanted(struct interest *s, const struct catalog *c)
     return 0;
 }
 
-int interest_request(struct interest *s, const struct catalog *c, const struct delta_request *request)
+int interest_request(struct interest *s, const struct catalog *c,
+                     const struct delta_request *request)
 {
     bool first = !s->started;
     s->started = true;
@@ -235,7 +241,7 @@ int interest_request(struct interest *s, const struct catalog *c, const struct d
     return err;
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------ */
+/* ---- Answers -------------------------------------------------------------------------------- */
 
 static bool answer_full(const struct interest_answer *a)
 {
@@ -271,7 +277,8 @@ static bool client_has(const struct interest *s, const struct resource *r)
     return version && strcmp(version, r->version) == 0;
 }
 
-static void answer_wildcard(const struct interest *s, const struct catalog *c, bool removals, struct interest_answer *a)
+static void answer_wildcard(const struct interest *s, const struct catalog *c, bool removals,
+                            struct interest_answer *a)
 {
     const struct catalog_entry *e;
     size_t index = catalog_after(c, s->type, s->puts_at);
@@ -315,14 +322,17 @@ static int answer_due(struct interest *s, const struct catalog *c, struct intere
     return 0;
 }
 
-int interest_answer(struct interest *s, const struct catalog *c, bool removals, struct interest_answer *ret)
+int interest_answer(struct interest *s, const struct catalog *c, bool removals,
+                    struct interest_answer *ret)
 {
-    struct interest_answer a = {.puts_at = s->puts_at, .removals_at = s->removals_at, .removals = removals};
+    struct interest_answer a = {
+        .puts_at = s->puts_at, .removals_at = s->removals_at, .removals = removals};
     *ret = (struct interest_answer){0};
     if (!s->started)
         return 0;
-    bool news = s->must_answer || s->due.begin < s->due.n ||
-                (s->wildcard && (s->puts_at < c->sequence || (removals && s->removals_at < c->sequence)));
+    bool news =
+        s->must_answer || s->due.begin < s->due.n ||
+        (s->wildcard && (s->puts_at < c->sequence || (removals && s->removals_at < c->sequence)));
     if (!news)
         return 0;
     a.resources = calloc(ANSWER_RESOURCES_MAX, sizeof *a.resources);
@@ -350,7 +360,8 @@ void interest_told(struct interest *s, const struct catalog *c, const struct int
 {
     for (size_t i = 0; !s->wildcard && i < a->n_removed; i++)
         map_remove(&s->given, text_of(a->removed[i]));
-    for (size_t i = 0; s->initial.count > 0 && i < a->n_resources; i++) /* it has another version now */
+    for (size_t i = 0; s->initial.count > 0 && i < a->n_resources;
+         i++) /* it has another version now */
         free(map_remove(&s->initial, text_of(a->resources[i].name)));
     queue_pop(&s->due, a->due);
     s->must_answer = false;

@@ -1,8 +1,9 @@
 /*
- * What one client wants to know of one type of resources, and how far it was told: the state of one type on one
- * delta stream. Wildcard clients are a place in the catalog's log. Clients on demand have the names that they asked for,
- * those that they were given because of that, and a queue of names that are due. A machine; owned by its stream.
- * Bounded: names (INTEREST_NAMES_MAX); what is due never holds a name twice.
+ * What one client wants to know of one type of resources, and how far it was told: the state of
+ * one type on one delta stream. Wildcard clients are a place in the catalog's log. Clients on
+ * demand have the names that they asked for, those that they were given because of that, and a
+ * queue of names that are due. A machine; owned by its stream. Bounded: names
+ * (INTEREST_NAMES_MAX); what is due never holds a name twice.
  */
 #ifndef CONTROLLER_SERVE_INTEREST_H
 #define CONTROLLER_SERVE_INTEREST_H
@@ -11,7 +12,8 @@
 
 enum {
     INTEREST_NAMES_MAX = 200000,
-    ANSWER_BYTES_MAX = 1024 * 1024, /* a response has at least one resource, and no more once it is that big */
+    ANSWER_BYTES_MAX =
+        1024 * 1024, /* a response has at least one resource, and no more once it is that big */
     ANSWER_RESOURCES_MAX = 5000,
 };
 struct name_queue {
@@ -21,34 +23,37 @@ struct name_queue {
 };
 struct interest {
     enum xds_type type;
-    bool started;       /* the client asked for this type */
+    bool started; /* the client asked for this type */
     bool wildcard;
-    bool must_answer;   /* even if there is nothing to say */
+    bool must_answer;              /* even if there is nothing to say */
     uint64_t puts_at, removals_at; /* places in the log; on demand: puts_at alone */
-    struct map names;   /* asked for: uid, ns/hostname, network/address */
-    struct map given;   /* on demand: what the client has from us */
+    struct map names;              /* asked for: uid, ns/hostname, network/address */
+    struct map given;              /* on demand: what the client has from us */
     struct map initial; /* name -> version that the client brought along; until it has all else */
     struct name_queue due;
 };
 void interest_init(struct interest *s, enum xds_type type);
 void interest_done(struct interest *s);
-/* Takes in what a request says about subscribing. -ENOMEM; -ENOSPC: too many names; -EINVAL: an unfit name. */
-int interest_request(struct interest *s, const struct catalog *c, const struct delta_request *request);
+/* Takes in what a request says about subscribing. -ENOMEM; -ENOSPC: too many names; -EINVAL: an
+ * unfit name. */
+int interest_request(struct interest *s, const struct catalog *c,
+                     const struct delta_request *request);
 /* The catalog has changed: what concerns a client on demand becomes due. -ENOMEM: ask again. */
 int interest_refresh(struct interest *s, const struct catalog *c);
 
-/* One response of what is to be told now. Borrows from the catalog and the interest: it is good until either
- * changes. Nothing counts as told before interest_told(). */
+/* One response of what is to be told now. Borrows from the catalog and the interest: it is good
+ * until either changes. Nothing counts as told before interest_told(). */
 struct interest_answer {
     struct delta_resource *resources;
     char **removed;
     size_t n_resources, n_removed, bytes;
     uint64_t puts_at, removals_at;
-    size_t due; /* names taken from the queue */
+    size_t due;    /* names taken from the queue */
     bool removals; /* they were asked for */
 };
 /* removals false: only what is to be put. 1: there is something to send, 0: nothing; -ENOMEM. */
-int interest_answer(struct interest *s, const struct catalog *c, bool removals, struct interest_answer *ret);
+int interest_answer(struct interest *s, const struct catalog *c, bool removals,
+                    struct interest_answer *ret);
 void interest_told(struct interest *s, const struct catalog *c, const struct interest_answer *a);
 void interest_answer_done(struct interest_answer *a);
 /* The place up to which graves are of no use to this client. */

@@ -38,8 +38,8 @@ static int read_pem(const char *path, struct pem_file *ret, char why[static SERV
     return err;
 }
 
-static int read_certificates(const char *path, struct pem_file *file, struct x509 *ret, size_t n_max, size_t *ret_n,
-                             char why[static SERVING_CERT_WHY_MAX])
+static int read_certificates(const char *path, struct pem_file *file, struct x509 *ret,
+                             size_t n_max, size_t *ret_n, char why[static SERVING_CERT_WHY_MAX])
 {
     const char *reason = "";
     int err = read_pem(path, file, why);
@@ -49,31 +49,35 @@ static int read_certificates(const char *path, struct pem_file *file, struct x50
     if (err == 0 && *ret_n == 0)
         err = -EINVAL, reason = "it holds no certificate";
     if (err < 0)
-        snprintf(why, SERVING_CERT_WHY_MAX, "%s: %s", path, err == -ENOMEM ? strerror(-err) : reason);
+        snprintf(why, SERVING_CERT_WHY_MAX, "%s: %s", path,
+                 err == -ENOMEM ? strerror(-err) : reason);
     return err;
 }
 
-static int read_key(const char *path, struct pem_file *file, struct key **ret, char why[static SERVING_CERT_WHY_MAX])
+static int read_key(const char *path, struct pem_file *file, struct key **ret,
+                    char why[static SERVING_CERT_WHY_MAX])
 {
     int err = read_pem(path, file, why);
     if (err == 0) {
         err = key_from_pem((struct text){file->data, file->len}, ret);
         if (err < 0)
-            snprintf(why, SERVING_CERT_WHY_MAX, "%s: it is no unencrypted ECDSA P-256 key in PEM", path);
+            snprintf(why, SERVING_CERT_WHY_MAX, "%s: it is no unencrypted ECDSA P-256 key in PEM",
+                     path);
     }
     key_wipe(file->data, sizeof file->data);
     return err;
 }
 
-static int check(const struct serving_cert *c, const struct x509 *chain, size_t n_chain, const struct x509 *roots,
-                 size_t n_roots, char why[static SERVING_CERT_WHY_MAX])
+static int check(const struct serving_cert *c, const struct x509 *chain, size_t n_chain,
+                 const struct x509 *roots, size_t n_roots, char why[static SERVING_CERT_WHY_MAX])
 {
     const char *reason = x509_check_svid_leaf(&chain[0]);
     int err = reason ? -EINVAL : 0;
     if (err == 0)
         err = x509_verify(chain, n_chain, roots, n_roots, clock_unix_s(), &reason);
     if (err < 0)
-        snprintf(why, SERVING_CERT_WHY_MAX, "%s: %s", c->certificate, reason ? reason : strerror(-err));
+        snprintf(why, SERVING_CERT_WHY_MAX, "%s: %s", c->certificate,
+                 reason ? reason : strerror(-err));
     return err;
 }
 
@@ -139,7 +143,8 @@ static void files_changed(struct watch *w)
         c->failures++;
         log_error("tls", "%s; the certificate that is in use stays", why);
     } else if (c->not_after_s != before_s)
-        log_info("tls", "a new certificate is in use, good until %s", clock_print(c->not_after_s * 1000, 0, until));
+        log_info("tls", "a new certificate is in use, good until %s",
+                 clock_print(c->not_after_s * 1000, 0, until));
 }
 
 /* The folder of a path, on the heap. */
@@ -170,14 +175,15 @@ static int watch_folders_of(struct serving_cert *c, struct ring *ring)
             n++;
     }
     if (err == 0)
-        err = watch_open(&c->watch, ring, (const char *const *)folders, n, SETTLE_MS, files_changed);
+        err =
+            watch_open(&c->watch, ring, (const char *const *)folders, n, SETTLE_MS, files_changed);
     for (size_t i = 0; i < n; i++)
         free(folders[i]);
     return err;
 }
 
-int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *certificate, const char *key, const char *roots,
-                      char why[static SERVING_CERT_WHY_MAX])
+int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *certificate,
+                      const char *key, const char *roots, char why[static SERVING_CERT_WHY_MAX])
 {
     *c = (struct serving_cert){.certificate = certificate, .key = key, .roots = roots};
     int err = load(c, why);
@@ -185,7 +191,8 @@ int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *cer
         return err;
     err = watch_folders_of(c, ring);
     if (err < 0) {
-        snprintf(why, SERVING_CERT_WHY_MAX, "watching the files of the certificate: %s", strerror(-err));
+        snprintf(why, SERVING_CERT_WHY_MAX, "watching the files of the certificate: %s",
+                 strerror(-err));
         c->config = tls_config_unref(c->config);
     }
     return err;

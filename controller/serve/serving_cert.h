@@ -1,6 +1,7 @@
 /*
- * The controller's own certificate, key and roots as files, read again when they change: a new pair is used for
- * connections from then on, a bad one is told and the old one goes on. Owned by the program; the ring's thread.
+ * The controller's own certificate, key and roots as files, read again when they change: a new
+ * pair is used for connections from then on, a bad one is told and the old one goes on. Owned by
+ * the program; the ring's thread.
  */
 #ifndef CONTROLLER_SERVE_SERVING_CERT_H
 #define CONTROLLER_SERVE_SERVING_CERT_H
@@ -10,7 +11,8 @@
 enum { SERVING_CERT_FILES = 3, SERVING_CERT_WHY_MAX = 512 };
 struct serving_cert {
     struct watch watch;
-    const char *certificate, *key, *roots; /* paths of PEM files; they live as long as the program */
+    const char *certificate, *key,
+        *roots; /* paths of PEM files; they live as long as the program */
     struct tls_config *config;
     char uri[X509_URI_MAX + 1];
     int64_t not_after_s;
@@ -19,7 +21,7 @@ struct serving_cert {
     void *user;
 };
 /* -errno with why[]: which file, and what is wrong. */
-int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *certificate, const char *key, const char *roots,
-                      char why[static SERVING_CERT_WHY_MAX]);
+int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *certificate,
+                      const char *key, const char *roots, char why[static SERVING_CERT_WHY_MAX]);
 void serving_cert_close(struct serving_cert *c, void (*closed)(struct serving_cert *c));
 #endif

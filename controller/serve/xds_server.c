@@ -20,7 +20,7 @@ static struct xds_peer *of_h2(struct h2_conn *h)
     return container_of(h, struct xds_peer, h2);
 }
 
-/* ---- One connection ------------------------------------------------------------------------------ */
+/* ---- One connection ------------------------------------------------------------------------- */
 
 static void peer_ready(struct h2_conn *h)
 {
@@ -28,14 +28,16 @@ static void peer_ready(struct h2_conn *h)
     const struct tls_peer *peer = conn_peer(&h->conn);
     snprintf(p->uri, sizeof p->uri, "%s", peer && peer->present ? peer->uri : "(none)");
     for (size_t i = 0; i < p->server->n_allowed; i++)
-        p->allowed = p->allowed || (peer && peer->present && strcmp(peer->uri, p->server->allowed[i]) == 0);
+        p->allowed =
+            p->allowed || (peer && peer->present && strcmp(peer->uri, p->server->allowed[i]) == 0);
     if (!p->allowed) {
         p->server->denied++;
         log_warn("xds", "%s is not allowed to ask for configuration (--allow-client)", p->uri);
     }
 }
 
-static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_head *head, unsigned *ret_status)
+static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_head *head,
+                                         unsigned *ret_status)
 {
     struct xds_peer *p = of_h2(h);
     struct xds_server *s = p->server;
@@ -45,9 +47,11 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
         return NULL;
     *ret_status = 503;
     if (!p->allowed)
-        return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED, "this identity may not ask for configuration");
+        return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED,
+                          "this identity may not ask for configuration");
     if (!text_equal(path, text_of(XDS_DELTA_PATH)))
-        return ads_refuse(&s->ads, pool, GRPC_UNIMPLEMENTED, "only DeltaAggregatedResources is served here");
+        return ads_refuse(&s->ads, pool, GRPC_UNIMPLEMENTED,
+                          "only DeltaAggregatedResources is served here");
     if (s->closing)
         return ads_refuse(&s->ads, pool, GRPC_UNAVAILABLE, "shutting down");
     return ads_accept(&s->ads, pool, p->uri, ring_now_ms(s->ring));
@@ -58,7 +62,8 @@ static void peer_closed(struct h2_conn *h, int error)
     struct xds_peer *p = of_h2(h);
     if (!h->ready) {
         p->server->handshake_failures++;
-        log_warn("xds", "a connection failed before it was secured: %s", h2_conn_why(h)[0] ? h2_conn_why(h) : strerror(-error));
+        log_warn("xds", "a connection failed before it was secured: %s",
+                 h2_conn_why(h)[0] ? h2_conn_why(h) : strerror(-error));
     }
     h2_conn_close(h);
 }
@@ -114,7 +119,7 @@ static void accepted(struct listener *l, int taken_fd)
     list_push_back(&s->clients, &p->link);
 }
 
-/* ---- The server ---------------------------------------------------------------------------------- */
+/* ---- The server ----------------------------------------------------------------------------- */
 
 static void tick(struct timer *t)
 {
@@ -130,11 +135,13 @@ static void listener_drained(struct listener *l)
     server_over(s);
 }
 
-int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at, struct catalog *catalog,
-                    struct serving_cert *certificate, const char *const *allowed, size_t n_allowed)
+int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at,
+                    struct catalog *catalog, struct serving_cert *certificate,
+                    const char *const *allowed, size_t n_allowed)
 {
     int fd;
-    *s = (struct xds_server){.ring = ring, .certificate = certificate, .allowed = allowed, .n_allowed = n_allowed};
+    *s = (struct xds_server){
+        .ring = ring, .certificate = certificate, .allowed = allowed, .n_allowed = n_allowed};
     int err = socket_listen(at, BACKLOG, false, &fd);
     if (err == 0 && (err = socket_local(fd, &s->address)) < 0)
         socket_close(fd);
@@ -161,13 +168,13 @@ void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s)
     s->closing = true;
     s->closed = closed;
     listener_close(&s->listener);
-    list_for_each(node, &s->clients)
+    list_for_each (node, &s->clients)
         h2_conn_drain(&container_of(node, struct xds_peer, link)->h2);
     ads_finish(&s->ads, GRPC_UNAVAILABLE, "shutting down");
 }
 
 void xds_server_force(struct xds_server *s)
 {
-    list_for_each(node, &s->clients)
+    list_for_each (node, &s->clients)
         h2_conn_close(&container_of(node, struct xds_peer, link)->h2);
 }

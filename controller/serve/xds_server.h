@@ -1,6 +1,7 @@
 /*
- * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is told PERMISSION_DENIED.
- * Owned by the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, XDS_STREAMS_MAX calls on each.
+ * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is
+ * told PERMISSION_DENIED. Owned by the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX
+ * connections, XDS_STREAMS_MAX calls on each.
  */
 #ifndef CONTROLLER_SERVE_XDS_SERVER_H
 #define CONTROLLER_SERVE_XDS_SERVER_H
@@ -26,10 +27,12 @@ struct xds_server {
     void *user;
 };
 /* -errno */
-int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at, struct catalog *catalog,
-                    struct serving_cert *certificate, const char *const *allowed, size_t n_allowed);
+int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at,
+                    struct catalog *catalog, struct serving_cert *certificate,
+                    const char *const *allowed, size_t n_allowed);
 void xds_server_push(struct xds_server *s); /* the catalog has changed */
-/* No new connections; living ones are told to go elsewhere (GOAWAY, UNAVAILABLE). `closed` comes when all are gone. */
+/* No new connections; living ones are told to go elsewhere (GOAWAY, UNAVAILABLE). `closed` comes
+ * when all are gone. */
 void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s));
 void xds_server_force(struct xds_server *s); /* after drain: now */
 #endif

@@ -39,9 +39,9 @@ static int add_source(struct policy_clause *clause, const struct policy_source *
 }
 
 /*
- * Alternatives, of which one has nothing left that layer 4 can read, are fulfilled by anybody (this is a
- * DENY, or the rule would have been left out): then there is no clause. An empty match would not do:
- * other readers of these policies take it for "never".
+ * Alternatives, of which one has nothing left that layer 4 can read, are fulfilled by anybody
+ * (this is a DENY, or the rule would have been left out): then there is no clause. An empty match
+ * would not do: other readers of these policies take it for "never".
  */
 static int add_from(struct policy_rule *out, const struct policy_object_rule *rule, const char *ns)
 {
@@ -122,23 +122,28 @@ static int add_when(struct policy_rule *out, const struct policy_object_rule *ru
 static int add_rule(struct policy *p, const struct policy_object_rule *rule)
 {
     struct policy_rule *out = policy_add_rule(p);
-    if (!out || add_to(out, rule) < 0 || add_from(out, rule, p->ns) < 0 || add_when(out, rule, p->ns) < 0)
+    if (!out || add_to(out, rule) < 0 || add_from(out, rule, p->ns) < 0 ||
+        add_when(out, rule, p->ns) < 0)
         return -ENOMEM;
     return 0;
 }
 
-static void warn(const struct object *o, const char *key, size_t index, const char *beyond, struct problems *problems)
+static void warn(const struct object *o, const char *key, size_t index, const char *beyond,
+                 struct problems *problems)
 {
     char field[64];
     snprintf(field, sizeof field, "spec.rules[%zu]", index);
     problems_add(problems, PROBLEM_WARNING, o->file, o->authorization.rules[index].line, key, field,
                  o->authorization.action == AUTHORIZATION_DENY
-                     ? "%s can't be evaluated at layer 4: enforced without it, so it denies more than is written"
-                     : "%s can't be evaluated at layer 4: this rule never matches, so less is allowed than is written",
+                     ? "%s can't be evaluated at layer 4: enforced without it, so it denies more "
+                       "than is written"
+                     : "%s can't be evaluated at layer 4: this rule never matches, so less is "
+                       "allowed than is written",
                  beyond);
 }
 
-int from_authorization(const struct view *v, const struct object *o, struct policy **ret, struct problems *problems)
+int from_authorization(const struct view *v, const struct object *o, struct policy **ret,
+                       struct problems *problems)
 {
     const struct authorization_policy *a = &o->authorization;
     char key[OBJECT_KEY_MAX];
@@ -154,7 +159,8 @@ int from_authorization(const struct view *v, const struct object *o, struct poli
         scope = POLICY_WORKLOAD;
     else if (strcmp(o->ns, v->settings->root_namespace) == 0)
         scope = POLICY_GLOBAL;
-    struct policy *p = policy_build(o->ns, o->name, scope, a->action == AUTHORIZATION_DENY ? POLICY_DENY : POLICY_ALLOW);
+    struct policy *p = policy_build(o->ns, o->name, scope,
+                                    a->action == AUTHORIZATION_DENY ? POLICY_DENY : POLICY_ALLOW);
     if (!p)
         return -ENOMEM;
     p->dry_run = a->dry_run;

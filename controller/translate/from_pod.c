@@ -29,14 +29,16 @@ static struct text without_suffix(struct text t, struct text suffix)
 static struct text cron_job_name(struct text job)
 {
     size_t digits = 0;
-    while (digits < job.len && job.data[job.len - 1 - digits] >= '0' && job.data[job.len - 1 - digits] <= '9')
+    while (digits < job.len && job.data[job.len - 1 - digits] >= '0' &&
+           job.data[job.len - 1 - digits] <= '9')
         digits++;
     if (digits < 8 || digits > 10 || job.len < digits + 2 || job.data[job.len - 1 - digits] != '-')
         return (struct text){"", 0};
     return (struct text){job.data, job.len - digits - 1};
 }
 
-/* What the pod is one of: its controlling owner, seen through a ReplicaSet to the Deployment behind it. */
+/* What the pod is one of: its controlling owner, seen through a ReplicaSet to the Deployment
+ * behind it. */
 static struct text workload_name_of(const struct object *o, enum workload_type *ret_type)
 {
     struct text owner = text_of(o->pod.owner_name);
@@ -62,9 +64,10 @@ static struct text workload_name_of(const struct object *o, enum workload_type *
 
 static int set_names(const struct view *v, const struct object *o, struct workload *w)
 {
-    static const char *const name_labels[] = {"service.istio.io/canonical-name", "app.kubernetes.io/name", "app", NULL};
-    static const char *const revision_labels[] = {"service.istio.io/canonical-revision", "app.kubernetes.io/version",
-                                                  "version", NULL};
+    static const char *const name_labels[] = {"service.istio.io/canonical-name",
+                                              "app.kubernetes.io/name", "app", NULL};
+    static const char *const revision_labels[] = {"service.istio.io/canonical-revision",
+                                                  "app.kubernetes.io/version", "version", NULL};
     static const char *const workload_labels[] = {"service.istio.io/workload-name", NULL};
     char uid[OBJECT_KEY_MAX + 128];
     snprintf(uid, sizeof uid, "%s//Pod/%s/%s", v->settings->cluster_id, o->ns, o->name);
@@ -95,8 +98,10 @@ static int set_names(const struct view *v, const struct object *o, struct worklo
 
 static int set_locality(const struct view *v, const struct object *o, struct workload *w)
 {
-    static const char *const region[] = {"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region", NULL};
-    static const char *const zone[] = {"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", NULL};
+    static const char *const region[] = {"topology.kubernetes.io/region",
+                                         "failure-domain.beta.kubernetes.io/region", NULL};
+    static const char *const zone[] = {"topology.kubernetes.io/zone",
+                                       "failure-domain.beta.kubernetes.io/zone", NULL};
     static const char *const subzone[] = {"topology.istio.io/subzone", NULL};
     const struct object *node = object_store_get(v->store, OBJECT_NODE, "", o->pod.node);
     if (!node)
@@ -113,7 +118,8 @@ static bool is_enrolled(const struct view *v, const struct object *o)
     const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
     const char *of_ns = ns ? labels_get(&ns->labels, v->settings->enrol_label) : NULL;
     const char *own = labels_get(&o->labels, v->settings->enrol_label);
-    return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0) && !o->pod.host_network;
+    return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0) &&
+           !o->pod.host_network;
 }
 
 static uint16_t container_port(const struct pod *pod, const char *name)
@@ -144,7 +150,8 @@ static int add_service(const struct view *v, const struct object *o, const struc
             return 0;
     if (w->n_services == WORKLOAD_SERVICES_MAX)
         return -ENOSPC;
-    struct workload_service *services = realloc(w->services, (w->n_services + 1) * sizeof *services);
+    struct workload_service *services =
+        realloc(w->services, (w->n_services + 1) * sizeof *services);
     if (!services)
         return -ENOMEM;
     w->services = services;
@@ -162,14 +169,16 @@ static int add_service(const struct view *v, const struct object *o, const struc
         else if (s->ports[i].target_name[0])
             target = container_port(&o->pod, s->ports[i].target_name);
         if (target)
-            out->ports[out->n_ports++] = (struct port_pair){.service_port = s->ports[i].port, .target_port = target};
+            out->ports[out->n_ports++] =
+                (struct port_pair){.service_port = s->ports[i].port, .target_port = target};
     }
     return 0;
 }
 
 static int service_order(const void *a, const void *b)
 {
-    return strcmp(((const struct workload_service *)a)->key, ((const struct workload_service *)b)->key);
+    return strcmp(((const struct workload_service *)a)->key,
+                  ((const struct workload_service *)b)->key);
 }
 
 static int set_services(const struct view *v, const struct object *o, struct workload *w)
@@ -202,7 +211,8 @@ static int add_policy(struct workload *w, const char *ns, const char *prefix, co
     return policies[w->n_policies] ? (w->n_policies++, 0) : -ENOMEM;
 }
 
-static int add_selecting(const struct view *v, const struct object *o, const char *ns, struct workload *w)
+static int add_selecting(const struct view *v, const struct object *o, const char *ns,
+                         struct workload *w)
 {
     struct view_range policies = view_namespace(v, OBJECT_AUTHORIZATION_POLICY, ns);
     for (size_t i = 0; i < policies.n; i++) {
@@ -218,7 +228,8 @@ static int set_policies(const struct view *v, const struct object *o, struct wor
 {
     const char *root = v->settings->root_namespace;
     struct peer_outcome peer;
-    if (add_selecting(v, o, o->ns, w) < 0 || (strcmp(o->ns, root) != 0 && add_selecting(v, o, root, w) < 0))
+    if (add_selecting(v, o, o->ns, w) < 0 ||
+        (strcmp(o->ns, root) != 0 && add_selecting(v, o, root, w) < 0))
         return -ENOMEM;
     peer_compose(v, o->ns, &o->labels, &peer);
     if (peer.strict && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
@@ -238,21 +249,24 @@ static int set_addresses(const struct object *o, struct workload *w)
     return 0;
 }
 
-static void warn(const struct object *o, const char *field, const char *message, struct problems *problems)
+static void warn(const struct object *o, const char *field, const char *message,
+                 struct problems *problems)
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
     problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, field, "%s", message);
 }
 
-int from_pod(const struct view *v, const struct object *o, struct workload **ret, struct problems *problems)
+int from_pod(const struct view *v, const struct object *o, struct workload **ret,
+             struct problems *problems)
 {
     *ret = NULL;
     if (o->pod.over)
         return 0;
     if (o->pod.n_ips == 0) {
         if (!o->pod.pending)
-            warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address", problems);
+            warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address",
+                 problems);
         return 0;
     }
     struct workload *w = workload_new();
@@ -269,7 +283,8 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     if (r == 0)
         r = set_services(v, o, w);
     if (r == -ENOSPC) {
-        warn(o, "metadata.labels", "are selected by too many Services: only the first 256 count", problems);
+        warn(o, "metadata.labels", "are selected by too many Services: only the first 256 count",
+             problems);
         r = 0;
     }
     if (r == 0)

@@ -7,5 +7,6 @@
 #include "shared/mesh/workload.h"
 
 /* 0 with *ret NULL: the mesh does not see it (it is over, or has no address yet). -ENOMEM. */
-int from_pod(const struct view *v, const struct object *o, struct workload **ret, struct problems *problems);
+int from_pod(const struct view *v, const struct object *o, struct workload **ret,
+             struct problems *problems);
 #endif

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void service_key(const struct view *v, const char *ns, const char *name, char out[static SERVICE_KEY_MAX])
+void service_key(const struct view *v, const char *ns, const char *name,
+                 char out[static SERVICE_KEY_MAX])
 {
     snprintf(out, SERVICE_KEY_MAX, "%s/%s.%s.svc.%s", ns, name, ns, v->settings->cluster_domain);
 }
@@ -15,7 +16,8 @@ static enum traffic_distribution distribution_of(const struct view *v, const str
     if (o->service.distribution_set)
         return o->service.distribution;
     const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
-    const char *word = ns ? labels_get(&ns->annotations, "networking.istio.io/traffic-distribution") : NULL;
+    const char *word =
+        ns ? labels_get(&ns->annotations, "networking.istio.io/traffic-distribution") : NULL;
     if (word)
         traffic_distribution_parse(word, &distribution);
     return distribution;
@@ -46,8 +48,8 @@ static int set_ports(const struct kube_service *from, struct service *s)
     if (!s->ports)
         return -ENOMEM;
     for (size_t i = 0; i < from->n_ports; i++)
-        s->ports[s->n_ports++] =
-            (struct port_pair){from->ports[i].port, from->ports[i].target, from->ports[i].app_protocol};
+        s->ports[s->n_ports++] = (struct port_pair){from->ports[i].port, from->ports[i].target,
+                                                    from->ports[i].app_protocol};
     return 0;
 }
 

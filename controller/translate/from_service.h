@@ -10,5 +10,6 @@ enum { SERVICE_KEY_MAX = 512 };
 /* 0 with *ret NULL: nothing for the mesh (ExternalName). -ENOMEM. */
 int from_service(const struct view *v, const struct object *o, struct service **ret);
 /* "namespace/name.namespace.svc.cluster.local" */
-void service_key(const struct view *v, const char *ns, const char *name, char out[static SERVICE_KEY_MAX]);
+void service_key(const struct view *v, const char *ns, const char *name,
+                 char out[static SERVICE_KEY_MAX]);
 #endif

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 /* A slice's ports carry the names of the Service's ports. */
-static int set_service(const struct view *v, const struct object *o, const struct object *service, struct workload *w)
+static int set_service(const struct view *v, const struct object *o, const struct object *service,
+                       struct workload *w)
 {
     const struct kube_service *s = &service->service;
     char key[SERVICE_KEY_MAX];
@@ -48,7 +49,8 @@ int from_slice(const struct view *v, const struct object *o, size_t endpoint, st
     *ret = NULL;
     if (!service || e->to_pod || e->n_addresses == 0 || view_endpoint_pod(v, e))
         return 0;
-    for (size_t i = 0; i < endpoint; i++) /* the same address twice would be the same workload twice */
+    for (size_t i = 0; i < endpoint;
+         i++) /* the same address twice would be the same workload twice */
         if (o->slice.endpoints[i].n_addresses &&
             strcmp(o->slice.endpoints[i].address_texts[0], e->address_texts[0]) == 0)
             return 0;

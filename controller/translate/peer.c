@@ -5,11 +5,13 @@
 
 static bool older(const struct object *a, const struct object *than)
 {
-    return !than || a->created_s < than->created_s; /* equal: the first by name, which comes first */
+    return !than ||
+           a->created_s < than->created_s; /* equal: the first by name, which comes first */
 }
 
 /* The policy of a scope: without a selector, or (labels given) with one that selects them. */
-static const struct object *winner(const struct view *v, const char *ns, const struct labels *labels)
+static const struct object *winner(const struct view *v, const char *ns,
+                                   const struct labels *labels)
 {
     struct view_range all = view_namespace(v, OBJECT_PEER_AUTHENTICATION, ns);
     const struct object *best = NULL;
@@ -53,7 +55,8 @@ static bool any_port_differs(const struct object *peer, bool strict)
     return false;
 }
 
-void peer_compose(const struct view *v, const char *ns, const struct labels *labels, struct peer_outcome *ret)
+void peer_compose(const struct view *v, const char *ns, const struct labels *labels,
+                  struct peer_outcome *ret)
 {
     bool strict = parent_strict(v, ns);
     const struct object *own = is_root(v, ns) ? NULL : winner(v, ns, labels);
@@ -122,7 +125,8 @@ int peer_policy(const struct view *v, const struct object *peer, struct policy *
 
 int peer_static_policy(const struct view *v, struct policy **ret)
 {
-    struct policy *p = policy_build(v->settings->root_namespace, PEER_STATIC_NAME, POLICY_WORKLOAD, POLICY_DENY);
+    struct policy *p =
+        policy_build(v->settings->root_namespace, PEER_STATIC_NAME, POLICY_WORKLOAD, POLICY_DENY);
     if (!p)
         return -ENOMEM;
     if (!add_no_identity(p)) {

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct policy *policy_build(const char *ns, const char *name, enum policy_scope scope, enum policy_action action)
+struct policy *policy_build(const char *ns, const char *name, enum policy_scope scope,
+                            enum policy_action action)
 {
     char key[POLICY_NAME_MAX];
     struct policy *p = policy_new();

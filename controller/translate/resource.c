@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct resource *resource_new(enum xds_type type, const char *name, struct xds_bytes *taken_body)
+static struct resource *resource_new(enum xds_type type, const char *name,
+                                     struct xds_bytes *taken_body)
 {
     /* Fixed, so that a controller that starts anew gives the same version to the same body. */
     static const uint64_t seeds[2][2] = {{0x776569722d786473, 1}, {0x776569722d786473, 2}};
@@ -117,5 +118,6 @@ int resource_of_policy(const struct policy *p, struct resource **ret)
 
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
-    return a->type == b->type && a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0;
+    return a->type == b->type && a->body_len == b->body_len &&
+           memcmp(a->body, b->body, a->body_len) == 0;
 }

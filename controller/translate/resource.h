@@ -1,6 +1,7 @@
 /*
- * One resource of xDS, ready to be sent: name, aliases, encoded body, and a version that is a hash of the body, so
- * that it means the same after a restart. Immutable once it was made. Owned by whoever has the pointer.
+ * One resource of xDS, ready to be sent: name, aliases, encoded body, and a version that is a hash
+ * of the body, so that it means the same after a restart. Immutable once it was made. Owned by
+ * whoever has the pointer.
  */
 #ifndef CONTROLLER_TRANSLATE_RESOURCE_H
 #define CONTROLLER_TRANSLATE_RESOURCE_H

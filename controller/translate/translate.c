@@ -20,7 +20,8 @@ static void refuse(const struct object *o, int error, struct problems *problems)
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
-    problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "can't be sent to the proxies: %s", strerror(-error));
+    problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",
+                 "can't be sent to the proxies: %s", strerror(-error));
 }
 
 static int resources_add(struct resources *all, struct resource *taken)
@@ -40,7 +41,8 @@ static int resources_add(struct resources *all, struct resource *taken)
 }
 
 /* Takes the noun. Only a lack of memory stops the translation. */
-static int add_workload(struct resources *all, struct workload *taken, const struct object *o, struct problems *problems)
+static int add_workload(struct resources *all, struct workload *taken, const struct object *o,
+                        struct problems *problems)
 {
     struct resource *r = NULL;
     int err = taken ? resource_of_workload(taken, &r) : 0;
@@ -52,7 +54,8 @@ static int add_workload(struct resources *all, struct workload *taken, const str
     return r ? resources_add(all, r) : err;
 }
 
-static int add_service(struct resources *all, struct service *taken, const struct object *o, struct problems *problems)
+static int add_service(struct resources *all, struct service *taken, const struct object *o,
+                       struct problems *problems)
 {
     struct resource *r = NULL;
     int err = taken ? resource_of_service(taken, &r) : 0;
@@ -64,7 +67,8 @@ static int add_service(struct resources *all, struct service *taken, const struc
     return r ? resources_add(all, r) : err;
 }
 
-static int add_policy(struct resources *all, struct policy *taken, const struct object *o, struct problems *problems)
+static int add_policy(struct resources *all, struct policy *taken, const struct object *o,
+                      struct problems *problems)
 {
     struct resource *r = NULL;
     int err = taken ? resource_of_policy(taken, &r) : 0;
@@ -76,7 +80,8 @@ static int add_policy(struct resources *all, struct policy *taken, const struct 
     return r ? resources_add(all, r) : err;
 }
 
-static int translate_policies(const struct view *v, struct resources *all, struct problems *problems)
+static int translate_policies(const struct view *v, struct resources *all,
+                              struct problems *problems)
 {
     struct view_range authorizations = view_all(v, OBJECT_AUTHORIZATION_POLICY);
     struct view_range peers = view_all(v, OBJECT_PEER_AUTHENTICATION);
@@ -101,7 +106,8 @@ static int translate_policies(const struct view *v, struct resources *all, struc
     return r;
 }
 
-static int translate_services(const struct view *v, struct resources *all, struct problems *problems)
+static int translate_services(const struct view *v, struct resources *all,
+                              struct problems *problems)
 {
     struct view_range services = view_all(v, OBJECT_SERVICE);
     int r = 0;
@@ -114,7 +120,8 @@ static int translate_services(const struct view *v, struct resources *all, struc
     return r;
 }
 
-static int translate_workloads(const struct view *v, struct resources *all, struct problems *problems)
+static int translate_workloads(const struct view *v, struct resources *all,
+                               struct problems *problems)
 {
     struct view_range pods = view_all(v, OBJECT_POD), slices = view_all(v, OBJECT_ENDPOINT_SLICE);
     struct workload *w;
@@ -134,8 +141,8 @@ static int translate_workloads(const struct view *v, struct resources *all, stru
     return r;
 }
 
-int translate(const struct object_store *s, const struct translate_settings *settings, struct resources *ret,
-              struct problems *problems)
+int translate(const struct object_store *s, const struct translate_settings *settings,
+              struct resources *ret, struct problems *problems)
 {
     struct view v;
     struct resources all = {0};

@@ -11,7 +11,8 @@ static int order_of_ip(const struct ip *a, const struct ip *b)
 
 static int address_order(const void *a, const void *b)
 {
-    return order_of_ip(&((const struct view_address *)a)->ip, &((const struct view_address *)b)->ip);
+    return order_of_ip(&((const struct view_address *)a)->ip,
+                       &((const struct view_address *)b)->ip);
 }
 
 static int object_order(const struct object *a, const struct object *b)
@@ -59,7 +60,8 @@ const struct object *view_slice_service(const struct view *v, const struct objec
 {
     if (!slice->slice.service[0] || slice->slice.fqdn)
         return NULL;
-    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
+    const struct object *service =
+        object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
     return service && !service->service.external_name ? service : NULL;
 }
 
@@ -108,7 +110,8 @@ static int view_index_links(struct view *v)
     return 0;
 }
 
-int view_open(struct view *v, const struct object_store *s, const struct translate_settings *settings)
+int view_open(struct view *v, const struct object_store *s,
+              const struct translate_settings *settings)
 {
     *v = (struct view){.settings = settings, .store = s};
     int r = 0;

@@ -1,6 +1,7 @@
 /*
- * Any bytes as a file of manifests, as YAML and as JSON, and all the way to what is served: read, translated, encoded,
- * and decoded again as a node proxy does. What the controller sends must be what a client accepts.
+ * Any bytes as a file of manifests, as YAML and as JSON, and all the way to what is served: read,
+ * translated, encoded, and decoded again as a node proxy does. What the controller sends must be
+ * what a client accepts.
  */
 #include "controller/discovery/manifest.h"
 #include "controller/model/object_store.h"
@@ -24,7 +25,8 @@ static void check(const struct resource *r)
     struct workload *w = NULL;
     struct service *s = NULL;
     struct policy *p = NULL;
-    int err = r->type == XDS_ADDRESS ? xds_address_decode(r->body, r->body_len, &w, &s, why) : xds_policy_decode(r->body, r->body_len, &p, why);
+    int err = r->type == XDS_ADDRESS ? xds_address_decode(r->body, r->body_len, &w, &s, why)
+                                     : xds_policy_decode(r->body, r->body_len, &p, why);
     if (err < 0)
         abort();
     workload_free(w);

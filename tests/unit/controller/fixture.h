@@ -29,7 +29,8 @@ static inline void fixture_load(struct object_store *s, const char *yaml)
     problems_init(&problems);
     assert_int_equal(manifest_read("t.yaml", text_of(yaml), &m, &problems), 0);
     if (problems.n > 0)
-        fail_msg("line %u: %s: %s", problems.items[0].line, problems.items[0].field, problems.items[0].message);
+        fail_msg("line %u: %s: %s", problems.items[0].line, problems.items[0].field,
+                 problems.items[0].message);
     for (size_t i = 0; i < m.n_objects; i++)
         assert_int_equal(object_store_put(s, m.objects[i]), 0);
     manifest_done(&m);

@@ -1,4 +1,5 @@
-/* Each allocation on the way from a file to the clients fails in turn: nothing leaks, and trying again leads to the same state. */
+/* Each allocation on the way from a file to the clients fails in turn: nothing leaks, and trying
+ * again leads to the same state. */
 #include "controller/discovery/folder.h"
 #include "controller/serve/interest.h"
 #include "shared/base/log.h"
@@ -7,25 +8,38 @@
 
 enum { FAILURES_MAX = 20000 };
 
-static const char before[] = "{apiVersion: v1, kind: Namespace, metadata: {name: n}}\n---\n"
-                             "{apiVersion: v1, kind: Pod, metadata: {name: gone, namespace: n}, status: {podIP: 10.0.0.1}}\n---\n"
-                             "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n}, status: {podIP: 10.0.0.2}}\n";
+static const char before[] =
+    "{apiVersion: v1, kind: Namespace, metadata: {name: n}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: gone, namespace: n}, status: {podIP: "
+    "10.0.0.1}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n}, status: {podIP: 10.0.0.2}}\n";
 static const char after[] =
-    "{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {weir.mesh/enrolled: 'true'}}}\n---\n"
-    "{apiVersion: v1, kind: Node, metadata: {name: a, labels: {topology.kubernetes.io/zone: z}}}\n---\n"
-    "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n, labels: {app: web}}, spec: {nodeName: a, containers: [{ports: [{name: h, "
+    "{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {weir.mesh/enrolled: "
+    "'true'}}}\n---\n"
+    "{apiVersion: v1, kind: Node, metadata: {name: a, labels: {topology.kubernetes.io/zone: "
+    "z}}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n, labels: {app: web}}, spec: "
+    "{nodeName: a, containers: [{ports: [{name: h, "
     "containerPort: 8080}]}]}, status: {podIPs: [{ip: 10.0.0.2}, {ip: 'fd00::2'}]}}\n---\n"
-    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80, "
+    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: {clusterIP: "
+    "10.96.0.1, selector: {app: web}, ports: [{port: 80, "
     "targetPort: h}]}}\n---\n"
-    "{apiVersion: v1, kind: Service, metadata: {name: t, namespace: n}, spec: {ports: [{port: 90}]}}\n---\n"
-    "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t-1, namespace: n, labels: {kubernetes.io/service-name: t}}, ports: "
+    "{apiVersion: v1, kind: Service, metadata: {name: t, namespace: n}, spec: {ports: [{port: "
+    "90}]}}\n---\n"
+    "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t-1, namespace: n, "
+    "labels: {kubernetes.io/service-name: t}}, ports: "
     "[{port: 91}], endpoints: [{addresses: [10.0.0.2]}, {addresses: [192.0.2.1]}]}\n---\n"
-    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a, namespace: n}, spec: {selector: {matchLabels: {app: web}}, "
-    "rules: [{from: [{source: {principals: [a, 'b*'], ipBlocks: [10.0.0.0/8]}}, {source: {serviceAccounts: [x]}}], to: [{operation: {ports: "
-    "['80']}}], when: [{key: destination.ip, values: [10.0.0.2]}]}, {to: [{operation: {paths: [/]}}]}]}}\n---\n"
-    "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: p, namespace: n}, spec: {selector: {matchLabels: {app: web}}, "
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a, namespace: "
+    "n}, spec: {selector: {matchLabels: {app: web}}, "
+    "rules: [{from: [{source: {principals: [a, 'b*'], ipBlocks: [10.0.0.0/8]}}, {source: "
+    "{serviceAccounts: [x]}}], to: [{operation: {ports: "
+    "['80']}}], when: [{key: destination.ip, values: [10.0.0.2]}]}, {to: [{operation: {paths: "
+    "[/]}}]}]}}\n---\n"
+    "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: p, namespace: "
+    "n}, spec: {selector: {matchLabels: {app: web}}, "
     "mtls: {mode: STRICT}, portLevelMtls: {80: {mode: PERMISSIVE}}}}\n---\n"
-    "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: 1}\n---\n{apiVersion: apps/v1, kind: Deployment}\n";
+    "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: 1}\n---\n{apiVersion: apps/v1, "
+    "kind: Deployment}\n";
 
 struct line {
     struct object_store store;
@@ -71,7 +85,8 @@ static void assert_equal_catalogs(const struct catalog *a, const struct catalog 
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         const struct map_entry *m;
-        assert_int_equal(catalog_count(a, (enum xds_type)type), catalog_count(b, (enum xds_type)type));
+        assert_int_equal(catalog_count(a, (enum xds_type)type),
+                         catalog_count(b, (enum xds_type)type));
         for (size_t i = 0; (m = map_next(&a->entries[type], &i));) {
             const struct catalog_entry *e = m->value;
             if (!e->resource)
@@ -113,11 +128,18 @@ static void from_file_to_catalog(void **state)
 
 static struct delta_request on_demand_request(void)
 {
-    static char star[] = "*", service[] = "net1/10.96.0.1", absent[] = "net1/10.0.0.77", gone[] = "gone";
+    static char star[] = "*", service[] = "net1/10.96.0.1", absent[] = "net1/10.0.0.77",
+                gone[] = "gone";
     static char *subscribe[] = {star, service, absent}, *unsubscribe[] = {star};
     static struct xds_version initial[] = {{gone, gone}};
-    return (struct delta_request){.subscribe = subscribe, .n_subscribe = 3, .unsubscribe = unsubscribe, .n_unsubscribe = 1, .initial = initial,
-                                  .n_initial = 1, .nonce = star, .type_url = star};
+    return (struct delta_request){.subscribe = subscribe,
+                                  .n_subscribe = 3,
+                                  .unsubscribe = unsubscribe,
+                                  .n_unsubscribe = 1,
+                                  .initial = initial,
+                                  .n_initial = 1,
+                                  .nonce = star,
+                                  .type_url = star};
 }
 
 /* What fails is asked again; a request that failed ends its stream, so that it begins anew. */
@@ -162,6 +184,7 @@ static void from_catalog_to_client(void **state)
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(from_file_to_catalog), cmocka_unit_test(from_catalog_to_client)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(from_file_to_catalog),
+                                       cmocka_unit_test(from_catalog_to_client)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /*
- * The program itself: a folder of manifests, certificates made here, clients over real sockets and TLS.
+ * The program itself: a folder of manifests, certificates made here, clients over real sockets and
+ * TLS.
  *
  *   this test --- xDS over mTLS (127.0.0.1) ---> weir-controller <--- inotify --- a temporary folder
  *             --- HTTP (127.0.0.1) ------------>
@@ -27,7 +28,7 @@
 enum { DEADLINE_MS = 20000, PEM_MAX = 16384 };
 #define ID(account) "spiffe://cluster.local/ns/weir-system/sa/" account
 
-/* ---- Certificates --------------------------------------------------------------------------------- */
+/* ---- Certificates --------------------------------------------------------------------------- */
 
 struct pair {
     struct key *key;
@@ -50,7 +51,9 @@ static void make_pair(struct pair *p, const char *uri, const struct pair *issuer
     };
     assert_int_equal(key_generate(&p->key), 0);
     assert_int_equal(key_public_der(p->key, public, sizeof public, &public_len), 0);
-    assert_int_equal(x509_make(&t, public, public_len, issuer ? &issuer->certificate : NULL, issuer ? issuer->key : p->key, &p->certificate), 0);
+    assert_int_equal(x509_make(&t, public, public_len, issuer ? &issuer->certificate : NULL,
+                               issuer ? issuer->key : p->key, &p->certificate),
+                     0);
 }
 
 static void pair_done(struct pair *p)
@@ -81,7 +84,7 @@ static void write_pair(const char *folder, const struct pair *p)
     write_whole(folder, "certificate.pem", pem, len);
 }
 
-/* ---- The scene ------------------------------------------------------------------------------------- */
+/* ---- The scene ------------------------------------------------------------------------------ */
 
 struct scene {
     char folder[64], manifests[96], tls[96];
@@ -141,8 +144,10 @@ static void start_program(struct scene *s)
     snprintf(certificate, sizeof certificate, "%s/certificate.pem", s->tls);
     snprintf(key, sizeof key, "%s/key.pem", s->tls);
     snprintf(roots, sizeof roots, "%s/roots.pem", s->tls);
-    char *const argv[] = {program, "--source", source, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--certificate", certificate, "--key", key,
-                          "--roots", roots, "--drain", "5s", NULL};
+    char *const argv[] = {program,       "--source", source,        "--listen",
+                          "127.0.0.1:0", "--admin",  "127.0.0.1:0", "--certificate",
+                          certificate,   "--key",    key,           "--roots",
+                          roots,         "--drain",  "5s",          NULL};
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
     assert_int_equal(posix_spawn_file_actions_adddup2(&actions, out[1], 2), 0);
@@ -174,7 +179,8 @@ static int setup(void **state)
     write_pair(s.tls, &s.own);
     assert_int_equal(x509_to_pem(&s.root.certificate, pem, sizeof pem, &len), 0);
     write_whole(s.tls, "roots.pem", pem, len);
-    assert_int_equal(ring_open(&s.ring, &(struct ring_options){.entries = 128, .buffers = 16}, &why), 0);
+    assert_int_equal(
+        ring_open(&s.ring, &(struct ring_options){.entries = 128, .buffers = 16}, &why), 0);
     start_program(&s);
     *state = &s;
     return 0;
@@ -194,7 +200,8 @@ static int stop_program(struct scene *s)
 
 static int teardown(void **state)
 {
-    static const char *const files[] = {"tls/certificate.pem", "tls/key.pem", "tls/roots.pem", "manifests/a.yaml", "manifests/b.yaml"};
+    static const char *const files[] = {"tls/certificate.pem", "tls/key.pem", "tls/roots.pem",
+                                        "manifests/a.yaml", "manifests/b.yaml"};
     struct scene *s = *state;
     char path[256];
     int status = stop_program(s);
@@ -211,7 +218,7 @@ static int teardown(void **state)
     return rmdir(s->folder) == 0 ? status : -1;
 }
 
-/* ---- An xDS client over TLS ------------------------------------------------------------------------- */
+/* ---- An xDS client over TLS ----------------------------------------------------------------- */
 
 struct caller {
     struct h2_conn h2;
@@ -224,7 +231,8 @@ struct caller {
     bool late, ended, drained;
 };
 
-static int caller_put(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+static int caller_put(struct xds_client *c, enum xds_type type, struct text name,
+                      const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     struct caller *k = c->user;
     (void)type;
@@ -257,7 +265,8 @@ static void caller_closed(struct xds_client *c, enum grpc_status status, struct 
     ring_stop(k->ring);
 }
 
-static const struct xds_client_events xds_events = {caller_put, caller_removed, caller_synced, caller_closed};
+static const struct xds_client_events xds_events = {caller_put, caller_removed, caller_synced,
+                                                    caller_closed};
 
 static void h2_ready(struct h2_conn *h)
 {
@@ -265,7 +274,8 @@ static void h2_ready(struct h2_conn *h)
     const struct tls_peer *peer = conn_peer(&h->conn);
     snprintf(k->peer, sizeof k->peer, "%s", peer->uri);
     snprintf(k->serial, sizeof k->serial, "%s", peer->serial);
-    assert_int_equal(xds_client_start(&k->xds, h->http2, ring_chunks(k->ring), TEXT("controller"), TEXT("")), 0);
+    assert_int_equal(
+        xds_client_start(&k->xds, h->http2, ring_chunks(k->ring), TEXT("controller"), TEXT("")), 0);
 }
 
 static void h2_closed(struct h2_conn *h, int error)
@@ -284,7 +294,8 @@ static void h2_drained(struct h2_conn *h)
     ring_stop(k->ring);
 }
 
-static const struct h2_conn_events h2_events = {.ready = h2_ready, .closed = h2_closed, .drained = h2_drained};
+static const struct h2_conn_events h2_events = {
+    .ready = h2_ready, .closed = h2_closed, .drained = h2_drained};
 
 static void too_late(struct timer *t)
 {
@@ -315,7 +326,9 @@ static void call(struct caller *k, struct scene *s, const struct pair *who)
     if (tls_config_new(&config, &options, &why) < 0)
         fail_msg("%s", why);
     assert_int_equal(socket_open(AF_INET, &fd), 0);
-    assert_int_equal(h2_conn_open_client(&k->h2, s->ring, fd, &s->xds, &(struct h2_conn_options){.tls = config}, &h2_events, k), 0);
+    assert_int_equal(h2_conn_open_client(&k->h2, s->ring, fd, &s->xds,
+                                         &(struct h2_conn_options){.tls = config}, &h2_events, k),
+                     0);
     tls_config_unref(config);
 }
 
@@ -342,7 +355,7 @@ static void put_manifest(const struct scene *s, const char *name, const char *co
     write_whole(s->manifests, name, content, strlen(content));
 }
 
-/* ---- HTTP ------------------------------------------------------------------------------------------- */
+/* ---- HTTP ----------------------------------------------------------------------------------- */
 
 static const char *get(const struct scene *s, const char *path)
 {
@@ -355,7 +368,8 @@ static const char *get(const struct scene *s, const char *path)
     socklen_t to_len = addr_to_sockaddr(&s->admin, &to);
     assert_int_equal(socket_open(AF_INET, &fd), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, to_len), 0);
-    int request_len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+    int request_len = snprintf(request, sizeof request,
+                               "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
     assert_int_equal(write(fd, request, (size_t)request_len), request_len);
     while ((n = read(fd, answer + len, sizeof answer - 1 - len)) > 0)
         len += (size_t)n;
@@ -364,10 +378,14 @@ static const char *get(const struct scene *s, const char *path)
     return answer;
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------------ */
+/* ---- Tests ---------------------------------------------------------------------------------- */
 
-#define POD(name, ip) "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: shop}, status: {podIP: " ip "}}\n---\n"
-#define SERVICE "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, spec: {ports: [{port: 80}]}}\n"
+#define POD(name, ip)                                                                              \
+    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: shop}, status: {podIP: " ip \
+    "}}\n---\n"
+#define SERVICE                                                                                    \
+    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, spec: {ports: [{port: " \
+    "80}]}}\n"
 
 static void clients_follow_the_folder(void **state)
 {
@@ -382,7 +400,9 @@ static void clients_follow_the_folder(void **state)
     while (k.have.count < 2)
         wait_event(&k);
     assert_non_null(map_get(&k.have, TEXT("Kubernetes//Pod/shop/p")));
-    put_manifest(s, "b.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: q, namespace: shop}, status: {podIP: 10.0.0}}\n");
+    put_manifest(s, "b.yaml",
+                 "{apiVersion: v1, kind: Pod, metadata: {name: q, namespace: shop}, status: "
+                 "{podIP: 10.0.0}}\n");
     wait_log(s, "b.yaml:1: Pod shop/q: status.podIP: '10.0.0' is no IP address");
     put_manifest(s, "b.yaml", POD("q", "10.0.0.2"));
     while (k.have.count < 3)
@@ -454,7 +474,9 @@ static void what_it_says_of_itself(void **state)
     call(&k, s, &s->node);
     wait_event(&k);
     put_manifest(s, "a.yaml", POD("p", "10.0.0.1") SERVICE);
-    put_manifest(s, "b.yaml", "{apiVersion: v1, kind: Service, metadata: {name: t, namespace: shop}, spec: {ports: 1}}\n");
+    put_manifest(s, "b.yaml",
+                 "{apiVersion: v1, kind: Service, metadata: {name: t, namespace: shop}, spec: "
+                 "{ports: 1}}\n");
     wait_log(s, "b.yaml:1: Service shop/t: spec.ports");
     const char *metrics = get(s, "/metrics");
     assert_non_null(strstr(metrics, "weir_controller_xds_clients 1\n"));

@@ -95,7 +95,8 @@ static int setup(void **state)
     static struct scene s;
     const char *why = "";
     s = (struct scene){.folder = "/tmp/weir-files-XXXXXX"};
-    if (!mkdtemp(s.folder) || ring_open(&s.ring, &(struct ring_options){.entries = 64, .buffers = 8}, &why) < 0) {
+    if (!mkdtemp(s.folder) ||
+        ring_open(&s.ring, &(struct ring_options){.entries = 64, .buffers = 8}, &why) < 0) {
         print_error("%s\n", why);
         return -1;
     }
@@ -133,7 +134,9 @@ static void files_are_watched(void **state)
     wait_count(s, 3);
     write_file(s, "b.yml", NS("b"));
     wait_count(s, 2);
-    write_file(s, "c.json", "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"j\"}}");
+    write_file(
+        s, "c.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"j\"}}");
     wait_count(s, 3);
     char from[256], to[256];
     path_of(s, "c.json", from);
@@ -176,7 +179,8 @@ static void half_written_files(void **state)
     remove_file(s, "a.yaml");
 }
 
-/* As the kubelet lays out a ConfigMap: a.yaml -> ..data/a.yaml, ..data -> ..1, swapped by a rename. */
+/* As the kubelet lays out a ConfigMap: a.yaml -> ..data/a.yaml, ..data -> ..1, swapped by a
+ * rename. */
 static void config_map(void **state)
 {
     struct scene *s = *state;

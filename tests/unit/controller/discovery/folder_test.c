@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
-#define NS(name, value) "{apiVersion: v1, kind: Namespace, metadata: {name: " name ", labels: {v: '" value "'}}}\n---\n"
-#define BAD_NS(name) "{apiVersion: v1, kind: Namespace, metadata: {name: " name ", labels: 3}}\n---\n"
+#define NS(name, value)                                                                            \
+    "{apiVersion: v1, kind: Namespace, metadata: {name: " name ", labels: {v: '" value "'}}}\n---" \
+    "\n"
+#define BAD_NS(name)                                                                               \
+    "{apiVersion: v1, kind: Namespace, metadata: {name: " name ", labels: 3}}\n---\n"
 
 struct file {
     const char *name, *content;
@@ -33,7 +36,8 @@ static const char *in_force(const struct object_store *s)
     size_t n;
     assert_int_equal(object_store_list(s, OBJECT_NAMESPACE, &list, &n), 0);
     for (size_t i = 0; i < n; i++)
-        text_printf(&out, "%s%s=%s", i ? " " : "", list[i]->name, labels_get(&list[i]->labels, "v"));
+        text_printf(&out, "%s%s=%s", i ? " " : "", list[i]->name,
+                    labels_get(&list[i]->labels, "v"));
     free(list);
     return buffer;
 }
@@ -74,11 +78,15 @@ static int teardown(void **state)
 static void files_come_change_and_go(void **state)
 {
     struct fixture *f = *state;
-    assert_true(ROUND(&f->folder, {"a.yaml", NS("x", "1") NS("y", "1")}, {"b.json", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":["
-                      "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"z\",\"labels\":{\"v\":\"1\"}}}]}"}));
+    assert_true(ROUND(&f->folder, {"a.yaml", NS("x", "1") NS("y", "1")},
+                      {"b.json", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":["
+                                 "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{"
+                                 "\"name\":\"z\",\"labels\":{\"v\":\"1\"}}}]}"}));
     assert_string_equal(in_force(&f->store), "x=1 y=1 z=1");
-    assert_false(ROUND(&f->folder, {"a.yaml", NS("x", "1") NS("y", "1")}, {"b.json", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":["
-                       "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"z\",\"labels\":{\"v\":\"1\"}}}]}"}));
+    assert_false(ROUND(&f->folder, {"a.yaml", NS("x", "1") NS("y", "1")},
+                       {"b.json", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":["
+                                  "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{"
+                                  "\"name\":\"z\",\"labels\":{\"v\":\"1\"}}}]}"}));
     assert_true(ROUND(&f->folder, {"a.yaml", NS("x", "2")}));
     assert_string_equal(in_force(&f->store), "x=2");
     assert_true(ROUND(&f->folder, {"other.yaml", NS("x", "2")}));
@@ -94,7 +102,9 @@ static void a_bad_document_keeps_its_object(void **state)
     ROUND(&f->folder, {"a.yaml", NS("x", "1") NS("y", "1")}, {"b.yaml", NS("z", "1")});
     assert_true(ROUND(&f->folder, {"a.yaml", BAD_NS("x") NS("y", "2")}, {"b.yaml", NS("z", "2")}));
     assert_string_equal(in_force(&f->store), "x=1 y=2 z=2");
-    assert_non_null(strstr(told(&f->folder), "a.yaml:1: Namespace x: metadata.labels: is a number and must be an object"));
+    assert_non_null(
+        strstr(told(&f->folder),
+               "a.yaml:1: Namespace x: metadata.labels: is a number and must be an object"));
     /* Still bad, and another object goes away: that one is gone. */
     assert_true(ROUND(&f->folder, {"a.yaml", BAD_NS("x")}, {"b.yaml", NS("z", "2")}));
     assert_string_equal(in_force(&f->store), "x=1 z=2");
@@ -125,9 +135,12 @@ static void a_file_that_is_no_yaml_keeps_all(void **state)
     ROUND(&f->folder, {"a.yaml", NS("y", "5")}, {"b.yaml", NS("z", "2")});
     assert_string_equal(in_force(&f->store), "y=5 z=2");
     /* A document that says no name could be any. */
-    ROUND(&f->folder, {"a.yaml", "{apiVersion: v1, kind: Namespace, metadata: {}}\n"}, {"b.yaml", NS("z", "2")});
+    ROUND(&f->folder, {"a.yaml", "{apiVersion: v1, kind: Namespace, metadata: {}}\n"},
+          {"b.yaml", NS("z", "2")});
     assert_string_equal(in_force(&f->store), "y=5 z=2");
-    ROUND(&f->folder, {"c.json", "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"j\"}}"});
+    ROUND(&f->folder,
+          {"c.json",
+           "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"j\"}}"});
     ROUND(&f->folder, {"c.json", "{\"apiVersion\": \"v1\", \"kind\": "});
     assert_int_equal(f->store.objects[OBJECT_NAMESPACE].count, 1);
     assert_string_equal(f->folder.problems.items[0].file, "c.json");
@@ -139,7 +152,9 @@ static void an_empty_file_keeps_all(void **state)
     ROUND(&f->folder, {"a.yaml", NS("x", "1")});
     assert_false(ROUND(&f->folder, {"a.yaml", " \n"}));
     assert_string_equal(in_force(&f->store), "x=1");
-    assert_string_equal(told(&f->folder), "a.yaml: can't be read: it is empty (what it held stays; delete the file to remove that)");
+    assert_string_equal(
+        told(&f->folder),
+        "a.yaml: can't be read: it is empty (what it held stays; delete the file to remove that)");
     ROUND(&f->folder, {"a.yaml", "# nothing any more\n"}); /* said on purpose */
     assert_string_equal(in_force(&f->store), "");
     ROUND(&f->folder, {"a.yaml", ""}); /* it had nothing */
@@ -164,12 +179,15 @@ static void unreadable_files_keep_all(void **state)
 static void the_first_of_two_wins(void **state)
 {
     struct fixture *f = *state;
-    ROUND(&f->folder, {"b.yaml", NS("x", "b")}, {"a.yaml", NS("w", "1") NS("x", "a") NS("x", "again")}, {"c.yaml", NS("x", "c")});
+    ROUND(&f->folder, {"b.yaml", NS("x", "b")},
+          {"a.yaml", NS("w", "1") NS("x", "a") NS("x", "again")}, {"c.yaml", NS("x", "c")});
     assert_string_equal(in_force(&f->store), "w=1 x=a");
-    assert_string_equal(told(&f->folder),
-                        "a.yaml:5: Namespace x: metadata.name: is there already in a.yaml:3, which counts; this one is ignored\n"
-                        "b.yaml:1: Namespace x: metadata.name: is there already in a.yaml:3, which counts; this one is ignored\n"
-                        "c.yaml:1: Namespace x: metadata.name: is there already in a.yaml:3, which counts; this one is ignored");
+    assert_string_equal(told(&f->folder), "a.yaml:5: Namespace x: metadata.name: is there already "
+                                          "in a.yaml:3, which counts; this one is ignored\n"
+                                          "b.yaml:1: Namespace x: metadata.name: is there already "
+                                          "in a.yaml:3, which counts; this one is ignored\n"
+                                          "c.yaml:1: Namespace x: metadata.name: is there already "
+                                          "in a.yaml:3, which counts; this one is ignored");
     ROUND(&f->folder, {"b.yaml", NS("x", "b")}, {"c.yaml", NS("x", "c")});
     assert_string_equal(in_force(&f->store), "x=b");
     /* What a broken file keeps steps back behind what is written elsewhere. */

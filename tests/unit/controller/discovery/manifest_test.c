@@ -28,8 +28,11 @@ static void many_documents(void **state)
 {
     struct outcome o;
     (void)state;
-    read(&o, "a.yaml", "# first\n---\n" NS("a") "---\n---\n" NS("b") "---\n{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, "
-                       "metadata: {name: c}}, {apiVersion: v1, kind: Namespace, metadata: {name: d}}]}\n");
+    read(&o, "a.yaml",
+         "# first\n---\n" NS("a") "---\n---\n" NS(
+             "b") "---\n{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, "
+                  "metadata: {name: c}}, {apiVersion: v1, kind: Namespace, metadata: {name: "
+                  "d}}]}\n");
     assert_int_equal(o.manifest.n_objects, 4);
     assert_int_equal(o.problems.n, 0);
     assert_int_equal(o.manifest.objects[0]->line, 3);
@@ -46,7 +49,9 @@ static void json_with_tabs(void **state)
 {
     struct outcome o;
     (void)state;
-    read(&o, "a.json", "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Namespace\",\n\t\"metadata\": {\"name\": \"a\"}\n}\n");
+    read(&o, "a.json",
+         "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Namespace\",\n\t\"metadata\": {\"name\": "
+         "\"a\"}\n}\n");
     assert_int_equal(o.manifest.n_objects, 1);
     done(&o);
     read(&o, "a.json", " \n ");
@@ -59,7 +64,8 @@ static void places_of_problems(void **state)
     struct outcome o;
     (void)state;
     read(&o, "dir.yaml",
-         NS("a") "---\napiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\nspec:\n  ports:\n  - port: x\n---\n" NS("b") "  labels:\n    x: 1\n");
+         NS("a") "---\napiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\nspec:\n  "
+                 "ports:\n  - port: x\n---\n" NS("b") "  labels:\n    x: 1\n");
     assert_int_equal(o.manifest.n_objects, 1);
     assert_int_equal(o.manifest.n_bad, 2);
     assert_false(o.manifest.unidentified);
@@ -79,7 +85,11 @@ static void places_of_problems(void **state)
 static void what_cannot_be_told_apart(void **state)
 {
     static const char *const contents[] = {
-        "{apiVersion: v1, kind: Namespace}", "just text", "- a", "{a: [", "{apiVersion: v1, kind: List, items: 3}",
+        "{apiVersion: v1, kind: Namespace}",
+        "just text",
+        "- a",
+        "{a: [",
+        "{apiVersion: v1, kind: List, items: 3}",
         NS("a") "---\nkind: Namespace\n",
     };
     (void)state;
@@ -96,8 +106,10 @@ static void other_kinds(void **state)
 {
     struct outcome o;
     (void)state;
-    read(&o, "a.yaml", "{apiVersion: apps/v1, kind: Deployment, metadata: 3}\n---\n{apiVersion: apps/v1, kind: Deployment}\n---\n"
-                       "{apiVersion: v1, kind: Secret}\n---\n" NS("a"));
+    read(&o, "a.yaml",
+         "{apiVersion: apps/v1, kind: Deployment, metadata: 3}\n---\n{apiVersion: apps/v1, kind: "
+         "Deployment}\n---\n"
+         "{apiVersion: v1, kind: Secret}\n---\n" NS("a"));
     assert_int_equal(o.manifest.n_objects, 1);
     assert_int_equal(o.problems.n, 0);
     assert_int_equal(o.manifest.n_unknown, 2);
@@ -109,10 +121,8 @@ static void other_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_documents),
-        cmocka_unit_test(json_with_tabs),
-        cmocka_unit_test(places_of_problems),
-        cmocka_unit_test(what_cannot_be_told_apart),
+        cmocka_unit_test(many_documents),     cmocka_unit_test(json_with_tabs),
+        cmocka_unit_test(places_of_problems), cmocka_unit_test(what_cannot_be_told_apart),
         cmocka_unit_test(other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

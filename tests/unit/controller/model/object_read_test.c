@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-static int read_one(const char *yaml, struct object **ret, struct object_identity *identity, struct json_error *error)
+static int read_one(const char *yaml, struct object **ret, struct object_identity *identity,
+                    struct json_error *error)
 {
     struct yaml_documents documents;
     assert_int_equal(yaml_parse(text_of(yaml), NULL, &documents), 0);
@@ -30,11 +31,11 @@ static struct object *read_good(const char *yaml)
     return o;
 }
 
-#define POD "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n"
+#define POD     "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n"
 #define SERVICE "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
-#define SLICE "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\n"
-#define POLICY "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n"
-#define PEER "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n"
+#define SLICE   "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\n"
+#define POLICY  "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n"
+#define PEER    "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n"
 
 static const struct {
     const char *yaml;
@@ -44,79 +45,109 @@ static const struct {
     {"[1]", 1, "a document must be an object with apiVersion, kind and metadata, and is an array"},
     {"apiVersion: v1\nmetadata: {name: x}", 1, "kind is missing or no string"},
     {"kind: Pod\napiVersion: 1", 1, "apiVersion is missing or no string"},
-    {"apiVersion: v2\nkind: Pod\nmetadata: {name: x}", 1, "apiVersion: 'v2' is not supported; write v1"},
+    {"apiVersion: v2\nkind: Pod\nmetadata: {name: x}", 1,
+     "apiVersion: 'v2' is not supported; write v1"},
     {"kind: PeerAuthentication\napiVersion: security.istio.io/v1alpha1", 2,
      "apiVersion: 'security.istio.io/v1alpha1' is not supported; write security.istio.io/v1"},
     {"apiVersion: v1\nkind: Pod", 1, "metadata.name is missing or no string"},
-    {"apiVersion: v1\nkind: Pod\nmetadata: {namespace: n}", 3, "metadata: name is missing or no string"},
+    {"apiVersion: v1\nkind: Pod\nmetadata: {namespace: n}", 3,
+     "metadata: name is missing or no string"},
     {"apiVersion: v1\nkind: Pod\nmetadata:\n  name: A_b", 4,
-     "metadata.name: 'A_b' must be 1 to 253 of a-z, 0-9, '-' and '.', with a letter or digit around each '.'"},
+     "metadata.name: 'A_b' must be 1 to 253 of a-z, 0-9, '-' and '.', with a letter or digit "
+     "around each '.'"},
     {"apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: x.y", 5,
      "metadata.namespace: 'x.y' must be 1 to 63 of a-z, 0-9 and '-', with no '-' at either end"},
-    {"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels: {weir.mesh/enrolled: true}", 5,
-     "metadata.labels[\"weir.mesh/enrolled\"]: is true or false and must be a string: put it into quotes"},
+    {"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels: {weir.mesh/enrolled: true}",
+     5,
+     "metadata.labels[\"weir.mesh/enrolled\"]: is true or false and must be a string: put it into "
+     "quotes"},
     {"apiVersion: v1\nkind: Node\nmetadata:\n  name: a\n  creationTimestamp: yesterday", 5,
      "metadata.creationTimestamp: 'yesterday' is no time such as 2026-01-31T12:00:00Z"},
     {POD "spec: {hostNetwork: \"true\"}", 4,
      "spec.hostNetwork: is a string and must be true or false: write it without quotes"},
     {POD "spec: {serviceAccountName: A}", 4,
-     "spec: serviceAccountName 'A' must be 1 to 253 of a-z, 0-9, '-' and '.', with a letter or digit around each '.'"},
-    {POD "spec:\n  containers:\n  - ports:\n    - {name: x}", 7, "spec.containers[0].ports[0]: containerPort is missing"},
+     "spec: serviceAccountName 'A' must be 1 to 253 of a-z, 0-9, '-' and '.', with a letter or "
+     "digit around each '.'"},
+    {POD "spec:\n  containers:\n  - ports:\n    - {name: x}", 7,
+     "spec.containers[0].ports[0]: containerPort is missing"},
     {POD "spec:\n  containers:\n  - ports:\n    - containerPort: 0", 7,
      "spec.containers[0].ports[0].containerPort: 0 is not in 1 to 65535"},
     {POD "status:\n  podIPs: [{ip: 10.0.0.1}, {ip: 10.0.0.256}]", 5,
      "status.podIPs[1].ip: '10.0.0.256' is no IP address, such as 10.1.2.3 or fd00::1"},
-    {POD "status:\n  podIP: here", 5, "status.podIP: 'here' is no IP address, such as 10.1.2.3 or fd00::1"},
-    {SERVICE "spec:\n  ports:\n  - port: 70000", 6, "spec.ports[0].port: 70000 is not in 1 to 65535"},
+    {POD "status:\n  podIP: here", 5,
+     "status.podIP: 'here' is no IP address, such as 10.1.2.3 or fd00::1"},
+    {SERVICE "spec:\n  ports:\n  - port: 70000", 6,
+     "spec.ports[0].port: 70000 is not in 1 to 65535"},
     {SERVICE "spec:\n  ports:\n  - {name: http}", 6, "spec.ports[0]: port is missing"},
-    {SERVICE "spec:\n  ports: [{port: 80}, {port: 80, name: b}]", 5, "spec.ports[1]: port 80 is there twice"},
+    {SERVICE "spec:\n  ports: [{port: 80}, {port: 80, name: b}]", 5,
+     "spec.ports[1]: port 80 is there twice"},
     {SERVICE "spec:\n  ports:\n  - port: 80\n    targetPort: \"a b\"", 7,
      "spec.ports[0].targetPort: 'a b' is neither a port number nor a port's name"},
-    {SERVICE "spec:\n  clusterIP: 10.0.0", 5, "spec.clusterIP: '10.0.0' is no IP address, such as 10.1.2.3 or fd00::1"},
+    {SERVICE "spec:\n  clusterIP: 10.0.0", 5,
+     "spec.clusterIP: '10.0.0' is no IP address, such as 10.1.2.3 or fd00::1"},
     {SERVICE "spec:\n  selector: [a]", 5, "spec.selector: is an array and must be an object"},
     {"apiVersion: v1\nkind: Service\nmetadata: {name: a.b}", 3,
      "metadata.name: 'a.b' must be 1 to 63 of a-z, 0-9 and '-', with no '-' at either end"},
-    {SLICE "endpoints:\n- conditions: {ready: true}", 5, "endpoints[0]: addresses is missing or empty"},
-    {SLICE "endpoints:\n- addresses: [x]", 5, "endpoints[0].addresses[0]: 'x' is no IP address, such as 10.1.2.3 or fd00::1"},
+    {SLICE "endpoints:\n- conditions: {ready: true}", 5,
+     "endpoints[0]: addresses is missing or empty"},
+    {SLICE "endpoints:\n- addresses: [x]", 5,
+     "endpoints[0].addresses[0]: 'x' is no IP address, such as 10.1.2.3 or fd00::1"},
     {POLICY "spec:\n  rule: []", 5, "spec.rule: is not known here; did you mean rules?"},
     {POLICY "spec:\n  zzzzzzzzzzz: []", 5, "spec.zzzzzzzzzzz: is not known here; remove it"},
     {POLICY "spec:\n  action: CUSTOM", 5,
      "spec.action: CUSTOM (an external authorizer) is not supported: use ALLOW or DENY"},
     {POLICY "spec:\n  action: Deny", 5, "spec.action: 'Deny' is not one of ALLOW, DENY, AUDIT"},
-    {POLICY "spec:\n  action: DENY", 5, "spec: a DENY without rules denies nothing: add a rule ({} matches everything)"},
+    {POLICY "spec:\n  action: DENY", 5,
+     "spec: a DENY without rules denies nothing: add a rule ({} matches everything)"},
     {POLICY "spec:\n  targetRefs: [{kind: Service, name: x}]", 5,
-     "spec.targetRefs: is not supported: attach the policy to workloads with selector, or to the whole namespace"},
+     "spec.targetRefs: is not supported: attach the policy to workloads with selector, or to the "
+     "whole namespace"},
     {POLICY "spec:\n  rules: [null]", 5, "spec.rules[0]: must be an object; {} matches everything"},
-    {POLICY "spec:\n  rules:\n  - from: []", 6, "spec.rules[0].from: is empty; leave it out to match everything"},
-    {POLICY "spec:\n  rules:\n  - from:\n    - sources: {}", 7, "spec.rules[0].from[0].sources: is not known here; did you mean source?"},
+    {POLICY "spec:\n  rules:\n  - from: []", 6,
+     "spec.rules[0].from: is empty; leave it out to match everything"},
+    {POLICY "spec:\n  rules:\n  - from:\n    - sources: {}", 7,
+     "spec.rules[0].from[0].sources: is not known here; did you mean source?"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {}", 7,
      "spec.rules[0].from[0].source: is empty; to match every source leave out from"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {principal: [a]}", 7,
      "spec.rules[0].from[0].source.principal: is not known here; did you mean principals?"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {principals: [\"\"]}", 7,
-     "spec.rules[0].from[0].source.principals[0]: is empty and would match nothing: remove it, or write a value"},
+     "spec.rules[0].from[0].source.principals[0]: is empty and would match nothing: remove it, or "
+     "write a value"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {ipBlocks: [10.0.0.0/33]}", 7,
-     "spec.rules[0].from[0].source.ipBlocks[0]: '10.0.0.0/33' is neither an address nor a range such as 10.0.0.0/8"},
+     "spec.rules[0].from[0].source.ipBlocks[0]: '10.0.0.0/33' is neither an address nor a range "
+     "such as 10.0.0.0/8"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {serviceAccounts: [\"*\"]}", 7,
-     "spec.rules[0].from[0].source.serviceAccounts[0]: '*' is no service account: write 'name' or 'namespace/name', without '*'"},
+     "spec.rules[0].from[0].source.serviceAccounts[0]: '*' is no service account: write 'name' or "
+     "'namespace/name', without '*'"},
     {POLICY "spec:\n  rules:\n  - from:\n    - source: {serviceAccounts: [a], namespaces: [b]}", 7,
-     "spec.rules[0].from[0].source: serviceAccounts can't be mixed with principals or namespaces: write two sources"},
+     "spec.rules[0].from[0].source: serviceAccounts can't be mixed with principals or namespaces: "
+     "write two sources"},
     {POLICY "spec:\n  rules:\n  - to:\n    - operation: {ports: [8080]}", 7,
-     "spec.rules[0].to[0].operation.ports[0]: is a number and must be a string: put it into quotes"},
+     "spec.rules[0].to[0].operation.ports[0]: is a number and must be a string: put it into "
+     "quotes"},
     {POLICY "spec:\n  rules:\n  - to:\n    - operation: {ports: [\"http\"]}", 7,
-     "spec.rules[0].to[0].operation.ports[0]: 'http' is no port: write a number from 1 to 65535 in quotes"},
+     "spec.rules[0].to[0].operation.ports[0]: 'http' is no port: write a number from 1 to 65535 in "
+     "quotes"},
     {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ports, values: [\"1\"]}", 7,
-     "spec.rules[0].when[0].key: 'source.ports' is not a condition; at layer 4 there are source.ip, source.namespace, "
+     "spec.rules[0].when[0].key: 'source.ports' is not a condition; at layer 4 there are "
+     "source.ip, source.namespace, "
      "source.principal, source.serviceAccount, destination.ip, destination.port"},
-    {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ip}", 7, "spec.rules[0].when[0]: values and notValues are both empty"},
-    {POLICY "spec:\n  rules:\n  - when:\n    - {values: [a]}", 7, "spec.rules[0].when[0]: key is missing"},
-    {POLICY "spec:\n  selector: {matchExpressions: []}", 5, "spec.selector.matchExpressions: is not known here; remove it"},
-    {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: a\n  annotations: {istio.io/dry-run: \"yes\"}", 5,
-     "metadata.annotations[\"istio.io/dry-run\"]: 'yes' must be 'true' or 'false'"},
-    {PEER "spec:\n  mtls: {mode: strict}", 5, "spec.mtls.mode: 'strict' is not one of UNSET, DISABLE, PERMISSIVE, STRICT"},
+    {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ip}", 7,
+     "spec.rules[0].when[0]: values and notValues are both empty"},
+    {POLICY "spec:\n  rules:\n  - when:\n    - {values: [a]}", 7,
+     "spec.rules[0].when[0]: key is missing"},
+    {POLICY "spec:\n  selector: {matchExpressions: []}", 5,
+     "spec.selector.matchExpressions: is not known here; remove it"},
+    {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: a\n  "
+     "annotations: {istio.io/dry-run: \"yes\"}",
+     5, "metadata.annotations[\"istio.io/dry-run\"]: 'yes' must be 'true' or 'false'"},
+    {PEER "spec:\n  mtls: {mode: strict}", 5,
+     "spec.mtls.mode: 'strict' is not one of UNSET, DISABLE, PERMISSIVE, STRICT"},
     {PEER "spec:\n  portLevelMtls:\n    http: {mode: STRICT}", 6,
      "spec.portLevelMtls.http: is no port: write a number from 1 to 65535"},
-    {PEER "spec:\n  portLevelMtls:\n    80: STRICT", 6, "spec.portLevelMtls.80: must be an object such as {mode: STRICT}"},
+    {PEER "spec:\n  portLevelMtls:\n    80: STRICT", 6,
+     "spec.portLevelMtls.80: must be an object such as {mode: STRICT}"},
     {PEER "spec:\n  mode: STRICT", 5, "spec.mode: is not known here; did you mean mtls?"},
 };
 
@@ -130,7 +161,8 @@ static void errors_name_line_and_field(void **state)
         struct json_error error;
         int r = read_one(wrong[i].yaml, &o, &identity, &error);
         if (r != -EINVAL || error.line != wrong[i].line || strcmp(error.text, wrong[i].text) != 0)
-            bad++, print_error("case %zu: %d, line %u: %s\nwanted line %u: %s\n", i, r, error.line, error.text, wrong[i].line, wrong[i].text);
+            bad++, print_error("case %zu: %d, line %u: %s\nwanted line %u: %s\n", i, r, error.line,
+                               error.text, wrong[i].line, wrong[i].text);
         assert_null(o);
     }
     assert_int_equal(bad, 0);
@@ -147,10 +179,14 @@ static void identity_of_bad_documents(void **state)
     assert_int_equal(identity.kind, OBJECT_SERVICE);
     assert_string_equal(identity.ns, "default");
     assert_string_equal(identity.name, "s");
-    assert_int_equal(read_one("apiVersion: v1\nkind: Pod\nmetadata: {}", &o, &identity, &error), -EINVAL);
+    assert_int_equal(read_one("apiVersion: v1\nkind: Pod\nmetadata: {}", &o, &identity, &error),
+                     -EINVAL);
     assert_false(identity.known);
     /* Another group's Service is none of ours. */
-    assert_int_equal(read_one("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: x}", &o, &identity, &error), -ENOENT);
+    assert_int_equal(
+        read_one("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: x}", &o,
+                 &identity, &error),
+        -ENOENT);
     assert_string_equal(identity.api_kind, "serving.knative.dev/v1 Service");
     assert_null(o);
 }
@@ -158,31 +194,33 @@ static void identity_of_bad_documents(void **state)
 static void reads_a_pod(void **state)
 {
     (void)state;
-    struct object *o = read_good("apiVersion: v1\n"
-                                 "kind: Pod\n"
-                                 "metadata:\n"
-                                 "  name: web-5\n"
-                                 "  namespace: shop\n"
-                                 "  creationTimestamp: 2026-01-31T13:30:00.5+01:30\n"
-                                 "  deletionTimestamp: 2026-01-31T13:30:00Z\n"
-                                 "  labels: {app: web}\n"
-                                 "  ownerReferences:\n"
-                                 "  - {kind: Other, name: o}\n"
-                                 "  - {kind: ReplicaSet, name: web-1, controller: true}\n"
-                                 "spec:\n"
-                                 "  serviceAccountName: web\n"
-                                 "  nodeName: node-a\n"
-                                 "  hostNetwork: true\n"
-                                 "  initContainers:\n"
-                                 "  - ports: [{name: gone, containerPort: 1}]\n"
-                                 "  - {restartPolicy: Always, ports: [{name: side, containerPort: 2}]}\n"
-                                 "  containers:\n"
-                                 "  - ports: [{name: http, containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP}]\n"
-                                 "status:\n"
-                                 "  phase: Running\n"
-                                 "  podIP: 10.0.0.1\n"
-                                 "  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
-                                 "  conditions: [{type: Ready, status: \"False\"}]\n");
+    struct object *o =
+        read_good("apiVersion: v1\n"
+                  "kind: Pod\n"
+                  "metadata:\n"
+                  "  name: web-5\n"
+                  "  namespace: shop\n"
+                  "  creationTimestamp: 2026-01-31T13:30:00.5+01:30\n"
+                  "  deletionTimestamp: 2026-01-31T13:30:00Z\n"
+                  "  labels: {app: web}\n"
+                  "  ownerReferences:\n"
+                  "  - {kind: Other, name: o}\n"
+                  "  - {kind: ReplicaSet, name: web-1, controller: true}\n"
+                  "spec:\n"
+                  "  serviceAccountName: web\n"
+                  "  nodeName: node-a\n"
+                  "  hostNetwork: true\n"
+                  "  initContainers:\n"
+                  "  - ports: [{name: gone, containerPort: 1}]\n"
+                  "  - {restartPolicy: Always, ports: [{name: side, containerPort: 2}]}\n"
+                  "  containers:\n"
+                  "  - ports: [{name: http, containerPort: 8080}, {name: dns, containerPort: 53, "
+                  "protocol: UDP}]\n"
+                  "status:\n"
+                  "  phase: Running\n"
+                  "  podIP: 10.0.0.1\n"
+                  "  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
+                  "  conditions: [{type: Ready, status: \"False\"}]\n");
     assert_int_equal(o->kind, OBJECT_POD);
     assert_int_equal(o->line, 1);
     assert_string_equal(o->file, "x.yaml");
@@ -218,12 +256,18 @@ static void reads_a_service(void **state)
         const char *port;
         uint8_t protocol;
     } protocols[] = {
-        {"{port: 1, name: http}", 1},           {"{port: 1, name: HTTP-web}", 1},
-        {"{port: 1, name: http2-x}", 2},        {"{port: 1, name: grpc}", 3},
-        {"{port: 1, name: grpc-web-x}", 0},     {"{port: 1, name: tcp-x}", 4},
-        {"{port: 1, name: tls}", 5},            {"{port: 1, name: https}", 5},
-        {"{port: 1, name: mysql}", 0},          {"{port: 3306}", 4},
-        {"{port: 3306, name: mysql}", 0},       {"{port: 1}", 0},
+        {"{port: 1, name: http}", 1},
+        {"{port: 1, name: HTTP-web}", 1},
+        {"{port: 1, name: http2-x}", 2},
+        {"{port: 1, name: grpc}", 3},
+        {"{port: 1, name: grpc-web-x}", 0},
+        {"{port: 1, name: tcp-x}", 4},
+        {"{port: 1, name: tls}", 5},
+        {"{port: 1, name: https}", 5},
+        {"{port: 1, name: mysql}", 0},
+        {"{port: 3306}", 4},
+        {"{port: 3306, name: mysql}", 0},
+        {"{port: 1}", 0},
         {"{port: 1, name: http, appProtocol: kubernetes.io/h2c}", 2},
         {"{port: 1, name: http, appProtocol: tcp}", 4},
         {"{port: 1, appProtocol: kubernetes.io/wss}", 5},
@@ -266,15 +310,17 @@ static void reads_a_service(void **state)
 static void reads_a_policy(void **state)
 {
     (void)state;
-    struct object *o = read_good(POLICY "spec:\n"
-                                        "  selector: {matchLabels: {app: cart}}\n"
-                                        "  action: DENY\n"
-                                        "  rules:\n"
-                                        "  - from:\n"
-                                        "    - source: {namespaces: [a, \"b*\"], notIpBlocks: [10.0.0.0/8, \"fd00::1\"]}\n"
-                                        "    to: [{operation: {ports: [\"80\"], paths: [/x]}}]\n"
-                                        "    when: [{key: destination.port, values: [\"81\"]}, {key: \"request.headers[x]\", values: [a]}]\n"
-                                        "  - {}\n");
+    struct object *o = read_good(
+        POLICY "spec:\n"
+               "  selector: {matchLabels: {app: cart}}\n"
+               "  action: DENY\n"
+               "  rules:\n"
+               "  - from:\n"
+               "    - source: {namespaces: [a, \"b*\"], notIpBlocks: [10.0.0.0/8, \"fd00::1\"]}\n"
+               "    to: [{operation: {ports: [\"80\"], paths: [/x]}}]\n"
+               "    when: [{key: destination.port, values: [\"81\"]}, {key: "
+               "\"request.headers[x]\", values: [a]}]\n"
+               "  - {}\n");
     const struct authorization_policy *p = &o->authorization;
     assert_int_equal(p->action, AUTHORIZATION_DENY);
     assert_int_equal(p->n_rules, 2);
@@ -293,7 +339,8 @@ static void reads_a_policy(void **state)
     assert_int_equal(o->authorization.n_rules, 0);
     assert_true(o->authorization.dry_run);
     object_unref(o);
-    o = read_good(PEER "spec: {selector: {matchLabels: {a: b}}, portLevelMtls: {9000: {mode: STRICT}, 80: {}, \"443\": {mode: DISABLE}}}");
+    o = read_good(PEER "spec: {selector: {matchLabels: {a: b}}, portLevelMtls: {9000: {mode: "
+                       "STRICT}, 80: {}, \"443\": {mode: DISABLE}}}");
     assert_int_equal(o->peer.n_ports, 3);
     assert_int_equal(o->peer.ports[0].port, 80);
     assert_int_equal(o->peer.ports[0].mode, PEER_UNSET);

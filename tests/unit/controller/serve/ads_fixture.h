@@ -9,7 +9,7 @@
 
 enum { CHUNKS = 8192 };
 
-/* ---- A wire: two HTTP/2 sessions ------------------------------------------------------------------ */
+/* ---- A wire: two HTTP/2 sessions ------------------------------------------------------------ */
 
 struct wire {
     struct chunk_pool pool;
@@ -18,7 +18,8 @@ struct wire {
     bool cut_client; /* the client reads nothing */
 };
 
-static inline struct http2_stream *request(struct http2 *h, const struct http2_head *head, unsigned *ret_status)
+static inline struct http2_stream *request(struct http2 *h, const struct http2_head *head,
+                                           unsigned *ret_status)
 {
     struct wire *w = http2_user(h);
     struct text path, bearer;
@@ -39,14 +40,18 @@ static inline void ignore_goaway(struct http2 *h, uint32_t code)
     (void)code;
 }
 
-static const struct http2_events wire_events = {.request = request, .want_flush = ignore, .goaway = ignore_goaway};
+static const struct http2_events wire_events = {
+    .request = request, .want_flush = ignore, .goaway = ignore_goaway};
 
 static inline void wire_open(struct wire *w, struct ads *ads)
 {
     *w = (struct wire){.ads = ads};
     chunk_pool_init(&w->pool, CHUNKS, 16);
-    assert_int_equal(http2_new(&w->client, &(struct http2_options){0}, &wire_events, w, &w->pool), 0);
-    assert_int_equal(http2_new(&w->server, &(struct http2_options){.server = true}, &wire_events, w, &w->pool), 0);
+    assert_int_equal(http2_new(&w->client, &(struct http2_options){0}, &wire_events, w, &w->pool),
+                     0);
+    assert_int_equal(
+        http2_new(&w->server, &(struct http2_options){.server = true}, &wire_events, w, &w->pool),
+        0);
 }
 
 static inline bool wire_move(struct http2 *from, struct http2 *to)
@@ -77,7 +82,7 @@ static inline void wire_close(struct wire *w)
     chunk_pool_done(&w->pool);
 }
 
-/* ---- The catalog, from manifests ------------------------------------------------------------------ */
+/* ---- The catalog, from manifests ------------------------------------------------------------ */
 
 struct control {
     struct catalog catalog;
@@ -114,8 +119,15 @@ static inline void control_close(struct control *c)
     catalog_done(&c->catalog);
 }
 
-#define POD(name, ip, labels) "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: n, labels: {" labels "}}, status: {podIP: " ip "}}\n---\n"
-#define SERVICE(name, ip) "{apiVersion: v1, kind: Service, metadata: {name: " name ", namespace: n}, spec: {clusterIP: " ip ", selector: {app: " name "}, ports: [{port: 80}]}}\n---\n"
-#define POLICY(name) "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: " name ", namespace: n}}\n---\n"
+#define POD(name, ip, labels)                                                                      \
+    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: n, labels: {" labels        \
+    "}}, status: {podIP: " ip "}}\n---\n"
+#define SERVICE(name, ip)                                                                          \
+    "{apiVersion: v1, kind: Service, metadata: {name: " name                                       \
+    ", namespace: n}, spec: {clusterIP: " ip ", selector: {app: " name                             \
+    "}, ports: [{port: 80}]}}\n---\n"
+#define POLICY(name)                                                                               \
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: " name         \
+    ", namespace: n}}\n---\n"
 #define UID(name) "Kubernetes//Pod/n/" name
 #endif

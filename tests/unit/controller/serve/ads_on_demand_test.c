@@ -1,4 +1,5 @@
-/* The ADS machine and a client that says each word itself: names on demand, nonces, other types, the end. */
+/* The ADS machine and a client that says each word itself: names on demand, nonces, other types,
+ * the end. */
 #include "tests/unit/controller/serve/ads_fixture.h"
 #include <stdio.h>
 
@@ -29,13 +30,15 @@ static void talker_closed(struct grpc_call *call, enum grpc_status status, struc
     t->status = status;
 }
 
-static const struct grpc_call_events talker_events = {.message = talker_message, .closed = talker_closed};
+static const struct grpc_call_events talker_events = {.message = talker_message,
+                                                      .closed = talker_closed};
 
 static void talker_open(struct talker *t, struct wire *w)
 {
     const struct grpc_call_options options = {.path = TEXT(XDS_DELTA_PATH), .authority = TEXT("c")};
     *t = (struct talker){.wire = w};
-    assert_int_equal(grpc_call_start(&t->call, w->client, &w->pool, &options, &talker_events, t), 0);
+    assert_int_equal(grpc_call_start(&t->call, w->client, &w->pool, &options, &talker_events, t),
+                     0);
 }
 
 static void talker_done(struct talker *t)
@@ -58,7 +61,11 @@ static void say(struct talker *t, const struct delta_request *request)
 /* Lists end with NULL. */
 static void ask(struct talker *t, enum xds_type type, char **subscribe, char **unsubscribe)
 {
-    struct delta_request r = {.node_id = "n", .type_url = (char *)xds_type_url(type), .subscribe = subscribe, .unsubscribe = unsubscribe, .nonce = ""};
+    struct delta_request r = {.node_id = "n",
+                              .type_url = (char *)xds_type_url(type),
+                              .subscribe = subscribe,
+                              .unsubscribe = unsubscribe,
+                              .nonce = ""};
     while (subscribe && subscribe[r.n_subscribe])
         r.n_subscribe++;
     while (unsubscribe && unsubscribe[r.n_unsubscribe])
@@ -96,7 +103,8 @@ static void on_demand(void **state)
     struct talker t;
     (void)state;
     control_open(&c);
-    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("b", "10.0.0.2", "app: other") SERVICE("web", "10.96.0.1"));
+    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("b", "10.0.0.2", "app: other")
+                        SERVICE("web", "10.96.0.1"));
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
     ask(&t, XDS_ADDRESS, LIST("*"), LIST("*")); /* nothing, please: and that is answered */
@@ -107,16 +115,21 @@ static void on_demand(void **state)
     ask(&t, XDS_ADDRESS, LIST("net1/10.0.0.99"), NULL); /* absent: that is an answer too */
     assert_string_equal(hear(&t), "address: -net1/10.0.0.99");
     ask(&t, XDS_ADDRESS, LIST(UID("b"), "n/none.n.svc.cluster.local"), NULL);
-    assert_string_equal(hear(&t), "address: +" UID("b") "=net1/10.0.0.2 -n/none.n.svc.cluster.local");
+    assert_string_equal(hear(&t),
+                        "address: +" UID("b") "=net1/10.0.0.2 -n/none.n.svc.cluster.local");
     /* A service comes with its endpoints, and with those that it gets later. */
     ask(&t, XDS_ADDRESS, LIST("net1/10.96.0.1"), NULL);
-    assert_string_equal(hear(&t), "address: +n/web.n.svc.cluster.local=net1/10.96.0.1 +" UID("a") "=net1/10.0.0.1");
-    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("b", "10.0.0.2", "app: other") POD("x", "10.0.0.3", "app: web") POD("y", "10.0.0.4", "app: no")
-                SERVICE("web", "10.96.0.1"));
+    assert_string_equal(
+        hear(&t), "address: +n/web.n.svc.cluster.local=net1/10.96.0.1 +" UID("a") "=net1/10.0.0.1");
+    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("b", "10.0.0.2", "app: other")
+                        POD("x", "10.0.0.3", "app: web") POD("y", "10.0.0.4", "app: no")
+                            SERVICE("web", "10.96.0.1"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "address: +" UID("x") "=net1/10.0.0.3"); /* y is nobody's business */
+    assert_string_equal(hear(&t),
+                        "address: +" UID("x") "=net1/10.0.0.3"); /* y is nobody's business */
     /* What was absent appears; what was given goes. */
-    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("z", "10.0.0.99", "") SERVICE("web", "10.96.0.1"));
+    control_set(&c, POD("a", "10.0.0.1", "app: web") POD("z", "10.0.0.99", "")
+                        SERVICE("web", "10.96.0.1"));
     wire_run(&w);
     assert_string_equal(hear(&t), "address: +" UID("z") "=net1/10.0.0.99 -" UID("b") " -" UID("x"));
     /* Unsubscribed: silence. */
@@ -141,14 +154,20 @@ static void on_demand_after_a_reconnect(void **state)
     const struct resource *a = catalog_get(&c.catalog, XDS_ADDRESS, TEXT(UID("a")));
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
-    struct xds_version had[] = {{UID("a"), (char *)a->version}, {UID("b"), "old"}, {UID("gone"), "1"}};
-    struct delta_request r = {.node_id = "n", .type_url = (char *)xds_type_url(XDS_ADDRESS), .nonce = "", .initial = had, .n_initial = 3};
+    struct xds_version had[] = {
+        {UID("a"), (char *)a->version}, {UID("b"), "old"}, {UID("gone"), "1"}};
+    struct delta_request r = {.node_id = "n",
+                              .type_url = (char *)xds_type_url(XDS_ADDRESS),
+                              .nonce = "",
+                              .initial = had,
+                              .n_initial = 3};
     r.subscribe = LIST("*", "net1/10.0.0.7");
     r.n_subscribe = 2;
     r.unsubscribe = LIST("*");
     r.n_unsubscribe = 1;
     say(&t, &r);
-    assert_string_equal(hear(&t), "address: +" UID("b") "=net1/10.0.0.2 -" UID("gone") " -net1/10.0.0.7");
+    assert_string_equal(hear(&t),
+                        "address: +" UID("b") "=net1/10.0.0.2 -" UID("gone") " -net1/10.0.0.7");
     /* What it has it goes on being told of. */
     control_set(&c, POD("b", "10.0.0.2", ""));
     wire_run(&w);
@@ -177,15 +196,23 @@ static void nonces(void **state)
     char *url = t.responses[1].type_url;
     say(&t, &(struct delta_request){.type_url = url, .nonce = "77"});
     say(&t, &(struct delta_request){.type_url = url, .nonce = "x"});
-    say(&t, &(struct delta_request){.type_url = (char *)xds_type_url(XDS_AUTHORIZATION), .nonce = t.responses[2].nonce});
+    say(&t, &(struct delta_request){.type_url = (char *)xds_type_url(XDS_AUTHORIZATION),
+                                    .nonce = t.responses[2].nonce});
     size_t n_address = 0;
     for (size_t i = 0; i < t.n; i++)
         n_address += strcmp(t.responses[i].type_url, url) == 0;
     assert_int_equal(n_address, 3); /* none of these acknowledges anything */
-    say(&t, &(struct delta_request){.type_url = url, .nonce = t.responses[1].nonce, .has_error = true, .error_code = 3, .error_message = "bad"});
+    say(&t, &(struct delta_request){.type_url = url,
+                                    .nonce = t.responses[1].nonce,
+                                    .has_error = true,
+                                    .error_code = 3,
+                                    .error_message = "bad"});
     assert_int_equal(c.ads.stats.nacks[XDS_ADDRESS], 1);
-    assert_string_equal(t.responses[3].type_url, xds_type_url(XDS_AUTHORIZATION)); /* it was asked for above, and goes first */
-    say(&t, &(struct delta_request){.type_url = t.responses[3].type_url, .nonce = t.responses[3].nonce});
+    assert_string_equal(
+        t.responses[3].type_url,
+        xds_type_url(XDS_AUTHORIZATION)); /* it was asked for above, and goes first */
+    say(&t, &(struct delta_request){.type_url = t.responses[3].type_url,
+                                    .nonce = t.responses[3].nonce});
     assert_int_equal(t.n, 5);
     assert_string_equal(t.responses[4].resources[0].aliases[0], "net1/10.0.0.3");
     talker_done(&t);
@@ -202,7 +229,10 @@ static void of_other_types_there_is_nothing(void **state)
     control_open(&c);
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
-    struct delta_request r = {.type_url = "type.googleapis.com/x.Y", .nonce = "", .subscribe = LIST("a"), .n_subscribe = 1};
+    struct delta_request r = {.type_url = "type.googleapis.com/x.Y",
+                              .nonce = "",
+                              .subscribe = LIST("a"),
+                              .n_subscribe = 1};
     say(&t, &r);
     assert_string_equal(hear(&t), "other: -a"); /* and the acknowledgement is not answered again */
     assert_string_equal(hear(&t), "");

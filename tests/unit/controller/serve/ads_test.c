@@ -14,13 +14,15 @@ struct follower {
     enum grpc_status status;
 };
 
-static int follower_put(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+static int follower_put(struct xds_client *c, enum xds_type type, struct text name,
+                        const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     struct follower *f = c->user;
     struct workload *w = NULL;
     struct service *s = NULL;
     struct policy *p = NULL;
-    int r = type == XDS_ADDRESS ? xds_address_decode(body, len, &w, &s, why) : xds_policy_decode(body, len, &p, why);
+    int r = type == XDS_ADDRESS ? xds_address_decode(body, len, &w, &s, why)
+                                : xds_policy_decode(body, len, &p, why);
     assert_int_equal(r, 0);
     workload_free(w);
     service_free(s);
@@ -56,7 +58,8 @@ static void follower_closed(struct xds_client *c, enum grpc_status status, struc
     f->status = status;
 }
 
-static const struct xds_client_events follower_events = {follower_put, follower_removed, follower_synced, follower_closed};
+static const struct xds_client_events follower_events = {follower_put, follower_removed,
+                                                         follower_synced, follower_closed};
 
 static void follower_init(struct follower *f)
 {
@@ -84,7 +87,8 @@ static const char *told(struct follower *f)
 
 static void start(struct follower *f, struct wire *w)
 {
-    assert_int_equal(xds_client_start(&f->client, w->client, &w->pool, TEXT("controller"), TEXT("")), 0);
+    assert_int_equal(
+        xds_client_start(&f->client, w->client, &w->pool, TEXT("controller"), TEXT("")), 0);
     wire_run(w);
 }
 
@@ -98,11 +102,13 @@ static void wildcard(void **state)
     wire_open(&w, &c.ads);
     follower_init(&f);
     start(&f, &w);
-    assert_true(f.client.stats.synced[XDS_ADDRESS] && f.client.stats.synced[XDS_AUTHORIZATION]); /* of nothing */
+    assert_true(f.client.stats.synced[XDS_ADDRESS] &&
+                f.client.stats.synced[XDS_AUTHORIZATION]); /* of nothing */
     assert_string_equal(told(&f), "");
     control_set(&c, POD("a", "10.0.0.1", "app: web") SERVICE("web", "10.96.0.1") POLICY("p"));
     wire_run(&w);
-    assert_string_equal(told(&f), "+n/p +n/web.n.svc.cluster.local +" UID("a") " "); /* policies first */
+    assert_string_equal(told(&f),
+                        "+n/p +n/web.n.svc.cluster.local +" UID("a") " "); /* policies first */
     control_set(&c, POD("a", "10.0.0.1", "app: web") SERVICE("web", "10.96.0.1") POLICY("p"));
     wire_run(&w);
     assert_string_equal(told(&f), ""); /* nothing is different */
@@ -131,7 +137,8 @@ static void a_returning_client_gets_the_difference(void **state)
     struct follower f;
     (void)state;
     control_open(&c);
-    control_set(&c, POD("a", "10.0.0.1", "") POD("b", "10.0.0.2", "") POD("c", "10.0.0.3", "") POLICY("p") POLICY("q"));
+    control_set(&c, POD("a", "10.0.0.1", "") POD("b", "10.0.0.2", "") POD("c", "10.0.0.3", "")
+                        POLICY("p") POLICY("q"));
     wire_open(&w, &c.ads);
     follower_init(&f);
     start(&f, &w);
@@ -142,7 +149,8 @@ static void a_returning_client_gets_the_difference(void **state)
     control_close(&c);
     /* Another controller, as after a restart; the world went on meanwhile. */
     control_open(&other);
-    control_set(&other, POD("a", "10.0.0.1", "") POD("b", "10.0.0.9", "") POD("d", "10.0.0.4", "") POLICY("q"));
+    control_set(&other, POD("a", "10.0.0.1", "") POD("b", "10.0.0.9", "") POD("d", "10.0.0.4", "")
+                            POLICY("q"));
     wire_open(&w, &other.ads);
     start(&f, &w);
     const char *story = told(&f);
@@ -199,8 +207,10 @@ static char *many_pods(unsigned from, unsigned n, unsigned shift)
     struct text_out out = {yaml, 0, size, false};
     assert_non_null(yaml);
     for (unsigned i = from; i < from + n; i++)
-        text_printf(&out, "{apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: n}, status: {podIP: 10.%u.%u.%u}}\n---\n", i, shift,
-                    i / 250, i % 250);
+        text_printf(&out,
+                    "{apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: n}, status: "
+                    "{podIP: 10.%u.%u.%u}}\n---\n",
+                    i, shift, i / 250, i % 250);
     return yaml;
 }
 
@@ -231,7 +241,8 @@ static void big_answers_come_in_pieces(void **state)
     free(yaml);
 }
 
-/* A client that does not read costs two responses, however much changes meanwhile, and then gets the latest state. */
+/* A client that does not read costs two responses, however much changes meanwhile, and then gets
+ * the latest state. */
 static void a_slow_client_costs_nothing_and_catches_up(void **state)
 {
     enum { PODS = 300, ROUNDS = 200 };
@@ -309,7 +320,8 @@ static void too_far_behind_means_anew(void **state)
     start(&f, &w);
     assert_int_equal(f.have[XDS_ADDRESS].count, 2);
     assert_int_equal(catalog_remove(&c.catalog, XDS_ADDRESS, TEXT(UID("a"))), 0);
-    catalog_forget(&c.catalog, XDS_ADDRESS, c.catalog.sequence); /* as when there are too many graves */
+    catalog_forget(&c.catalog, XDS_ADDRESS,
+                   c.catalog.sequence); /* as when there are too many graves */
     ads_push(&c.ads, 0);
     wire_run(&w);
     assert_int_equal(f.closed, 1);

@@ -127,7 +127,8 @@ static void any_place_leads_to_the_present(void **state)
             now[name] = 1 + (unsigned)rng_below(&rng, 5);
             assert_true(catalog_put(&c, service(text, "10.0.0.1", now[name])) >= 0);
         } else {
-            assert_int_equal(catalog_remove(&c, XDS_ADDRESS, text_of(key)), now[name] ? 0 : -ENOENT);
+            assert_int_equal(catalog_remove(&c, XDS_ADDRESS, text_of(key)),
+                             now[name] ? 0 : -ENOENT);
             now[name] = 0;
         }
         unsigned reader = (unsigned)rng_below(&rng, READERS);
@@ -145,7 +146,8 @@ static void any_place_leads_to_the_present(void **state)
             seen[reader][which] = 0;
             if (!e->resource)
                 continue;
-            assert_int_equal(xds_address_decode(e->resource->body, e->resource->body_len, &w, &s, why), 0);
+            assert_int_equal(
+                xds_address_decode(e->resource->body, e->resource->body_len, &w, &s, why), 0);
             seen[reader][which] = s->ports[0].service_port;
             service_free(s);
         }

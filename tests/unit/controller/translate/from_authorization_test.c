@@ -1,11 +1,13 @@
-/* AuthorizationPolicies as policies of layer 4, against a naive reading of the manifests, on random ones. */
+/* AuthorizationPolicies as policies of layer 4, against a naive reading of the manifests, on
+ * random ones. */
 #include "controller/translate/from_authorization.h"
 #include "shared/base/rng.h"
 #include "tests/unit/controller/fixture.h"
 #include <inttypes.h>
 
 enum { ROUNDS = 4000, ACCESSES = 12 };
-static const char *const principals[] = {"td.example/ns/shop/sa/web", "td.example/ns/shop/*", "*/sa/web", "*", "other/ns/a/sa/b"};
+static const char *const principals[] = {"td.example/ns/shop/sa/web", "td.example/ns/shop/*",
+                                         "*/sa/web", "*", "other/ns/a/sa/b"};
 static const char *const namespaces[] = {"shop", "sh*", "*cy", "*", "legacy"};
 static const char *const accounts[] = {"web", "shop/cart", "legacy/web", "cart"};
 static const char *const blocks[] = {"10.0.0.0/8", "10.1.2.3", "fd00::/16", "192.0.2.0/24"};
@@ -24,7 +26,8 @@ struct written_operation {
     bool beyond;
 };
 struct written_condition {
-    unsigned key; /* 0 ip, 1 namespace, 2 principal, 3 destination port, 4 destination ip, 5 account, 6 beyond */
+    /* 0 ip, 1 namespace, 2 principal, 3 destination port, 4 destination ip, 5 account, 6 beyond */
+    unsigned key;
     struct field values;
 };
 struct written_rule {
@@ -39,7 +42,8 @@ struct written {
     unsigned n_rules;
 };
 
-static void put_list(struct text_out *out, const char *name, const char *const *values, size_t n, unsigned mask)
+static void put_list(struct text_out *out, const char *name, const char *const *values, size_t n,
+                     unsigned mask)
 {
     if (!mask)
         return;
@@ -60,7 +64,8 @@ static struct field pick(struct rng *rng, size_t n)
     return f;
 }
 
-static void put_field(struct text_out *out, const char *yes, const char *no, const char *const *values, size_t n, struct field f)
+static void put_field(struct text_out *out, const char *yes, const char *no,
+                      const char *const *values, size_t n, struct field f)
 {
     put_list(out, yes, values, n, f.yes);
     put_list(out, no, values, n, f.no);
@@ -106,8 +111,12 @@ static const struct {
     const char *const *values;
     size_t n;
 } conditions[] = {
-    {"source.ip", SET(blocks)},         {"source.namespace", SET(namespaces)}, {"source.principal", SET(principals)},
-    {"destination.port", SET(port_texts)}, {"destination.ip", SET(blocks)},    {"source.serviceAccount", SET(accounts)},
+    {"source.ip", SET(blocks)},
+    {"source.namespace", SET(namespaces)},
+    {"source.principal", SET(principals)},
+    {"destination.port", SET(port_texts)},
+    {"destination.ip", SET(blocks)},
+    {"source.serviceAccount", SET(accounts)},
     {"request.headers[x]", SET(accounts)},
 };
 
@@ -118,18 +127,23 @@ static void write_condition(struct rng *rng, struct written_condition *c, struct
     if (!c->values.yes && !c->values.no)
         c->values.yes = 3;
     text_printf(out, "{key: '%s', ", conditions[c->key].key);
-    put_field(out, "values", "notValues", conditions[c->key].values, conditions[c->key].n, c->values);
+    put_field(out, "values", "notValues", conditions[c->key].values, conditions[c->key].n,
+              c->values);
     text_puts(out, "}, ");
 }
 
 static void write_policy(struct rng *rng, struct written *p, struct text_out *out)
 {
     *p = (struct written){.deny = rng_below(rng, 2), .n_rules = 1 + (unsigned)rng_below(rng, 3)};
-    text_printf(out, "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p, namespace: shop}, spec: {action: %s, rules: [",
+    text_printf(out,
+                "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p, "
+                "namespace: shop}, spec: {action: %s, rules: [",
                 p->deny ? "DENY" : "ALLOW");
     for (unsigned i = 0; i < p->n_rules; i++) {
         struct written_rule *r = &p->rules[i];
-        *r = (struct written_rule){.n_from = (unsigned)rng_below(rng, 3), .n_to = (unsigned)rng_below(rng, 3), .n_when = (unsigned)rng_below(rng, 3)};
+        *r = (struct written_rule){.n_from = (unsigned)rng_below(rng, 3),
+                                   .n_to = (unsigned)rng_below(rng, 3),
+                                   .n_when = (unsigned)rng_below(rng, 3)};
         text_puts(out, "{");
         for (unsigned j = 0; j < r->n_from; j++) {
             text_puts(out, j ? "" : "from: [");
@@ -151,7 +165,7 @@ static void write_policy(struct rng *rng, struct written *p, struct text_out *ou
     assert_false(out->overflow);
 }
 
-/* ---- The naive reading --------------------------------------------------------------------------- */
+/* ---- The naive reading ---------------------------------------------------------------------- */
 
 static bool text_fits(const char *pattern, struct text value)
 {
@@ -161,7 +175,8 @@ static bool text_fits(const char *pattern, struct text value)
     if (strcmp(pattern, "*") == 0)
         return true;
     if (pattern[0] == '*')
-        return value.len >= len - 1 && memcmp(value.data + value.len - (len - 1), pattern + 1, len - 1) == 0;
+        return value.len >= len - 1 &&
+               memcmp(value.data + value.len - (len - 1), pattern + 1, len - 1) == 0;
     if (pattern[len - 1] == '*')
         return value.len >= len - 1 && memcmp(value.data, pattern, len - 1) == 0;
     return value.len == len && memcmp(value.data, pattern, len) == 0;
@@ -218,8 +233,8 @@ static bool rule_fits(const struct written_rule *r, bool deny, const struct acce
         const struct written_source *s = &r->from[i];
         if (s->beyond && !deny)
             return false;
-        from = from || (field_fits(0, s->ips, a) && field_fits(1, s->namespaces, a) && field_fits(2, s->principals, a) &&
-                        field_fits(5, s->accounts, a));
+        from = from || (field_fits(0, s->ips, a) && field_fits(1, s->namespaces, a) &&
+                        field_fits(2, s->principals, a) && field_fits(5, s->accounts, a));
     }
     for (unsigned i = 0; i < r->n_to; i++) {
         if (r->to[i].beyond && !deny)
@@ -245,9 +260,11 @@ static bool policy_fits(const struct written *p, const struct access *a)
 
 static void random_access(struct rng *rng, struct access *a, struct spiffe_id *id)
 {
-    static const char *const ids[] = {"spiffe://td.example/ns/shop/sa/web", "spiffe://td.example/ns/shop/sa/cart",
-                                      "spiffe://td.example/ns/legacy/sa/web", "spiffe://other/ns/a/sa/b"};
-    static const char *const ips[] = {"10.1.2.3", "10.9.9.9", "fd00::5", "192.0.2.7", "198.51.100.1"};
+    static const char *const ids[] = {
+        "spiffe://td.example/ns/shop/sa/web", "spiffe://td.example/ns/shop/sa/cart",
+        "spiffe://td.example/ns/legacy/sa/web", "spiffe://other/ns/a/sa/b"};
+    static const char *const ips[] = {"10.1.2.3", "10.9.9.9", "fd00::5", "192.0.2.7",
+                                      "198.51.100.1"};
     static const uint16_t ports[] = {80, 443, 8080, 9};
     *a = (struct access){.destination_port = ports[rng_below(rng, 4)]};
     assert_int_equal(ip_parse(text_of(ips[rng_below(rng, 5)]), &a->source), 0);
@@ -266,9 +283,12 @@ static void check_no_empty_match(const struct policy *p)
             assert_true(p->rules[i].clauses[j].n > 0);
             for (size_t k = 0; k < p->rules[i].clauses[j].n; k++) {
                 const struct policy_match *m = &p->rules[i].clauses[j].matches[k];
-                assert_true(m->namespaces.n + m->not_namespaces.n + m->principals.n + m->not_principals.n + m->accounts.n + m->not_accounts.n +
-                                m->source_ips.n + m->not_source_ips.n + m->destination_ips.n + m->not_destination_ips.n + m->destination_ports.n +
-                                m->not_destination_ports.n > 0);
+                assert_true(m->namespaces.n + m->not_namespaces.n + m->principals.n +
+                                m->not_principals.n + m->accounts.n + m->not_accounts.n +
+                                m->source_ips.n + m->not_source_ips.n + m->destination_ips.n +
+                                m->not_destination_ips.n + m->destination_ports.n +
+                                m->not_destination_ports.n >
+                            0);
             }
         }
 }
@@ -295,7 +315,10 @@ static void equals_the_reference(void **state)
         problems_init(&problems);
         fixture_load(&store, yaml);
         assert_int_equal(view_open(&v, &store, &fixture_settings), 0);
-        assert_int_equal(from_authorization(&v, object_store_get(&store, OBJECT_AUTHORIZATION_POLICY, "shop", "p"), &p, &problems), 0);
+        assert_int_equal(from_authorization(
+                             &v, object_store_get(&store, OBJECT_AUTHORIZATION_POLICY, "shop", "p"),
+                             &p, &problems),
+                         0);
         check_no_empty_match(p);
         assert_int_equal(xds_policy_encode(p, &body), 0);
         if (xds_policy_decode(body.data, body.len, &decoded, why) < 0)
@@ -308,7 +331,8 @@ static void equals_the_reference(void **state)
             random_access(&rng, &a, &id);
             bool fits = policy_fits(&written, &a);
             if (policy_matches(p, &a) != fits)
-                fail_msg("seed %" PRIu64 ", round %u, access %u: reference %d\n%s", seed, round, i, fits, yaml);
+                fail_msg("seed %" PRIu64 ", round %u, access %u: reference %d\n%s", seed, round, i,
+                         fits, yaml);
             fits_seen += fits;
             total++;
         }

@@ -1,4 +1,5 @@
-/* PeerAuthentication as policies, against the rules as Istio's reference words them, on random policies. */
+/* PeerAuthentication as policies, against the rules as Istio's reference words them, on random
+ * policies. */
 #include "controller/translate/peer.h"
 #include "shared/base/rng.h"
 #include "tests/unit/controller/fixture.h"
@@ -19,10 +20,15 @@ struct written { /* a policy as it is written, besides as YAML */
 
 static void write_policy(struct rng *rng, struct written *p, unsigned index, struct text_out *yaml)
 {
-    *p = (struct written){.ns = namespaces[rng_below(rng, 3)], .mode = (unsigned)rng_below(rng, 4), .created = (unsigned)rng_below(rng, 3)};
+    *p = (struct written){.ns = namespaces[rng_below(rng, 3)],
+                          .mode = (unsigned)rng_below(rng, 4),
+                          .created = (unsigned)rng_below(rng, 3)};
     p->selects = rng_below(rng, 2);
     p->label = rng_below(rng, 2) ? "web" : "cart";
-    text_printf(yaml, "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: p%u, namespace: %s", index, p->ns);
+    text_printf(yaml,
+                "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: "
+                "p%u, namespace: %s",
+                index, p->ns);
     if (p->created)
         text_printf(yaml, ", creationTimestamp: '2026-01-0%uT00:00:00Z'", p->created);
     text_puts(yaml, "}, spec: {");
@@ -41,7 +47,8 @@ static void write_policy(struct rng *rng, struct written *p, unsigned index, str
 }
 
 /* The oldest of a scope; of equals the first by name. label NULL: those without a selector. */
-static const struct written *oldest(const struct written *all, unsigned n, const char *ns, const char *label)
+static const struct written *oldest(const struct written *all, unsigned n, const char *ns,
+                                    const char *label)
 {
     const struct written *best = NULL;
     for (unsigned i = 0; i < n; i++) {
@@ -52,11 +59,14 @@ static const struct written *oldest(const struct written *all, unsigned n, const
     return best;
 }
 
-/* Start PERMISSIVE; mesh, namespace, workload each override unless UNSET; then the port's own mode unless UNSET. */
-static bool is_strict(const struct written *all, unsigned n, const char *ns, const char *label, unsigned port)
+/* Start PERMISSIVE; mesh, namespace, workload each override unless UNSET; then the port's own
+ * mode unless UNSET. */
+static bool is_strict(const struct written *all, unsigned n, const char *ns, const char *label,
+                      unsigned port)
 {
     unsigned mode = 2;
-    const struct written *mesh = oldest(all, n, "weir-system", NULL), *of_ns = oldest(all, n, ns, NULL);
+    const struct written *mesh = oldest(all, n, "weir-system", NULL),
+                         *of_ns = oldest(all, n, ns, NULL);
     bool root = strcmp(ns, "weir-system") == 0;
     const struct written *own = root ? NULL : oldest(all, n, ns, label);
     if (mesh && mesh->mode)
@@ -114,7 +124,8 @@ static void equals_the_reference(void **state)
         fill(&rng, &store, all, &n);
         assert_int_equal(view_open(&v, &store, &fixture_settings), 0);
         for (unsigned c = 0; c < 3 * 3 * 4; c++) {
-            const char *ns = namespaces[c % 3], *label = ((const char *[]){"web", "cart", "none"})[c / 3 % 3];
+            const char *ns = namespaces[c % 3],
+                       *label = ((const char *[]){"web", "cart", "none"})[c / 3 % 3];
             unsigned port = c / 9;
             struct policy *policies[2];
             struct verdict verdict;
@@ -125,8 +136,9 @@ static void equals_the_reference(void **state)
             policies_decide((const struct policy *const *)policies, n_policies, &a, &verdict);
             bool strict = is_strict(all, n, ns, label, port);
             if (verdict.allowed == strict)
-                fail_msg("seed %" PRIu64 ", round %u: %s app=%s port %u: strict %d, plaintext allowed %d", seed, round, ns, label,
-                         ports[port], strict, verdict.allowed);
+                fail_msg("seed %" PRIu64
+                         ", round %u: %s app=%s port %u: strict %d, plaintext allowed %d",
+                         seed, round, ns, label, ports[port], strict, verdict.allowed);
             strict_seen += strict;
             open_seen += !strict;
             a.identity = &id; /* whoever has an identity is never refused by this */
@@ -148,23 +160,30 @@ static void names_and_places(void **state)
     struct policy *p;
     (void)state;
     object_store_init(&store);
-    fixture_load(&store, "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: x, namespace: shop}, spec: {selector: "
-                         "{matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {80: {mode: PERMISSIVE}, 81: {mode: DISABLE}, 82: {mode: STRICT}}}}\n---\n"
-                         "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: y, namespace: shop}, spec: {selector: "
-                         "{matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {82: {mode: STRICT}}}}");
+    fixture_load(
+        &store,
+        "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: x, "
+        "namespace: shop}, spec: {selector: "
+        "{matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {80: {mode: PERMISSIVE}, "
+        "81: {mode: DISABLE}, 82: {mode: STRICT}}}}\n---\n"
+        "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: y, "
+        "namespace: shop}, spec: {selector: "
+        "{matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {82: {mode: STRICT}}}}");
     assert_int_equal(view_open(&v, &store, &fixture_settings), 0);
     assert_int_equal(peer_static_policy(&v, &p), 0);
     assert_string_equal(p->key, "weir-system/istio_converted_static_strict");
     assert_int_equal(p->scope, POLICY_WORKLOAD);
     assert_int_equal(p->action, POLICY_DENY);
     policy_free(p);
-    assert_int_equal(peer_policy(&v, object_store_get(&store, OBJECT_PEER_AUTHENTICATION, "shop", "x"), &p), 0);
+    assert_int_equal(
+        peer_policy(&v, object_store_get(&store, OBJECT_PEER_AUTHENTICATION, "shop", "x"), &p), 0);
     assert_string_equal(p->key, "shop/converted_peer_authentication_x");
     assert_int_equal(p->n_rules, 1);
     assert_int_equal(p->rules[0].clauses[0].matches[0].not_destination_ports.n, 2);
     policy_free(p);
     /* All ports are as the rest: the static policy will do. */
-    assert_int_equal(peer_policy(&v, object_store_get(&store, OBJECT_PEER_AUTHENTICATION, "shop", "y"), &p), 0);
+    assert_int_equal(
+        peer_policy(&v, object_store_get(&store, OBJECT_PEER_AUTHENTICATION, "shop", "y"), &p), 0);
     assert_null(p);
     view_close(&v);
     object_store_done(&store);
@@ -172,6 +191,7 @@ static void names_and_places(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_reference), cmocka_unit_test(names_and_places)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_reference),
+                                       cmocka_unit_test(names_and_places)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

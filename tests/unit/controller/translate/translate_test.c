@@ -68,19 +68,26 @@ static struct policy *policy_of(const struct world *w, const char *key)
     return ret;
 }
 
-#define SHOP "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {weir.mesh/enrolled: \"true\"}}}\n---\n"
+#define SHOP                                                                                       \
+    "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {weir.mesh/enrolled: "       \
+    "\"true\"}}}\n---\n"
 #define POD(name, metadata, spec, status)                                                          \
-    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: shop" metadata "}, spec: {" spec "}, status: {" status "}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: shop" metadata              \
+    "}, spec: {" spec "}, status: {" status "}}\n---\n"
 
 static void a_pod_in_full(void **state)
 {
     struct world w;
     (void)state;
-    world_make(&w, SHOP
-               "{apiVersion: v1, kind: Node, metadata: {name: node-a, labels: {topology.kubernetes.io/region: eu, "
-               "topology.kubernetes.io/zone: eu-1}}}\n---\n"
-               POD("web-6f-x", ", labels: {app: web, version: v2, pod-template-hash: 6f}, ownerReferences: [{kind: ReplicaSet, name: "
-                   "web-6f, controller: true}]", "serviceAccountName: web, nodeName: node-a", "podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]"));
+    world_make(&w, SHOP "{apiVersion: v1, kind: Node, metadata: {name: node-a, labels: "
+                        "{topology.kubernetes.io/region: eu, "
+                        "topology.kubernetes.io/zone: eu-1}}}\n---\n" POD(
+                            "web-6f-x",
+                            ", labels: {app: web, version: v2, pod-template-hash: 6f}, "
+                            "ownerReferences: [{kind: ReplicaSet, name: "
+                            "web-6f, controller: true}]",
+                            "serviceAccountName: web, nodeName: node-a",
+                            "podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]"));
     assert_int_equal(w.resources.n, 1);
     assert_int_equal(w.resources.items[0]->n_aliases, 2);
     assert_string_equal(w.resources.items[0]->aliases[0], "net1/10.0.0.1");
@@ -114,18 +121,26 @@ static void which_pods_are_known_and_how(void **state)
         bool known, healthy, hbone;
     } cases[] = {
         {POD("p", "", "", "podIP: 10.0.0.1"), true, true, true},
-        {POD("p", "", "", "podIP: 10.0.0.1, phase: Running, conditions: [{type: Ready, status: 'True'}]"), true, true, true},
-        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Ready, status: 'False'}]"), true, false, true},
-        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Ready, status: Unknown}]"), true, false, true},
-        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Other, status: 'False'}]"), true, true, true},
-        {POD("p", ", deletionTimestamp: '2026-01-01T00:00:00Z'", "", "podIP: 10.0.0.1"), true, false, true},
+        {POD("p", "", "",
+             "podIP: 10.0.0.1, phase: Running, conditions: [{type: Ready, status: 'True'}]"),
+         true, true, true},
+        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Ready, status: 'False'}]"), true,
+         false, true},
+        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Ready, status: Unknown}]"), true,
+         false, true},
+        {POD("p", "", "", "podIP: 10.0.0.1, conditions: [{type: Other, status: 'False'}]"), true,
+         true, true},
+        {POD("p", ", deletionTimestamp: '2026-01-01T00:00:00Z'", "", "podIP: 10.0.0.1"), true,
+         false, true},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Pending"), true, true, true},
         {POD("p", "", "", "phase: Pending"), false, false, false},
         {POD("p", "", "", ""), false, false, false},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Succeeded"), false, false, false},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Failed"), false, false, false},
-        {POD("p", ", labels: {weir.mesh/enrolled: 'false'}", "", "podIP: 10.0.0.1"), true, true, false},
-        {POD("p", ", labels: {weir.mesh/enrolled: 'true'}", "", "podIP: 10.0.0.1"), true, true, true},
+        {POD("p", ", labels: {weir.mesh/enrolled: 'false'}", "", "podIP: 10.0.0.1"), true, true,
+         false},
+        {POD("p", ", labels: {weir.mesh/enrolled: 'true'}", "", "podIP: 10.0.0.1"), true, true,
+         true},
         {POD("p", "", "hostNetwork: true", "podIP: 10.0.0.1"), true, true, false},
     };
     (void)state;
@@ -160,19 +175,31 @@ static void names_of_workloads(void **state)
     } cases[] = {
         {"", "p", "p", "latest", WORKLOAD_POD},
         {", labels: {app: a}", "p", "a", "latest", WORKLOAD_POD},
-        {", labels: {app: a, app.kubernetes.io/name: b, app.kubernetes.io/version: '1', version: '2'}", "p", "b", "1", WORKLOAD_POD},
-        {", labels: {app: a, service.istio.io/canonical-name: c, service.istio.io/canonical-revision: r}", "p", "c", "r", WORKLOAD_POD},
-        {", ownerReferences: [{kind: StatefulSet, name: db, controller: true}]", "db", "db", "latest", WORKLOAD_POD},
-        {", ownerReferences: [{kind: StatefulSet, name: db}]", "p", "p", "latest", WORKLOAD_POD},
-        {", ownerReferences: [{kind: ReplicaSet, name: web-6f, controller: true}]", "web-6f", "web-6f", "latest", WORKLOAD_POD},
-        {", labels: {pod-template-hash: 6f}, ownerReferences: [{kind: ReplicaSet, name: web-6f, controller: true}]", "web", "web", "latest",
-         WORKLOAD_DEPLOYMENT},
-        {", labels: {pod-template-hash: 6f}, ownerReferences: [{kind: ReplicaSet, name: web6f, controller: true}]", "web6f", "web6f",
+        {", labels: {app: a, app.kubernetes.io/name: b, app.kubernetes.io/version: '1', version: "
+         "'2'}",
+         "p", "b", "1", WORKLOAD_POD},
+        {", labels: {app: a, service.istio.io/canonical-name: c, "
+         "service.istio.io/canonical-revision: r}",
+         "p", "c", "r", WORKLOAD_POD},
+        {", ownerReferences: [{kind: StatefulSet, name: db, controller: true}]", "db", "db",
          "latest", WORKLOAD_POD},
-        {", ownerReferences: [{kind: Job, name: once, controller: true}]", "once", "once", "latest", WORKLOAD_JOB},
-        {", ownerReferences: [{kind: Job, name: nightly-29384756, controller: true}]", "nightly", "nightly", "latest", WORKLOAD_CRONJOB},
-        {", ownerReferences: [{kind: Job, name: nightly-293, controller: true}]", "nightly-293", "nightly-293", "latest", WORKLOAD_JOB},
-        {", ownerReferences: [{kind: CronJob, name: c, controller: true}]", "c", "c", "latest", WORKLOAD_CRONJOB},
+        {", ownerReferences: [{kind: StatefulSet, name: db}]", "p", "p", "latest", WORKLOAD_POD},
+        {", ownerReferences: [{kind: ReplicaSet, name: web-6f, controller: true}]", "web-6f",
+         "web-6f", "latest", WORKLOAD_POD},
+        {", labels: {pod-template-hash: 6f}, ownerReferences: [{kind: ReplicaSet, name: web-6f, "
+         "controller: true}]",
+         "web", "web", "latest", WORKLOAD_DEPLOYMENT},
+        {", labels: {pod-template-hash: 6f}, ownerReferences: [{kind: ReplicaSet, name: web6f, "
+         "controller: true}]",
+         "web6f", "web6f", "latest", WORKLOAD_POD},
+        {", ownerReferences: [{kind: Job, name: once, controller: true}]", "once", "once", "latest",
+         WORKLOAD_JOB},
+        {", ownerReferences: [{kind: Job, name: nightly-29384756, controller: true}]", "nightly",
+         "nightly", "latest", WORKLOAD_CRONJOB},
+        {", ownerReferences: [{kind: Job, name: nightly-293, controller: true}]", "nightly-293",
+         "nightly-293", "latest", WORKLOAD_JOB},
+        {", ownerReferences: [{kind: CronJob, name: c, controller: true}]", "c", "c", "latest",
+         WORKLOAD_CRONJOB},
         {", labels: {service.istio.io/workload-name: w}", "w", "w", "latest", WORKLOAD_POD},
     };
     (void)state;
@@ -180,12 +207,17 @@ static void names_of_workloads(void **state)
         char yaml[1024];
         struct text_out out = TEXT_OUT(yaml);
         struct world w;
-        text_printf(&out, "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop%s}, status: {podIP: 10.0.0.1}}", cases[i].metadata);
+        text_printf(&out,
+                    "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop%s}, status: "
+                    "{podIP: 10.0.0.1}}",
+                    cases[i].metadata);
         world_make(&w, yaml);
         struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
-        if (strcmp(p->workload_name, cases[i].workload) != 0 || strcmp(p->canonical_name, cases[i].canonical) != 0 ||
+        if (strcmp(p->workload_name, cases[i].workload) != 0 ||
+            strcmp(p->canonical_name, cases[i].canonical) != 0 ||
             strcmp(p->canonical_revision, cases[i].revision) != 0 || p->type != cases[i].type)
-            fail_msg("case %zu: %s %s %s %d", i, p->workload_name, p->canonical_name, p->canonical_revision, p->type);
+            fail_msg("case %zu: %s %s %s %d", i, p->workload_name, p->canonical_name,
+                     p->canonical_revision, p->type);
         workload_free(p);
         world_done(&w);
     }
@@ -203,24 +235,37 @@ static void services_of_a_pod(void **state)
 {
     struct world w;
     (void)state;
-    world_make(&w,
-        "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: {app: web, x: y}}, spec: {containers: [{ports: [{name: http, "
-        "containerPort: 8080}]}]}, status: {podIP: 10.0.0.1}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: named, namespace: shop}, spec: {selector: {app: web}, ports: [{name: a, port: 80, "
-        "targetPort: http}, {name: b, port: 81, targetPort: nothing}, {name: c, port: 82, targetPort: 9}, {name: d, port: 83}]}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: other, namespace: shop}, spec: {selector: {app: web, x: z}, ports: [{port: 80}]}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: elsewhere, namespace: legacy}, spec: {selector: {app: web}, ports: [{port: 80}]}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: alias, namespace: shop}, spec: {type: ExternalName, externalName: e, selector: {app: web}}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: manual, namespace: shop}, spec: {clusterIP: 10.96.0.5, ports: [{name: a, port: 90}, "
-        "{name: b, port: 91}]}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: by-ip, namespace: legacy}, spec: {ports: [{port: 70, targetPort: 71}]}}\n---\n"
-        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: manual-1, namespace: shop, labels: {kubernetes.io/service-name: "
-        "manual}}, addressType: IPv4, ports: [{name: a, port: 9090}], endpoints: [{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}, "
-        "{addresses: [10.0.0.77], targetRef: {kind: Pod, name: unknown}}, {addresses: [192.0.2.1]}, {addresses: [192.0.2.1]}, "
-        "{addresses: [192.0.2.2], conditions: {ready: false}}]}\n---\n"
-        "{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, metadata: {name: by-ip-1, namespace: legacy, labels: "
-        "{kubernetes.io/service-name: by-ip}}, addressType: IPv4, ports: [{port: 71}], endpoints: [{addresses: [10.0.0.1]}]}\n---\n"
-        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: stray, namespace: shop}, endpoints: [{addresses: [192.0.2.9]}]}\n");
+    world_make(&w, "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: {app: "
+                   "web, x: y}}, spec: {containers: [{ports: [{name: http, "
+                   "containerPort: 8080}]}]}, status: {podIP: 10.0.0.1}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: named, namespace: shop}, "
+                   "spec: {selector: {app: web}, ports: [{name: a, port: 80, "
+                   "targetPort: http}, {name: b, port: 81, targetPort: nothing}, {name: c, port: "
+                   "82, targetPort: 9}, {name: d, port: 83}]}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: other, namespace: shop}, "
+                   "spec: {selector: {app: web, x: z}, ports: [{port: 80}]}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: elsewhere, namespace: "
+                   "legacy}, spec: {selector: {app: web}, ports: [{port: 80}]}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: alias, namespace: shop}, "
+                   "spec: {type: ExternalName, externalName: e, selector: {app: web}}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: manual, namespace: shop}, "
+                   "spec: {clusterIP: 10.96.0.5, ports: [{name: a, port: 90}, "
+                   "{name: b, port: 91}]}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: by-ip, namespace: legacy}, "
+                   "spec: {ports: [{port: 70, targetPort: 71}]}}\n---\n"
+                   "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: "
+                   "manual-1, namespace: shop, labels: {kubernetes.io/service-name: "
+                   "manual}}, addressType: IPv4, ports: [{name: a, port: 9090}], endpoints: "
+                   "[{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}, "
+                   "{addresses: [10.0.0.77], targetRef: {kind: Pod, name: unknown}}, {addresses: "
+                   "[192.0.2.1]}, {addresses: [192.0.2.1]}, "
+                   "{addresses: [192.0.2.2], conditions: {ready: false}}]}\n---\n"
+                   "{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, metadata: {name: "
+                   "by-ip-1, namespace: legacy, labels: "
+                   "{kubernetes.io/service-name: by-ip}}, addressType: IPv4, ports: [{port: 71}], "
+                   "endpoints: [{addresses: [10.0.0.1]}]}\n---\n"
+                   "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: stray, "
+                   "namespace: shop}, endpoints: [{addresses: [192.0.2.9]}]}\n");
     struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
     assert_int_equal(p->n_services, 3);
     const struct workload_service *named = served(p, "shop/named.shop.svc.cluster.local");
@@ -263,29 +308,39 @@ static void services(void **state)
         {"", "", 0, 0, LB_UNSPECIFIED_MODE, false},
         {"trafficDistribution: PreferClose", "", 3, LB_ZONE, LB_FAILOVER, false},
         {"trafficDistribution: PreferSameNode", "", 5, LB_NODE, LB_FAILOVER, false},
-        {"trafficDistribution: PreferClose, internalTrafficPolicy: Local", "", 1, LB_NODE, LB_STRICT, false},
-        {"internalTrafficPolicy: Cluster, publishNotReadyAddresses: true", "", 0, 0, LB_UNSPECIFIED_MODE, true},
-        {"", "networking.istio.io/traffic-distribution: PreferClose", 3, LB_ZONE, LB_FAILOVER, false},
-        {"trafficDistribution: PreferSameNode", "networking.istio.io/traffic-distribution: PreferClose", 5, LB_NODE, LB_FAILOVER, false},
+        {"trafficDistribution: PreferClose, internalTrafficPolicy: Local", "", 1, LB_NODE,
+         LB_STRICT, false},
+        {"internalTrafficPolicy: Cluster, publishNotReadyAddresses: true", "", 0, 0,
+         LB_UNSPECIFIED_MODE, true},
+        {"", "networking.istio.io/traffic-distribution: PreferClose", 3, LB_ZONE, LB_FAILOVER,
+         false},
+        {"trafficDistribution: PreferSameNode",
+         "networking.istio.io/traffic-distribution: PreferClose", 5, LB_NODE, LB_FAILOVER, false},
     };
     struct world w;
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char yaml[1024];
         struct text_out out = TEXT_OUT(yaml);
-        text_printf(&out, "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n, annotations: {%s}}, spec: {%s}}", cases[i].annotations,
-                    cases[i].spec);
+        text_printf(&out,
+                    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n, "
+                    "annotations: {%s}}, spec: {%s}}",
+                    cases[i].annotations, cases[i].spec);
         world_make(&w, yaml);
         struct service *s = service_of(&w, "n/s.n.svc.cluster.local");
-        if (s->n_scopes != cases[i].n_scopes || s->lb_mode != cases[i].mode || s->allow_unhealthy != cases[i].allow_unhealthy ||
+        if (s->n_scopes != cases[i].n_scopes || s->lb_mode != cases[i].mode ||
+            s->allow_unhealthy != cases[i].allow_unhealthy ||
             (s->n_scopes && s->scopes[s->n_scopes - 1] != cases[i].last))
             fail_msg("case %zu: %zu scopes, mode %d", i, s->n_scopes, s->lb_mode);
         service_free(s);
         world_done(&w);
     }
-    world_make(&w, "{apiVersion: v1, kind: Namespace, metadata: {name: n, annotations: {networking.istio.io/traffic-distribution: PreferClose}}}\n---\n"
-                   "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: {clusterIPs: [10.96.0.1, 'fd00::1'], ipFamilies: "
-                   "[IPv4, IPv6], ports: [{name: http, port: 80, targetPort: web}, {name: udp, port: 53, protocol: UDP}]}}");
+    world_make(&w, "{apiVersion: v1, kind: Namespace, metadata: {name: n, annotations: "
+                   "{networking.istio.io/traffic-distribution: PreferClose}}}\n---\n"
+                   "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "
+                   "{clusterIPs: [10.96.0.1, 'fd00::1'], ipFamilies: "
+                   "[IPv4, IPv6], ports: [{name: http, port: 80, targetPort: web}, {name: udp, "
+                   "port: 53, protocol: UDP}]}}");
     struct service *s = service_of(&w, "n/s.n.svc.cluster.local");
     assert_string_equal(s->hostname, "s.n.svc.cluster.local");
     assert_string_equal(s->name, "s");
@@ -302,20 +357,25 @@ static void services(void **state)
     world_done(&w);
 }
 
-#define POLICY(ns, name, spec) "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: " name ", namespace: " ns "}, spec: {" spec "}}\n---\n"
+#define POLICY(ns, name, spec)                                                                     \
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: " name         \
+    ", namespace: " ns "}, spec: {" spec "}}\n---\n"
 
 static void policies_and_who_they_are_for(void **state)
 {
     struct world w;
     (void)state;
-    world_make(&w, POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.1")
-               POLICY("weir-system", "mesh", "")
-               POLICY("weir-system", "mesh-web", "selector: {matchLabels: {app: web}}, action: DENY, rules: [{}]")
-               POLICY("shop", "all", "rules: [{}]")
-               POLICY("shop", "web", "selector: {matchLabels: {app: web}}")
-               POLICY("shop", "audit", "selector: {matchLabels: {app: web}}, action: AUDIT, rules: [{}]")
-               POLICY("shop", "cart", "selector: {matchLabels: {app: cart}}")
-               POLICY("legacy", "web", "selector: {matchLabels: {app: web}}"));
+    world_make(
+        &w,
+        POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.1") POLICY("weir-system", "mesh", "")
+            POLICY("weir-system", "mesh-web",
+                   "selector: {matchLabels: {app: web}}, action: DENY, rules: [{}]")
+                POLICY("shop", "all", "rules: [{}]")
+                    POLICY("shop", "web", "selector: {matchLabels: {app: web}}")
+                        POLICY("shop", "audit",
+                               "selector: {matchLabels: {app: web}}, action: AUDIT, rules: [{}]")
+                            POLICY("shop", "cart", "selector: {matchLabels: {app: cart}}")
+                                POLICY("legacy", "web", "selector: {matchLabels: {app: web}}"));
     struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
     assert_int_equal(p->n_policies, 2);
     assert_string_equal(p->policies[0], "shop/web");
@@ -349,12 +409,18 @@ static void what_is_told(void **state)
 {
     struct world w;
     (void)state;
-    world_make(&w, POD("p", "", "", "")
-               POLICY("shop", "allow", "rules: [{to: [{operation: {ports: ['80'], paths: [/a]}}]}, {}]")
-               POLICY("shop", "deny", "action: DENY, rules: [{to: [{operation: {ports: ['80'], paths: [/a]}}]}]")
-               "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: a, namespace: weir-system}, spec: {selector: "
-               "{matchLabels: {a: b}}}}\n---\n"
-               "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: b, namespace: shop}, spec: {portLevelMtls: {80: {mode: STRICT}}}}");
+    world_make(&w, POD("p", "", "",
+                       "") POLICY("shop", "allow",
+                                  "rules: [{to: [{operation: {ports: ['80'], paths: [/a]}}]}, {}]")
+                       POLICY("shop", "deny",
+                              "action: DENY, rules: [{to: [{operation: {ports: ['80'], paths: "
+                              "[/a]}}]}]") "{apiVersion: security.istio.io/v1, kind: "
+                                           "PeerAuthentication, metadata: {name: a, namespace: "
+                                           "weir-system}, spec: {selector: "
+                                           "{matchLabels: {a: b}}}}\n---\n"
+                                           "{apiVersion: security.istio.io/v1, kind: "
+                                           "PeerAuthentication, metadata: {name: b, namespace: "
+                                           "shop}, spec: {portLevelMtls: {80: {mode: STRICT}}}}");
     static const struct {
         const char *object, *field;
         unsigned line;
@@ -386,12 +452,17 @@ static void what_is_told(void **state)
 /* The same objects, whatever their order and whenever they came, are the same bytes. */
 static void versions_are_stable(void **state)
 {
-    static const char one[] = POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.1")
-        "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}, spec: {selector: {app: web}}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: shop}, spec: {selector: {app: web}}}\n";
-    static const char two[] = "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: shop}, spec: {selector: {app: web}}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}, spec: {selector: {app: web}}}\n---\n"
-        POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.1");
+    static const char one[] =
+        POD("p", ", labels: {app: web}", "",
+            "podIP: 10.0.0.1") "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: "
+                               "shop}, spec: {selector: {app: web}}}\n---\n"
+                               "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: "
+                               "shop}, spec: {selector: {app: web}}}\n";
+    static const char two[] =
+        "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: shop}, spec: {selector: "
+        "{app: web}}}\n---\n"
+        "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}, spec: {selector: "
+        "{app: web}}}\n---\n" POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.1");
     struct world x, y;
     (void)state;
     world_make(&x, one);
@@ -406,7 +477,8 @@ static void versions_are_stable(void **state)
     assert_int_equal(strlen(x.resources.items[0]->version), 32);
     world_done(&y);
     world_make(&y, POD("p", ", labels: {app: web}", "", "podIP: 10.0.0.2"));
-    assert_string_not_equal(find(&x, "Kubernetes//Pod/shop/p")->version, find(&y, "Kubernetes//Pod/shop/p")->version);
+    assert_string_not_equal(find(&x, "Kubernetes//Pod/shop/p")->version,
+                            find(&y, "Kubernetes//Pod/shop/p")->version);
     world_done(&x);
     world_done(&y);
 }
@@ -414,14 +486,10 @@ static void versions_are_stable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_pod_in_full),
-        cmocka_unit_test(which_pods_are_known_and_how),
-        cmocka_unit_test(names_of_workloads),
-        cmocka_unit_test(services_of_a_pod),
-        cmocka_unit_test(services),
-        cmocka_unit_test(policies_and_who_they_are_for),
-        cmocka_unit_test(what_is_told),
-        cmocka_unit_test(versions_are_stable),
+        cmocka_unit_test(a_pod_in_full),      cmocka_unit_test(which_pods_are_known_and_how),
+        cmocka_unit_test(names_of_workloads), cmocka_unit_test(services_of_a_pod),
+        cmocka_unit_test(services),           cmocka_unit_test(policies_and_who_they_are_for),
+        cmocka_unit_test(what_is_told),       cmocka_unit_test(versions_are_stable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
