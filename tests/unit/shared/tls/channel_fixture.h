@@ -108,8 +108,10 @@ static inline bool pump(struct pair *p, struct side *from, struct side *to)
 /* Until neither has anything to say. */
 static inline void converse(struct pair *p)
 {
-    while (pump(p, &p->client, &p->server) | pump(p, &p->server, &p->client))
-        ;
+    for (bool moved = true; moved;) {
+        moved = pump(p, &p->client, &p->server);
+        moved |= pump(p, &p->server, &p->client);
+    }
 }
 static inline void say(struct pair *p, struct side *s, const void *data, size_t len)
 {
