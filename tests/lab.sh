@@ -150,7 +150,7 @@ start_program() {
     [ -e "$RUN/commands/$name" ] || die "there is no program $name."
     is_running "$name" && return
     command=$(<"$RUN/commands/$name")
-    eval "setsid $command" </dev/null >>"$RUN/logs/$name.log" 2>&1 8>&- 9>&- &
+    eval "exec setsid $command" </dev/null >>"$RUN/logs/$name.log" 2>&1 8>&- 9>&- &
     pid=$!
     echo "$pid $(process_start "$pid")" >"$RUN/pids/$name"
 }

@@ -1,0 +1,122 @@
+# What the tests in this folder share: a lab of their own, and assertions that wait for what must happen, with a deadline.
+# Sourced, with `set -euo pipefail` on. Each test begins with `lab_up ...` and needs no end: the lab goes when the test does.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export WEIR_BUILD=${WEIR_BUILD:-$ROOT/build/dev}
+export WEIR_LAB_NAME=${WEIR_LAB_NAME:-weir-test-$$}
+RUN=/run/$WEIR_LAB_NAME
+WORK=$(mktemp -d /tmp/weir-netns-test-XXXXXX)
+DEADLINE_S=${DEADLINE_S:-20}
+declare -A marks=()
+
+lab() { "$ROOT/tests/lab.sh" "$@"; }
+
+ended() {
+    local code=$?
+    trap - EXIT INT TERM
+    [ "$code" = 0 ] || failed_logs
+    end_jobs
+    lab down || code=1
+    rm -rf "$WORK"
+    exit "$code"
+}
+trap ended EXIT
+trap 'exit 130' INT TERM
+
+end_jobs() {
+    local pids
+    pids=$(jobs -p)
+    # shellcheck disable=SC2086 # numbers
+    [ -z "$pids" ] || kill $pids 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+
+failed_logs() {
+    local file
+    for file in "$RUN"/logs/{controller,ca,node-?}.log; do
+        [ -e "$file" ] || continue
+        echo "---- the end of ${file##*/}"
+        tail -n 12 "$file" | cut -c 1-400
+    done
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    exit 1
+}
+step() { printf '%s\n' "- $*"; }
+lab_up() { lab up "$@" || fail "the lab does not come up"; }
+
+# eventually COMMAND...: until it succeeds, or $DEADLINE_S seconds are over.
+eventually() {
+    local end=$((${EPOCHREALTIME/[.,]/} + DEADLINE_S * 1000000))
+    until "$@" >"$WORK/eventually" 2>&1; do
+        if [ "${EPOCHREALTIME/[.,]/}" -ge "$end" ]; then
+            cat "$WORK/eventually"
+            fail "not within $DEADLINE_S s: $*"
+        fi
+        read -rt 0.05 <> <(:) || true
+    done
+}
+# must COMMAND...: it succeeds; must_not: it fails. What it prints goes to $WORK/out.
+must() {
+    "$@" >"$WORK/out" 2>&1 && return
+    cat "$WORK/out"
+    fail "$*"
+}
+must_not() {
+    "$@" >"$WORK/out" 2>&1 || return 0
+    cat "$WORK/out"
+    fail "it should not have worked: $*"
+}
+said() { grep -qF -- "$1" "$WORK/out" || { cat "$WORK/out"; fail "that does not say \"$1\""; }; }
+same() { [ "$1" = "$2" ] || fail "${3:-value} is \"$1\", and should be \"$2\""; }
+
+# ---- requests ----
+
+# get WORKLOAD URL [CURL ARGUMENT...]: prints the body; fails if there is no answer of 200.
+get() {
+    local workload=$1 url=$2
+    shift 2
+    lab exec "$workload" -- curl -sS -f --max-time "$DEADLINE_S" "$@" "$url"
+}
+field() { /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+pod_field() { awk -v name="$1" -v field="$2" '$2 == name || index($2, name "-") == 1 { print $field; exit }' "$RUN/plan/pods"; }
+pod_netns() { pod_field "$1" 3; }
+pod_v4() { pod_field "$1" 5; }
+pod_v6() { pod_field "$1" 6; }
+node_v4() { awk -v node="$1" '$1 == node { print $3 }' "$RUN/plan/nodes"; }
+node_v6() { awk -v node="$1" '$1 == node { print $4 }' "$RUN/plan/nodes"; }
+# The second replica of cart is on node-b.
+replica() { awk -v node="$1" '$2 ~ /^cart-/ && $4 == node { print $2 }' "$RUN/plan/pods"; }
+
+# ---- logs: only what was written since the last mark counts ----
+
+mark() {
+    local file
+    for file in "$RUN"/logs/*.log; do marks[$file]=$(stat -c %s "$file"); done
+}
+since_mark() { tail -c "+$((${marks[$RUN/logs/$1.log]:-0} + 1))" "$RUN/logs/$1.log"; }
+has_line() {
+    local name=$1 text lines
+    shift
+    lines=$(since_mark "$name")
+    for text in "$@"; do
+        lines=$(grep -F -- "$text" <<<"$lines") || return 1
+    done
+    printf '%s\n' "$lines"
+}
+# logged NODE TEXT...: a line with all of these texts appears.
+logged() { eventually has_line "$@"; }
+
+# ---- metrics ----
+
+metrics() { lab exec "$1" -- curl -sS -f --max-time "$DEADLINE_S" 'http://[::1]:15020/metrics'; }
+# The sum of a metric's series that hold all of these texts.
+metric() {
+    local node=$1 name=$2 lines text
+    shift 2
+    lines=$(metrics "$node" | grep "^$name[{ ]") || true
+    for text in "$@"; do lines=$(grep -F -- "$text" <<<"$lines") || true; done
+    awk '{ sum += $NF } END { printf "%d\n", sum }' <<<"$lines"
+}
