@@ -134,7 +134,12 @@ int main(int argc, char **argv)
     if (err < 0)
         return err == -ECANCELED ? 0 : 2;
     if (l.version) {
-        const struct library_version libraries[] = {{"TLS", tls_library(NULL)}};
+        bool accelerated;
+        const char *tls = tls_library(&accelerated);
+        const struct library_version libraries[] = {
+            {"TLS", tls},
+            {"cryptography", accelerated ? "accelerated" : "not accelerated"},
+        };
         lifecycle_print_version("weir-controller", libraries, ARRAY_SIZE(libraries));
         return 0;
     }
