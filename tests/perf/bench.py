@@ -1,0 +1,233 @@
+"""Runs the cells of tests/perf/run.sh: interleaved rounds, CPU of the proxies per request or per GB, medians of ratios."""
+import argparse
+import datetime
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+import stage
+import systems
+from stage import LOAD_CORE
+
+GB = 1e9
+BULK_BYTES, BULK_CONNECTIONS = 512 * 1024 * 1024, 4
+LOW_CLIENTS, LOW_RPS = 16, 63  # 1,008 requests a second
+IDLE_CONNECTIONS = 2000
+BODY = 1024  # of the application's answer
+
+
+class Invalid(Exception):
+    """A round that proves nothing: the run fails."""
+
+
+class Figure:
+    def __init__(self, cost, per_proxy, busy, extra=""):
+        self.cost, self.per_proxy, self.busy, self.extra = cost, per_proxy, busy, extra
+
+
+def measured(system, load, unit):
+    """Runs load() and returns the Figure: CPU seconds of the system's processes divided by what load() counted, times unit."""
+    system.check_alive()
+    before = [stage.cpu_seconds(pid) for pid in system.pids()]
+    idle, begin = stage.core_idle_seconds(stage.PROXY_CORE), time.monotonic()
+    done, extra = load()
+    wall = time.monotonic() - begin
+    busy = 1 - (stage.core_idle_seconds(stage.PROXY_CORE) - idle) / wall
+    system.check_alive()
+    spent = [stage.cpu_seconds(pid) - b for pid, b in zip(system.pids(), before)]
+    if done <= 0 or min(spent) <= 0:
+        raise Invalid(f"{system.name}: {done} done, CPU of its processes {spent}: is the right process measured?")
+    return Figure(sum(spent) / done * unit, [s / done * unit for s in spent], busy, extra)
+
+
+def in_client(system, *args, timeout):
+    r = subprocess.run(stage.inside(system.client, "taskset", "-c", LOAD_CORE, *args), capture_output=True, text=True, timeout=timeout)
+    if r.returncode != 0:
+        raise Invalid(f"{system.name}: {args[0]} failed: {(r.stderr or r.stdout)[-300:]}")
+    return r.stdout
+
+
+def wrk(system, seconds, connections=64):
+    def load():
+        out = in_client(system, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", system.url(), timeout=seconds + 30)
+        if "Socket errors" in out or "Non-2xx" in out:
+            raise Invalid(f"{system.name}: " + " ".join(l.strip() for l in out.splitlines() if "errors" in l or "Non-2xx" in l))
+        requests = int(re.search(r"(\d+) requests in", out).group(1))
+        p50, p99 = (re.search(rf"^\s+{p}%\s+(\S+)", out, re.M).group(1) for p in (50, 99))
+        return requests, f"{requests / seconds:,.0f} rps, p50 {p50}, p99 {p99}"
+
+    return load
+
+
+def low(system, seconds):
+    total = LOW_CLIENTS * LOW_RPS * seconds
+
+    def load():
+        out = in_client(system, "h2load", "--h1", f"-c{LOW_CLIENTS}", "-t1", f"-n{total}", f"--rps={LOW_RPS}", system.url(), timeout=seconds + 60)
+        done = re.search(r"requests: \d+ total, \d+ started, (\d+) done, .* (\d+) errored, (\d+) timeout", out)
+        data = re.search(r"\((\d+)\) data", out)
+        # h2load reads no status where there is no reason phrase, as behind an HTTP/2 hop: what counts is that nothing else came, and every byte.
+        if not done or done.groups() != (str(total), "0", "0") or " 0 3xx, 0 4xx, 0 5xx" not in out or not data or int(data.group(1)) != total * BODY:
+            raise Invalid(f"{system.name}: h2load: {out[out.find('requests:'):][:300]}")
+        return total, f"{LOW_CLIENTS * LOW_RPS} rps"
+
+    return load
+
+
+def bulk(system):
+    def load():
+        out = in_client(system, f"{systems.BUILD}/perf/bulk_client", system.host, str(system.port), str(BULK_BYTES), str(BULK_CONNECTIONS), timeout=180)
+        if int(out) != BULK_BYTES * BULK_CONNECTIONS:
+            raise Invalid(f"{system.name}: {out.strip()} bytes came, {BULK_BYTES * BULK_CONNECTIONS} should have")
+        return int(out) / GB, f"{BULK_CONNECTIONS} x {BULK_BYTES >> 20} MiB"
+
+    return load
+
+
+US, S = 1e6, 1.0
+# cell: peers (Weir first), load, unit, the least share of a core that the proxies must have used in a saturated round
+CELLS = {
+    # wrk and the application share the other core: with a cheap proxy it is they who are the limit.
+    "l4-relay": ([systems.weir_relay, systems.haproxy_tcp, systems.floor], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
+    "two-hop-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds), US, 0.9, "us/request"),
+    "two-hop-low": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: low(s, o.seconds), US, 0.0, "us/request"),
+    "bulk-plain": ([systems.weir_relay, systems.haproxy_tcp, systems.nginx_plain, systems.floor], lambda s, o: bulk(s), S, 0.3, "s/GB"),
+    "bulk-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: bulk(s), S, 0.5, "s/GB"),
+}
+
+
+def one_round(cell, make_system, options):
+    """Peers of one cell use the same ports, so each is started for its round alone; Weir stays, and is idle meanwhile."""
+    _, load, unit, least_busy, _ = CELLS[cell]
+    system = make_system()
+    try:
+        stage.wait_for(f"{system.name} to answer", lambda: answers(system))
+        if options.warm_up:
+            wrk(system, 1)()
+        figure = measured(system, load(system, options), unit)
+    finally:
+        if system.name != "weir":
+            system.stop()
+    if figure.busy < least_busy:
+        raise Invalid(f"{cell}: {system.name}: the proxies' core was {figure.busy:.0%} busy, at least {least_busy:.0%} is needed for a saturated round")
+    return system.name, figure
+
+
+def answers(system):
+    r = subprocess.run(stage.inside(system.client, "curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", system.url()), capture_output=True, text=True)
+    return r.stdout == "200"
+
+
+def run_cell(cell, options):
+    figures = {}
+    for number in range(options.rounds):
+        order = CELLS[cell][0]
+        for make_system in order[number % len(order):] + order[: number % len(order)]:
+            for attempt in (1, 2, 3):
+                try:
+                    name, figure = one_round(cell, make_system, options)
+                    break
+                except Invalid as e:
+                    print(f"# {e} (attempt {attempt})", flush=True)
+                    if attempt == 3:
+                        raise
+            figures.setdefault(name, []).append(figure)
+            each = " + ".join(f"{c:.2f}" for c in figure.per_proxy)
+            print(f"# {cell} round {number + 1} {name}: {figure.cost:.2f} {CELLS[cell][4]} ({each}), core {figure.busy:.0%} busy, {figure.extra}", flush=True)
+    rows = []
+    for name, theirs in figures.items():
+        if name == "weir":
+            continue
+        ratios = [w.cost / t.cost for w, t in zip(figures["weir"], theirs)]
+        print(f"ratio {cell} {name} {statistics.median(ratios):.2f} {min(ratios):.2f} {max(ratios):.2f}", flush=True)
+        rows.append((cell, name, statistics.median(f.cost for f in figures["weir"]), statistics.median(f.cost for f in theirs), CELLS[cell][4], ratios))
+    return rows
+
+
+# ---- memory of idle connections ----------------------------------------------
+
+
+def idle_round(make_system, n):
+    system = make_system()
+    try:
+        stage.wait_for(f"{system.name} to answer", lambda: answers(system))
+        before = [stage.pss_kib(pid) for pid in system.pids()]
+        client = subprocess.Popen(stage.inside(system.client, f"{systems.BUILD}/perf/idle_client", system.host, str(system.port), str(n)), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            if client.stdout.readline() != "open\n":
+                raise Invalid(f"{system.name}: not all of {n} connections were served: {client.stderr.read()[-200:]}")
+            time.sleep(1.0)  # let what was queued be freed: memory at rest is what is asked for
+            after = [stage.pss_kib(pid) for pid in system.pids()]
+        finally:
+            client.stdin.close()
+            client.wait(20)
+    finally:
+        if system.name != "weir":
+            system.stop()
+    return system.name, before, [(a - b) / n for a, b in zip(after, before)]
+
+
+def run_idle(options):
+    rows = []
+    for make_system in (systems.weir_two_hop, systems.haproxy_h2, systems.nginx):
+        name, base, each = idle_round(make_system, options.idle)
+        print(f"idle {name} base " + " + ".join(f"{b / 1024:.1f} MiB" for b in base) + f"; {options.idle} connections: " + " + ".join(f"{e:.2f} KiB" for e in each) + " each", flush=True)
+        rows.append((name, base, each))
+    return rows
+
+
+# ---- the run -------------------------------------------------------------------
+
+
+def table(rows, idle_rows, options):
+    lines = [f"Measured {datetime.date.today()}: {options.rounds} interleaved rounds of {options.seconds} s, medians.", "",
+             "| cell | Weir | peer | peer's | ratio (median, min..max) |", "| --- | --- | --- | --- | --- |"]
+    for cell, peer, ours, theirs, unit, ratios in rows:
+        lines.append(f"| {cell} | {ours:.2f} {unit} | {peer} | {theirs:.2f} | **{statistics.median(ratios):.2f}** ({min(ratios):.2f}..{max(ratios):.2f}) |")
+    if idle_rows:
+        lines += ["", f"| memory (PSS), {options.idle} idle connections through two hops | base A, B (MiB) | per connection A, B (KiB) |", "| --- | --- | --- |"]
+        for name, base, each in idle_rows:
+            lines.append(f"| {name} | {', '.join(f'{b / 1024:.1f}' for b in base)} | {', '.join(f'{e:.2f}' for e in each)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/perf/run.sh")
+    parser.add_argument("cells", nargs="*", help="which; all if none is named: " + " ".join([*CELLS, "idle"]))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--idle", type=int, default=IDLE_CONNECTIONS)
+    parser.add_argument("--no-warm-up", dest="warm_up", action="store_false")
+    parser.add_argument("--table", help="writes the results as a table into this file")
+    options = parser.parse_args()
+    for cell in options.cells:
+        if cell not in CELLS and cell != "idle":
+            parser.error(f"'{cell}' is no cell; there are: {' '.join([*CELLS, 'idle'])}")
+    wanted = options.cells or [*CELLS, "idle"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    rows, idle_rows, failed = [], [], False
+    try:
+        stage.make(f"{systems.BUILD}/perf/origin")
+        for cell in wanted:
+            try:
+                if cell == "idle":
+                    idle_rows = run_idle(options)
+                else:
+                    rows += run_cell(cell, options)
+            except Invalid as e:
+                print(f"INVALID {cell}: {e}", flush=True)
+                failed = True
+    finally:
+        stage.clear()
+    if options.table:
+        with open(options.table, "w") as f:
+            f.write(table(rows, idle_rows, options))
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,171 @@
+"""The stage of a measurement: two nodes and five pods as network namespaces, the same way for everybody.
+
+    node-a: client pods                       node-b: server pods
+      weir-client  (captured by Weir)           weir-server  (captured by Weir)
+      peer-client  (captured for the peer)      peer-server  (captured for the peer)
+                                                outside      (nobody's)
+
+Peers stand where a sidecar stands: in the pods, behind redirect rules of the same kind as Weir's, so that connection tracking costs
+everybody the same. Everything has the prefix weir-perf and is taken away by clear().
+"""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+PREFIX = "weir-perf"
+RUN = "/run/weir-perf"
+POD = {  # name: node, address
+    "weir-client": ("node-a", "10.83.1.2"),
+    "peer-client": ("node-a", "10.83.1.3"),
+    "weir-server": ("node-b", "10.83.2.2"),
+    "peer-server": ("node-b", "10.83.2.3"),
+    "outside": ("node-b", "10.83.2.4"),
+}
+NODE = {"node-a": ("10.84.0.1", "10.83.1"), "node-b": ("10.84.0.2", "10.83.2")}
+VIP = "10.83.9.10"
+PROXY_CORE, LOAD_CORE = "0", "1"
+PEER_UID = "65534"  # peers run as nobody: their own connections are not redirected
+PEER_RULES = f"""
+table inet peer {{
+    chain prerouting_mark {{ type filter hook prerouting priority mangle; meta mark & 0xfff == 0x539 ct mark set 0x111; }}
+    chain output_mark {{ type route hook output priority mangle; ct mark & 0xfff == 0x111 meta mark set ct mark; }}
+    chain prerouting_redirect {{ type nat hook prerouting priority dstnat; iifname "lo" accept; tcp dport != 15008 redirect to :15006; }}
+    chain output_redirect {{ type nat hook output priority -100; oifname "lo" accept; meta skuid {PEER_UID} accept; meta l4proto tcp redirect to :15001; }}
+}}
+"""
+children = []
+
+
+def ns(name):
+    return f"{PREFIX}-{name}"
+
+
+def sh(*args, **kw):
+    return subprocess.run(args, check=True, capture_output=True, text=True, **kw).stdout
+
+
+def inside(name, *args):
+    return ["ip", "netns", "exec", ns(name), *args]
+
+
+def start(name, core, log, *args):
+    """A process in a namespace, pinned, its output in a file; ended by clear()."""
+    with open(f"{RUN}/{log}.log", "ab") as out:
+        p = subprocess.Popen(inside(name, "taskset", "-c", core, *args), stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+    children.append(p)
+    return p
+
+
+def stop(p):
+    if p in children:
+        children.remove(p)
+    if p.poll() is None:
+        p.send_signal(signal.SIGTERM)
+        try:
+            p.wait(8)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+
+
+def wait_for(what, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise SystemExit(f"perf: gave up waiting for {what}")
+
+
+def listens(name, port):
+    return f":{port} " in sh(*inside(name, "ss", "-Hltn"))
+
+
+def make_node(name):
+    address, pods = NODE[name]
+    sh("ip", "netns", "add", ns(name))
+    sh("ip", "-n", ns(name), "link", "set", "lo", "up")
+    sh("ip", "-n", ns(name), "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", ns("net"))
+    sh("ip", "-n", ns("net"), "link", "set", name, "master", "br0", "up")
+    sh("ip", "-n", ns(name), "addr", "add", f"{address}/24", "dev", "eth0")
+    sh("ip", "-n", ns(name), "link", "set", "eth0", "up")
+    sh("ip", "-n", ns(name), "link", "add", "cni0", "type", "bridge")
+    sh("ip", "-n", ns(name), "addr", "add", f"{pods}.1/24", "dev", "cni0")
+    sh("ip", "-n", ns(name), "link", "set", "cni0", "up")
+    sh(*inside(name, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    for other, (other_address, other_pods) in NODE.items():
+        if other != name:
+            sh("ip", "-n", ns(name), "route", "add", f"{other_pods}.0/24", "via", other_address)
+
+
+def make_pod(name):
+    node, address = POD[name]
+    sh("ip", "netns", "add", ns(name))
+    sh("ip", "-n", ns(name), "link", "set", "lo", "up")
+    sh("ip", "-n", ns(name), "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", ns(node))
+    sh("ip", "-n", ns(node), "link", "set", name, "master", "cni0", "up")
+    sh("ip", "-n", ns(name), "addr", "add", f"{address}/24", "dev", "eth0")
+    sh("ip", "-n", ns(name), "link", "set", "eth0", "up")
+    sh("ip", "-n", ns(name), "route", "add", "default", "via", NODE[node][1] + ".1")
+
+
+def make(origin):
+    clear()
+    os.makedirs(RUN, mode=0o755)
+    sh("ip", "netns", "add", ns("net"))
+    sh("ip", "-n", ns("net"), "link", "add", "br0", "type", "bridge")
+    sh("ip", "-n", ns("net"), "link", "set", "br0", "up")
+    for node in NODE:
+        make_node(node)
+    for pod in POD:
+        make_pod(pod)
+    for pod in ("peer-client", "peer-server"):
+        sh(*inside(pod, "nft", "-f", "-"), input=PEER_RULES)
+    for pod in ("weir-server", "peer-server", "outside"):
+        start(pod, LOAD_CORE, f"origin-{pod}", origin, "--listen", "0.0.0.0:8080")
+        wait_for(f"the application in {pod}", lambda: listens(pod, 8080))
+
+
+def clear():
+    for p in list(children):
+        stop(p)
+    for line in sh("ip", "netns", "list").splitlines():
+        name = line.split()[0]
+        if not name.startswith(PREFIX + "-"):
+            continue
+        for pid in sh("ip", "netns", "pids", name).split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        subprocess.run(["ip", "netns", "del", name], check=False)
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def cpu_seconds(pid):
+    """CPU of all threads, from the scheduler's nanoseconds; it includes softirqs unless the kernel accounts them apart."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def core_idle_seconds(core):
+    """Since boot, from /proc/stat; its unit is a hundredth of a second."""
+    with open("/proc/stat") as f:
+        for line in f:
+            if line.startswith(f"cpu{core} "):
+                fields = line.split()
+                return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+    raise SystemExit(f"perf: no core {core}")
+
+
+def pss_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        for line in f:
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
