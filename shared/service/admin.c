@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 64,   /* per socket */
-    IDLE_MS = 60 * 1000,    /* for a whole request; for a client to read the next part of an answer */
-    LINGER_MS = 2 * 1000,   /* after our end: what the client still sends must not reset our answer away */
+    CONNECTIONS_MAX = 64, /* per socket */
+    IDLE_MS =
+        60 * 1000, /* for a whole request; for a client to take STREAM_QUEUE_HIGH of an answer */
+    LINGER_MS =
+        2 * 1000, /* after our end: what the client still sends must not reset our answer away */
     BACKLOG = 64,
-    PART = 64 * 1024,       /* of an answer, copied into the queue at once */
-    IN_MAX = 64 * 1024,     /* bytes of later requests that wait for the present one */
+    PART = 64 * 1024,   /* of an answer, copied into the queue at once */
+    IN_MAX = 64 * 1024, /* bytes of later requests that wait for the present one */
 };
 
 struct admin_socket {
@@ -48,8 +50,8 @@ enum state {
     LINGERING, /* it has left; waiting for the client's end */
 };
 
-/* A connection and the one request on it that is being answered. Owned by the admin; an exchange that is being handled
- * when its connection ends is owned by whoever will answer it. */
+/* A connection and the one request on it that is being answered. Owned by the admin; an exchange
+ * that is being handled when its connection ends is owned by whoever will answer it. */
 struct admin_exchange {
     struct admin *admin; /* NULL: the connection is gone */
     struct admin_socket *socket;
@@ -174,7 +176,8 @@ static void write_out(struct admin_exchange *x, int result, struct buf *taken_ou
 }
 
 /* A small body goes with its head; a large one is copied once and then goes as the client reads. */
-static void respond(struct admin_exchange *x, unsigned status, const char *content_type, struct text body)
+static void respond(struct admin_exchange *x, unsigned status, const char *content_type,
+                    struct text body)
 {
     struct chunk_pool *pool = ring_chunks(x->conn.ring);
     struct buf out = {0};
@@ -196,7 +199,8 @@ static void respond(struct admin_exchange *x, unsigned status, const char *conte
     write_out(x, r, &out);
 }
 
-void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type, struct text body)
+void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type,
+                  struct text body)
 {
     assert(x->state == HANDLING);
     if (!x->admin) {
@@ -252,7 +256,8 @@ static void wrong_method(struct admin_exchange *x, struct text path)
     }
     static const char sentence[] = "This path takes only: ";
     text_printf(&t,
-                "HTTP/1.1 405 Method Not Allowed\r\nAllow: %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                "HTTP/1.1 405 Method Not Allowed\r\nAllow: %s\r\nContent-Type: text/plain; "
+                "charset=utf-8\r\n"
                 "Content-Length: %zu\r\nConnection: %s\r\n\r\n",
                 allow, sizeof sentence - 1 + l.len + 1, x->keep_alive ? "keep-alive" : "close");
     text_printf(&t, "%s%s\n", sentence, allow);
@@ -308,7 +313,8 @@ static void next_run(struct ring_task *task)
         stream_resume(&x->conn.stream);
         if (http1_wants_continue(x->http1)) {
             struct buf go = {0};
-            if (buf_append(&go, ring_chunks(x->conn.ring), HTTP1_CONTINUE, sizeof HTTP1_CONTINUE - 1) == 0)
+            if (buf_append(&go, ring_chunks(x->conn.ring), HTTP1_CONTINUE,
+                           sizeof HTTP1_CONTINUE - 1) == 0)
                 stream_send(&x->conn.stream, &go);
         }
         if (x->conn.peer_ended) {
@@ -445,7 +451,8 @@ static int socket_add(struct admin *a, int taken_fd, char *taken_path, uint64_t 
     list_push_back(&a->sockets, &s->link);
     a->n_sockets++;
     a->n_listening++;
-    listener_open(&s->listener, a->ring, taken_fd, CONNECTIONS_MAX, socket_accepted, socket_drained, s);
+    listener_open(&s->listener, a->ring, taken_fd, CONNECTIONS_MAX, socket_accepted, socket_drained,
+                  s);
     return 0;
 }
 
@@ -497,7 +504,7 @@ int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t
 
 int admin_local(const struct admin *a, size_t i, struct addr *ret)
 {
-    list_for_each(n, &a->sockets)
+    list_for_each (n, &a->sockets)
         if (i-- == 0)
             return socket_local(container_of(n, struct admin_socket, link)->listener.fd, ret);
     return -ENOENT;
@@ -505,7 +512,8 @@ int admin_local(const struct admin *a, size_t i, struct addr *ret)
 
 /* ---- the whole --------------------------------------------------------------------------------- */
 
-int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *routes, size_t n_routes)
+int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *routes,
+              size_t n_routes)
 {
     assert(n_routes <= ADMIN_ROUTES_MAX);
     struct admin *a = calloc(1, sizeof *a);
@@ -525,12 +533,12 @@ void admin_close(struct admin *a, void (*drained)(void *arg), void *arg)
     a->closing = true;
     a->drained = drained;
     a->drained_arg = arg;
-    list_for_each(n, &a->sockets) {
+    list_for_each (n, &a->sockets) {
         struct admin_socket *s = container_of(n, struct admin_socket, link);
         socket_remove_file(s);
         listener_close(&s->listener);
     }
-    list_for_each(n, &a->exchanges)
+    list_for_each (n, &a->exchanges)
         exchange_close(container_of(n, struct admin_exchange, link));
     end_if_empty(a);
 }

@@ -1,9 +1,12 @@
 /*
- * The HTTP endpoints that every program has, on TCP and on a Unix socket: a table of paths per program. Runs on the control
- * thread's ring. A handler answers at once or later (admin_answer). Bounded: 64 connections per socket, request size (http1's),
- * 60 s without progress; an answer is one copy on the heap, of which only as much is queued as the client reads.
+ * The HTTP endpoints that every program has, on TCP and on a Unix socket: a table of paths per
+ * program. Runs on the control thread's ring. A handler answers at once or later (admin_answer).
+ * Bounded: 64 connections per socket, request size (http1's), 60 s for a whole request and for each
+ * 256 KiB of an answer to be taken; an answer is one copy on the heap, of which only as much is
+ * queued as the client reads.
  *
- * A GET route answers HEAD as well. What no route serves here is 404, what one serves with another method is 405.
+ * A GET route answers HEAD as well. What no route serves here is 404, what one serves with another
+ * method is 405.
  */
 #ifndef SHARED_SERVICE_ADMIN_H
 #define SHARED_SERVICE_ADMIN_H
@@ -14,21 +17,28 @@
 struct admin;
 struct admin_exchange; /* one request being answered */
 /* request is valid until the exchange is answered. */
-typedef void admin_handler(struct admin_exchange *x, const struct http1_request *request, void *arg);
+typedef void admin_handler(struct admin_exchange *x, const struct http1_request *request,
+                           void *arg);
 struct admin_route {
     const char *method, *path;
     admin_handler *handle;
     void *arg;
 };
 enum { ADMIN_ROUTES_MAX = 64, ADMIN_SOCKETS_MAX = 8 };
-int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *routes, size_t n_routes); /* routes are borrowed */
-/* Serves these routes on one more socket. mask: bit i set = route i is served there. -errno; -ENOSPC: ADMIN_SOCKETS_MAX. */
+/* routes are borrowed until the end. */
+int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *routes,
+              size_t n_routes);
+/* Serves these routes on one more socket. mask: bit i set = route i is served there. -errno;
+ * -ENOSPC: ADMIN_SOCKETS_MAX. The Unix socket's file is removed at admin_close(). */
 int admin_listen_tcp(struct admin *a, const struct addr *at, uint64_t mask);
-int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t mask); /* the file is removed at admin_close() */
-/* Where the TCP socket that was opened as the i-th (from 0, all kinds counted) listens: the port, when 0 was asked. */
+int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t mask);
+/* Where the i-th socket (from 0, in the order they were opened) listens: the port, when 0 was asked.
+ * -ENOENT. */
 int admin_local(const struct admin *a, size_t i, struct addr *ret);
-/* Must be called exactly once per handled request, from the handler or later on the same thread; safe when the client has
- * left and after admin_close(). body is copied. content_type NULL: text/plain; charset=utf-8. */
-void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type, struct text body);
-void admin_close(struct admin *a, void (*drained)(void *arg), void *arg); /* then freed by itself; drained may be NULL */
+/* Must be called exactly once per handled request, from the handler or later on the same thread; safe
+ * when the client has left and after admin_close(). body is copied. content_type NULL: plain text. */
+void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type,
+                  struct text body);
+/* Then it is freed by itself, and drained (may be NULL) is called from the loop. */
+void admin_close(struct admin *a, void (*drained)(void *arg), void *arg);
 #endif

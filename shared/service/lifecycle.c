@@ -34,7 +34,8 @@ static void take_signal(struct lifecycle *l, const char *name)
         force(l);
         return;
     }
-    log_info("lifecycle", "%s: draining for at most %llu ms", name, (unsigned long long)l->drain_ms);
+    log_info("lifecycle", "%s: draining for at most %llu ms", name,
+             (unsigned long long)l->drain_ms);
     l->draining = true;
     timer_start(ring_timers(l->ring), &l->deadline, l->drain_ms);
     l->drain(l);
@@ -45,8 +46,10 @@ static void signalled(struct ring_op *op, int result)
     struct lifecycle *l = container_of(op, struct lifecycle, signal_op);
     struct signalfd_siginfo info;
 
-    /* Any of the callbacks may close the lifecycle: then no more is read, and nothing is freed before the loop goes on. */
-    while (result >= 0 && !l->scope.closing && read(l->signal_fd, &info, sizeof info) == sizeof info)
+    /* Any of the callbacks may close the lifecycle: then no more is read, and nothing is freed
+     * before the loop goes on. */
+    while (result >= 0 && !l->scope.closing &&
+           read(l->signal_fd, &info, sizeof info) == sizeof info)
         take_signal(l, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
     if (result >= 0 && !l->scope.closing)
         ring_poll(l->ring, &l->signal_op, l->signal_fd, POLLIN, signalled);
@@ -62,8 +65,9 @@ static void drained(struct ring_scope *scope)
         l->closed(l);
 }
 
-int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms, void (*drain)(struct lifecycle *),
-                   void (*force_now)(struct lifecycle *), void *user)
+int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms,
+                   void (*drain)(struct lifecycle *), void (*force_now)(struct lifecycle *),
+                   void *user)
 {
     sigset_t signals;
 
@@ -79,8 +83,12 @@ int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms, vo
         close(fd);
         return -r;
     }
-    *l = (struct lifecycle){.ring = ring, .signal_fd = fd, .drain_ms = drain_ms, .drain = drain,
-                            .force = force_now, .user = user};
+    *l = (struct lifecycle){.ring = ring,
+                            .signal_fd = fd,
+                            .drain_ms = drain_ms,
+                            .drain = drain,
+                            .force = force_now,
+                            .user = user};
     timer_init(&l->deadline, deadline_passed);
     ring_scope_init(&l->scope, ring, drained);
     ring_op_init(&l->signal_op, &l->scope);

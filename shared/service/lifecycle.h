@@ -1,6 +1,7 @@
 /*
- * The life of a program on its control ring: signals as events (SIGTERM and SIGINT: drain until a deadline, the second one: now; SIGPIPE
- * ignored), readiness with named conditions, --version text.
+ * The life of a program on its control ring: signals as events (SIGTERM and SIGINT: drain until a
+ * deadline, the second one: now; SIGPIPE ignored), readiness with named conditions, --version text.
+ * Owned by the control thread; there is one in a process, since signals have one receiver.
  */
 #ifndef SHARED_SERVICE_LIFECYCLE_H
 #define SHARED_SERVICE_LIFECYCLE_H
@@ -16,21 +17,29 @@ struct lifecycle {
     int signal_fd;
     uint64_t drain_ms;
     bool draining, forced;
-    const char *waiting[LIFECYCLE_CONDITIONS_MAX]; /* conditions not yet met; readiness is none left */
-    void (*drain)(struct lifecycle *l); /* SIGTERM: stop taking new work; once */
-    void (*force)(struct lifecycle *l); /* deadline or second signal: end now; once */
-    void (*closed)(struct lifecycle *l); /* set after lifecycle_open(), may stay NULL: the end of lifecycle_close() */
+    const char *waiting[LIFECYCLE_CONDITIONS_MAX]; /* not yet met; readiness is none left */
+    void (*drain)(struct lifecycle *l);            /* first signal: stop taking new work; once */
+    void (*force)(struct lifecycle *l);  /* deadline or second signal: end now; once */
+    void (*closed)(struct lifecycle *l); /* set it after lifecycle_open(), or leave it NULL */
     void *user;
 };
 /* Blocks the signals: before any thread is made. -errno. */
-int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms, void (*drain)(struct lifecycle *), void (*force)(struct lifecycle *), void *user);
-/* Readiness waits for this too (a static text; naming one twice is naming it once; at most LIFECYCLE_CONDITIONS_MAX). */
+int lifecycle_open(struct lifecycle *l, struct ring *ring, uint64_t drain_ms,
+                   void (*drain)(struct lifecycle *), void (*force)(struct lifecycle *),
+                   void *user);
+/* Readiness waits for this too: a static text; naming one twice is naming it once. At most
+ * LIFECYCLE_CONDITIONS_MAX. */
 void lifecycle_wait_for(struct lifecycle *l, const char *condition);
-void lifecycle_reached(struct lifecycle *l, const char *condition); /* fine if it was not waited for */
-/* No condition is left and the program isn't draining; else why_not (may be NULL) says which: "waiting for xds, certificates". */
+void lifecycle_reached(struct lifecycle *l, const char *condition); /* fine if not waited for */
+/* No condition is left and the program is not draining; else why_not (may be NULL) says why not:
+ * "waiting for xds, certificates". */
 bool lifecycle_ready(const struct lifecycle *l, struct text_out *why_not);
-void lifecycle_close(struct lifecycle *l); /* l lives until `closed`, which comes from the loop. Signals stay blocked */
-/* "weir-nodeproxy 0.1.0 (commit)\nwolfSSL ... (accelerated)\nnghttp2 ...": prints name, version and the libraries in use. */
-struct library_version { const char *name, *version; };
-void lifecycle_print_version(const char *program, const struct library_version *libraries, size_t n);
+/* `closed` comes from the loop, until then l lives. The signals stay blocked. */
+void lifecycle_close(struct lifecycle *l);
+struct library_version {
+    const char *name, *version;
+};
+/* "weir-nodeproxy 0.1.0 (commit)\nwolfSSL ... (accelerated)\nnghttp2 ...", to standard output. */
+void lifecycle_print_version(const char *program, const struct library_version *libraries,
+                             size_t n);
 #endif

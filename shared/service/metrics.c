@@ -7,7 +7,8 @@
 
 enum { BLOCK_SERIES = 64 };
 
-/* What another thread reads is written before the pointer or the count that leads to it is stored with release. */
+/* What another thread reads is written before the pointer or the count that leads to it is stored
+ * with release. */
 struct block {
     _Atomic(struct block *) next;
     _Atomic size_t n;
@@ -17,9 +18,9 @@ struct family {
     const struct metric_family *is;
     _Atomic(struct family *) next;
     _Atomic(struct block *) first;
-    struct block *last;              /* owner only, as what follows */
+    struct block *last; /* owner only, as what follows */
     size_t n_series;
-    struct metric_series *overflow;  /* NULL until it is needed */
+    struct metric_series *overflow; /* NULL until it is needed */
     struct map by_values;
 };
 struct metrics {
@@ -237,7 +238,8 @@ static bool rows_add(struct rows *r, struct row row)
     return true;
 }
 
-static bool rows_add_block(struct rows *r, const struct metric_family *family, const struct block *b)
+static bool rows_add_block(struct rows *r, const struct metric_family *family,
+                           const struct block *b)
 {
     size_t n = atomic_load_explicit(&b->n, memory_order_acquire);
 
@@ -273,7 +275,8 @@ static int row_compare(const void *left, const void *right)
     return c;
 }
 
-/* Backslash, line feed and (in values) quotes; bytes that are no UTF-8 as U+FFFD, since the format knows no others. */
+/* Backslash, line feed and (in values) quotes; bytes that are no UTF-8 as U+FFFD, since the format
+ * knows no others. */
 static void put_escaped(struct text_heap *out, const char *s, bool quotes)
 {
     struct text t = text_of(s);
@@ -281,11 +284,11 @@ static void put_escaped(struct text_heap *out, const char *s, bool quotes)
     size_t from = 0;
 
     for (size_t i = 0; i < t.len; i++) {
-        const char *instead = t.data[i] == '\\'           ? "\\\\"
-                              : t.data[i] == '\n'         ? "\\n"
+        const char *instead = t.data[i] == '\\'            ? "\\\\"
+                              : t.data[i] == '\n'          ? "\\n"
                               : t.data[i] == '"' && quotes ? "\\\""
-                              : t.data[i] & 0x80 && !utf8 ? "\xef\xbf\xbd"
-                                                          : NULL;
+                              : t.data[i] & 0x80 && !utf8  ? "\xef\xbf\xbd"
+                                                           : NULL;
         if (!instead)
             continue;
         text_heap_put(out, (struct text){t.data + from, i - from});
@@ -365,7 +368,8 @@ done:
 
 bool metrics_accepts_open(struct text accept)
 {
-    static const struct text type = {"application/openmetrics-text", sizeof "application/openmetrics-text" - 1};
+    static const struct text type = {"application/openmetrics-text",
+                                     sizeof "application/openmetrics-text" - 1};
     struct text one, rest = accept;
 
     while (rest.len > 0) {

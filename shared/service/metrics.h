@@ -1,8 +1,9 @@
 /*
- * Counters and gauges in Prometheus text form (0.0.4; also OpenMetrics by Accept). A metric family is declared once; a series is
- * a set of label values. Series are owned by the thread that counts in them (per worker: no atomic read-modify-write); a scrape
- * sums the workers' series of equal labels by reading relaxed atomics. Bounded: series_max per family and thread; beyond
- * it everything counts into one series whose labels are all "overflow".
+ * Counters and gauges in Prometheus text form (0.0.4; also OpenMetrics by Accept). A metric family is
+ * declared once; a series is a set of label values. Series are owned by the thread that counts in
+ * them (per worker: no atomic read-modify-write); a scrape sums the workers' series of equal labels
+ * by reading relaxed atomics. Bounded: series_max per family and thread; beyond it everything counts
+ * into one series whose labels are all "overflow".
  *
  * Series are only ever added: a scrape on another thread walks them without a lock.
  */
@@ -14,9 +15,9 @@
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 enum {
     METRIC_LABELS_MAX = 32,
-    METRIC_LABEL_BYTES_MAX = 8192, /* all values of a series together; a longer set counts as overflow */
+    METRIC_LABEL_BYTES_MAX = 8192, /* all values of a series together; longer ones are overflow */
 };
-struct metric_family { /* static: it lives as long as any struct metrics that saw it */
+struct metric_family {       /* static: it lives as long as any struct metrics that saw it */
     const char *name, *help; /* counters: a name that ends in _total */
     enum metric_kind kind;
     const char *const *labels;
@@ -29,15 +30,21 @@ struct metric_series {
 struct metrics; /* one per thread that counts */
 int metrics_new(struct metrics **ret, size_t series_max);
 struct metrics *metrics_free(struct metrics *m); /* no scrape may run */
-/* The series of these label values (n_labels of them); never NULL (overflow, or a static one without memory). The pointer
- * lives as long as m. Owner thread only. */
-struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family, const struct text *label_values);
+/* The series of these label values (n_labels of them); never NULL (overflow, or a static one without
+ * memory). The pointer lives as long as m. Owner thread only. */
+struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family,
+                                     const struct text *label_values);
 static inline void metric_add(struct metric_series *s, uint64_t n)
 {
-    atomic_store_explicit(&s->value, atomic_load_explicit(&s->value, memory_order_relaxed) + n, memory_order_relaxed);
+    uint64_t value = atomic_load_explicit(&s->value, memory_order_relaxed);
+    atomic_store_explicit(&s->value, value + n, memory_order_relaxed);
 }
-static inline void metric_set(struct metric_series *s, int64_t v) { atomic_store_explicit(&s->value, (uint64_t)v, memory_order_relaxed); }
-/* Sums and prints all, sorted by family and label values; any thread, while owners count. Without memory out->failed is set. */
+static inline void metric_set(struct metric_series *s, int64_t v)
+{
+    atomic_store_explicit(&s->value, (uint64_t)v, memory_order_relaxed);
+}
+/* Sums and prints all, sorted by family and label values; any thread, while owners count. Without
+ * memory out->failed is set. */
 void metrics_print(struct metrics *const *all, size_t n, bool open_metrics, struct text_heap *out);
 /* Does this Accept header ask for OpenMetrics? And what metrics_print() then makes. */
 bool metrics_accepts_open(struct text accept);

@@ -58,7 +58,8 @@ static void fail(struct conn *c, int error)
     bool handshaking = is_handshaking(c);
 
     die(c);
-    /* If it was TLS that failed then its alert is waiting: the peer shall know why, if it can be told at once. */
+    /* If it was TLS that failed then its alert is waiting: the peer shall know why, if it can be
+     * told at once. */
     if (c->tls)
         send_out(c);
     if (handshaking)
@@ -165,7 +166,8 @@ static void input(struct conn *c)
     if (c->tls && !c->input_ended) {
         while (open_some(c))
             ;
-        if (c->socket_ended && !c->input_ended && !is_over(c) && (is_handshaking(c) || may_deliver(c)))
+        if (c->socket_ended && !c->input_ended && !is_over(c) &&
+            (is_handshaking(c) || may_deliver(c)))
             tls_cut_off(c);
     } else if (!c->tls && c->in.len > 0 && may_deliver(c)) {
         struct buf bytes = c->in;
@@ -254,7 +256,8 @@ static int seal(struct conn *c)
     return 0;
 }
 
-/* Seals and sends what can go. While a send is in flight nothing is sealed: it becomes fewer, fuller records. */
+/* Seals and sends what can go. While a send is in flight nothing is sealed: it becomes fewer,
+ * fuller records. */
 static int push(struct conn *c)
 {
     if (c->sending || c->connecting)
@@ -272,7 +275,8 @@ static void finish_if_empty(struct conn *c)
     if (c->tls && !c->notify_sent)
         return;
     c->finish_sent = true;
-    /* It fails only if the connection is broken already, and that is told by whoever reads or sends. */
+    /* It fails only if the connection is broken already, and that is told by whoever reads or
+     * sends. */
     (void)socket_shutdown_send(c->fd);
     c->stream.events->finished(&c->stream);
 }
@@ -429,7 +433,8 @@ static void conn_drained(struct ring_scope *scope)
 
 void conn_init(struct conn *c, struct ring *ring, int taken_fd, const struct conn_events *events)
 {
-    *c = (struct conn){.stream.ops = &conn_stream_ops, .events = events, .ring = ring, .fd = taken_fd};
+    *c = (struct conn){
+        .stream.ops = &conn_stream_ops, .events = events, .ring = ring, .fd = taken_fd};
     ring_scope_init(&c->scope, ring, conn_drained);
     ring_op_init(&c->recv_op, &c->scope);
     ring_op_init(&c->connect_op, &c->scope);
@@ -456,7 +461,8 @@ void conn_connect(struct conn *c, const struct addr *to)
     socklen_t len = addr_to_sockaddr(to, &c->to);
 
     c->connecting = true;
-    ring_connect(c->ring, &c->connect_op, c->fd, (const struct sockaddr *)&c->to, len, conn_connected);
+    ring_connect(c->ring, &c->connect_op, c->fd, (const struct sockaddr *)&c->to, len,
+                 conn_connected);
 }
 
 int conn_secure(struct conn *c, struct tls_config *config)

@@ -23,7 +23,8 @@ static bool is_live(const struct h2_conn *h)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* Everything that ends the session comes here. It is told at the end of the turn, when no stream's event is running. */
+/* Everything that ends the session comes here. It is told at the end of the turn, when no stream's
+ * event is running. */
 static void end(struct h2_conn *h, int error, const char *why)
 {
     if (!is_live(h))
@@ -35,8 +36,9 @@ static void end(struct h2_conn *h, int error, const char *why)
     ring_task_ask(h->conn.ring, &h->flush_task);
 }
 
-/* Gives http2's output to the connection as far as the connection wants it; its `writable` comes back here. Also runs
- * the events of streams that are due, so it is called even if there is no room. */
+/* Gives http2's output to the connection as far as the connection wants it; its `writable` comes
+ * back here. Also runs the events of streams that are due, so it is called even if there is no
+ * room. */
 static int output(struct h2_conn *h)
 {
     struct stream *carrier = &h->conn.stream;
@@ -45,7 +47,8 @@ static int output(struct h2_conn *h)
 
     if (h->finishing)
         return 0;
-    int r = http2_output(h->http2, &bytes, waiting < STREAM_QUEUE_HIGH ? STREAM_QUEUE_HIGH - waiting : 0);
+    int r = http2_output(h->http2, &bytes,
+                         waiting < STREAM_QUEUE_HIGH ? STREAM_QUEUE_HIGH - waiting : 0);
     if (bytes.len > 0)
         stream_send(carrier, &bytes);
     buf_done(&bytes);
@@ -174,7 +177,8 @@ static void flush_run(struct ring_task *task)
 
 /* ---- events of http2 --------------------------------------------------------------------------- */
 
-static struct http2_stream *http2_request(struct http2 *http2, const struct http2_head *head, unsigned *ret_status)
+static struct http2_stream *http2_request(struct http2 *http2, const struct http2_head *head,
+                                          unsigned *ret_status)
 {
     struct h2_conn *h = http2_user(http2);
 
@@ -219,7 +223,8 @@ static void http2_ping_acked(struct http2 *http2)
     if (!is_live(h))
         return;
     if (h->pings == 0 && h->draining && !h->goaway_sent) {
-        h->goaway_sent = true; /* The notice has arrived: nothing that the peer opened before it is lost. */
+        h->goaway_sent =
+            true; /* The notice has arrived: nothing that the peer opened before it is lost. */
         http2_goaway(http2, 0);
         ring_task_ask(h->conn.ring, &h->flush_task);
     }
@@ -336,8 +341,9 @@ static const struct stream_events carrier_stream_events = {
 
 /* ---- the beginning ----------------------------------------------------------------------------- */
 
-static int begin(struct h2_conn *h, struct ring *ring, int taken_fd, const struct h2_conn_options *o, bool server,
-                 const struct h2_conn_events *events, void *user)
+static int begin(struct h2_conn *h, struct ring *ring, int taken_fd,
+                 const struct h2_conn_options *o, bool server, const struct h2_conn_events *events,
+                 void *user)
 {
     *h = (struct h2_conn){.events = events, .options = *o, .user = user};
     h->options.http2.server = server;
@@ -367,8 +373,9 @@ static int give_up(struct h2_conn *h, int error)
     return error;
 }
 
-int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd, const struct h2_conn_options *o,
-                        const struct h2_conn_events *events, void *user)
+int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd,
+                        const struct h2_conn_options *o, const struct h2_conn_events *events,
+                        void *user)
 {
     int r = begin(h, ring, taken_fd, o, true, events, user);
     h->options.tls = NULL;
@@ -386,7 +393,8 @@ int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd, cons
 }
 
 int h2_conn_open_client(struct h2_conn *h, struct ring *ring, int taken_fd, const struct addr *to,
-                        const struct h2_conn_options *o, const struct h2_conn_events *events, void *user)
+                        const struct h2_conn_options *o, const struct h2_conn_events *events,
+                        void *user)
 {
     int r = begin(h, ring, taken_fd, o, false, events, user);
     if (r < 0)

@@ -1,13 +1,16 @@
 /*
- * HTTP/2 over a conn: feeds received bytes to the http2 machine and sends what it produces, once per turn. Client or
- * server, with TLS or without. Embedded in its owner. The end comes by itself when the session is over or the connection fails:
- * `closed` tells (once), every stream has had its `closed` before; then the owner calls h2_conn_close() and frees in `drained`.
- * Keep-alive: a PING every ping_ms while streams live; no answer within ping_timeout_ms fails the connection.
+ * HTTP/2 over a conn: feeds received bytes to the http2 machine and sends what it produces, once per
+ * turn. Client or server, with TLS or without. Embedded in its owner. The end comes by itself when
+ * the session is over or the connection fails: `closed` tells (once), every stream has had its
+ * `closed` before; then the owner calls h2_conn_close() and frees in `drained`.
+ * Keep-alive: a PING after ping_ms of silence while streams live; still silence after
+ * ping_timeout_ms fails the connection.
  *
- * Order: ready, then requests and stream events, then each stream's `closed`, then `closed`, then drained. Events come from
- * the loop; the owner may call anything from inside any of them. Streams end at the end of the turn in which the connection
- * did, never under a running stream event. If the owner calls h2_conn_close() before `closed`, then `closed` doesn't come.
- * Bounded: the conn's queue (output is made only while it is below STREAM_QUEUE_HIGH) and http2's own bounds.
+ * Order: ready, then requests and stream events, then each stream's `closed`, then `closed`, then
+ * drained. Events come from the loop; the owner may call anything inside any of them. Streams end at
+ * the end of the turn in which the connection did, never under a running stream event. If the owner
+ * calls h2_conn_close() before `closed`, then `closed` does not come.
+ * Bounded: the conn's queue (output is made only while it is below STREAM_QUEUE_HIGH), and http2.
  */
 #ifndef SHARED_TRANSPORT_H2_CONN_H
 #define SHARED_TRANSPORT_H2_CONN_H
@@ -16,19 +19,24 @@
 
 struct h2_conn;
 struct h2_conn_events {
-    void (*ready)(struct h2_conn *h);              /* connected and secured: the owner has checked nothing yet: look at conn_peer() now; requests may be made */
-    struct http2_stream *(*request)(struct h2_conn *h, const struct http2_head *head, unsigned *ret_status); /* server */
-    void (*goaway)(struct h2_conn *h);             /* no new streams; may be NULL */
-    void (*slot)(struct h2_conn *h);               /* may be NULL */
-    void (*closed)(struct h2_conn *h, int error);  /* 0: regular end; call h2_conn_close() now or later. http2 is NULL from here on */
+    /* Connected and secured. Who the peer is was not looked at: do it now, by conn_peer(). Requests
+     * may be made. */
+    void (*ready)(struct h2_conn *h);
+    /* Server; as in http2.h. */
+    struct http2_stream *(*request)(struct h2_conn *h, const struct http2_head *head,
+                                    unsigned *ret_status);
+    void (*goaway)(struct h2_conn *h); /* no new streams; may be NULL */
+    void (*slot)(struct h2_conn *h);   /* may be NULL */
+    /* 0: regular end. Call h2_conn_close() now or later. http2 is NULL from here on. */
+    void (*closed)(struct h2_conn *h, int error);
     void (*drained)(struct h2_conn *h);
 };
 struct h2_conn_options {
     struct http2_options http2; /* `server` is set by h2_conn */
     struct tls_config *tls;     /* NULL: plain (h2c with prior knowledge). Borrowed for the call */
-    uint64_t handshake_ms;      /* deadline for connect + handshake, and for the last bytes at the end; 0: 10000 */
+    uint64_t handshake_ms; /* for connect and handshake, and for the last bytes to leave; 0: 10000 */
     uint64_t ping_ms, ping_timeout_ms; /* 0: 10000, 20000 */
-    bool ping_idle;             /* also while no stream lives */
+    bool ping_idle;                    /* also while no stream lives */
 };
 struct h2_conn {
     struct conn conn;
@@ -38,21 +46,27 @@ struct h2_conn {
     struct ring_task flush_task;
     struct timer deadline, ping, retry;
     bool ready, closed_told, closing;
-    bool starting;          /* a plain server that has not said ready yet */
-    bool over;              /* the session has ended, `error` says how; the flush task tells */
-    bool finishing;         /* nothing more will be said: waiting for the last bytes to leave */
+    bool starting;  /* a plain server that has not said ready yet */
+    bool over;      /* the session has ended, `error` says how; the flush task tells */
+    bool finishing; /* nothing more will be said: waiting for the last bytes to leave */
     bool draining, goaway_sent;
     unsigned pings;         /* not answered yet */
     uint64_t bytes_in_then; /* conn.bytes_in when the ping timer was started */
     int error;
-    char why[128];          /* of the error; "": ask conn */
+    char why[128]; /* of the error; "": ask conn */
     void *user;
 };
-/* Server: an accepted fd. Client: a fd and where to connect. Returns 0 (events follow) or -ENOMEM (fd is closed, no event). */
-int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd, const struct h2_conn_options *o, const struct h2_conn_events *events, void *user);
-int h2_conn_open_client(struct h2_conn *h, struct ring *ring, int taken_fd, const struct addr *to, const struct h2_conn_options *o, const struct h2_conn_events *events, void *user);
+/* Server: an accepted fd. 0: events follow. -ENOMEM, -EINVAL (options): fd is closed, no event. */
+int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd,
+                        const struct h2_conn_options *o, const struct h2_conn_events *events,
+                        void *user);
+/* Client: a fd and where to connect; the same. */
+int h2_conn_open_client(struct h2_conn *h, struct ring *ring, int taken_fd, const struct addr *to,
+                        const struct h2_conn_options *o, const struct h2_conn_events *events,
+                        void *user);
 /* Graceful: GOAWAY notice, then GOAWAY, streams go on until they end; then `closed`. */
 void h2_conn_drain(struct h2_conn *h);
-void h2_conn_close(struct h2_conn *h); /* at once (a GOAWAY is tried); streams left are closed first; then drained. Twice is once */
-const char *h2_conn_why(const struct h2_conn *h); /* of the error; never NULL. Valid until drained */
+/* At once (a GOAWAY is tried); streams left are closed first; then drained. Twice is once. */
+void h2_conn_close(struct h2_conn *h);
+const char *h2_conn_why(const struct h2_conn *h); /* of the error; never NULL; until drained */
 #endif

@@ -57,8 +57,12 @@ void listener_open(struct listener *l, struct ring *ring, int taken_fd, size_t c
                    void (*drained)(struct listener *l), void *user)
 {
     assert(connections_max > 0);
-    *l = (struct listener){.ring = ring, .fd = taken_fd, .connections_max = connections_max,
-                           .accepted = accepted, .drained = drained, .user = user};
+    *l = (struct listener){.ring = ring,
+                           .fd = taken_fd,
+                           .connections_max = connections_max,
+                           .accepted = accepted,
+                           .drained = drained,
+                           .user = user};
     timer_init(&l->retry, retry);
     arm(l);
 }

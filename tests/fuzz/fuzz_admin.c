@@ -1,7 +1,8 @@
 /*
- * The admin endpoint, whole: the bytes come as a client's over a real socket, in pieces, and then the client's end.
- * Whatever they are: what is answered are HTTP/1.1 answers, each request is handled once, and the server then ends
- * the connection by itself. First byte: the size of the pieces.
+ * The admin endpoint, whole: the bytes come as a client's over a real socket, in pieces, and then
+ * the client's end. Whatever they are: what is answered are HTTP/1.1 answers, each request is
+ * handled once, and the server then ends the connection by itself. First byte: the size of the
+ * pieces.
  */
 #include "shared/ring/socket.h"
 #include "shared/service/admin.h"
@@ -121,7 +122,8 @@ static void drained(struct conn *c)
 static void deadline(struct timer *t)
 {
     (void)t;
-    (void)fprintf(stderr, "the server does not end: %zu handled, %zu answered\n", n_handled, n_answered);
+    (void)fprintf(stderr, "the server does not end: %zu handled, %zu answered\n", n_handled,
+                  n_answered);
     abort();
 }
 
@@ -135,7 +137,8 @@ static void at_exit(void)
 
 static void set_up(void)
 {
-    (void)snprintf(server.sun_path, sizeof server.sun_path, "/tmp/weir-fuzz-admin-%d.sock", (int)getpid());
+    (void)snprintf(server.sun_path, sizeof server.sun_path, "/tmp/weir-fuzz-admin-%d.sock",
+                   (int)getpid());
     if (ring_open(&ring, &(struct ring_options){0}, NULL) < 0 ||
         admin_new(&admin, ring, routes, ARRAY_SIZE(routes)) < 0 ||
         admin_listen_unix(admin, server.sun_path, 0600, 7) < 0)

@@ -1,20 +1,25 @@
-/* Metrics: counting, bounds, both text formats, and a scrape while others count (under TSan: without a race). */
+/* Metrics: counting, bounds, both text formats, and a scrape while others count (under TSan:
+ * without a race). */
+#include "shared/service/metrics.h"
+#include "tests/unit/shared/base/failing_alloc.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include "shared/service/metrics.h"
-#include "tests/unit/shared/base/failing_alloc.h"
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h> /* wants setjmp.h, stdarg.h, stddef.h and stdint.h before it */
+
 static const char *const labels[] = {"from", "to"};
-static const struct metric_family opened = {"opened_total", "Connections opened", METRIC_COUNTER, labels, 2};
-static const struct metric_family alive = {"alive", "Connections \"alive\" \\ now\nall", METRIC_GAUGE, NULL, 0};
-static const struct metric_family odd = {"odd", "A counter without the suffix", METRIC_COUNTER, labels, 1};
+static const struct metric_family opened = {"opened_total", "Connections opened", METRIC_COUNTER,
+                                            labels, 2};
+static const struct metric_family alive = {"alive", "Connections \"alive\" \\ now\nall",
+                                           METRIC_GAUGE, NULL, 0};
+static const struct metric_family odd = {"odd", "A counter without the suffix", METRIC_COUNTER,
+                                         labels, 1};
 
 #define LABELS(...) ((const struct text[]){__VA_ARGS__})
 
@@ -63,7 +68,8 @@ static void sums_and_sorts(void **state)
     metric_add(metrics_series(all[0], &opened, LABELS(TEXT("web"), TEXT("cart"))), 3);
     metric_add(metrics_series(all[1], &opened, LABELS(TEXT("web"), TEXT("cart"))), 4);
     metric_add(metrics_series(all[1], &opened, LABELS(TEXT("batch"), TEXT("orders"))), 1);
-    metric_add(metrics_series(all[0], &opened, LABELS(TEXT("web"), TEXT("a\"b\\c\nd"))), UINT64_MAX);
+    metric_add(metrics_series(all[0], &opened, LABELS(TEXT("web"), TEXT("a\"b\\c\nd"))),
+               UINT64_MAX);
     metric_set(metrics_series(all[0], &alive, NULL), 5);
     metric_set(metrics_series(all[1], &alive, NULL), -7);
     metric_add(metrics_series(all[1], &odd, LABELS(TEXT("z"))), 2);
@@ -221,7 +227,8 @@ static void accept_header(void **state)
 {
     (void)state;
     assert_true(metrics_accepts_open(TEXT("application/openmetrics-text")));
-    assert_true(metrics_accepts_open(TEXT("text/plain;q=0.5, application/OpenMetrics-Text ; version=1.0.0,*/*;q=0.1")));
+    assert_true(metrics_accepts_open(
+        TEXT("text/plain;q=0.5, application/OpenMetrics-Text ; version=1.0.0,*/*;q=0.1")));
     assert_false(metrics_accepts_open(TEXT("text/plain;version=0.0.4;q=0.5,*/*;q=0.1")));
     assert_false(metrics_accepts_open(TEXT("")));
     assert_false(metrics_accepts_open(TEXT("application/openmetrics-text2")));
@@ -258,7 +265,8 @@ static uint64_t sum_of(const char *text, const char *name)
     uint64_t sum = 0;
     size_t len = strlen(name);
 
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+    for (const char *line = text; line && *line;
+         line = strchr(line, '\n'), line = line ? line + 1 : NULL)
         if (strncmp(line, name, len) == 0 && line[len] == '{')
             sum += strtoull(strchr(line, '}') + 2, NULL, 10);
     return sum;
@@ -297,10 +305,11 @@ static void scrape_while_counting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_series_per_labels), cmocka_unit_test(sums_and_sorts),
-        cmocka_unit_test(nothing_to_say),        cmocka_unit_test(bytes_that_are_no_text),
+        cmocka_unit_test(one_series_per_labels),  cmocka_unit_test(sums_and_sorts),
+        cmocka_unit_test(nothing_to_say),         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(overflow_is_one_series), cmocka_unit_test(too_long_is_said),
-        cmocka_unit_test(without_memory),        cmocka_unit_test(accept_header),         cmocka_unit_test(scrape_while_counting),
+        cmocka_unit_test(without_memory),         cmocka_unit_test(accept_header),
+        cmocka_unit_test(scrape_while_counting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,24 @@
 /*
- * What the tests of this folder share: a ring that runs until a condition holds (with a deadline that fails the test),
- * pairs of connected sockets, and TLS identities below one root. One thread; everything is made and given back per test.
+ * What the tests of this folder share: a ring that runs until a condition holds (with a deadline
+ * that fails the test), pairs of connected sockets, and TLS identities below one root. One thread;
+ * everything is made and given back per test.
  */
 #ifndef TESTS_UNIT_SHARED_TRANSPORT_FIXTURE_H
 #define TESTS_UNIT_SHARED_TRANSPORT_FIXTURE_H
-/* cmocka.h wants these four first. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include "shared/base/clock.h"
 #include "shared/ring/ring.h"
 #include "shared/ring/socket.h"
 #include "shared/tls/tls_config.h"
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <cmocka.h> /* wants setjmp.h, stdarg.h, stddef.h and stdint.h before it */
 
 enum { DEADLINE_MS = 40000 };
 
@@ -78,6 +79,31 @@ static inline void bed_run_until(bool (*is_done)(void))
     ring_task_cancel(&bed.check);
     if (bed.late)
         fail_msg("the condition did not come true within %d ms", DEADLINE_MS);
+}
+
+static bool bed_time_over;
+
+static inline void bed_time_is_over(struct timer *t)
+{
+    (void)t;
+    bed_time_over = true;
+    bed_poke();
+}
+
+static inline bool bed_is_time_over(void)
+{
+    return bed_time_over;
+}
+
+/* For showing that something does not happen: the ring runs for so long. */
+static inline void bed_wait_ms(uint64_t ms)
+{
+    struct timer t;
+
+    bed_time_over = false;
+    timer_init(&t, bed_time_is_over);
+    timer_start(ring_timers(bed.ring), &t, ms);
+    bed_run_until(bed_is_time_over);
 }
 
 static inline int bed_open(void **state)
@@ -166,8 +192,8 @@ static inline void authority_done(struct authority *a)
     a->key = key_unref(a->key);
 }
 
-static inline struct tls_config *identity_make(const struct authority *a, enum tls_role role, const char *uri,
-                                               struct text alpn)
+static inline struct tls_config *identity_make(const struct authority *a, enum tls_role role,
+                                               const char *uri, struct text alpn)
 {
     struct tls_config *config = NULL;
     struct key *key = NULL;
@@ -202,6 +228,28 @@ static inline struct tls_config *identity_make(const struct authority *a, enum t
     x509_done(&leaf);
     key_unref(key);
     return config;
+}
+
+/* Those of most tests, all below one root. */
+static struct authority authority;
+static struct tls_config *client_tls, *server_tls;
+
+static inline void identities_make(struct text alpn)
+{
+    authority_make(&authority);
+    client_tls =
+        identity_make(&authority, TLS_CLIENT, "spiffe://cluster.local/ns/shop/sa/client", alpn);
+    server_tls =
+        identity_make(&authority, TLS_SERVER, "spiffe://cluster.local/ns/shop/sa/server", alpn);
+}
+
+static inline int identities_done(void **state)
+{
+    (void)state;
+    tls_config_unref(client_tls);
+    tls_config_unref(server_tls);
+    authority_done(&authority);
+    return 0;
 }
 
 /* ---- bytes that can be checked on arrival ------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* Listeners over the real ring. */
-#include "tests/unit/shared/transport/fixture.h"
 #include "shared/transport/listener.h"
+#include "tests/unit/shared/transport/fixture.h"
 
 static struct listener l;
 static struct addr at;
@@ -28,8 +28,14 @@ static void drained(struct listener *listener)
     bed_poke();
 }
 
-static bool has_wanted(void) { return n_taken == want; }
-static bool is_drained(void) { return n_drained > 0; }
+static bool has_wanted(void)
+{
+    return n_taken == want;
+}
+static bool is_drained(void)
+{
+    return n_drained > 0;
+}
 
 static void begin(size_t connections_max)
 {
@@ -68,24 +74,6 @@ static void accept_until(size_t n)
     bed_run_until(has_wanted);
 }
 
-static bool time_over;
-static void time_is_over(struct timer *t)
-{
-    (void)t;
-    time_over = true;
-    bed_poke();
-}
-static bool is_time_over(void) { return time_over; }
-
-static void wait_ms(uint64_t ms)
-{
-    struct timer t;
-    time_over = false;
-    timer_init(&t, time_is_over);
-    timer_start(ring_timers(bed.ring), &t, ms);
-    bed_run_until(is_time_over);
-}
-
 static void accepts_several(void **state)
 {
     int fds[10];
@@ -112,16 +100,16 @@ static void stops_at_the_maximum(void **state)
         fds[i] = join();
     accept_until(3);
     assert_true(l.full);
-    wait_ms(5);
+    bed_wait_ms(5);
     assert_true(l.disarmed);
     for (size_t i = 3; i < 8; i++) {
         fds[i] = join(); /* the backlog holds it */
-        wait_ms(5);
+        bed_wait_ms(5);
         assert_int_equal(n_taken, i);
         listener_release(&l);
         accept_until(i + 1);
         assert_int_equal(l.n_open, 3);
-        wait_ms(2);
+        bed_wait_ms(2);
     }
     for (size_t i = 0; i < 8; i++)
         close(fds[i]);
@@ -149,7 +137,7 @@ static void close_when_full(void **state)
     begin(1);
     int fd = join();
     accept_until(1);
-    wait_ms(5);
+    bed_wait_ms(5);
     assert_true(l.disarmed);
     finish();
     listener_release(&l); /* the connection ends later than the listener */
@@ -203,12 +191,12 @@ static void broken_descriptor(void **state)
     listener_open(&l, bed.ring, fds[0], 10, accepted, drained, NULL);
     struct ring_stats before, after;
     ring_stats(bed.ring, &before);
-    wait_ms(350);
+    bed_wait_ms(350);
     ring_stats(bed.ring, &after);
     assert_true(timer_running(&l.retry));
     assert_in_range(after.submitted - before.submitted, 2, 6);
     finish();
-    wait_ms(150); /* No try comes after the end. */
+    bed_wait_ms(150); /* No try comes after the end. */
     close(fds[1]);
 }
 
@@ -217,8 +205,9 @@ static void broken_descriptor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_RING(accepts_several), ON_RING(stops_at_the_maximum), ON_RING(release_at_once), ON_RING(close_when_full),
-        ON_RING(close_while_it_stops), ON_RING(close_in_the_event), ON_RING(close_at_once), ON_RING(broken_descriptor),
+        ON_RING(accepts_several), ON_RING(stops_at_the_maximum), ON_RING(release_at_once),
+        ON_RING(close_when_full), ON_RING(close_while_it_stops), ON_RING(close_in_the_event),
+        ON_RING(close_at_once),   ON_RING(broken_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
