@@ -319,7 +319,9 @@ static void test_intermediates_do_not_stay(void **state)
             before = mallinfo2().uordblks;
     }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    assert_true(before > 0 && mallinfo2().uordblks <= before + 1024);
+    /* Twenty more: each that stayed would cost the library 9 KB. The heap's own caches waver a
+     * bit. */
+    assert_true(before > 0 && mallinfo2().uordblks <= before + 16 * 1024);
 #endif
     (void)before;
     party_done(&below);
