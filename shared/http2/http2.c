@@ -214,17 +214,6 @@ static int feed(struct http2 *h, struct chunk *taken_chunk)
     return h->flooded ? give_up(h, NGHTTP2_ERR_FLOODED) : 0;
 }
 
-static struct chunk *pop_chunk(struct buf *b)
-{
-    struct chunk *c = b->head;
-    b->head = c->next;
-    if (!b->head)
-        b->tail = NULL;
-    b->len -= chunk_len(c);
-    c->next = NULL;
-    return c;
-}
-
 int http2_input(struct http2 *h, struct buf *bytes)
 {
     assert(!h->busy);
@@ -233,7 +222,7 @@ int http2_input(struct http2 *h, struct buf *bytes)
         http2_credit_give(&h->credit, HTTP2_GAIN_INPUT);
     int r = h->dead ? -EPROTO : 0;
     while (r == 0 && bytes->head) {
-        r = feed(h, pop_chunk(bytes));
+        r = feed(h, http2_pop_chunk(bytes));
         run_due(h);
     }
     buf_done(bytes);

@@ -333,7 +333,8 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
-/* How much of the queue becomes the next frame: whole chunks where they make half a frame or more. */
+/* How much of the queue becomes the next frame: whole chunks where they make half a frame or
+ * more. */
 static size_t frame_len(const struct buf *out, size_t most)
 {
     if (out->len <= most)
@@ -414,17 +415,6 @@ static int cut(struct buf *b, struct chunk_pool *pool, size_t len)
     return 0;
 }
 
-static struct chunk *pop_chunk(struct buf *b)
-{
-    struct chunk *c = b->head;
-    b->head = c->next;
-    if (!b->head)
-        b->tail = NULL;
-    b->len -= chunk_len(c);
-    c->next = NULL;
-    return c;
-}
-
 static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_header,
                      size_t length, nghttp2_data_source *source, void *user_data)
 {
@@ -438,7 +428,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
         goto no_room;
     struct chunk *first = length ? s->out.head : NULL;
     if (first && first->start >= HTTP2_FRAME_HEADER_BYTES) {
-        pop_chunk(&s->out);
+        http2_pop_chunk(&s->out);
         length -= chunk_len(first);
         first->start -= HTTP2_FRAME_HEADER_BYTES;
         memcpy(first->data + first->start, frame_header, HTTP2_FRAME_HEADER_BYTES);
@@ -447,7 +437,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
         goto no_room;
     }
     while (length) {
-        struct chunk *c = pop_chunk(&s->out);
+        struct chunk *c = http2_pop_chunk(&s->out);
         length -= chunk_len(c);
         buf_push(out, c);
     }

@@ -51,6 +51,17 @@ struct http2 {
     bool flooded;
 };
 
+static inline struct chunk *http2_pop_chunk(struct buf *b) /* b has one */
+{
+    struct chunk *c = b->head;
+    b->head = c->next;
+    if (!b->head)
+        b->tail = NULL;
+    b->len -= chunk_len(c);
+    c->next = NULL;
+    return c;
+}
+
 /* http2_frames.c: the callbacks that nghttp2 runs. */
 int http2_frames_callbacks(nghttp2_session_callbacks **ret);
 nghttp2_data_provider http2_frames_provider(void);

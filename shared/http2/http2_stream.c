@@ -22,6 +22,26 @@ static void wake(struct http2_stream *s)
     http2_ask_flush(s->http2);
 }
 
+/* Once bytes are waiting it is memory that counts, not the copy: pieces fill up the last chunk,
+ * so that a queue of STREAM_QUEUE_HIGH bytes can't be hundreds of chunks with a kilobyte in
+ * each. */
+static void enqueue(struct buf *out, struct buf *bytes)
+{
+    while (bytes->head && out->len > STREAM_QUEUE_LOW) {
+        struct chunk *c = http2_pop_chunk(bytes), *tail = out->tail;
+        size_t len = chunk_len(c);
+        if (len > CHUNK_BYTES - tail->end) {
+            buf_push(out, c);
+            continue;
+        }
+        memcpy(tail->data + tail->end, c->data + c->start, len);
+        tail->end += (uint32_t)len;
+        out->len += len;
+        chunk_free(c);
+    }
+    buf_move(out, bytes);
+}
+
 static void stream_op_send(struct stream *stream, struct buf *bytes)
 {
     struct http2_stream *s = of(stream);
@@ -32,7 +52,7 @@ static void stream_op_send(struct stream *stream, struct buf *bytes)
     assert(!s->finish_asked);
     if (!bytes->len)
         return;
-    buf_move(&s->out, bytes);
+    enqueue(&s->out, bytes);
     if (s->out.len > STREAM_QUEUE_HIGH)
         s->was_high = true;
     wake(s);
