@@ -33,6 +33,10 @@ static int check(const struct material *m, const struct spiffe_id *id, const str
         *ret_why = "the certificate is for another identity than was asked for";
         return -EINVAL;
     }
+    if (leaf->has_extended_usage && !(leaf->extended_server && leaf->extended_client)) {
+        *ret_why = "the certificate is not for servers and clients both";
+        return -EINVAL;
+    }
     if (!x509_has_key(leaf, key)) {
         *ret_why = "the certificate is for another key";
         return -EINVAL;

@@ -279,7 +279,7 @@ static void request_start(struct entry *e)
     e->in_flight = true;
     e->answered = false;
     m->n_in_flight++;
-    timer_start(ring_timers(m->ring), &e->again, REQUEST_MS);
+    timer_start(ring_timers(m->ring), &e->again, m->options.request_ms);
 }
 
 /* ---- all requests -------------------------------------------------------- */
@@ -301,7 +301,7 @@ static void pump(struct ring_task *task)
     if (!idle)
         timer_stop(ring_timers(m->ring), &m->idle);
     else if (ca_link_connected(&m->link) && !timer_running(&m->idle))
-        timer_start(ring_timers(m->ring), &m->idle, IDLE_MS);
+        timer_start(ring_timers(m->ring), &m->idle, m->options.idle_ms);
 }
 
 static void link_ready(struct ca_link *l)
@@ -417,6 +417,10 @@ int credentials_open(struct credentials **ret, struct ring *ring,
     if (!m)
         return -ENOMEM;
     *m = (struct credentials){.ring = ring, .options = *o, .events = events, .arg = arg};
+    if (m->options.request_ms == 0)
+        m->options.request_ms = REQUEST_MS;
+    if (m->options.idle_ms == 0)
+        m->options.idle_ms = IDLE_MS;
     map_init(&m->entries, o->identities_max > 0 ? o->identities_max : IDENTITIES_MAX);
     list_init(&m->queue);
     ring_task_init(&m->pump_task, pump);

@@ -22,6 +22,8 @@ struct credentials_options { /* the texts are borrowed until it is closed */
     struct spiffe_id self;   /* the node proxy's own identity; requested without impersonation */
     uint64_t validity_s;     /* asked for; 0: the CA's default */
     size_t identities_max;   /* 0: 1024 */
+    uint64_t request_ms;     /* how long a request may take; 0: 20 s */
+    uint64_t idle_ms;        /* how long the connection stays when nobody asks; 0: 30 s */
 };
 struct credentials_events {
     /* A credential came, was renewed, or (NULL) expired without a successor. From the loop;

@@ -1,0 +1,855 @@
+/*
+ * The manager of credentials against a CA in the same process, over the real ring with TLS: what
+ * comes, what is renewed in time, what is refused, and that nothing is lost or left when the CA or
+ * the wishes go away at any moment.
+ */
+#include "nodeproxy/credentials/ca_link.h"
+#include "nodeproxy/credentials/credentials.h"
+#include "shared/base/log.h"
+#include "tests/unit/nodeproxy/credentials/fake_ca.h"
+
+enum { WANTED_MAX = 64 };
+
+static struct credentials *manager;
+static char folder[64], roots_file[128], token_file[128];
+static bool manager_drained;
+
+/* What the test knows of one identity. */
+static struct wish {
+    struct spiffe_id id;
+    size_t n_changed, n_gone; /* events: a credential, none */
+    char serial[2 * X509_SERIAL_MAX + 1];
+    bool unwant_at_change;
+} wishes[WANTED_MAX];
+static size_t n_wishes;
+static bool close_at_change;
+
+static void on_manager_drained(void *arg)
+{
+    assert_ptr_equal(arg, &manager_drained);
+    assert_false(manager_drained);
+    manager_drained = true;
+    bed_poke();
+}
+
+static void manager_close(void)
+{
+    struct credentials *m = manager;
+    manager = NULL;
+    credentials_close(m, on_manager_drained, &manager_drained);
+}
+
+static struct wish *wish_of(const struct spiffe_id *id)
+{
+    for (size_t i = 0; i < n_wishes; i++)
+        if (spiffe_id_equal(&wishes[i].id, id))
+            return &wishes[i];
+    fail_msg("%s was not wanted", id->text);
+    return NULL;
+}
+
+static void changed(struct credentials *m, const struct spiffe_id *id, struct credential *c,
+                    void *arg)
+{
+    struct wish *w = wish_of(id);
+    assert_ptr_equal(arg, &wishes);
+    assert_ptr_equal(credentials_get(m, id), c);
+    if (c) {
+        assert_true(spiffe_id_equal(&c->id, id));
+        w->n_changed++;
+        snprintf(w->serial, sizeof w->serial, "%s", c->serial);
+    } else {
+        w->n_gone++;
+    }
+    bed_poke();
+    if (w->unwant_at_change) {
+        w->unwant_at_change = false;
+        credentials_unwant(m, id);
+        assert_null(credentials_get(m, id));
+    }
+    if (close_at_change && manager)
+        manager_close();
+}
+
+static const struct credentials_events events = {.changed = changed};
+static struct credentials_options options;
+
+static void manager_open(void)
+{
+    assert_int_equal(credentials_open(&manager, bed.ring, &options, &events, &wishes), 0);
+    manager_drained = false;
+}
+
+static int begin(void **state)
+{
+    if (bed_open(state) < 0)
+        return -1;
+    memset(wishes, 0, sizeof wishes);
+    n_wishes = 0;
+    close_at_change = false;
+    fake_begin();
+    folder_make(folder);
+    snprintf(roots_file, sizeof roots_file, "%s/roots.pem", folder);
+    snprintf(token_file, sizeof token_file, "%s/token", folder);
+    cert_write(folder, "roots.pem", &fake.root.cert);
+    file_write(folder, "token", CA_TOKEN "\n", sizeof CA_TOKEN);
+    options = (struct credentials_options){
+        .ca = fake.at, .roots_file = roots_file, .ca_identity = CA_ID, .token_file = token_file};
+    assert_int_equal(spiffe_id_parse(TEXT(SELF_ID), &options.self), 0);
+    manager_open();
+    return 0;
+}
+
+static bool is_drained(void)
+{
+    return manager_drained;
+}
+
+static int end(void **state)
+{
+    if (manager)
+        manager_close();
+    bed_run_until(is_drained);
+    fake_end();
+    folder_remove(folder);
+    return bed_close(state);
+}
+
+static struct wish *want(const char *identity)
+{
+    struct spiffe_id id;
+    assert_int_equal(spiffe_id_parse(text_of(identity), &id), 0);
+    assert_true(n_wishes < WANTED_MAX);
+    wishes[n_wishes].id = id;
+    struct wish *w = &wishes[n_wishes++];
+    assert_int_equal(credentials_want(manager, &id), 0);
+    return w;
+}
+
+static struct wish *want_number(size_t i)
+{
+    char identity[128];
+    snprintf(identity, sizeof identity, "spiffe://cluster.local/ns/n%zu/sa/account", i);
+    return want(identity);
+}
+
+static void unwant(const struct wish *w)
+{
+    credentials_unwant(manager, &w->id);
+}
+
+/* ---- conditions to wait for ------------------------------------------------------ */
+
+static size_t n_awaited;
+
+static bool all_have_changed(void)
+{
+    for (size_t i = 0; i < n_wishes; i++)
+        if (wishes[i].n_changed < n_awaited)
+            return false;
+    return true;
+}
+static void await_changes(size_t n)
+{
+    n_awaited = n;
+    bed_run_until(all_have_changed);
+}
+
+static bool has_requests(void)
+{
+    return fake.n_requests >= n_awaited;
+}
+static void await_requests(size_t n)
+{
+    n_awaited = n;
+    bed_run_until(has_requests);
+}
+
+static bool has_accepted(void)
+{
+    return fake.n_accepted >= n_awaited;
+}
+static void await_accepted(size_t n)
+{
+    n_awaited = n;
+    bed_run_until(has_accepted);
+}
+
+static struct credentials_stats stats(void)
+{
+    struct credentials_stats s;
+    credentials_stats(manager, &s);
+    return s;
+}
+static bool has_failed(void)
+{
+    return stats().failed >= n_awaited;
+}
+static bool has_an_error(void)
+{
+    return stats().last_error[0] != '\0';
+}
+
+/* For conditions that no event of ours tells: looked at every few milliseconds. */
+static void look_again(struct timer *t)
+{
+    timer_start(ring_timers(bed.ring), t, 5);
+    bed_poke();
+}
+static void look_until(bool (*is_done)(void))
+{
+    struct timer look;
+    timer_init(&look, look_again);
+    timer_start(ring_timers(bed.ring), &look, 1);
+    bed_run_until(is_done);
+    timer_stop(ring_timers(bed.ring), &look);
+}
+
+static uint64_t until_ms;
+static bool time_is_over(void)
+{
+    return ring_now_ms(bed.ring) >= until_ms;
+}
+static void run_for(uint64_t ms)
+{
+    until_ms = ring_now_ms(bed.ring) + ms;
+    look_until(time_is_over);
+}
+
+/* What a dump says of the one identity. */
+static struct shown {
+    size_t n;
+    char state[32], error[256];
+    bool credential;
+} shown;
+static void show(const struct spiffe_id *id, const char *state, const struct credential *c,
+                 const char *error, void *arg)
+{
+    (void)id;
+    (void)arg;
+    shown.n++;
+    snprintf(shown.state, sizeof shown.state, "%s", state);
+    snprintf(shown.error, sizeof shown.error, "%s", error);
+    shown.credential = c != NULL;
+}
+static void expect_shown(const char *state, const char *error)
+{
+    shown = (struct shown){0};
+    credentials_each(manager, show, NULL);
+    assert_true(shown.n > 0);
+    assert_string_equal(shown.state, state);
+    if (!strstr(shown.error, error))
+        fail_msg("no '%s' in: %s", error, shown.error);
+    assert_int_equal(shown.credential, strcmp(state, "Available") == 0);
+}
+
+/* ---- what comes -------------------------------------------------------------------- */
+
+static void several_identities(void **state)
+{
+    (void)state;
+    struct wish *self = want(SELF_ID);
+    for (size_t i = 0; i < 40; i++)
+        want_number(i);
+    expect_shown("Initializing", "");
+    await_changes(1);
+    for (size_t i = 0; i < n_wishes; i++) {
+        const struct credential *c = credentials_get(manager, &wishes[i].id);
+        assert_non_null(c);
+        assert_true(spiffe_id_equal(&c->id, &wishes[i].id));
+        assert_int_equal(wishes[i].n_changed, 1);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(wishes[i].serial, wishes[k].serial);
+    }
+    assert_int_equal(fake.n_requests, 41);
+    assert_int_equal(fake.n_self, 1); /* the rest is asked for by name */
+    assert_int_equal(self->n_changed, 1);
+    assert_int_equal(fake.n_accepted, 1); /* one connection */
+    assert_in_range(fake.n_open_most, 2, 16);
+    expect_shown("Available", "");
+    assert_int_equal(stats().issued, 41);
+    assert_int_equal(stats().failed, 0);
+    assert_true(stats().connected);
+}
+
+/* A CA that takes few calls at once: the others wait for a place. */
+static void few_at_once(void **state)
+{
+    (void)state;
+    fake.streams_max = 2;
+    want_number(0);
+    await_changes(1); /* the CA's settings are known from here */
+    for (size_t i = 1; i < 30; i++)
+        want_number(i);
+    await_changes(1);
+    assert_int_equal(fake.n_open_most, 2);
+    assert_int_equal(fake.n_accepted, 1);
+    assert_int_equal(stats().failed, 0);
+}
+
+static void wanted_by_several(void **state)
+{
+    (void)state;
+    struct wish *w = want(ALICE);
+    assert_int_equal(credentials_want(manager, &w->id), 0);
+    await_changes(1);
+    assert_int_equal(fake.n_requests, 1);
+    assert_int_equal(credentials_want(manager, &w->id), 0); /* is told at once, from the loop */
+    assert_int_equal(w->n_changed, 1);
+    await_changes(2);
+    unwant(w);
+    unwant(w);
+    assert_non_null(credentials_get(manager, &w->id));
+    unwant(w);
+    assert_null(credentials_get(manager, &w->id));
+    assert_int_equal(credentials_want(manager, &w->id), 0);
+    await_changes(3);
+    assert_int_equal(fake.n_requests, 2);
+}
+
+static void no_more_than_the_maximum(void **state)
+{
+    struct spiffe_id id;
+    (void)state;
+    manager_close();
+    bed_run_until(is_drained);
+    options.identities_max = 3;
+    manager_open();
+    for (size_t i = 0; i < 3; i++)
+        want_number(i);
+    assert_int_equal(spiffe_id_parse(TEXT(ALICE), &id), 0);
+    assert_int_equal(credentials_want(manager, &id), -ENOSPC);
+    assert_int_equal(credentials_want(manager, &wishes[0].id), 0);
+    await_changes(1);
+    unwant(&wishes[1]);
+    assert_int_equal(credentials_want(manager, &wishes[1].id), 0);
+    await_changes(1);
+}
+
+/* ---- in time -------------------------------------------------------------------------- */
+
+static void renewed_in_time(void **state)
+{
+    char first[2 * X509_SERIAL_MAX + 1];
+    (void)state;
+    fake.ttl_s = 3;
+    struct wish *w = want(ALICE);
+    want(BOB);
+    await_changes(1);
+    memcpy(first, w->serial, sizeof first);
+    struct credential *held = credential_ref(credentials_get(manager, &w->id));
+    uint64_t then = ring_now_ms(bed.ring);
+    await_changes(3);
+    /* Two renewals, each at half of what was left: 2 to 3 seconds, give or take the jitter. */
+    assert_in_range(ring_now_ms(bed.ring) - then, 1500, 3800);
+    assert_string_not_equal(first, w->serial);
+    assert_string_equal(held->serial, first); /* who has the old one keeps it */
+    assert_int_equal(w->n_gone, 0);
+    assert_int_equal(fake.n_requests, 6);
+    credential_unref(held);
+}
+
+static bool first_is_gone(void)
+{
+    return wishes[0].n_gone > 0;
+}
+
+static void expired_is_withdrawn(void **state)
+{
+    (void)state;
+    fake.ttl_s = 2;
+    struct wish *w = want(ALICE);
+    await_changes(1);
+    fake_go_away();
+    look_until(first_is_gone);
+    assert_null(credentials_get(manager, &w->id));
+    assert_int_equal(w->n_gone, 1);
+    expect_shown("Unavailable", "CA");
+    fake.ttl_s = 3600;
+    fake_listen();
+    await_changes(2);
+    expect_shown("Available", "");
+}
+
+static void ca_away_and_back(void **state)
+{
+    (void)state;
+    fake_go_away();
+    struct wish *w = want(ALICE);
+    look_until(has_an_error);
+    expect_shown("Unavailable", "the connection to the CA ended");
+    assert_false(stats().connected);
+    fake_listen();
+    await_changes(1);
+    assert_int_equal(stats().last_error[0], '\0');
+    /* Away again: what is valid stays, and what is new waits. */
+    fake_go_away();
+    want(BOB);
+    run_for(200);
+    assert_non_null(credentials_get(manager, &w->id));
+    assert_int_equal(w->n_gone, 0);
+    fake_listen();
+    await_changes(1);
+}
+
+/* A CA that hangs up: tries are ever further apart, and as the header says. */
+static void backs_off(void **state)
+{
+    (void)state;
+    fake.hang_up = true;
+    want(ALICE);
+    await_accepted(6);
+    for (size_t i = 1; i < 6; i++) {
+        uint64_t gap = fake.accepted_ms[i] - fake.accepted_ms[i - 1];
+        uint64_t expected = 50ull << (i - 1);
+        assert_in_range(gap, expected * 7 / 10 - 2, expected * 13 / 10 + 100);
+    }
+    fake.hang_up = false;
+    await_changes(1);
+}
+
+/* Refused again and again: requests, too, are ever further apart, over one connection. */
+static void refusals_back_off(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_REFUSED;
+    want(ALICE);
+    await_requests(2);
+    uint64_t then = ring_now_ms(bed.ring);
+    await_requests(6); /* 100 + 200 + 400 + 800 ms, 30 % more or less */
+    assert_in_range(ring_now_ms(bed.ring) - then, 1000, 2300);
+    expect_shown("Unavailable", "PERMISSION_DENIED: as the test wants it");
+    assert_int_equal(fake.n_accepted, 1);
+    fake.answer = FAKE_GOOD;
+    await_changes(1);
+}
+
+static void requests_have_a_deadline(void **state)
+{
+    (void)state;
+    manager_close();
+    bed_run_until(is_drained);
+    options.request_ms = 60;
+    manager_open();
+    fake.answer = FAKE_SILENT;
+    want(ALICE);
+    await_requests(3);
+    expect_shown("Unavailable", "in time");
+    fake.answer = FAKE_GOOD;
+    await_changes(1);
+    assert_int_equal(fake.n_open, 0); /* those that were given up are gone */
+}
+
+static bool is_disconnected(void)
+{
+    return !stats().connected && list_empty(&fake.conns);
+}
+
+static void connection_rests(void **state)
+{
+    (void)state;
+    manager_close();
+    bed_run_until(is_drained);
+    options.idle_ms = 40;
+    manager_open();
+    want(ALICE);
+    await_changes(1);
+    look_until(is_disconnected);
+    assert_int_equal(stats().failed, 0);
+    assert_string_equal(stats().last_error, "");
+    want(BOB);
+    await_changes(1);
+    assert_int_equal(fake.n_accepted, 2);
+    look_until(is_disconnected);
+    run_for(100);
+    assert_int_equal(fake.n_accepted, 2); /* nobody asks, so it stays away */
+}
+
+/* ---- what is refused -------------------------------------------------------------------- */
+
+static void bad_answers(void **state)
+{
+    static const struct {
+        enum fake_answer answer;
+        const char *error;
+    } cases[] = {
+        {FAKE_REFUSED, "PERMISSION_DENIED"},
+        {FAKE_OTHER_IDENTITY, "another identity"},
+        {FAKE_OTHER_KEY, "another key"},
+        {FAKE_FOREIGN, "refused"},
+        {FAKE_EXPIRED, "expired"},
+        {FAKE_GARBAGE, "malformed"},
+        {FAKE_NO_PEM, "refused"},
+        {FAKE_LEAF_ONLY, "no certificate and root"},
+        {FAKE_NOTHING, "answered nothing"},
+        {FAKE_THEN_ERROR, "UNAVAILABLE"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t failed = stats().failed;
+        fake.answer = cases[i].answer;
+        n_wishes = 0;
+        memset(wishes, 0, sizeof wishes);
+        struct wish *w = want(ALICE);
+        n_awaited = failed + 2; /* once, and once again */
+        look_until(has_failed);
+        expect_shown("Unavailable", cases[i].error);
+        assert_null(credentials_get(manager, &w->id));
+        assert_int_equal(w->n_changed + w->n_gone, 0);
+        fake.answer = FAKE_GOOD;
+        await_changes(1);
+        unwant(w);
+    }
+    assert_int_equal(fake.n_accepted, 1);
+}
+
+/* A bad answer to a renewal changes nothing about what is valid. */
+static void bad_renewals(void **state)
+{
+    (void)state;
+    fake.ttl_s = 4;
+    struct wish *w = want(ALICE);
+    await_changes(1);
+    fake.answer = FAKE_OTHER_IDENTITY;
+    fake.ttl_s = 3600;
+    n_awaited = 2;
+    look_until(has_failed);
+    expect_shown("Available", "another identity");
+    assert_int_equal(w->n_changed, 1);
+    fake.answer = FAKE_GOOD;
+    await_changes(2);
+    assert_int_equal(w->n_gone, 0);
+}
+
+/* The next try comes due while the call of the last one is open still. */
+static void answers_whose_call_stays_open(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_GARBAGE_AND_STAY;
+    want(ALICE);
+    await_requests(1);
+    run_for(300);
+    assert_int_equal(fake.n_requests, 1);
+    fake.answer = FAKE_GOOD;
+    fake_release(GRPC_OK);
+    await_changes(1);
+}
+
+static void one_bad_among_good_ones(void **state)
+{
+    (void)state;
+    struct wish *bad = want(ALICE);
+    fake.answer = FAKE_REFUSED;
+    fake.answer_other = BOB;
+    struct wish *good = want(BOB);
+    n_awaited = 3;
+    look_until(has_failed);
+    assert_int_equal(good->n_changed, 1);
+    assert_int_equal(bad->n_changed, 0);
+    fake.answer = FAKE_GOOD;
+    await_changes(1);
+}
+
+/* ---- who the CA is ------------------------------------------------------------------------- */
+
+static void another_than_the_ca(void **state)
+{
+    (void)state;
+    fake_own_certificate(ALICE, &fake.intermediate);
+    want(BOB);
+    look_until(has_an_error);
+    expect_shown("Unavailable", "proved to be " ALICE);
+    run_for(150);
+    assert_int_equal(fake.n_requests, 0); /* so it has not seen the token */
+    fake_own_certificate(CA_ID, &fake.foreign);
+    run_for(300);
+    assert_int_equal(fake.n_requests, 0);
+    assert_true(has_an_error());
+    fake_own_certificate(CA_ID, &fake.intermediate);
+    await_changes(1);
+}
+
+/* Both files are read for each connection. */
+static void files_come_and_change(void **state)
+{
+    (void)state;
+    assert_int_equal(unlink(token_file), 0);
+    want(ALICE);
+    look_until(has_an_error);
+    expect_shown("Unavailable", "--token-file");
+    file_write(folder, "token", " \n", 2);
+    run_for(200);
+    expect_shown("Unavailable", "no token in it");
+    assert_int_equal(fake.n_accepted, 0);
+    file_write(folder, "token", "another", 7);
+    n_awaited = 1;
+    look_until(has_failed);
+    expect_shown("Unavailable", "UNAUTHENTICATED");
+    assert_int_equal(fake.n_bad_token, fake.n_requests);
+    file_write(folder, "token", CA_TOKEN, sizeof CA_TOKEN - 1);
+    fake_go_away();
+    fake_listen();
+    await_changes(1);
+    unwant(&wishes[0]);
+    n_wishes = 0;
+    memset(wishes, 0, sizeof wishes);
+    static char large[CA_TOKEN_MAX];
+    memset(large, 'x', sizeof large);
+    file_write(folder, "token", large, sizeof large);
+    fake_go_away();
+    fake_listen();
+    want(ALICE);
+    run_for(200);
+    expect_shown("Unavailable", "too large");
+    file_write(folder, "token", CA_TOKEN, sizeof CA_TOKEN - 1);
+    file_write(folder, "roots.pem", "no certificate", 14);
+    run_for(1000);
+    expect_shown("Unavailable", "--roots");
+    cert_write(folder, "roots.pem", &fake.foreign.cert);
+    run_for(1000);
+    expect_shown("Unavailable", "the connection to the CA ended");
+    cert_write(folder, "roots.pem", &fake.root.cert);
+    await_changes(1);
+}
+
+/* ---- at any moment ---------------------------------------------------------------------------- */
+
+static void unwanted_in_flight(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_SILENT;
+    for (size_t i = 0; i < 20; i++)
+        want_number(i);
+    await_requests(16); /* all that may be in flight at once */
+    fake.answer = FAKE_GOOD;
+    for (size_t i = 0; i < 16; i++)
+        unwant(&wishes[i]);
+    /* Their places are free for those that waited. */
+    for (size_t i = 0; i < 16; i++)
+        wishes[i].n_changed = 1;
+    await_changes(1);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(credentials_get(manager, &wishes[i].id) != NULL, i >= 16);
+    assert_int_equal(stats().failed, 0);
+    fake_release(GRPC_OK);
+    run_for(50);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(wishes[i].n_changed, 1);
+}
+
+static void wanted_again_at_once(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_SILENT;
+    struct wish *w = want(ALICE);
+    await_requests(1);
+    unwant(w);
+    fake.answer = FAKE_GOOD;
+    assert_int_equal(credentials_want(manager, &w->id), 0);
+    unwant(w);
+    assert_int_equal(credentials_want(manager, &w->id), 0);
+    await_changes(1);
+    assert_int_equal(w->n_changed, 1);
+    assert_int_equal(fake.n_requests, 2);
+}
+
+static void dropped_inside_the_event(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 10; i++)
+        want_number(i)->unwant_at_change = true;
+    await_changes(1);
+    for (size_t i = 0; i < 10; i++)
+        assert_null(credentials_get(manager, &wishes[i].id));
+}
+
+static void closed_inside_the_event(void **state)
+{
+    (void)state;
+    close_at_change = true;
+    for (size_t i = 0; i < 10; i++)
+        want_number(i);
+    bed_run_until(is_drained);
+}
+
+static void closed_in_flight(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_SILENT;
+    for (size_t i = 0; i < 20; i++)
+        want_number(i);
+    await_requests(16);
+    manager_close();
+    bed_run_until(is_drained);
+    fake_release(GRPC_OK);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(wishes[i].n_changed, 0);
+}
+
+static void closed_at_once(void **state)
+{
+    (void)state;
+    manager_close(); /* before it did anything */
+    bed_run_until(is_drained);
+    manager_open();
+    want(ALICE);
+    manager_close(); /* before it is asked for */
+    bed_run_until(is_drained);
+    for (uint64_t ms = 0; ms < 12; ms++) { /* in all states of a handshake */
+        manager_open();
+        assert_int_equal(credentials_want(manager, &wishes[0].id), 0);
+        run_for(ms);
+        manager_close();
+        bed_run_until(is_drained);
+    }
+}
+
+static void closed_while_the_ca_is_away(void **state)
+{
+    (void)state;
+    fake_go_away();
+    want(ALICE);
+    look_until(has_an_error);
+    manager_close();
+    bed_run_until(is_drained);
+    manager_open();
+    assert_int_equal(unlink(token_file), 0);
+    assert_int_equal(credentials_want(manager, &wishes[0].id), 0);
+    run_for(1);
+    manager_close();
+    bed_run_until(is_drained);
+}
+
+static void ca_ends_connections(void **state)
+{
+    (void)state;
+    fake.answer = FAKE_SILENT;
+    for (size_t i = 0; i < 8; i++)
+        want_number(i);
+    await_requests(8);
+    fake.answer = FAKE_GOOD;
+    fake_end_conns(false); /* with calls in flight: they are asked again */
+    await_changes(1);
+    assert_int_equal(fake.n_accepted, 2);
+    /* Gently: what is in flight ends well, what is new goes to another connection. */
+    fake.answer = FAKE_SILENT;
+    want_number(8);
+    await_requests(fake.n_requests + 1);
+    fake_end_conns(true);
+    fake.answer = FAKE_GOOD;
+    run_for(50);
+    want_number(9);
+    run_for(50);
+    fake.ttl_s = 3600;
+    struct wish *waiting = &wishes[8];
+    assert_int_equal(waiting->n_changed, 0);
+    fake_release(GRPC_UNAVAILABLE);
+    await_changes(1);
+    assert_int_equal(fake.n_accepted, 3);
+}
+
+/* ---- all of it, at random --------------------------------------------------------------------- */
+
+enum { CHAOS_STEPS = 150, CHAOS_IDENTITIES = 24 };
+
+static void chaos_step(struct rng *rng, bool wanted[static CHAOS_IDENTITIES])
+{
+    size_t i = rng_below(rng, CHAOS_IDENTITIES);
+    switch (rng_below(rng, 8)) {
+    case 0:
+        fake.answer = (enum fake_answer)rng_below(rng, FAKE_ANSWERS);
+        break;
+    case 1:
+        fake_release(rng_below(rng, 2) ? GRPC_OK : GRPC_INTERNAL);
+        break;
+    case 2:
+        fake_end_conns(rng_below(rng, 2));
+        break;
+    case 3:
+        fake.hang_up = rng_below(rng, 3) == 0;
+        break;
+    case 4:
+        if (rng_below(rng, 4) == 0) {
+            fake_go_away();
+            run_for(rng_below(rng, 30));
+            fake_listen();
+        }
+        break;
+    default:
+        if (wanted[i])
+            unwant(&wishes[i]);
+        else
+            assert_int_equal(credentials_want(manager, &wishes[i].id), 0);
+        wanted[i] = !wanted[i];
+    }
+    run_for(rng_below(rng, 12));
+}
+
+static void at_random(void **state)
+{
+    bool wanted[CHAOS_IDENTITIES];
+    struct rng rng;
+    (void)state;
+    test_seed(&rng);
+    manager_close();
+    bed_run_until(is_drained);
+    options.request_ms = 300;
+    options.idle_ms = 20;
+    manager_open();
+    for (size_t i = 0; i < CHAOS_IDENTITIES; i++) {
+        want_number(i);
+        wanted[i] = true;
+    }
+    fake.ttl_s = 2; /* renewals and expiries as well */
+    for (int step = 0; step < CHAOS_STEPS; step++)
+        chaos_step(&rng, wanted);
+    /* When all is well again, everybody has what they want. */
+    fake.answer = FAKE_GOOD;
+    fake.hang_up = false;
+    fake.ttl_s = 3600;
+    fake_release(GRPC_UNAVAILABLE);
+    for (size_t i = 0; i < CHAOS_IDENTITIES; i++) {
+        if (!wanted[i])
+            assert_int_equal(credentials_want(manager, &wishes[i].id), 0);
+        wishes[i].n_changed = 0;
+        wishes[i].n_gone = 0;
+    }
+    await_changes(1);
+    for (size_t i = 0; i < CHAOS_IDENTITIES; i++)
+        assert_non_null(credentials_get(manager, &wishes[i].id));
+}
+
+int main(void)
+{
+    log_configure(LOG_ERROR, LOG_TEXT, 0);
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(several_identities),
+        TEST(few_at_once),
+        TEST(wanted_by_several),
+        TEST(no_more_than_the_maximum),
+        TEST(renewed_in_time),
+        TEST(expired_is_withdrawn),
+        TEST(ca_away_and_back),
+        TEST(backs_off),
+        TEST(refusals_back_off),
+        TEST(requests_have_a_deadline),
+        TEST(connection_rests),
+        TEST(bad_answers),
+        TEST(bad_renewals),
+        TEST(answers_whose_call_stays_open),
+        TEST(one_bad_among_good_ones),
+        TEST(another_than_the_ca),
+        TEST(files_come_and_change),
+        TEST(unwanted_in_flight),
+        TEST(wanted_again_at_once),
+        TEST(dropped_inside_the_event),
+        TEST(closed_inside_the_event),
+        TEST(closed_in_flight),
+        TEST(closed_at_once),
+        TEST(closed_while_the_ca_is_away),
+        TEST(ca_ends_connections),
+        TEST(at_random),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
