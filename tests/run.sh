@@ -182,7 +182,7 @@ run_program() {
     [ "$code" = 124 ] && echo "timeout: not done after ${limit:-120} s" >>"$log"
     {
         left_behind "$OUT/before"
-        ps -o pid=,args= -s "$session" | sed 's/^ */left behind: process /'
+        ps -o stat=,pid=,args= -s "$session" | sed -n '/^Z/!s/^[^ ]* *//p' | sed 's/^ */left behind: process /'
     } >"$OUT/left"
     end_session -KILL
     session=
