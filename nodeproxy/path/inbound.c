@@ -509,16 +509,25 @@ static char *service_key_of(const struct local_pod *pod, struct text host, const
     return *ret ? text_dup(text_of((*ret)->key)) : NULL;
 }
 
+static uint16_t target_port_of(const struct port_pair *ports, size_t n, uint16_t service_port)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ports[i].service_port == service_port)
+            return ports[i].target_port;
+    return 0;
+}
+
+/* 0: the pod is no endpoint of the service, or the service has no such port. */
 static uint16_t own_target_port(const struct local_pod *pod, const struct service *s, uint16_t service_port)
 {
     const struct workload *self = directory_workload(pod->env->directory, text_of(pod->uid));
-    for (size_t i = 0; self && i < self->n_services; i++)
-        for (size_t j = 0; text_equal(text_of(self->services[i].key), text_of(s->key)) && j < self->services[i].n_ports; j++)
-            if (self->services[i].ports[j].service_port == service_port)
-                return self->services[i].ports[j].target_port;
-    for (size_t i = 0; i < s->n_ports; i++)
-        if (s->ports[i].service_port == service_port)
-            return s->ports[i].target_port;
+    for (size_t i = 0; self && i < self->n_services; i++) {
+        const struct workload_service *mine = &self->services[i];
+        if (!text_equal(text_of(mine->key), text_of(s->key)))
+            continue;
+        uint16_t port = target_port_of(mine->ports, mine->n_ports, service_port);
+        return port ? port : target_port_of(s->ports, s->n_ports, service_port);
+    }
     return 0;
 }
 

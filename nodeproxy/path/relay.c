@@ -94,15 +94,19 @@ static void side_failed(struct stream *s, int error)
 static const struct stream_events side_events = {
     .received = side_received, .ended = side_ended, .writable = side_writable, .finished = side_finished, .failed = side_failed};
 
-/* Bytes only note the time; the timer looks back when it fires. */
+/* Bytes that come only note the time; the timer looks back when it fires. Bytes that leave count as well: a slow reader of what
+ * came long ago is not idle. */
 static void relay_idle(struct timer *t)
 {
     struct relay *r = container_of(t, struct relay, idle);
     uint64_t quiet = r->timers->now_ms - r->active_ms;
-    if (quiet >= r->idle_ms)
+    size_t queued = stream_queued(r->client.stream) + stream_queued(r->server.stream);
+    if (quiet >= r->idle_ms && queued == r->queued) {
         relay_end(r, ENDING_IDLE_TIMEOUT);
-    else
-        timer_start(r->timers, &r->idle, r->idle_ms - quiet);
+        return;
+    }
+    r->queued = queued;
+    timer_start(r->timers, &r->idle, quiet < r->idle_ms ? r->idle_ms - quiet : r->idle_ms);
 }
 
 void relay_start(struct relay *r, struct stream *client, struct stream *server, struct timer_wheel *timers, uint64_t idle_ms, void (*over)(struct relay *r, enum ending ending))

@@ -24,6 +24,7 @@ struct relay {
     struct timer_wheel *timers;
     struct timer idle;
     uint64_t idle_ms, active_ms; /* idle_ms 0: never */
+    size_t queued;               /* both ways, when the timer looked last */
     bool is_over;
 };
 /* Takes over both streams' events. Neither may have been read before. */
