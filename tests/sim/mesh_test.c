@@ -7,8 +7,9 @@
  *   services: 0 = cart (cart0 cart1), 1 = orders
  *
  * One seed is one run, byte by byte; it is printed when a run fails. WEIR_SEED=n runs that one alone, WEIR_SIM_SECONDS=n says how
- * long the random story goes on.
+ * long the random story goes on, WEIR_STORY=name* plays only that one, and WEIR_SIM_LOG=1 shows the access log of a run that failed.
  */
+#include "tests/sim/sim_foreign.h"
 #include "tests/sim/sim_log.h"
 
 #include "shared/base/clock.h"
@@ -67,17 +68,25 @@ static void settle(void)
     }
 }
 
-static uint64_t end(void)
+/* As at a worker's stop: whatever lives is ended. */
+static uint64_t end_abruptly(void)
 {
-    settle();
     struct sim_mesh *m = &mesh;
     for (unsigned i = 0; i < m->n_pods; i++)
         sim_pod_remove(&m->pods[i], ENDING_DRAINED);
+    sim_apps_run(&apps);
+    sim_pods_drained(m);
     sim_log_check(&apps);
     sim_apps_close(&apps);
     uint64_t trace = sim_mesh_close(&mesh);
     sim_log_close();
     return trace;
+}
+
+static uint64_t end(void)
+{
+    settle();
+    return end_abruptly();
 }
 
 /* ---- words of the stories -------------------------------------------------------------------------------------------- */
@@ -127,6 +136,13 @@ static void expect_broken(const struct sim_flow *f)
         sim_flow_tell(f);
         fail_msg("the client should have got an error");
     }
+}
+
+static void expect_started_broken(struct sim_flow *f)
+{
+    sim_flow_start(f);
+    sim_apps_run(&apps);
+    expect_broken(f);
 }
 
 static void expect_field(const struct sim_flow *f, const char *key, const char *expected)
@@ -605,6 +621,237 @@ static uint64_t limits(uint64_t seed)
     return end();
 }
 
+/*
+ * Both directions have ended in the tunnel, and one side's application still reads: the relay goes on without the tunnel, the
+ * tunnel goes away, and then the policy is looked at again.
+ */
+static uint64_t outlived_tunnel(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *to_server = call(web, orders), *to_client = call(web, orders);
+    to_server->client_bytes = to_client->server_bytes = 150000; /* fits into the queues */
+    to_server->server_bytes = to_client->client_bytes = 100;
+    for (int i = 0; i < 2; i++) {
+        apps.flows[i]->read_max = 200;
+        apps.flows[i]->tick_ms_max = 20;
+        sim_flow_start(apps.flows[i]);
+    }
+    run_ms(3000);
+    assert_false(to_server->server->done || to_client->client.done);
+    sim_pod_certify(web); /* the old tunnel takes no new streams, and has none */
+    run_ms(1000);
+    assert_int_equal(web->local.peers.n_links, 0);
+    assert_int_equal(orders->local.n_servers, 0);
+    assert_int_equal(web->local.n_outbounds, 1);
+    assert_int_equal(orders->local.n_inbounds, 1);
+    if (seed % 2) { /* not even now */
+        sim_policy_strict(&mesh, "strict");
+        run_ms(100);
+        settle();
+        expect_clean(to_server);
+        expect_clean(to_client);
+    } else {
+        sim_policy_allow(&mesh, "nobody", orders, NULL);
+        run_ms(100);
+        settle();
+        assert_int_equal(to_server->server->error, -ECONNRESET);
+        expect_clean(to_client);
+        assert_int_equal(count_inbound("ending", "policy changed"), 1);
+    }
+    return end();
+}
+
+/* A peer that is no Weir. */
+static uint64_t foreign_client(uint64_t seed)
+{
+    enum { EAGER = 5000 };
+    struct sim_foreign f;
+    struct sim_foreign_stream s;
+    uint8_t bytes[EAGER];
+    char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX], other[ADDR_TEXT_MAX], mapped[ADDR_TEXT_MAX + 16], closed[ADDR_TEXT_MAX];
+    begin(seed);
+    addr_print(&(struct addr){orders->v4, SIM_PORT}, v4);
+    addr_print(&(struct addr){orders->v6, SIM_PORT}, v6);
+    addr_print(&(struct addr){orders->v4, 81}, closed);
+    addr_print(&(struct addr){cart1->v4, SIM_PORT}, other);
+    snprintf(mapped, sizeof mapped, "[::ffff:%.*s]:8080", (int)(strlen(v4) - 5), v4);
+    sim_foreign_open(&f, &mesh, web, orders, web->credential);
+    assert_true(sim_foreign_ready(&f));
+    /* Bytes and the end come with the CONNECT, before our answer. */
+    const char *const good[] = {v4, v6, mapped, "s1.shop:80", "S1.shop:80"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        bool known = i < 4; /* names are matched as they are written in the directory */
+        struct sim_flow *flow = sim_flow_new(&apps, web, orders, &(struct addr){orders->v4, SIM_PORT}, EAGER - SIM_HEADER_BYTES, 1000 + seed * 100);
+        flow->order = SIM_CLIENT_FIRST;
+        flow->client = (struct sim_end){.flow = flow, .local = {web->v4, 1}, .sent = EAGER, .fin_sent = true, .done = true};
+        sim_flow_pattern(flow, bytes, EAGER);
+        sim_foreign_call(&f, &s, NULL, good[i], bytes, EAGER, true);
+        sim_foreign_wait(&f, &s);
+        assert_int_equal(s.status, known ? 200 : 400);
+        if (!known)
+            continue;
+        assert_true(s.ended && !s.failed && s.got == flow->server_bytes);
+        assert_true(flow->server && flow->server->eof && flow->server->got == EAGER);
+    }
+    assert_int_equal(sim_foreign_status(&f, NULL, other), 400);
+    assert_int_equal(sim_foreign_status(&f, NULL, closed), 503);
+    static const char *const bad[] = {"10.0.2.5:15008", "10.0.2.5:15001", "10.0.2.5:0", "10.0.2.5", "nobody.shop:80", "s0.shop:80", "s1.shop:81", "127.0.0.1:8080", "1.2.3:80"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(sim_foreign_status(&f, NULL, bad[i]), 400);
+    assert_int_equal(sim_foreign_status(&f, "GET", v4), 405);
+    sim_policy_allow(&mesh, "only-cart", orders, cart1);
+    run_ms(100);
+    assert_int_equal(sim_foreign_status(&f, NULL, v4), 401);
+    sim_policy_remove(&mesh, "only-cart");
+    run_ms(100);
+    /* It gives up while the application does not answer. */
+    mesh.troubles.app_lost = 100;
+    sim_foreign_call(&f, &s, NULL, v4, bytes, EAGER, false);
+    run_ms(200);
+    http2_stream_reset(&s.stream, HTTP2_CANCEL);
+    sim_foreign_wait(&f, &s);
+    /* And it goes away with everything. */
+    sim_foreign_call(&f, &s, NULL, v4, bytes, EAGER, false);
+    run_ms(200);
+    sim_foreign_close(&f);
+    run_ms(1000);
+    assert_int_equal(orders->local.n_inbounds, 0);
+    assert_int_equal(count_inbound("ending", "reset by client") + count_inbound("ending", "tunnel failed"), 2);
+    return end();
+}
+
+/* Certificates that don't fit, and peers that are none. */
+static uint64_t wrong_peers(uint64_t seed)
+{
+    static const char garbage[] = "GET / HTTP/1.1\r\nHost: orders\r\n\r\n";
+    struct sim_foreign f;
+    int fd;
+    begin(seed);
+    /* What the client's node believes of orders is not what orders is. */
+    snprintf(orders->account, sizeof orders->account, "other");
+    sim_pod_publish_to(orders, 0);
+    struct sim_flow *mismatch = started(call(web, orders));
+    uint64_t start_ms = fake_net_now_ms(mesh.net);
+    settle();
+    expect_broken(mismatch);
+    expect_field(mismatch, "ending", "peer has another identity");
+    expect_field(mismatch, "error", "the peer is spiffe://cluster.local/ns/shop/sa/orders");
+    assert_true(fake_net_now_ms(mesh.net) - start_ms < 5000); /* told, not waited for */
+    snprintf(orders->account, sizeof orders->account, "orders");
+    sim_pod_publish(orders);
+    run_ms(100);
+    /* A certificate of another authority. */
+    struct credential *other_ca = sim_credential(&mesh, orders->id.text, true), *other_domain = sim_credential(&mesh, "spiffe://elsewhere/ns/shop/sa/web", false);
+    local_pod_set_credential(&orders->local, other_ca);
+    struct sim_flow *untrusted = started(call(web, orders)), *distrusting = started(call(orders, web));
+    settle();
+    expect_broken(untrusted);
+    expect_field(untrusted, "ending", "peer not trusted");
+    expect_broken(distrusting);
+    sim_pod_certify(orders);
+    /* One of ours, of a trust domain that is not. */
+    sim_foreign_open(&f, &mesh, web, orders, other_domain);
+    (void)sim_foreign_ready(&f);
+    run_ms(2000);
+    assert_true(f.closed);
+    assert_int_equal(count_inbound("error", "the peer is spiffe://elsewhere/ns/shop/sa/web"), 1);
+    sim_foreign_close(&f);
+    /* Whoever says nothing, or no TLS. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(socket_open(AF_INET, &fd), 0);
+        (void)socket_set_mark(fd, SIM_MARK);
+        const struct addr at = sim_pod_addr(orders, 15008, false);
+        assert_int_equal(fake_socket_connect(fd, &at), 0);
+        if (i == 0)
+            assert_true(fake_socket_write(fd, garbage, sizeof garbage) > 0);
+        run_ms(20 * 1000);
+        socket_close(fd);
+    }
+    assert_int_equal(count_inbound("ending", "handshake timeout"), 1);
+    /* Garbage, the foreign domain, orders' own, web's refusal; and perhaps the mismatch, if its server had not yet finished. */
+    assert_in_range(count_inbound("ending", "tls failed") + count_inbound("ending", "peer not trusted"), 4, 5);
+    /* Whoever calls a capture port itself. */
+    mesh.plain_ports = true;
+    struct addr ports[] = {sim_pod_addr(orders, 15001, false), sim_pod_addr(orders, 15006, false)};
+    for (int i = 0; i < 2; i++)
+        expect_started_broken(sim_flow_new(&apps, batch, NULL, &ports[i], 10, 10));
+    mesh.plain_ports = false;
+    assert_int_equal(sim_ending_count(&mesh, ENDING_NOT_CAPTURED), 2);
+    credential_unref(other_ca);
+    credential_unref(other_domain);
+    return end();
+}
+
+/* What was asked through a tunnel that breaks before the answer is asked once more, through another one. */
+static uint64_t retried(uint64_t seed)
+{
+    begin(seed);
+    struct sim_flow *first = started(call(web, orders));
+    settle();
+    expect_clean(first);
+    mesh.troubles.app_lost = 100;
+    struct sim_flow *again[4];
+    for (size_t i = 0; i < ARRAY_SIZE(again); i++)
+        again[i] = started(call(web, orders));
+    run_ms(2000);
+    assert_int_equal(orders->local.n_inbounds, ARRAY_SIZE(again));
+    mesh.troubles.app_lost = 0;
+    assert_in_range(sim_break_tunnels(&mesh, 100), 1, 2); /* one per address that was asked for */
+    settle();
+    for (size_t i = 0; i < ARRAY_SIZE(again); i++)
+        expect_clean(again[i]);
+    assert_int_equal(count_inbound("ending", "closed"), 1 + ARRAY_SIZE(again));
+    /* But not for ever. */
+    mesh.troubles.app_lost = 100;
+    struct sim_flow *never = started(call(web, orders));
+    run_ms(2000);
+    (void)sim_break_tunnels(&mesh, 100);
+    run_ms(2000);
+    (void)sim_break_tunnels(&mesh, 100);
+    settle();
+    expect_broken(never);
+    expect_field(never, "ending", "tunnel failed");
+    return end();
+}
+
+/* Who has nothing to say for long: connections where that is set, tunnels always. */
+static uint64_t idle(uint64_t seed)
+{
+    begin(seed);
+    mesh.nodes[0].config.idle_ms = mesh.nodes[1].config.idle_ms = 30000;
+    struct sim_flow *quiet = call(web, orders), *busy = call(web, orders);
+    busy->read_max = 1000;
+    busy->client_bytes += 60000;
+    busy->tick_ms_max = 3000;
+    sim_flow_start(busy);
+    until_it_flows(busy);
+    quiet->client_bytes = quiet->server_bytes = 10 * 1000 * 1000;
+    quiet->read_max = 100;
+    until_it_flows(started(quiet));
+    quiet->read_max = 0; /* nobody reads any more, so at last nobody can send */
+    settle();
+    expect_clean(busy);
+    assert_true(sim_ending_count(&mesh, ENDING_IDLE_TIMEOUT) > 0); /* at one end; the other may have heard of it first */
+    run_ms(400 * 1000);
+    assert_int_equal(web->local.peers.n_links, 0);
+    assert_int_equal(orders->local.n_servers, 0);
+    return end();
+}
+
+static uint64_t stopped(uint64_t seed)
+{
+    begin(seed);
+    struct sim_pod *const servers[] = {orders, cart0, batch};
+    for (size_t i = 0; i < ARRAY_SIZE(servers); i++) {
+        endless(call(web, servers[i]));
+        until_it_flows(apps.flows[i]);
+    }
+    for (int i = 0; i < 6; i++)
+        sim_flow_start(call(i % 2 ? web : batch, i % 3 ? orders : cart0));
+    run_ms(rng_below(mesh.rng, 20));
+    return end_abruptly();
+}
+
 /* Everything at once. */
 static void some_trouble(void)
 {
@@ -691,7 +938,7 @@ static uint64_t anything(uint64_t seed)
             run_ms(rng_below(mesh.rng, sim_one_in(&mesh, 10) ? 5000 : 100));
     }
     mesh.troubles = (struct sim_troubles){0};
-    return end();
+    return sim_one_in(&mesh, 4) ? end_abruptly() : end();
 }
 
 /* ---- running -------------------------------------------------------------------------------------------------------- */
@@ -717,6 +964,8 @@ static int tell_seed(void **state)
 {
     (void)state;
     fprintf(stderr, "WEIR_SEED=%llu\n", (unsigned long long)running);
+    if (getenv("WEIR_SIM_LOG"))
+        sim_log_tell();
     sim_log_close();
     return 0;
 }
@@ -724,7 +973,8 @@ static int tell_seed(void **state)
 #define STORIES(X)                                                                                                                          \
     X(tunnel, 20) X(same_node, 20) X(same_node_tunnel, 10) X(passthrough, 20) X(denied, 20) X(strict, 20) X(half_close, 20) X(big_and_slow, 6) \
     X(resets, 30) X(dying_links, 20) X(drain, 20) X(renewal, 20) X(removal, 20) X(bad_destinations, 20) X(lost_connects, 10)                 \
-    X(late_identity, 20) X(policy_change, 20) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10)
+    X(late_identity, 20) X(policy_change, 20) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10)                         \
+    X(outlived_tunnel, 10) X(foreign_client, 10) X(wrong_peers, 10) X(retried, 10) X(idle, 10) X(stopped, 20)
 #define STORY(name, seeds)                                                                                                                  \
     static void name##_story(void **state)                                                                                                  \
     {                                                                                                                                       \

@@ -1,6 +1,6 @@
 #include "tests/sim/sim_app.h"
 
-enum { STUCK_MS = 300 * 1000, PIECE_MAX = 16384 };
+enum { STUCK_MS = 60 * 1000, /* without any progress */ PIECE_MAX = 16384 };
 
 /* ---- the pattern --------------------------------------------------------------------------------------------- */
 
@@ -261,6 +261,12 @@ void sim_flow_start(struct sim_flow *f)
     tick_later(e);
 }
 
+void sim_flow_pattern(const struct sim_flow *f, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = byte_of(f, true, i);
+}
+
 bool sim_flow_clean(const struct sim_flow *f)
 {
     const struct sim_end *c = &f->client, *s = f->server;
@@ -300,10 +306,21 @@ void sim_flow_tell(const struct sim_flow *f)
         tell_end(f->server);
 }
 
+static uint64_t progress(const struct sim_apps *a)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < a->n_flows; i++)
+        sum += a->flows[i]->client.got + a->flows[i]->client.sent + a->flows[i]->client.done;
+    for (const struct sim_end *e = a->servers; e; e = e->next)
+        sum += e->got + e->sent + e->done;
+    return sum;
+}
+
 void sim_apps_run(struct sim_apps *a)
 {
-    if (fake_net_run_until(a->mesh->net, sim_apps_done, a, STUCK_MS))
-        return;
+    for (uint64_t before = UINT64_MAX, now; (now = progress(a)) != before; before = now)
+        if (fake_net_run_until(a->mesh->net, sim_apps_done, a, STUCK_MS))
+            return;
     for (unsigned i = 0; i < a->n_flows; i++)
         if (a->flows[i]->started && !sim_flow_done(a->flows[i]))
             sim_flow_tell(a->flows[i]);

@@ -50,6 +50,8 @@ void sim_apps_close(struct sim_apps *a); /* asserts that all are done */
 struct sim_flow *sim_flow_new(struct sim_apps *a, struct sim_pod *from, struct sim_pod *to, const struct addr *destination, uint64_t client_bytes,
                               uint64_t server_bytes);
 void sim_flow_start(struct sim_flow *f);
+/* n bytes of what the client says, from the beginning: for a client that is no struct sim_end. */
+void sim_flow_pattern(const struct sim_flow *f, uint8_t *out, size_t n);
 bool sim_flow_clean(const struct sim_flow *f); /* both said all, heard all, and ended well */
 bool sim_flow_done(const struct sim_flow *f);
 bool sim_apps_done(void *apps);

@@ -30,6 +30,16 @@ void sim_log_close(void)
     log_fd = -1;
 }
 
+void sim_log_tell(void)
+{
+    char line[SIM_LINE_MAX];
+    if (!reader)
+        return;
+    sim_log_rewind();
+    while (fgets(line, sizeof line, reader))
+        fputs(line, stderr);
+}
+
 void sim_log_rewind(void) { rewind(reader); }
 
 bool sim_log_next(char line[static SIM_LINE_MAX])
@@ -145,12 +155,29 @@ static void check_inbound(struct sim_apps *a, const char *line)
     bool tunnel = addr_field(line, "dst.hbone_addr").port != 0;
     check_identity(a->mesh, line, "src.addr", "src.identity", tunnel);
     check_identity(a->mesh, line, "dst.addr", "dst.identity", false);
-    if (!tunnel && !field_is(line, "src.identity", "")) {
+    if (!tunnel && !field_is(line, "src.identity", "") && field_is(line, "status", "")) {
         /* On the same node: told by the namespace that it came from. */
         struct addr from = addr_field(line, "src.addr"), to = addr_field(line, "dst.addr");
         const struct sim_pod *p = sim_pod_at(a->mesh, &from.ip), *q = sim_pod_at(a->mesh, &to.ip);
         assert_true(p && q && p->node == q->node);
     }
+}
+
+static uint64_t metric_sum(const struct sim_node *n, const char *name)
+{
+    struct metrics *all[] = {n->env.metrics};
+    struct text_heap out;
+    uint64_t sum = 0;
+    text_heap_init(&out, 16 << 20);
+    metrics_print(all, 1, false, &out);
+    assert_false(out.failed);
+    for (const char *at = out.data; at && (at = strstr(at, name)); at++) {
+        const char *value = at[strlen(name)] == '{' && (at == out.data || at[-1] == '\n') ? strstr(at, "} ") : NULL;
+        if (value)
+            sum += strtoull(value + 2, NULL, 10);
+    }
+    text_heap_done(&out);
+    return sum;
 }
 
 /*
@@ -186,4 +213,12 @@ void sim_log_check(struct sim_apps *a)
     for (enum ending e = 0; e < ENDING_COUNT; e++)
         endings += sim_ending_count(m, e);
     assert_int_equal(endings, n);
+    uint64_t opened = 0, closed = 0;
+    for (unsigned i = 0; i < SIM_NODES; i++) {
+        opened += metric_sum(&m->nodes[i], "istio_tcp_connections_opened_total");
+        closed += metric_sum(&m->nodes[i], "istio_tcp_connections_closed_total");
+    }
+    assert_int_equal(opened, n);
+    assert_int_equal(closed, n);
+    assert_true(n >= m->nodes[0].env.next_id + m->nodes[1].env.next_id); /* what was refused before it began has no number */
 }

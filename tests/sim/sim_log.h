@@ -9,6 +9,7 @@
 enum { SIM_LINE_MAX = 4096 };
 void sim_log_open(void); /* empty from now on */
 void sim_log_close(void);
+void sim_log_tell(void); /* all of it, on standard error */
 /* The next line; false: no more. Starts again after sim_log_rewind(). */
 bool sim_log_next(char line[static SIM_LINE_MAX]);
 void sim_log_rewind(void);

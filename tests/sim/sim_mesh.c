@@ -39,29 +39,28 @@ static void *zeroed(size_t n, size_t size)
 enum { NOT_BEFORE_S = 1577836800 };
 static const int64_t not_after_s = 2493072000;
 
-static void ca_make(struct sim_mesh *m)
+static void ca_make(struct key **ret_key, struct x509 *ret)
 {
     const struct x509_template t = {
         .common_name = TEXT("simulation"), .is_ca = true, .path_len = -1, .not_before_s = NOT_BEFORE_S, .not_after_s = not_after_s};
     uint8_t public_key[KEY_PUBLIC_MAX];
     size_t len;
-    assert_int_equal(key_generate(&m->ca_key), 0);
-    assert_int_equal(key_public_der(m->ca_key, public_key, sizeof public_key, &len), 0);
-    assert_int_equal(x509_make(&t, public_key, len, NULL, m->ca_key, &m->ca), 0);
-    m->ca_pem = zeroed(1, X509_PEM_MAX);
-    assert_int_equal(x509_to_pem(&m->ca, m->ca_pem, X509_PEM_MAX, &len), 0);
+    assert_int_equal(key_generate(ret_key), 0);
+    assert_int_equal(key_public_der(*ret_key, public_key, sizeof public_key, &len), 0);
+    assert_int_equal(x509_make(&t, public_key, len, NULL, *ret_key, ret), 0);
 }
 
-static struct credential *credential_make(struct sim_mesh *m, const struct spiffe_id *id)
+static struct credential *credential_make(const char *uri, const struct x509 *ca, const struct key *ca_key)
 {
-    const struct x509_template t = {.uri = spiffe_id_text(id),
+    const struct x509_template t = {.uri = text_of(uri),
                                     .path_len = -1,
                                     .not_before_s = NOT_BEFORE_S,
                                     .not_after_s = not_after_s,
                                     .server = true,
                                     .client = true};
     uint8_t public_key[KEY_PUBLIC_MAX];
-    char *pem = zeroed(1, X509_PEM_MAX);
+    char *pem = zeroed(1, X509_PEM_MAX), *ca_pem = zeroed(1, X509_PEM_MAX);
+    struct spiffe_id id;
     struct credential *c;
     struct x509 leaf;
     struct key *key;
@@ -69,21 +68,37 @@ static struct credential *credential_make(struct sim_mesh *m, const struct spiff
     size_t len;
     assert_int_equal(key_generate(&key), 0);
     assert_int_equal(key_public_der(key, public_key, sizeof public_key, &len), 0);
-    assert_int_equal(x509_make(&t, public_key, len, &m->ca, m->ca_key, &leaf), 0);
+    assert_int_equal(x509_make(&t, public_key, len, ca, ca_key, &leaf), 0);
     assert_int_equal(x509_to_pem(&leaf, pem, X509_PEM_MAX, &len), 0);
-    int r = credential_new(&c, id, key, text_of(pem), text_of(m->ca_pem), NOT_BEFORE_S + 3600, &why);
+    assert_int_equal(x509_to_pem(ca, ca_pem, X509_PEM_MAX, &len), 0);
+    assert_int_equal(spiffe_id_parse(text_of(uri), &id), 0);
+    int r = credential_new(&c, &id, key, text_of(pem), text_of(ca_pem), NOT_BEFORE_S + 3600, &why);
     if (r < 0)
         fail_msg("no credential: %s", why);
     x509_done(&leaf);
     key_unref(key);
     free(pem);
+    free(ca_pem);
+    return c;
+}
+
+struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool other_ca)
+{
+    struct key *key;
+    struct x509 ca;
+    if (!other_ca)
+        return credential_make(uri, &m->ca, m->ca_key);
+    ca_make(&key, &ca);
+    struct credential *c = credential_make(uri, &ca, key);
+    x509_done(&ca);
+    key_unref(key);
     return c;
 }
 
 void sim_pod_certify(struct sim_pod *p)
 {
     credential_unref(p->credential);
-    p->credential = credential_make(p->mesh, &p->id);
+    p->credential = sim_credential(p->mesh, p->id.text, false);
     if (p->captured)
         local_pod_set_credential(&p->local, p->credential);
 }
@@ -195,12 +210,16 @@ static struct workload *workload_make(const struct sim_pod *p)
     return w;
 }
 
+void sim_pod_publish_to(struct sim_pod *p, unsigned node)
+{
+    assert_int_equal(directory_put_workload(p->mesh->nodes[node].directory, workload_make(p)), 0);
+    sim_news(p->mesh);
+}
+
 void sim_pod_publish(struct sim_pod *p)
 {
-    struct sim_mesh *m = p->mesh;
     for (unsigned i = 0; i < SIM_NODES; i++)
-        assert_int_equal(directory_put_workload(m->nodes[i].directory, workload_make(p)), 0);
-    sim_news(m);
+        sim_pod_publish_to(p, i);
 }
 
 struct addr sim_service_addr(unsigned number, bool v6)
@@ -368,6 +387,10 @@ static bool route(struct fake_net *net, int fd, const struct addr *to, struct fa
     struct sim_pod *from = pod_of_namespace(m, fake_socket_namespace(fd)), *pod = sim_pod_at(m, &to->ip);
     bool proxy = fake_socket_mark(fd) == SIM_MARK;
     (void)net;
+    if (m->plain_ports && (to->port == 15001 || to->port == 15006)) {
+        ret->listener = to->port == 15001 ? pod->outbound_fd : pod->inbound_fd;
+        return true;
+    }
     if (from && from->captured && !proxy) {
         ret->listener = from->outbound_fd;
         ret->original = *to;
@@ -650,7 +673,7 @@ void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o)
     if (o->calm)
         fake_net_set_weather(m->net, &(struct fake_weather){.socket_bytes = 65536});
     directory_thread_register();
-    ca_make(m);
+    ca_make(&m->ca_key, &m->ca);
     assert_int_equal(ring_open(&m->apps, NULL, NULL), 0);
     for (unsigned i = 0; i < SIM_NODES; i++)
         node_open(m, i, o);
@@ -663,14 +686,19 @@ static bool all_drained(void *arg)
     return m->nodes[0].pods_open + m->nodes[1].pods_open == 0;
 }
 
+void sim_pods_drained(struct sim_mesh *m)
+{
+    if (fake_net_run_until(m->net, all_drained, m, SETTLE_MS))
+        return;
+    sim_tell_living(m);
+    fail_msg("pods do not drain");
+}
+
 uint64_t sim_mesh_close(struct sim_mesh *m)
 {
     for (unsigned i = 0; i < m->n_pods; i++)
         sim_pod_remove(&m->pods[i], ENDING_DRAINED);
-    if (!fake_net_run_until(m->net, all_drained, m, SETTLE_MS)) {
-        sim_tell_living(m);
-        fail_msg("pods do not drain");
-    }
+    sim_pods_drained(m);
     while (m->n_listeners > 0)
         sim_unlisten(m, m->listeners[0].fd);
     for (unsigned i = 0; i < SIM_NODES; i++) {
@@ -697,7 +725,6 @@ uint64_t sim_mesh_close(struct sim_mesh *m)
     }
     x509_done(&m->ca);
     key_unref(m->ca_key);
-    free(m->ca_pem);
     uint64_t trace = fake_net_trace(m->net);
     fake_net_free(m->net);
     directory_thread_offline();

@@ -68,11 +68,11 @@ struct sim_mesh {
     unsigned n_pods;
     struct sim_listener listeners[SIM_LISTENERS_MAX];
     unsigned n_listeners;
+    bool plain_ports;           /* who calls a capture port itself gets there, as if there were no rules */
     struct sim_troubles troubles;
     struct list refills;
     struct key *ca_key;
     struct x509 ca;
-    char *ca_pem;
     uint64_t hbone_connects;    /* tunnels that were tried */
 };
 struct sim_mesh_options {
@@ -85,12 +85,16 @@ struct sim_mesh_options {
 void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o);
 /* Closes what is open, waits until all has drained, and checks that nothing is left. Returns the net's trace. */
 uint64_t sim_mesh_close(struct sim_mesh *m);
+void sim_pods_drained(struct sim_mesh *m); /* waits for those that were removed */
 bool sim_one_in(struct sim_mesh *m, unsigned n);
 bool sim_roll(struct sim_mesh *m, unsigned percent);
 
+/* One of the mesh's CA, or of another one. */
+struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool other_ca);
 struct sim_pod *sim_pod_add(struct sim_mesh *m, int node, const char *name, const char *account); /* node -1: outside */
 void sim_pod_capture(struct sim_pod *p);   /* listeners, local_pod_open() */
 void sim_pod_publish(struct sim_pod *p);   /* into the directories */
+void sim_pod_publish_to(struct sim_pod *p, unsigned node); /* into one of them */
 void sim_pod_certify(struct sim_pod *p);   /* a new certificate, given to it if it is captured */
 void sim_pod_start(struct sim_pod *p);     /* all three */
 void sim_pod_remove(struct sim_pod *p, enum ending ending);
