@@ -1,8 +1,9 @@
 /*
- * Who claims which address of which network. Several may claim one: of them the latest is its owner, and when
- * that one goes, the latest of the rest. An address that somebody claims as shared (host network) has no
- * owner at all. A claim keeps its place as long as it stands. Of this folder; one writer, readers without
- * locks. The costs are those of the claims on one address, not of the table.
+ * Who claims which address of which network. Several may claim one: of them the latest is its
+ * owner, and when that one goes, the latest of the rest. An address that somebody claims as shared
+ * (host network) has no owner at all. A claim keeps its place as long as it stands. Of this folder;
+ * one writer, readers without locks. The costs are those of the claims on one address, not of the
+ * table.
  */
 #ifndef SHARED_MESH_ADDRESS_TABLE_H
 #define SHARED_MESH_ADDRESS_TABLE_H

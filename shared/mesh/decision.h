@@ -1,6 +1,7 @@
 /*
- * How several policies decide together: one is added after the other, then the verdict is made. Of this
- * folder; policies_decide() and directory_authorise() stand on it. Lives on a stack, allocates nothing.
+ * How several policies decide together: one is added after the other, then the verdict is made. Of
+ * this folder; policies_decide() and directory_authorise() stand on it. Lives on a stack, allocates
+ * nothing.
  */
 #ifndef SHARED_MESH_DECISION_H
 #define SHARED_MESH_DECISION_H
@@ -8,7 +9,8 @@
 
 struct decision {
     const struct access *access;
-    /* First match of each kind, [1] of dry-run policies; an ALLOW policy that applies, whether it matches or not. */
+    /* First match of each kind, [1] of dry-run policies; an ALLOW policy that applies, whether
+     * it matches or not. */
     const struct policy *deny[2], *allow[2], *allow_applies[2];
 };
 static inline void decision_init(struct decision *d, const struct access *a)

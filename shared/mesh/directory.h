@@ -1,8 +1,9 @@
 /*
- * All workloads, services and policies that this process knows. One thread writes; worker threads read without locks
- * (liburcu, QSBR). Entries are immutable; a write replaces. A read's pointers are valid until the reader's next
- * quiescent moment (worker loops: before they wait in the kernel), so nothing may be kept over a wait: copy out.
- * An update costs what changed (and the endpoints of the services concerned), never the size of the mesh.
+ * All workloads, services and policies that this process knows. One thread writes; worker threads
+ * read without locks (liburcu, QSBR). Entries are immutable; a write replaces. A read's pointers
+ * are valid until the reader's next quiescent moment (worker loops: before they wait in the
+ * kernel), so nothing may be kept over a wait: copy out. An update costs what changed (and the
+ * endpoints of the services concerned), never the size of the mesh.
  */
 #ifndef SHARED_MESH_DIRECTORY_H
 #define SHARED_MESH_DIRECTORY_H
@@ -12,7 +13,8 @@
 
 struct directory;
 int directory_new(struct directory **ret);
-struct directory *directory_free(struct directory *d); /* no reader may be left; runs pending frees */
+/* No reader may be left; runs pending frees, and waits for them. */
+struct directory *directory_free(struct directory *d);
 
 /* Every thread that reads registers; the writer too. offline/online go around a blocking wait. */
 void directory_thread_register(void);
@@ -20,49 +22,65 @@ void directory_thread_unregister(void);
 void directory_thread_offline(void);
 void directory_thread_online(void);
 
-/* Writer. `taken_` ownership passes in every case. -ENOMEM: the old state stays. An equal entry is a no-op. */
+/* Writer. `taken_` ownership passes in every case. -ENOMEM: the old state stays. An equal entry
+ * is a no-op. */
 int directory_put_workload(struct directory *d, struct workload *taken_workload);
 int directory_put_service(struct directory *d, struct service *taken_service);
 int directory_put_policy(struct directory *d, struct policy *taken_policy);
 bool directory_remove_workload(struct directory *d, struct text uid);
 bool directory_remove_service(struct directory *d, struct text key);
 bool directory_remove_policy(struct directory *d, struct text key);
-/* Grows with each change: of anything, of policies (or of what selects them). Atomic reads, any thread. */
+/* Grows with each change: of anything, of policies (or of what selects them). Atomic reads, any
+ * thread. */
 uint64_t directory_version(const struct directory *d);
 uint64_t directory_policy_version(const struct directory *d);
 
 /*
  * Readers (registered, online). NULL: unknown. network "" is the default network.
  *
- * An address belongs to the workload that claimed it last (a pod's address is given to another one at once, and
- * the news of the two may come in either order); an update that keeps an address keeps its claim's place. An address
- * that any workload claims with host_network belongs to its node, thus to nobody here: directory_workload_at()
- * answers NULL, so that no identity is ever taken from it.
+ * An address belongs to the workload that claimed it last (a pod's address is given to another one
+ * at once, and the news of the two may come in either order); an update that keeps an address keeps
+ * its claim's place. An address that any workload claims with host_network belongs to its node,
+ * thus to nobody here: directory_workload_at() answers NULL, so that no identity is ever taken from
+ * it.
  */
 const struct workload *directory_workload(const struct directory *d, struct text uid);
-const struct workload *directory_workload_at(const struct directory *d, struct text network, const struct ip *ip);
+const struct workload *directory_workload_at(const struct directory *d, struct text network,
+                                             const struct ip *ip);
 const struct service *directory_service(const struct directory *d, struct text key);
-const struct service *directory_service_at(const struct directory *d, struct text network, const struct ip *ip);
+const struct service *directory_service_at(const struct directory *d, struct text network,
+                                           const struct ip *ip);
 const struct policy *directory_policy(const struct directory *d, struct text key);
 /* Visits all (for dumps); stop by returning false. */
-void directory_each_workload(const struct directory *d, bool (*visit)(const struct workload *w, void *arg), void *arg);
-void directory_each_service(const struct directory *d, bool (*visit)(const struct service *s, void *arg), void *arg);
-void directory_each_policy(const struct directory *d, bool (*visit)(const struct policy *p, void *arg), void *arg);
-struct directory_counts { size_t workloads, services, policies; };
+void directory_each_workload(const struct directory *d,
+                             bool (*visit)(const struct workload *w, void *arg), void *arg);
+void directory_each_service(const struct directory *d,
+                            bool (*visit)(const struct service *s, void *arg), void *arg);
+void directory_each_policy(const struct directory *d,
+                           bool (*visit)(const struct policy *p, void *arg), void *arg);
+struct directory_counts {
+    size_t workloads, services, policies;
+};
 void directory_counts(const struct directory *d, struct directory_counts *ret);
-size_t directory_endpoints(const struct directory *d, const struct service *s, const struct workload *const **ret); /* immutable array, unordered */
+size_t directory_endpoints(const struct directory *d, const struct service *s,
+                           const struct workload *const **ret); /* immutable array, unordered */
 
 /*
- * Decision: may `a` reach the local workload? Policies: its own, its namespace's, the mesh's. A policy that a
- * workload names and that is not here (yet) is taken as absent: whoever serves them sends policies first.
+ * Decision: may `a` reach the local workload? Policies: its own, its namespace's, the mesh's. A
+ * policy that a workload names and that is not here (yet) is taken as absent: whoever serves them
+ * sends policies first.
  */
-void directory_authorise(const struct directory *d, const struct workload *local, const struct access *a, struct verdict *ret);
-/* Decision: an endpoint of the service for this port: weighted random among the best locality group that has healthy
- * endpoints (the service's routing preference, seen from the source; NULL source: no preference). Only endpoints with an address of
- * `family` (0: any). -ENOENT: the service has no such port; -EHOSTUNREACH: no endpoint may be used. */
+void directory_authorise(const struct directory *d, const struct workload *local,
+                         const struct access *a, struct verdict *ret);
+/* Decision: an endpoint of the service for this port: weighted random among the best locality
+ * group that has healthy endpoints (the service's routing preference, seen from the source; NULL
+ * source: no preference). Only endpoints with an address of `family` (0: any). -ENOENT: the
+ * service has no such port; -EHOSTUNREACH: no endpoint may be used. */
 struct choice {
     const struct workload *workload; /* as every read: copy out what is needed */
     struct addr target;              /* address of the workload and its target port */
 };
-int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port, const struct workload *source, int family, struct rng *rng, struct choice *ret);
+int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
+                     const struct workload *source, int family, struct rng *rng,
+                     struct choice *ret);
 #endif

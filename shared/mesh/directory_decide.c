@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-/* Draws before the endpoints are gone through one by one; looks at policies that change meanwhile. */
+/* Draws before the endpoints are gone through one by one; looks at policies that change
+ * meanwhile. */
 enum { DRAWS_MAX = 16, LOOKS_MAX = 1000 };
 
 static void add_all(struct decision *decision, const struct rcu_array *policies)
@@ -15,9 +16,9 @@ static void add_all(struct decision *decision, const struct rcu_array *policies)
 }
 
 /*
- * A policy that moves between two sets is in the new one before it leaves the old one, and the version grows
- * between. So who missed it in both sees that, and looks again; the last look counts, since a later version
- * makes the caller decide anew anyway.
+ * A policy that moves between two sets is in the new one before it leaves the old one, and the
+ * version grows between. So who missed it in both sees that, and looks again; the last look counts,
+ * since a later version makes the caller decide anew anyway.
  */
 void directory_authorise(const struct directory *d, const struct workload *local,
                          const struct access *a, struct verdict *ret)
@@ -75,9 +76,9 @@ static bool same_scope(enum lb_scope scope, const struct workload *a, const stru
 }
 
 /*
- * How near the endpoint is: the number of scopes in a row that it shares with the source. Where the network is
- * the first scope, one in the same network is nearer than any other, and one of another network is compared
- * by the rest. -1: not near enough for a strict preference.
+ * How near the endpoint is: the number of scopes in a row that it shares with the source. Where the
+ * network is the first scope, one in the same network is nearer than any other, and one of another
+ * network is compared by the rest. -1: not near enough for a strict preference.
  */
 static int rank_of(const struct search *q, const struct workload *w)
 {
@@ -134,8 +135,9 @@ static bool usable(const struct search *q, const struct workload *w)
 }
 
 /*
- * Drawing until one fits is exact for those of the best rank (each is taken in proportion to its capacity), and
- * its cost does not grow with the service. Where few fit, all are gone through instead.
+ * Drawing until one fits is exact for those of the best rank (each is taken in proportion to its
+ * capacity), and its cost does not grow with the service. Where few fit, all are gone through
+ * instead.
  */
 static const struct workload *draw(const struct search *q, struct rcu_view all, struct rng *rng)
 {
@@ -172,8 +174,7 @@ static const struct workload *search_all(const struct search *q, struct rcu_view
 }
 
 int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
-                     const struct workload *source, int family, struct rng *rng,
-                     struct choice *ret)
+                     const struct workload *source, int family, struct rng *rng, struct choice *ret)
 {
     const struct service_slot *slot = directory_service_slot(d, text_of(s->key));
     struct rcu_view all = slot ? rcu_array_view(&slot->endpoints) : (struct rcu_view){0};

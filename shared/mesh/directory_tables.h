@@ -1,5 +1,6 @@
 /*
- * The inside of a directory, shared by directory.c (what is known) and directory_decide.c (what follows).
+ * The inside of a directory, shared by directory.c, directory_{services,workloads,policies}.c (what
+ * is known) and directory_decide.c (what follows from it).
  */
 #ifndef SHARED_MESH_DIRECTORY_TABLES_H
 #define SHARED_MESH_DIRECTORY_TABLES_H
@@ -41,6 +42,25 @@ struct directory {
     _Atomic uint64_t version, policy_version;
     _Atomic size_t n_workloads, n_services, n_policies;
 };
+#define slot_of(type, node_) caa_container_of(node_, struct type, node)
+#define now_of(slot)         atomic_load_explicit(&(slot)->now, memory_order_acquire)
+
+/* By the hash of `key`; the match gets a pointer to it. */
+struct cds_lfht_node *directory_find(const struct directory *d, struct cds_lfht *table,
+                                     cds_lfht_match_fct match, struct text key);
+void directory_add(struct directory *d, struct cds_lfht *table, struct text key,
+                   struct cds_lfht_node *node);
+/* The version grows; of the policies too: once the change can be seen. */
+void directory_changed(struct directory *d, bool policies);
+
 struct service_slot *directory_service_slot(const struct directory *d, struct text key);
+/* Finds or makes; a new one stands for no service and has no endpoints. NULL: no memory. */
+struct service_slot *directory_service_reserve(struct directory *d, struct text key);
+void directory_service_drop_unused(struct directory *d, struct service_slot *slot);
 struct namespace_slot *directory_namespace_slot(const struct directory *d, struct text name);
+
+/* Take out what a slot holds; the version stays. */
+void directory_drop_workload(struct directory *d, struct workload_slot *slot);
+void directory_drop_service(struct directory *d, struct service_slot *slot);
+void directory_drop_policy(struct directory *d, struct policy_slot *slot);
 #endif

@@ -1,7 +1,7 @@
 /*
- * Why a connection, a stream or a request ended: the one list. It feeds the access log (name), the metric label
- * response_flags (flag, Istio's words where it has one), the HBONE answer (status; 0: the connection is reset
- * or closed) and docs/ENDINGS.md. Nothing ends without one.
+ * Why a connection, a stream or a request ended: the one list. It feeds the access log (name), the
+ * metric label response_flags (flag, Istio's words where it has one), the HBONE answer (status; 0:
+ * the connection is reset or closed) and docs/ENDINGS.md. Nothing ends without one.
  */
 #ifndef SHARED_MESH_ENDING_H
 #define SHARED_MESH_ENDING_H
@@ -12,28 +12,38 @@
     X(CLOSED, "closed", "-", 200, "both sides finished")                                           \
     X(RESET_BY_CLIENT, "reset by client", "-", 0, "the side that opened it reset it")              \
     X(RESET_BY_SERVER, "reset by server", "-", 0, "the side that it was opened to reset it")       \
-    X(DENIED, "denied by policy", "DENY", 401, "an authorization policy refused it; the log names it") \
-    X(POLICY_CHANGED, "policy changed", "DENY", 0, "it lived, and a new policy no longer allows it") \
-    X(UNKNOWN_SOURCE, "unknown source", "IDENTITY_ERROR", 503, "the workload that opened it is not in the directory yet") \
-    X(NO_IDENTITY, "no certificate", "IDENTITY_ERROR", 503, "the workload has no valid certificate (is the CA reachable?)") \
+    X(DENIED, "denied by policy", "DENY", 401,                                                     \
+      "an authorization policy refused it; the log names it")                                      \
+    X(POLICY_CHANGED, "policy changed", "DENY", 0,                                                 \
+      "it lived, and a new policy no longer allows it")                                            \
+    X(UNKNOWN_SOURCE, "unknown source", "IDENTITY_ERROR", 503,                                     \
+      "the workload that opened it is not in the directory yet")                                   \
+    X(NO_IDENTITY, "no certificate", "IDENTITY_ERROR", 503,                                        \
+      "the workload has no valid certificate (is the CA reachable?)")                              \
     X(PEER_UNTRUSTED, "peer not trusted", "TLS_FAILURE", 0, "the peer's certificate was refused")  \
-    X(PEER_MISMATCH, "peer has another identity", "IDENTITY_ERROR", 0, "the peer proved an identity that is not the destination's") \
-    X(BAD_AUTHORITY, "bad authority", "-", 400, "CONNECT authority is malformed or not this workload's address") \
-    X(OWN_PORT, "own port", "-", 400, "a call to a port of the proxy itself: a loop")                \
+    X(PEER_MISMATCH, "peer has another identity", "IDENTITY_ERROR", 0,                             \
+      "the peer proved an identity that is not the destination's")                                 \
+    X(BAD_AUTHORITY, "bad authority", "-", 400,                                                    \
+      "CONNECT authority is malformed or not this workload's address")                             \
+    X(OWN_PORT, "own port", "-", 400, "a call to a port of the proxy itself: a loop")              \
     X(NOT_CAPTURED, "not redirected", "-", 0, "a direct connection to a capture port")             \
-    X(NO_ENDPOINT, "no healthy endpoint", "CONNECT", 503, "the service is known and has no endpoint that may be used") \
-    X(UNREACHABLE, "unreachable", "CONNECT", 503, "connecting to the destination failed")         \
-    X(CONNECT_TIMEOUT, "connect timeout", "CONNECT", 503, "connecting to the destination took too long") \
-    X(TUNNEL_FAILED, "tunnel failed", "CONNECT", 503, "the tunnel to the destination's node could not be made or broke") \
-    X(TUNNEL_REFUSED, "tunnel refused", "CONNECT", 503, "the other side answered CONNECT with an error") \
+    X(NO_ENDPOINT, "no healthy endpoint", "CONNECT", 503,                                          \
+      "the service is known and has no endpoint that may be used")                                 \
+    X(UNREACHABLE, "unreachable", "CONNECT", 503, "connecting to the destination failed")          \
+    X(CONNECT_TIMEOUT, "connect timeout", "CONNECT", 503,                                          \
+      "connecting to the destination took too long")                                               \
+    X(TUNNEL_FAILED, "tunnel failed", "CONNECT", 503,                                              \
+      "the tunnel to the destination's node could not be made or broke")                           \
+    X(TUNNEL_REFUSED, "tunnel refused", "CONNECT", 503,                                            \
+      "the other side answered CONNECT with an error")                                             \
     X(TLS_FAILED, "tls failed", "TLS_FAILURE", 0, "the handshake failed")                          \
     X(HANDSHAKE_TIMEOUT, "handshake timeout", "TLS_FAILURE", 0, "the handshake took too long")     \
     X(PROTOCOL, "protocol error", "H2_HANDSHAKE_FAILURE", 0, "the peer broke HTTP/2")              \
-    X(IDLE_TIMEOUT, "idle timeout", "-", 0, "no byte either way for longer than allowed")           \
-    X(LIMIT, "limit reached", "-", 503, "a bound of the workload or of the node was reached")        \
-    X(NO_MEMORY, "out of memory", "-", 503, "memory or buffers ran out")                             \
-    X(DRAINED, "drained", "-", 0, "the proxy shut down and the deadline passed")                    \
-    X(WORKLOAD_GONE, "workload gone", "-", 0, "the local workload was removed")                      \
+    X(IDLE_TIMEOUT, "idle timeout", "-", 0, "no byte either way for longer than allowed")          \
+    X(LIMIT, "limit reached", "-", 503, "a bound of the workload or of the node was reached")      \
+    X(NO_MEMORY, "out of memory", "-", 503, "memory or buffers ran out")                           \
+    X(DRAINED, "drained", "-", 0, "the proxy shut down and the deadline passed")                   \
+    X(WORKLOAD_GONE, "workload gone", "-", 0, "the local workload was removed")                    \
     X(IO, "input/output error", "-", 0, "the operating system reported an error")
 
 enum ending {

@@ -112,8 +112,7 @@ static bool port_matches_equal(const struct port_matches *a, const struct port_m
 
 static bool match_equal(const struct policy_match *a, const struct policy_match *b)
 {
-    return a->unreadable == b->unreadable &&
-           string_matches_equal(&a->namespaces, &b->namespaces) &&
+    return a->unreadable == b->unreadable && string_matches_equal(&a->namespaces, &b->namespaces) &&
            string_matches_equal(&a->not_namespaces, &b->not_namespaces) &&
            string_matches_equal(&a->principals, &b->principals) &&
            string_matches_equal(&a->not_principals, &b->not_principals) &&
@@ -227,7 +226,8 @@ static bool match_empty(const struct policy_match *m)
            0;
 }
 
-/* An empty field asks for nothing; of a filled one some value must hit, of a not_ field none may. */
+/* An empty field asks for nothing; of a filled one some value must hit, of a not_ field none
+ * may. */
 static bool match_holds(const struct policy_match *m, const struct access *a, bool deny)
 {
     const struct spiffe_id *id = a->identity;

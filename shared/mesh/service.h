@@ -1,11 +1,20 @@
 /*
- * A service: a name with virtual addresses and ports, as istio.workload.Service says it. Immutable once in the directory.
+ * A service: a name with virtual addresses and ports, as istio.workload.Service says it. Immutable
+ * once in the directory.
  */
 #ifndef SHARED_MESH_SERVICE_H
 #define SHARED_MESH_SERVICE_H
 #include "shared/mesh/workload.h"
 
-enum lb_scope { LB_UNSPECIFIED_SCOPE, LB_REGION, LB_ZONE, LB_SUBZONE, LB_NODE, LB_CLUSTER, LB_NETWORK };
+enum lb_scope {
+    LB_UNSPECIFIED_SCOPE,
+    LB_REGION,
+    LB_ZONE,
+    LB_SUBZONE,
+    LB_NODE,
+    LB_CLUSTER,
+    LB_NETWORK
+};
 enum lb_mode { LB_UNSPECIFIED_MODE, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
 enum { SERVICE_ADDRESSES_MAX = 64, LB_SCOPES_MAX = 8 };
 

@@ -99,7 +99,8 @@ int workload_set(char **field, struct text value)
     return 0;
 }
 
-/* Where the next piece of a packed workload goes. Arrays come first, widest first: so all are aligned. */
+/* Where the next piece of a packed workload goes. Arrays come first, widest first: so all are
+ * aligned. */
 struct packing {
     char *at;
 };
@@ -125,8 +126,8 @@ static size_t packed_size(const struct workload *w)
                   w->n_policies * sizeof *w->policies + w->n_addresses * sizeof *w->addresses;
 
     for (size_t i = 0; i < w->n_services; i++)
-        size += w->services[i].n_ports * sizeof *w->services[i].ports +
-                strlen(w->services[i].key) + 1;
+        size +=
+            w->services[i].n_ports * sizeof *w->services[i].ports + strlen(w->services[i].key) + 1;
     for (size_t i = 0; i < w->n_policies; i++)
         size += strlen(w->policies[i]) + 1;
     for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
@@ -207,6 +208,6 @@ bool workload_equal(const struct workload *a, const struct workload *b)
         if (!ip_equal(&a->addresses[i], &b->addresses[i]))
             return false;
     }
-    return services_equal(a, b) && strings_equal(a->policies, a->n_policies, b->policies,
-                                                 b->n_policies);
+    return services_equal(a, b) &&
+           strings_equal(a->policies, a->n_policies, b->policies, b->n_policies);
 }

@@ -1,6 +1,7 @@
 /*
- * A workload: one pod or machine process of the mesh, as istio.workload.Workload says it. Immutable once it is in the
- * directory; made and freed by whoever decodes or translates. Strings are owned, never NULL.
+ * A workload: one pod or machine process of the mesh, as istio.workload.Workload says it. Immutable
+ * once it is in the directory; made and freed by whoever decodes or translates. Strings are owned,
+ * never NULL.
  */
 #ifndef SHARED_MESH_WORKLOAD_H
 #define SHARED_MESH_WORKLOAD_H
@@ -39,10 +40,13 @@ struct workload {
     struct locality locality;
     bool packed; /* of workload_pack(): nothing in it may be set */
 };
-struct workload *workload_new(void); /* all strings "", healthy, capacity 1, trust domain cluster.local; NULL: no memory */
+struct workload *workload_new(
+    void); /* all strings "", healthy, capacity 1, trust domain cluster.local; NULL: no memory */
 struct workload *workload_free(struct workload *w);
 int workload_set(char **field, struct text value); /* replaces an owned string; -ENOMEM */
-/* The same in one block of memory, about half as much: how a directory keeps many. NULL: no memory. */
+/* The same in one block of memory, about half as much: how a directory keeps many. NULL: no
+ * memory. */
 struct workload *workload_pack(const struct workload *w);
-bool workload_equal(const struct workload *a, const struct workload *b); /* all that is on the wire */
+bool workload_equal(const struct workload *a,
+                    const struct workload *b); /* all that is on the wire */
 #endif

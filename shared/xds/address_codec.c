@@ -100,8 +100,8 @@ static int take_workload_services(struct workload *w, const Istio__Workload__Wor
                                e->key);
         struct workload_service *s = &w->services[w->n_services++];
         if ((r = take_name(&s->key, e->key, "workload.services", true, why)) < 0 ||
-            (e->value && (r = take_ports(&s->ports, &s->n_ports, e->value->ports,
-                                         e->value->n_ports, "workload.services.ports", why)) < 0))
+            (e->value && (r = take_ports(&s->ports, &s->n_ports, e->value->ports, e->value->n_ports,
+                                         "workload.services.ports", why)) < 0))
             return r;
     }
     return 0;
@@ -154,8 +154,8 @@ static int take_workload(struct workload *w, const Istio__Workload__Workload *m,
     int r;
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        if ((r = take_name(strings[i].field, strings[i].value, strings[i].name,
-                           strings[i].required, why)) < 0)
+        if ((r = take_name(strings[i].field, strings[i].value, strings[i].name, strings[i].required,
+                           why)) < 0)
             return r;
     }
     const char *bad = trust_domain_check(text_of(w->trust_domain));

@@ -37,7 +37,8 @@ int certificate_request_decode(const uint8_t *data, size_t len, struct certifica
         const Google__Protobuf__Struct__FieldsEntry *e = m->metadata->fields[i];
         if (strcmp(e->key, impersonation_key) != 0)
             continue;
-        /* Asked for and not readable is refused: the caller's own identity is not what was meant. */
+        /* Asked for and not readable is refused: the caller's own identity is not what was
+         * meant. */
         if (!e->value || !*e->value->string_value) {
             r = wire_refuse(why, "metadata.%s: must be a text", impersonation_key);
             goto done;

@@ -11,6 +11,8 @@ enum { GROWTH = 24, SPACE_MIN = 64 * 1024 };
 
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest Request;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry Version;
+#define VERSION_INIT                                                                               \
+    envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse Response;
 typedef Envoy__Service__Discovery__V3__Resource Resource;
 
@@ -143,8 +145,7 @@ int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret)
     m.n_initial_resource_versions = r->n_initial;
     if (items && m.initial_resource_versions) {
         for (size_t i = 0; i < r->n_initial; i++) {
-            envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init(
-                &items[i]);
+            VERSION_INIT(&items[i]);
             items[i].key = r->initial[i].name;
             items[i].value = r->initial[i].version;
             m.initial_resource_versions[i] = &items[i];

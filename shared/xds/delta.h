@@ -1,9 +1,12 @@
 /*
- * The messages of delta xDS (envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources), decoded and encoded.
- * A decoded message owns its memory until delta_*_done(). Bounds: XDS_RESOURCES_MAX of each kind per message.
+ * The messages of delta xDS
+ * (envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources), decoded and
+ * encoded. A decoded message owns its memory until delta_*_done(). Bounds: XDS_RESOURCES_MAX of
+ * each kind per message.
  *
- * A message that is made to be encoded may borrow all that it points at (then it needs no done), or own it on the
- * heap, piece by piece (then done frees the pieces). A NULL text is an empty one. `arena` stays NULL in both.
+ * A message that is made to be encoded may borrow all that it points at (then it needs no done), or
+ * own it on the heap, piece by piece (then done frees the pieces). A NULL text is an empty one.
+ * `arena` stays NULL in both.
  */
 #ifndef SHARED_XDS_DELTA_H
 #define SHARED_XDS_DELTA_H
@@ -11,10 +14,13 @@
 
 struct arena;
 
-#define XDS_DELTA_PATH "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+#define XDS_DELTA_PATH                                                                             \
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 enum { XDS_RESOURCES_MAX = 200000 };
 
-struct xds_version { char *name, *version; };
+struct xds_version {
+    char *name, *version;
+};
 struct delta_request {
     char *node_id, *node_cluster; /* "" after the first message */
     char *type_url;
@@ -28,7 +34,8 @@ struct delta_request {
     char *error_message;
     struct arena *arena; /* of a decoded message: everything lives in it */
 };
-int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *ret, char why[static XDS_WHY_MAX]);
+int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *ret,
+                         char why[static XDS_WHY_MAX]);
 int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret);
 void delta_request_done(struct delta_request *r);
 
@@ -36,8 +43,9 @@ struct delta_resource {
     char *name, *version;
     char **aliases;
     size_t n_aliases;
-    char *type_url;        /* of the Any */
-    uint8_t *body; size_t body_len;
+    char *type_url; /* of the Any */
+    uint8_t *body;
+    size_t body_len;
 };
 struct delta_response {
     char *type_url, *nonce, *system_version;
@@ -47,7 +55,8 @@ struct delta_response {
     size_t n_removed;
     struct arena *arena; /* of a decoded message: everything lives in it */
 };
-int delta_response_decode(const uint8_t *data, size_t len, struct delta_response *ret, char why[static XDS_WHY_MAX]);
+int delta_response_decode(const uint8_t *data, size_t len, struct delta_response *ret,
+                          char why[static XDS_WHY_MAX]);
 int delta_response_encode(const struct delta_response *r, struct xds_bytes *ret);
 void delta_response_done(struct delta_response *r);
 #endif

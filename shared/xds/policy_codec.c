@@ -13,9 +13,10 @@ static char unreadable_name[] = "weir.mesh/unreadable";
 /* ---- Decoding ------------------------------------------------------------------------------ */
 
 /*
- * A value that can't be read (a kind of match that is not known here) makes its match unreadable. In a list of
- * what must match, the rest of the list alone would match less, so the list goes; in a list of what must not,
- * only the value goes. Both make a DENY match more; an ALLOW with an unreadable match never matches.
+ * A value that can't be read (a kind of match that is not known here) makes its match unreadable.
+ * In a list of what must match, the rest of the list alone would match less, so the list goes; in a
+ * list of what must not, only the value goes. Both make a DENY match more; an ALLOW with an
+ * unreadable match never matches.
  */
 struct list_state {
     bool unreadable;
@@ -45,9 +46,8 @@ static int take_text(char **field, const char *value, const char *name, bool req
     return 0;
 }
 
-static int take_strings(struct string_matches *ret, Istio__Security__StringMatch **values,
-                        size_t n, struct list_state *state, const char *name,
-                        char why[static XDS_WHY_MAX])
+static int take_strings(struct string_matches *ret, Istio__Security__StringMatch **values, size_t n,
+                        struct list_state *state, const char *name, char why[static XDS_WHY_MAX])
 {
     int r = check_count(name, n, POLICY_VALUES_MAX, why);
     if (r < 0 || n == 0)
@@ -205,7 +205,8 @@ static int take_match(struct policy_match *to, const Istio__Security__Match *m,
                             m->n_not_destination_ports, "match.not_destination_ports", why);
 }
 
-/* What is not known in a clause may be one more way to match: of a DENY, a match that always does. */
+/* What is not known in a clause may be one more way to match: of a DENY, a match that always
+ * does. */
 static int take_clause(struct policy_clause *to, const Istio__Security__Clause *m,
                        char why[static XDS_WHY_MAX])
 {
@@ -224,7 +225,8 @@ static int take_clause(struct policy_clause *to, const Istio__Security__Clause *
     return 0;
 }
 
-/* What is not known in a rule may be one more condition: a clause of its own, which can't be read. */
+/* What is not known in a rule may be one more condition: a clause of its own, which can't be
+ * read. */
 static int take_rule(struct policy_rule *to, const Istio__Security__Rule *m,
                      char why[static XDS_WHY_MAX])
 {

@@ -1,7 +1,8 @@
 /*
- * Bytes <-> unpacked messages, of this folder. protobuf-c checks little; before it unpacks, the bytes are walked
- * along the message's description: strings must be UTF-8 without NUL and have a maximum (proto3 asks for the
- * former), wire types must fit. So a bad message is refused with the name of the field.
+ * Bytes <-> unpacked messages, of this folder. protobuf-c checks little; before it unpacks, the
+ * bytes are walked along the message's description: strings must be UTF-8 without NUL and have a
+ * maximum (proto3 asks for the former), wire types must fit. So a bad message is refused with the
+ * name of the field.
  */
 #ifndef SHARED_XDS_WIRE_H
 #define SHARED_XDS_WIRE_H

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Names and versions go back to the server in one message at a reconnect: together they must fit in it. */
+/* Names and versions go back to the server in one message at a reconnect: together they must fit
+ * in it. */
 enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ERROR_MAX = 2048 };
 
 /* Policies are asked for first, so that they tend to be here before what they protect. */
@@ -49,8 +50,8 @@ static int remember(struct xds_client *c, enum xds_type type, struct text name, 
         bytes -= strlen(had);
     else
         bytes += name.len + ENTRY_OVERHEAD;
-    int r = bytes > NAMES_BYTES_MAX ? -ENOSPC
-                                    : map_put(&c->versions[type], name, taken_version, &old);
+    int r =
+        bytes > NAMES_BYTES_MAX ? -ENOSPC : map_put(&c->versions[type], name, taken_version, &old);
     if (r < 0) {
         free(taken_version);
         return r;
@@ -58,6 +59,15 @@ static int remember(struct xds_client *c, enum xds_type type, struct text name, 
     c->names_bytes[type] = bytes;
     free(old);
     return 0;
+}
+
+/* What is here is of no version that a server has: after a reconnect it is sent once more. */
+static void unversion(struct xds_client *c, enum xds_type type, struct text name)
+{
+    char *version = map_get(&c->versions[type], name);
+
+    c->names_bytes[type] -= strlen(version);
+    version[0] = '\0';
 }
 
 /* ---- Sending ------------------------------------------------------------------------------- */
@@ -111,7 +121,8 @@ static void add_reason(struct reasons *r, const char *name, const char *why)
     text_puts(&r->out, why);
 }
 
-/* Names from outside may have been cut in the middle of a character: a text on the wire must be UTF-8. */
+/* Names from outside may have been cut in the middle of a character: a text on the wire must be
+ * UTF-8. */
 static void make_ascii(char *text)
 {
     for (; *text; text++) {
@@ -189,14 +200,15 @@ static const char *apply(struct xds_client *c, enum xds_type type,
             forget(c, type, name);
         return why[0] ? why : "was refused";
     }
-    /* Without its new version the resource is only sent once more than needed. */
-    (void)remember(c, type, name, version);
+    if (remember(c, type, name, version) < 0)
+        unversion(c, type, name);
     return NULL;
 }
 
 /*
- * Puts come before removals: a replaced endpoint is there before the old one goes. A name that is in a response
- * twice is applied once and refused the other times; one that is both sent and removed stays.
+ * Puts come before removals: a replaced endpoint is there before the old one goes. A name that is
+ * in a response twice is applied once and refused the other times; one that is both sent and
+ * removed stays.
  */
 static int apply_all(struct xds_client *c, enum xds_type type, const struct delta_response *m,
                      struct reasons *reasons)
@@ -218,8 +230,8 @@ static int apply_all(struct xds_client *c, enum xds_type type, const struct delt
         again[sorted[i] - m->resources] = strcmp(sorted[i]->name, sorted[i - 1]->name) == 0;
     for (size_t i = 0; i < n; i++) {
         const struct delta_resource *resource = &m->resources[i];
-        const char *bad = again[i] ? "is in this response more than once"
-                                   : apply(c, type, resource, why);
+        const char *bad =
+            again[i] ? "is in this response more than once" : apply(c, type, resource, why);
         if (bad)
             add_reason(reasons, resource->name, bad);
     }

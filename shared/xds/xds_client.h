@@ -1,13 +1,14 @@
 /*
- * A delta-xDS subscriber as a machine: one call on an http2 session; the owner makes sessions and calls again after a
- * backoff. It keeps names and versions of what it has over reconnects, so that a returning controller sends only differences and
- * removals. Good resources of a partly bad response are applied, the response is NACKed with the reasons (gRPC
- * status 3), the last good state of the bad ones stays. Used by the node proxy and by the CA. One thread.
+ * A delta-xDS subscriber as a machine: one call on an http2 session; the owner makes sessions and
+ * calls again after a backoff. It keeps names and versions of what it has over reconnects, so that
+ * a returning controller sends only differences and removals. Good resources of a partly bad
+ * response are applied, the response is NACKed with the reasons (gRPC status 3), the last good
+ * state of the bad ones stays. Used by the node proxy and by the CA. One thread.
  *
- * Removals over a reconnect: the first message of each type lists what is here; a server that follows the
- * protocol answers with removed_resources for what it no longer has, also when it itself started anew. There is
- * no mark that ends a first answer, so a server that doesn't do this leaves old entries behind until it
- * names them again.
+ * Removals over a reconnect: the first message of each type lists what is here; a server that
+ * follows the protocol answers with removed_resources for what it no longer has, also when it
+ * itself started anew. There is no mark that ends a first answer, so a server that doesn't do this
+ * leaves old entries behind until it names them again.
  */
 #ifndef SHARED_XDS_XDS_CLIENT_H
 #define SHARED_XDS_XDS_CLIENT_H
@@ -17,26 +18,35 @@
 
 struct xds_client;
 struct xds_client_events {
-    /* 0: applied; else why[] says what is wrong with it, and the old stays. Neither put nor removed may stop the client. */
-    int (*put)(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX]);
+    /* 0: applied; else why[] says what is wrong with it, and the old stays. Neither put nor
+     * removed may stop the client. */
+    int (*put)(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body,
+               size_t len, char why[static XDS_WHY_MAX]);
     void (*removed)(struct xds_client *c, enum xds_type type, struct text name);
-    void (*synced)(struct xds_client *c, enum xds_type type); /* each response applied in full, none of it refused; the first makes the type known */
+    /* Each response applied in full, none of it refused; the first makes the type known. */
+    void (*synced)(struct xds_client *c, enum xds_type type);
     /* Start again after a backoff, not from here. */
     void (*closed)(struct xds_client *c, enum grpc_status status, struct text message);
 };
-struct xds_client_stats { uint64_t messages[XDS_TYPE_COUNT], bytes[XDS_TYPE_COUNT], nacks[XDS_TYPE_COUNT], terminations; bool connected, synced[XDS_TYPE_COUNT]; char last_error[256]; };
+struct xds_client_stats {
+    uint64_t messages[XDS_TYPE_COUNT], bytes[XDS_TYPE_COUNT], nacks[XDS_TYPE_COUNT], terminations;
+    bool connected, synced[XDS_TYPE_COUNT];
+    char last_error[256];
+};
 struct xds_client {
     struct grpc_call call;
     const struct xds_client_events *events;
     void *user;
     char node_id[256];
-    struct map versions[XDS_TYPE_COUNT];  /* name -> version (heap text) */
-    size_t names_bytes[XDS_TYPE_COUNT];   /* of both on the wire: bounded, they must fit in one message */
+    struct map versions[XDS_TYPE_COUNT]; /* name -> version (heap text) */
+    size_t names_bytes[XDS_TYPE_COUNT];  /* both on the wire: they must fit in one message */
     struct xds_client_stats stats;
     bool started;
 };
-void xds_client_init(struct xds_client *c, const char *node_id, const struct xds_client_events *events, void *user);
-int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *pool, struct text authority, struct text bearer);
+void xds_client_init(struct xds_client *c, const char *node_id,
+                     const struct xds_client_events *events, void *user);
+int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *pool,
+                     struct text authority, struct text bearer);
 void xds_client_stop(struct xds_client *c); /* cancels the call; `closed` does not follow */
 void xds_client_done(struct xds_client *c);
 #endif

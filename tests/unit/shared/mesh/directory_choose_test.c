@@ -66,8 +66,9 @@ static void put(struct directory *d, struct workload *w)
 }
 
 /*
- * Endpoints "0", "1", ... are drawn as often as their weights say: chi-square against a bound that a right
- * chooser exceeds about once in a million seeds; the seed is fixed, so that this is no lottery.
+ * Endpoints "0", "1", ... are drawn as often as their weights say: chi-square against a bound that
+ * a right chooser exceeds about once in a million seeds; the seed is fixed, so that this is no
+ * lottery.
  */
 static void assert_distribution(const struct directory *d, const struct workload *source,
                                 const double *weights, size_t n, uint64_t seed)
@@ -295,8 +296,7 @@ static uint16_t naive_port(const struct service *s, uint16_t port, const struct 
 {
     for (size_t i = 0; i < w->n_services; i++) {
         for (size_t p = 0; p < w->services[i].n_ports; p++) {
-            if (!strcmp(w->services[i].key, s->key) &&
-                w->services[i].ports[p].service_port == port)
+            if (!strcmp(w->services[i].key, s->key) && w->services[i].ports[p].service_port == port)
                 return w->services[i].ports[p].target_port;
         }
     }
@@ -337,7 +337,7 @@ static void chooses_what_a_naive_chooser_may_choose(void **state)
         const struct service *s = directory_service(d, TEXT("ns/s0"));
         struct workload *source = random_workload(&rng, 99, 6, 1);
         for (unsigned k = 0; k < 60; k++) {
-            const struct workload *from = one_in(&rng, 4) ? NULL : source, *const *items;
+            const struct workload *from = one_in(&rng, 4) ? NULL : source, *const * items;
             uint16_t port = (uint16_t)(80 + rng_below(&rng, 4));
             int family = families[rng_below(&rng, 3)], best = -1;
             size_t n = directory_endpoints(d, s, &items);

@@ -7,9 +7,9 @@
 #include <malloc.h>
 
 /*
- * What one change costs the writer in a mesh of 1,000 and of 100,000 workloads, counted: calls of the
- * allocator, bytes asked for (what is copied is allocated first), and comparisons of names. Time is
- * printed, and no test.
+ * What one change costs the writer in a mesh of 1,000 and of 100,000 workloads, counted: calls of
+ * the allocator, bytes asked for (what is copied is allocated first), and comparisons of names.
+ * Time is printed, and no test.
  */
 struct cost {
     unsigned long calls, bytes, compares;
@@ -70,8 +70,8 @@ static struct workload *pod(unsigned n, bool healthy)
 {
     struct workload *w = workload_new();
     assert_non_null(w);
-    put_text(&w->uid, heap_text("Kubernetes//Pod/namespace-%u/deployment-%u-5d8f6c7b9-x%05u", n % 100,
-                                n / PER_SERVICE, n));
+    put_text(&w->uid, heap_text("Kubernetes//Pod/namespace-%u/deployment-%u-5d8f6c7b9-x%05u",
+                                n % 100, n / PER_SERVICE, n));
     put_text(&w->name, heap_text("deployment-%u-5d8f6c7b9-x%05u", n / PER_SERVICE, n));
     put_text(&w->ns, heap_text("namespace-%u", n % 100));
     put_text(&w->service_account, heap_text("deployment-%u", n / PER_SERVICE));
@@ -90,8 +90,8 @@ static struct workload *pod(unsigned n, bool healthy)
     w->services = calloc(1, sizeof *w->services);
     assert_true(w->addresses && w->services);
     w->addresses[0] = (struct ip){4, {10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}};
-    w->services[0].key = heap_text("namespace/service-%u.namespace.svc.cluster.local",
-                                   n / PER_SERVICE);
+    w->services[0].key =
+        heap_text("namespace/service-%u.namespace.svc.cluster.local", n / PER_SERVICE);
     w->services[0].ports = calloc(1, sizeof *w->services[0].ports);
     assert_non_null(w->services[0].ports);
     w->services[0].ports[0] = (struct port_pair){80, 8080, 0};

@@ -6,8 +6,8 @@
 #include <errno.h>
 
 /*
- * The reference: flat arrays, everything found by going through them. It owns copies of what the directory
- * was given. A claim on an address has the number of the step that it began with.
+ * The reference: flat arrays, everything found by going through them. It owns copies of what the
+ * directory was given. A claim on an address has the number of the step that it began with.
  */
 enum { WORKLOADS = 24, SERVICES = 8, POLICIES = 6, ADDRESSES = 6, NAMESPACES = 3 };
 struct model {
@@ -290,7 +290,8 @@ static unsigned policy_namespace(const struct policy *p)
     return (unsigned)(p->ns[2] - '0');
 }
 
-/* One random change. fail_at: the allocation that fails, -1 none. True: it failed, the model is unchanged. */
+/* One random change. fail_at: the allocation that fails, -1 none. True: it failed, the model is
+ * unchanged. */
 static bool step(struct directory *d, struct model *m, struct rng *rng, long fail_at)
 {
     unsigned kind = (unsigned)rng_below(rng, 8), id = (unsigned)rng_below(rng, WORKLOADS);
@@ -426,7 +427,8 @@ static void does_what_the_model_does(void **state)
     }
 }
 
-/* Every allocation of a step fails in turn: the directory is as before, and the step works after all. */
+/* Every allocation of a step fails in turn: the directory is as before, and the step works after
+ * all. */
 static void out_of_memory_leaves_what_was(void **state)
 {
     unsigned failures = 0;

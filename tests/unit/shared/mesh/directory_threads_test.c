@@ -182,14 +182,14 @@ static void readers_see_only_whole_things(void **state)
             case 5:
             case 6:
                 assert_int_equal(
-                    directory_put_policy(world.d, deny_all(one_in(&rng, 2) ? POLICY_GLOBAL : POLICY_NAMESPACE,
-                                                           (unsigned)rng_below(&rng, 2))),
+                    directory_put_policy(
+                        world.d, deny_all(one_in(&rng, 2) ? POLICY_GLOBAL : POLICY_NAMESPACE,
+                                          (unsigned)rng_below(&rng, 2))),
                     0);
                 break;
             default:
                 assert_int_equal(
-                    directory_put_workload(world.d,
-                                           random_workload(&rng, id, ADDRESSES, SERVICES)),
+                    directory_put_workload(world.d, random_workload(&rng, id, ADDRESSES, SERVICES)),
                     0);
             }
         }

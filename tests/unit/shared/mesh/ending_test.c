@@ -11,8 +11,9 @@ static void every_ending_says_what_it_is(void **state)
         assert_true(strlen(ending_meaning(e)) > strlen(ending_text(e)) / 2);
         /* A metric label: Istio's words are of capitals and underscores, "-" says nothing. */
         const char *flag = ending_flag(e);
-        assert_true(flag[0] && (strcmp(flag, "-") == 0 ||
-                                strspn(flag, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(flag)));
+        assert_true(flag[0] &&
+                    (strcmp(flag, "-") == 0 ||
+                     strspn(flag, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(flag)));
         unsigned status = ending_hbone_status(e);
         assert_true(status == 0 || (status >= 200 && status < 600));
         for (unsigned k = 0; k < i; k++)

@@ -1,6 +1,6 @@
 /*
- * Random workloads, services and policies for the tests of mesh and xds: small alphabets, so that things
- * meet; every field takes every kind of value. What is made is freed by the noun's own free.
+ * Random workloads, services and policies for the tests of mesh and xds: small alphabets, so that
+ * things meet; every field takes every kind of value. What is made is freed by the noun's own free.
  */
 #ifndef TESTS_UNIT_SHARED_MESH_NOUNS_H
 #define TESTS_UNIT_SHARED_MESH_NOUNS_H
@@ -104,7 +104,8 @@ static inline struct workload *random_workload(struct rng *r, unsigned id, unsig
     assert_non_null(w->policies);
     w->n_policies = rng_below(r, 3);
     for (size_t i = 0; i < w->n_policies; i++)
-        w->policies[i] = heap_text("ns%u/p%u", (unsigned)rng_below(r, 3), (unsigned)rng_below(r, 6));
+        w->policies[i] =
+            heap_text("ns%u/p%u", (unsigned)rng_below(r, 3), (unsigned)rng_below(r, 6));
     return w;
 }
 
@@ -197,8 +198,8 @@ static inline struct prefix_matches random_prefixes(struct rng *r)
     m.items = calloc(m.n, sizeof *m.items);
     assert_non_null(m.items);
     for (size_t i = 0; i < m.n; i++)
-        assert_int_equal(
-            prefix_parse(text_of(texts[rng_below(r, ARRAY_SIZE(texts))]), &m.items[i]), 0);
+        assert_int_equal(prefix_parse(text_of(texts[rng_below(r, ARRAY_SIZE(texts))]), &m.items[i]),
+                         0);
     return m;
 }
 
@@ -218,9 +219,9 @@ static inline struct port_matches random_match_ports(struct rng *r)
 static inline void random_match(struct rng *r, struct policy_match *m)
 {
     static const char *const namespaces[] = {"ns0", "ns1", "ns2", "ns10"};
-    static const char *const principals[] = {"cluster.local/ns/ns0/sa/sa0",
-                                             "cluster.local/ns/ns1/sa/sa1", "other.td/ns/ns0/sa/sa0",
-                                             "cluster.local/ns/ns2/sa/sa0"};
+    static const char *const principals[] = {
+        "cluster.local/ns/ns0/sa/sa0", "cluster.local/ns/ns1/sa/sa1", "other.td/ns/ns0/sa/sa0",
+        "cluster.local/ns/ns2/sa/sa0"};
     if (one_in(r, 8))
         return; /* empty */
     m->namespaces = random_strings(r, namespaces, ARRAY_SIZE(namespaces));

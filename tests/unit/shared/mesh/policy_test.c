@@ -4,8 +4,8 @@
 #include "tests/unit/shared/mesh/nouns.h"
 
 /*
- * The reference: the sentences of the policy language one after the other, over texts and bits, without
- * a line of the evaluator's. An access is told as texts here; "" is who has no identity.
+ * The reference: the sentences of the policy language one after the other, over texts and bits,
+ * without a line of the evaluator's. An access is told as texts here; "" is who has no identity.
  */
 struct naive_access {
     char domain[32], ns[32], account[32];
@@ -73,7 +73,8 @@ static bool naive_value(const struct policy_match *m, enum field f, bool negativ
         snprintf(principal, sizeof principal, "%s/ns/%s/sa/%s", a->domain, a->ns, a->account);
     switch (f) {
     case NAMESPACES:
-        return naive_string(negative ? &m->not_namespaces.items[i] : &m->namespaces.items[i], a->ns);
+        return naive_string(negative ? &m->not_namespaces.items[i] : &m->namespaces.items[i],
+                            a->ns);
     case PRINCIPALS:
         return naive_string(negative ? &m->not_principals.items[i] : &m->principals.items[i],
                             principal);
@@ -86,7 +87,8 @@ static bool naive_value(const struct policy_match *m, enum field f, bool negativ
         return naive_bits(negative ? &m->not_source_ips.items[i] : &m->source_ips.items[i],
                           &a->source);
     case DESTINATIONS:
-        return naive_bits(negative ? &m->not_destination_ips.items[i] : &m->destination_ips.items[i],
+        return naive_bits(negative ? &m->not_destination_ips.items[i]
+                                   : &m->destination_ips.items[i],
                           &a->destination);
     case PORTS:
         return (negative ? m->not_destination_ports.items[i] : m->destination_ports.items[i]) ==

@@ -6,8 +6,8 @@
 
 struct id_case {
     const char *text;
-    bool valid;   /* a SPIFFE ID with a path */
-    bool ours;    /* and of the form /ns/x/sa/y */
+    bool valid; /* a SPIFFE ID with a path */
+    bool ours;  /* and of the form /ns/x/sa/y */
 };
 static const struct id_case cases[] = {
     {"spiffe://cluster.local/ns/shop/sa/web", true, true},
@@ -131,9 +131,9 @@ static void is_made_of_parts_that_are_whole(void **state)
     const struct {
         const char *td, *ns, *sa;
     } bad[] = {
-        {"", "a", "b"},      {"td", "", "b"},     {"td", "a", ""},        {"TD", "a", "b"},
-        {"td/x", "a", "b"},  {"td", "a/sa/x", "b"}, {"td", "a", "b/c"},   {"td", "a", "../x"},
-        {"td", "..", "b"},   {"td", "a", "b?"},   {"td", "a%2f", "b"},    {"td:1", "a", "b"},
+        {"", "a", "b"},     {"td", "", "b"},       {"td", "a", ""},     {"TD", "a", "b"},
+        {"td/x", "a", "b"}, {"td", "a/sa/x", "b"}, {"td", "a", "b/c"},  {"td", "a", "../x"},
+        {"td", "..", "b"},  {"td", "a", "b?"},     {"td", "a%2f", "b"}, {"td:1", "a", "b"},
         {"td", "a", "b c"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -166,7 +166,8 @@ static void has_its_bounds(void **state)
     assert_non_null(trust_domain_check(TEXT("")));
 }
 
-/* Every string that parses is what is made of its parts, and no byte of it is any other than allowed. */
+/* Every string that parses is what is made of its parts, and no byte of it is any other than
+ * allowed. */
 static void parse_and_make_are_one(void **state)
 {
     static const char alphabet[] = "ab/.-_:%?Aps\0nsia";
@@ -199,9 +200,9 @@ static void parse_and_make_are_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_and_refuses),    cmocka_unit_test(a_nul_is_no_end),
-        cmocka_unit_test(has_its_parts),          cmocka_unit_test(is_made_of_parts_that_are_whole),
-        cmocka_unit_test(has_its_bounds),         cmocka_unit_test(parse_and_make_are_one),
+        cmocka_unit_test(accepts_and_refuses), cmocka_unit_test(a_nul_is_no_end),
+        cmocka_unit_test(has_its_parts),       cmocka_unit_test(is_made_of_parts_that_are_whole),
+        cmocka_unit_test(has_its_bounds),      cmocka_unit_test(parse_and_make_are_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,11 +57,21 @@ static void workload_equal_sees_every_field(void **state)
         again = rng;
         struct workload *a = random_workload(&rng, i, 5, 4), *b = random_workload(&again, i, 5, 4);
         char **const strings[] = {
-            &b->uid,           &b->name,          &b->ns,
-            &b->hostname,      &b->network,       &b->trust_domain,
-            &b->service_account, &b->node,        &b->canonical_name,
-            &b->canonical_revision, &b->workload_name, &b->cluster_id,
-            &b->locality.region, &b->locality.zone, &b->locality.subzone,
+            &b->uid,
+            &b->name,
+            &b->ns,
+            &b->hostname,
+            &b->network,
+            &b->trust_domain,
+            &b->service_account,
+            &b->node,
+            &b->canonical_name,
+            &b->canonical_revision,
+            &b->workload_name,
+            &b->cluster_id,
+            &b->locality.region,
+            &b->locality.zone,
+            &b->locality.subzone,
         };
         for (size_t s = 0; s < ARRAY_SIZE(strings); s++)
             string_differs(a, b, strings[s]);
@@ -141,9 +151,10 @@ static void service_equal_sees_every_field(void **state)
         char **const strings[] = {&b->name, &b->ns, &b->hostname, &b->key};
         for (size_t s = 0; s < ARRAY_SIZE(strings) + b->n_subject_alt_names + b->n_addresses; s++) {
             size_t rest = s - ARRAY_SIZE(strings);
-            char **field = s < ARRAY_SIZE(strings)             ? strings[s]
-                           : rest < b->n_subject_alt_names     ? &b->subject_alt_names[rest]
-                                                               : &b->addresses[rest - b->n_subject_alt_names].network;
+            char **field = s < ARRAY_SIZE(strings) ? strings[s]
+                           : rest < b->n_subject_alt_names
+                               ? &b->subject_alt_names[rest]
+                               : &b->addresses[rest - b->n_subject_alt_names].network;
             char *kept = *field;
             DIFFERS(service_equal, a, b, *field = heap_text("%s!", kept),
                     (free(*field), *field = kept));
@@ -203,10 +214,8 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_one_is_usual),
-        cmocka_unit_test(workload_equal_sees_every_field),
-        cmocka_unit_test(packed_is_the_same),
-        cmocka_unit_test(service_equal_sees_every_field),
+        cmocka_unit_test(a_new_one_is_usual), cmocka_unit_test(workload_equal_sees_every_field),
+        cmocka_unit_test(packed_is_the_same), cmocka_unit_test(service_equal_sees_every_field),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

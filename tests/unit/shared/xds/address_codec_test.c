@@ -221,15 +221,15 @@ static void writes_what_others_read(void **state)
 {
     static const uint8_t expected[] = {
         0x0a, 0x39,                               /* Address.workload = 1 */
-        0x0a, 0x03, 'w', 'e', 'b',                /* name = 1 */
-        0x12, 0x04, 's', 'h', 'o', 'p',           /* namespace = 2 */
-        0x1a, 0x04, 10, 0, 0, 7,                  /* addresses = 3 */
+        0x0a, 0x03, 'w',  'e',  'b',              /* name = 1 */
+        0x12, 0x04, 's',  'h',  'o',  'p',        /* namespace = 2 */
+        0x1a, 0x04, 10,   0,    0,    7,          /* addresses = 3 */
         0x28, 0x01,                               /* tunnel_protocol = 5: HBONE */
-        0x3a, 0x02, 's', 'a',                     /* service_account = 7 */
-        0x82, 0x01, 0x03, 'a', '/', 'b',          /* authorization_policies = 16 */
+        0x3a, 0x02, 's',  'a',                    /* service_account = 7 */
+        0x82, 0x01, 0x03, 'a',  '/',  'b',        /* authorization_policies = 16 */
         0xa2, 0x01, 0x01, 'u',                    /* uid = 20 */
         0xb2, 0x01, 0x10,                         /* services = 22 */
-        0x0a, 0x03, 'n', '/', 's',                /* key */
+        0x0a, 0x03, 'n',  '/',  's',              /* key */
         0x12, 0x09, 0x0a, 0x07,                   /* value, ports */
         0x08, 0x50, 0x10, 0x90, 0x3f, 0x18, 0x04, /* 80, 8080, TCP */
         0xda, 0x01, 0x02, 0x08, 0x02,             /* capacity = 27 */

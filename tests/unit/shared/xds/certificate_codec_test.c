@@ -58,13 +58,13 @@ static void reads_what_others_write(void **state)
 static void writes_what_others_read(void **state)
 {
     static const uint8_t expected[] = {
-        0x0a, 0x03, 'c', 's', 'r',       /* csr = 1 */
-        0x18, 0x3c,                      /* validity_duration = 3 */
-        0x22, 0x1f,                      /* metadata = 4 */
-        0x0a, 0x1d,                      /* fields = 1 */
-        0x0a, 0x14, 'I', 'm', 'p', 'e', 'r', 's', 'o', 'n', 'a', 't',
-        'e',  'd',  'I', 'd', 'e', 'n', 't', 'i', 't', 'y', /* the key */
-        0x12, 0x05, 0x1a, 0x03, 'a', ':', 'b',              /* Value.string_value = 3 */
+        0x0a, 0x03, 'c',  's',  'r', /* csr = 1 */
+        0x18, 0x3c,                  /* validity_duration = 3 */
+        0x22, 0x1f,                  /* metadata = 4 */
+        0x0a, 0x1d,                  /* fields = 1 */
+        0x0a, 0x14, 'I',  'm',  'p', 'e', 'r', 's', 'o', 'n', 'a',
+        't',  'e',  'd',  'I',  'd', 'e', 'n', 't', 'i', 't', 'y', /* the key */
+        0x12, 0x05, 0x1a, 0x03, 'a', ':', 'b',                     /* Value.string_value = 3 */
     };
     struct certificate_request request = {(char *)"csr", (char *)"a:b", 60};
     struct xds_bytes bytes;

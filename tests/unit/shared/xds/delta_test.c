@@ -222,10 +222,10 @@ static void reads_what_others_write(void **state)
 static void writes_what_others_read(void **state)
 {
     static const uint8_t ack[] = {0x12, 0x01, 't', 0x32, 0x01, 'n'};
-    static const uint8_t nack[] = {0x12, 0x01, 't', 0x32, 0x01, 'n', 0x3a,
+    static const uint8_t nack[] = {0x12, 0x01, 't',  0x32, 0x01, 'n', 0x3a,
                                    0x05, 0x08, 0x03, 0x12, 0x01, 'w'};
-    static const uint8_t first[] = {0x0a, 0x03, 0x0a, 0x01, 'i', 0x12, 0x01, 't', 0x2a,
-                                    0x06, 0x0a, 0x01, 'a',  0x12, 0x01, 'v'};
+    static const uint8_t first[] = {0x0a, 0x03, 0x0a, 0x01, 'i', 0x12, 0x01, 't',
+                                    0x2a, 0x06, 0x0a, 0x01, 'a', 0x12, 0x01, 'v'};
     struct delta_request q = {.type_url = (char *)"t", .nonce = (char *)"n"};
     struct xds_bytes bytes;
 
@@ -250,9 +250,9 @@ static void writes_what_others_read(void **state)
     assert_memory_equal(bytes.data, first, sizeof first);
     xds_bytes_done(&bytes);
 
-    static const uint8_t response[] = {0x12, 0x0e, 0x0a, 0x01, 'v', 0x12, 0x06, 0x0a, 0x01, 't',
-                                       0x12, 0x01, 'b',  0x1a, 0x01, 'r', 0x22, 0x01, 't',  0x2a,
-                                       0x01, 'n',  0x32, 0x01, 'g'};
+    static const uint8_t response[] = {0x12, 0x0e, 0x0a, 0x01, 'v',  0x12, 0x06, 0x0a, 0x01,
+                                       't',  0x12, 0x01, 'b',  0x1a, 0x01, 'r',  0x22, 0x01,
+                                       't',  0x2a, 0x01, 'n',  0x32, 0x01, 'g'};
     struct delta_resource resource = {.name = (char *)"r",
                                       .version = (char *)"v",
                                       .type_url = (char *)"t",
@@ -402,8 +402,8 @@ static void no_garbage_breaks_it(void **state)
         struct delta_response p = random_response(&rng), p_back;
         struct xds_bytes bytes;
         char why[XDS_WHY_MAX];
-        assert_int_equal(i % 2 ? delta_request_encode(&q, &bytes) : delta_response_encode(&p, &bytes),
-                         0);
+        assert_int_equal(
+            i % 2 ? delta_request_encode(&q, &bytes) : delta_response_encode(&p, &bytes), 0);
         for (unsigned k = (unsigned)rng_below(&rng, 5); bytes.len && k > 0; k--)
             bytes.data[rng_below(&rng, bytes.len)] ^= (uint8_t)(1u << rng_below(&rng, 8));
         if (delta_request_decode(bytes.data, bytes.len, &q_back, why) == 0) {

@@ -71,14 +71,16 @@ static void policy_of(struct wire_writer *w, unsigned action, const struct wire_
     field_message(w, 5, &rule);
 }
 
-static void string_match(struct wire_writer *match, unsigned field, unsigned kind, const char *value)
+static void string_match(struct wire_writer *match, unsigned field, unsigned kind,
+                         const char *value)
 {
     struct wire_writer m = {0};
     field_text(&m, kind, value);
     field_message(match, field, &m);
 }
 
-static void address_match(struct wire_writer *match, unsigned field, const char *ip, unsigned length)
+static void address_match(struct wire_writer *match, unsigned field, const char *ip,
+                          unsigned length)
 {
     struct wire_writer m = {0};
     struct ip parsed;

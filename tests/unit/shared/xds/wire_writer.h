@@ -1,6 +1,7 @@
 /*
- * Protobuf written by hand: tags, varints and lengths, by field numbers out of the public tables and nothing else. So a
- * wrong number in our .proto files is seen. Submessages are written into a writer of their own first.
+ * Protobuf written by hand: tags, varints and lengths, by field numbers out of the public tables
+ * and nothing else. So a wrong number in our .proto files is seen. Submessages are written into a
+ * writer of their own first.
  */
 #ifndef TESTS_UNIT_SHARED_XDS_WIRE_WRITER_H
 #define TESTS_UNIT_SHARED_XDS_WIRE_WRITER_H
