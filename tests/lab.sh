@@ -104,7 +104,8 @@ make_node() {
     in_ns "$ns" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
         cd /proc/sys/net/bridge && echo 1 >bridge-nf-call-iptables && echo 1 >bridge-nf-call-ip6tables' 2>/dev/null ||
         die "the kernel has no br_netfilter, which pods of one node need to reach Services (modprobe br_netfilter)."
-    ip -n "$ns" link add cni0 type bridge
+    # With an address of its own: a bridge's changes with its ports, and pods would go on sending to the old one.
+    ip -n "$ns" link add cni0 address 0a:58:00:00:00:01 type bridge
     address_add "$ns" cni0 "$gate4/${net4#*/}" "$gate6/${net6#*/}"
     ip -n "$ns" link set cni0 up
     in_ns "$ns" nft -f "$RUN/plan/services.nft"

@@ -9,7 +9,16 @@ lab_up
 # What a node proxy knows of the mesh, without what differs from one start to the next.
 state_of() {
     local what
-    for what in workloads services policies; do lab ctl "$1" "$what" -o json; done | /usr/bin/python3 -m json.tool --sort-keys --json-lines
+    for what in workloads services policies; do lab ctl "$1" "$what" -o json; done | /usr/bin/python3 -c '
+import json, sys
+def ordered(value):
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return sorted(map(ordered, value), key=json.dumps)
+    return value
+for line in sys.stdin:
+    print(json.dumps(ordered(json.loads(line)), indent=1))'
 }
 state_of node-a >"$WORK/fresh-a" && state_of node-b >"$WORK/fresh-b"
 must grep -q cart-only-from-web "$WORK/fresh-a"
@@ -68,8 +77,8 @@ lab exec node-b -- tcpdump -i eth0 -U -w "$WORK/wire" --immediate-mode 'ip or ip
 eventually grep -q 'listening on' "$WORK/tcpdump"
 must lab stop node-a KILL
 for url in http://orders/echo "http://$(pod_v4 orders):8080/echo" "http://[$(pod_v6 orders)]:8080/echo" http://batch.legacy/echo; do
-    must_not get web "$url" --data-binary a-secret-of-the-mesh
-    said "refused"
+    must_not get web "$url" -v --data-binary a-secret-of-the-mesh
+    said "Connection refused"
 done
 must_not get batch "http://$(pod_v4 web):8080/whoami"
 must get batch "http://$(pod_v4 orders):8080/echo" --data-binary a-word-in-plaintext

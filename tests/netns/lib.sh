@@ -16,6 +16,7 @@ ended() {
     trap - EXIT INT TERM
     [ "$code" = 0 ] || failed_logs
     end_jobs
+    [ -z "${KEEP-}" ] || exit $code
     lab down || code=1
     rm -rf "$WORK"
     exit "$code"
