@@ -304,12 +304,10 @@ void decision_make(const struct decision *d, struct verdict *ret)
     ret->allowed = !d->deny[0] && !by_default;
     if (d->deny[0])
         named = d->deny[0];
-    else if (d->allow[0])
-        named = d->allow[0];
-    (void)snprintf(ret->policy, sizeof ret->policy, "%s",
-                   named        ? named->key
-                   : by_default ? "(no ALLOW policy matched)"
-                                : "");
+    else
+        named = d->allow[0] ? d->allow[0] : d->allow_applies[0];
+    ret->unmatched = by_default && !d->deny[0];
+    (void)snprintf(ret->policy, sizeof ret->policy, "%s", named ? named->key : "");
     /* What would be decided, were the dry-run policies in force too? Told only where it differs. */
     if (ret->allowed && d->deny[1])
         dry = d->deny[1];

@@ -78,7 +78,8 @@ struct access {
 };
 struct verdict {
     bool allowed;
-    /* namespace/name that decided; "" nothing applied; "(no ALLOW policy matched)". */
+    bool unmatched; /* refused because ALLOW policies apply and none of them matches */
+    /* namespace/name that decided; if unmatched, the first of those that apply; "": nothing applied. */
     char policy[POLICY_NAME_MAX];
     /* The dry-run policy because of which, were all in force, it would be otherwise; "" none. */
     char dry_run[POLICY_NAME_MAX];
