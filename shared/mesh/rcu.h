@@ -65,8 +65,8 @@ void rcu_free_later(struct rcu_head *head, void (*release)(struct rcu_head *head
  * An array of pointers that readers see without locks. What a reader got stays as it is until it is
  * quiescent: changes make a copy; an addition that fits is written behind the end that earlier
  * readers know. Only where memory for the copy of a removal is missing is one element of the old
- * array replaced by another one of it: a reader may then see that one twice, but never one that is
- * gone.
+ * array replaced by the last one: a reader may then see that one twice, or sooner than others, but
+ * never one that was gone when it looked.
  */
 struct rcu_block {
     struct rcu_head head;

@@ -326,7 +326,8 @@ static void has_a_bound_for_names(void **state)
     /* And when some went, others fit. */
     char *gone[] = {w.requests[1].initial[0].name, w.requests[1].initial[1].name};
     (void)respond(XDS_ADDRESS, "n", NULL, 0, gone, 2);
-    struct delta_resource one[] = {resource(XDS_ADDRESS, "new", "1", "")};
+    names[0][0] = 'n';
+    struct delta_resource one[] = {resource(XDS_ADDRESS, names[0], "1", "")};
     assert_false(respond(XDS_ADDRESS, "n", one, 1, NULL, 0)->has_error);
     close_world(&w);
     free(many);
