@@ -40,10 +40,17 @@ static inline void bed_count_chunks(void)
         bed.chunks_most = stats.chunks_live;
 }
 
+/* Every event of a test calls it: the condition is looked at when the turn is over. */
+static inline void bed_poke(void)
+{
+    ring_task_ask(bed.ring, &bed.check);
+}
+
+/* Each millisecond, for conditions that no event tells. */
 static inline void bed_sample(struct timer *t)
 {
-    bed_count_chunks();
     timer_start(ring_timers(bed.ring), t, 1);
+    bed_poke();
 }
 
 static inline void bed_check_run(struct ring_task *task)
@@ -59,12 +66,6 @@ static inline void bed_deadline(struct timer *t)
     (void)t;
     bed.late = true;
     ring_stop(bed.ring);
-}
-
-/* Every event of a test calls it: the condition is looked at when the turn is over. */
-static inline void bed_poke(void)
-{
-    ring_task_ask(bed.ring, &bed.check);
 }
 
 static inline void bed_run_until(bool (*is_done)(void))
@@ -104,6 +105,19 @@ static inline void bed_wait_ms(uint64_t ms)
     timer_init(&t, bed_time_is_over);
     timer_start(ring_timers(bed.ring), &t, ms);
     bed_run_until(bed_is_time_over);
+}
+
+/* Until what is counted has stood still for so long: however slow the machine is just now. */
+static inline void bed_wait_still(uint64_t (*count)(void), uint64_t ms)
+{
+    uint64_t before, since = clock_monotonic_ms();
+
+    do {
+        before = count();
+        bed_wait_ms(ms);
+        if (clock_monotonic_ms() - since > DEADLINE_MS)
+            fail_msg("it does not come to rest within %d ms", DEADLINE_MS);
+    } while (count() != before);
 }
 
 static inline int bed_open(void **state)
