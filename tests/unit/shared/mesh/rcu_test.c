@@ -7,8 +7,8 @@
 #include <errno.h>
 
 /*
- * An array against a plain list, and against what a reader saw earlier: with memory an old view stays
- * what it was; without, it holds nothing that went before the reader looked.
+ * An array against a plain list, and against what a reader saw earlier: with memory an old view
+ * stays what it was; without, it holds nothing that went before the reader looked.
  */
 enum { ITEMS = 40, VIEWS = 8 };
 static char things[ITEMS]; /* pointers to them are what the array holds */
