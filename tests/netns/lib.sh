@@ -16,9 +16,9 @@ ended() {
     trap - EXIT INT TERM
     [ "$code" = 0 ] || failed_logs
     end_jobs
-    [ -z "${KEEP-}" ] || exit $code
-    lab down || code=1
     rm -rf "$WORK"
+    [ -z "${KEEP-}" ] || exit $code # to look around afterwards
+    lab down || code=1
     exit "$code"
 }
 trap ended EXIT
