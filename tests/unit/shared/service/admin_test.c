@@ -27,7 +27,7 @@ static void over_the_unix_socket(void **state)
     child_free(&c);
     /* By TCP it does not exist. */
     curl(&c, "/secret", (char *[]){"-i", NULL});
-    assert_non_null(strstr(c.out, "HTTP/1.1 404 "));
+    assert_non_null(strstr(c.out, "HTTP/1.1 404 Not Found\r\n"));
     assert_non_null(strstr(c.out, "GET /hello\n"));
     assert_null(strstr(c.out, "/secret"));
     assert_int_equal(n_handled, 1);
@@ -40,7 +40,7 @@ static void not_found_and_wrong_method(void **state)
 
     (void)state;
     curl(&c, "/nothing", (char *[]){"-i", NULL});
-    assert_non_null(strstr(c.out, "HTTP/1.1 404 "));
+    assert_non_null(strstr(c.out, "HTTP/1.1 404 Not Found\r\n"));
     assert_non_null(strstr(c.out, "POST /echo\n"));
     child_free(&c);
     curl(&c, "/hello", (char *[]){"-i", "-X", "PUT", NULL});

@@ -95,7 +95,7 @@ static void tls_cut_in_handshake(void **state)
 
 static void tls_garbage(void **state)
 {
-    static const char junk[] = "xxxxxxxxxxxxxxxx";
+    static const char junk[] = "GET / HTTP/1.1\r\n\r\n";
 
     (void)state;
     pair_init(true);
@@ -110,8 +110,7 @@ static void tls_garbage(void **state)
     pair_close();
 }
 
-/* The server refuses the client's certificate; the client, which was established already, learns it
- * from the alert. */
+/* The client refuses the server's certificate; the server learns it from the alert. */
 static void tls_stranger(void **state)
 {
     struct authority other;
