@@ -69,22 +69,6 @@ static const struct credentials_events credentials_events = {.changed = credenti
 
 /* ---- pods ---------------------------------------------------------------- */
 
-static void put_node_rules(struct ring_task *task)
-{
-    struct node *n = container_of(task, struct node, rules_task);
-    struct ip addresses[1024];
-    size_t count = 0;
-    char why[PRIVILEGED_WHY_MAX];
-    list_for_each(link, pods_all(n->pods))
-    {
-        struct pod *pod = container_of(link, struct pod, link);
-        for (size_t i = 0; pod->captured && i < pod->n_addresses && count < ARRAY_SIZE(addresses); i++)
-            addresses[count++] = pod->addresses[i];
-    }
-    if (privileged_node_rules(n->privileged, addresses, count, why) < 0)
-        log_error("node", "the node's rules for probes can't be put: %s", why);
-}
-
 static enum pod_enrolment enrolment(struct pods *p, const char *uid, void *arg)
 {
     struct node *n = arg;
@@ -133,7 +117,6 @@ static void pod_added(struct pods *p, struct pod *pod, void *arg)
     }
     log_info("node", "pod %s/%s is captured", pod->ns, pod->name);
     look_at_identity(n, pod);
-    ring_task_ask(n->ring, &n->rules_task);
 }
 
 static void pod_done(struct node *n, struct pod *pod)
@@ -145,7 +128,6 @@ static void pod_done(struct node *n, struct pod *pod)
     pod->user = NULL;
     log_info("node", "pod %s/%s is released", pod->ns, pod->name);
     pods_released(n->pods, pod);
-    ring_task_ask(n->ring, &n->rules_task);
 }
 
 static void pod_removed(struct pods *p, struct pod *pod, void *arg)
@@ -288,7 +270,6 @@ static void force(struct lifecycle *l)
         free(np);
         pod->user = NULL;
     }
-    ring_task_cancel(&n->rules_task);
     n->parts_open = 5;
     n->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&n->lifecycle);
@@ -387,7 +368,6 @@ int node_open(struct node *n, const struct config *config)
         return fail("the control ring can't be made", r, why);
     directory_thread_register();
     ring_set_idle_hooks(n->ring, before_wait, after_wait, NULL);
-    ring_task_init(&n->rules_task, put_node_rules);
     r = mailbox_open(&n->mailbox, n->ring);
     if (r < 0)
         return fail("the control mailbox can't be made", r, NULL);

@@ -29,7 +29,6 @@ struct node {
     struct admin_route routes[NODE_ROUTES_MAX];
     struct spiffe_id self;
     char node_id[256];
-    struct ring_task rules_task;  /* node rules are put anew once per turn */
     bool ending;
     unsigned parts_open;          /* that still drain at the end */
     int64_t started_s;

@@ -510,8 +510,10 @@ static void handle_ready(struct admin_exchange *x, const struct http1_request *r
     char text[256];
     struct text_out why = TEXT_OUT(text);
     (void)r;
-    if (lifecycle_ready(&n->lifecycle, &why))
+    if (lifecycle_ready(&n->lifecycle, &why) && pods_waiting(n->pods) == 0)
         admin_answer(x, 200, NULL, TEXT("ready\n"));
+    else if (why.len == 0)
+        admin_answer(x, 503, NULL, TEXT("waiting for pods that can't be captured yet\n"));
     else
         admin_answer(x, 503, NULL, (struct text){why.data, why.len});
 }

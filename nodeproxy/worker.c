@@ -92,7 +92,7 @@ static void deliver_to_control(struct mail *mail)
         text_heap_done(&m->dump->connections);
         free(m->dump);
         break;
-    default: assert(!"not a message to the control thread");
+    default: assert(0 && "not a message to the control thread");
     }
     message_free(m);
 }
@@ -275,7 +275,7 @@ static void deliver_to_worker(struct mail *mail)
         m->mail.deliver = deliver_to_control;
         mailbox_post(w->options.control, &m->mail);
         return;
-    default: assert(!"not a message to a worker");
+    default: assert(0 && "not a message to a worker");
     }
     if (w->env.draining)
         ring_task_ask(w->env.ring, &w->idle_task);

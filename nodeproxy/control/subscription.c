@@ -4,23 +4,33 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* Removals come by the resource's name, so what is put must be known by that name. */
+static bool named(const struct workload *w, const struct service *s, const struct policy *p, struct text name, char why[static XDS_WHY_MAX])
+{
+    const char *key = w ? w->uid : s ? s->key : p->key;
+    if (text_equal(name, text_of(key)))
+        return true;
+    snprintf(why, XDS_WHY_MAX, "name: the resource is called %.80s and says that it is %.80s", name.data, key);
+    return false;
+}
+
 static int put(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     struct subscription *s = f->user;
     struct workload *workload = NULL;
     struct service *service = NULL;
     struct policy *policy = NULL;
-    int r;
-    (void)name;
-    if (type == XDS_AUTHORIZATION) {
-        r = xds_policy_decode(body, len, &policy, why);
-        if (r == 0)
-            r = directory_put_policy(s->directory, policy);
-    } else {
-        r = xds_address_decode(body, len, &workload, &service, why);
-        if (r == 0)
-            r = workload ? directory_put_workload(s->directory, workload) : directory_put_service(s->directory, service);
+    int r = type == XDS_AUTHORIZATION ? xds_policy_decode(body, len, &policy, why) : xds_address_decode(body, len, &workload, &service, why);
+    if (r == 0 && !named(workload, service, policy, name, why)) {
+        workload_free(workload);
+        service_free(service);
+        policy_free(policy);
+        return -EINVAL;
     }
+    if (r == 0)
+        r = policy     ? directory_put_policy(s->directory, policy)
+            : workload ? directory_put_workload(s->directory, workload)
+                       : directory_put_service(s->directory, service);
     if (r == -ENOMEM)
         snprintf(why, XDS_WHY_MAX, "the node proxy is out of memory");
     return r;

@@ -49,6 +49,11 @@ struct ring_task {
     void (*run)(struct ring_task *task);
 };
 
+/* Where the kernel receives in a chunk: so that an HTTP/2 frame header fits before the bytes, and both
+ * together are the plain bytes of exactly one full TLS record (RFC 9113, 4.1; RFC 8446, 5.1). Then
+ * nothing is copied between receive and seal. */
+enum { RING_RECEIVE_START = 16, RING_RECEIVE_BYTES = 16384 - 9 };
+
 struct ring_options {
     unsigned entries;  /* submission queue; 0: 1024 */
     unsigned buffers;  /* provided receive buffers (chunks), power of two; 0: 128 */

@@ -42,7 +42,7 @@ static int listen_at(const struct addr *at, bool dual, int backlog, bool reuse_p
     if (r == 0 && reuse_port)
         r = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (r == 0 && sa.ss_family == AF_INET6)
-        r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual);
+        r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual && !ip_is_any(&at->ip)); /* "[::]" means everybody */
     if (r == 0 && (bind(fd, (const struct sockaddr *)&sa, len) < 0 || listen(fd, backlog) < 0))
         r = -errno;
     if (r < 0)

@@ -8,7 +8,7 @@
 #include "shared/base/addr.h"
 
 int socket_listen(const struct addr *at, int backlog, bool reuse_port,
-                  int *ret_fd); /* ip none: dual stack [::] */
+                  int *ret_fd); /* ip none or [::]: dual stack */
 /* Removes a socket file first that nobody listens on. -EADDRINUSE: somebody does; -EEXIST: no
  * socket. */
 int socket_listen_unix(const char *path, unsigned mode, int *ret_fd);

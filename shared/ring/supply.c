@@ -69,8 +69,8 @@ static void fill(struct ring *ring)
         uint16_t id = s->missing[--s->n_missing];
         s->chunks[id] = c;
         lend(c);
-        io_uring_buf_ring_add(s->shelf, c->data, sizeof c->data, id, io_uring_buf_ring_mask(s->n),
-                              added++);
+        io_uring_buf_ring_add(s->shelf, c->data + RING_RECEIVE_START, RING_RECEIVE_BYTES, id,
+                              io_uring_buf_ring_mask(s->n), added++);
     }
     if (added > 0)
         io_uring_buf_ring_advance(s->shelf, added);
@@ -118,13 +118,13 @@ void supply_close(struct ring *ring)
 struct chunk *supply_take(struct ring *ring, unsigned id, int result)
 {
     struct supply *s = &ring->supply;
-    assert(id < s->n && s->chunks[id] && result <= (int)sizeof s->chunks[id]->data);
+    assert(id < s->n && s->chunks[id] && result <= RING_RECEIVE_BYTES);
     struct chunk *c = s->chunks[id];
     s->chunks[id] = NULL;
     s->missing[s->n_missing++] = (uint16_t)id;
     take_back(c);
-    c->start = 0;
-    c->end = result > 0 ? (uint32_t)result : 0;
+    c->start = RING_RECEIVE_START;
+    c->end = RING_RECEIVE_START + (result > 0 ? (uint32_t)result : 0);
     return c;
 }
 

@@ -105,7 +105,7 @@ static void closed(struct h2_conn *h, int error)
     if (!f->open)
         return;
     f->open = false;
-    snprintf(f->last_error, sizeof f->last_error, "connection: %.200s (error %d)", conn_why(&h->conn), -error);
+    snprintf(f->last_error, sizeof f->last_error, "connection: %.200s", h2_conn_why(h)[0] ? h2_conn_why(h) : strerror(-error));
     if (!f->closing)
         log_warn("xds", "the connection to the controller ended: %s", f->last_error);
     h2_conn_close(h);

@@ -83,8 +83,12 @@ static void test_listen_at_an_address(void **state)
     assert_int_equal(second, -1);
     at = address("192.0.2.1:0"); /* not ours */
     assert_int_equal(socket_listen(&at, 8, false, &second), -EADDRNOTAVAIL);
-    /* [::] in so many words is IPv6 alone. */
+    /* [::] is everybody, as those who write it mean; any other IPv6 address is itself alone. */
     at = address("[::]:0");
+    assert_int_equal(socket_listen(&at, 8, false, &second), 0);
+    assert_int_equal(option(second, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+    socket_close(second);
+    at = address("[::1]:0");
     assert_int_equal(socket_listen(&at, 8, false, &second), 0);
     assert_int_equal(option(second, IPPROTO_IPV6, IPV6_V6ONLY), 1);
     socket_close(second);

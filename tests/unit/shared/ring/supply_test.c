@@ -153,7 +153,7 @@ static void hoarder_received(struct ring_op *op, int result)
 }
 static void hoard(struct hoarder *h, struct side *from, size_t bytes)
 {
-    static const uint8_t zeros[3 * CHUNK_BYTES];
+    static const uint8_t zeros[3 * RING_RECEIVE_BYTES];
     side_pair(from, &h->side);
     h->kept = NULL;
     ring_recv(ring, &h->side.recv_op, h->side.fd, hoarder_received);
@@ -181,7 +181,7 @@ static void test_starved_is_armed_when_a_chunk_comes_back(void **state)
     ring_begin((struct ring_options){.buffers = 2, .chunks_max = 2});
     struct hoarder h;
     struct side from, a, b;
-    hoard(&h, &from, 2 * CHUNK_BYTES);
+    hoard(&h, &from, 2 * RING_RECEIVE_BYTES);
     side_pair(&a, &b);
     side_read(&b);
     side_send(&a, "hello", 5);
@@ -207,7 +207,7 @@ static void test_stop_and_close_while_starved(void **state)
     ring_begin((struct ring_options){.buffers = 2, .chunks_max = 2});
     struct hoarder h;
     struct side from, a[3], b[3];
-    hoard(&h, &from, 2 * CHUNK_BYTES);
+    hoard(&h, &from, 2 * RING_RECEIVE_BYTES);
     uint64_t before = n_starved();
     for (int i = 0; i < 3; i++) {
         side_pair(&a[i], &b[i]);
