@@ -1,8 +1,9 @@
 /*
  * The node proxies that are connected: accepts them (TLS, HTTP/2), takes their CreateCertificate
  * calls (istio.v1.auth, gRPC) to grant_decide() and brings back the answers. One thread, one ring;
- * embedded. Bounded: connections, calls per connection, message size, and the time that a connection
- * may stay without a request whose token was accepted (idle_ms): a stranger holds no place for long.
+ * embedded. Bounded: connections, calls per connection, message size, and the time that a
+ * connection may stay without a request whose token was accepted (idle_ms): a stranger holds no
+ * place for long.
  */
 #ifndef CA_CALLERS_H
 #define CA_CALLERS_H

@@ -17,8 +17,8 @@ struct credential {
     char serial[2 * X509_SERIAL_MAX + 1];
     char *chain_pem, *roots_pem; /* for dumps; no key */
 };
-/* Checks: leaf's URI is id, it is good for servers and clients, key belongs to the leaf, chain leads
- * to the roots. -EINVAL, -EKEYREJECTED, -ENOMEM with why. */
+/* Checks: leaf's URI is id, it is good for servers and clients, key belongs to the leaf, chain
+ * leads to the roots. -EINVAL, -EKEYREJECTED, -ENOMEM with why. */
 int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key,
                    struct text chain_pem, struct text roots_pem, int64_t now_s,
                    const char **ret_why);

@@ -1,8 +1,8 @@
 /*
- * What the CA does with the bytes of a CreateCertificate message: message, identity, request for a key.
- * The first byte says whether placement is known and whose token it is. Whatever comes: it is
- * refused with a reason and nothing is issued, or a certificate was issued to that node that says
- * exactly the identity that was asked for and may be had.
+ * What the CA does with the bytes of a CreateCertificate message: message, identity, request for
+ * a key. The first byte says whether placement is known and whose token it is. Whatever comes: it
+ * is refused with a reason and nothing is issued, or a certificate was issued to that node that
+ * says exactly the identity that was asked for and may be had.
  */
 #include "ca/grant.h"
 #include <stdio.h>

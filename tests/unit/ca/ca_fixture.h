@@ -1,7 +1,7 @@
 /*
- * What the tests of ca/ start from: a folder with a store and its authorities, a way to look into and
- * to break the file behind the store's back, requests made by the openssl program, and children that
- * do something and are judged by how they end.
+ * What the tests of ca/ start from: a folder with a store and its authorities, a way to look into
+ * and to break the file behind the store's back, requests made by the openssl program, and children
+ * that do something and are judged by how they end.
  */
 #ifndef TESTS_UNIT_CA_CA_FIXTURE_H
 #define TESTS_UNIT_CA_CA_FIXTURE_H
@@ -168,7 +168,7 @@ static inline char *text_read(const char *name)
     return text;
 }
 
-/* openssl finds that the leaf leads to the root at that time (0: now), and is good for both sides. */
+/* openssl finds that the leaf leads to the root at that time (0: now), and is for both sides. */
 static inline void openssl_verifies(const char *leaf, const char *intermediate, const char *root,
                                     int64_t at_s)
 {

@@ -344,7 +344,7 @@ static void requests_that_prove_nothing(void **state)
     free(half);
 }
 
-/* Whatever is asked for besides the key: the certificate says the identity that was authenticated. */
+/* Whatever is asked for besides: the certificate says the identity that was authenticated. */
 static void wishes_are_not_heard(void **state)
 {
     static const char *const wishes[] = {

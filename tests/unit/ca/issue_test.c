@@ -145,7 +145,7 @@ static void validity_stays_in_the_issuer_s(void **state)
     assert_int_equal(issue_for(ALICE, 3600, end + 400 * DAY_S), -EKEYEXPIRED);
 }
 
-/* After a renewal what was signed before still leads to the root, with the chain that came with it. */
+/* After a renewal what was signed before leads to the root still, with the chain of its own. */
 static void chains_hold_over_a_renewal(void **state)
 {
     static struct issued before;

@@ -1,6 +1,6 @@
 /*
- * Root and intermediate: made once, by however many processes; renewed at half-life; what is damaged
- * is told and left alone; no error leaves half of them behind. openssl judges the certificates.
+ * Root and intermediate: made once, by however many processes; renewed at half-life; what is
+ * damaged is told and left alone; no error leaves half of them behind. openssl judges them.
  */
 #include "tests/unit/ca/ca_fixture.h"
 

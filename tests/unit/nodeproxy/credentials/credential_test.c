@@ -1,4 +1,4 @@
-/* One credential: only made of what the CA was asked for, and then good for both ends of a tunnel. */
+/* One credential: made only of what the CA was asked for, and then good for both ends. */
 #include "nodeproxy/credentials/credential.h"
 #include "tests/unit/shared/tls/channel_fixture.h"
 
