@@ -138,6 +138,7 @@ static void link_slot(struct h2_conn *h)
     struct peer_link *l = of_h2(h);
     if (l->state == PEER_LINK_OVER)
         return;
+    l->settled = true; /* they are the first thing that the peer says */
     l->idle_since_ms = ring_now_ms(l->options.ring);
     l->events->slot(l);
 }

@@ -40,6 +40,7 @@ struct peer_link {
     struct timer socket_deadline;
     struct h2_conn h2;
     bool h2_made, opened_told;
+    bool settled;                  /* the peer's SETTINGS came: its limit of streams is known */
     enum ending ending;
     struct ring_task end_task;     /* ends are told from the loop, never from inside a call */
     uint64_t idle_since_ms;

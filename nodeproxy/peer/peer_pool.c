@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { SWEEP_MS = 5000, TRIES_MAX = 2 };
+enum { SWEEP_MS = 5000, TRIES_MAX = 2, REFUSALS_MAX = 8 };
 
 struct peer_group { /* one destination; lives while links, tunnels or a running function refer to it */
     struct peer_pool *pool;
@@ -14,6 +14,7 @@ struct peer_group { /* one destination; lives while links, tunnels or a running 
     struct list links, waiting;
     struct list sweep; /* in the sweep's list, while it looks */
     size_t refs, n_links, n_opening, n_waiting;
+    bool cautious; /* the peer refused a stream: a new link carries one until the peer has said how many it takes */
 };
 
 static void group_serve(struct peer_group *g);
@@ -96,11 +97,16 @@ static void group_wait(struct peer_group *g, struct tunnel *t)
 }
 
 /* The link broke or refused before it answered: once more on another one, if there was no answer. */
-static void tunnel_retry(struct tunnel *t)
+static void tunnel_retry(struct tunnel *t, bool refused)
 {
     struct peer_group *g = t->group;
     t->requested = false;
-    if (t->tries >= TRIES_MAX || g->pool->closing || g->pool->n_waiting >= PEER_WAITING_MAX) {
+    if (refused) { /* surely nothing was done with it (RFC 9113, 8.7), as a rule because there were too many at once */
+        g->cautious = true;
+        t->refusals++;
+        t->tries--;
+    }
+    if (t->tries >= TRIES_MAX || t->refusals >= REFUSALS_MAX || g->pool->closing || g->pool->n_waiting >= PEER_WAITING_MAX) {
         tunnel_answer(t, ENDING_TUNNEL_FAILED, "the tunnel ended before it answered");
         return;
     }
@@ -123,9 +129,8 @@ static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
 {
     struct tunnel *t = container_of(s, struct tunnel, stream);
-    (void)code;
     if (!t->answered && t->requested)
-        tunnel_retry(t);
+        tunnel_retry(t, code == HTTP2_REFUSED_STREAM);
 }
 
 static const struct http2_stream_events tunnel_stream_events = {.head = tunnel_head, .closed = tunnel_closed};
@@ -251,7 +256,8 @@ static struct peer_link *group_usable_link(struct peer_group *g)
     list_for_each(n, &g->links)
     {
         struct peer_link *l = container_of(n, struct peer_link, link);
-        if (l->options.credential == g->pool->credential && peer_link_usable(l))
+        bool careful = l->settled || peer_link_streams(l) == 0;
+        if (l->options.credential == g->pool->credential && peer_link_usable(l) && (careful || !g->cautious))
             return l;
     }
     return NULL;

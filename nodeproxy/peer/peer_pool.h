@@ -45,7 +45,7 @@ struct tunnel {
     struct list link;              /* in its group's waiting list */
     struct peer_group *group;      /* referenced; NULL before and after */
     struct hbone_request *request; /* owned until the answer came */
-    unsigned tries, status;        /* status: the answer's, 0 none */
+    unsigned tries, refusals, status; /* status: the answer's, 0 none */
     bool answered, requested;
     void (*opened)(struct tunnel *t, enum ending ending, const char *why); /* why: "" or a sentence, for this call only */
 };
