@@ -81,7 +81,7 @@ static long value_of(const char *metric, const char *labels)
         if (strncmp(at, metric, len) != 0 || at[len] != '{' || !strstr(at, labels))
             continue;
         assert_int_equal(found, -1);
-        found = atol(strrchr(at, ' '));
+        found = strtol(strrchr(at, ' '), NULL, 10);
     }
     return found;
 }
@@ -241,7 +241,7 @@ static void every_ending(void **state)
     }
     long failures = 0;
     for (char *at = scrape(); (at = strstr(at, "\nistio_tcp_connections_failed_total{")); at++)
-        failures += atol(strstr(at, "} ") + 2);
+        failures += strtol(strstr(at, "} ") + 2, NULL, 10);
     assert_int_equal(failures, ENDING_COUNT - 1 - 6);
     assert_int_equal(value_of(families[4], "response_flags=\"DENY\""), 2); /* denied, policy changed */
     assert_labels_complete();
@@ -277,7 +277,7 @@ static void more_names_than_there_is_room_for(void **state)
         for (char *at = scrape(); (at = strstr(at, families[i]));) {
             at += strlen(families[i]);
             if (*at == '{')
-                sums[i] += atol(strstr(at, "} ") + 2);
+                sums[i] += strtol(strstr(at, "} ") + 2, NULL, 10);
         }
     assert_int_equal(sums[0], 300);
     assert_int_equal(sums[1], 300);
