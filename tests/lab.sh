@@ -58,7 +58,6 @@ find_build() {
 
 netns_add() {
     ip netns add "$1"
-    # Addresses are unique here: nobody waits for finding that out.
     nsenter --net="/run/netns/$1" sh -c '
         for i in default all; do echo 0 >/proc/sys/net/ipv6/conf/$i/accept_dad; done
         for i in default all; do echo 0 >/proc/sys/net/ipv4/conf/$i/rp_filter; done'
@@ -76,7 +75,12 @@ address_add() {
     local ns=$1 device=$2 address
     shift 2
     for address in "$@"; do
-        [ "${address%%/*}" = - ] || ip -n "$ns" addr add "$address" dev "$device"
+        # Addresses are unique here: nobody waits for finding that out.
+        case "$address" in
+        -*) ;;
+        *:*) ip -n "$ns" addr add "$address" dev "$device" nodad ;;
+        *) ip -n "$ns" addr add "$address" dev "$device" ;;
+        esac
     done
 }
 

@@ -18,7 +18,8 @@ static int error_of(const char *words)
 
 static int run(const char *commands, char **ret_text, char why[static PRIVILEGED_WHY_MAX])
 {
-    /* The context's netlink socket belongs to the namespace that it was made in, so it can't be kept. */
+    /* The context's netlink socket belongs to the namespace that it was made in, so it can't be
+     * kept. */
     struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
     if (!ctx || nft_ctx_buffer_output(ctx) || nft_ctx_buffer_error(ctx)) {
         nft_ctx_free(ctx);

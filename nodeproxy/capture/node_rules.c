@@ -1,7 +1,8 @@
 /*
- * The node itself is trusted: kubelet's probes, and everything else that runs in the node's namespace (pods with hostNetwork
- * too), reach enrolled pods past the proxy, from PROBE_SOURCE. Since a pod lets that source through, nobody else may send
- * from it: what arrives at the node with it is dropped, routed or bridged. `skuid` is known for packets of a local socket only, so
+ * The node itself is trusted: kubelet's probes, and everything else that runs in the node's
+ * namespace (pods with hostNetwork too), reach enrolled pods past the proxy, from PROBE_SOURCE.
+ * Since a pod lets that source through, nobody else may send from it: what arrives at the node with
+ * it is dropped, routed or bridged. `skuid` is known for packets of a local socket only, so
  * forwarded ones are never translated.
  */
 #include "nodeproxy/capture/node_rules.h"
@@ -46,7 +47,8 @@ static void write_table(struct text_heap *o, bool ipv6, const struct ip *pods, s
                       "ip saddr " PROBE_SOURCE_V4 " iifname != \"lo\" drop\n");
     if (ipv6)
         text_heap_puts(o, "ip6 saddr " PROBE_SOURCE_V6 " iifname != \"lo\" drop\n");
-    /* Before kube-proxy's masquerading (srcnat): the first translation of a connection is the one that counts. */
+    /* Before kube-proxy's masquerading (srcnat): the first translation of a connection is the one
+     * that counts. */
     text_heap_puts(
         o, "}\nchain probes {\n"
            "type nat hook postrouting priority srcnat - 10; policy accept;\n"

@@ -1,9 +1,11 @@
 /*
- * The pods of this node that the CNI plugin told about, and those of them that are captured: added and removed by the plugin
- * (through the local HTTP endpoints below), or because their namespace vanished. Written down (one small file a pod in the
- * state folder) so that a restarted node proxy captures them again before it is ready. A pod that is not enrolled is remembered
- * too, without holding its namespace: when the directory says that it is enrolled now, it is captured without a restart, and
- * the other way round. Control thread. Bounded by pods_max (0: 512), and as many requests that wait.
+ * The pods of this node that the CNI plugin told about, and those of them that are captured: added
+ * and removed by the plugin (through the local HTTP endpoints below), or because their namespace
+ * vanished. Written down (one small file a pod in the state folder) so that a restarted node proxy
+ * captures them again before it is ready. A pod that is not enrolled is remembered too, without
+ * holding its namespace: when the directory says that it is enrolled now, it is captured without a
+ * restart, and the other way round. Control thread. Bounded by pods_max (0: 512), and as many
+ * requests that wait.
  */
 #ifndef NODEPROXY_CAPTURE_PODS_H
 #define NODEPROXY_CAPTURE_PODS_H
@@ -14,46 +16,54 @@
 
 enum { POD_ADDRESSES_MAX = 8 };
 struct pod {
-    struct list link;         /* in pods_all(), until it is released */
+    struct list link; /* in pods_all(), until it is released */
     char *name, *ns, *container_id, *netns_path;
-    char *uid;                /* workload uid: CLUSTER//Pod/namespace/name */
+    char *uid; /* workload uid: CLUSTER//Pod/namespace/name */
     struct ip addresses[POD_ADDRESSES_MAX];
     size_t n_addresses;
-    int netns_fd;             /* -1 unless captured */
+    int netns_fd;                   /* -1 unless captured */
     struct pod_listeners listeners; /* valid while captured; whoever takes one over leaves -1 */
-    bool captured;            /* until removed is told */
-    void *user;               /* of the events' owner */
+    bool captured;                  /* until removed is told */
+    void *user;                     /* of the events' owner */
 };
 enum pod_enrolment { POD_ENROLLED, POD_NOT_ENROLLED, POD_UNKNOWN_YET };
 struct pods;
-/* Events come from pods_restore(), pods_directory_changed(), pods_released() and the loop, for captured pods only. */
+/* Events come from pods_restore(), pods_directory_changed(), pods_released() and the loop, for
+ * captured pods only. */
 struct pods_events {
-    /* Is the pod with this workload uid part of the mesh? UNKNOWN_YET: asked again at pods_directory_changed() until
-     * the CNI wait is over (then ADD fails with a clear error; the runtime retries). What is captured stays so meanwhile. */
+    /* Is the pod with this workload uid part of the mesh? UNKNOWN_YET: asked again at
+     * pods_directory_changed() until the CNI wait is over (then ADD fails with a clear error; the
+     * runtime retries). What is captured stays so meanwhile. */
     enum pod_enrolment (*enrolment)(struct pods *p, const char *uid, void *arg);
-    void (*added)(struct pods *p, struct pod *pod, void *arg);   /* listeners exist */
+    void (*added)(struct pods *p, struct pod *pod, void *arg); /* listeners exist */
     /* The owner lets go of everything, then calls pods_released(), at once or later. */
     void (*removed)(struct pods *p, struct pod *pod, void *arg);
 };
 struct pods_options {
-    const char *state_dir;    /* /run/weir/pods; made if it is missing */
+    const char *state_dir; /* /run/weir/pods; made if it is missing */
     const char *cluster_id;
-    uint64_t cni_wait_ms;     /* 0: 10000 */
+    uint64_t cni_wait_ms; /* 0: 10000 */
     size_t pods_max;
 };
-int pods_open(struct pods **ret, struct ring *ring, struct privileged *privileged, const struct pods_options *o, const struct pods_events *events, void *arg);
-/* Captures what the state folder lists, whatever the directory knows by then; those that are gone are dropped. What can't be
- * captured now (an earlier node proxy still has the ports) is tried again every few seconds. -errno: the folder can't be read. */
+int pods_open(struct pods **ret, struct ring *ring, struct privileged *privileged,
+              const struct pods_options *o, const struct pods_events *events, void *arg);
+/* Captures what the state folder lists, whatever the directory knows by then; those that are gone
+ * are dropped. What can't be captured now (an earlier node proxy still has the ports) is tried
+ * again every few seconds. -errno: the folder can't be read. */
 int pods_restore(struct pods *p);
-size_t pods_waiting(struct pods *p);           /* pods that should be captured and are not: not ready while > 0 */
-void pods_released(struct pods *p, struct pod *taken_pod); /* closes what is left (listeners, namespace), frees */
-void pods_directory_changed(struct pods *p);   /* ADDs that wait are looked at again, and all pods */
-struct list *pods_all(struct pods *p);         /* captured or not */
+/* Pods that should be captured and are not: the node proxy is not ready while there are any. */
+size_t pods_waiting(struct pods *p);
+/* Closes what is left (listeners, namespace), frees. */
+void pods_released(struct pods *p, struct pod *taken_pod);
+void pods_directory_changed(struct pods *p); /* ADDs that wait are looked at again, and all pods */
+struct list *pods_all(struct pods *p);       /* captured or not */
 struct privileged *pods_privileged(struct pods *p);
-/* Rules stay: fail closed. Descriptors go, and the memory once the ring has given its operations back. The owner has let go of
- * all pods and closed the admin sockets with the routes below; no event follows. */
+/* Rules stay: fail closed. Descriptors go, and the memory once the ring has given its operations
+ * back. The owner has let go of all pods and closed the admin sockets with the routes below; no
+ * event follows. */
 void pods_close(struct pods *p);
-/* admin routes POST /cni/add, /cni/del, /cni/check: JSON {"containerId","netns","podName","podNamespace","ips":[..]} (del: containerId);
- * 200 {} or {"error": "..."} with 400 (bad request), 404 (unknown), 409 (not as it should be), 503 (try again). */
+/* Admin routes POST /cni/add, /cni/del, /cni/check: JSON {"containerId","netns","podName",
+ * "podNamespace","ips":[..]} (del, check: containerId); 200 {} or {"error": "..."} with 400 (bad
+ * request), 404 (unknown), 409 (not as it should be), 503 (try again). */
 extern admin_handler pods_handle_add, pods_handle_del, pods_handle_check; /* arg: struct pods * */
 #endif

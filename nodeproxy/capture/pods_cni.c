@@ -1,6 +1,7 @@
 /*
- * What the CNI plugin asks for. An ADD is answered when the pod's listeners exist, or when it is known that it needs none; a DEL when
- * nothing of ours is left in the namespace. Until then they wait, with a deadline each.
+ * What the CNI plugin asks for. An ADD is answered when the pod's listeners exist, or when it is
+ * known that it needs none; a DEL when nothing of ours is left in the namespace. Until then they
+ * wait, with a deadline each.
  */
 #include "nodeproxy/capture/pods_internal.h"
 
@@ -86,7 +87,7 @@ static int decode_spec(const struct json *root, struct pod_spec *s, struct json_
 
 /* ---- ADD ---- */
 
-/* Whom this one replaces: an older sandbox of the same pod, or what else is said of its namespace. */
+/* Whom this one replaces: an older sandbox of the same pod, or who had its namespace. */
 static struct pod_entry *predecessor(struct pods *p, const struct pod_entry *e)
 {
     list_for_each (n, &p->all) {

@@ -1,6 +1,6 @@
 /*
- * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c (files), pods_watch.c
- * (vanished namespaces). Nobody else includes it. Control thread.
+ * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c
+ * (files), pods_watch.c (vanished namespaces). Nobody else includes it. Control thread.
  */
 #ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
 #define NODEPROXY_CAPTURE_PODS_INTERNAL_H
@@ -24,7 +24,8 @@ struct cni_wait {
     struct list link;
     struct pods *pods;
     enum wait_kind kind;
-    struct pod_entry *entry; /* ADD: not registered yet, owned. DEL: leaving, borrowed; NULL: released */
+    struct pod_entry
+        *entry; /* ADD: not registered yet, owned. DEL: leaving, borrowed; NULL: released */
     struct admin_exchange *exchange;
     struct timer deadline;
 };
@@ -60,14 +61,17 @@ struct pod_spec { /* what the plugin tells */
     size_t n_addresses;
 };
 /* -EINVAL: why names the field and what would be right. */
-int pod_entry_new(struct pods *p, const struct pod_spec *spec, struct pod_entry **ret, char why[static PRIVILEGED_WHY_MAX]);
+int pod_entry_new(struct pods *p, const struct pod_spec *spec, struct pod_entry **ret,
+                  char why[static PRIVILEGED_WHY_MAX]);
 struct pod_entry *pod_entry_free(struct pod_entry *e);
 struct pod_entry *pods_find(struct pods *p, struct text container_id); /* not one that leaves */
 /* One that leaves and has the same uid or namespace: what comes after it must wait. */
 struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e);
-int pods_register(struct pods *p, struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
+int pods_register(struct pods *p,
+                  struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
 int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
-void pods_remove(struct pods *p, struct pod_entry *e, const char *reason); /* the entry may be freed when it returns */
+void pods_remove(struct pods *p, struct pod_entry *e,
+                 const char *reason); /* the entry may be freed when it returns */
 
 /* pods_cni.c */
 void pods_waits_run(struct ring_task *task); /* looks at all; never from inside an event */

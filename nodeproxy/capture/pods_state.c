@@ -1,6 +1,7 @@
 /*
- * A file a pod: STATE_DIR/CONTAINER_ID.json, as the plugin told it, and which namespace that was. Written beside and renamed, so
- * that there is always a whole one. The folder is below /run: it ends with the machine's run, as namespaces do.
+ * A file a pod: STATE_DIR/CONTAINER_ID.json, as the plugin told it, and which namespace that was.
+ * Written beside and renamed, so that there is always a whole one. The folder is below /run: it
+ * ends with the machine's run, as namespaces do.
  */
 #include "nodeproxy/capture/pods_internal.h"
 

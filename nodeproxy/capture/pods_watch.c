@@ -1,6 +1,7 @@
 /*
- * A namespace lives as long as somebody holds it, and we hold those of captured pods. So its end is seen by its path: the folders
- * of the paths are watched, and now and then all paths are looked at, because not every folder (/proc/PID/ns) tells.
+ * A namespace lives as long as somebody holds it, and we hold those of captured pods. So its end is
+ * seen by its path: the folders of the paths are watched, and now and then all paths are looked at,
+ * because not every folder (/proc/PID/ns) tells.
  */
 #include "nodeproxy/capture/pods_internal.h"
 

@@ -1,7 +1,8 @@
 /*
- * The interface to what needs privileges: each function enters the namespace, does what the files beside this one
- * know, and goes back. That nftables can do what is needed is tried out once at open, in a namespace made for it; the rules as
- * the kernel prints them there are what privileged_check() compares with.
+ * The interface to what needs privileges: each function enters the namespace, does what the files
+ * beside this one know, and goes back. That nftables can do what is needed is tried out once at
+ * open, in a namespace made for it; the rules as the kernel prints them there are what
+ * privileged_check() compares with.
  */
 #include "nodeproxy/capture/privileged.h"
 
@@ -177,7 +178,8 @@ int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *r
     if (r < 0)
         return r;
     struct pod_listeners listeners;
-    /* The runtime may bring the loopback up at the same time as it calls us, and the route needs it. */
+    /* The runtime may bring the loopback up at the same time as it calls us, and the route needs
+     * it. */
     r = netns_loopback_up();
     if (r < 0)
         fail(why, r, "bring up the pod's loopback");

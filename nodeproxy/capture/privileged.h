@@ -1,15 +1,17 @@
 /*
- * Everything that needs privileges: entering network namespaces, nftables rules, routing rules, sockets that must be born inside
- * a pod, the node's own rules for probes. Nothing else of the node proxy calls setns(2), libnftables or rtnetlink, so this one
- * interface (requests with descriptors in, descriptors out, no callbacks, no state of connections) can move into a
- * process of its own. Called from the control thread only. No byte of traffic passes here.
+ * Everything that needs privileges: entering network namespaces, nftables rules, routing rules,
+ * sockets that must be born inside a pod, the node's own rules for probes. Nothing else of the node
+ * proxy calls setns(2), libnftables or rtnetlink, so this one interface (requests with descriptors
+ * in, descriptors out, no callbacks, no state of connections) can move into a process of its own.
+ * Called from the control thread only. No byte of traffic passes here.
  *
- * In a pod's namespace: table `inet weir`; outbound TCP is redirected to 15001, inbound TCP but 15008 to 15006; loopback and the
- * pod's calls to itself stay untouched; sockets with mark 0x539 are the proxy's own; replies to spoofed sources come back by
- * connmark 0x111, `ip rule fwmark 0x111/0xfff lookup 100` and a local route, IPv4 and IPv6 (features.md 1.2: istio's layout).
- * On the node: TCP from the node's own processes to enrolled pods gets the source 169.254.7.127 (IPv6
- * fd16:9254:7127:1337:ffff:ffff:ffff:ffff), which the pods' rules let through untouched; nobody else can send from it:
- * forwarded and received packets with that source are dropped.
+ * In a pod's namespace: table `inet weir`; outbound TCP is redirected to 15001, inbound TCP but
+ * 15008 to 15006; loopback and the pod's calls to itself stay untouched; sockets with mark 0x539
+ * are the proxy's own; replies to spoofed sources come back by connmark 0x111, `ip rule fwmark
+ * 0x111/0xfff lookup 100` and a local route, IPv4 and IPv6 (Istio's layout).
+ * On the node: TCP from the node's own processes to enrolled pods gets the source 169.254.7.127
+ * (IPv6 fd16:9254:7127:1337:ffff:ffff:ffff:ffff), which the pods' rules let through untouched;
+ * nobody else can send from it: forwarded and received packets with that source are dropped.
  */
 #ifndef NODEPROXY_CAPTURE_PRIVILEGED_H
 #define NODEPROXY_CAPTURE_PRIVILEGED_H
@@ -20,17 +22,28 @@ enum { MARK_PROXY = 0x539, MARK_REPLY = 0x111, MARK_MASK = 0xfff, ROUTE_TABLE_RE
 enum { PRIVILEGED_WHY_MAX = 256 };
 
 struct privileged;
-struct pod_listeners { int outbound, inbound, hbone; }; /* listening, dual stack [::], owned by the caller */
+struct pod_listeners { /* listening, dual stack [::], owned by the caller */
+    int outbound, inbound, hbone;
+};
 
-/* -EPERM and others: why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in the kernel?). */
+/* -EPERM and others: why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in
+ * the kernel?). */
 int privileged_open(struct privileged **ret, char why[static PRIVILEGED_WHY_MAX]);
 struct privileged *privileged_free(struct privileged *p);
-int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd, char why[static PRIVILEGED_WHY_MAX]); /* checks that it is a network namespace and not the node's own */
-/* Listeners first, then rules (one transaction), so that no packet is redirected to nobody. Idempotent: rules are replaced. */
-int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *ret, char why[static PRIVILEGED_WHY_MAX]);
-int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]); /* rules and routes are as enrol made them */
-int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]); /* takes out all that enrol put in */
+/* -EINVAL: it is no network namespace, or the node's own. */
+int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd,
+                          char why[static PRIVILEGED_WHY_MAX]);
+/* Listeners first, then rules (one transaction), so that no packet is redirected to nobody.
+ * Idempotent: rules are replaced. */
+int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *ret,
+                     char why[static PRIVILEGED_WHY_MAX]);
+/* Rules and routes are as enrol made them; why says what is missing or was changed. */
+int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
+/* Takes out all that enrol put in. */
+int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
 /* n TCP sockets born in the namespace in one setns: mark, IP(V6)_TRANSPARENT and NODELAY set. */
 int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n);
-int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods, char why[static PRIVILEGED_WHY_MAX]); /* replaces the node's rules; n 0: removes them */
+/* Replaces the node's rules; n_pods 0: removes them. */
+int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
+                          char why[static PRIVILEGED_WHY_MAX]);
 #endif

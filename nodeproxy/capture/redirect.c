@@ -1,13 +1,15 @@
 /*
  * Notes on the rules
- * - The nat chains see a connection's first packet only. On the loopback that is the output chain, so what a pod
- *   sends to itself passes both.
- * - Every first packet that tracking sees is redirected, not only a SYN: a connection that was opened before enrolment, or whose
- *   tracking was lost, reaches a listener that does not know it and is reset. It never goes on outside the mesh.
- * - Packets that tracking can't place (`invalid`) would leave with the addresses that the application sees, past the proxy, in
- *   plain: they are dropped.
- * - The mark of a packet does not survive a change of namespace, so nobody outside can send 0x539. Inside, setting
- *   a mark takes CAP_NET_ADMIN, with which a pod could as well remove the rules.
+ * - The nat chains see a connection's first packet only. On the loopback that is the output chain,
+ *   so what a pod sends to itself passes both.
+ * - Every first packet that tracking sees is redirected, not only a SYN: a connection that was
+ *   opened before enrolment, or whose tracking was lost, reaches a listener that does not know it
+ *   and is reset. It never goes on outside the mesh.
+ * - Packets that tracking can't place (`invalid`) would leave with the addresses that the
+ *   application sees, past the proxy, in plain: they are dropped. The state comes first in that
+ *   rule: it is all that an ordinary packet is asked.
+ * - The mark of a packet does not survive a change of namespace, so nobody outside can send 0x539.
+ *   Inside, setting a mark takes CAP_NET_ADMIN, with which a pod could as well remove the rules.
  */
 #include "nodeproxy/capture/redirect.h"
 
@@ -24,19 +26,19 @@ static void write_rules(struct text_out *o, bool ipv6)
     const char *f = family(ipv6);
     text_printf(o, "add table %s weir\ndelete table %s weir\ntable %s weir {\n", f, f, f);
 
-    /* A connection that the proxy opens to the application, from the client's address: its answers must come back to
-     * the proxy instead of leaving for the client. */
+    /* A connection that the proxy opens to the application, from the client's address: its answers
+     * must come back to the proxy instead of leaving for the client. */
     text_printf(o,
                 "chain prerouting_mark {\n"
                 "type filter hook prerouting priority mangle; policy accept;\n"
-                "iifname != \"lo\" meta l4proto tcp ct state invalid drop\n"
+                "ct state invalid meta l4proto tcp iifname != \"lo\" drop\n"
                 "meta mark & 0x%x == 0x%x ct mark set ct mark & 0x%x | 0x%x\n"
                 "}\n",
                 MARK_MASK, MARK_PROXY, ~(unsigned)MARK_MASK, MARK_REPLY);
     text_printf(o,
                 "chain output_mark {\n"
                 "type route hook output priority mangle; policy accept;\n"
-                "oifname != \"lo\" meta l4proto tcp ct state invalid drop\n"
+                "ct state invalid meta l4proto tcp oifname != \"lo\" drop\n"
                 "ct mark & 0x%x == 0x%x meta mark set ct mark\n"
                 "}\n",
                 MARK_MASK, MARK_REPLY);

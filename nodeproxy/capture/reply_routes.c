@@ -12,7 +12,7 @@
 
 enum { RULE_PRIORITY = 32764, ANSWER_MAX = 32768, WAIT_S = 5 };
 
-/* One request: a header, a fixed part of its kind, attributes. Aligned and large enough for ours. */
+/* One request: a header, a fixed part of its kind, attributes. Large enough for ours. */
 struct request {
     union {
         struct nlmsghdr header;
@@ -72,7 +72,8 @@ static int kernel_open(int *ret_fd)
     return 0;
 }
 
-/* Sends q and looks at each message of the answer until it is over. matches NULL: the answer is an error number. */
+/* Sends q and looks at each message of the answer until it is over. matches NULL: the answer is an
+ * error number. */
 static int kernel_ask(struct request *q, bool (*matches)(const struct nlmsghdr *m), bool *ret_found)
 {
     int fd = -1, r = kernel_open(&fd);
@@ -128,7 +129,7 @@ static int fail(char why[static PRIVILEGED_WHY_MAX], int family, int error, cons
 int reply_routes_put(int family, char why[static PRIVILEGED_WHY_MAX])
 {
     struct request q;
-    /* The route first: a rule that leads to an empty table would let answers leave for the client. */
+    /* The route first: a rule that leads to an empty table would let answers go astray. */
     route_request(&q, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, family);
     int r = kernel_change(&q);
     if (r < 0)

@@ -90,7 +90,8 @@ static int ask(const struct cni_call *c, struct text_heap *note, struct cni_erro
     r = proxy_post(c->socket, paths[c->command], (struct text){request.data, request.len},
                    c->timeout_ms, &status, &answer, why);
     if (r < 0 && c->command == CNI_DEL) {
-        /* A pod must be able to go while the proxy is away; when it is back it sees that the namespace is gone. */
+        /* A pod must be able to go while the proxy is away; when it is back it sees that the
+         * namespace is gone. */
         text_heap_printf(note, "weir-cni: DEL goes on without the node proxy (%s)\n", why);
         r = 0;
     } else if (r < 0) {

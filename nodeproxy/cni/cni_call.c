@@ -189,7 +189,7 @@ int cni_call_read(struct cni_call *c, const struct cni_environment *env, struct 
     *c = (struct cni_call){.version = CNI_1_0_0};
     int r = read_command(c, env, e);
     if (r == 0 && c->command == CNI_VERSION) {
-        /* The answer repeats the version that was asked with; nothing in the question is an error. */
+        /* The answer repeats the version of the question, in which nothing is an error. */
         struct json_error ignored = {0};
         struct text version;
         if (json_parse(config, NULL, &c->config, &ignored) == 0 &&

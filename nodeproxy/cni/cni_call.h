@@ -1,6 +1,7 @@
 /*
- * One call of a CNI plugin, as it came: the command and its parameters from the environment, the network configuration from
- * standard input. Everything is checked here. Texts point into the environment and the configuration's tree, which the call owns.
+ * One call of a CNI plugin, as it came: the command and its parameters from the environment, the
+ * network configuration from standard input. Everything is checked here. Texts point into the
+ * environment and the configuration's tree, which the call owns.
  */
 #ifndef NODEPROXY_CNI_CNI_CALL_H
 #define NODEPROXY_CNI_CNI_CALL_H
@@ -21,7 +22,7 @@ struct cni_call {
     struct text container_id, netns, pod_name, pod_ns, pod_uid; /* empty: not given */
     struct json *config;
     enum cni_version version;
-    struct text version_text;    /* as configured; known before the rest, for the answer to an error */
+    struct text version_text; /* as configured; known before the rest, for the answer to an error */
     struct text socket;
     uint64_t timeout_ms;
     const struct json *previous; /* prevResult; NULL: there is none */

@@ -1,6 +1,7 @@
 /*
- * Errors as a CNI plugin tells them (CNI specification 1.0.0, "Error"): a code that the runtime acts on, a sentence, and
- * details that name the field and what would be right. The first one that is put in stays.
+ * Errors as a CNI plugin tells them (CNI specification 1.0.0, "Error"): a code that the runtime
+ * acts on, a sentence, and details that name the field and what would be right. The first one that
+ * is put in stays.
  */
 #ifndef NODEPROXY_CNI_CNI_ERROR_H
 #define NODEPROXY_CNI_CNI_ERROR_H

@@ -1,4 +1,5 @@
-/* weir-cni: the chained CNI plugin. The runtime gives the command in the environment and the configuration on standard input. */
+/* weir-cni: the chained CNI plugin. The runtime gives the command in the environment and the
+ * configuration on standard input. */
 #include "nodeproxy/cni/cni.h"
 #include "nodeproxy/cni/cni_result.h"
 #include <errno.h>

@@ -81,7 +81,8 @@ static int receive_all(int fd, struct text_heap *out, uint64_t deadline_ms)
     }
 }
 
-/* We asked for the connection to be closed after the answer, so its end is the body's end; where a length is told, it must be right. */
+/* We asked for the connection to be closed after the answer, so its end is the body's end; where a
+ * length is told, it must be right. */
 bool proxy_answer_split(struct text answer, unsigned *ret_status, struct text *ret_body)
 {
     uint64_t status, length;

@@ -1,6 +1,7 @@
 /*
- * Calls of the CNI plugin. Input: a line CNI_COMMAND, a line CNI_ARGS, then the network configuration. What is
- * taken must be printable as a result that can be read again; and the node proxy's answers are read from the same bytes.
+ * Calls of the CNI plugin. Input: a line CNI_COMMAND, a line CNI_ARGS, then the network
+ * configuration. What is taken must be printable as a result that can be read again; and the node
+ * proxy's answers are read from the same bytes.
  */
 #include "nodeproxy/cni/cni_result.h"
 #include "nodeproxy/cni/proxy_client.h"

@@ -41,7 +41,7 @@ raise SystemExit(0 if s.recv(100) else 1)"
 }
 netns=$(pod_netns batch)
 ip -n "$netns" addr add 169.254.7.127/32 dev eth0
-ip -n "$netns" addr add fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 dev eth0
+ip -n "$netns" addr add fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 dev eth0 nodad
 ip -n "$WEIR_LAB_NAME-node-a" route add 169.254.7.127/32 via "$(pod_v4 batch)"
 ip -n "$WEIR_LAB_NAME-node-a" route add fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 via "$(pod_v6 batch)"
 for target in "$(pod_v4 "$CART")" "$(pod_v4 orders)"; do must_not spoof batch 4 169.254.7.127 "$target"; done

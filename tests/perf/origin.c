@@ -1,12 +1,14 @@
 /*
- * The application of tests and measurements: a small HTTP/1.1 server on one epoll loop, with keep-alive and pipelining.
+ * The application of tests and measurements: a small HTTP/1.1 server on one epoll loop, with
+ * keep-alive and pipelining.
  *
  *   /            a body of --body bytes (1024)
- *   /whoami      {"pod": --pod, "peer": "ADDRESS:PORT"}: who serves, and who calls as the server sees it
+ *   /whoami      {"pod": --pod, "peer": "ADDRESS:PORT"}: who serves, and who calls
  *   /big?bytes=N a body of N bytes, byte i being i modulo 251
  *   /echo        the request's own body, as it comes
  *
- * Bounded: connections, request head, body sizes. What it does not understand it answers with 4xx and closes.
+ * Bounded: connections, request head, body sizes. What it does not understand it answers with 4xx
+ * and closes.
  */
 #include "shared/base/addr.h"
 #include "shared/base/args.h"
@@ -74,7 +76,7 @@ static void watch(struct client *c, bool writing)
     c->writing = writing;
 }
 
-/* Gives what is in origin.out to the socket and queues the rest. False: the connection is broken. */
+/* Gives what is in origin.out to the socket, queues the rest. False: the connection is broken. */
 static bool flush(struct client *c)
 {
     size_t sent = 0;

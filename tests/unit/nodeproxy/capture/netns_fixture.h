@@ -1,6 +1,7 @@
 /*
- * Network namespaces for the tests of nodeproxy/capture. The test's own process stands for the node, in a namespace of its own, so
- * that nothing of the machine is touched and everything is gone when the process ends. Needs root.
+ * Network namespaces for the tests of nodeproxy/capture. The test's own process stands for the
+ * node, in a namespace of its own, so that nothing of the machine is touched and everything is gone
+ * when the process ends. Needs root.
  *
  *     client --- 10.9.1.0/24, fd09:1::/64 --- node --- 10.9.2.0/24, fd09:2::/64 --- pod
  *     (.2)                               (.1)     (.1)                            (.2)
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 enum { NET_WAIT_MS = 10000 };
@@ -36,7 +38,10 @@ static inline int open_own(void)
     assert_true(fd >= 0);
     return fd;
 }
-static inline void enter_ns(int fd) { assert_int_equal(setns(fd, CLONE_NEWNET), 0); }
+static inline void enter_ns(int fd)
+{
+    assert_int_equal(setns(fd, CLONE_NEWNET), 0);
+}
 static inline void write_setting(const char *path, const char *value)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -85,13 +90,14 @@ static inline void join_to_node(int ns, const char *link, const char *net4, cons
     snprintf(b4, sizeof b4, "%s.2/24", net4);
     snprintf(a6, sizeof a6, "%s::1/64", net6);
     snprintf(b6, sizeof b6, "%s::2/64", net6);
-    MUST(node_ns, "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", ns_path);
+    MUST(node_ns, "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns",
+         ns_path);
     MUST(node_ns, "ip", "addr", "add", a4, "dev", link);
-    MUST(node_ns, "ip", "addr", "add", a6, "dev", link);
+    MUST(node_ns, "ip", "addr", "add", a6, "dev", link, "nodad");
     MUST(node_ns, "ip", "link", "set", link, "up");
     MUST(ns, "ip", "link", "set", "lo", "up");
     MUST(ns, "ip", "addr", "add", b4, "dev", "eth0");
-    MUST(ns, "ip", "addr", "add", b6, "dev", "eth0");
+    MUST(ns, "ip", "addr", "add", b6, "dev", "eth0", "nodad");
     MUST(ns, "ip", "link", "set", "eth0", "up");
     *strrchr(a4, '/') = *strrchr(a6, '/') = '\0';
     MUST(ns, "ip", "route", "add", "default", "via", a4);

@@ -1,6 +1,7 @@
 /*
- * The registry of pods, asked as the CNI plugin asks it: over a real Unix socket, about real namespaces. The directory is a table
- * here. Everything lives in a mount namespace of the test's own.
+ * The registry of pods, asked as the CNI plugin asks it: over a real Unix socket, about real
+ * namespaces. The directory is a table here. Everything lives in a mount namespace of the test's
+ * own.
  */
 #include "nodeproxy/capture/pods.h"
 
@@ -97,7 +98,10 @@ static void open_pods(size_t pods_max, uint64_t wait_ms)
     assert_int_equal(admin_new(&admin, ring, routes, ARRAY_SIZE(routes)), 0);
     assert_int_equal(admin_listen_unix(admin, socket_path, 0600, ~0ull), 0);
 }
-static void admin_gone(void *arg) { *(bool *)arg = true; }
+static void admin_gone(void *arg)
+{
+    *(bool *)arg = true;
+}
 static void close_pods(void)
 {
     bool gone = false;
@@ -202,8 +206,8 @@ static void *request_thread(void *arg)
     struct text_heap answer;
     char ignored[PROXY_WHY_MAX];
     text_heap_init(&answer, PROXY_ANSWER_MAX);
-    q->result = proxy_post(text_of(socket_path), q->path, text_of(q->body), 20000, &q->status, &answer,
-                           ignored);
+    q->result = proxy_post(text_of(socket_path), q->path, text_of(q->body), 20000, &q->status,
+                           &answer, ignored);
     snprintf(q->answer, sizeof q->answer, "%s", answer.data ? answer.data : "");
     text_heap_done(&answer);
     assert_int_equal(eventfd_write(q->done_fd, 1), 0);
@@ -224,14 +228,15 @@ static void request_begin_body(struct request *q, const char *path, const char *
     ring_poll(ring, &q->op, q->done_fd, POLLIN, request_done);
     assert_int_equal(pthread_create(&q->thread, NULL, request_thread, q), 0);
 }
-static void request_begin_pod(struct request *q, const char *path, const char *id, const char *netns,
-                              const char *name)
+static void request_begin_pod(struct request *q, const char *path, const char *id,
+                              const char *netns, const char *name)
 {
     char body[1024];
-    snprintf(body, sizeof body,
-             "{\"containerId\":\"%s\",\"netns\":\"%s\",\"podName\":\"%s\",\"podNamespace\":\"shop\","
-             "\"podUid\":\"x\",\"ips\":[\"" POD_V4 "\",\"" POD_V6 "\"]}",
-             id, netns, name);
+    snprintf(
+        body, sizeof body,
+        "{\"containerId\":\"%s\",\"netns\":\"%s\",\"podName\":\"%s\",\"podNamespace\":\"shop\","
+        "\"podUid\":\"x\",\"ips\":[\"" POD_V4 "\",\"" POD_V6 "\"]}",
+        id, netns, name);
     request_begin_body(q, path, body);
 }
 static void request_begin(struct request *q, const char *path, const char *id)
@@ -276,7 +281,8 @@ static void namespace_has_rules(bool wanted)
 }
 static void node_has_rules(bool wanted)
 {
-    int r = RUN_IN(node_ns, "sh", "-c", "nft list set inet weir_node pods_v4 2>/dev/null | grep -q " POD_V4);
+    int r = RUN_IN(node_ns, "sh", "-c",
+                   "nft list set inet weir_node pods_v4 2>/dev/null | grep -q " POD_V4);
     assert_int_equal(r == 0, wanted);
 }
 static bool state_has(const char *id)
@@ -331,15 +337,22 @@ static void bad_requests(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        "{", "[]", "{}", "{\"containerId\":1}",
+        "{",
+        "[]",
+        "{}",
+        "{\"containerId\":1}",
         "{\"containerId\":\"../c\",\"netns\":\"/x\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
         "{\"containerId\":\"c\",\"netns\":\"x\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
         "{\"containerId\":\"c\",\"netns\":\"/nowhere\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
-        "{\"containerId\":\"c\",\"netns\":\"/etc/passwd\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
-        "{\"containerId\":\"c\",\"netns\":\"/proc/self/ns/net\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
+        "{\"containerId\":\"c\",\"netns\":\"/etc/"
+        "passwd\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
+        "{\"containerId\":\"c\",\"netns\":\"/proc/self/ns/"
+        "net\",\"podName\":\"a\",\"podNamespace\":\"b\"}",
         "{\"containerId\":\"c\",\"netns\":\"/x\",\"podName\":\"a/b\",\"podNamespace\":\"b\"}",
-        "{\"containerId\":\"c\",\"netns\":\"/x\",\"podName\":\"a\",\"podNamespace\":\"b\",\"ips\":[\"x\"]}",
-        "{\"containerId\":\"c\",\"netns\":\"/x\",\"podName\":\"a\",\"podNamespace\":\"b\",\"ips\":{}}"};
+        "{\"containerId\":\"c\",\"netns\":\"/"
+        "x\",\"podName\":\"a\",\"podNamespace\":\"b\",\"ips\":[\"x\"]}",
+        "{\"containerId\":\"c\",\"netns\":\"/"
+        "x\",\"podName\":\"a\",\"podNamespace\":\"b\",\"ips\":{}}"};
     for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
         request_begin_body(&one, "/cni/add", bodies[i]);
         if (request_end(&one) != 400)
@@ -405,6 +418,25 @@ static void who_is_not_enrolled_is_left_alone_until_it_is(void **state)
     assert_int_equal(n_added, 2);
     namespace_has_rules(true);
     assert_int_equal(pods_waiting(pods), 0);
+}
+static void a_pod_that_is_still_leaving_is_not_captured_anew(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/cni/add", "c1"), 200);
+    release_at_once = false;
+    enrolment = POD_NOT_ENROLLED;
+    pods_directory_changed(pods);
+    assert_non_null(held);
+    namespace_has_rules(false); /* whoever connects now is not refused */
+    enrolment = POD_ENROLLED;
+    pods_directory_changed(pods);
+    assert_int_equal(n_added, 1);
+    assert_int_equal(pods_waiting(pods), 1);
+    release_held();
+    pods_directory_changed(pods);
+    assert_int_equal(n_added, 2);
+    namespace_has_rules(true);
+    release_at_once = true;
 }
 static void del_is_answered_when_the_owner_has_let_go(void **state)
 {
@@ -510,10 +542,15 @@ static void what_can_not_be_captured_again_is_tried_again(void **state)
 static void bad_state_files_are_dropped(void **state)
 {
     (void)state;
-    static const char *const contents[] = {"", "{", "{}", "{\"containerId\":\"x\"}", "[1]",
-                                           "{\"containerId\":\"x\",\"podNamespace\":\"a\",\"podName\":\"b\","
-                                           "\"netns\":\"rel\",\"netnsDevice\":1,\"netnsInode\":1,"
-                                           "\"captured\":true,\"ips\":[]}"};
+    static const char *const contents[] = {
+        "",
+        "{",
+        "{}",
+        "{\"containerId\":\"x\"}",
+        "[1]",
+        "{\"containerId\":\"x\",\"podNamespace\":\"a\",\"podName\":\"b\","
+        "\"netns\":\"rel\",\"netnsDevice\":1,\"netnsInode\":1,"
+        "\"captured\":true,\"ips\":[]}"};
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_set_fd(null);
     for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
@@ -558,6 +595,7 @@ int main(void)
         POD_TEST(add_waits_for_the_directory),
         POD_TEST(del_ends_an_add_that_waits),
         POD_TEST(who_is_not_enrolled_is_left_alone_until_it_is),
+        POD_TEST(a_pod_that_is_still_leaving_is_not_captured_anew),
         POD_TEST(del_is_answered_when_the_owner_has_let_go),
         POD_TEST(a_new_sandbox_of_the_pod_waits_for_the_old_one),
         POD_TEST(a_vanished_namespace_is_let_go),

@@ -1,4 +1,5 @@
-/* What an enrolled namespace does with connections, on a real kernel; the picture is in netns_fixture.h. */
+/* What an enrolled namespace does with connections, on a real kernel; the picture is in
+ * netns_fixture.h. */
 #include "nodeproxy/capture/privileged.h"
 
 #include "nodeproxy/capture/redirect.h"
@@ -397,7 +398,10 @@ static void nobody_else_has_the_probes_address(void **state)
     enrol();
     for (int i = 0; i < 2; i++) {
         int app = listen_in(pod_ns, cases[i].pod, 8080);
-        MUST(client_ns, "ip", "addr", "add", cases[i].prefix, "dev", "eth0");
+        if (i == 0)
+            MUST(client_ns, "ip", "addr", "add", cases[i].prefix, "dev", "eth0");
+        else
+            MUST(client_ns, "ip", "addr", "add", cases[i].prefix, "dev", "eth0", "nodad");
         MUST(node_ns, "ip", "route", "add", cases[i].prefix, "dev", "client0");
         int client = begin_connect(client_ns, cases[i].source, cases[i].pod, 8080);
         assert_int_equal(connect_result(client), 0); /* so the rules are needed */
@@ -423,7 +427,8 @@ static void node_rules_are_replaced(void **state)
     (void)state;
     struct ip many[600];
     for (unsigned i = 0; i < 600; i++)
-        many[i] = (struct ip){.len = 4, .bytes = {10, 9, (uint8_t)(100 + i / 200), (uint8_t)(i % 200)}};
+        many[i] =
+            (struct ip){.len = 4, .bytes = {10, 9, (uint8_t)(100 + i / 200), (uint8_t)(i % 200)}};
     assert_int_equal(privileged_node_rules(privileged, many, 600, why), 0);
     MUST(node_ns, "sh", "-c", "nft list set inet weir_node pods_v4 | grep -q 10.9.102.199");
     put_node_rules();

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #define PREV "\"prevResult\":{\"ips\":[]}"
@@ -52,8 +53,9 @@ static void a_call_is_read(void **state)
     assert_int_equal(call.timeout_ms, 20000);
     assert_non_null(call.previous);
     assert_false(call.excluded);
-    assert_int_equal(read_call(&env_add, "{" BASE "," PREV ",\"socket\":\"/x.sock\",\"timeoutSeconds\":3,"
-                                         "\"unknown\":{\"field\":1}}"),
+    assert_int_equal(read_call(&env_add,
+                               "{" BASE "," PREV ",\"socket\":\"/x.sock\",\"timeoutSeconds\":3,"
+                               "\"unknown\":{\"field\":1}}"),
                      0);
     assert_text(call.socket, "/x.sock");
     assert_int_equal(call.timeout_ms, 3000);
@@ -103,7 +105,8 @@ static void versions(void **state)
 {
     (void)state;
     static const char *const good[] = {"0.3.1", "0.4.0", "1.0.0"};
-    static const char *const bad[] = {"\"0.1.0\"", "\"0.2.0\"", "\"0.3.0\"", "\"1.1.0\"", "\"\"", "1", "null"};
+    static const char *const bad[] = {"\"0.1.0\"", "\"0.2.0\"", "\"0.3.0\"", "\"1.1.0\"",
+                                      "\"\"",      "1",         "null"};
     char config[256];
     for (unsigned i = 0; i < 3; i++) {
         struct text_out o = TEXT_OUT(config);
@@ -116,7 +119,8 @@ static void versions(void **state)
         text_printf(&o, "{\"cniVersion\":%s,\"name\":\"n\",\"type\":\"t\"," PREV "}", bad[i]);
         refused(&env_add, config, CNI_INCOMPATIBLE_VERSION, "cniVersion");
     }
-    refused(&env_add, "{\"name\":\"n\",\"type\":\"t\"," PREV "}", CNI_INCOMPATIBLE_VERSION, "0.1.0");
+    refused(&env_add, "{\"name\":\"n\",\"type\":\"t\"," PREV "}", CNI_INCOMPATIBLE_VERSION,
+            "0.1.0");
     struct cni_environment check = env_add;
     check.command = "CHECK";
     refused(&check, "{\"cniVersion\":\"0.3.1\",\"name\":\"n\",\"type\":\"t\"," PREV "}",
@@ -141,16 +145,20 @@ static void configuration_is_checked(void **state)
     refused(&env_add, "", CNI_DECODING_FAILURE, "no JSON");
     refused(&env_add, "{\n\"a\":\n}", CNI_DECODING_FAILURE, "line 3");
     refused(&env_add, "[]", CNI_DECODING_FAILURE, "an array");
-    refused(&env_add, "{\"cniVersion\":\"1.0.0\",\"type\":\"t\"," PREV "}", CNI_INVALID_CONFIG, "name");
+    refused(&env_add, "{\"cniVersion\":\"1.0.0\",\"type\":\"t\"," PREV "}", CNI_INVALID_CONFIG,
+            "name");
     refused(&env_add, "{\"cniVersion\":\"1.0.0\",\"name\":\"a b\",\"type\":\"t\"," PREV "}",
             CNI_INVALID_CONFIG, "name");
-    refused(&env_add, "{\"cniVersion\":\"1.0.0\",\"name\":\"n\"," PREV "}", CNI_INVALID_CONFIG, "type");
+    refused(&env_add, "{\"cniVersion\":\"1.0.0\",\"name\":\"n\"," PREV "}", CNI_INVALID_CONFIG,
+            "type");
     refused(&env_add, "{" BASE "}", CNI_INVALID_CONFIG, "prevResult");
     refused(&env_add, "{" BASE ",\"prevResult\":[]}", CNI_INVALID_CONFIG, "prevResult");
     refused(&env_add, "{" BASE "," PREV ",\"socket\":\"x.sock\"}", CNI_INVALID_CONFIG, "socket");
     refused(&env_add, "{" BASE "," PREV ",\"socket\":7}", CNI_INVALID_CONFIG, "socket");
-    refused(&env_add, "{" BASE "," PREV ",\"timeoutSeconds\":0}", CNI_INVALID_CONFIG, "timeoutSeconds");
-    refused(&env_add, "{" BASE "," PREV ",\"timeoutSeconds\":601}", CNI_INVALID_CONFIG, "timeoutSeconds");
+    refused(&env_add, "{" BASE "," PREV ",\"timeoutSeconds\":0}", CNI_INVALID_CONFIG,
+            "timeoutSeconds");
+    refused(&env_add, "{" BASE "," PREV ",\"timeoutSeconds\":601}", CNI_INVALID_CONFIG,
+            "timeoutSeconds");
     refused(&env_add, "{" BASE "," PREV ",\"excludeNamespaces\":\"a\"}", CNI_INVALID_CONFIG,
             "excludeNamespaces");
     refused(&env_add, "{" BASE "," PREV ",\"excludeNamespaces\":[1]}", CNI_INVALID_CONFIG,
@@ -167,7 +175,8 @@ static void namespaces_are_excluded(void **state)
 {
     (void)state;
     struct cni_environment e = env_add;
-    const char *ok = "{" BASE "," PREV "}", *list = "{" BASE "," PREV ",\"excludeNamespaces\":[\"a\",\"shop\"]}";
+    const char *ok = "{" BASE "," PREV "}",
+               *list = "{" BASE "," PREV ",\"excludeNamespaces\":[\"a\",\"shop\"]}";
     e.args = "K8S_POD_NAMESPACE=kube-system";
     assert_int_equal(read_call(&e, ok), 0);
     assert_true(call.excluded);
@@ -202,11 +211,12 @@ static void addresses_of_the_pod(void **state)
     char text[IP_TEXT_MAX];
     assert_int_equal(read_ips("{}", ips, &n), 0);
     assert_int_equal(n, 0);
-    assert_int_equal(read_ips("{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"
-                              "\"ips\":[{\"address\":\"10.0.0.1/8\",\"interface\":0},"
-                              "{\"address\":\"10.0.0.2/8\",\"interface\":1},{\"address\":\"fd00::3/64\"}]}",
-                              ips, &n),
-                     0);
+    assert_int_equal(
+        read_ips("{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"
+                 "\"ips\":[{\"address\":\"10.0.0.1/8\",\"interface\":0},"
+                 "{\"address\":\"10.0.0.2/8\",\"interface\":1},{\"address\":\"fd00::3/64\"}]}",
+                 ips, &n),
+        0);
     assert_int_equal(n, 2);
     assert_string_equal(ip_print(&ips[0], text), "10.0.0.2");
     assert_string_equal(ip_print(&ips[1], text), "fd00::3");

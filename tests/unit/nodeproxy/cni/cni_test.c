@@ -6,8 +6,10 @@
 #define ARGS "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1"
 #define PREV                                                                                       \
     "{\"cniVersion\":\"0.4.0\",\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"           \
-    "\"ips\":[{\"version\":\"4\",\"address\":\"10.0.0.2/24\",\"gateway\":\"10.0.0.1\",\"interface\":0}," \
-    "{\"address\":\"fd00::2/64\",\"interface\":0}],\"routes\":[{\"dst\":\"0.0.0.0/0\"}],\"dns\":{}}"
+    "\"ips\":[{\"version\":\"4\",\"address\":\"10.0.0.2/"                                          \
+    "24\",\"gateway\":\"10.0.0.1\",\"interface\":0},"                                              \
+    "{\"address\":\"fd00::2/64\",\"interface\":0}],\"routes\":[{\"dst\":\"0.0.0.0/"                \
+    "0\"}],\"dns\":{}}"
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}\n"
 
 static struct text_heap out, note;
@@ -72,9 +74,10 @@ static void add_asks_and_passes_the_result_on(void **state)
     (void)state;
     assert_int_equal(run_answered("ADD", OK), 0);
     assert_non_null(strstr(proxy.request, "POST /cni/add "));
-    assert_non_null(strstr(proxy.request, "{\"containerId\":\"c1\",\"netns\":\"/run/netns/x\","
-                                          "\"podName\":\"web-1\",\"podNamespace\":\"shop\",\"podUid\":\"\","
-                                          "\"ips\":[\"10.0.0.2\",\"fd00::2\"]}"));
+    assert_non_null(strstr(proxy.request,
+                           "{\"containerId\":\"c1\",\"netns\":\"/run/netns/x\","
+                           "\"podName\":\"web-1\",\"podNamespace\":\"shop\",\"podUid\":\"\","
+                           "\"ips\":[\"10.0.0.2\",\"fd00::2\"]}"));
     printed_text("cniVersion", "1.0.0");
     assert_int_equal(json_count(json_get(printed, "ips")), 2);
     assert_null(json_get(printed, "ips[0].version"));

@@ -12,8 +12,8 @@ static int post(uint64_t timeout_ms)
     text_heap_init(&answer, PROXY_ANSWER_MAX);
     status = 0;
     why[0] = '\0';
-    return proxy_post(text_of(proxy.path), "/cni/add", TEXT("{\"a\":1}"), timeout_ms, &status, &answer,
-                      why);
+    return proxy_post(text_of(proxy.path), "/cni/add", TEXT("{\"a\":1}"), timeout_ms, &status,
+                      &answer, why);
 }
 static int post_answered(const char *bytes, size_t repeats)
 {
@@ -56,9 +56,10 @@ static void what_is_no_answer(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (post_answered(bad[i], 1) != -EPROTO)
             fail_msg("taken: %s", bad[i]);
-    assert_int_equal(post_answered("HTTP/1.1 200 OK\r\n\r\n0123456789012345678901234567890123456789",
-                                   PROXY_ANSWER_MAX / 40),
-                     -EMSGSIZE);
+    assert_int_equal(
+        post_answered("HTTP/1.1 200 OK\r\n\r\n0123456789012345678901234567890123456789",
+                      PROXY_ANSWER_MAX / 40),
+        -EMSGSIZE);
 }
 static void nobody_is_there(void **state)
 {
@@ -70,8 +71,8 @@ static void nobody_is_there(void **state)
     assert_int_equal(proxy_post(TEXT(""), "/", TEXT(""), 10, &status, &answer, why), -ENAMETOOLONG);
     char longest[200];
     memset(longest, 'a', sizeof longest);
-    assert_int_equal(proxy_post((struct text){longest, sizeof longest}, "/", TEXT(""), 10, &status, &answer,
-                                why),
+    assert_int_equal(proxy_post((struct text){longest, sizeof longest}, "/", TEXT(""), 10, &status,
+                                &answer, why),
                      -ENAMETOOLONG);
 }
 static void a_silent_proxy_is_not_waited_for_for_ever(void **state)

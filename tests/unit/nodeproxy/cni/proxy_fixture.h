@@ -1,4 +1,4 @@
-/* A Unix socket in a folder of its own, and a thread that answers one connection with fixed bytes. */
+/* A Unix socket in a folder of its own, and a thread that answers one connection. */
 #ifndef TESTS_UNIT_NODEPROXY_CNI_PROXY_FIXTURE_H
 #define TESTS_UNIT_NODEPROXY_CNI_PROXY_FIXTURE_H
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 static struct {
@@ -62,7 +63,10 @@ static inline void proxy_answers(const char *answer, size_t repeats)
     assert_int_equal(listen(proxy.listener, 8), 0);
     assert_int_equal(pthread_create(&proxy.thread, NULL, proxy_thread, NULL), 0);
 }
-static inline void proxy_answered(void) { assert_int_equal(pthread_join(proxy.thread, NULL), 0); }
+static inline void proxy_answered(void)
+{
+    assert_int_equal(pthread_join(proxy.thread, NULL), 0);
+}
 static inline int proxy_end(void **state)
 {
     (void)state;
