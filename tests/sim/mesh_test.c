@@ -230,6 +230,29 @@ static uint64_t same_node_tunnel(uint64_t seed)
     return end();
 }
 
+/* Of an endpoint the address of the asked family, or else the other one. */
+static uint64_t families(uint64_t seed)
+{
+    begin(seed);
+    orders->no_v4 = true;
+    sim_pod_publish(orders);
+    run_ms(100);
+    struct addr v4 = sim_service_addr(ORDERS, false), v6 = sim_service_addr(ORDERS, true), cart = sim_service_addr(CART, false);
+    struct sim_flow *crossed = started(sim_flow_new(&apps, web, orders, &v4, 1000, 1000)), *straight = started(sim_flow_new(&apps, web, orders, &v6, 1000, 1000));
+    struct sim_flow *same[6];
+    for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+        same[i] = started(sim_flow_new(&apps, web, NULL, &cart, 1000, 1000));
+    settle();
+    expect_clean(crossed);
+    expect_clean(straight);
+    assert_int_equal(crossed->server->local.ip.len, 16);
+    for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+        expect_clean(same[i]);
+        assert_int_equal(same[i]->server->local.ip.len, 4);
+    }
+    return end();
+}
+
 static uint64_t passthrough(uint64_t seed)
 {
     begin(seed);
@@ -488,6 +511,12 @@ static uint64_t lost_connects(uint64_t seed)
     expect_field(out, "ending", "connect timeout");
     expect_field(there, "ending", "tunnel refused");
     assert_int_equal(count_inbound("ending", "connect timeout"), 2);
+    mesh.nodes[1].config.connect_ms = 1000 * 1000; /* a far end that never answers */
+    struct sim_flow *silent = started(call(web, orders));
+    settle();
+    expect_broken(silent);
+    expect_field(silent, "ending", "connect timeout");
+    assert_int_equal(count_inbound("ending", "reset by client"), 1);
     mesh.troubles.app_lost = 0;
     struct sim_flow *after = started(call(web, orders));
     settle();
@@ -504,7 +533,11 @@ static uint64_t late_identity(uint64_t seed)
     sim_pod_publish(batch);
     sim_pod_publish(orders);
     sim_pod_certify(orders);
-    struct sim_flow *no_workload = started(call(web, orders)), *no_certificate = started(call(rogue, batch));
+    struct sim_flow *no_workload = started(call(web, orders)), *no_certificate = started(call(rogue, batch)), *near = call(rogue, rogue);
+    near->server_bytes = 300000;
+    near->read_max = 300;
+    near->tick_ms_max = 40; /* longer than any deadline of its beginning */
+    sim_flow_start(near);
     sim_pod_publish(rogue);
     run_ms(500);
     assert_false(no_workload->client.done || no_certificate->client.done);
@@ -520,6 +553,7 @@ static uint64_t late_identity(uint64_t seed)
     settle();
     expect_clean(no_workload);
     expect_clean(no_certificate);
+    expect_clean(near);
     expect_clean(to_early);
     expect_clean(plain);
     /* And one that never comes. */
@@ -664,7 +698,7 @@ static uint64_t outlived_tunnel(uint64_t seed)
 /* A peer that is no Weir. */
 static uint64_t foreign_client(uint64_t seed)
 {
-    enum { EAGER = 5000 };
+    enum { EAGER = 5000, FLOOD = 4 * 1000 * 1000, CHUNKS_MOST = 160 };
     struct sim_foreign f;
     struct sim_foreign_stream s;
     uint8_t bytes[EAGER];
@@ -693,6 +727,16 @@ static uint64_t foreign_client(uint64_t seed)
         assert_true(s.ended && !s.failed && s.got == flow->server_bytes);
         assert_true(flow->server && flow->server->eof && flow->server->got == EAGER);
     }
+    /* A reset by the application does not look like an end. */
+    struct sim_flow *broken = sim_flow_new(&apps, web, orders, &(struct addr){orders->v4, SIM_PORT}, EAGER - SIM_HEADER_BYTES, 1000);
+    broken->client = (struct sim_end){.flow = broken, .local = {web->v4, 1}, .sent = EAGER, .fin_sent = true, .done = true};
+    broken->order = SIM_CLIENT_FIRST; /* the server still listens when it breaks off */
+    broken->server_aborts = SIM_RESET;
+    broken->abort_at = EAGER;
+    sim_flow_pattern(broken, bytes, EAGER);
+    sim_foreign_call(&f, &s, NULL, v4, bytes, EAGER, false);
+    sim_foreign_wait(&f, &s);
+    assert_true(s.status == 200 && s.failed && !s.ended && s.code == HTTP2_CONNECT_ERROR);
     assert_int_equal(sim_foreign_status(&f, NULL, other), 400);
     assert_int_equal(sim_foreign_status(&f, NULL, closed), 503);
     static const char *const bad[] = {"10.0.2.5:15008", "10.0.2.5:15001", "10.0.2.5:0", "10.0.2.5", "nobody.shop:80", "s0.shop:80", "s1.shop:81", "127.0.0.1:8080", "1.2.3:80"};
@@ -704,9 +748,14 @@ static uint64_t foreign_client(uint64_t seed)
     assert_int_equal(sim_foreign_status(&f, NULL, v4), 401);
     sim_policy_remove(&mesh, "only-cart");
     run_ms(100);
-    /* It gives up while the application does not answer. */
+    /* It gives up while the application does not answer; what it says meanwhile is held back by its window. */
+    uint8_t *flood = calloc(1, FLOOD);
     mesh.troubles.app_lost = 100;
-    sim_foreign_call(&f, &s, NULL, v4, bytes, EAGER, false);
+    mesh.nodes[1].chunks_most = 0;
+    sim_foreign_call(&f, &s, NULL, v4, flood, FLOOD, false);
+    free(flood);
+    run_ms(5000);
+    assert_in_range(mesh.nodes[1].chunks_most, 10, CHUNKS_MOST);
     run_ms(200);
     http2_stream_reset(&s.stream, HTTP2_CANCEL);
     sim_foreign_wait(&f, &s);
@@ -717,6 +766,7 @@ static uint64_t foreign_client(uint64_t seed)
     run_ms(1000);
     assert_int_equal(orders->local.n_inbounds, 0);
     assert_int_equal(count_inbound("ending", "reset by client") + count_inbound("ending", "tunnel failed"), 2);
+    assert_int_equal(count_inbound("ending", "reset by server"), 1);
     return end();
 }
 
@@ -841,6 +891,11 @@ static uint64_t idle(uint64_t seed)
 static uint64_t stopped(uint64_t seed)
 {
     begin(seed);
+    sim_pod_remove(cart1, ENDING_WORKLOAD_GONE);
+    sim_pods_drained(&mesh);
+    sim_pod_capture(cart1); /* it waits for a certificate, and a tunnel waits for it */
+    sim_flow_start(call(web, cart1));
+    run_ms(500);
     struct sim_pod *const servers[] = {orders, cart0, batch};
     for (size_t i = 0; i < ARRAY_SIZE(servers); i++) {
         endless(call(web, servers[i]));
@@ -888,8 +943,10 @@ static void some_trouble(void)
         struct sim_pod *p = &mesh.pods[rng_below(mesh.rng, 5)];
         if (p->captured)
             sim_pod_remove(p, ENDING_WORKLOAD_GONE);
-        else if (p->drained && !p->node->env.draining)
+        else if (p->drained && !p->node->env.draining && either())
             sim_pod_start(p);
+        else if (p->drained && !p->node->env.draining)
+            sim_pod_capture(p); /* without a certificate, until it gets one */
         break;
     }
     default: break;
@@ -971,7 +1028,7 @@ static int tell_seed(void **state)
 }
 
 #define STORIES(X)                                                                                                                          \
-    X(tunnel, 20) X(same_node, 20) X(same_node_tunnel, 10) X(passthrough, 20) X(denied, 20) X(strict, 20) X(half_close, 20) X(big_and_slow, 6) \
+    X(tunnel, 20) X(same_node, 20) X(same_node_tunnel, 10) X(families, 10) X(passthrough, 20) X(denied, 20) X(strict, 20) X(half_close, 20) X(big_and_slow, 6) \
     X(resets, 30) X(dying_links, 20) X(drain, 20) X(renewal, 20) X(removal, 20) X(bad_destinations, 20) X(lost_connects, 10)                 \
     X(late_identity, 20) X(policy_change, 20) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10)                         \
     X(outlived_tunnel, 10) X(foreign_client, 10) X(wrong_peers, 10) X(retried, 10) X(idle, 10) X(stopped, 20)

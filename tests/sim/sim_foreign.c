@@ -105,5 +105,8 @@ unsigned sim_foreign_status(struct sim_foreign *f, const char *method, const cha
     struct sim_foreign_stream s;
     sim_foreign_call(f, &s, method, authority, NULL, 0, false);
     sim_foreign_wait(f, &s);
+    /* A refusal is a whole answer, and no error of the stream. */
+    if (s.status >= 300)
+        assert_true(s.ended && s.code == HTTP2_NO_ERROR);
     return s.status;
 }

@@ -154,11 +154,12 @@ static void refill(struct socket_pool *pool, int family, unsigned n)
 
 /* ---- the control threads: what is known --------------------------------------------------------------------- */
 
-static void recheck(struct ring_task *task)
+/* Small slices with time between them, in which connections may end. */
+static void recheck(struct timer *t)
 {
-    struct path_env *env = container_of(task, struct path_env, recheck_task);
-    if (inbound_recheck_some(env, 3))
-        ring_task_ask(env->ring, &env->recheck_task);
+    struct sim_node *n = container_of(t, struct sim_node, recheck);
+    if (inbound_recheck_some(&n->env, 1 + rng_below(n->mesh->rng, 3)))
+        timer_start(ring_timers(n->env.ring), t, rng_below(n->mesh->rng, 3));
 }
 
 static void news_come(struct timer *t)
@@ -171,7 +172,7 @@ static void news_come(struct timer *t)
         return;
     n->env.policy_version = version;
     inbound_recheck_begin(&n->env);
-    ring_task_ask(n->env.ring, &n->env.recheck_task);
+    timer_start(ring_timers(n->env.ring), &n->recheck, 0);
 }
 
 void sim_news(struct sim_mesh *m)
@@ -201,7 +202,8 @@ static struct workload *workload_make(const struct sim_pod *p)
     set(&w->node, format_text("node%d", p->node ? (int)p->node->index : -1));
     w->tunnel = p->node ? TUNNEL_HBONE : TUNNEL_NONE;
     w->addresses = zeroed(2, sizeof *w->addresses);
-    w->addresses[w->n_addresses++] = p->v4;
+    if (!p->no_v4)
+        w->addresses[w->n_addresses++] = p->v4;
     w->addresses[w->n_addresses++] = p->v6;
     w->services = zeroed(SIM_SERVICES_MAX, sizeof *w->services);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
@@ -436,7 +438,6 @@ static void pod_drained(struct local_pod *local)
 {
     struct sim_pod *p = local->user;
     p->drained = true;
-    p->node->pods_open--;
 }
 
 static int listen_in(struct sim_pod *p, uint16_t port)
@@ -470,7 +471,6 @@ void sim_pod_capture(struct sim_pod *p)
     assert_int_equal(local_pod_open(&p->local, &p->node->env, &o), 0);
     p->captured = true;
     p->drained = false;
-    p->node->pods_open++;
 }
 
 void sim_pod_start(struct sim_pod *p)
@@ -644,7 +644,7 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
     map_init(&n->env.pods, 0);
     list_init(&n->env.all_pods);
     list_init(&n->env.recheck);
-    ring_task_init(&n->env.recheck_task, recheck);
+    timer_init(&n->recheck, recheck);
     timer_init(&n->news, news_come);
     timer_init(&n->sample, sample);
     timer_start(ring_timers(n->env.ring), &n->sample, 1);
@@ -680,15 +680,18 @@ void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o)
     fake_net_set_route(m->net, route, m);
 }
 
-static bool all_drained(void *arg)
+static bool removed_are_drained(void *arg)
 {
     const struct sim_mesh *m = arg;
-    return m->nodes[0].pods_open + m->nodes[1].pods_open == 0;
+    for (unsigned i = 0; i < m->n_pods; i++)
+        if (m->pods[i].local.env && !m->pods[i].captured && !m->pods[i].drained)
+            return false;
+    return true;
 }
 
 void sim_pods_drained(struct sim_mesh *m)
 {
-    if (fake_net_run_until(m->net, all_drained, m, SETTLE_MS))
+    if (fake_net_run_until(m->net, removed_are_drained, m, SETTLE_MS))
         return;
     sim_tell_living(m);
     fail_msg("pods do not drain");
@@ -704,6 +707,7 @@ uint64_t sim_mesh_close(struct sim_mesh *m)
     for (unsigned i = 0; i < SIM_NODES; i++) {
         struct sim_node *n = &m->nodes[i];
         timer_stop(ring_timers(n->env.ring), &n->news);
+        timer_stop(ring_timers(n->env.ring), &n->recheck);
         timer_stop(ring_timers(n->env.ring), &n->sample);
         assert_true(list_empty(&n->env.recheck) && list_empty(&n->env.all_pods));
         assert_int_equal(n->env.pods.count, 0);

@@ -32,9 +32,9 @@ struct sim_node {
     struct config config;
     struct directory *directory;
     struct timer news;          /* the directory changed, and the worker hears of it late */
+    struct timer recheck;       /* slice by slice */
     struct timer sample;
     size_t chunks_most;
-    unsigned pods_open;
 };
 struct sim_pod {
     struct sim_mesh *mesh;
@@ -47,7 +47,7 @@ struct sim_pod {
     char name[32], account[32], uid[96];
     int outbound_fd, inbound_fd, hbone_fd;
     unsigned services;          /* bit n: an endpoint of service n */
-    bool captured, drained;
+    bool captured, drained, no_v4;
 };
 struct sim_listener { /* of an application */
     uint32_t namespace_id;
