@@ -131,7 +131,7 @@ static enum step choose_way(struct outbound *c, struct candidate *to)
     if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &to->id) < 0)
         return outbound_end(c, ENDING_PEER_MISMATCH);
     struct local_pod *local = map_get(&env->pods, text_of(w->uid));
-    if (local && !local->closing && !env->config->same_node_hbone) {
+    if (local && !env->config->same_node_hbone) {
         c->way = WAY_LOCAL;
         c->local_pod = local;
         return STEP_NEXT;
