@@ -57,6 +57,7 @@ class Stream:
     def __init__(self, tunnel, number):
         self.tunnel, self.number = tunnel, number
         self.headers = None  # list of pairs, once they came
+        self.trailers = None
         self.data = bytearray()
         self.ended = False
         self.reset = None  # the code, if the other side reset it
@@ -220,6 +221,8 @@ class Tunnel:
             stream.headers = list(event.headers)
             if isinstance(event, h2.events.RequestReceived):
                 self.requests.append(stream)
+        elif isinstance(event, h2.events.TrailersReceived):
+            self._stream(event.stream_id).trailers = list(event.headers)
         elif isinstance(event, h2.events.DataReceived):
             self._data(self._stream(event.stream_id), event)
         elif isinstance(event, h2.events.StreamEnded):
