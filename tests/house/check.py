@@ -63,6 +63,7 @@ BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|ato
 BANNED_IN_TESTS = re.compile(r"(?<![\w.>])(sleep|usleep)\s*\(")
 
 LINES_MAX = 700
+TEST_LINES_MAX = 1300  # a test of many cases is long; a second noun in it hurts less
 SOURCES = (".c", ".h", ".py", ".sh", ".proto", ".js", "CMakeLists.txt")
 TEXTS = SOURCES + (".md", ".yaml", ".yml", ".json", ".tpl")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
@@ -128,9 +129,10 @@ class House:
 
     def check_size(self, path, text):
         count = len(text.splitlines())
-        if count > LINES_MAX:
-            self.report(path, LINES_MAX + 1, "size",
-                        f"{count} lines, at most {LINES_MAX}: find the second noun")
+        most = TEST_LINES_MAX if path.startswith("tests/") else LINES_MAX
+        if count > most:
+            self.report(path, most + 1, "size",
+                        f"{count} lines, at most {most}: find the second noun")
 
     def check_includes(self, path, text):
         for number, line in enumerate(text.splitlines(), 1):
