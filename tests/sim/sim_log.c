@@ -110,7 +110,7 @@ static void check_identity(struct sim_mesh *m, const char *line, const char *add
     sim_log_field(line, identity_key, value);
     if (!value[0] && !required)
         return;
-    if (!p || !p->node || strcmp(value, p->id.text) != 0)
+    if (!p || !p->node || (strcmp(value, p->id.text) != 0 && strcmp(value, p->id_before.text) != 0))
         fail_msg("the identity '%s' is not that of %s: %s", value, p ? p->name : "nobody", line);
 }
 

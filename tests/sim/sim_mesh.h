@@ -40,7 +40,7 @@ struct sim_pod {
     struct sim_mesh *mesh;
     struct sim_node *node;      /* NULL: outside of the mesh */
     struct local_pod local;
-    struct spiffe_id id;
+    struct spiffe_id id, id_before; /* before: if a story changed it */
     struct credential *credential; /* what the CA gave last; the pod may not have it yet */
     struct ip v4, v6;
     uint32_t namespace_id;
