@@ -3,6 +3,7 @@
 
 #include "shared/base/log.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum label {
     L_REPORTER, L_SOURCE_WORKLOAD, L_SOURCE_NAMESPACE, L_SOURCE_PRINCIPAL, L_SOURCE_APP, L_SOURCE_VERSION, L_SOURCE_CLUSTER, L_SOURCE_CANONICAL,
@@ -53,6 +54,24 @@ static void put_all(struct text *v, enum reporter reporter, const struct account
     v[L_SECURITY] = s->mutual_tls ? TEXT("mutual_tls") : TEXT("none");
 }
 
+/* Beyond the bound of series all count into one whose labels say so; the line still names who it was. */
+static char **names_copy(const struct text *v)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < L_COUNT; i++)
+        bytes += v[i].len + 1;
+    char **names = malloc(L_COUNT * sizeof *names + bytes);
+    if (!names)
+        return NULL;
+    char *at = (char *)(names + L_COUNT);
+    for (size_t i = 0; i < L_COUNT; at += v[i++].len + 1) {
+        names[i] = at;
+        memcpy(at, v[i].data, v[i].len);
+        at[v[i].len] = '\0';
+    }
+    return names;
+}
+
 void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay)
 {
     static const struct account_subject nothing;
@@ -63,6 +82,9 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
     a->closed = metrics_series(env->metrics, &account_closed, v);
     a->sent = metrics_series(env->metrics, &account_sent, v);
     a->received = metrics_series(env->metrics, &account_received, v);
+    a->names = a->opened->label_values;
+    if (!a->names || !text_equal(text_of(a->names[L_REPORTER]), v[L_REPORTER]))
+        a->names = a->own_names = names_copy(v);
     metric_add(a->opened, 1);
     if (relay) {
         relay->client.count = a->received;
@@ -72,7 +94,7 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
 
 static struct text label_of(const struct account *a, enum label l)
 {
-    struct text t = a->opened->label_values ? text_of(a->opened->label_values[l]) : TEXT("");
+    struct text t = a->names ? text_of(a->names[l]) : TEXT("");
     return text_equal(t, TEXT("unknown")) ? TEXT("") : t;
 }
 
@@ -80,7 +102,7 @@ static void count_failure(const struct account *a, struct path_env *env, enum en
 {
     struct text v[L_COUNT];
     for (size_t i = 0; i < L_COUNT; i++)
-        v[i] = a->opened->label_values ? text_of(a->opened->label_values[i]) : TEXT("unknown");
+        v[i] = a->names ? text_of(a->names[i]) : TEXT("unknown");
     v[L_FLAGS] = text_of(ending_flag(ending));
     metric_add(metrics_series(env->metrics, &account_failed, v), 1);
 }
@@ -97,16 +119,8 @@ static void put_addr(struct log_line *l, const char *key, const struct addr *a)
         log_line_text(l, key, text_of(addr_print(a, text)));
 }
 
-void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line)
+static void write_line(const struct account *a, const struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line)
 {
-    if (!a->begun)
-        account_begin(a, env, reporter, NULL, NULL);
-    metric_add(a->closed, 1);
-    env->endings[line->ending]++;
-    if (is_failure(line->ending))
-        count_failure(a, env, line->ending);
-    if (!env->config->access_log || !log_enabled(LOG_INFO))
-        return;
     bool source = reporter == REPORTER_SOURCE;
     char duration[32];
     struct log_line l;
@@ -135,6 +149,20 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
     if (is_failure(line->ending))
         log_line_text(&l, "error", line->why.len > 0 ? line->why : text_of(ending_meaning(line->ending)));
     log_line_end(&l);
+}
+
+void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line)
+{
+    if (!a->begun)
+        account_begin(a, env, reporter, NULL, NULL);
+    metric_add(a->closed, 1);
+    env->endings[line->ending]++;
+    if (is_failure(line->ending))
+        count_failure(a, env, line->ending);
+    if (env->config->access_log && log_enabled(LOG_INFO))
+        write_line(a, env, reporter, relay, line);
+    free(a->own_names);
+    a->names = a->own_names = NULL;
 }
 
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line)

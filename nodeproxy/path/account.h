@@ -19,7 +19,9 @@ struct account {
     struct path_env *env;
     enum reporter reporter;
     uint64_t id, opened_ms;
-    struct metric_series *opened, *closed, *sent, *received, *failed;
+    struct metric_series *opened, *closed, *sent, *received;
+    char **names;      /* what the line says: the series' label values, or */
+    char **own_names;  /* a copy, if the series is the one of those that have no room; one block */
     bool begun;
 };
 /* Finds the series, counts the opening, and gives the relay its byte counters. Without a subject everything is "unknown". */

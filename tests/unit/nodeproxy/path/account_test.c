@@ -269,8 +269,13 @@ static void more_names_than_there_is_room_for(void **state)
         struct account a = {0};
         struct relay relay = {0};
         account_begin(&a, &env, REPORTER_SOURCE, &(struct account_subject){.source = w}, &relay);
-        account_end(&a, &env, REPORTER_SOURCE, &relay, &(struct account_line){.ending = ENDING_DENIED});
         workload_free(w);
+        account_end(&a, &env, REPORTER_SOURCE, &relay, &(struct account_line){.ending = ENDING_DENIED});
+        char want[32];
+        snprintf(want, sizeof want, " src.workload=w%d ", i);
+        const char *text = line(); /* the line knows all the same */
+        has(text, want);
+        has_not(text, "overflow");
     }
     long sums[2] = {0, 0};
     for (size_t i = 0; i < 2; i++)
