@@ -9,6 +9,7 @@
  * One seed is one run, byte by byte; it is printed when a run fails. WEIR_SEED=n runs that one alone, WEIR_SIM_SECONDS=n says how
  * long the random story goes on, WEIR_STORY=name* plays only that one, and WEIR_SIM_LOG=1 shows the access log of a run that failed.
  */
+#include "tests/sim/sim_alloc.h"
 #include "tests/sim/sim_foreign.h"
 #include "tests/sim/sim_log.h"
 
@@ -87,6 +88,12 @@ static uint64_t end(void)
 {
     settle();
     return end_abruptly();
+}
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 /* ---- words of the stories -------------------------------------------------------------------------------------------- */
@@ -953,6 +960,46 @@ static uint64_t changed_identity(uint64_t seed)
     return end();
 }
 
+/* One allocation of the node proxies fails, whichever: flows may break then, nothing else does, and it passes. */
+static bool without_memory(uint64_t nth)
+{
+    begin_with(&(struct sim_mesh_options){.seed = 1, .calm = true});
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    mesh.memory_failed = true;
+    sim_alloc_fail_at(nth);
+    struct sim_pod *const pairs[][2] = {{web, orders}, {web, cart0}, {web, batch}, {batch, web}, {orders, web}};
+    for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+        sim_flow_start(call(pairs[i][0], pairs[i][1]));
+    sim_apps_run(&apps);
+    bool failed = sim_alloc_failed();
+    sim_alloc_fail_at(0);
+    run_ms(30 * 1000);
+    struct sim_flow *after = started(call(web, orders));
+    settle();
+    expect_clean(after);
+    (void)end();
+    return failed;
+}
+
+/* Each in turn with time enough; else those of a random start, in random steps. */
+static void no_memory_story(void **state)
+{
+    enum { SECONDS = 3, STEP_MAX = 60 };
+    struct rng r;
+    (void)state;
+    running = number_from("WEIR_SEED", 0);
+    if (running > 0) {
+        (void)without_memory(running);
+        return;
+    }
+    uint64_t seconds = number_from("WEIR_SIM_SECONDS", 0), until = clock_monotonic_ms() + 1000 * (seconds ? seconds : SECONDS), n = 0;
+    rng_seed(&r, clock_monotonic_us());
+    for (running = 1; clock_monotonic_ms() < until && without_memory(running); n++)
+        running += seconds ? 1 : 1 + rng_below(&r, STEP_MAX);
+    print_message("failed allocations: %llu of %llu\n", (unsigned long long)n, (unsigned long long)running);
+}
+
 /* Everything at once. */
 static void some_trouble(void)
 {
@@ -1046,12 +1093,6 @@ static uint64_t anything(uint64_t seed)
 
 /* ---- running -------------------------------------------------------------------------------------------------------- */
 
-static uint64_t number_from(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void run_seeds(uint64_t (*story)(uint64_t seed), uint64_t n)
 {
     if (getenv("WEIR_SEED")) {
@@ -1113,6 +1154,7 @@ int main(void)
 #define TEST(name, seeds) cmocka_unit_test_teardown(name##_story, tell_seed),
     const struct CMUnitTest tests[] = {
         STORIES(TEST)
+        cmocka_unit_test_teardown(no_memory_story, tell_seed),
         cmocka_unit_test_teardown(random_story, tell_seed),
         cmocka_unit_test_teardown(one_seed_one_run, tell_seed),
     };

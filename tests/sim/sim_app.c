@@ -1,5 +1,7 @@
 #include "tests/sim/sim_app.h"
 
+#include "tests/sim/sim_alloc.h"
+
 enum { STUCK_MS = 60 * 1000, /* without any progress */ PIECE_MAX = 16384 };
 
 /* ---- the pattern --------------------------------------------------------------------------------------------- */
@@ -185,6 +187,7 @@ static void client_connect(struct sim_end *e)
 static void tick(struct timer *t)
 {
     struct sim_end *e = container_of(t, struct sim_end, tick);
+    sim_alloc_leave();
     if (!e->connected)
         client_connect(e);
     if (e->connected && !e->done && read_some(e) && write_some(e) && e->eof && e->fin_sent)
@@ -200,6 +203,7 @@ static void accept_some(struct timer *t)
     struct sim_apps *a = container_of(t, struct sim_apps, accepting);
     struct sim_mesh *m = a->mesh;
     int fd;
+    sim_alloc_leave();
     for (unsigned i = 0; i < m->n_listeners; i++)
         while (fake_socket_accept(m->listeners[i].fd, &fd) == 0) {
             struct sim_end *e = calloc(1, sizeof *e);
@@ -226,6 +230,7 @@ void sim_apps_open(struct sim_apps *a, struct sim_mesh *m)
 struct sim_flow *sim_flow_new(struct sim_apps *a, struct sim_pod *from, struct sim_pod *to, const struct addr *destination, uint64_t client_bytes,
                               uint64_t server_bytes)
 {
+    sim_alloc_leave();
     assert_true(a->n_flows < SIM_FLOWS_MAX);
     struct sim_flow *f = calloc(1, sizeof *f);
     assert_non_null(f);
@@ -252,6 +257,7 @@ void sim_flow_start(struct sim_flow *f)
 {
     struct sim_end *e = &f->client;
     struct sim_mesh *m = e->apps->mesh;
+    sim_alloc_leave();
     f->started = true;
     uint32_t before = fake_net_enter_namespace(m->net, f->from->namespace_id);
     int fd, r = socket_open(ip_family(&f->destination.ip), &fd);

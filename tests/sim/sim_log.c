@@ -218,7 +218,11 @@ void sim_log_check(struct sim_apps *a)
         opened += metric_sum(&m->nodes[i], "istio_tcp_connections_opened_total");
         closed += metric_sum(&m->nodes[i], "istio_tcp_connections_closed_total");
     }
-    assert_int_equal(opened, n);
-    assert_int_equal(closed, n);
+    if (m->memory_failed) { /* a series for which there is no memory is counted nowhere */
+        assert_true(opened <= n && closed <= n);
+    } else {
+        assert_int_equal(opened, n);
+        assert_int_equal(closed, n);
+    }
     assert_true(n >= m->nodes[0].env.next_id + m->nodes[1].env.next_id); /* what was refused before it began has no number */
 }

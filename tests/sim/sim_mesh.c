@@ -1,6 +1,7 @@
 #include "tests/sim/sim_mesh.h"
 
 #include "shared/tls/x509.h"
+#include "tests/sim/sim_alloc.h"
 #include "tests/sim/sim_chance.h"
 
 enum { NEWS_MS_MAX = 20, SETTLE_MS = 120 * 1000 };
@@ -127,6 +128,7 @@ static void refill_answer(struct timer *t)
     struct sim_mesh *m = p->mesh;
     int fds[SOCKET_POOL_MAX], family = r->family;
     unsigned n = 0, want = r->n;
+    sim_alloc_leave();
     refill_free(r);
     if (!p->captured)
         return;
@@ -144,7 +146,9 @@ static void refill(struct socket_pool *pool, int family, unsigned n)
     assert_in_range(n, 1, SOCKET_POOL_MAX);
     if (sim_roll(m, m->troubles.refill_lost))
         return;
+    sim_alloc_leave();
     struct refill *r = zeroed(1, sizeof *r);
+    sim_alloc_enter();
     *r = (struct refill){.pod = p, .family = family, .n = n};
     timer_init(&r->timer, refill_answer);
     list_init(&r->link);
@@ -596,6 +600,7 @@ uint64_t sim_ending_count(const struct sim_mesh *m, enum ending e) { return m->n
 static void sample(struct timer *t)
 {
     struct sim_node *n = container_of(t, struct sim_node, sample);
+    sim_alloc_leave();
     struct ring_stats stats;
     ring_stats(n->env.ring, &stats);
     if (stats.chunks_live > n->chunks_most)
@@ -608,12 +613,14 @@ static void sample(struct timer *t)
 static void offline(void *arg)
 {
     (void)arg;
+    sim_alloc_leave();
     directory_thread_offline();
 }
 static void online(void *arg)
 {
     (void)arg;
     directory_thread_online();
+    sim_alloc_enter();
 }
 
 static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_options *o)

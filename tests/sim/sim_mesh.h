@@ -68,6 +68,7 @@ struct sim_mesh {
     unsigned n_pods;
     struct sim_listener listeners[SIM_LISTENERS_MAX];
     unsigned n_listeners;
+    bool memory_failed;         /* a story about that */
     bool plain_ports;           /* who calls a capture port itself gets there, as if there were no rules */
     struct sim_troubles troubles;
     struct list refills;

@@ -1,0 +1,64 @@
+#include "tests/sim/sim_alloc.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+/* The network's queues of bytes, and its lists, which grow by doubling. */
+enum { NETWORK_QUEUE_BYTES = 65536, NETWORK_LIST_BYTES_MIN = 512 };
+
+static uint64_t left; /* until one fails; 0: none does */
+static bool inside, failed;
+
+void sim_alloc_fail_at(uint64_t n)
+{
+    left = n;
+    failed = false;
+}
+bool sim_alloc_failed(void) { return failed; }
+void sim_alloc_enter(void) { inside = true; }
+void sim_alloc_leave(void) { inside = false; }
+
+static bool refuses(void)
+{
+    if (!inside || left == 0 || --left > 0)
+        return false;
+    failed = true;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *next_of(const char *name)
+{
+    void *function = dlsym(RTLD_NEXT, name);
+    if (!function)
+        abort();
+    return function;
+}
+
+/* These stand before the C library's, for everything that is linked into the program. */
+void *malloc(size_t size)
+{
+    static void *(*next)(size_t);
+    if (!next)
+        *(void **)&next = next_of("malloc");
+    return size != NETWORK_QUEUE_BYTES && refuses() ? NULL : next(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    static void *(*next)(size_t, size_t);
+    if (!next)
+        *(void **)&next = next_of("calloc");
+    return refuses() ? NULL : next(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    static void *(*next)(void *, size_t);
+    bool list = size >= NETWORK_LIST_BYTES_MIN && (size & (size - 1)) == 0;
+    if (!next)
+        *(void **)&next = next_of("realloc");
+    return !list && refuses() ? NULL : next(old, size);
+}
