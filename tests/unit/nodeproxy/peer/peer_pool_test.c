@@ -488,6 +488,12 @@ static void a_peer_of_another_identity_is_told_to_all_at_once(void **state)
     }
     assert_int_equal(world.n_calls, 0); /* not a byte of ours */
     assert_int_equal(pool.stats.links_failed, 1);
+    /* And again, while the others still hold on. */
+    n_users = 6;
+    open_one(5);
+    bed_run_until(all_told);
+    assert_int_equal(users[5].ending, ENDING_PEER_MISMATCH);
+    assert_int_equal(pool.stats.links_failed, 2);
     close_users();
 }
 
