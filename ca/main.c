@@ -5,8 +5,10 @@
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
+#include "shared/http2/http2.h"
 #include "shared/service/lifecycle.h"
 #include "shared/tls/key.h"
+#include "shared/tls/tls_config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -315,7 +317,15 @@ int main(int argc, char **argv)
 {
     (void)prctl(PR_SET_DUMPABLE, 0); /* keys: no core dump, no tracer */
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        const struct library_version libraries[] = {{"SQLite", store_library()}};
+        bool accelerated;
+        const char *tls = tls_library(&accelerated);
+        const struct library_version libraries[] = {
+            {"TLS", tls},
+            {"cryptography", accelerated ? "accelerated" : "not accelerated"},
+            {"HTTP/2", http2_library()},
+            {"I/O", ring_library()},
+            {"SQLite", store_library()},
+        };
         lifecycle_print_version("weir-ca", libraries, ARRAY_SIZE(libraries));
         return 0;
     }

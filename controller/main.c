@@ -139,6 +139,9 @@ int main(int argc, char **argv)
         const struct library_version libraries[] = {
             {"TLS", tls},
             {"cryptography", accelerated ? "accelerated" : "not accelerated"},
+            {"HTTP/2", http2_library()},
+            {"I/O", ring_library()},
+            {"JSON", json_library()},
         };
         lifecycle_print_version("weir-controller", libraries, ARRAY_SIZE(libraries));
         return 0;

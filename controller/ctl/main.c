@@ -84,7 +84,8 @@ int main(int argc, char **argv)
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (version) {
-        lifecycle_print_version("weirctl", NULL, 0);
+        const struct library_version libraries[] = {{"JSON", json_library()}};
+        lifecycle_print_version("weirctl", libraries, 1);
         return 0;
     }
     if (strcmp(output, "table") != 0 && strcmp(output, "json") != 0) {

@@ -1,5 +1,6 @@
 /* weir-cni: the chained CNI plugin. The runtime gives the command in the environment and the
  * configuration on standard input. */
+#include "shared/json/json.h"
 #include "nodeproxy/cni/cni.h"
 #include "nodeproxy/cni/cni_result.h"
 #include <errno.h>
@@ -12,9 +13,10 @@ static int about(FILE *to)
 {
     fprintf(
         to,
-        "weir-cni " WEIR_VERSION " (" WEIR_GIT_HASH ")\n"
+        "weir-cni " WEIR_VERSION " (" WEIR_GIT_HASH ")\nJSON %s\n"
         "A chained CNI plugin; CNI versions 0.3.1, 0.4.0 and 1.0.0. A container runtime runs it, "
-        "with CNI_COMMAND set.\n");
+        "with CNI_COMMAND set.\n",
+        json_library());
     return to == stderr;
 }
 

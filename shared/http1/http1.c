@@ -603,3 +603,12 @@ int http1_respond(struct buf *out, struct chunk_pool *pool, unsigned status,
     buf_done(&answer);
     return r;
 }
+
+#define NUMBER_TEXT(n) #n
+#define VERSION_TEXT(major, minor, patch)                                                          \
+    NUMBER_TEXT(major) "." NUMBER_TEXT(minor) "." NUMBER_TEXT(patch)
+
+const char *http1_library(void)
+{
+    return "llhttp " VERSION_TEXT(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}

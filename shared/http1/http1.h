@@ -45,4 +45,5 @@ int http1_respond(struct buf *out, struct chunk_pool *pool, unsigned status,
 /* The head alone, for HEAD: as if a body of this length followed. */
 int http1_respond_head(struct buf *out, struct chunk_pool *pool, unsigned status,
                        const char *content_type, size_t body_len, bool keep_alive);
+const char *http1_library(void); /* for --version: "llhttp 9.2.1" */
 #endif

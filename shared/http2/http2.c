@@ -1,6 +1,7 @@
 #include "shared/http2/http2_internal.h"
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -339,4 +340,11 @@ struct text http2_head_get(const struct http2_head *head, struct text name)
         if (text_equal(head->headers[i].name, name))
             return head->headers[i].value;
     return (struct text){NULL, 0};
+}
+
+const char *http2_library(void)
+{
+    static char text[32];
+    (void)snprintf(text, sizeof text, "nghttp2 %s", nghttp2_version(0)->version_str);
+    return text;
 }

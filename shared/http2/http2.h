@@ -151,4 +151,5 @@ void http2_stream_reset(struct http2_stream *s, uint32_t code);
  * (closed neither). An answer given with `end` still leaves, and the client is told not to send
  * the rest. */
 void http2_stream_detach(struct http2_stream *s);
+const char *http2_library(void); /* for --version: "nghttp2 1.52.0" */
 #endif

@@ -93,4 +93,5 @@ int json_opt_node(const struct json *j, const char *path, enum json_kind kind,
 /* Puts an error of the caller's own, "PATH OF NODE: MESSAGE", into e. Returns -EINVAL. */
 int json_fail(struct json_error *e, const struct json *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+const char *json_library(void); /* for --version: "cJSON 1.7.15" */
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 const struct json_limits json_limits_default = {
@@ -121,4 +122,11 @@ int json_parse(struct text t, const struct json_limits *limits, struct json **re
     }
     *ret = root;
     return 0;
+}
+
+const char *json_library(void)
+{
+    static char text[32];
+    (void)snprintf(text, sizeof text, "cJSON %s", cJSON_Version());
+    return text;
 }

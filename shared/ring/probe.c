@@ -5,6 +5,7 @@
 #include "shared/ring/ring_state.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* kernel.io_uring_disabled: '0' all may, '1' only the privileged, '2' nobody; '?' not known
@@ -74,4 +75,11 @@ int probe_restrict(struct io_uring *uring)
     r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
     r[n++].register_op = IORING_UNREGISTER_RING_FDS;
     return io_uring_register_restrictions(uring, r, n);
+}
+
+const char *ring_library(void)
+{
+    static char text[32];
+    (void)snprintf(text, sizeof text, "liburing %d.%d", io_uring_major_version(), io_uring_minor_version());
+    return text;
 }

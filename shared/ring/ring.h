@@ -116,4 +116,5 @@ void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov
 /* One-shot readiness (result: poll(2) revents), for descriptors that are no sockets: inotify,
  * eventfd. */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done);
+const char *ring_library(void); /* for --version: "liburing 2.9" */
 #endif
