@@ -563,6 +563,7 @@ static void who_finds_no_room_waits_for_it(void **state)
     assert_false(five_told());
     assert_int_equal(n_links(), 2);
     assert_int_equal(pool.n_waiting, 2);
+    timer_stop(ring_timers(bed.ring), &pool.sweep); /* at once, not when somebody looks around */
     for (unsigned i = 0; i < 6; i++)
         if (users[i].n_opened) {
             tunnel_close(&users[i].tunnel);
@@ -575,6 +576,26 @@ static void who_finds_no_room_waits_for_it(void **state)
             tunnel_close(&users[i].tunnel); /* gives up waiting */
     assert_int_equal(pool.n_waiting, 0);
     assert_int_equal(n_links(), 2);
+    close_users();
+}
+
+/* A link breaks with what it carried; who waited gets a new one. */
+static void who_waits_gets_the_place_of_a_broken_link(void **state)
+{
+    (void)state;
+    open_users(6);
+    bed_run_until(four_told);
+    bed_wait_ms(50);
+    timer_stop(ring_timers(bed.ring), &pool.sweep);
+    h2_conn_close(&world.servers[0].h2);
+    bed_run_until(all_told);
+    unsigned failed = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(users[i].ending, ENDING_NONE);
+        failed += users[i].n_failed;
+    }
+    assert_int_equal(failed, 2);
+    assert_int_equal(world.n_servers, 3);
     close_users();
 }
 
@@ -752,6 +773,7 @@ int main(void)
         TEST(without_sockets_there_is_a_deadline),
         TEST(without_certificate_nothing_begins),
         NARROW(who_finds_no_room_waits_for_it),
+        NARROW(who_waits_gets_the_place_of_a_broken_link),
         TEST(the_peers_limit_counts),
         TEST(a_goaway_ends_a_link_with_its_last_stream),
         TEST(a_new_certificate_makes_new_links),
