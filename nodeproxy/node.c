@@ -163,7 +163,7 @@ static struct pod *find_pod(struct node *n, const char *uid)
 static void worker_pod_gone(struct worker *w, const char *uid, void *arg)
 {
     struct node *n = arg;
-    struct pod *pod = find_pod(n, uid);
+    struct pod *pod = n->ending ? NULL : find_pod(n, uid);
     struct node_pod *np = pod ? pod->user : NULL;
     (void)w;
     if (np && np->workers_left > 0 && --np->workers_left == 0 && !pod->captured)
@@ -174,6 +174,8 @@ static void worker_refill(struct worker *w, const char *uid, int family, unsigne
 {
     struct node *n = arg;
     int fds[SOCKET_POOL_MAX];
+    if (n->ending) /* a last word of a worker that has been joined */
+        return;
     struct pod *pod = find_pod(n, uid);
     if (count > SOCKET_POOL_MAX)
         count = SOCKET_POOL_MAX;

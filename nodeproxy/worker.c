@@ -34,7 +34,9 @@ struct worker {
 enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, FILL, DRAIN, STOP, DUMP, DUMPED, REFILL, POD_GONE, IDLE };
 struct message {
     struct mail mail;
-    struct worker *worker;
+    struct worker *worker; /* to the control thread: perhaps joined and freed when it arrives, never looked into */
+    const struct worker_events *events; /* whom the control thread tells, with events_arg */
+    void *events_arg;
     enum message_kind kind;
     char *uid, *name, *ns;
     struct ip addresses[LOCAL_POD_ADDRESSES_MAX];
@@ -68,6 +70,8 @@ static struct message *message_new(struct worker *w, enum message_kind kind, con
         return NULL;
     m->mail.deliver = deliver;
     m->worker = w;
+    m->events = w->options.events;
+    m->events_arg = w->options.arg;
     m->kind = kind;
     if (uid && !(m->uid = text_dup(text_of(uid)))) {
         free(m);
@@ -81,12 +85,10 @@ static struct message *message_new(struct worker *w, enum message_kind kind, con
 static void deliver_to_control(struct mail *mail)
 {
     struct message *m = container_of(mail, struct message, mail);
-    struct worker *w = m->worker;
-    const struct worker_events *e = w->options.events;
     switch (m->kind) {
-    case REFILL: e->refill(w, m->uid, m->family, m->n, w->options.arg); break;
-    case POD_GONE: e->pod_gone(w, m->uid, w->options.arg); break;
-    case IDLE: e->idle(w, w->options.arg); break;
+    case REFILL: m->events->refill(m->worker, m->uid, m->family, m->n, m->events_arg); break;
+    case POD_GONE: m->events->pod_gone(m->worker, m->uid, m->events_arg); break;
+    case IDLE: m->events->idle(m->worker, m->events_arg); break;
     case DUMPED:
         m->dumped(m->dump, m->arg);
         text_heap_done(&m->dump->connections);
