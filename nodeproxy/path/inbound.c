@@ -14,7 +14,7 @@ struct inbound {
     enum inbound_kind kind;
     unsigned stage;
     enum ending ending;
-    bool closing, waits, telling;   /* telling: the answer to a CONNECT is on its way */
+    bool closing, waits;
     unsigned parts;                 /* embedded connections that the kernel may still hold */
     struct local_pod_waiter pod_waiter;
     struct socket_waiter socket_waiter;
@@ -348,12 +348,7 @@ static void tell_downstream(struct inbound *in)
         if (!in->answered && status != 0 && in->tunnel.http2) {
             char digits[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), 0};
             const struct http2_header refusal[] = {{TEXT(":status"), {digits, 3}}};
-            /* Letting go of the stream now would overtake the answer: it is held until that has left. */
-            if (http2_stream_respond(&in->tunnel, refusal, 1, true) == 0) {
-                in->telling = true;
-                in->parts++;
-                return;
-            }
+            (void)http2_stream_respond(&in->tunnel, refusal, 1, true); /* leaves also after we have let go */
         }
         /* A CANCEL, which letting go of it would say, is the end of the stream to some (ztunnel): half an answer would look whole. */
         if (in->answered && !clean)
@@ -436,15 +431,6 @@ static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
     (void)head;
 }
 
-static void answer_told(struct inbound *in)
-{
-    if (!in->telling)
-        return;
-    in->telling = false;
-    http2_stream_detach(&in->tunnel);
-    part_drained(in);
-}
-
 /* Both directions may have ended in the tunnel while the last bytes are still on their way to the application: then the relay
  * goes on without the tunnel, which may be gone before it. */
 static void outlive_tunnel(struct inbound *in)
@@ -462,7 +448,6 @@ static void outlive_tunnel(struct inbound *in)
 static void tunnel_closed(struct http2_stream *s, uint32_t code)
 {
     struct inbound *in = container_of(s, struct inbound, tunnel);
-    answer_told(in);
     if (in->closing)
         return;
     if (code == 0 && in->relay.client.ended && in->relay.client.finished)
@@ -484,14 +469,13 @@ static void early_received(struct stream *s, struct buf *bytes)
 }
 static void early_ended(struct stream *s) { ((struct inbound *)s->user)->early_end = true; }
 static void early_nothing(struct stream *s) { (void)s; }
-static void early_finished(struct stream *s) { answer_told(s->user); }
 static void early_failed(struct stream *s, int error)
 {
     (void)error;
     inbound_close(s->user, ENDING_RESET_BY_CLIENT);
 }
 static const struct stream_events early_events = {
-    .received = early_received, .ended = early_ended, .writable = early_nothing, .finished = early_finished, .failed = early_failed};
+    .received = early_received, .ended = early_ended, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
 
 /* The service that a CONNECT names by host: its own namespace first, then the one in the name. */
 static char *service_key_of(const struct local_pod *pod, struct text host, const struct service **ret)

@@ -3,10 +3,12 @@
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* From linux/netfilter_ipv4.h and ip6_tables.h, which do not get along with netinet/in.h. */
 enum { ORIGINAL_DST_V4 = 80, ORIGINAL_DST_V6 = 80 };
+enum { IN_USE_TRIES = 50, IN_USE_PAUSE_MS = 10 };
 
 static int set(int fd, int level, int option, int value)
 {
@@ -51,7 +53,7 @@ static int listen_at(const struct addr *at, bool dual, int backlog, bool reuse_p
     return 0;
 }
 
-int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_fd)
+static int listen_once(const struct addr *at, int backlog, bool reuse_port, int *ret_fd)
 {
     if (at->ip.len != 0)
         return listen_at(at, false, backlog, reuse_port, ret_fd);
@@ -61,6 +63,27 @@ int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_
         return r;
     any.ip.len = 4; /* a host without IPv6 */
     return listen_at(&any, false, backlog, reuse_port, ret_fd);
+}
+
+/* A process that was killed with an accept in its ring keeps the socket for some milliseconds after
+ * its parent has been told that it is gone: the kernel takes a ring apart later, in a work queue.
+ * Whoever is started in its place must not fail for that. */
+static bool still_in_use(int r, int *tries)
+{
+    static const struct timespec pause = {.tv_nsec = IN_USE_PAUSE_MS * 1000000};
+    if (r != -EADDRINUSE || (*tries)++ == IN_USE_TRIES)
+        return false;
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
+int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_fd)
+{
+    int r, tries = 0;
+    do
+        r = listen_once(at, backlog, reuse_port, ret_fd);
+    while (still_in_use(r, &tries));
+    return r;
 }
 
 /* A socket file that nobody listens on is left over from a process that died. */
@@ -88,7 +111,10 @@ int socket_listen_unix(const char *path, unsigned mode, int *ret_fd)
     if (len == 0 || len >= sizeof sa.sun_path)
         return -ENAMETOOLONG;
     memcpy(sa.sun_path, path, len + 1);
-    int fd, r = remove_stale(&sa);
+    int fd, r, tries = 0;
+    do
+        r = remove_stale(&sa);
+    while (still_in_use(r, &tries));
     if (r == 0)
         r = socket_open(AF_UNIX, &fd);
     if (r < 0)

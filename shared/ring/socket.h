@@ -7,8 +7,9 @@
 #define SHARED_RING_SOCKET_H
 #include "shared/base/addr.h"
 
-int socket_listen(const struct addr *at, int backlog, bool reuse_port,
-                  int *ret_fd); /* ip none or [::]: dual stack */
+/* ip none or [::]: dual stack. Both kinds of listening block for up to half a second while the
+ * address is in use: a process that was killed lets go of it a little after its end. */
+int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_fd);
 /* Removes a socket file first that nobody listens on. -EADDRINUSE: somebody does; -EEXIST: no
  * socket. */
 int socket_listen_unix(const char *path, unsigned mode, int *ret_fd);

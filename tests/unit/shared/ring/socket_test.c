@@ -1,10 +1,13 @@
 #include "shared/ring/socket.h"
+
+#include "shared/ring/ring.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +135,67 @@ static void test_unix(void **state)
     memset(too_long, 'x', sizeof too_long - 1);
     too_long[sizeof too_long - 1] = '\0';
     assert_int_equal(socket_listen_unix(too_long, 0600, &fd), -ENAMETOOLONG);
+}
+
+/* ---- after a kill ---------------------------------------------------------------- */
+static void accepted(struct ring_op *op, int result)
+{
+    (void)op;
+    (void)result;
+}
+static void scope_drained(struct ring_scope *scope)
+{
+    (void)scope;
+}
+
+/* A process that accepts on those sockets with its ring, and tells when it does. */
+static _Noreturn void serve_until_killed(const int *listeners, int told)
+{
+    static struct ring_op ops[2];
+    static struct ring_scope scope;
+    struct ring *r;
+    const char *why;
+    if (ring_open(&r, NULL, &why) < 0)
+        _exit(1);
+    ring_scope_init(&scope, r, scope_drained);
+    for (int i = 0; i < 2; i++) {
+        ring_op_init(&ops[i], &scope);
+        ring_accept(r, &ops[i], listeners[i], accepted);
+    }
+    ring_stop(r); /* one turn: the kernel has the operations now */
+    if (ring_run(r) < 0 || write(told, "", 1) != 1)
+        _exit(1);
+    (void)pause();
+    _exit(1);
+}
+
+static void test_at_once_after_a_kill(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weir-socket-XXXXXX", path[64], byte;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/s", folder);
+    struct addr at = address("127.0.0.1:0");
+    for (int i = 0; i < 5; i++) { /* without the patience each one fails */
+        int told[2], listeners[2];
+        assert_int_equal(socket_listen(&at, 8, false, &listeners[0]), 0);
+        assert_int_equal(socket_local(listeners[0], &at), 0);
+        assert_int_equal(socket_listen_unix(path, 0600, &listeners[1]), 0);
+        assert_int_equal(pipe(told), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            serve_until_killed(listeners, told[1]);
+        close(told[1]);
+        socket_close(listeners[0]);
+        socket_close(listeners[1]);
+        assert_int_equal(read(told[0], &byte, 1), 1);
+        close(told[0]);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* ---- options and errors ------------------------------------------------------------ */
@@ -269,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_dual_stack),
         cmocka_unit_test(test_listen_at_an_address),
         cmocka_unit_test(test_unix),
+        cmocka_unit_test(test_at_once_after_a_kill),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_original_destination),
         cmocka_unit_test(test_transparent),

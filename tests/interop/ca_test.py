@@ -165,14 +165,7 @@ class Client:
         context.check_hostname = False  # who it is says its URI, which is looked at below
         context.load_verify_locations(roots)
         context.set_alpn_protocols(["h2"])
-        # Right after a restart a connection has been seen to be reset, under load: tried again, a few times.
-        for attempt in range(5):
-            try:
-                self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
-                break
-            except (ConnectionResetError, ConnectionRefusedError):
-                if attempt == 4:
-                    raise
+        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
         assert self.socket.selected_alpn_protocol() == "h2"
         assert self.socket.getpeercert()["subjectAltName"] == (("URI", CA),), self.socket.getpeercert()
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
