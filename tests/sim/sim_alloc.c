@@ -9,7 +9,8 @@
 enum { NETWORK_QUEUE_BYTES = 65536, NETWORK_LIST_BYTES_MIN = 512 };
 
 static uint64_t left; /* until one fails; 0: none does */
-static bool inside, failed;
+static _Thread_local bool inside; /* threads of libraries are nobody's turn */
+static bool failed;
 
 void sim_alloc_fail_at(uint64_t n)
 {

@@ -13,7 +13,9 @@
 /* ThreadSanitizer itself allocates before it is ready to look at what these functions do. */
 #define UNWATCHED __attribute__((no_sanitize_thread))
 
-static long alloc_countdown = -1; /* -1: off; 0: the next one fails, and only that */
+/* -1: off; 0: the next one fails, and only that. Of each thread, so that a library's own are left
+ * in peace. */
+static _Thread_local long alloc_countdown = -1;
 
 static inline void alloc_fail_at(long n)
 {
