@@ -6,6 +6,7 @@
 #include "shared/base/list.h"
 #include "shared/base/log.h"
 #include "shared/http2/http2.h"
+#include "shared/service/core_dump.h"
 #include "shared/service/lifecycle.h"
 #include "shared/tls/key.h"
 #include "shared/tls/tls_config.h"
@@ -14,7 +15,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,10 +90,12 @@ static int command_serve(int argc, char **argv)
 
 /* ---- commands on the state ----------------------------------------------- */
 
+/* A folder that holds no state is a mistyped one: certificates and tokens of a CA that was made in
+ * passing are nobody's. Only `init` and `serve` make one. */
 static int open_state(const char *folder, struct store **ret)
 {
     char why[STORE_WHY_MAX];
-    int r = store_open(ret, folder, why);
+    int r = store_open_existing(ret, folder, why);
     if (r < 0)
         fprintf(stderr, "weir-ca: --state: %s\n", why);
     return r;
@@ -106,6 +108,32 @@ static int open_root(struct store *store, struct root *ret)
     if (r < 0)
         fprintf(stderr, "weir-ca: --state: %s\n", why);
     return r;
+}
+
+static int command_init(int argc, char **argv)
+{
+    const char *state = NULL;
+    char why[STORE_WHY_MAX];
+    struct store *store;
+    struct root root;
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR",
+                                 "keys, tokens and the ledger; its parent must be there", 0, 0,
+                                 true}};
+    int r = args_parse("weir-ca init",
+                       "Makes the state of a new CA; fine if it is there already. `serve` does the "
+                       "same at its first start.",
+                       table, ARRAY_SIZE(table), argc, argv, NULL);
+    if (r < 0)
+        return r == -ECANCELED ? 0 : 2;
+    if (store_open(&store, state, why) < 0) {
+        fprintf(stderr, "weir-ca: --state: %s\n", why);
+        return 1;
+    }
+    r = open_root(store, &root);
+    if (r == 0)
+        root_done(&root);
+    store_close(store);
+    return r < 0 ? 1 : 0;
 }
 
 static bool is_node_name(const char *name)
@@ -261,7 +289,7 @@ static int command_issue(int argc, char **argv)
     struct store *store;
     struct root root;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state; made if there is none", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
         {"identity", ARG_STRING, &identity, "SPIFFE-ID",
          "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
         {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 60000, 0, false},
@@ -296,6 +324,7 @@ static const struct command {
     const char *name, *about;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    {"init", "make the state of a new CA", command_init},
     {"serve", "issue certificates to node proxies", command_serve},
     {"token", "make a node's token", command_token},
     {"issue", "issue a certificate from the command line", command_issue},
@@ -315,7 +344,11 @@ static int usage(int code)
 
 int main(int argc, char **argv)
 {
-    (void)prctl(PR_SET_DUMPABLE, 0); /* keys: no core dump, no tracer */
+    int guarded = core_dump_forbid();
+    if (guarded < 0) {
+        fprintf(stderr, "weir-ca: core dumps can't be forbidden: %s\n", strerror(-guarded));
+        return 1;
+    }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         bool accelerated;
         const char *tls = tls_library(&accelerated);

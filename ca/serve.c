@@ -153,16 +153,24 @@ static void feed_synced(struct xds_feed *f)
     lifecycle_reached(&ca->lifecycle, "controller");
 }
 
+static void feed_forgotten(struct xds_feed *f)
+{
+    struct ca *ca = f->user;
+    placement_done(&ca->placement);
+    placement_init(&ca->placement);
+}
+
 static const struct xds_feed_events feed_events = {
-    .put = feed_put, .removed = feed_removed, .changed = feed_changed, .synced = feed_synced};
+    .put = feed_put,
+    .removed = feed_removed,
+    .changed = feed_changed,
+    .synced = feed_synced,
+    .forgotten = feed_forgotten,
+};
 
 static bool placement_known(struct callers *callers)
 {
-    const struct ca *ca = container_of(callers, struct ca, callers);
-    if (!ca->feed.synced_told)
-        return false;
-    return ca->feed.xds.stats.connected ||
-           ring_now_ms(ca->ring) - ca->feed.lost_ms < ca->options.placement_max_age_ms;
+    return container_of(callers, struct ca, callers)->feed.synced_told;
 }
 
 /* ---- seen from outside --------------------------------------------------- */
@@ -337,7 +345,8 @@ static int ca_open(struct ca *ca)
     const struct xds_feed_options feed = {.ring = ca->ring,
                                           .controller = ca->options.controller,
                                           .controller_identity = ca->options.controller_identity,
-                                          .node_id = "weir-ca"};
+                                          .node_id = "weir-ca",
+                                          .max_age_ms = ca->options.placement_max_age_ms};
     xds_feed_init(&ca->feed, &feed, &feed_events, ca);
     timer_init(&ca->refresh, refresh);
     timer_start(ring_timers(ca->ring), &ca->refresh, REFRESH_MS);

@@ -190,6 +190,23 @@ int store_open(struct store **ret, const char *folder, char why[static STORE_WHY
     return 0;
 }
 
+int store_open_existing(struct store **ret, const char *folder, char why[static STORE_WHY_MAX])
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/ca.db", folder);
+    int r = len < 0 || (size_t)len >= sizeof path ? -ENAMETOOLONG : 0;
+    if (r == 0 && access(path, F_OK) < 0)
+        r = -errno;
+    if (r == 0)
+        return store_open(ret, folder, why);
+    if (r == -ENOENT)
+        snprintf(why, STORE_WHY_MAX, "%.140s: no CA's state is there; weir-ca init makes a new one",
+                 folder);
+    else
+        snprintf(why, STORE_WHY_MAX, "%.140s: %s", folder, strerror(-r));
+    return r;
+}
+
 struct store *store_close(struct store *s)
 {
     if (!s)

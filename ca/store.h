@@ -16,6 +16,8 @@ enum { STORE_WHY_MAX = 256 };
 /* Makes the folder (0700) and the file (0600) if they aren't there. -errno with why; -EPERM:
  * everybody may use the file; -ENOTSUP: of a newer program, or no file system for it. */
 int store_open(struct store **ret, const char *folder, char why[static STORE_WHY_MAX]);
+/* The same, but makes nothing: -ENOENT where no state is. */
+int store_open_existing(struct store **ret, const char *folder, char why[static STORE_WHY_MAX]);
 struct store *store_close(struct store *s); /* NULL is fine; returns NULL */
 
 /* One writer at a time, over all processes; everything between is one change. */

@@ -3,6 +3,7 @@
 #include "shared/base/args.h"
 #include "shared/base/log.h"
 #include "shared/mesh/spiffe_id.h"
+#include "shared/service/core_dump.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -130,7 +131,12 @@ int main(int argc, char **argv)
         .log_format = "text",
         .log_level = "info",
     };
-    int err = parse(&l, argc, argv);
+    int err = core_dump_forbid();
+    if (err < 0) {
+        fprintf(stderr, "weir-controller: core dumps can't be forbidden: %s\n", strerror(-err));
+        return 1;
+    }
+    err = parse(&l, argc, argv);
     if (err < 0)
         return err == -ECANCELED ? 0 : 2;
     if (l.version) {

@@ -183,6 +183,7 @@ control_address() { if [ "$FAMILY" = 6 ]; then echo "[$CONTROL_V6]"; else echo "
 make_identities() {
     local state=$RUN/ca/state node
     mkdir -p "$RUN/ca"
+    "$WEIR_BUILD/weir-ca" init --state "$state"
     "$WEIR_BUILD/weir-ca" issue --state "$state" --out "$RUN/controller/controller" \
         --identity spiffe://cluster.local/ns/weir-system/sa/weir-controller
     while read -r node _; do

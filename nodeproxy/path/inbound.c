@@ -19,10 +19,12 @@ struct inbound {
     struct local_pod_waiter pod_waiter;
     struct socket_waiter socket_waiter;
     struct timer deadline;
-    struct http2_stream tunnel;     /* HBONE */
+    union {
+        struct http2_stream tunnel; /* HBONE */
+        struct conn plain;          /* PLAIN */
+        struct inbound_local local; /* LOCAL */
+    };
     struct hbone_server *server;    /* HBONE: valid while the stream is */
-    struct conn plain;              /* PLAIN */
-    struct inbound_local local;     /* LOCAL */
     struct stream *downstream;
     const struct spiffe_id *peer;   /* NULL: not authenticated; valid while not closing */
     struct spiffe_id *peer_copy;    /* HBONE: once the stream has closed, and with it perhaps the server */
@@ -309,7 +311,8 @@ static void inbound_free(struct ring_task *task)
     pod->n_inbounds--;
     if (in->kind == INBOUND_PLAIN)
         listener_release(&pod->inbound);
-    credential_unref(in->local.credential);
+    else if (in->kind == INBOUND_LOCAL)
+        credential_unref(in->local.credential);
     free(in->peer_copy);
     free(in->service_key);
     free(in->policy);

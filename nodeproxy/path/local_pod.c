@@ -46,7 +46,30 @@ static struct http2_stream *server_stream(struct hbone_server *s, const struct h
     return inbound_accept_stream(s->user, s, head, ret_status);
 }
 
-static const struct hbone_server_events server_events = {.stream = server_stream, .ended = server_ended, .drained = server_drained};
+/* What HTTP/2 refused by itself leaves its line too: who it was is known, where it wanted to go is not. */
+static void server_refused(struct hbone_server *s, const struct http2_refusal *refusal)
+{
+    static const struct relay nothing;
+    struct local_pod *p = s->user;
+    const struct account_subject subject = {
+        .destination = directory_workload(p->env->directory, text_of(p->uid)),
+        .source_id = &s->peer,
+        .destination_id = &s->credential->id,
+        .mutual_tls = true,
+    };
+    const struct account_line line = {
+        .source = s->source,
+        .destination = s->destination,
+        .status = refusal->status,
+        .ending = refusal->code == HTTP2_REFUSED_STREAM ? ENDING_LIMIT : refusal->status == 400 ? ENDING_BAD_AUTHORITY : ENDING_PROTOCOL,
+        .why = text_of(refusal->why),
+    };
+    struct account a = {.opened_ms = ring_now_ms(p->env->ring)};
+    account_begin(&a, p->env, REPORTER_DESTINATION, &subject, NULL);
+    account_end(&a, p->env, REPORTER_DESTINATION, &nothing, &line);
+}
+
+static const struct hbone_server_events server_events = {.stream = server_stream, .refused = server_refused, .ended = server_ended, .drained = server_drained};
 
 static void serve(struct local_pod *p, int taken_fd)
 {

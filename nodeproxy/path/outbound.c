@@ -27,8 +27,10 @@ struct outbound {
     struct local_pod *local_pod;   /* LOCAL: until the story has moved on */
     char *service_host;            /* "" or NULL: not called through a service */
     char *why;                     /* NULL: the ending says it all */
-    struct conn server;            /* DIRECT */
-    struct tunnel tunnel;          /* TUNNEL */
+    union {
+        struct conn server;        /* DIRECT */
+        struct tunnel tunnel;      /* TUNNEL */
+    };
     struct inbound *inbound;       /* LOCAL; it relays for us */
     bool server_open, tunnel_open;
     struct relay relay;

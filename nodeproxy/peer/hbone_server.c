@@ -49,6 +49,13 @@ static struct http2_stream *server_request(struct h2_conn *h, const struct http2
     return s->events->stream(s, head, ret_status);
 }
 
+static void server_refused(struct h2_conn *h, const struct http2_refusal *refusal)
+{
+    struct hbone_server *s = of_h2(h);
+    if (s->trusted && !s->over)
+        s->events->refused(s, refusal);
+}
+
 static void server_closed(struct h2_conn *h, int error)
 {
     struct hbone_server *s = of_h2(h);
@@ -73,7 +80,7 @@ static void server_drained(struct h2_conn *h)
     free(s);
 }
 
-static const struct h2_conn_events server_events = {.ready = server_ready, .request = server_request, .closed = server_closed, .drained = server_drained};
+static const struct h2_conn_events server_events = {.ready = server_ready, .request = server_request, .refused = server_refused, .closed = server_closed, .drained = server_drained};
 
 int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr *source, const struct addr *destination, const struct hbone_server_options *o,
                       const struct hbone_server_events *events, void *user)

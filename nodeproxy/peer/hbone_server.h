@@ -13,6 +13,8 @@ struct hbone_server;
 struct hbone_server_events {
     /* A CONNECT: return the embedded stream or NULL and *ret_status. */
     struct http2_stream *(*stream)(struct hbone_server *s, const struct http2_head *head, unsigned *ret_status);
+    /* A request that `stream` never saw, once the peer is trusted. */
+    void (*refused)(struct hbone_server *s, const struct http2_refusal *refusal);
     void (*ended)(struct hbone_server *s, enum ending ending); /* once; its streams have ended before */
     void (*drained)(struct hbone_server *s);
 };

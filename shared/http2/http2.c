@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     WINDOW_MIN = 65535,
@@ -14,6 +15,7 @@ enum {
     CONTINUATIONS_MAX = 8,
     OUTBOUND_ACKS_MAX = 1000,
     OUTBOUND_FRAMES_MAX = 2000, /* and four per stream */
+    REFUSED_MAX = 4000,         /* streams whose REFUSED_STREAM has not left yet */
     /* nghttp2 counts all resets alike, against the clock; a node's tunnel may well carry
      * thousands of harmless ones in a second. http2_credit tells them apart, so this one is set
      * out of the way. */
@@ -67,13 +69,21 @@ done:
     return r;
 }
 
+/* nghttp2 ends the connection of a peer that opens more streams than it was allowed. We refuse
+ * them one by one, so nghttp2 believes in a higher limit than the peer is told. */
+static uint32_t streams_known(const struct http2 *h)
+{
+    uint32_t most = h->options.streams_max;
+    return most < UINT32_MAX - REFUSED_MAX ? most + REFUSED_MAX : UINT32_MAX;
+}
+
 static int submit_settings(struct http2 *h)
 {
     nghttp2_settings_entry entries[5] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h->options.stream_window},
         {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, h->options.frame_max},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->options.header_bytes_max},
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->options.streams_max},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_known(h)},
     };
     size_t n = 4;
     if (!h->options.server) {
@@ -233,6 +243,35 @@ int http2_input(struct http2 *h, struct buf *bytes)
     return r;
 }
 
+static void put_u32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* Our SETTINGS, with the limit that we mean. */
+static int append_settings(struct http2 *h, struct buf *out)
+{
+    enum { ENTRY_BYTES = 6, FRAME_BYTES = HTTP2_FRAME_HEADER_BYTES + 5 * ENTRY_BYTES };
+    uint8_t frame[FRAME_BYTES];
+
+    assert(h->n_unsent <= sizeof frame && h->unsent[3] == NGHTTP2_SETTINGS);
+    memcpy(frame, h->unsent, h->n_unsent);
+    for (size_t at = HTTP2_FRAME_HEADER_BYTES; at < h->n_unsent; at += ENTRY_BYTES)
+        if (frame[at + 1] == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+            put_u32(frame + at + 2, h->options.streams_max);
+    int r = buf_append(out, h->pool, frame, h->n_unsent);
+    h->settings_sent = r == 0;
+    return r;
+}
+
+static int append(struct http2 *h, struct buf *out)
+{
+    if (h->options.server && !h->settings_sent)
+        return append_settings(h, out);
+    return buf_append(out, h->pool, h->unsent, h->n_unsent);
+}
+
 static int pump(struct http2 *h)
 {
     struct buf *out = h->output;
@@ -248,7 +287,7 @@ static int pump(struct http2 *h)
                 return h->no_room ? -ENOBUFS : 0;
             h->n_unsent = (size_t)n;
         }
-        if (buf_append(out, h->pool, h->unsent, h->n_unsent) < 0)
+        if (append(h, out) < 0)
             return -ENOBUFS;
         h->n_unsent = 0;
     }

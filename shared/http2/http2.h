@@ -6,9 +6,10 @@
  *
  * Flow control: DATA is given to the stream's user at once; the window is returned for bytes
  * delivered while the stream is not paused. Paused streams together hold at most half of the
- * connection's window, so they never stop the others. Bounds (options): streams, header bytes,
- * windows, floods (a score per session, http2_credit.h; over it: GOAWAY ENHANCE_YOUR_CALM). Reset,
- * PING, SETTINGS, empty DATA, PRIORITY and WINDOW_UPDATE all count.
+ * connection's window, so they never stop the others. Bounds (options): streams (beyond them:
+ * REFUSED_STREAM, and the connection lives), header bytes, windows, floods (a score per session,
+ * http2_credit.h; over it: GOAWAY ENHANCE_YOUR_CALM). Reset, PING, SETTINGS, empty DATA, PRIORITY
+ * and WINDOW_UPDATE all count.
  *
  * Events run from http2_input(), http2_output() and http2_free(), and from nothing else. Inside an
  * event everything but these three may be called, for this and any other stream;
@@ -62,12 +63,20 @@ struct http2_options {
     uint32_t header_bytes_max;  /* of one head, decoded; 0: 65536 */
     bool connect_only; /* server: anything but CONNECT is answered 405 by the library; HBONE */
 };
+struct http2_refusal { /* of a request, by the machine itself */
+    unsigned status;   /* 0: RST_STREAM */
+    uint32_t code;     /* enum http2_code, of the RST_STREAM */
+    const char *why;   /* static text, none of it the peer's */
+};
 struct http2_events {
     /* Server: a request's head is complete. Accept: fill and return an embedded stream after
      * http2_stream_init(); refuse: NULL and *ret_status (an HTTP status; 0: RST_STREAM
      * REFUSED_STREAM). The stream can be used from its event `opened` on, which comes next. */
     struct http2_stream *(*request)(struct http2 *h, const struct http2_head *head,
                                     unsigned *ret_status);
+    /* Server: a request that `request` never saw: malformed, beyond the bounds, or one stream too
+     * many. May be NULL. */
+    void (*refused)(struct http2 *h, const struct http2_refusal *refusal);
     void (*want_flush)(struct http2 *h); /* there is output: call http2_output() in this turn */
     /* The peer: no new streams here. May be NULL. */
     void (*goaway)(struct http2 *h, uint32_t error_code);

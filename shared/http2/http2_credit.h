@@ -7,7 +7,7 @@
  *
  * The maximum grows with the streams that may be open, because a client that dies cancels all of
  * them at once, but never so far that a rapid reset (CVE-2023-44487: HEADERS and RST_STREAM, no
- * answer) goes on for more than HTTP2_CREDIT_LIMIT / (HEADERS + RST) = 1500 streams; with 200
+ * answer) goes on for more than HTTP2_CREDIT_LIMIT / (HEADERS + STREAM + RST) = 1500 streams; with 200
  * streams it is 450.
  */
 #ifndef SHARED_HTTP2_HTTP2_CREDIT_H
@@ -22,7 +22,8 @@ enum {
     HTTP2_CREDIT_PER_STREAM = 40,
     HTTP2_CREDIT_LIMIT = 60000,
 
-    HTTP2_COST_HEADERS = 20,
+    HTTP2_COST_HEADERS = 6,
+    HTTP2_COST_STREAM = 14, /* on top: HEADERS that mean something; not those of a refused stream */
     HTTP2_COST_RST = 20,
     HTTP2_COST_PING = 10,
     HTTP2_COST_SETTINGS = 100,

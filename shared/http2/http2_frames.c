@@ -35,14 +35,26 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
 
 /* ---- In -------------------------------------------------------------------------------------- */
 
+/* Tells who owns the session, if the frame was a request. */
+static void tell_refused(struct http2 *h, const nghttp2_frame *frame, unsigned status,
+                         uint32_t code, const char *why)
+{
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
+        h->events->refused)
+        h->events->refused(h, &(struct http2_refusal){status, code, why});
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    (void)session;
     struct http2 *h = user_data;
     http2_head_arena_reset(&h->arena);
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        h->n_open++;
-    return 0;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && ++h->n_open > h->options.streams_max) {
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  HTTP2_REFUSED_STREAM);
+        tell_refused(h, frame, 0, HTTP2_REFUSED_STREAM, "more streams at once than are allowed");
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    return charge(h, HTTP2_COST_STREAM);
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -55,8 +67,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                                  (struct text){(const char *)value, value_len});
     if (r == 0)
         return 0;
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                              r == -E2BIG ? HTTP2_ENHANCE_YOUR_CALM : HTTP2_INTERNAL_ERROR);
+    uint32_t code = r == -E2BIG ? HTTP2_ENHANCE_YOUR_CALM : HTTP2_INTERNAL_ERROR;
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, code);
+    tell_refused(h, frame, 0, code, r == -E2BIG ? "the head is too large" : "out of memory");
     if (r == -E2BIG && charge(h, HTTP2_COST_OVERSIZED) < 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -74,7 +87,8 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
                             void *user_data)
 {
-    (void)session, (void)frame, (void)error;
+    (void)session;
+    tell_refused(user_data, frame, 0, HTTP2_PROTOCOL_ERROR, nghttp2_strerror(error));
     return charge(user_data, HTTP2_COST_MALFORMED);
 }
 
@@ -97,22 +111,27 @@ static void refuse(struct http2 *h, int32_t id, unsigned status)
 }
 
 /* What nghttp2 leaves to us of RFC 9113 sections 8.3.1 and 8.5. Returns 0 or the status to
- * refuse with. */
-static unsigned check_request(const struct http2 *h, const struct http2_head *head)
+ * refuse with, and why. */
+static unsigned check_request(const struct http2 *h, const struct http2_head *head,
+                              const char **ret_why)
 {
     struct text authority = http2_head_get(head, TEXT(":authority"));
     struct text host = http2_head_get(head, TEXT("host"));
     bool connect = text_equal(http2_head_get(head, TEXT(":method")), TEXT("CONNECT"));
+    *ret_why = "a request that is no CONNECT";
     if (h->options.connect_only && !connect)
         return 405;
+    *ret_why = "host is not :authority";
     if (authority.data && host.data && !text_equal_nocase(authority, host))
         return 400;
     if (!authority.data)
         authority = host;
+    *ret_why = "no authority, or one with a user";
     if (!authority.len || memchr(authority.data, '@', authority.len))
         return 400;
     if (connect)
         return 0;
+    *ret_why = ":scheme is neither http nor https";
     struct text scheme = http2_head_get(head, TEXT(":scheme"));
     if (!text_equal(scheme, TEXT("http")) && !text_equal(scheme, TEXT("https")))
         return 400;
@@ -124,8 +143,11 @@ static void received_request(struct http2 *h, const nghttp2_frame *frame,
 {
     int32_t id = frame->hd.stream_id;
     struct http2_stream *s = NULL;
-    unsigned status = check_request(h, head);
-    if (!status)
+    const char *why;
+    unsigned status = check_request(h, head, &why);
+    if (status)
+        tell_refused(h, frame, status, 0, why);
+    else
         s = h->events->request(h, head, &status);
     if (!s) {
         refuse(h, id, status);

@@ -44,6 +44,7 @@ struct http2 {
     bool no_room; /* the last http2_output() stopped because no chunk was free */
     bool flush_asked;
     bool slot_due;
+    bool settings_sent;
     bool settings_seen, going_away, goaway_seen, freeing;
     bool goaway_error_is_ours; /* http2_goaway() asked for one with an error code */
     bool dead;                 /* no more input; output only to say so */

@@ -5,20 +5,46 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- to the kernel --------------------------------------------------------- */
+void ring_stage_clear(struct ring *ring)
+{
+    if (io_uring_sq_ready(&ring->uring) == 0)
+        ring->stage.used = 0;
+}
+
+/* Hands over what is queued, so that there is room. If nothing goes, the kernel has no memory for
+ * requests: wait, as a page fault would. */
+static void hand_over(struct ring *ring)
+{
+    if (io_uring_submit(&ring->uring) <= 0)
+        sched_yield();
+    ring_stage_clear(ring);
+}
+
 struct io_uring_sqe *ring_sqe(struct ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
-    while (!sqe) { /* The queue is full: hand it over, then there is room. */
-        /* If nothing goes, the kernel has no memory for requests: wait, as a page fault would. */
-        if (io_uring_submit(&ring->uring) <= 0)
-            sched_yield();
+    while (!sqe) {
+        hand_over(ring);
         sqe = io_uring_get_sqe(&ring->uring);
     }
     ring->stats.submitted++;
     return sqe;
+}
+
+/* Room for what the next entry will point at; there is a place for that entry as well. */
+static void *stage_take(struct ring *ring, size_t bytes)
+{
+    struct stage *s = &ring->stage;
+    bytes = (bytes + 15) & ~(size_t)15;
+    assert(bytes <= sizeof s->bytes);
+    while (bytes > sizeof s->bytes - s->used || io_uring_sq_space_left(&ring->uring) == 0)
+        hand_over(ring);
+    s->used += bytes;
+    return s->bytes + s->used - bytes;
 }
 
 void ring_op_init(struct ring_op *op, struct ring_scope *scope)
@@ -75,8 +101,9 @@ void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct so
                   socklen_t to_len, ring_op_done *done)
 {
     begin(ring, op, OP_CONNECT, fd, done);
+    void *copy = memcpy(stage_take(ring, to_len), to, to_len);
     struct io_uring_sqe *sqe = sqe_for(ring, op);
-    io_uring_prep_connect(sqe, fd, to, to_len);
+    io_uring_prep_connect(sqe, fd, copy, to_len);
     io_uring_sqe_set_data(sqe, op);
 }
 
@@ -98,21 +125,29 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done
     ring_op_arm(ring, op);
 }
 
-void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov,
-               ring_op_done *done)
+/* A message with its gather list, on the stage. */
+static const struct msghdr *stage_message(struct ring *ring, const struct iovec *iov, unsigned n_iov)
 {
-    assert(n_iov > 0 && n_iov <= RING_IOV_MAX);
-    begin(ring, &send->op, OP_SEND, fd, done);
-    struct io_uring_sqe *sqe = sqe_for(ring, &send->op);
+    struct msghdr *msg = stage_take(ring, sizeof *msg + n_iov * sizeof *iov);
+    *msg = (struct msghdr){.msg_iov = (struct iovec *)(void *)(msg + 1), .msg_iovlen = n_iov};
+    memcpy(msg->msg_iov, iov, n_iov * sizeof *iov);
+    return msg;
+}
+
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const struct iovec *iov,
+               unsigned n_iov, ring_op_done *done)
+{
     /* MSG_WAITALL: the kernel goes on by itself after a short write, without waking us. */
-    int flags = MSG_NOSIGNAL | MSG_WAITALL;
-    if (n_iov == 1) {
-        io_uring_prep_send(sqe, fd, send->iov[0].iov_base, send->iov[0].iov_len, flags);
-    } else {
-        send->msg = (struct msghdr){.msg_iov = send->iov, .msg_iovlen = n_iov};
-        io_uring_prep_sendmsg(sqe, fd, &send->msg, (unsigned)flags);
-    }
-    io_uring_sqe_set_data(sqe, &send->op);
+    const int flags = MSG_NOSIGNAL | MSG_WAITALL;
+    assert(n_iov > 0 && n_iov <= RING_IOV_MAX);
+    begin(ring, op, OP_SEND, fd, done);
+    const struct msghdr *msg = n_iov > 1 ? stage_message(ring, iov, n_iov) : NULL;
+    struct io_uring_sqe *sqe = sqe_for(ring, op);
+    if (msg)
+        io_uring_prep_sendmsg(sqe, fd, msg, (unsigned)flags);
+    else
+        io_uring_prep_send(sqe, fd, iov->iov_base, iov->iov_len, flags);
+    io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done)

@@ -119,6 +119,7 @@ static int enter(struct ring *ring)
     else
         r = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
                                              wait_limit(ring, &limit) ? &limit : NULL, NULL);
+    ring_stage_clear(ring);
     /* Time over, a signal, or a full completion queue: all of them mean "go on". */
     return r >= 0 || r == -ETIME || r == -EINTR || r == -EBUSY || r == -EAGAIN ? 0 : r;
 }
@@ -174,6 +175,7 @@ int ring_run(struct ring *ring)
     while (r == 0 && !ring->stop);
     ring->stop = false;
     (void)io_uring_submit(&ring->uring); /* what cannot go now goes with the next run */
+    ring_stage_clear(ring);
     return r;
 }
 void ring_stop(struct ring *ring)

@@ -94,7 +94,7 @@ void ring_task_cancel(struct ring_task *task);
  * descriptor does not listen. What passes by itself (no descriptors or memory left, a network that
  * is down) is waited out in pauses: done is not called. */
 void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done);
-/* `to` is borrowed until done runs: it lives beside op in its owner. */
+/* `to` is copied. */
 void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
                   socklen_t to_len, ring_op_done *done);
 /* Multishot into the pool's chunks: done runs with result > 0 and op->chunk, again and again, until
@@ -104,15 +104,10 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done
  * error). Fine if it is not in flight. */
 void ring_recv_stop(struct ring *ring, struct ring_op *op);
 /* One gathered send of iov[0 .. n_iov) (MSG_NOSIGNAL); short results happen. At most one per
- * socket at a time, or bytes may pass each other. The bytes must live until done. */
+ * socket at a time, or bytes may pass each other. iov is copied; the bytes must live until done. */
 enum { RING_IOV_MAX = 32 };
-struct ring_send {
-    struct ring_op op;
-    struct msghdr msg;
-    struct iovec iov[RING_IOV_MAX];
-};
-void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov,
-               ring_op_done *done);
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const struct iovec *iov,
+               unsigned n_iov, ring_op_done *done);
 /* One-shot readiness (result: poll(2) revents), for descriptors that are no sockets: inotify,
  * eventfd. */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done);

@@ -16,6 +16,7 @@ enum {
     PAUSE_MS = 100,       /* until an accept is tried again that found no descriptor or no memory */
     TASK_ROUNDS_MAX = 16, /* of tasks asked by tasks, in one turn */
     STARVED_BATCH_MIN = 16,
+    STAGE_BYTES = 16384,
 };
 
 /* The provided buffer ring: the kernel's stock of empty chunks, and which chunk each buffer id
@@ -27,9 +28,17 @@ struct supply {
     unsigned n, n_missing;
     bool refused; /* the pool gave none; nothing to try until one came back */
 };
+/* What entries of the submission queue point at (addresses, gather lists) until the kernel takes
+ * them: it copies both then (IORING_FEAT_SUBMIT_STABLE; every kernel that has the rings we need). So
+ * an operation holds neither while it waits. Empty again after each submit. */
+struct stage {
+    size_t used;
+    _Alignas(16) uint8_t bytes[STAGE_BYTES];
+};
 struct ring {
     struct io_uring uring;
     struct supply supply;
+    struct stage stage;
     struct chunk_pool pool;
     struct timer_wheel timers;
     struct rng rng;
@@ -48,6 +57,7 @@ struct ring {
 
 /* op.c */
 struct io_uring_sqe *ring_sqe(struct ring *ring);
+void ring_stage_clear(struct ring *ring); /* after a submit */
 void ring_op_arm(struct ring *ring, struct ring_op *op); /* accept and receive, first and again */
 void ring_op_cancel(struct ring *ring, struct ring_op *op);
 void ring_op_complete(struct ring *ring, const struct io_uring_cqe *cqe);

@@ -24,6 +24,36 @@ static void again(struct timer *t) { connect_now(container_of(t, struct xds_feed
 
 /* ---- what the controller says -------------------------------------------- */
 
+static void hear(struct xds_feed *f)
+{
+    f->heard = true;
+    timer_stop(ring_timers(f->options.ring), &f->old);
+}
+
+/* A stream on which nothing was said does not make what we have any younger. */
+static void grow_old(struct xds_feed *f)
+{
+    if (f->heard && f->options.max_age_ms > 0 && !f->closing)
+        timer_start(ring_timers(f->options.ring), &f->old, f->options.max_age_ms);
+    f->heard = false;
+}
+
+/* A stream that has begun told the controller what we had, and would bring differences only: it begins again, with nothing. */
+static void too_old(struct timer *t)
+{
+    struct xds_feed *f = container_of(t, struct xds_feed, old);
+    log_warn("xds", "the controller is away for too long: what it said is forgotten");
+    if (f->xds.started) {
+        xds_client_stop(&f->xds);
+        f->open = false;
+        h2_conn_close(&f->h2);
+    }
+    xds_client_forget(&f->xds);
+    f->synced_told = false;
+    ring_task_cancel(&f->changed_task);
+    f->events->forgotten(f);
+}
+
 static void tell_changed(struct ring_task *task)
 {
     struct xds_feed *f = container_of(task, struct xds_feed, changed_task);
@@ -33,6 +63,7 @@ static void tell_changed(struct ring_task *task)
 static int put(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     struct xds_feed *f = c->user;
+    hear(f);
     ring_task_ask(f->options.ring, &f->changed_task);
     return f->events->put(f, type, name, body, len, why);
 }
@@ -40,6 +71,7 @@ static int put(struct xds_client *c, enum xds_type type, struct text name, const
 static void removed(struct xds_client *c, enum xds_type type, struct text name)
 {
     struct xds_feed *f = c->user;
+    hear(f);
     ring_task_ask(f->options.ring, &f->changed_task);
     f->events->removed(f, type, name);
 }
@@ -48,6 +80,7 @@ static void synced(struct xds_client *c, enum xds_type type)
 {
     struct xds_feed *f = c->user;
     (void)type;
+    hear(f);
     f->backoff_ms = BACKOFF_MIN_MS;
     if (!f->synced_told && c->stats.synced[XDS_ADDRESS] && c->stats.synced[XDS_AUTHORIZATION]) {
         f->synced_told = true;
@@ -59,7 +92,7 @@ static void stream_closed(struct xds_client *c, enum grpc_status status, struct 
 {
     struct xds_feed *f = c->user;
     snprintf(f->last_error, sizeof f->last_error, "%s: %.*s", grpc_status_name(status), (int)message.len, message.data);
-    f->lost_ms = ring_now_ms(f->options.ring);
+    grow_old(f);
     if (f->closing || !f->open)
         return;
     log_warn("xds", "the controller ended the stream: %s", f->last_error);
@@ -144,6 +177,7 @@ void xds_feed_init(struct xds_feed *f, const struct xds_feed_options *o, const s
 {
     *f = (struct xds_feed){.options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
     timer_init(&f->again, again);
+    timer_init(&f->old, too_old);
     ring_task_init(&f->changed_task, tell_changed);
     xds_client_init(&f->xds, o->node_id, &xds_events, f);
 }
@@ -167,6 +201,7 @@ void xds_feed_close(struct xds_feed *f, void (*taken_drained)(void *arg), void *
     f->drained = taken_drained;
     f->drained_arg = arg;
     timer_stop(ring_timers(f->options.ring), &f->again);
+    timer_stop(ring_timers(f->options.ring), &f->old);
     ring_task_cancel(&f->changed_task);
     if (f->open) {
         f->open = false;

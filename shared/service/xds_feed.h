@@ -1,6 +1,7 @@
 /*
  * Keeps an xds_client connected to the controller: mutual TLS as the program's own identity, the controller's identity checked, and after any
- * end a jittered backoff (50 ms doubling to 15 s). What was received stays while the controller is away. One ring; embedded.
+ * end a jittered backoff (50 ms doubling to 15 s). What was received stays while the controller is away, for ever or for max_age_ms: then
+ * it is forgotten, and a returning controller is asked for everything. One ring; embedded.
  */
 #ifndef SHARED_SERVICE_XDS_FEED_H
 #define SHARED_SERVICE_XDS_FEED_H
@@ -13,13 +14,15 @@ struct xds_feed_events {
     int (*put)(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX]);
     void (*removed)(struct xds_feed *f, enum xds_type type, struct text name);
     void (*changed)(struct xds_feed *f); /* once per turn in which something was put or removed, after it */
-    void (*synced)(struct xds_feed *f);  /* once: every type has been received */
+    void (*synced)(struct xds_feed *f);  /* every type has been received: once, and again after `forgotten` */
+    void (*forgotten)(struct xds_feed *f); /* all that was put is too old to be believed; NULL where max_age_ms is 0 */
 };
 struct xds_feed_options {
     struct ring *ring;
     struct addr controller;
     const char *controller_identity; /* SPIFFE ID that it must prove */
     const char *node_id;
+    uint64_t max_age_ms; /* how long without the controller what it said is believed; 0: for ever */
 };
 struct xds_feed {
     struct xds_feed_options options;
@@ -29,10 +32,12 @@ struct xds_feed {
     struct h2_conn h2;
     struct tls_config *tls;
     struct timer again;
+    struct timer old; /* runs while the controller is away and max_age_ms counts */
     struct ring_task changed_task;
     uint64_t backoff_ms;
-    uint64_t lost_ms;         /* when the stream ended (ring time); valid while not connected and synced */
-    bool open, closing, synced_told;
+    bool open, closing;
+    bool heard;       /* on this stream the controller has said something */
+    bool synced_told; /* every type has been received, and is not forgotten */
     char last_error[256];
     void (*drained)(void *arg);
     void *drained_arg;

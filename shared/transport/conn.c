@@ -40,9 +40,10 @@ static void send_out(struct conn *c)
 {
     if (c->sending || c->connecting || c->closing || c->out.len == 0)
         return;
-    size_t n = buf_iovecs(&c->out, c->send.iov, RING_IOV_MAX, NULL);
+    struct iovec iov[RING_IOV_MAX];
+    size_t n = buf_iovecs(&c->out, iov, RING_IOV_MAX, NULL);
     c->sending = true;
-    ring_send(c->ring, &c->send, c->fd, (unsigned)n, conn_sent);
+    ring_send(c->ring, &c->send_op, c->fd, iov, (unsigned)n, conn_sent);
 }
 
 static void die(struct conn *c)
@@ -302,7 +303,7 @@ static void flush_run(struct ring_task *task)
 
 static void conn_sent(struct ring_op *op, int result)
 {
-    struct conn *c = container_of(op, struct conn, send.op);
+    struct conn *c = container_of(op, struct conn, send_op);
 
     c->sending = false;
     if (is_over(c))
@@ -437,14 +438,13 @@ void conn_init(struct conn *c, struct ring *ring, int taken_fd, const struct con
         .stream.ops = &conn_stream_ops, .events = events, .ring = ring, .fd = taken_fd};
     ring_scope_init(&c->scope, ring, conn_drained);
     ring_op_init(&c->recv_op, &c->scope);
-    ring_op_init(&c->connect_op, &c->scope);
-    ring_op_init(&c->send.op, &c->scope);
+    ring_op_init(&c->send_op, &c->scope);
     ring_task_init(&c->flush_task, flush_run);
 }
 
 static void conn_connected(struct ring_op *op, int result)
 {
-    struct conn *c = container_of(op, struct conn, connect_op);
+    struct conn *c = container_of(op, struct conn, send_op);
 
     c->connecting = false;
     if (is_over(c))
@@ -458,11 +458,11 @@ static void conn_connected(struct ring_op *op, int result)
 
 void conn_connect(struct conn *c, const struct addr *to)
 {
-    socklen_t len = addr_to_sockaddr(to, &c->to);
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(to, &sa);
 
     c->connecting = true;
-    ring_connect(c->ring, &c->connect_op, c->fd, (const struct sockaddr *)&c->to, len,
-                 conn_connected);
+    ring_connect(c->ring, &c->send_op, c->fd, (const struct sockaddr *)&sa, len, conn_connected);
 }
 
 int conn_secure(struct conn *c, struct tls_config *config)

@@ -31,14 +31,12 @@ struct conn {
     const struct conn_events *events;
     struct ring *ring;
     struct ring_scope scope;
-    struct ring_op recv_op, connect_op;
-    struct ring_send send;
+    struct ring_op recv_op, send_op; /* send_op connects first */
     struct ring_task flush_task;
     struct tls_channel *tls; /* NULL: plain */
     struct buf in;           /* received and not delivered: while paused */
     struct buf out;          /* bytes for the socket */
     struct buf out_plain;    /* waiting for the handshake or the flush to be sealed */
-    struct sockaddr_storage to;
     int fd;
     const char *why; /* a static sentence; NULL: nothing known */
     bool connecting, sending, receiving;

@@ -189,6 +189,14 @@ static struct http2_stream *http2_request(struct http2 *http2, const struct http
     return h->events->request(h, head, ret_status);
 }
 
+static void http2_refused(struct http2 *http2, const struct http2_refusal *refusal)
+{
+    struct h2_conn *h = http2_user(http2);
+
+    if (is_live(h) && h->events->refused)
+        h->events->refused(h, refusal);
+}
+
 static void http2_want_flush(struct http2 *http2)
 {
     struct h2_conn *h = http2_user(http2);
@@ -234,6 +242,7 @@ static void http2_ping_acked(struct http2 *http2)
 
 static const struct http2_events http2_events = {
     .request = http2_request,
+    .refused = http2_refused,
     .want_flush = http2_want_flush,
     .goaway = http2_peer_goaway,
     .slot = http2_slot,

@@ -25,6 +25,8 @@ struct h2_conn_events {
     /* Server; as in http2.h. */
     struct http2_stream *(*request)(struct h2_conn *h, const struct http2_head *head,
                                     unsigned *ret_status);
+    void (*refused)(struct h2_conn *h,
+                    const struct http2_refusal *refusal); /* server; as in http2.h */
     void (*goaway)(struct h2_conn *h); /* no new streams; may be NULL */
     void (*slot)(struct h2_conn *h);   /* may be NULL */
     /* 0: regular end. Call h2_conn_close() now or later. http2 is NULL from here on. */

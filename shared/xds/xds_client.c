@@ -332,6 +332,17 @@ void xds_client_stop(struct xds_client *c)
     c->stats.connected = false;
 }
 
+void xds_client_forget(struct xds_client *c)
+{
+    assert(!c->started);
+    for (unsigned i = 0; i < XDS_TYPE_COUNT; i++) {
+        map_done(&c->versions[i], free);
+        map_init(&c->versions[i], XDS_RESOURCES_MAX);
+        c->names_bytes[i] = 0;
+        c->stats.synced[i] = false;
+    }
+}
+
 void xds_client_done(struct xds_client *c)
 {
     xds_client_stop(c);

@@ -48,5 +48,8 @@ void xds_client_init(struct xds_client *c, const char *node_id,
 int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *pool,
                      struct text authority, struct text bearer);
 void xds_client_stop(struct xds_client *c); /* cancels the call; `closed` does not follow */
+/* Nothing is here any more, and a server is asked for everything. Not while a call lives; the owner
+ * forgets what it was given. */
+void xds_client_forget(struct xds_client *c);
 void xds_client_done(struct xds_client *c);
 #endif

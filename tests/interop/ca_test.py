@@ -310,6 +310,7 @@ class Bench:
         self.xds_port, self.admin_port, self.controller_admin_port = free_ports(3)
         self.ca = self.controller = None
         os.mkdir(f"{folder}/manifests")
+        run("weir-ca", "init", "--state", self.state)
         self.token_a = run("weir-ca", "token", "--state", self.state, "--node", "node-a").strip()
         self.token_b = run("weir-ca", "token", "--state", self.state, "--node", "node-b").strip()
         self.roots = f"{folder}/roots.pem"
@@ -404,6 +405,23 @@ def state_is_for_its_owner(bench):
     assert os.stat(bench.state).st_mode & 0o777 == 0o700
     for name in os.listdir(bench.state):
         assert os.stat(f"{bench.state}/{name}").st_mode & 0o777 == 0o600, name
+    assert run("weir-ca", "roots", "--state", bench.state) == open(bench.roots, encoding="ascii").read()
+
+
+def a_mistyped_folder(folder):
+    """Only `init` and `serve` make a CA; the others say that there is none, and leave nothing behind."""
+    issue = ("issue", "--identity", f"{DOMAIN}/weir-system/sa/weir-controller", "--out", f"{folder}/x")
+    os.mkdir(f"{folder}/empty")
+    for state in (f"{folder}/wrong", f"{folder}/empty"):
+        for command in (("token", "--node", "node-a"), ("roots",), issue):
+            said = run("weir-ca", *command, "--state", state, code=1)
+            assert "no CA's state is there; weir-ca init" in said, said
+    assert os.listdir(folder) == ["empty"] and not os.listdir(f"{folder}/empty"), os.listdir(folder)
+    os.rmdir(f"{folder}/empty")
+
+
+def a_second_init_changes_nothing(bench):
+    run("weir-ca", "init", "--state", bench.state)
     assert run("weir-ca", "roots", "--state", bench.state) == open(bench.roots, encoding="ascii").read()
 
 
@@ -606,7 +624,7 @@ def ends_with_its_calls(bench):
     state_is_for_its_owner(bench)
 
 
-CHECKS = (state_is_for_its_owner, own_identity_by_token, strangers_are_refused,
+CHECKS = (state_is_for_its_owner, a_second_init_changes_nothing, own_identity_by_token, strangers_are_refused,
           nothing_for_others_while_placement_is_unknown, requests_that_ask_for_more, what_is_no_such_call, many_at_once,
           commands_beside_the_server, placement_from_the_controller, numbers_are_told, controller_away_and_back,
           killed_while_issuing, ends_with_its_calls)
@@ -616,6 +634,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="weir-ca-test-")
     bench = None
     try:
+        a_mistyped_folder(folder)
         bench = Bench(folder)
         bench.start_ca()
         for check in CHECKS:

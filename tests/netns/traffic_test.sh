@@ -164,6 +164,7 @@ mark
 lab apply "$ROOT/docs/examples/strict/peer-authentication.yaml"
 refused() { ! get batch http://orders.shop/whoami; }
 eventually refused
+must refused # once more: the first may have begun before, and ended as "policy changed"
 logged node-b src.workload=batch dst.workload=orders 'ending="denied by policy"' policy=
 must get web http://orders/whoami
 must get web http://cart/whoami

@@ -97,6 +97,7 @@ def weir_procs():
     write("manifests/all.yaml", MANIFESTS)
     ca, controller = stage.NODE["node-a"][0] + ":15013", stage.NODE["node-a"][0] + ":15012"
     weir_ca = f"{BUILD}/weir-ca"
+    stage.sh(weir_ca, "init", "--state", f"{RUN}/ca")
     stage.sh(weir_ca, "issue", "--state", f"{RUN}/ca", "--identity", "spiffe://cluster.local/ns/weir-system/sa/weir-controller", "--out", f"{RUN}/controller")
     for node in stage.NODE:
         write(f"{node}.token", stage.sh(weir_ca, "token", "--state", f"{RUN}/ca", "--node", node), 0o600)

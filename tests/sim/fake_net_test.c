@@ -135,9 +135,7 @@ static void test_close_with_all_kinds_in_flight(void **state)
     static uint8_t bulk[1 << 20];
     for (int round = 0; round < 50; round++) {
         struct ring_scope scope;
-        struct ring_op accept_op, connect_op, recv_op;
-        struct ring_send *send = calloc(1, sizeof *send);
-        assert_non_null(send);
+        struct ring_op accept_op, connect_op, recv_op, send_op;
         struct sockaddr_storage to;
         struct addr at = address("10.0.0.1:80");
         int listener, pair[2], full, caller, filler;
@@ -153,15 +151,15 @@ static void test_close_with_all_kinds_in_flight(void **state)
         ring_op_init(&accept_op, &scope);
         ring_op_init(&connect_op, &scope);
         ring_op_init(&recv_op, &scope);
-        ring_op_init(&send->op, &scope);
+        ring_op_init(&send_op, &scope);
         was_drained = false;
         ring_accept(ring, &accept_op, listener, must_not_be_done);
         ring_connect(ring, &connect_op, caller, (struct sockaddr *)&to, len, must_not_be_done);
         ring_recv(ring, &recv_op, pair[0], must_not_be_done);
         while (fake_socket_write(pair[0], bulk, sizeof bulk) > 0)
             ; /* so that the send waits */
-        send->iov[0] = (struct iovec){bulk, sizeof bulk};
-        ring_send(ring, send, pair[0], 1, must_not_be_done);
+        const struct iovec iov = {bulk, sizeof bulk};
+        ring_send(ring, &send_op, pair[0], &iov, 1, must_not_be_done);
         if (round % 2)
             fake_net_run_for(net, 100);
         assert_int_equal(scope.in_flight, 4);
@@ -170,7 +168,6 @@ static void test_close_with_all_kinds_in_flight(void **state)
         assert_false(was_drained);
         assert_int_equal(fake_net_run(net, STEPS_MAX), FAKE_IDLE);
         assert_true(was_drained);
-        free(send);
         int all[] = {listener, full, pair[0], pair[1], caller, filler};
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
             socket_close(all[i]);
@@ -407,13 +404,13 @@ static void two_sends(void)
 {
     int fds[2];
     struct ring_scope scope;
-    static struct ring_send sends[2];
+    static struct ring_op sends[2];
+    const struct iovec iov = {"x", 1};
     ring_scope_init(&scope, ring, NULL);
     fake_socket_pair(net, fds);
     for (int i = 0; i < 2; i++) {
-        ring_op_init(&sends[i].op, &scope);
-        sends[i].iov[0] = (struct iovec){"x", 1};
-        ring_send(ring, &sends[i], fds[0], 1, remember);
+        ring_op_init(&sends[i], &scope);
+        ring_send(ring, &sends[i], fds[0], &iov, 1, remember);
     }
 }
 static void close_twice(void)

@@ -28,9 +28,7 @@ enum { QUEUE_HIGH = 40000 };
 struct end {
     struct ring *ring;
     struct ring_scope scope;
-    struct ring_op recv_op, connect_op;
-    struct ring_send send;
-    struct sockaddr_storage to;
+    struct ring_op recv_op, connect_op, send_op;
     struct buf queue;
     int fd, error;
     bool echo, input_ended, output_ended;
@@ -70,13 +68,13 @@ static void end_fill(struct end *e)
 static void end_sent(struct ring_op *op, int result);
 static void end_flush(struct end *e)
 {
-    size_t bytes;
-    if (e->scope.closing || e->send.op.in_flight || e->output_ended)
+    if (e->scope.closing || e->send_op.in_flight || e->output_ended)
         return;
     end_fill(e);
     if (e->queue.len > 0) {
-        size_t n = buf_iovecs(&e->queue, e->send.iov, RING_IOV_MAX, &bytes);
-        ring_send(e->ring, &e->send, e->fd, (unsigned)n, end_sent);
+        struct iovec iov[RING_IOV_MAX];
+        size_t n = buf_iovecs(&e->queue, iov, RING_IOV_MAX, NULL);
+        ring_send(e->ring, &e->send_op, e->fd, iov, (unsigned)n, end_sent);
     } else if (e->echo ? e->input_ended : e->n_sent == e->to_send) {
         e->output_ended = true;
         int r = socket_shutdown_send(e->fd);
@@ -88,7 +86,7 @@ static void end_flush(struct end *e)
 }
 static void end_sent(struct ring_op *op, int result)
 {
-    struct end *e = container_of(op, struct end, send.op);
+    struct end *e = container_of(op, struct end, send_op);
     if (result < 0)
         return end_close(e, result);
     assert_true(result > 0 && (size_t)result <= e->queue.len);
@@ -141,7 +139,7 @@ static struct end *end_new(struct ring *r, int fd, bool echo)
     ring_scope_init(&e->scope, r, end_drained);
     ring_op_init(&e->recv_op, &e->scope);
     ring_op_init(&e->connect_op, &e->scope);
-    ring_op_init(&e->send.op, &e->scope);
+    ring_op_init(&e->send_op, &e->scope);
     n_live++;
     return e;
 }
@@ -160,8 +158,9 @@ static struct end *client_new(struct ring *r, const struct addr *to, size_t byte
         return NULL;
     struct end *e = end_new(r, fd, false);
     e->to_send = bytes;
-    socklen_t len = addr_to_sockaddr(to, &e->to);
-    ring_connect(r, &e->connect_op, fd, (struct sockaddr *)&e->to, len, end_connected);
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(to, &sa);
+    ring_connect(r, &e->connect_op, fd, (struct sockaddr *)&sa, len, end_connected);
     return e;
 }
 

@@ -1,6 +1,5 @@
 #include "tests/sim/sim_chance.h"
 
-#include "shared/base/rng.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,7 +11,17 @@ enum { CHANCE_FD = 1 << 20 }; /* no real descriptor is so large */
 
 static struct rng chance;
 
-void sim_chance_seed(uint64_t seed) { rng_seed(&chance, seed); }
+void sim_chance_seed(uint64_t seed)
+{
+    rng_seed(&chance, seed);
+}
+
+struct rng sim_chance_swap(struct rng with)
+{
+    struct rng before = chance;
+    chance = with;
+    return before;
+}
 
 static void fill(void *out, size_t len)
 {

@@ -5,7 +5,8 @@
  */
 #ifndef TESTS_SIM_SIM_CHANCE_H
 #define TESTS_SIM_SIM_CHANCE_H
-#include <stdint.h>
+#include "shared/base/rng.h"
 
 void sim_chance_seed(uint64_t seed);
+struct rng sim_chance_swap(struct rng with); /* returns the one before */
 #endif

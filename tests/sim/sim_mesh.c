@@ -1,160 +1,13 @@
 #include "tests/sim/sim_mesh.h"
 
-#include "shared/tls/x509.h"
 #include "tests/sim/sim_alloc.h"
 #include "tests/sim/sim_chance.h"
 
 enum { NEWS_MS_MAX = 20, SETTLE_MS = 120 * 1000 };
 
+
 bool sim_one_in(struct sim_mesh *m, unsigned n) { return rng_below(m->rng, n) == 0; }
 bool sim_roll(struct sim_mesh *m, unsigned percent) { return percent > 0 && rng_below(m->rng, 100) < percent; }
-
-static char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *format_text(const char *format, ...)
-{
-    char *text;
-    va_list args;
-    va_start(args, format);
-    int r = vasprintf(&text, format, args);
-    va_end(args);
-    assert_true(r >= 0);
-    return text;
-}
-
-static void set(char **field, char *taken)
-{
-    free(*field);
-    *field = taken;
-}
-
-static void *zeroed(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    assert_non_null(p);
-    return p;
-}
-
-/* ---- certificates -------------------------------------------------------------------------------------- */
-
-/* Fixed dates, so that a certificate of a seed is the same on every day. */
-enum { NOT_BEFORE_S = 1577836800 };
-static const int64_t not_after_s = 2493072000;
-
-static void ca_make(struct key **ret_key, struct x509 *ret)
-{
-    const struct x509_template t = {
-        .common_name = TEXT("simulation"), .is_ca = true, .path_len = -1, .not_before_s = NOT_BEFORE_S, .not_after_s = not_after_s};
-    uint8_t public_key[KEY_PUBLIC_MAX];
-    size_t len;
-    assert_int_equal(key_generate(ret_key), 0);
-    assert_int_equal(key_public_der(*ret_key, public_key, sizeof public_key, &len), 0);
-    assert_int_equal(x509_make(&t, public_key, len, NULL, *ret_key, ret), 0);
-}
-
-static struct credential *credential_make(const char *uri, const struct x509 *ca, const struct key *ca_key)
-{
-    const struct x509_template t = {.uri = text_of(uri),
-                                    .path_len = -1,
-                                    .not_before_s = NOT_BEFORE_S,
-                                    .not_after_s = not_after_s,
-                                    .server = true,
-                                    .client = true};
-    uint8_t public_key[KEY_PUBLIC_MAX];
-    char *pem = zeroed(1, X509_PEM_MAX), *ca_pem = zeroed(1, X509_PEM_MAX);
-    struct spiffe_id id;
-    struct credential *c;
-    struct x509 leaf;
-    struct key *key;
-    const char *why = "";
-    size_t len;
-    assert_int_equal(key_generate(&key), 0);
-    assert_int_equal(key_public_der(key, public_key, sizeof public_key, &len), 0);
-    assert_int_equal(x509_make(&t, public_key, len, ca, ca_key, &leaf), 0);
-    assert_int_equal(x509_to_pem(&leaf, pem, X509_PEM_MAX, &len), 0);
-    assert_int_equal(x509_to_pem(ca, ca_pem, X509_PEM_MAX, &len), 0);
-    assert_int_equal(spiffe_id_parse(text_of(uri), &id), 0);
-    int r = credential_new(&c, &id, key, text_of(pem), text_of(ca_pem), NOT_BEFORE_S + 3600, &why);
-    if (r < 0)
-        fail_msg("no credential: %s", why);
-    x509_done(&leaf);
-    key_unref(key);
-    free(pem);
-    free(ca_pem);
-    return c;
-}
-
-struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool other_ca)
-{
-    struct key *key;
-    struct x509 ca;
-    if (!other_ca)
-        return credential_make(uri, &m->ca, m->ca_key);
-    ca_make(&key, &ca);
-    struct credential *c = credential_make(uri, &ca, key);
-    x509_done(&ca);
-    key_unref(key);
-    return c;
-}
-
-void sim_pod_certify(struct sim_pod *p)
-{
-    credential_unref(p->credential);
-    p->credential = sim_credential(p->mesh, p->id.text, false);
-    if (p->captured)
-        local_pod_set_credential(&p->local, p->credential);
-}
-
-/* ---- the control threads: sockets for pods ------------------------------------------------------------------ */
-
-struct refill {
-    struct list link;
-    struct timer timer;
-    struct sim_pod *pod;
-    int family;
-    unsigned n;
-};
-
-static void refill_free(struct refill *r)
-{
-    timer_stop(ring_timers(r->pod->node->env.ring), &r->timer);
-    list_remove(&r->link);
-    free(r);
-}
-
-static void refill_answer(struct timer *t)
-{
-    struct refill *r = container_of(t, struct refill, timer);
-    struct sim_pod *p = r->pod;
-    struct sim_mesh *m = p->mesh;
-    int fds[SOCKET_POOL_MAX], family = r->family;
-    unsigned n = 0, want = r->n;
-    sim_alloc_leave();
-    refill_free(r);
-    if (!p->captured)
-        return;
-    uint32_t before = fake_net_enter_namespace(m->net, p->namespace_id);
-    while (!sim_roll(m, m->troubles.refill_fails) && n < want && socket_open(family, &fds[n]) == 0)
-        (void)socket_set_mark(fds[n++], SIM_MARK);
-    fake_net_enter_namespace(m->net, before);
-    socket_pool_filled(&p->local.sockets, family, fds, n, n == 0 ? -EMFILE : 0);
-}
-
-static void refill(struct socket_pool *pool, int family, unsigned n)
-{
-    struct sim_pod *p = container_of(pool, struct local_pod, sockets)->user;
-    struct sim_mesh *m = p->mesh;
-    assert_in_range(n, 1, SOCKET_POOL_MAX);
-    if (sim_roll(m, m->troubles.refill_lost))
-        return;
-    sim_alloc_leave();
-    struct refill *r = zeroed(1, sizeof *r);
-    sim_alloc_enter();
-    *r = (struct refill){.pod = p, .family = family, .n = n};
-    timer_init(&r->timer, refill_answer);
-    list_init(&r->link);
-    list_push_back(&m->refills, &r->link);
-    timer_start(ring_timers(p->node->env.ring), &r->timer, rng_below(m->rng, m->troubles.refill_ms_max + 1));
-}
 
 /* ---- the control threads: what is known --------------------------------------------------------------------- */
 
@@ -184,172 +37,6 @@ void sim_news(struct sim_mesh *m)
     for (unsigned i = 0; i < SIM_NODES; i++)
         if (!timer_running(&m->nodes[i].news))
             timer_start(ring_timers(m->nodes[i].env.ring), &m->nodes[i].news, rng_below(m->rng, NEWS_MS_MAX));
-}
-
-static struct port_pair *service_ports(void)
-{
-    struct port_pair *p = zeroed(1, sizeof *p);
-    *p = (struct port_pair){.service_port = SIM_SERVICE_PORT, .target_port = SIM_PORT};
-    return p;
-}
-
-static struct workload *workload_make(const struct sim_pod *p)
-{
-    struct workload *w = workload_new();
-    assert_non_null(w);
-    set(&w->uid, format_text("%s", p->uid));
-    set(&w->name, format_text("%s", p->name));
-    set(&w->workload_name, format_text("%s", p->name));
-    set(&w->canonical_name, format_text("%s", p->name));
-    set(&w->ns, format_text("shop"));
-    set(&w->service_account, format_text("%s", p->account));
-    set(&w->node, format_text("node%d", p->node ? (int)p->node->index : -1));
-    w->tunnel = p->node ? TUNNEL_HBONE : TUNNEL_NONE;
-    w->addresses = zeroed(2, sizeof *w->addresses);
-    if (!p->no_v4)
-        w->addresses[w->n_addresses++] = p->v4;
-    w->addresses[w->n_addresses++] = p->v6;
-    w->services = zeroed(SIM_SERVICES_MAX, sizeof *w->services);
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (p->services & 1u << i)
-            w->services[w->n_services++] = (struct workload_service){.key = format_text("shop/s%u.shop", i), .ports = service_ports(), .n_ports = 1};
-    return w;
-}
-
-void sim_pod_publish_to(struct sim_pod *p, unsigned node)
-{
-    assert_int_equal(directory_put_workload(p->mesh->nodes[node].directory, workload_make(p)), 0);
-    sim_news(p->mesh);
-}
-
-void sim_pod_publish(struct sim_pod *p)
-{
-    for (unsigned i = 0; i < SIM_NODES; i++)
-        sim_pod_publish_to(p, i);
-}
-
-struct addr sim_service_addr(unsigned number, bool v6)
-{
-    struct addr a = {.ip = {4, {10, 96, 0, (uint8_t)(1 + number)}}, .port = SIM_SERVICE_PORT};
-    if (v6)
-        a.ip = (struct ip){16, {0xfd, 0x96, [15] = (uint8_t)(1 + number)}};
-    return a;
-}
-
-static struct service *service_make(unsigned number)
-{
-    struct service *s = service_new();
-    assert_non_null(s);
-    set(&s->name, format_text("s%u", number));
-    set(&s->ns, format_text("shop"));
-    set(&s->hostname, format_text("s%u.shop", number));
-    set(&s->key, format_text("shop/s%u.shop", number));
-    s->addresses = zeroed(2, sizeof *s->addresses);
-    for (unsigned i = 0; i < 2; i++)
-        s->addresses[s->n_addresses++] = (struct service_address){.network = format_text("%s", ""), .ip = sim_service_addr(number, i == 1).ip};
-    s->ports = service_ports();
-    s->n_ports = 1;
-    return s;
-}
-
-void sim_service(struct sim_mesh *m, unsigned number)
-{
-    for (unsigned i = 0; i < SIM_NODES; i++)
-        assert_int_equal(directory_put_service(m->nodes[i].directory, service_make(number)), 0);
-    sim_news(m);
-}
-
-/* ---- policies -------------------------------------------------------------------------------------------------- */
-
-static struct string_match *put_match(struct string_matches *all, enum string_match_kind kind, char *taken_value)
-{
-    all->items = zeroed(1, sizeof *all->items);
-    all->items[0] = (struct string_match){.kind = kind, .value = taken_value};
-    all->n = 1;
-    return all->items;
-}
-
-/* One rule with one clause with one match. */
-static struct policy *policy_make(const char *name, enum policy_action action, struct policy_match **ret_match)
-{
-    struct policy *p = policy_new();
-    assert_non_null(p);
-    set(&p->name, format_text("%s", name));
-    set(&p->ns, format_text("shop"));
-    set(&p->key, format_text("shop/%s", name));
-    p->scope = POLICY_NAMESPACE;
-    p->action = action;
-    p->rules = zeroed(1, sizeof *p->rules);
-    p->n_rules = 1;
-    p->rules[0].clauses = zeroed(1, sizeof *p->rules[0].clauses);
-    p->rules[0].n = 1;
-    p->rules[0].clauses[0].matches = zeroed(1, sizeof **ret_match);
-    p->rules[0].clauses[0].n = 1;
-    *ret_match = &p->rules[0].clauses[0].matches[0];
-    return p;
-}
-
-static void policy_put(struct sim_mesh *m, struct policy *(*make)(const char *name, const void *a), const char *name, const void *a)
-{
-    for (unsigned i = 0; i < SIM_NODES; i++)
-        assert_int_equal(directory_put_policy(m->nodes[i].directory, make(name, a)), 0);
-    sim_news(m);
-}
-
-struct access_pair {
-    const struct sim_pod *to, *from;
-};
-
-/* DENY to `to` from everybody else: the namespace's other pods stay as open as they were. */
-static struct policy *only_from(const char *name, const void *a)
-{
-    const struct access_pair *pair = a;
-    struct policy_match *match;
-    struct policy *p = policy_make(name, POLICY_DENY, &match);
-    struct policy_rule *rule = &p->rules[0];
-    if (pair->from)
-        put_match(&match->not_principals, MATCH_EXACT, format_text("%s", pair->from->id.text + 9));
-    else
-        put_match(&match->not_principals, MATCH_EXACT, format_text("nobody"));
-    /* and: at these addresses */
-    struct policy_clause *clauses = zeroed(2, sizeof *clauses);
-    clauses[0] = rule->clauses[0];
-    clauses[1].matches = zeroed(1, sizeof *match);
-    clauses[1].n = 1;
-    free(rule->clauses);
-    rule->clauses = clauses;
-    rule->n = 2;
-    struct prefix_matches *at = &clauses[1].matches[0].destination_ips;
-    at->items = zeroed(2, sizeof *at->items);
-    at->items[at->n++] = (struct prefix){pair->to->v4, 32};
-    at->items[at->n++] = (struct prefix){pair->to->v6, 128};
-    return p;
-}
-
-void sim_policy_allow(struct sim_mesh *m, const char *name, const struct sim_pod *to, const struct sim_pod *from)
-{
-    policy_put(m, only_from, name, &(struct access_pair){to, from});
-}
-
-/* What the controller makes of a STRICT PeerAuthentication. */
-static struct policy *strict(const char *name, const void *a)
-{
-    struct policy_match *match;
-    struct policy *p = policy_make(name, POLICY_DENY, &match);
-    (void)a;
-    put_match(&match->not_principals, MATCH_PRESENCE, format_text("%s", ""));
-    return p;
-}
-
-void sim_policy_strict(struct sim_mesh *m, const char *name) { policy_put(m, strict, name, NULL); }
-
-void sim_policy_remove(struct sim_mesh *m, const char *name)
-{
-    char key[64];
-    snprintf(key, sizeof key, "shop/%s", name);
-    for (unsigned i = 0; i < SIM_NODES; i++)
-        assert_true(directory_remove_policy(m->nodes[i].directory, text_of(key)));
-    sim_news(m);
 }
 
 /* ---- who answers a connect ------------------------------------------------------------------------------------- */
@@ -397,6 +84,8 @@ static bool route(struct fake_net *net, int fd, const struct addr *to, struct fa
         ret->listener = to->port == 15001 ? pod->outbound_fd : pod->inbound_fd;
         return true;
     }
+    if ((from && from->closed && !proxy) || (pod && pod->closed && !(proxy && from == pod)))
+        return true; /* refused */
     if (from && from->captured && !proxy) {
         ret->listener = from->outbound_fd;
         ret->original = *to;
@@ -417,118 +106,6 @@ static bool route(struct fake_net *net, int fd, const struct addr *to, struct fa
     ret->listener = application_at(m, pod->namespace_id, to->port);
     trouble(m, ret, m->troubles.app_refused, m->troubles.app_lost);
     return true;
-}
-
-/* ---- pods ------------------------------------------------------------------------------------------------------- */
-
-struct sim_pod *sim_pod_add(struct sim_mesh *m, int node, const char *name, const char *account)
-{
-    assert_true(m->n_pods < SIM_PODS_MAX);
-    unsigned i = m->n_pods++;
-    struct sim_pod *p = &m->pods[i];
-    *p = (struct sim_pod){.mesh = m, .node = node < 0 ? NULL : &m->nodes[node], .namespace_id = 100 + i};
-    p->v4 = (struct ip){4, {10, 0, (uint8_t)(node + 1), (uint8_t)(i + 1)}};
-    p->v6 = (struct ip){16, {0xfd, [13] = (uint8_t)(node + 1), [15] = (uint8_t)(i + 1)}};
-    snprintf(p->name, sizeof p->name, "%s", name);
-    snprintf(p->account, sizeof p->account, "%s", account);
-    snprintf(p->uid, sizeof p->uid, "sim//Pod/shop/%s", name);
-    assert_int_equal(spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), text_of(account), &p->id), 0);
-    assert_int_equal(fake_net_add_address(m->net, p->namespace_id, &p->v4), 0);
-    assert_int_equal(fake_net_add_address(m->net, p->namespace_id, &p->v6), 0);
-    return p;
-}
-
-static void pod_drained(struct local_pod *local)
-{
-    struct sim_pod *p = local->user;
-    p->drained = true;
-}
-
-static int listen_in(struct sim_pod *p, uint16_t port)
-{
-    int fd = -1;
-    uint32_t before = fake_net_enter_namespace(p->mesh->net, p->namespace_id);
-    assert_int_equal(socket_listen(&(struct addr){.port = port}, 64, false, &fd), 0);
-    fake_net_enter_namespace(p->mesh->net, before);
-    return fd;
-}
-
-void sim_pod_capture(struct sim_pod *p)
-{
-    const struct ip addresses[] = {p->v4, p->v6};
-    p->outbound_fd = listen_in(p, 15001);
-    p->inbound_fd = listen_in(p, 15006);
-    p->hbone_fd = listen_in(p, 15008);
-    const struct local_pod_options o = {
-        .uid = p->uid,
-        .name = p->name,
-        .ns = "shop",
-        .addresses = addresses,
-        .n_addresses = 2,
-        .taken_outbound = p->outbound_fd,
-        .taken_inbound = p->inbound_fd,
-        .taken_hbone = p->hbone_fd,
-        .refill = refill,
-        .drained = pod_drained,
-        .user = p,
-    };
-    assert_int_equal(local_pod_open(&p->local, &p->node->env, &o), 0);
-    p->captured = true;
-    p->drained = false;
-}
-
-void sim_pod_start(struct sim_pod *p)
-{
-    sim_pod_publish(p);
-    if (!p->node)
-        return;
-    sim_pod_capture(p);
-    sim_pod_certify(p);
-}
-
-void sim_pod_remove(struct sim_pod *p, enum ending ending)
-{
-    if (!p->captured)
-        return;
-    p->captured = false;
-    list_for_each (n, &p->mesh->refills) {
-        struct refill *r = container_of(n, struct refill, link);
-        if (r->pod == p)
-            refill_free(r);
-    }
-    local_pod_close(&p->local, ending);
-}
-
-void sim_node_drain(struct sim_node *n)
-{
-    n->env.draining = true;
-    list_for_each (l, &n->env.all_pods)
-        local_pod_drain(container_of(l, struct local_pod, link));
-    /* What is not captured any more would reach the applications past the proxy: the rules stay, and connects are refused. */
-    for (unsigned i = 0; i < n->mesh->n_pods; i++)
-        if (n->mesh->pods[i].node == n)
-            n->mesh->pods[i].outbound_fd = n->mesh->pods[i].inbound_fd = n->mesh->pods[i].hbone_fd = -1;
-}
-
-struct addr sim_pod_addr(const struct sim_pod *p, uint16_t port, bool v6) { return (struct addr){v6 ? p->v6 : p->v4, port}; }
-
-int sim_listen(struct sim_mesh *m, struct sim_pod *p, uint16_t port)
-{
-    assert_true(m->n_listeners < SIM_LISTENERS_MAX);
-    int fd = listen_in(p, port);
-    m->listeners[m->n_listeners++] = (struct sim_listener){p->namespace_id, port, fd};
-    return fd;
-}
-
-void sim_unlisten(struct sim_mesh *m, int fd)
-{
-    for (unsigned i = 0; i < m->n_listeners; i++)
-        if (m->listeners[i].fd == fd) {
-            m->listeners[i] = m->listeners[--m->n_listeners];
-            socket_close(fd);
-            return;
-        }
-    fail_msg("%d does not listen", fd);
 }
 
 /* ---- troubles ------------------------------------------------------------------------------------------------------ */
@@ -680,7 +257,8 @@ void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o)
     if (o->calm)
         fake_net_set_weather(m->net, &(struct fake_weather){.socket_bytes = 65536});
     directory_thread_register();
-    ca_make(&m->ca_key, &m->ca);
+    m->quick = o->quick;
+    sim_ca_open(m);
     assert_int_equal(ring_open(&m->apps, NULL, NULL), 0);
     for (unsigned i = 0; i < SIM_NODES; i++)
         node_open(m, i, o);
@@ -731,11 +309,10 @@ uint64_t sim_mesh_close(struct sim_mesh *m)
     for (unsigned i = 0; i < m->n_pods; i++) {
         struct credential *c = m->pods[i].credential;
         if (c)
-            assert_int_equal(atomic_load(&c->refs), 1);
+            assert_int_equal(atomic_load(&c->refs), m->quick ? 2 : 1);
         credential_unref(c);
     }
-    x509_done(&m->ca);
-    key_unref(m->ca_key);
+    sim_ca_close(m);
     uint64_t trace = fake_net_trace(m->net);
     fake_net_free(m->net);
     directory_thread_offline();

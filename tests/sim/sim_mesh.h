@@ -1,5 +1,5 @@
 /*
- * Two simulated node proxies, made of the real path, peer and transport code, on one simulated network: what tests/sim/mesh_test.c
+ * Two simulated node proxies, made of the real path, peer and transport code, on one simulated network: what sim_story.h
  * plays its stories on. The control threads are played here: sockets for pods, news of the directory, certificates, all
  * of it late or failing as the story wants. One thread, one seed.
  *
@@ -48,6 +48,7 @@ struct sim_pod {
     int outbound_fd, inbound_fd, hbone_fd;
     unsigned services;          /* bit n: an endpoint of service n */
     bool captured, drained, no_v4;
+    bool closed;                /* its rules are in force and nobody listens: its proxy is gone for a while */
 };
 struct sim_listener { /* of an application */
     uint32_t namespace_id;
@@ -72,8 +73,9 @@ struct sim_mesh {
     bool plain_ports;           /* who calls a capture port itself gets there, as if there were no rules */
     struct sim_troubles troubles;
     struct list refills;
-    struct key *ca_key;
+    struct key *ca_key;         /* NULL: quick */
     struct x509 ca;
+    bool quick;
     uint64_t hbone_connects;    /* tunnels that were tried */
 };
 struct sim_mesh_options {
@@ -82,6 +84,7 @@ struct sim_mesh_options {
     size_t chunks_max;
     uint64_t streams_max, connections_max;
     bool same_node_hbone;
+    bool quick;                 /* keys and certificates of earlier runs are used again */
 };
 void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o);
 /* Closes what is open, waits until all has drained, and checks that nothing is left. Returns the net's trace. */
@@ -90,6 +93,8 @@ void sim_pods_drained(struct sim_mesh *m); /* waits for those that were removed 
 bool sim_one_in(struct sim_mesh *m, unsigned n);
 bool sim_roll(struct sim_mesh *m, unsigned percent);
 
+void sim_ca_open(struct sim_mesh *m);
+void sim_ca_close(struct sim_mesh *m);
 /* One of the mesh's CA, or of another one. */
 struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool other_ca);
 struct sim_pod *sim_pod_add(struct sim_mesh *m, int node, const char *name, const char *account); /* node -1: outside */
@@ -101,6 +106,9 @@ void sim_pod_start(struct sim_pod *p);     /* all three */
 void sim_pod_remove(struct sim_pod *p, enum ending ending);
 struct sim_pod *sim_pod_at(struct sim_mesh *m, const struct ip *ip);
 void sim_node_drain(struct sim_node *n);
+/* The proxy is gone and its rules are not; and a new one, with the pods that were there. */
+void sim_node_stop(struct sim_node *n);
+void sim_node_start(struct sim_node *n);
 void sim_news(struct sim_mesh *m);         /* after the directories were changed */
 /* A service with one virtual address per family, port 80 to 8080, of the pods whose bit is set when they are published. */
 void sim_service(struct sim_mesh *m, unsigned number);

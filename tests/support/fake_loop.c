@@ -115,11 +115,11 @@ static void try_recv(struct ring_op *op, struct fake_socket *s)
 /* The peer gets some bytes of what op gathers; how many. */
 static size_t move_bytes(struct ring_op *op, struct fake_socket *to)
 {
-    struct ring_send *send = container_of(op, struct ring_send, op);
+    const struct fake_way *way = fake_way_of(op);
     size_t sum = 0;
-    for (size_t i = 0; i < send->msg.msg_iovlen; i++) {
-        size_t len = send->iov[i].iov_len;
-        size_t n = to ? fake_socket_put(to, send->iov[i].iov_base, len) : len;
+    for (size_t i = 0; i < way->n_iov; i++) {
+        size_t len = way->iov[i].iov_len;
+        size_t n = to ? fake_socket_put(to, way->iov[i].iov_base, len) : len;
         sum += n;
         if (n < len)
             break;
@@ -194,7 +194,7 @@ static void try_op(struct fake_way *way)
     if (op->kind == OP_ACCEPT) {
         try_accept(op, s);
     } else if (op->kind == OP_CONNECT) {
-        int r = fake_socket_try_connect(s, way->to);
+        int r = fake_socket_try_connect(s, (const struct sockaddr *)&way->to);
         if (r != -EAGAIN)
             finish(op, r);
     } else if (op->kind == OP_RECV) {

@@ -15,7 +15,9 @@ struct fake_socket;
 struct fake_way {
     struct fake_socket *socket;
     struct ring_op *op;        /* NULL: nobody waits here */
-    const struct sockaddr *to; /* of a connect */
+    struct sockaddr_storage to;     /* of a connect */
+    struct iovec iov[RING_IOV_MAX]; /* of a send, n_iov of them */
+    unsigned n_iov;
     struct timer delay;
     long ready; /* place among the ring's ready ones; -1: not there */
 };

@@ -139,19 +139,19 @@ void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *do
 void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
                   socklen_t to_len, ring_op_done *done)
 {
-    (void)to_len;
-    begin(ring, op, OP_CONNECT, fd, done)->to = to;
+    memcpy(&begin(ring, op, OP_CONNECT, fd, done)->to, to, to_len);
 }
 void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done)
 {
     begin(ring, op, OP_RECV, fd, done);
 }
-void ring_send(struct ring *ring, struct ring_send *send, int fd, unsigned n_iov,
-               ring_op_done *done)
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const struct iovec *iov,
+               unsigned n_iov, ring_op_done *done)
 {
     assert(n_iov > 0 && n_iov <= RING_IOV_MAX);
-    send->msg = (struct msghdr){.msg_iov = send->iov, .msg_iovlen = n_iov};
-    begin(ring, &send->op, OP_SEND, fd, done);
+    struct fake_way *way = begin(ring, op, OP_SEND, fd, done);
+    memcpy(way->iov, iov, n_iov * sizeof *iov);
+    way->n_iov = n_iov;
 }
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring_op_done *done)
 {

@@ -21,7 +21,9 @@ struct raw {
     struct buf to;
     bool goaway;
     uint32_t code;
-    unsigned requests, answers, resets;
+    unsigned requests, answers, resets, refused;
+    uint32_t reset_code, announced; /* of the last RST_STREAM; the limit of streams in SETTINGS */
+    struct http2_refusal refusal;   /* the last one */
     int32_t next_id;
     bool answer; /* the server's owner answers each request at once */
     struct list streams;
@@ -65,8 +67,16 @@ static void raw_want_flush(struct http2 *h)
 {
     (void)h;
 }
-static const struct http2_events raw_events = {.request = raw_request,
-                                               .want_flush = raw_want_flush};
+static void raw_refused(struct http2 *h, const struct http2_refusal *refusal)
+{
+    struct raw *r = http2_user(h);
+    assert_true(*refusal->why);
+    assert_true(!refusal->status != !refusal->code);
+    r->refused++;
+    r->refusal = *refusal;
+}
+static const struct http2_events raw_events = {
+    .request = raw_request, .refused = raw_refused, .want_flush = raw_want_flush};
 
 static void put(struct raw *r, const void *data, size_t len)
 {
@@ -96,6 +106,18 @@ static void put_rst(struct raw *r, int32_t id)
     put_frame(r, RST_STREAM, 0, id, "\0\0\0\x8", 4);
 }
 
+static uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static void look_settings(struct raw *r, const uint8_t *payload, size_t len)
+{
+    for (size_t i = 0; i + 6 <= len; i += 6)
+        if (payload[i + 1] == 3)
+            r->announced = get_u32(payload + i + 2);
+}
+
 /* Reads what the machine says. */
 static void look(struct raw *r)
 {
@@ -112,11 +134,15 @@ static void look(struct raw *r)
          at += 9 + ((size_t)data[at] << 16 | (size_t)data[at + 1] << 8 | data[at + 2])) {
         const uint8_t *payload = data + at + 9;
         r->answers += data[at + 3] == HEADERS;
-        r->resets += data[at + 3] == RST_STREAM;
+        if (data[at + 3] == RST_STREAM) {
+            r->resets++;
+            r->reset_code = get_u32(payload);
+        }
+        if (data[at + 3] == SETTINGS)
+            look_settings(r, payload, (size_t)data[at + 1] << 8 | data[at + 2]);
         if (data[at + 3] == GOAWAY) {
             r->goaway = true;
-            r->code = (uint32_t)payload[4] << 24 | (uint32_t)payload[5] << 16 |
-                      (uint32_t)payload[6] << 8 | payload[7];
+            r->code = get_u32(payload + 4);
         }
     }
     assert_int_equal(at, len);
@@ -241,6 +267,11 @@ static void flood_big_heads(struct raw *r, unsigned i)
     put_frame(r, HEADERS, END_HEADERS | END_STREAM, r->next_id, block, n);
     r->next_id += 2;
 }
+static void flood_refused(struct raw *r, unsigned i)
+{
+    (void)i;
+    put_request(r, 0);
+}
 static void flood_late_headers(struct raw *r, unsigned i)
 {
     if (i == 0)
@@ -274,7 +305,8 @@ static const struct flood floods[] = {
     {"reset of a closed stream", flood_reset_closed, 1000, false},
     {"malformed", flood_malformed, 1000, false},
     {"heads too big", flood_big_heads, 50, false},
-    {"headers for a closed stream", flood_late_headers, 1000, false},
+    {"headers for a closed stream", flood_late_headers, 3000, false},
+    {"too many streams", flood_refused, 3200, false},
     {"GOAWAY", flood_goaway, 300, false},
 };
 
@@ -537,9 +569,34 @@ static void test_upper_case_name(void **state)
     raw_close(&r);
 }
 
-/* More streams than we allow: refused before our SETTINGS are acknowledged, the end of the
- * connection after. */
+/* More streams than we allow are refused one by one, before and after our SETTINGS are
+ * acknowledged; the others live, and a slot that becomes free is one. */
 static void test_too_many_streams(void **state)
+{
+    (void)state;
+    struct raw r;
+    raw_open(&r, true, 10);
+    assert_int_equal(r.announced, 10);
+    for (int i = 0; i < 2000; i++)
+        put_request(&r, 0);
+    assert_int_equal(give(&r), 0);
+    assert_int_equal(r.requests, 10);
+    assert_int_equal(r.resets, 1990);
+    assert_int_equal(r.reset_code, HTTP2_REFUSED_STREAM);
+    assert_int_equal(r.refused, 1990);
+    assert_int_equal(r.refusal.code, HTTP2_REFUSED_STREAM);
+    assert_false(r.goaway);
+    assert_int_equal(http2_stream_count(r.http2), 10);
+    put_rst(&r, 1);
+    put_request(&r, 0);
+    assert_int_equal(give(&r), 0);
+    assert_int_equal(r.requests, 11);
+    assert_int_equal(r.resets, 1990);
+    raw_close(&r);
+}
+
+/* Before the acknowledgement too: a client that does not know our limit yet. */
+static void test_too_many_streams_at_once(void **state)
 {
     (void)state;
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -555,12 +612,49 @@ static void test_too_many_streams(void **state)
     assert_int_equal(give(&r), 0);
     assert_int_equal(r.requests, 10);
     assert_int_equal(r.resets, 20);
-    assert_false(r.goaway);
     put_frame(&r, SETTINGS, ACK, 0, "", 0);
     put_request(&r, 0);
-    give(&r);
-    assert_true(r.goaway);
-    assert_int_equal(r.code, HTTP2_PROTOCOL_ERROR);
+    assert_int_equal(give(&r), 0);
+    assert_int_equal(r.resets, 21);
+    assert_false(r.goaway);
+    raw_close(&r);
+}
+
+/* What never becomes a request is told, with the answer that it got. */
+static void test_refusals_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *block;
+        size_t len;
+        unsigned status;
+        uint32_t code;
+    } cases[] = {
+        {"\x82\x87\x84\x01\x03u@a", 8, 400, 0}, /* a user in :authority */
+        {"\x82\x87\x84\x01\x01"
+         "a\x0f\x17\x01"
+         "b",
+         10, 400, 0},                             /* host: b */
+        {"\x82\x87", 2, 0, HTTP2_PROTOCOL_ERROR}, /* no :path */
+        {"\x82\x87\x84\x01\x01"
+         "a\x00\x01X\x01y",
+         11, 0, HTTP2_PROTOCOL_ERROR},
+    };
+    struct raw r;
+    raw_open(&r, true, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        put_frame(&r, HEADERS, END_HEADERS | END_STREAM, r.next_id, cases[i].block, cases[i].len);
+        r.next_id += 2;
+        assert_int_equal(give(&r), 0);
+        assert_int_equal(r.refused, i + 1);
+        assert_int_equal(r.refusal.status, cases[i].status);
+        assert_int_equal(r.refusal.code, cases[i].code);
+    }
+    flood_big_heads(&r, 0);
+    assert_int_equal(give(&r), 0);
+    assert_int_equal(r.refusal.code, HTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(r.requests, 0);
+    assert_int_equal(r.refused, ARRAY_SIZE(cases) + 1);
     raw_close(&r);
 }
 
@@ -600,6 +694,8 @@ int main(void)
         cmocka_unit_test(test_not_http2),
         cmocka_unit_test(test_upper_case_name),
         cmocka_unit_test(test_too_many_streams),
+        cmocka_unit_test(test_too_many_streams_at_once),
+        cmocka_unit_test(test_refusals_are_told),
         cmocka_unit_test(test_window_overrun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

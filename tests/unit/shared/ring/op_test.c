@@ -160,14 +160,16 @@ static void test_gathered_send(void **state)
     side_pair(&a, &b);
     side_read(&b);
     char words[RING_IOV_MAX][4];
+    struct iovec iov[RING_IOV_MAX];
     for (int i = 0; i < RING_IOV_MAX; i++) {
         memcpy(words[i], "w00,", 4);
         words[i][1] = (char)('0' + i / 10);
         words[i][2] = (char)('0' + i % 10);
-        a.send.iov[i] = (struct iovec){words[i], 4};
+        iov[i] = (struct iovec){words[i], 4};
     }
     a.sent = NOT_YET;
-    ring_send(ring, &a.send, a.fd, RING_IOV_MAX, side_sent);
+    ring_send(ring, &a.send_op, a.fd, iov, RING_IOV_MAX, side_sent);
+    memset(iov, 0xff, sizeof iov); /* it was copied */
     RUN_UNTIL(b.n_got == sizeof words);
     RUN_UNTIL(a.sent == sizeof words);
     assert_memory_equal(b.got, words, sizeof words);

@@ -54,8 +54,7 @@ static inline void run_once(void)
 
 struct side {
     struct ring_scope scope;
-    struct ring_op recv_op;
-    struct ring_send send;
+    struct ring_op recv_op, send_op;
     int fd;
     uint8_t *got;
     size_t n_got;
@@ -78,7 +77,7 @@ static inline void side_init(struct side *s, int fd)
     assert_non_null(s->got);
     ring_scope_init(&s->scope, ring, side_drained);
     ring_op_init(&s->recv_op, &s->scope);
-    ring_op_init(&s->send.op, &s->scope);
+    ring_op_init(&s->send_op, &s->scope);
 }
 static inline void side_received(struct ring_op *op, int result)
 {
@@ -106,15 +105,15 @@ static inline void side_read(struct side *s)
 }
 static inline void side_sent(struct ring_op *op, int result)
 {
-    struct side *s = container_of(op, struct side, send.op);
+    struct side *s = container_of(op, struct side, send_op);
     s->sent = result;
     ring_stop(ring);
 }
 static inline void side_send(struct side *s, const void *data, size_t len)
 {
     s->sent = NOT_YET;
-    s->send.iov[0] = (struct iovec){(void *)(uintptr_t)data, len};
-    ring_send(ring, &s->send, s->fd, 1, side_sent);
+    const struct iovec iov = {(void *)(uintptr_t)data, len};
+    ring_send(ring, &s->send_op, s->fd, &iov, 1, side_sent);
 }
 static inline void side_done(struct side *s)
 {

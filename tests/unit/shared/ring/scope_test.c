@@ -21,9 +21,7 @@ static int end(void **state)
 /* ---- an owner with one operation of each kind --------------------------------- */
 struct owner {
     struct ring_scope scope;
-    struct ring_op accept_op, connect_op, recv_op, poll_op;
-    struct ring_send send;
-    struct sockaddr_storage to;
+    struct ring_op accept_op, connect_op, recv_op, send_op, poll_op;
     int fds[6];
     uint8_t *bulk;
 };
@@ -65,23 +63,22 @@ static struct owner *owner_new(const struct sockaddr_storage *slow, socklen_t sl
     ring_op_init(&o->connect_op, &o->scope);
     ring_op_init(&o->recv_op, &o->scope);
     ring_op_init(&o->poll_op, &o->scope);
-    ring_op_init(&o->send.op, &o->scope);
+    ring_op_init(&o->send_op, &o->scope);
     o->bulk = calloc(1, BULK);
     assert_non_null(o->bulk);
     struct sockaddr_storage at;
     socklen_t len;
-    o->to = *slow;
     o->fds[0] = listen_loopback(1, &at, &len);
     assert_int_equal(socket_open(AF_INET, &o->fds[1]), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, &o->fds[2]), 0);
     o->fds[4] = eventfd(0, EFD_CLOEXEC);
     o->fds[5] = -1;
     ring_accept(ring, &o->accept_op, o->fds[0], must_not_be_done);
-    ring_connect(ring, &o->connect_op, o->fds[1], (struct sockaddr *)&o->to, slow_len,
+    ring_connect(ring, &o->connect_op, o->fds[1], (const struct sockaddr *)slow, slow_len,
                  must_not_be_done);
     ring_recv(ring, &o->recv_op, o->fds[2], must_not_be_done);
-    o->send.iov[0] = (struct iovec){o->bulk, BULK};
-    ring_send(ring, &o->send, o->fds[2], 1, must_not_be_done); /* more than the socket takes */
+    const struct iovec bulk = {o->bulk, BULK}; /* more than the socket takes */
+    ring_send(ring, &o->send_op, o->fds[2], &bulk, 1, must_not_be_done);
     ring_poll(ring, &o->poll_op, o->fds[4], POLLIN, must_not_be_done);
     return o;
 }
