@@ -54,7 +54,6 @@ void fake_way_leave(struct fake_way *w)
     timer_stop(&w->socket->net->delays, &w->delay);
     fake_ring_unready(w);
     w->op = NULL;
-    w->to = NULL;
 }
 
 static void wake_both(struct fake_socket *s)
