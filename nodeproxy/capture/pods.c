@@ -253,7 +253,9 @@ void pods_released(struct pods *p, struct pod *taken_pod)
 {
     struct pod_entry *e = container_of(taken_pod, struct pod_entry, pod);
     char why[PRIVILEGED_WHY_MAX];
-    if (!e->vanished && privileged_release(p->privileged, e->pod.netns_fd, why) < 0)
+    if (e->vanished)
+        privileged_forget(p->privileged, e->pod.netns_fd);
+    else if (privileged_release(p->privileged, e->pod.netns_fd, why) < 0)
         log_warn("capture", "pod %s/%s: cannot take the rules out of its namespace: %s", e->pod.ns,
                  e->pod.name, why);
     pods_waits_released(p, e);

@@ -147,7 +147,7 @@ static int open_listener(uint16_t port, int *ret_fd, char why[static PRIVILEGED_
 
 static int open_listeners(struct pod_listeners *ret, char why[static PRIVILEGED_WHY_MAX])
 {
-    struct pod_listeners l = {-1, -1, -1};
+    struct pod_listeners l = POD_LISTENERS_NONE;
     int r = open_listener(PORT_OUTBOUND, &l.outbound, why);
     if (r == 0)
         r = open_listener(PORT_INBOUND, &l.inbound, why);
@@ -158,6 +158,21 @@ static int open_listeners(struct pod_listeners *ret, char why[static PRIVILEGED_
     else
         *ret = l;
     return r;
+}
+
+static bool listens_on(int fd, uint16_t port)
+{
+    struct addr at;
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening &&
+           socket_local(fd, &at) == 0 && at.port == port;
+}
+
+static bool are_listeners(const struct pod_listeners *l)
+{
+    return listens_on(l->outbound, PORT_OUTBOUND) && listens_on(l->inbound, PORT_INBOUND) &&
+           listens_on(l->hbone, PORT_HBONE);
 }
 
 static int put_routes(char why[static PRIVILEGED_WHY_MAX])
@@ -171,30 +186,35 @@ static int put_routes(char why[static PRIVILEGED_WHY_MAX])
     return 0;
 }
 
-int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *ret,
+int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
                      char why[static PRIVILEGED_WHY_MAX])
 {
+    struct pod_listeners listeners = *io_listeners;
+    bool given = listeners.outbound >= 0 || listeners.inbound >= 0 || listeners.hbone >= 0;
+    if (given && !are_listeners(&listeners)) {
+        snprintf(why, PRIVILEGED_WHY_MAX, "these are not a pod's three listening sockets");
+        return -EINVAL;
+    }
     int r = enter(p, netns_fd, why);
     if (r < 0)
         return r;
-    struct pod_listeners listeners;
     /* The runtime may bring the loopback up at the same time as it calls us, and the route needs
      * it. */
     r = netns_loopback_up();
     if (r < 0)
         fail(why, r, "bring up the pod's loopback");
-    else
+    else if (!given)
         r = open_listeners(&listeners, why);
     if (r == 0) {
         r = put_routes(why);
         if (r == 0)
             r = redirect_put(p->ipv6, why);
-        if (r < 0)
+        if (r < 0 && !given)
             close_listeners(&listeners);
     }
     netns_leave(p->own_fd);
     if (r == 0)
-        *ret = listeners;
+        *io_listeners = listeners;
     return r;
 }
 
@@ -238,6 +258,12 @@ int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVI
         r = reply_routes_remove(AF_INET6, why);
     netns_leave(p->own_fd);
     return r;
+}
+
+void privileged_forget(struct privileged *p, int netns_fd)
+{
+    (void)p; /* nothing is kept beside the process that uses it */
+    (void)netns_fd;
 }
 
 /* ---- sockets ---- */

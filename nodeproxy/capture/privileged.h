@@ -25,6 +25,7 @@ struct privileged;
 struct pod_listeners { /* listening, dual stack [::], owned by the caller */
     int outbound, inbound, hbone;
 };
+#define POD_LISTENERS_NONE ((struct pod_listeners){-1, -1, -1})
 
 /* -EPERM and others: why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in
  * the kernel?). */
@@ -34,13 +35,22 @@ struct privileged *privileged_free(struct privileged *p);
 int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd,
                           char why[static PRIVILEGED_WHY_MAX]);
 /* Listeners first, then rules (one transaction), so that no packet is redirected to nobody.
- * Idempotent: rules are replaced. */
-int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *ret,
+ * Idempotent: rules are replaced. Three listeners that exist (another node proxy handed them over)
+ * are used as they are and stay the caller's whatever happens; POD_LISTENERS_NONE: those that are
+ * kept of a data process that died are given again, or new ones are made. -EINVAL: some but not
+ * all, or not this pod's listeners. They are looked at again until release or forget: the caller
+ * closes them after that, not before. */
+int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
                      char why[static PRIVILEGED_WHY_MAX]);
 /* Rules and routes are as enrol made them; why says what is missing or was changed. */
 int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
 /* Takes out all that enrol put in. */
 int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
+/* The rules stay, and nothing is kept of the pod's listeners any more (every enrolled pod has
+ * duplicates of them kept, which is what a crash of the data process needs, and what an orderly end,
+ * a vanished namespace or a successor that has them now does not): connections are refused once the
+ * caller has closed its own. netns_fd -1: of all pods. */
+void privileged_forget(struct privileged *p, int netns_fd);
 /* n TCP sockets born in the namespace in one setns: mark, IP(V6)_TRANSPARENT and NODELAY set. */
 int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n);
 /* Replaces the node's rules; n_pods 0: removes them. */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 static struct privileged *privileged;
-static struct pod_listeners listeners;
+static struct pod_listeners listeners = {-1, -1, -1};
 static char why[PRIVILEGED_WHY_MAX];
 
 static int open_all(void **state)
@@ -36,6 +36,7 @@ static void close_listeners(void)
     close(listeners.outbound);
     close(listeners.inbound);
     close(listeners.hbone);
+    listeners = POD_LISTENERS_NONE;
 }
 static void check_fails(int error, const char *words)
 {
@@ -160,6 +161,25 @@ static void a_port_that_is_taken_leaves_nothing_behind(void **state)
     check_fails(-ENOENT, "missing");
     close(taken);
     enrol(); /* the listeners that did open were closed again */
+    close_listeners();
+}
+static void listeners_that_exist_are_used(void **state)
+{
+    (void)state;
+    enrol();
+    struct pod_listeners given = listeners;
+    assert_int_equal(privileged_release(privileged, pod_ns, why), 0);
+    assert_int_equal(privileged_enrol(privileged, pod_ns, &given, why), 0);
+    assert_memory_equal(&given, &listeners, sizeof given);
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+
+    struct pod_listeners wrong = {listeners.outbound, -1, listeners.hbone};
+    assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
+    wrong = (struct pod_listeners){listeners.inbound, listeners.outbound, listeners.hbone};
+    assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
+    assert_non_null(strstr(why, "listening sockets"));
+    close(must_connect(client_ns, POD_V4, 8080)); /* they still listen */
+    close(must_accept(listeners.inbound));
     close_listeners();
 }
 static void a_loopback_that_is_down_is_brought_up(void **state)
@@ -449,6 +469,7 @@ int main(void)
         NET_TEST(rules_stay_single_when_put_again),
         NET_TEST(check_sees_every_change),
         NET_TEST(a_port_that_is_taken_leaves_nothing_behind),
+        NET_TEST(listeners_that_exist_are_used),
         NET_TEST(a_loopback_that_is_down_is_brought_up),
         NET_TEST(ipv6_switched_off_is_no_obstacle),
         NET_TEST(what_leaves_a_pod_is_redirected),
