@@ -54,7 +54,8 @@ static const char *check_leaf(const struct tls_config *config, const struct x509
 }
 
 static const char *check_chain(const struct tls_config *config, const WOLFSSL_BUFFER_INFO *certs,
-                               size_t n, struct x509_view *ret_leaf)
+                               size_t n, struct x509_view *ret_leaf,
+                               struct x509_path *ret_path)
 {
     struct x509_view views[X509_CHAIN_MAX];
     const char *why = "no certificate";
@@ -69,7 +70,8 @@ static const char *check_chain(const struct tls_config *config, const WOLFSSL_BU
     why = check_leaf(config, &views[0]);
     if (why)
         return why;
-    if (x509_view_verify(views, n, config->roots, config->n_roots, clock_unix_s(), &why) < 0)
+    if (x509_view_verify(views, n, config->roots, config->n_roots, clock_unix_s(), ret_path, &why) <
+        0)
         return why;
     *ret_leaf = views[0];
     return NULL;
@@ -80,16 +82,18 @@ static int hash_of(const uint8_t *data, size_t len, uint8_t out[static DIGEST_BY
     return digest_sha256((struct text){(const char *)data, len}, out);
 }
 
-static const char *remember(struct peer_check *p, const struct x509_view *leaf)
+static const char *remember(struct peer_check *p, const struct x509_view *leaf,
+                            const struct x509_path *path)
 {
     struct x509 short_form = {.serial_len = leaf->serial.len};
 
     memcpy(short_form.serial, leaf->serial.data, leaf->serial.len);
     x509_serial_text(&short_form, p->serial);
-    p->not_after_s = leaf->not_after_s;
+    p->not_after_s = path->not_after_s;
     free(p->uri);
     p->uri = text_dup(leaf->uri);
-    if (!p->uri || hash_of(leaf->whole.data, leaf->whole.len, p->leaf) < 0)
+    if (!p->uri || hash_of(leaf->whole.data, leaf->whole.len, p->leaf) < 0 ||
+        hash_of(path->root->public_key.data, path->root->public_key.len, p->root) < 0)
         return "out of memory";
     return NULL;
 }
@@ -98,6 +102,7 @@ int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
 {
     struct peer_check *p = store->userCtx;
     struct x509_view leaf = {0};
+    struct x509_path path = {0};
 
     p->good = false;
     if (p->why)
@@ -113,9 +118,9 @@ int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
     /* The library comes from the far end of the chain; the leaf is last, and decides for all. */
     if (store->error_depth != 0)
         return 1;
-    p->why = check_chain(p->config, store->certs, (size_t)store->totalCerts, &leaf);
+    p->why = check_chain(p->config, store->certs, (size_t)store->totalCerts, &leaf, &path);
     if (!p->why)
-        p->why = remember(p, &leaf);
+        p->why = remember(p, &leaf, &path);
     p->good = !p->why;
     return p->good;
 }

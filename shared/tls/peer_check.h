@@ -21,7 +21,8 @@ struct peer_check {
     uint8_t leaf[DIGEST_BYTES]; /* SHA-256 of the leaf that was judged */
     char *uri;                  /* owned; valid if good */
     char serial[2 * X509_SERIAL_MAX + 1];
-    int64_t not_after_s;
+    int64_t not_after_s;        /* of the path */
+    uint8_t root[DIGEST_BYTES]; /* SHA-256 of the key of the root that the path leads to */
 };
 void peer_check_init(struct peer_check *p, const struct tls_config *config);
 void peer_check_done(struct peer_check *p);

@@ -175,6 +175,7 @@ static int finish(struct tls_channel *t)
                                 .uri = t->check.good ? t->check.uri : "",
                                 .not_after_s = t->check.not_after_s};
     memcpy(t->peer.serial, t->check.serial, sizeof t->peer.serial);
+    memcpy(t->peer.root, t->check.root, sizeof t->peer.root);
     wolfSSL_FreeHandshakeResources(t->ssl);
     return 1;
 }

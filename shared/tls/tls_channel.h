@@ -16,7 +16,8 @@ struct tls_peer {    /* valid once established, as long as the channel */
     bool present;    /* false: anonymous (TLS_PEER_OPTIONAL) */
     const char *uri; /* "" if not present */
     char serial[2 * X509_SERIAL_MAX + 1];
-    int64_t not_after_s;
+    int64_t not_after_s; /* of the certificate, or of a CA on its path that ends before it */
+    uint8_t root[TLS_ROOT_BYTES]; /* which root it leads to: see tls_config_root_keys() */
 };
 /* Takes a reference to the config. A client's first message is in out at once. */
 int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct chunk_pool *pool);

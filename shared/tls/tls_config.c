@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "shared/tls/digest.h"
 #include "shared/tls/key_secret.h"
 #include "shared/tls/library.h"
 #include "shared/tls/peer_check.h"
@@ -209,4 +210,14 @@ struct tls_config *tls_config_unref(struct tls_config *c)
     free(c->root_bytes);
     free(c);
     return NULL;
+}
+
+size_t tls_config_root_keys(const struct tls_config *c, uint8_t (*out)[TLS_ROOT_BYTES])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_roots; i++) {
+        const struct der *key = &c->roots[i].public_key;
+        n += digest_sha256((struct text){(const char *)key->data, key->len}, out[n]) == 0;
+    }
+    return n;
 }

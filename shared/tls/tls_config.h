@@ -9,7 +9,7 @@
 #define SHARED_TLS_TLS_CONFIG_H
 #include "shared/tls/x509.h"
 
-enum { TLS_ROOTS_MAX = 64, TLS_ALPN_MAX = 32 };
+enum { TLS_ROOTS_MAX = 64, TLS_ALPN_MAX = 32, TLS_ROOT_BYTES = 32 };
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 enum tls_peer_auth {
     /* A certificate is required and must be a SPIFFE leaf of these roots (mTLS). */
@@ -34,6 +34,9 @@ int tls_config_new(struct tls_config **ret, const struct tls_config_options *opt
                    const char **ret_why);
 struct tls_config *tls_config_ref(struct tls_config *c);
 struct tls_config *tls_config_unref(struct tls_config *c); /* NULL is fine; returns NULL */
+/* SHA-256 of each root's public key: a root that was renewed with its key is the same one. How many,
+ * at most TLS_ROOTS_MAX. */
+size_t tls_config_root_keys(const struct tls_config *c, uint8_t (*out)[TLS_ROOT_BYTES]);
 /* For --version: "wolfSSL 5.7.2 (AES-NI, SP-ASM)"; *ret_accelerated (may be NULL): is the cipher
  * in hardware? */
 const char *tls_library(bool *ret_accelerated);

@@ -157,7 +157,7 @@ int x509_verify(const struct x509 *chain, size_t n_chain, const struct x509 *roo
             r = -EKEYREJECTED;
     }
     if (r == 0)
-        r = x509_view_verify(views, n_chain, views + n_chain, n_roots, now_s, ret_why);
+        r = x509_view_verify(views, n_chain, views + n_chain, n_roots, now_s, NULL, ret_why);
     free(views);
     return r;
 }

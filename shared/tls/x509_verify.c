@@ -23,6 +23,7 @@ struct search {
     const char *why; /* of the candidate that came furthest */
     size_t why_depth;
     const struct x509_view *path[X509_CHAIN_MAX + 1];
+    size_t n_path; /* once a root was reached: the root included */
 };
 
 static bool refuse(struct search *s, size_t depth, const char *why)
@@ -90,8 +91,10 @@ static bool issued_by(struct search *s, size_t depth, const struct x509_view *is
 static bool reaches_root(struct search *s, size_t depth)
 {
     for (size_t i = 0; i < s->n_roots; i++)
-        if (issued_by(s, depth, &s->roots[i]))
+        if (issued_by(s, depth, &s->roots[i])) {
+            s->n_path = depth + 2;
             return true;
+        }
     for (size_t i = 1; i < s->n_chain; i++) {
         if (s->used & 1u << i || !issued_by(s, depth, &s->chain[i]))
             continue;
@@ -105,8 +108,17 @@ static bool reaches_root(struct search *s, size_t depth)
     return false;
 }
 
+static void tell_path(const struct search *s, struct x509_path *ret)
+{
+    *ret = (struct x509_path){s->path[s->n_path - 1], s->path[0]->not_after_s};
+    for (size_t i = 1; i < s->n_path; i++)
+        if (s->path[i]->not_after_s < ret->not_after_s)
+            ret->not_after_s = s->path[i]->not_after_s;
+}
+
 int x509_view_verify(const struct x509_view *chain, size_t n_chain, const struct x509_view *roots,
-                     size_t n_roots, int64_t now_s, const char **ret_why)
+                     size_t n_roots, int64_t now_s, struct x509_path *ret_path,
+                     const char **ret_why)
 {
     struct search s = {.chain = chain,
                        .n_chain = n_chain,
@@ -125,8 +137,11 @@ int x509_view_verify(const struct x509_view *chain, size_t n_chain, const struct
         *ret_why = "an unknown critical extension";
     else {
         s.path[0] = chain;
-        if (reaches_root(&s, 0))
+        if (reaches_root(&s, 0)) {
+            if (ret_path)
+                tell_path(&s, ret_path);
             return 0;
+        }
         *ret_why = s.why;
     }
     return -EKEYREJECTED;

@@ -28,7 +28,12 @@ struct x509_view {
 /* false: malformed, *ret_why says where. */
 bool x509_view_parse(struct der der, struct x509_view *ret, const char **ret_why);
 const char *x509_view_check_svid_leaf(const struct x509_view *c);
-/* As x509_verify(), with views. */
+struct x509_path { /* that was found */
+    const struct x509_view *root;
+    int64_t not_after_s; /* of the certificate on it that ends first */
+};
+/* As x509_verify(), with views. ret_path may be NULL. */
 int x509_view_verify(const struct x509_view *chain, size_t n_chain, const struct x509_view *roots,
-                     size_t n_roots, int64_t now_s, const char **ret_why);
+                     size_t n_roots, int64_t now_s, struct x509_path *ret_path,
+                     const char **ret_why);
 #endif

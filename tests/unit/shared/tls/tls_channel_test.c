@@ -59,6 +59,9 @@ static void test_each_knows_the_other(void **state)
         x509_serial_text(&alice.cert, serial);
         assert_string_equal(of_server->serial, serial);
         assert_int_equal(of_server->not_after_s, alice.cert.not_after_s);
+        uint8_t roots[TLS_ROOTS_MAX][TLS_ROOT_BYTES];
+        assert_int_equal(tls_config_root_keys(server_config, roots), 1);
+        assert_memory_equal(of_server->root, roots[0], TLS_ROOT_BYTES);
         say(&p, &p.client, "hello", 5);
         say(&p, &p.server, "good day", 8);
         converse(&p);
