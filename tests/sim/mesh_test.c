@@ -7,7 +7,8 @@
 static uint64_t tunnel(uint64_t seed)
 {
     story_begin(seed);
-    struct sim_flow *flows[] = {started(call(web, orders)), started(call_service(web, ORDERS)), started(call(orders, web)), started(call(cart1, cart0))};
+    struct sim_flow *flows[] = {started(call(web, orders)), started(call_service(web, ORDERS)),
+                                started(call(orders, web)), started(call(cart1, cart0))};
     story_settle();
     for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
         expect_clean(flows[i]);
@@ -25,7 +26,8 @@ static uint64_t tunnel(uint64_t seed)
 static uint64_t same_node(uint64_t seed)
 {
     story_begin(seed);
-    struct sim_flow *flows[] = {started(call(web, cart0)), started(call(cart0, rogue)), started(call(orders, cart1)), started(call(web, web))};
+    struct sim_flow *flows[] = {started(call(web, cart0)), started(call(cart0, rogue)),
+                                started(call(orders, cart1)), started(call(web, web))};
     story_settle();
     for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
         expect_clean(flows[i]);
@@ -54,8 +56,10 @@ static uint64_t families(uint64_t seed)
     orders->no_v4 = true;
     sim_pod_publish(orders);
     run_ms(100);
-    struct addr v4 = sim_service_addr(ORDERS, false), v6 = sim_service_addr(ORDERS, true), cart = sim_service_addr(CART, false);
-    struct sim_flow *crossed = started(sim_flow_new(&apps, web, orders, &v4, 1000, 1000)), *straight = started(sim_flow_new(&apps, web, orders, &v6, 1000, 1000));
+    struct addr v4 = sim_service_addr(ORDERS, false), v6 = sim_service_addr(ORDERS, true),
+                cart = sim_service_addr(CART, false);
+    struct sim_flow *crossed = started(sim_flow_new(&apps, web, orders, &v4, 1000, 1000)),
+                    *straight = started(sim_flow_new(&apps, web, orders, &v6, 1000, 1000));
     struct sim_flow *same[6];
     for (size_t i = 0; i < ARRAY_SIZE(same); i++)
         same[i] = started(sim_flow_new(&apps, web, NULL, &cart, 1000, 1000));
@@ -89,8 +93,10 @@ static uint64_t denied(uint64_t seed)
     sim_policy_allow(&mesh, "only-web", cart0, web);
     sim_policy_allow(&mesh, "only-web-too", cart1, web);
     run_ms(100);
-    struct sim_flow *bad[] = {started(call(rogue, cart0)), started(call(rogue, cart1)), started(call(batch, cart1)), started(call_service(rogue, CART))};
-    struct sim_flow *good[] = {started(call(web, cart0)), started(call(web, cart1)), started(call_service(web, CART))};
+    struct sim_flow *bad[] = {started(call(rogue, cart0)), started(call(rogue, cart1)),
+                              started(call(batch, cart1)), started(call_service(rogue, CART))};
+    struct sim_flow *good[] = {started(call(web, cart0)), started(call(web, cart1)),
+                               started(call_service(web, CART))};
     story_settle();
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         expect_broken(bad[i]);
@@ -101,7 +107,8 @@ static uint64_t denied(uint64_t seed)
     for (size_t i = 0; i < ARRAY_SIZE(good); i++)
         expect_clean(good[i]);
     assert_int_equal(count_inbound("ending", "denied by policy"), 4);
-    assert_int_equal(count_inbound("policy", "shop/only-web") + count_inbound("policy", "shop/only-web-too"), 4);
+    assert_int_equal(
+        count_inbound("policy", "shop/only-web") + count_inbound("policy", "shop/only-web-too"), 4);
     return story_end();
 }
 
@@ -113,7 +120,8 @@ static uint64_t strict(uint64_t seed)
     expect_clean(before);
     sim_policy_strict(&mesh, "strict");
     run_ms(100);
-    struct sim_flow *plain = started(call(batch, orders)), *mutual = started(call(web, orders)), *near = started(call(web, cart0));
+    struct sim_flow *plain = started(call(batch, orders)), *mutual = started(call(web, orders)),
+                    *near = started(call(web, cart0));
     story_settle();
     expect_broken(plain);
     expect_clean(mutual);
@@ -188,8 +196,12 @@ static uint64_t resets(uint64_t seed)
 static uint64_t bad_destinations(uint64_t seed)
 {
     story_begin(seed);
-    struct addr nobody = {{4, {192, 0, 2, 1}}, 80}, closed = sim_pod_addr(orders, 81, false), closed_near = sim_pod_addr(cart0, 81, true);
-    struct addr own[] = {sim_pod_addr(web, 15001, false), sim_pod_addr(web, 15008, true), {{4, {127, 0, 0, 1}}, 15006}, sim_pod_addr(orders, 15008, false)};
+    struct addr nobody = {{4, {192, 0, 2, 1}}, 80}, closed = sim_pod_addr(orders, 81, false),
+                closed_near = sim_pod_addr(cart0, 81, true);
+    struct addr own[] = {sim_pod_addr(web, 15001, false),
+                         sim_pod_addr(web, 15008, true),
+                         {{4, {127, 0, 0, 1}}, 15006},
+                         sim_pod_addr(orders, 15008, false)};
     struct addr no_port = sim_service_addr(ORDERS, false);
     no_port.port = 81;
     struct sim_flow *unreachable = started(sim_flow_new(&apps, web, NULL, &nobody, 10, 10));
@@ -216,15 +228,19 @@ static uint64_t lost_connects(uint64_t seed)
 {
     story_begin(seed);
     mesh.troubles.hbone_lost = 100;
-    struct sim_flow *tunnel = started(call(web, orders)), *first[] = {started(call(web, cart0)), started(call(web, batch)), started(call(batch, orders))};
+    struct sim_flow *tunnel = started(call(web, orders)),
+                    *first[] = {started(call(web, cart0)), started(call(web, batch)),
+                                started(call(batch, orders))};
     story_settle();
-    for (size_t i = 0; i < ARRAY_SIZE(first); i++) /* they leave sockets of both families behind, more or less */
+    for (size_t i = 0; i < ARRAY_SIZE(first);
+         i++) /* they leave sockets of both families behind, more or less */
         expect_clean(first[i]);
     expect_broken(tunnel);
     expect_field(tunnel, "ending", "connect timeout");
     mesh.troubles.hbone_lost = 0;
     mesh.troubles.app_lost = 100;
-    struct sim_flow *near = started(call(web, cart0)), *out = started(call(web, batch)), *there = started(call(web, orders));
+    struct sim_flow *near = started(call(web, cart0)), *out = started(call(web, batch)),
+                    *there = started(call(web, orders));
     story_settle();
     expect_broken(near);
     expect_broken(out);
@@ -267,7 +283,8 @@ static uint64_t bad_refills(uint64_t seed)
 {
     story_begin(seed);
     mesh.troubles.refill_ms_max = 3000;
-    struct sim_flow *late[] = {started(call(web, orders)), started(call(web, cart0)), started(call(web, batch))};
+    struct sim_flow *late[] = {started(call(web, orders)), started(call(web, cart0)),
+                               started(call(web, batch))};
     story_settle();
     for (size_t i = 0; i < ARRAY_SIZE(late); i++)
         expect_clean(late[i]);
@@ -286,7 +303,8 @@ static uint64_t bad_refills(uint64_t seed)
     expect_field(lost, "ending", "connect timeout");
     mesh.troubles = (struct sim_troubles){0};
     run_ms(30 * 1000);
-    struct sim_flow *after[] = {started(call(rogue, orders)), started(call(rogue, batch)), started(call(cart1, batch))};
+    struct sim_flow *after[] = {started(call(rogue, orders)), started(call(rogue, batch)),
+                                started(call(cart1, batch))};
     story_settle();
     for (size_t i = 0; i < ARRAY_SIZE(after); i++)
         expect_clean(after[i]);
@@ -297,7 +315,8 @@ static uint64_t bad_refills(uint64_t seed)
 
 static uint64_t limits(uint64_t seed)
 {
-    story_begin_with(&(struct sim_mesh_options){.seed = seed, .streams_max = 3, .connections_max = 20});
+    story_begin_with(
+        &(struct sim_mesh_options){.seed = seed, .streams_max = 3, .connections_max = 20});
     story_start_pods();
     /* More than fit into a tunnel, and into the sixteen that a destination may have: they wait, then get another's place. */
     for (int i = 0; i < 60; i++)
@@ -327,15 +346,19 @@ static uint64_t idle(uint64_t seed)
     quiet->read_max = 0; /* nobody reads any more, so at last nobody can send */
     story_settle();
     expect_clean(busy);
-    assert_true(sim_ending_count(&mesh, ENDING_IDLE_TIMEOUT) > 0); /* at one end; the other may have heard of it first */
+    assert_true(sim_ending_count(&mesh, ENDING_IDLE_TIMEOUT) >
+                0); /* at one end; the other may have heard of it first */
     run_ms(400 * 1000);
     assert_int_equal(web->local.peers.n_links, 0);
     assert_int_equal(orders->local.n_servers, 0);
     return story_end();
 }
 
-#define STORIES(X) \
-    X(tunnel, 20) X(same_node, 20) X(same_node_tunnel, 10) X(families, 10) X(passthrough, 20) X(denied, 20) X(strict, 20) X(half_close, 20) X(big_and_slow, 6) X(resets, 30) X(bad_destinations, 20) X(lost_connects, 10) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10) X(idle, 10)
+#define STORIES(X)                                                                                 \
+    X(tunnel, 20)                                                                                  \
+    X(same_node, 20) X(same_node_tunnel, 10) X(families, 10) X(passthrough, 20) X(denied, 20)      \
+        X(strict, 20) X(half_close, 20) X(big_and_slow, 6) X(resets, 30) X(bad_destinations, 20)   \
+            X(lost_connects, 10) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10) X(idle, 10)
 
 STORIES(STORY)
 

@@ -8,7 +8,7 @@
 /* The network's queues of bytes, and its lists, which grow by doubling. */
 enum { NETWORK_QUEUE_BYTES = 65536, NETWORK_LIST_BYTES_MIN = 512 };
 
-static uint64_t left; /* until one fails; 0: none does */
+static uint64_t left;             /* until one fails; 0: none does */
 static _Thread_local bool inside; /* threads of libraries are nobody's turn */
 static bool failed;
 
@@ -17,9 +17,18 @@ void sim_alloc_fail_at(uint64_t n)
     left = n;
     failed = false;
 }
-bool sim_alloc_failed(void) { return failed; }
-void sim_alloc_enter(void) { inside = true; }
-void sim_alloc_leave(void) { inside = false; }
+bool sim_alloc_failed(void)
+{
+    return failed;
+}
+void sim_alloc_enter(void)
+{
+    inside = true;
+}
+void sim_alloc_leave(void)
+{
+    inside = false;
+}
 
 static bool refuses(void)
 {

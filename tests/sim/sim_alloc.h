@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void sim_alloc_fail_at(uint64_t n);  /* the n-th from now on, and only that; 0: none */
-bool sim_alloc_failed(void);         /* since then */
-void sim_alloc_enter(void);          /* a node's turn begins */
-void sim_alloc_leave(void);          /* the simulation's own code runs */
+void sim_alloc_fail_at(uint64_t n); /* the n-th from now on, and only that; 0: none */
+bool sim_alloc_failed(void);        /* since then */
+void sim_alloc_enter(void);         /* a node's turn begins */
+void sim_alloc_leave(void);         /* the simulation's own code runs */
 #endif

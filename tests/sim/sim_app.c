@@ -34,7 +34,8 @@ static void end_init(struct sim_end *e, struct sim_apps *apps, int fd)
 static void tick_later(struct sim_end *e)
 {
     unsigned most = e->flow ? e->flow->tick_ms_max : 3;
-    timer_start(ring_timers(e->apps->mesh->apps), &e->tick, rng_below(e->apps->mesh->rng, most + 1));
+    timer_start(ring_timers(e->apps->mesh->apps), &e->tick,
+                rng_below(e->apps->mesh->rng, most + 1));
 }
 
 static void end_done(struct sim_end *e)
@@ -50,7 +51,10 @@ static void end_failed(struct sim_end *e, ssize_t error)
     end_done(e);
 }
 
-static struct sim_end *other_of(const struct sim_end *e) { return e->is_client ? e->flow->server : &e->flow->client; }
+static struct sim_end *other_of(const struct sim_end *e)
+{
+    return e->is_client ? e->flow->server : &e->flow->client;
+}
 
 /* Nothing that the other side said may be missing, and it must have said that this was all. */
 static void check_eof(const struct sim_end *e)
@@ -58,9 +62,13 @@ static void check_eof(const struct sim_end *e)
     const struct sim_end *other = e->flow ? other_of(e) : NULL;
     if (other && (other->fin_sent || other->aborted) && e->got == other->sent)
         return;
-    print_error("%s of flow %d got a clean end after %llu bytes; the other side sent %llu and has %s\n", e->is_client ? "client" : "server",
-                e->flow ? (int)e->flow->id : -1, (unsigned long long)e->got, other ? (unsigned long long)other->sent : 0,
-                !other ? "never been there" : other->fin_sent ? "finished" : "not finished");
+    print_error(
+        "%s of flow %d got a clean end after %llu bytes; the other side sent %llu and has %s\n",
+        e->is_client ? "client" : "server", e->flow ? (int)e->flow->id : -1,
+        (unsigned long long)e->got, other ? (unsigned long long)other->sent : 0,
+        !other            ? "never been there"
+        : other->fin_sent ? "finished"
+                          : "not finished");
     sim_tell_living(e->apps->mesh);
     fail_msg("an end that is none");
 }
@@ -119,7 +127,9 @@ static bool read_some(struct sim_end *e)
             if (!e->flow)
                 e->header[e->got + (uint64_t)i] = piece[i];
             else if (piece[i] != byte_of(e->flow, !e->is_client, e->got + (uint64_t)i))
-                fail_msg("flow %u: byte %llu of %s is wrong", e->flow->id, (unsigned long long)e->got + (uint64_t)i, e->is_client ? "the answer" : "the request");
+                fail_msg("flow %u: byte %llu of %s is wrong", e->flow->id,
+                         (unsigned long long)e->got + (uint64_t)i,
+                         e->is_client ? "the answer" : "the request");
         }
         e->got += (uint64_t)n;
         budget -= (size_t)n < budget ? (size_t)n : budget;
@@ -149,7 +159,8 @@ static bool write_some(struct sim_end *e)
         size_t n = 1 + (size_t)rng_below(e->apps->mesh->rng, sizeof piece);
         if (n > total - e->sent)
             n = (size_t)(total - e->sent);
-        if (e->is_client && e->flow->order == SIM_SERVER_FIRST && e->sent < SIM_HEADER_BYTES && n > SIM_HEADER_BYTES - e->sent)
+        if (e->is_client && e->flow->order == SIM_SERVER_FIRST && e->sent < SIM_HEADER_BYTES &&
+            n > SIM_HEADER_BYTES - e->sent)
             n = (size_t)(SIM_HEADER_BYTES - e->sent);
         for (size_t j = 0; j < n; j++)
             piece[j] = byte_of(e->flow, e->is_client, e->sent + j);
@@ -227,7 +238,8 @@ void sim_apps_open(struct sim_apps *a, struct sim_mesh *m)
     timer_start(ring_timers(m->apps), &a->accepting, 1);
 }
 
-struct sim_flow *sim_flow_new(struct sim_apps *a, struct sim_pod *from, struct sim_pod *to, const struct addr *destination, uint64_t client_bytes,
+struct sim_flow *sim_flow_new(struct sim_apps *a, struct sim_pod *from, struct sim_pod *to,
+                              const struct addr *destination, uint64_t client_bytes,
                               uint64_t server_bytes)
 {
     sim_alloc_leave();
@@ -276,11 +288,14 @@ void sim_flow_pattern(const struct sim_flow *f, uint8_t *out, size_t n)
 bool sim_flow_clean(const struct sim_flow *f)
 {
     const struct sim_end *c = &f->client, *s = f->server;
-    return s && c->eof && c->fin_sent && s->eof && s->fin_sent && c->sent == f->client_bytes && s->got == c->sent && s->sent == f->server_bytes &&
-           c->got == s->sent;
+    return s && c->eof && c->fin_sent && s->eof && s->fin_sent && c->sent == f->client_bytes &&
+           s->got == c->sent && s->sent == f->server_bytes && c->got == s->sent;
 }
 
-bool sim_flow_done(const struct sim_flow *f) { return f->client.done && (!f->server || f->server->done); }
+bool sim_flow_done(const struct sim_flow *f)
+{
+    return f->client.done && (!f->server || f->server->done);
+}
 
 bool sim_apps_done(void *apps)
 {
@@ -297,16 +312,23 @@ bool sim_apps_done(void *apps)
 static void tell_end(const struct sim_end *e)
 {
     char local[ADDR_TEXT_MAX], peer[ADDR_TEXT_MAX];
-    print_error("    %s %s %s: sent %llu%s, got %llu%s%s%s error %d\n", e->is_client ? "client" : "server", addr_print(&e->local, local),
-                addr_print(&e->peer, peer), (unsigned long long)e->sent, e->fin_sent ? " all" : "", (unsigned long long)e->got, e->eof ? " all" : "",
-                e->done ? ", done" : e->connected ? ", living" : ", connecting", e->aborted ? ", aborted" : "", e->error);
+    print_error("    %s %s %s: sent %llu%s, got %llu%s%s%s error %d\n",
+                e->is_client ? "client" : "server", addr_print(&e->local, local),
+                addr_print(&e->peer, peer), (unsigned long long)e->sent, e->fin_sent ? " all" : "",
+                (unsigned long long)e->got, e->eof ? " all" : "",
+                e->done        ? ", done"
+                : e->connected ? ", living"
+                               : ", connecting",
+                e->aborted ? ", aborted" : "", e->error);
 }
 
 void sim_flow_tell(const struct sim_flow *f)
 {
     char to[ADDR_TEXT_MAX];
-    print_error("  flow %u from %s to %s, order %d, to send %llu and %llu%s\n", f->id, f->from->name, addr_print(&f->destination, to), (int)f->order,
-                (unsigned long long)f->client_bytes, (unsigned long long)f->server_bytes, sim_flow_clean(f) ? ", clean" : "");
+    print_error("  flow %u from %s to %s, order %d, to send %llu and %llu%s\n", f->id,
+                f->from->name, addr_print(&f->destination, to), (int)f->order,
+                (unsigned long long)f->client_bytes, (unsigned long long)f->server_bytes,
+                sim_flow_clean(f) ? ", clean" : "");
     tell_end(&f->client);
     if (f->server)
         tell_end(f->server);

@@ -62,4 +62,7 @@ ssize_t read(int fd, void *out, size_t len)
     return (ssize_t)len;
 }
 
-int close(int fd) { return fd == CHANCE_FD ? 0 : (int)syscall(SYS_close, fd); }
+int close(int fd)
+{
+    return fd == CHANCE_FD ? 0 : (int)syscall(SYS_close, fd);
+}

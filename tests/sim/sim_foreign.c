@@ -6,17 +6,28 @@ enum { WAIT_MS = 60 * 1000 };
 
 /* ---- the connection ---------------------------------------------------------------------------------------- */
 
-static struct sim_foreign *of(struct h2_conn *h) { return h->user; }
-static void is_ready(struct h2_conn *h) { of(h)->ready = true; }
+static struct sim_foreign *of(struct h2_conn *h)
+{
+    return h->user;
+}
+static void is_ready(struct h2_conn *h)
+{
+    of(h)->ready = true;
+}
 static void has_closed(struct h2_conn *h, int error)
 {
     of(h)->closed = true;
     of(h)->error = error;
 }
-static void has_drained(struct h2_conn *h) { of(h)->drained = true; }
-static const struct h2_conn_events events = {.ready = is_ready, .closed = has_closed, .drained = has_drained};
+static void has_drained(struct h2_conn *h)
+{
+    of(h)->drained = true;
+}
+static const struct h2_conn_events events = {
+    .ready = is_ready, .closed = has_closed, .drained = has_drained};
 
-void sim_foreign_open(struct sim_foreign *f, struct sim_mesh *m, struct sim_pod *from, const struct sim_pod *to, const struct credential *c)
+void sim_foreign_open(struct sim_foreign *f, struct sim_mesh *m, struct sim_pod *from,
+                      const struct sim_pod *to, const struct credential *c)
 {
     const struct addr at = sim_pod_addr(to, 15008, false);
     const struct h2_conn_options o = {.tls = c ? c->client : NULL};
@@ -41,7 +52,10 @@ bool sim_foreign_ready(struct sim_foreign *f)
     return f->ready;
 }
 
-static bool drained(void *arg) { return ((const struct sim_foreign *)arg)->drained; }
+static bool drained(void *arg)
+{
+    return ((const struct sim_foreign *)arg)->drained;
+}
 
 void sim_foreign_close(struct sim_foreign *f)
 {
@@ -51,8 +65,14 @@ void sim_foreign_close(struct sim_foreign *f)
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
-static struct sim_foreign_stream *of_stream(struct stream *s) { return s->user; }
-static void got_head(struct http2_stream *s, const struct http2_head *head) { of_stream(&s->stream)->status = hbone_status(head); }
+static struct sim_foreign_stream *of_stream(struct stream *s)
+{
+    return s->user;
+}
+static void got_head(struct http2_stream *s, const struct http2_head *head)
+{
+    of_stream(&s->stream)->status = hbone_status(head);
+}
 static void got_closed(struct http2_stream *s, uint32_t code)
 {
     of_stream(&s->stream)->closed = true;
@@ -65,25 +85,39 @@ static void got_bytes(struct stream *s, struct buf *bytes)
     of_stream(s)->got += bytes->len;
     buf_done(bytes);
 }
-static void got_end(struct stream *s) { of_stream(s)->ended = true; }
-static void nothing(struct stream *s) { (void)s; }
+static void got_end(struct stream *s)
+{
+    of_stream(s)->ended = true;
+}
+static void nothing(struct stream *s)
+{
+    (void)s;
+}
 static void got_failure(struct stream *s, int error)
 {
     (void)error;
     of_stream(s)->failed = true;
 }
-static const struct stream_events byte_events = {.received = got_bytes, .ended = got_end, .writable = nothing, .finished = nothing, .failed = got_failure};
+static const struct stream_events byte_events = {.received = got_bytes,
+                                                 .ended = got_end,
+                                                 .writable = nothing,
+                                                 .finished = nothing,
+                                                 .failed = got_failure};
 
-void sim_foreign_call(struct sim_foreign *f, struct sim_foreign_stream *s, const char *method, const char *authority, const void *eager, size_t n, bool end)
+void sim_foreign_call(struct sim_foreign *f, struct sim_foreign_stream *s, const char *method,
+                      const char *authority, const void *eager, size_t n, bool end)
 {
-    const struct http2_header headers[] = {
-        {TEXT(":method"), text_of(method ? method : "CONNECT")}, {TEXT(":authority"), text_of(authority)}, {TEXT(":scheme"), TEXT("https")}, {TEXT(":path"), TEXT("/")}};
+    const struct http2_header headers[] = {{TEXT(":method"), text_of(method ? method : "CONNECT")},
+                                           {TEXT(":authority"), text_of(authority)},
+                                           {TEXT(":scheme"), TEXT("https")},
+                                           {TEXT(":path"), TEXT("/")}};
     struct buf bytes = {0};
     *s = (struct sim_foreign_stream){.status = 0};
     http2_stream_init(&s->stream, &stream_events);
     s->stream.stream.events = &byte_events;
     s->stream.stream.user = s;
-    assert_int_equal(http2_stream_request(f->h2.http2, &s->stream, headers, method ? 4 : 2, false), 0);
+    assert_int_equal(http2_stream_request(f->h2.http2, &s->stream, headers, method ? 4 : 2, false),
+                     0);
     if (n > 0) {
         assert_int_equal(buf_append(&bytes, ring_chunks(f->mesh->apps), eager, n), 0);
         stream_send(&s->stream.stream, &bytes);
@@ -92,12 +126,16 @@ void sim_foreign_call(struct sim_foreign *f, struct sim_foreign_stream *s, const
         stream_finish(&s->stream.stream);
 }
 
-static bool stream_closed(void *arg) { return ((const struct sim_foreign_stream *)arg)->closed; }
+static bool stream_closed(void *arg)
+{
+    return ((const struct sim_foreign_stream *)arg)->closed;
+}
 
 void sim_foreign_wait(struct sim_foreign *f, struct sim_foreign_stream *s)
 {
     if (!fake_net_run_until(f->mesh->net, stream_closed, s, WAIT_MS))
-        fail_msg("the stream goes on: status %u, got %llu, ended %d", s->status, (unsigned long long)s->got, s->ended);
+        fail_msg("the stream goes on: status %u, got %llu, ended %d", s->status,
+                 (unsigned long long)s->got, s->ended);
 }
 
 unsigned sim_foreign_status(struct sim_foreign *f, const char *method, const char *authority)

@@ -40,7 +40,10 @@ void sim_log_tell(void)
         fputs(line, stderr);
 }
 
-void sim_log_rewind(void) { rewind(reader); }
+void sim_log_rewind(void)
+{
+    rewind(reader);
+}
 
 bool sim_log_next(char line[static SIM_LINE_MAX])
 {
@@ -102,7 +105,8 @@ bool sim_log_outbound(const struct sim_flow *f, char line[static SIM_LINE_MAX])
 }
 
 /* An identity in the log is the one of the pod that has the address: nobody spoke with another's. */
-static void check_identity(struct sim_mesh *m, const char *line, const char *address_key, const char *identity_key, bool required)
+static void check_identity(struct sim_mesh *m, const char *line, const char *address_key,
+                           const char *identity_key, bool required)
 {
     char value[SIM_LINE_MAX];
     struct addr a = addr_field(line, address_key);
@@ -125,7 +129,8 @@ static bool closed_is_true(const struct sim_flow *f)
         return false;
     if (s->error && !s->fin_sent)
         return false;
-    bool answered = (s->fin_sent ? s->sent == f->server_bytes : s->aborted) && ((c->eof && c->got == s->sent) || c->aborted);
+    bool answered = (s->fin_sent ? s->sent == f->server_bytes : s->aborted) &&
+                    ((c->eof && c->got == s->sent) || c->aborted);
     bool asked = (s->eof && s->got == c->sent) || s->aborted || s->error;
     return answered && asked;
 }
@@ -172,7 +177,8 @@ static uint64_t metric_sum(const struct sim_node *n, const char *name)
     metrics_print(all, 1, false, &out);
     assert_false(out.failed);
     for (const char *at = out.data; at && (at = strstr(at, name)); at++) {
-        const char *value = at[strlen(name)] == '{' && (at == out.data || at[-1] == '\n') ? strstr(at, "} ") : NULL;
+        const char *value =
+            at[strlen(name)] == '{' && (at == out.data || at[-1] == '\n') ? strstr(at, "} ") : NULL;
         if (value)
             sum += strtoull(value + 2, NULL, 10);
     }
@@ -209,7 +215,8 @@ void sim_log_check(struct sim_apps *a)
             fail_msg("a connection without a line");
         }
     }
-    assert_int_equal(m->nodes[0].env.endings[ENDING_NONE] + m->nodes[1].env.endings[ENDING_NONE], 0);
+    assert_int_equal(m->nodes[0].env.endings[ENDING_NONE] + m->nodes[1].env.endings[ENDING_NONE],
+                     0);
     for (enum ending e = 0; e < ENDING_COUNT; e++)
         endings += sim_ending_count(m, e);
     assert_int_equal(endings, n);
@@ -224,5 +231,7 @@ void sim_log_check(struct sim_apps *a)
         assert_int_equal(opened, n);
         assert_int_equal(closed, n);
     }
-    assert_true(n >= m->nodes[0].env.next_id + m->nodes[1].env.next_id); /* what was refused before it began has no number */
+    assert_true(n >=
+                m->nodes[0].env.next_id +
+                    m->nodes[1].env.next_id); /* what was refused before it began has no number */
 }

@@ -15,7 +15,9 @@ bool sim_log_next(char line[static SIM_LINE_MAX]);
 void sim_log_rewind(void);
 /* A field's value, "" if it is not there. */
 const char *sim_log_field(const char *line, const char *key, char out[static SIM_LINE_MAX]);
-bool sim_log_outbound(const struct sim_flow *f, char line[static SIM_LINE_MAX]); /* the source's line of this flow; false: none */
+bool sim_log_outbound(
+    const struct sim_flow *f,
+    char line[static SIM_LINE_MAX]); /* the source's line of this flow; false: none */
 /* Every line against every flow, and against the counters; see sim_log.c for the rules. */
 void sim_log_check(struct sim_apps *a);
 #endif

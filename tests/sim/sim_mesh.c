@@ -5,9 +5,14 @@
 
 enum { NEWS_MS_MAX = 20, SETTLE_MS = 120 * 1000 };
 
-
-bool sim_one_in(struct sim_mesh *m, unsigned n) { return rng_below(m->rng, n) == 0; }
-bool sim_roll(struct sim_mesh *m, unsigned percent) { return percent > 0 && rng_below(m->rng, 100) < percent; }
+bool sim_one_in(struct sim_mesh *m, unsigned n)
+{
+    return rng_below(m->rng, n) == 0;
+}
+bool sim_roll(struct sim_mesh *m, unsigned percent)
+{
+    return percent > 0 && rng_below(m->rng, 100) < percent;
+}
 
 /* ---- the control threads: what is known --------------------------------------------------------------------- */
 
@@ -36,7 +41,8 @@ void sim_news(struct sim_mesh *m)
 {
     for (unsigned i = 0; i < SIM_NODES; i++)
         if (!timer_running(&m->nodes[i].news))
-            timer_start(ring_timers(m->nodes[i].env.ring), &m->nodes[i].news, rng_below(m->rng, NEWS_MS_MAX));
+            timer_start(ring_timers(m->nodes[i].env.ring), &m->nodes[i].news,
+                        rng_below(m->rng, NEWS_MS_MAX));
 }
 
 /* ---- who answers a connect ------------------------------------------------------------------------------------- */
@@ -74,10 +80,12 @@ static void trouble(struct sim_mesh *m, struct fake_route *ret, unsigned refused
 }
 
 /* What the rules in the pods do (capture/redirect.c), and the network between them. */
-static bool route(struct fake_net *net, int fd, const struct addr *to, struct fake_route *ret, void *arg)
+static bool route(struct fake_net *net, int fd, const struct addr *to, struct fake_route *ret,
+                  void *arg)
 {
     struct sim_mesh *m = arg;
-    struct sim_pod *from = pod_of_namespace(m, fake_socket_namespace(fd)), *pod = sim_pod_at(m, &to->ip);
+    struct sim_pod *from = pod_of_namespace(m, fake_socket_namespace(fd)),
+                   *pod = sim_pod_at(m, &to->ip);
     bool proxy = fake_socket_mark(fd) == SIM_MARK;
     (void)net;
     if (m->plain_ports && (to->port == 15001 || to->port == 15006)) {
@@ -147,8 +155,9 @@ size_t sim_living(const struct sim_mesh *m)
 static void tell(const struct connection_view *v)
 {
     char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX], c[ADDR_TEXT_MAX];
-    print_error("  %s %s at %s: %s to %s (%s), %llu in, %llu out\n", v->direction, v->protocol, v->stage, addr_print(&v->source, a),
-                addr_print(&v->destination, b), addr_print(&v->target, c), (unsigned long long)v->bytes_received,
+    print_error("  %s %s at %s: %s to %s (%s), %llu in, %llu out\n", v->direction, v->protocol,
+                v->stage, addr_print(&v->source, a), addr_print(&v->destination, b),
+                addr_print(&v->target, c), (unsigned long long)v->bytes_received,
                 (unsigned long long)v->bytes_sent);
 }
 
@@ -159,8 +168,9 @@ void sim_tell_living(const struct sim_mesh *m)
         const struct sim_pod *p = &m->pods[i];
         if (!p->node || p->drained || !p->local.env)
             continue;
-        print_error("pod %s: %zu outbounds, %zu inbounds, %zu servers, %zu tunnels%s\n", p->name, p->local.n_outbounds, p->local.n_inbounds,
-                    p->local.n_servers, p->local.peers.n_links, p->captured ? "" : ", closing");
+        print_error("pod %s: %zu outbounds, %zu inbounds, %zu servers, %zu tunnels%s\n", p->name,
+                    p->local.n_outbounds, p->local.n_inbounds, p->local.n_servers,
+                    p->local.peers.n_links, p->captured ? "" : ", closing");
         for (struct list *n = p->local.outbounds.next; n != &p->local.outbounds; n = n->next) {
             outbound_view(outbound_of_link(n), &v);
             tell(&v);
@@ -172,7 +182,10 @@ void sim_tell_living(const struct sim_mesh *m)
     }
 }
 
-uint64_t sim_ending_count(const struct sim_mesh *m, enum ending e) { return m->nodes[0].env.endings[e] + m->nodes[1].env.endings[e]; }
+uint64_t sim_ending_count(const struct sim_mesh *m, enum ending e)
+{
+    return m->nodes[0].env.endings[e] + m->nodes[1].env.endings[e];
+}
 
 static void sample(struct timer *t)
 {
@@ -309,7 +322,7 @@ uint64_t sim_mesh_close(struct sim_mesh *m)
     for (unsigned i = 0; i < m->n_pods; i++) {
         struct credential *c = m->pods[i].credential;
         if (c)
-            assert_int_equal(atomic_load(&c->refs), m->quick ? 2 : 1);
+            assert_int_equal(atomic_load(&c->refs), 1 + sim_credential_refs(c));
         credential_unref(c);
     }
     sim_ca_close(m);

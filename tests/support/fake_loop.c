@@ -145,9 +145,16 @@ static void try_accept(struct ring_op *op, struct fake_socket *s)
     struct ring *ring = op->scope->ring;
     if (s->state != FAKE_LISTENING)
         return finish(op, -EINVAL);
+    if (op->stopping && (list_empty(&s->backlog) || fake_net_chance(s->net, 50)))
+        return finish(op, -ECANCELED);
+    /* What the kernel has accepted before it heard of the stop still comes. */
+    if (op->stopping && (list_empty(&s->backlog) || fake_net_chance(s->net, 50)))
+        return finish(op, -ECANCELED);
     if (list_empty(&s->backlog))
         return;
     if (s->net->weather.sockets_max && s->net->n_sockets >= s->net->weather.sockets_max) {
+        if (op->stopping)
+            return finish(op, -ECANCELED);
         list_push_back(&ring->pausing, &op->waiting);
         if (!timer_running(&ring->pause))
             timer_start(&ring->timers, &ring->pause, PAUSE_MS);
@@ -181,6 +188,102 @@ static void swallow(struct ring_op *op, struct fake_socket *s)
         fake_drained_put(scope);
 }
 
+/* ---- faults ---- */
+
+/* Whether the operation would go on now. */
+static bool is_due(const struct ring_op *op, const struct fake_socket *s)
+{
+    switch (op->kind) {
+    case OP_ACCEPT:
+        return !list_empty(&s->backlog);
+    case OP_RECV:
+        return s->len > 0 || s->error || s->ended || s->broken;
+    case OP_SEND:
+        return s->error || s->broken || !s->other || s->other->len < s->other->size ||
+               !s->other->bytes;
+    default:
+        return true;
+    }
+}
+
+/* What the ring does with an accept's error (shared/ring/op.c). */
+static void fail_accept(struct ring_op *op, struct fake_socket *s, int error)
+{
+    struct ring *ring = op->scope->ring;
+    struct fake_socket *caller;
+    if (error == -EBADF || error == -ECANCELED)
+        return finish(op, error);
+    note(op, error);
+    if (error == -ECONNABORTED) {
+        if ((caller = fake_socket_pop_backlog(s))) {
+            caller->reset_on_close = true;
+            fake_socket_free(caller);
+        }
+        return fake_way_wake(s, FAKE_READ);
+    }
+    if (op->stopping)
+        return finish(op, -ECANCELED);
+    list_push_back(&ring->pausing, &op->waiting);
+    if (!timer_running(&ring->pause))
+        timer_start(&ring->timers, &ring->pause, PAUSE_MS);
+}
+
+static bool breaks_the_connection(int error)
+{
+    return error == -ECONNRESET || error == -EPIPE || error == -ETIMEDOUT || error == -ENOTCONN ||
+           error == -EHOSTUNREACH || error == -ENETDOWN;
+}
+
+static void fail_op(struct ring_op *op, struct fake_socket *s, int error)
+{
+    struct ring *ring = op->scope->ring;
+    if (op->kind == OP_ACCEPT)
+        return fail_accept(op, s, error);
+    if (op->kind == OP_RECV && error == -ENOBUFS) { /* no chunk; there is one in the next turn */
+        if (op->stopping)
+            return finish(op, -ECANCELED);
+        note(op, error);
+        list_push_back(&ring->starved, &op->waiting);
+        ring->stats.starved++;
+        ring->chunks_came_back = true;
+        return;
+    }
+    if (op->kind != OP_CONNECT && breaks_the_connection(error)) {
+        fake_socket_break(s);
+        s->error = 0; /* told here */
+    }
+    finish(op, error);
+}
+
+static void advance(struct fake_net *net, uint64_t to_ms);
+
+/* Whether that was all for now. */
+static bool goes_wrong(struct fake_way *way)
+{
+    struct ring_op *op = way->op;
+    struct fake_socket *s = way->socket;
+    struct fake_net *net = s->net;
+    struct fake_fault fault;
+    if (!is_due(op, s) || !fake_fault_at(op->scope->ring, 1u << (op->kind - OP_ACCEPT), &fault))
+        return false;
+    switch (fault.kind) {
+    case FAKE_ERROR:
+        fail_op(op, s, fault.error);
+        return true;
+    case FAKE_LATE:
+        timer_start(&net->delays, &way->delay, FAKE_LATE_MS);
+        return true;
+    case FAKE_STALL:
+        advance(net, net->now_ms + FAKE_STALL_MS);
+        if (way->op)
+            fake_way_wake(s, (int)(way - s->ways));
+        return true;
+    default:
+        net->moving = fault.kind;
+        return false;
+    }
+}
+
 static void try_op(struct fake_way *way)
 {
     struct ring_op *op = way->op;
@@ -191,6 +294,8 @@ static void try_op(struct fake_way *way)
     if ((op->kind == OP_RECV || op->kind == OP_SEND) && s->state == FAKE_CONNECTED && s->other &&
         rng_below(&net->rng, 1000000) < net->weather.resets_per_million)
         fake_socket_break(s);
+    if (goes_wrong(way))
+        return;
     if (op->kind == OP_ACCEPT) {
         try_accept(op, s);
     } else if (op->kind == OP_CONNECT) {
@@ -202,6 +307,7 @@ static void try_op(struct fake_way *way)
     } else {
         try_send(op, s);
     }
+    net->moving = FAKE_ERROR;
 }
 
 /* ---- polls of real descriptors
@@ -243,6 +349,7 @@ static bool polls_run(struct ring *ring)
 bool fake_turn(struct ring *ring)
 {
     struct fake_net *net = ring->net;
+    net->turning = ring;
     if (ring->idle_before)
         ring->idle_before(ring->idle_arg);
     if (ring->idle_after)
@@ -263,6 +370,7 @@ bool fake_turn(struct ring *ring)
     did = did || !list_empty(&ring->tasks) || ring->drained_first;
     fake_tasks_run(ring);
     fake_drained_run(ring);
+    net->turning = NULL;
     if (did)
         ring->stats.turns++;
     return did;

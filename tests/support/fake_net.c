@@ -157,6 +157,10 @@ struct fake_socket *fake_socket_free(struct fake_socket *s)
 /* ---- bytes ----------------------------------------------------------------------- */
 static size_t some(struct fake_net *net, size_t n)
 {
+    if (net->moving == FAKE_ONE_BYTE)
+        return 1;
+    if (net->moving == FAKE_HALF)
+        return (n + 1) / 2;
     return n > 1 && fake_net_chance(net, net->weather.short_percent) ? 1 + rng_below(&net->rng, n)
                                                                      : n;
 }

@@ -14,7 +14,7 @@ enum { FAKE_READ, FAKE_WRITE, FAKE_WAYS };
 struct fake_socket;
 struct fake_way {
     struct fake_socket *socket;
-    struct ring_op *op;        /* NULL: nobody waits here */
+    struct ring_op *op;             /* NULL: nobody waits here */
     struct sockaddr_storage to;     /* of a connect */
     struct iovec iov[RING_IOV_MAX]; /* of a send, n_iov of them */
     unsigned n_iov;
@@ -57,6 +57,10 @@ struct fake_net {
     size_t n_addresses;
     fake_route_fn *route;
     void *route_arg;
+    struct fake_fault fault;
+    uint64_t points;             /* counted since it was set */
+    enum fake_fault_kind moving; /* FAKE_ONE_BYTE, FAKE_HALF: for the operation that goes on now */
+    struct ring *turning;        /* whose turn it is */
 };
 struct ring {
     struct fake_net *net;
@@ -73,7 +77,7 @@ struct ring {
     void (*idle_before)(void *arg), (*idle_after)(void *arg);
     void *idle_arg;
     unsigned in_flight;
-    bool stop, chunks_came_back;
+    bool stop, chunks_came_back, watched;
     struct ring_stats stats;
 };
 enum { OP_ACCEPT = 1, OP_CONNECT, OP_RECV, OP_SEND, OP_POLL };
@@ -104,6 +108,10 @@ void fake_socket_finish(struct fake_socket *s); /* nothing is sent any more */
 void fake_way_wake(struct fake_socket *s, int way);
 void fake_way_leave(struct fake_way *way); /* its operation has ended */
 
+/* fake_fault.c */
+/* Whether something goes wrong at this point, and what. */
+bool fake_fault_at(struct ring *ring, unsigned point, struct fake_fault *ret);
+int fake_fault_of_call(struct fake_net *net); /* 0, or -errno */
 /* fake_loop.c */
 void fake_ring_ready(struct fake_way *way); /* its operation may go on now */
 void fake_ring_unready(struct fake_way *way);

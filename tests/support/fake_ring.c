@@ -163,15 +163,25 @@ void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events, ring
     list_push_back(&ring->polls, &op->waiting);
 }
 
+static void stop(struct ring_op *op)
+{
+    if (!op->in_flight || op->stopping || op->scope->closing)
+        return;
+    op->stopping = true;
+    list_remove(&op->waiting); /* it may be starved, or pausing */
+    fake_op_wake(op);
+}
 void ring_recv_stop(struct ring *ring, struct ring_op *op)
 {
     (void)ring;
-    if (!op->in_flight || op->stopping || op->scope->closing)
-        return;
-    assert(op->kind == OP_RECV);
-    op->stopping = true;
-    list_remove(&op->waiting); /* it may be starved */
-    fake_op_wake(op);
+    assert(!op->in_flight || op->kind == OP_RECV);
+    stop(op);
+}
+void ring_accept_stop(struct ring *ring, struct ring_op *op)
+{
+    (void)ring;
+    assert(!op->in_flight || op->kind == OP_ACCEPT);
+    stop(op);
 }
 
 /* ---- scopes and tasks -------------------------------------------------------------------- */
@@ -436,11 +446,17 @@ int socket_listen_unix(const char *path, unsigned mode, int *ret_fd)
     return listen_at(NULL, path, 128, ret_fd);
 }
 
+static int call_on(const struct fake_socket *s)
+{
+    return s ? fake_fault_of_call(s->net) : -EBADF;
+}
+
 int socket_local(int fd, struct addr *ret)
 {
     const struct fake_socket *s = fake_socket_of(fd);
-    if (!s)
-        return -EBADF;
+    int r = call_on(s);
+    if (r < 0)
+        return r;
     *ret = s->local;
     return 0;
 }
@@ -448,8 +464,11 @@ int socket_local(int fd, struct addr *ret)
 int socket_peer(int fd, struct addr *ret)
 {
     const struct fake_socket *s = fake_socket_of(fd);
-    if (!s || s->state != FAKE_CONNECTED)
-        return s ? -ENOTCONN : -EBADF;
+    int r = call_on(s);
+    if (r < 0)
+        return r;
+    if (s->state != FAKE_CONNECTED)
+        return -ENOTCONN;
     *ret = s->peer;
     return 0;
 }
@@ -457,8 +476,11 @@ int socket_peer(int fd, struct addr *ret)
 int socket_original_dst(int fd, struct addr *ret)
 {
     const struct fake_socket *s = fake_socket_of(fd);
-    if (!s || s->original.ip.len == 0)
-        return s ? -ENOENT : -EBADF;
+    int r = call_on(s);
+    if (r < 0)
+        return r;
+    if (s->original.ip.len == 0)
+        return -ENOENT;
     *ret = s->original;
     return 0;
 }
@@ -498,6 +520,10 @@ int socket_shutdown_send(int fd)
     struct fake_socket *s = fake_socket_of(fd);
     if (!s || s->state != FAKE_CONNECTED || s->broken)
         return s ? -ENOTCONN : -EBADF;
+    if (fake_fault_of_call(s->net) < 0) { /* it can fail only so */
+        fake_socket_break(s);
+        return -ENOTCONN;
+    }
     fake_socket_finish(s);
     return 0;
 }

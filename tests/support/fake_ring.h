@@ -27,6 +27,7 @@ struct fake_weather {
     unsigned resets_per_million; /* reads and writes that find their connection reset instead */
     size_t socket_bytes;         /* that a socket holds which nobody has read */
     unsigned sockets_max;        /* then there are no descriptors left; 0: no limit */
+    unsigned faults_per_million; /* of points (see below) where anything goes wrong */
 };
 #define FAKE_WEATHER                                                                               \
     ((struct fake_weather){                                                                        \
@@ -55,6 +56,38 @@ void fake_net_run_for(struct fake_net *net, uint64_t ms);
 /* How much is still held: operations in flight, live chunks, asked tasks, open sockets, and
  * timers (but for idle_timers of each ring). Each is reported on standard error. 0: all clean. */
 unsigned fake_net_leaks(struct fake_net *net);
+
+/*
+ * ---- faults on purpose -----------------------------------------------------------------------
+ * A point is where an operation of a watched ring is about to complete, or where one of its turns
+ * asks the system something by socket.h. At the n-th of the chosen points this happens instead:
+ */
+enum { /* which points are counted */
+       FAKE_AT_ACCEPT = 1,
+       FAKE_AT_CONNECT = 2,
+       FAKE_AT_RECV = 4,
+       FAKE_AT_SEND = 8,
+       FAKE_AT_CALL = 16
+};
+enum fake_fault_kind {
+    FAKE_ERROR,    /* it ends with `error`; what would break a connection breaks it at both ends */
+    FAKE_ONE_BYTE, /* it moves one byte */
+    FAKE_HALF,     /* it moves half of what it could */
+    FAKE_LATE,     /* others come first: it happens FAKE_LATE_MS later */
+    FAKE_STALL     /* the whole machine stood still for FAKE_STALL_MS: every deadline is over */
+};
+enum { FAKE_LATE_MS = 200, FAKE_STALL_MS = 25000 };
+struct fake_fault {
+    unsigned points;
+    enum fake_fault_kind kind;
+    int error;
+    uint64_t nth; /* from 1; 0: never */
+    bool stays;   /* and all that follow */
+};
+void fake_ring_watch(struct ring *ring);
+void fake_net_set_fault(struct fake_net *net, const struct fake_fault *fault); /* NULL: none */
+uint64_t fake_net_points(const struct fake_net *net);      /* how many were counted since then */
+size_t fake_fault_errors(unsigned point, const int **ret); /* all that can happen there */
 
 /* ---- where things are ------------------------------------------------------------------- */
 /* Sockets made from now on belong to this network namespace, as after setns(2); returns the
