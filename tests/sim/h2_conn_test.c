@@ -206,8 +206,10 @@ static void party_drained(struct h2_conn *h)
         listener_release(&listener);
 }
 
-static const struct h2_conn_events party_events = {party_ready, party_request, NULL,
-                                                   NULL,        party_closed,  party_drained};
+static const struct h2_conn_events party_events = {.ready = party_ready,
+                                                   .request = party_request,
+                                                   .closed = party_closed,
+                                                   .drained = party_drained};
 
 /* In the middle of everything: drain, or (after the end) close. */
 static void party_act(struct timer *t)

@@ -1,6 +1,8 @@
 #include "shared/http2/http2_credit.h"
 #include "tests/unit/shared/base/test.h"
 
+enum { REQUEST = HTTP2_COST_HEADERS + HTTP2_COST_STREAM };
+
 static void test_maximum(void **state)
 {
     (void)state;
@@ -12,16 +14,15 @@ static void test_maximum(void **state)
     http2_credit_init(&c, UINT32_MAX);
     assert_int_equal(c.left, HTTP2_CREDIT_LIMIT);
     /* The promise of the header: a rapid reset is over after 1500, or 450 of them. */
-    assert_int_equal(HTTP2_CREDIT_LIMIT / (HTTP2_COST_HEADERS + HTTP2_COST_RST), 1500);
-    assert_int_equal((HTTP2_CREDIT_BASE + 200 * HTTP2_CREDIT_PER_STREAM) /
-                         (HTTP2_COST_HEADERS + HTTP2_COST_RST),
-                     450);
+    assert_int_equal(HTTP2_CREDIT_LIMIT / (REQUEST + HTTP2_COST_RST), 1500);
+    assert_int_equal(
+        (HTTP2_CREDIT_BASE + 200 * HTTP2_CREDIT_PER_STREAM) / (REQUEST + HTTP2_COST_RST), 450);
     /* All streams that may be open can be cancelled at once. */
-    assert_true(HTTP2_CREDIT_PER_STREAM >= HTTP2_COST_HEADERS + HTTP2_COST_RST);
+    assert_true(HTTP2_CREDIT_PER_STREAM >= REQUEST + HTTP2_COST_RST);
     /* One request that is given up, or one PING, per input costs nothing in the end. */
-    assert_true(2 * HTTP2_GAIN_INPUT >= HTTP2_COST_HEADERS + HTTP2_COST_RST);
+    assert_true(2 * HTTP2_GAIN_INPUT >= REQUEST + HTTP2_COST_RST);
     assert_true(HTTP2_GAIN_INPUT >= HTTP2_COST_PING);
-    assert_true(HTTP2_GAIN_ANSWER >= HTTP2_COST_HEADERS + HTTP2_COST_LAST_DATA);
+    assert_true(HTTP2_GAIN_ANSWER >= REQUEST + HTTP2_COST_LAST_DATA);
     assert_true(HTTP2_GAIN_DATA_SENT >= 2 * HTTP2_COST_WINDOW_UPDATE);
 }
 

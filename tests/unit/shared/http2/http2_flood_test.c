@@ -305,8 +305,8 @@ static const struct flood floods[] = {
     {"reset of a closed stream", flood_reset_closed, 1000, false},
     {"malformed", flood_malformed, 1000, false},
     {"heads too big", flood_big_heads, 50, false},
-    {"headers for a closed stream", flood_late_headers, 3000, false},
-    {"too many streams", flood_refused, 3200, false},
+    {"headers for a closed stream", flood_late_headers, 3400, false},
+    {"too many streams", flood_refused, 3400, false},
     {"GOAWAY", flood_goaway, 300, false},
 };
 
@@ -575,23 +575,23 @@ static void test_too_many_streams(void **state)
 {
     (void)state;
     struct raw r;
-    raw_open(&r, true, 10);
-    assert_int_equal(r.announced, 10);
+    raw_open(&r, true, 0);
+    assert_int_equal(r.announced, 200);
     for (int i = 0; i < 2000; i++)
         put_request(&r, 0);
     assert_int_equal(give(&r), 0);
-    assert_int_equal(r.requests, 10);
-    assert_int_equal(r.resets, 1990);
+    assert_int_equal(r.requests, 200);
+    assert_int_equal(r.resets, 1800);
     assert_int_equal(r.reset_code, HTTP2_REFUSED_STREAM);
-    assert_int_equal(r.refused, 1990);
+    assert_int_equal(r.refused, 1800);
     assert_int_equal(r.refusal.code, HTTP2_REFUSED_STREAM);
     assert_false(r.goaway);
-    assert_int_equal(http2_stream_count(r.http2), 10);
+    assert_int_equal(http2_stream_count(r.http2), 200);
     put_rst(&r, 1);
     put_request(&r, 0);
     assert_int_equal(give(&r), 0);
-    assert_int_equal(r.requests, 11);
-    assert_int_equal(r.resets, 1990);
+    assert_int_equal(r.requests, 201);
+    assert_int_equal(r.resets, 1800);
     raw_close(&r);
 }
 

@@ -227,8 +227,11 @@ static inline void on_drained(struct h2_conn *h)
     bed_poke();
 }
 
-static const struct h2_conn_events session_events = {on_ready, on_request,        on_goaway,
-                                                     NULL,     on_session_closed, on_drained};
+static const struct h2_conn_events session_events = {.ready = on_ready,
+                                                     .request = on_request,
+                                                     .goaway = on_goaway,
+                                                     .closed = on_session_closed,
+                                                     .drained = on_drained};
 
 /* What the next open_both() takes. */
 static struct h2_conn_options client_options, server_options;
