@@ -32,13 +32,16 @@ class Figure:
 def measured(system, load, unit):
     """Runs load() and returns the Figure: CPU seconds of the system's processes divided by what load() counted, times unit."""
     system.check_alive()
-    before = [stage.cpu_seconds(pid) for pid in system.pids()]
+    trees = system.trees()
+    before = [stage.cpu_seconds(t) for t in trees]
     idle, begin = stage.core_idle_seconds(stage.PROXY_CORE), time.monotonic()
     done, extra = load()
     wall = time.monotonic() - begin
     busy = 1 - (stage.core_idle_seconds(stage.PROXY_CORE) - idle) / wall
     system.check_alive()
-    spent = [stage.cpu_seconds(pid) - b for pid, b in zip(system.pids(), before)]
+    if system.trees() != trees:
+        raise Invalid(f"{system.name}: processes came or went")
+    spent = [stage.cpu_seconds(t) - b for t, b in zip(trees, before)]
     if done <= 0 or min(spent) <= 0:
         raise Invalid(f"{system.name}: {done} done, CPU of its processes {spent}: is the right process measured?")
     return Figure(sum(spent) / done * unit, [s / done * unit for s in spent], busy, extra)
@@ -155,14 +158,14 @@ def idle_round(make_system, n):
     system = make_system()
     try:
         stage.wait_for(f"{system.name} to answer", lambda: answers(system))
-        before = [stage.pss_kib(pid) for pid in system.pids()]
+        before = [stage.pss_kib(t) for t in system.trees()]
         client = subprocess.Popen(stage.inside(system.client, f"{systems.BUILD}/perf/idle_client", system.host, str(system.port), str(n)), stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             if client.stdout.readline() != "open\n":
                 raise Invalid(f"{system.name}: not all of {n} connections were served: {client.stderr.read()[-200:]}")
             time.sleep(1.0)  # let what was queued be freed: memory at rest is what is asked for
-            after = [stage.pss_kib(pid) for pid in system.pids()]
+            after = [stage.pss_kib(t) for t in system.trees()]
         finally:
             client.stdin.close()
             client.wait(20)

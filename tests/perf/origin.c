@@ -155,6 +155,16 @@ static bool put_head(unsigned status, const char *type, uint64_t length)
     return put(head, o.len);
 }
 
+/* The answer to "/", which also says so if it is the last one. */
+static bool answer_plain(const struct client *c)
+{
+    static const char status[] = "HTTP/1.1 200 OK\r\n", last[] = "Connection: close\r\n";
+    if (!c->closing)
+        return put(origin.answer, origin.answer_len);
+    return put(status, sizeof status - 1) && put(last, sizeof last - 1) &&
+           put(origin.answer + sizeof status - 1, origin.answer_len - sizeof status + 1);
+}
+
 static bool answer_whoami(const struct client *c)
 {
     struct sockaddr_storage sa = {0};
@@ -222,7 +232,7 @@ static bool answer(struct client *c, struct text head)
     if (text_equal(path, TEXT("/whoami")))
         return answer_whoami(c);
     if (text_equal(path, TEXT("/")))
-        return put(origin.answer, origin.answer_len);
+        return answer_plain(c);
     return refuse(c, 404);
 }
 

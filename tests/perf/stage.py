@@ -6,7 +6,7 @@
                                                 outside      (nobody's)
 
 Peers stand where a sidecar stands: in the pods, behind redirect rules of the same kind as Weir's, so that connection tracking costs
-everybody the same. Everything has the prefix weir-perf and is taken away by clear().
+everybody the same. Everything has the prefix weir-perf (WEIR_PERF_NAME) and is taken away by clear().
 """
 import os
 import shutil
@@ -14,8 +14,8 @@ import signal
 import subprocess
 import time
 
-PREFIX = "weir-perf"
-RUN = "/run/weir-perf"
+PREFIX = os.environ.get("WEIR_PERF_NAME", "weir-perf")  # two runs at once need two names
+RUN = f"/run/{PREFIX}"
 POD = {  # name: node, address
     "weir-client": ("node-a", "10.83.1.2"),
     "peer-client": ("node-a", "10.83.1.3"),
@@ -83,10 +83,16 @@ def listens(name, port):
     return f":{port} " in sh(*inside(name, "ss", "-Hltn"))
 
 
+def forget_connections_soon(name):
+    """Or cells that open many would run into the tables' bounds, which are the whole machine's."""
+    sh(*inside(name, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_timeout_time_wait=1", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=1024 60999"))
+
+
 def make_node(name):
     address, pods = NODE[name]
     sh("ip", "netns", "add", ns(name))
     sh("ip", "-n", ns(name), "link", "set", "lo", "up")
+    forget_connections_soon(name)
     sh("ip", "-n", ns(name), "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", ns("net"))
     sh("ip", "-n", ns("net"), "link", "set", name, "master", "br0", "up")
     sh("ip", "-n", ns(name), "addr", "add", f"{address}/24", "dev", "eth0")
@@ -104,6 +110,7 @@ def make_pod(name):
     node, address = POD[name]
     sh("ip", "netns", "add", ns(name))
     sh("ip", "-n", ns(name), "link", "set", "lo", "up")
+    forget_connections_soon(name)
     sh("ip", "-n", ns(name), "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", ns(node))
     sh("ip", "-n", ns(node), "link", "set", name, "master", "cni0", "up")
     sh("ip", "-n", ns(name), "addr", "add", f"{address}/24", "dev", "eth0")
@@ -144,12 +151,30 @@ def clear():
     shutil.rmtree(RUN, ignore_errors=True)
 
 
-def cpu_seconds(pid):
-    """CPU of all threads, from the scheduler's nanoseconds; it includes softirqs unless the kernel accounts them apart."""
+def tree(pid):
+    """A process and all that descend from it."""
+    children_of = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            except FileNotFoundError:
+                continue  # it has ended meanwhile
+            children_of.setdefault(parent, []).append(int(name))
+    found = [pid]
+    for each in found:
+        found += children_of.get(each, [])
+    return sorted(found)
+
+
+def cpu_seconds(pids):
+    """CPU of all threads of these processes, from the scheduler's nanoseconds; it includes softirqs unless the kernel accounts them apart."""
     total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-            total += int(f.read().split()[0])
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                total += int(f.read().split()[0])
     return total / 1e9
 
 
@@ -163,9 +188,9 @@ def core_idle_seconds(core):
     raise SystemExit(f"perf: no core {core}")
 
 
-def pss_kib(pid):
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        for line in f:
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return 0
+def pss_kib(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            total += next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    return total

@@ -17,16 +17,17 @@ def write(name, text, mode=0o644):
 
 
 class System:
-    """client: the pod in which load is made; url_host, url_port: what it calls; procs: those whose CPU counts."""
+    """client: the pod in which load is made; host, port: what it calls; procs: those whose CPU counts, with all that descend from them;
+    tls: (certificate, key, roots) of who may call, where the load itself speaks TLS."""
 
-    def __init__(self, name, client, host, port, procs):
-        self.name, self.client, self.host, self.port, self.procs = name, client, host, port, procs
+    def __init__(self, name, client, host, port, procs, tls=None):
+        self.name, self.client, self.host, self.port, self.procs, self.tls = name, client, host, port, procs, tls
 
     def url(self, path="/"):
         return f"http://{self.host}:{self.port}{path}"
 
-    def pids(self):
-        return [p.pid for p in self.procs]
+    def trees(self):
+        return [stage.tree(p.pid) for p in self.procs]
 
     def check_alive(self):
         for p in self.procs:
