@@ -6,10 +6,10 @@
  */
 #include "nodeproxy/capture/privileged.h"
 
-#include "nodeproxy/capture/netns.h"
-#include "nodeproxy/capture/node_rules.h"
-#include "nodeproxy/capture/redirect.h"
-#include "nodeproxy/capture/reply_routes.h"
+#include "nodeproxy/warden/netns.h"
+#include "nodeproxy/warden/node_rules.h"
+#include "nodeproxy/warden/redirect.h"
+#include "nodeproxy/warden/reply_routes.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"

@@ -2,7 +2,7 @@
  * netns_fixture.h. */
 #include "nodeproxy/capture/privileged.h"
 
-#include "nodeproxy/capture/redirect.h"
+#include "nodeproxy/warden/redirect.h"
 #include "shared/ring/socket.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include <sys/stat.h>

@@ -5,10 +5,10 @@
  * it is dropped, routed or bridged. `skuid` is known for packets of a local socket only, so
  * forwarded ones are never translated.
  */
-#include "nodeproxy/capture/node_rules.h"
+#include "nodeproxy/warden/node_rules.h"
 
-#include "nodeproxy/capture/nft.h"
-#include "nodeproxy/capture/redirect.h"
+#include "nodeproxy/warden/nft.h"
+#include "nodeproxy/warden/redirect.h"
 #include "shared/base/log.h"
 #include <errno.h>
 #include <stdio.h>

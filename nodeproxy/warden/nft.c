@@ -1,4 +1,4 @@
-#include "nodeproxy/capture/nft.h"
+#include "nodeproxy/warden/nft.h"
 
 #include <errno.h>
 #include <nftables/libnftables.h>

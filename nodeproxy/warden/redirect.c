@@ -11,9 +11,9 @@
  * - The mark of a packet does not survive a change of namespace, so nobody outside can send 0x539.
  *   Inside, setting a mark takes CAP_NET_ADMIN, with which a pod could as well remove the rules.
  */
-#include "nodeproxy/capture/redirect.h"
+#include "nodeproxy/warden/redirect.h"
 
-#include "nodeproxy/capture/nft.h"
+#include "nodeproxy/warden/nft.h"
 #include <assert.h>
 
 static const char *family(bool ipv6)

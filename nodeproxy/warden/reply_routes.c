@@ -1,4 +1,4 @@
-#include "nodeproxy/capture/reply_routes.h"
+#include "nodeproxy/warden/reply_routes.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>

@@ -3,8 +3,8 @@
  * rule fwmark 0x111/0xfff lookup 100`, `ip route local default dev lo table 100`), in the namespace
  * that the calling thread is in, by rtnetlink.
  */
-#ifndef NODEPROXY_CAPTURE_REPLY_ROUTES_H
-#define NODEPROXY_CAPTURE_REPLY_ROUTES_H
+#ifndef NODEPROXY_WARDEN_REPLY_ROUTES_H
+#define NODEPROXY_WARDEN_REPLY_ROUTES_H
 #include "nodeproxy/capture/privileged.h"
 
 /* family: AF_INET, or AF_INET6 where netns_ipv6_on(). Idempotent. */

@@ -1,4 +1,4 @@
-#include "nodeproxy/capture/netns.h"
+#include "nodeproxy/warden/netns.h"
 
 #include "shared/base/log.h"
 #include <errno.h>

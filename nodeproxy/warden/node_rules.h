@@ -3,8 +3,8 @@
  * nobody else's use of it. Tables `inet weir_node` (`ip weir_node` where the kernel has no IPv6)
  * and `bridge weir_node`. Control thread.
  */
-#ifndef NODEPROXY_CAPTURE_NODE_RULES_H
-#define NODEPROXY_CAPTURE_NODE_RULES_H
+#ifndef NODEPROXY_WARDEN_NODE_RULES_H
+#define NODEPROXY_WARDEN_NODE_RULES_H
 #include "nodeproxy/capture/privileged.h"
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
  * concerns the calling thread alone; between netns_enter() and netns_leave() it does nothing but
  * what must happen in that namespace.
  */
-#ifndef NODEPROXY_CAPTURE_NETNS_H
-#define NODEPROXY_CAPTURE_NETNS_H
+#ifndef NODEPROXY_WARDEN_NETNS_H
+#define NODEPROXY_WARDEN_NETNS_H
 #include "nodeproxy/capture/privileged.h"
 #include <stdbool.h>
 #include <sys/types.h>

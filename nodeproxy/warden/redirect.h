@@ -2,8 +2,8 @@
  * A pod's nftables rules: table `inet weir` (`ip weir` where the kernel has no IPv6) in the
  * namespace that the calling thread is in. Functions of that namespace alone; control thread.
  */
-#ifndef NODEPROXY_CAPTURE_REDIRECT_H
-#define NODEPROXY_CAPTURE_REDIRECT_H
+#ifndef NODEPROXY_WARDEN_REDIRECT_H
+#define NODEPROXY_WARDEN_REDIRECT_H
 #include "nodeproxy/capture/privileged.h"
 #include <stdbool.h>
 

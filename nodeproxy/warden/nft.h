@@ -3,8 +3,8 @@
  * libnftables. All commands of one call are one transaction: all of them or none. No state is kept
  * between calls.
  */
-#ifndef NODEPROXY_CAPTURE_NFT_H
-#define NODEPROXY_CAPTURE_NFT_H
+#ifndef NODEPROXY_WARDEN_NFT_H
+#define NODEPROXY_WARDEN_NFT_H
 #include "nodeproxy/capture/privileged.h"
 
 /* -EPERM, -ENOENT, -EOPNOTSUPP, -ENOMEM as far as nftables' own words tell, otherwise -EIO; why has
