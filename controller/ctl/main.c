@@ -17,11 +17,16 @@ static int fail(const char *what, const char *why)
 
 static int ask(const char *socket_path, const char *path, struct local_http_answer *ret)
 {
-    int r = local_http(socket_path, "GET", path, (struct text){"", 0}, TIMEOUT_MS, ANSWER_MAX, ret);
+    const struct local_http_request q = {
+        .socket = text_of(socket_path), .method = "GET", .path = path, .timeout_ms = TIMEOUT_MS, .answer_max = ANSWER_MAX};
+    const char *at;
+    int r = local_http(&q, ret, &at);
     if (r == -ENOENT || r == -ECONNREFUSED)
         return fail(socket_path, "no node proxy listens there; is one running on this node? (--socket names another path)");
-    if (r < 0)
-        return fail(socket_path, strerror(-r));
+    if (r < 0) {
+        fprintf(stderr, "weirctl: %s: %s: %s\n", socket_path, at, strerror(-r));
+        return 1;
+    }
     if (ret->status == 200)
         return 0;
     fprintf(stderr, "weirctl: %s: the node proxy answered %u: %s\n", path, ret->status, ret->body.data ? ret->body.data : "");

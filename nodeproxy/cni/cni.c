@@ -1,10 +1,13 @@
 #include "nodeproxy/cni/cni.h"
 
 #include "nodeproxy/cni/cni_result.h"
-#include "nodeproxy/cni/proxy_client.h"
 #include "shared/json/json_out.h"
+#include "shared/service/local_http.h"
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
+
+enum { ANSWER_MAX = 64 * 1024 };
 
 int cni_read_config(int fd, struct text_heap *config)
 {
@@ -61,17 +64,18 @@ static enum cni_code code_of(unsigned status)
     }
 }
 
-static int refused(unsigned status, const struct text_heap *answer, struct cni_error *e)
+static int refused(const struct local_http_answer *answer, struct cni_error *e)
 {
     struct json *root = NULL;
     struct json_error ignored = {0};
     struct text words = TEXT("");
-    (void)json_parse((struct text){answer->data, answer->len}, NULL, &root, &ignored);
+    (void)json_parse((struct text){answer->body.data, answer->body.len}, NULL, &root, &ignored);
     (void)json_opt_text(root, "error", &words, &ignored);
-    int r = cni_fail(e, code_of(status),
-                     status == 503 ? "the node proxy can't do it now" : "the node proxy refuses",
+    int r = cni_fail(e, code_of(answer->status),
+                     answer->status == 503 ? "the node proxy can't do it now"
+                                           : "the node proxy refuses",
                      "%.*s (HTTP status %u)", (int)(words.len < 600 ? words.len : 600), words.data,
-                     status);
+                     answer->status);
     json_free(root);
     return r;
 }
@@ -79,16 +83,24 @@ static int refused(unsigned status, const struct text_heap *answer, struct cni_e
 static int ask(const struct cni_call *c, struct text_heap *note, struct cni_error *e)
 {
     static const char *const paths[] = {"/cni/add", "/cni/del", "/cni/check"};
-    char why[PROXY_WHY_MAX] = "";
-    unsigned status = 0;
-    struct text_heap request, answer;
+    const char *at = "";
+    char why[256] = "";
+    struct local_http_answer answer = {0};
+    struct text_heap request;
     text_heap_init(&request, CNI_CONFIG_MAX);
-    text_heap_init(&answer, PROXY_ANSWER_MAX);
     int r = write_request(c, &request, e);
     if (r < 0)
         goto done;
-    r = proxy_post(c->socket, paths[c->command], (struct text){request.data, request.len},
-                   c->timeout_ms, &status, &answer, why);
+    const struct local_http_request q = {.socket = c->socket,
+                                         .method = "POST",
+                                         .path = paths[c->command],
+                                         .body = {request.data, request.len},
+                                         .timeout_ms = c->timeout_ms,
+                                         .answer_max = ANSWER_MAX};
+    r = local_http(&q, &answer, &at);
+    if (r < 0)
+        snprintf(why, sizeof why, "%s: %s", at,
+                 r == -ENODATA ? "the connection ended without an answer" : strerror(-r));
     if (r < 0 && c->command == CNI_DEL) {
         /* A pod must be able to go while the proxy is away; when it is back it sees that the
          * namespace is gone. */
@@ -100,12 +112,12 @@ static int ask(const struct cni_call *c, struct text_heap *note, struct cni_erro
             "socket %.*s: %s; is weir-nodeproxy running on this node, and is this its socket "
             "(field \"socket\" of the network configuration)?",
             (int)c->socket.len, c->socket.data, why);
-    } else if (status != 200) {
-        r = refused(status, &answer, e);
+    } else if (answer.status != 200) {
+        r = refused(&answer, e);
     }
 done:
     text_heap_done(&request);
-    text_heap_done(&answer);
+    text_heap_done(&answer.body);
     return r;
 }
 

@@ -8,30 +8,40 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { QUEUE_FULL_WAIT_MS = 20 };
+
 static int wait_for(int fd, short events, uint64_t deadline_ms)
 {
-    uint64_t now = clock_monotonic_ms();
-    struct pollfd p = {.fd = fd, .events = events};
-    int r = now >= deadline_ms ? 0 : poll(&p, 1, (int)(deadline_ms - now));
-    if (r == 0)
-        return -ETIMEDOUT;
-    return r < 0 && errno != EINTR ? -errno : 0;
+    for (;;) {
+        uint64_t now = clock_monotonic_ms();
+        struct pollfd p = {.fd = fd, .events = events};
+        int r = now >= deadline_ms ? 0 : poll(&p, 1, (int)(deadline_ms - now));
+        if (r > 0)
+            return 0;
+        if (r == 0)
+            return -ETIMEDOUT;
+        if (errno != EINTR)
+            return -errno;
+    }
 }
 
-static int connect_to(const char *path, int *ret_fd)
+static int open_connection(struct text path, uint64_t deadline_ms, int *ret_fd)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-    if (len >= sizeof sa.sun_path)
+    if (path.len == 0 || path.len >= sizeof sa.sun_path)
         return -ENAMETOOLONG;
-    memcpy(sa.sun_path, path, len + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memcpy(sa.sun_path, path.data, path.len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0) {
-        int error = -errno;
+    int r;
+    /* EAGAIN: the listener's queue is full, and there is no event for its end. */
+    while ((r = connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0 ? -errno : 0) == -EAGAIN)
+        if (clock_monotonic_ms() >= deadline_ms || poll(NULL, 0, QUEUE_FULL_WAIT_MS) < 0)
+            break;
+    if (r < 0) {
         close(fd);
-        return error;
+        return r == -EAGAIN ? -ETIMEDOUT : r;
     }
     *ret_fd = fd;
     return 0;
@@ -40,88 +50,114 @@ static int connect_to(const char *path, int *ret_fd)
 static int send_all(int fd, struct text t, uint64_t deadline_ms)
 {
     while (t.len > 0) {
-        int r = wait_for(fd, POLLOUT, deadline_ms);
-        if (r < 0)
-            return r;
-        ssize_t n = send(fd, t.data, t.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return -errno;
-        if (n > 0) {
+        ssize_t n = send(fd, t.data, t.len, MSG_NOSIGNAL);
+        if (n >= 0) {
             t.data += n;
             t.len -= (size_t)n;
+            continue;
         }
+        int r = errno == EAGAIN ? wait_for(fd, POLLOUT, deadline_ms) : errno == EINTR ? 0 : -errno;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-static int read_all(int fd, struct text_heap *out, uint64_t deadline_ms)
+static int receive_all(int fd, struct text_heap *out, uint64_t deadline_ms)
 {
-    char piece[16384];
     for (;;) {
-        int r = wait_for(fd, POLLIN, deadline_ms);
+        char part[16384];
+        ssize_t n = recv(fd, part, sizeof part, 0);
+        if (n == 0)
+            return out->len > 0 ? 0 : -ENODATA;
+        if (n > 0) {
+            if ((size_t)n > out->max - out->len)
+                return -E2BIG;
+            text_heap_put(out, (struct text){part, (size_t)n});
+            if (out->failed)
+                return -ENOMEM;
+            continue;
+        }
+        /* How a Unix socket ends whose owner closed it without having read all that we sent. */
+        if (errno == ECONNRESET && out->len > 0)
+            return 0;
+        int r = errno == EAGAIN ? wait_for(fd, POLLIN, deadline_ms) : errno == EINTR ? 0 : -errno;
         if (r < 0)
             return r;
-        ssize_t n = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            text_heap_put(out, (struct text){piece, (size_t)n});
-        if (out->failed)
-            return -E2BIG;
     }
 }
 
-/* The answer is whole because the connection was closed after it ("Connection: close"); Content-Length is checked against it. */
-static int take_apart(const struct text_heap *all, struct local_http_answer *ret)
+/* We asked for the connection to be closed after the answer, so its end is the body's end; where a
+ * length is told, it must be right. */
+bool local_http_split(struct text answer, unsigned *ret_status, struct text *ret_body)
 {
-    static const char end[] = "\r\n\r\n", length[] = "Content-Length: ";
-    struct text t = {all->data ? all->data : "", all->len};
-    uint64_t status, claimed;
-    if (t.len < 13 || !text_starts_with(t, TEXT("HTTP/1.1 ")) || text_to_u64((struct text){t.data + 9, 3}, 599, &status) < 0)
-        return -EPROTO;
-    const char *head_end = memmem(t.data, t.len, end, 4);
-    if (!head_end)
-        return -EPROTO;
-    struct text head = {t.data, (size_t)(head_end - t.data) + 2}, body = {head_end + 4, t.len - (size_t)(head_end + 4 - t.data)};
-    const char *at = memmem(head.data, head.len, length, sizeof length - 1);
-    if (at) {
-        struct text number = {at + sizeof length - 1, 0};
-        while (number.data[number.len] >= '0' && number.data[number.len] <= '9')
-            number.len++;
-        if (text_to_u64(number, SIZE_MAX, &claimed) < 0 || claimed != body.len)
-            return -EPROTO;
-    }
-    ret->status = (unsigned)status;
-    text_heap_put(&ret->body, body);
-    return ret->body.failed ? -ENOMEM : 0;
+    uint64_t status, length;
+    const char *end = answer.len > 0 ? memmem(answer.data, answer.len, "\r\n\r\n", 4) : NULL;
+    if (!end || !text_starts_with(answer, TEXT("HTTP/1.")) || answer.len < 13 ||
+        answer.data[8] != ' ' || text_to_u64((struct text){answer.data + 9, 3}, 599, &status) < 0 ||
+        status < 200)
+        return false;
+    struct text head = {answer.data, (size_t)(end - answer.data) + 2};
+    struct text body = {end + 4, answer.len - head.len - 2};
+    struct text line, name, value;
+    while (text_split(head, '\n', &line, &head))
+        if (text_split(line, ':', &name, &value) &&
+            text_equal_nocase(name, TEXT("content-length"))) {
+            if (value.len > 0 && value.data[value.len - 1] == '\r')
+                value.len--;
+            if (text_to_u64(text_trim(value), SIZE_MAX, &length) < 0 || length != body.len)
+                return false;
+        }
+    *ret_status = (unsigned)status;
+    *ret_body = body;
+    return true;
 }
 
-int local_http(const char *socket_path, const char *method, const char *path, struct text body, uint64_t timeout_ms, size_t size_max, struct local_http_answer *ret)
+static int exchange(int fd, const struct local_http_request *q, uint64_t deadline_ms,
+                    struct text_heap *answer, const char **ret_at)
 {
-    uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
-    struct text_heap request, answer;
-    struct local_http_answer result = {0};
-    int fd = -1, r = connect_to(socket_path, &fd);
-    if (r < 0)
+    char data[512];
+    struct text_out head = TEXT_OUT(data);
+    text_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\n", q->method, q->path);
+    if (q->body.len > 0)
+        text_printf(&head, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                    q->body.len);
+    text_puts(&head, "Connection: close\r\n\r\n");
+    *ret_at = "sending the request";
+    int r =
+        head.overflow ? -ENAMETOOLONG : send_all(fd, (struct text){data, head.len}, deadline_ms);
+    if (r == 0)
+        r = send_all(fd, q->body, deadline_ms);
+    /* A program that refuses early closes early: its answer says more than our broken pipe. */
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
         return r;
-    text_heap_init(&request, body.len + 4096);
-    text_heap_init(&answer, size_max);
-    text_heap_init(&result.body, size_max);
-    text_heap_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, path);
-    if (body.len > 0)
-        text_heap_printf(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.len);
-    text_heap_puts(&request, "\r\n");
-    text_heap_put(&request, body);
-    r = request.failed ? -ENOMEM : send_all(fd, (struct text){request.data, request.len}, deadline_ms);
+    *ret_at = "waiting for the answer";
+    return receive_all(fd, answer, deadline_ms);
+}
+
+int local_http(const struct local_http_request *q, struct local_http_answer *ret,
+               const char **ret_at)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + q->timeout_ms;
+    struct local_http_answer result = {0};
+    struct text_heap all;
+    struct text body;
+    int fd = -1;
+    text_heap_init(&all, q->answer_max);
+    text_heap_init(&result.body, q->answer_max);
+    *ret_at = "connecting";
+    int r = open_connection(q->socket, deadline_ms, &fd);
     if (r == 0)
-        r = read_all(fd, &answer, deadline_ms);
-    if (r == 0)
-        r = take_apart(&answer, &result);
-    close(fd);
-    text_heap_done(&request);
-    text_heap_done(&answer);
+        r = exchange(fd, q, deadline_ms, &all, ret_at);
+    if (r == 0 && !local_http_split((struct text){all.data, all.len}, &result.status, &body))
+        r = -EPROTO;
+    if (r == 0) {
+        text_heap_put(&result.body, body);
+        r = result.body.failed ? -ENOMEM : 0;
+    }
+    text_heap_done(&all);
+    if (fd >= 0)
+        close(fd);
     if (r < 0)
         text_heap_done(&result.body);
     else

@@ -1,15 +1,28 @@
 /*
- * One HTTP/1.1 request over a Unix socket, blocking, with a deadline: for small programs that ask a local one (the CNI plugin, the
- * command line), not for anything with a ring. Bounded by `size_max`.
+ * One HTTP/1.1 request to a program on this machine, over its Unix socket: blocking, with one
+ * deadline for all of it and a bounded answer. For small programs that ask and end (the CNI plugin,
+ * the command line), not for anything with a ring.
  */
 #ifndef SHARED_SERVICE_LOCAL_HTTP_H
 #define SHARED_SERVICE_LOCAL_HTTP_H
 #include "shared/base/text.h"
 
+struct local_http_request {
+    struct text socket; /* its path */
+    const char *method, *path;
+    struct text body; /* JSON; empty: none is sent */
+    uint64_t timeout_ms;
+    size_t answer_max; /* bytes, with its head */
+};
 struct local_http_answer {
-    unsigned status;
+    unsigned status;       /* 200 to 599 */
     struct text_heap body; /* text_heap_done() */
 };
-/* body empty: none is sent. -ECONNREFUSED, -ENOENT (nobody listens there), -ETIMEDOUT, -EPROTO (no HTTP answer), -E2BIG, -ENOMEM. */
-int local_http(const char *socket_path, const char *method, const char *path, struct text body, uint64_t timeout_ms, size_t size_max, struct local_http_answer *ret);
+/* -ECONNREFUSED, -ENOENT (nobody listens there), -ENAMETOOLONG, -ETIMEDOUT, -ENODATA (the
+ * connection ended without an answer), -EPROTO (no whole HTTP answer), -E2BIG, -ENOMEM, ...;
+ * *ret_at then says at what: "connecting". */
+int local_http(const struct local_http_request *request, struct local_http_answer *ret,
+               const char **ret_at);
+/* The parts of an answer after which the connection ended; false: it is no whole HTTP/1 response. */
+bool local_http_split(struct text answer, unsigned *ret_status, struct text *ret_body);
 #endif

@@ -4,7 +4,7 @@
  * proxy's answers are read from the same bytes.
  */
 #include "nodeproxy/cni/cni_result.h"
-#include "nodeproxy/cni/proxy_client.h"
+#include "shared/service/local_http.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct text rest = {(const char *)data, size}, body;
     unsigned status = 0;
-    if (proxy_answer_split(rest, &status, &body))
+    if (local_http_split(rest, &status, &body))
         assert(status >= 200 && status <= 599 && body.len <= size);
 
     char *command = take_line(&rest), *args = take_line(&rest);

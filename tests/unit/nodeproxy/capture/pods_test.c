@@ -5,7 +5,7 @@
  */
 #include "nodeproxy/capture/pods.h"
 
-#include "nodeproxy/cni/proxy_client.h"
+#include "shared/service/local_http.h"
 #include "shared/base/log.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include <dirent.h>
@@ -203,13 +203,18 @@ struct request {
 static void *request_thread(void *arg)
 {
     struct request *q = arg;
-    struct text_heap answer;
-    char ignored[PROXY_WHY_MAX];
-    text_heap_init(&answer, PROXY_ANSWER_MAX);
-    q->result = proxy_post(text_of(socket_path), q->path, text_of(q->body), 20000, &q->status,
-                           &answer, ignored);
-    snprintf(q->answer, sizeof q->answer, "%s", answer.data ? answer.data : "");
-    text_heap_done(&answer);
+    struct local_http_answer answer = {0};
+    const char *ignored;
+    const struct local_http_request request = {.socket = text_of(socket_path),
+                                               .method = "POST",
+                                               .path = q->path,
+                                               .body = text_of(q->body),
+                                               .timeout_ms = 20000,
+                                               .answer_max = 65536};
+    q->result = local_http(&request, &answer, &ignored);
+    q->status = answer.status;
+    snprintf(q->answer, sizeof q->answer, "%s", answer.body.data ? answer.body.data : "");
+    text_heap_done(&answer.body);
     assert_int_equal(eventfd_write(q->done_fd, 1), 0);
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* Whole calls of the plugin: what is printed, and what the node proxy is asked. */
 #include "nodeproxy/cni/cni.h"
 
-#include "tests/unit/nodeproxy/cni/proxy_fixture.h"
+#include "tests/unit/shared/service/local_http_fixture.h"
 
 #define ARGS "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1"
 #define PREV                                                                                       \

@@ -1,6 +1,6 @@
 /* A Unix socket in a folder of its own, and a thread that answers one connection. */
-#ifndef TESTS_UNIT_NODEPROXY_CNI_PROXY_FIXTURE_H
-#define TESTS_UNIT_NODEPROXY_CNI_PROXY_FIXTURE_H
+#ifndef TESTS_UNIT_SHARED_SERVICE_LOCAL_HTTP_FIXTURE_H
+#define TESTS_UNIT_SHARED_SERVICE_LOCAL_HTTP_FIXTURE_H
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -27,13 +27,15 @@ static inline void *proxy_thread(void *arg)
     (void)arg;
     int fd = accept(proxy.listener, NULL, NULL);
     size_t len = 0;
-    /* Until the body's last brace: our requests are one JSON object. */
+    /* Until the body's last brace: our requests are one JSON object, or have none. */
     while (len < sizeof proxy.request - 1) {
         ssize_t n = recv(fd, proxy.request + len, sizeof proxy.request - 1 - len, 0);
         if (n <= 0)
             break;
         len += (size_t)n;
         if (memmem(proxy.request, len, "\r\n\r\n{", 5) && proxy.request[len - 1] == '}')
+            break;
+        if (!strstr(proxy.request, "Content-Length") && strstr(proxy.request, "\r\n\r\n"))
             break;
     }
     for (size_t i = 0; i < proxy.answer_repeats; i++)
