@@ -168,18 +168,29 @@ void ring_op_cancel(struct ring *ring, struct ring_op *op)
     io_uring_sqe_set_data(sqe, NULL);
 }
 
-void ring_recv_stop(struct ring *ring, struct ring_op *op)
+static void stop(struct ring *ring, struct ring_op *op)
 {
     if (!op->in_flight || op->stopping || op->scope->closing)
         return;
-    assert(op->kind == OP_RECV);
     op->stopping = true;
     if (op->armed) {
         ring_op_cancel(ring, op);
     } else if (!list_empty(&op->waiting)) {
         list_remove(&op->waiting);
         list_push_back(&ring->returned, &op->waiting);
-    } /* else we are inside its done, and received() looks at `stopping` after it */
+    } /* else we are inside its done, and who called it looks at `stopping` after it */
+}
+
+void ring_recv_stop(struct ring *ring, struct ring_op *op)
+{
+    assert(!op->in_flight || op->kind == OP_RECV);
+    stop(ring, op);
+}
+
+void ring_accept_stop(struct ring *ring, struct ring_op *op)
+{
+    assert(!op->in_flight || op->kind == OP_ACCEPT);
+    stop(ring, op);
 }
 
 /* ---- from the kernel ------------------------------------------------------- */
@@ -222,7 +233,7 @@ static void accepted(struct ring *ring, struct ring_op *op, int result)
         return;
     }
     /* A peer that gave up before we came is its own business; the rest takes time to pass. */
-    if (result < 0 && result != -ECONNABORTED) {
+    if (result < 0 && result != -ECONNABORTED && !op->stopping) {
         list_push_back(&ring->pausing, &op->waiting);
         if (!timer_running(&ring->pause))
             timer_start(&ring->timers, &ring->pause, PAUSE_MS);
@@ -230,7 +241,11 @@ static void accepted(struct ring *ring, struct ring_op *op, int result)
     }
     if (result >= 0)
         op->done(op, result);
-    if (op->in_flight && !op->armed) /* the multishot has ended, and we have not */
+    if (!op->in_flight || op->armed)
+        return;
+    if (op->stopping)
+        ring_op_finish(op, -ECANCELED);
+    else /* the multishot has ended, and we have not */
         ring_op_arm(ring, op);
 }
 

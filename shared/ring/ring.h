@@ -94,6 +94,9 @@ void ring_task_cancel(struct ring_task *task);
  * descriptor does not listen. What passes by itself (no descriptors or memory left, a network that
  * is down) is waited out in pauses: done is not called. */
 void ring_accept(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done);
+/* Ends a ring_accept: what the kernel has accepted already still comes, then done with -ECANCELED.
+ * Fine if it is not in flight. */
+void ring_accept_stop(struct ring *ring, struct ring_op *op);
 /* `to` is copied. */
 void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct sockaddr *to,
                   socklen_t to_len, ring_op_done *done);

@@ -27,18 +27,27 @@ static void deadline_passed(struct timer *t)
     force(container_of(t, struct lifecycle, deadline));
 }
 
-static void take_signal(struct lifecycle *l, const char *name)
+void lifecycle_drain(struct lifecycle *l, const char *reason)
 {
-    if (l->draining) {
-        log_info("lifecycle", "%s again: ending now", name);
-        force(l);
+    if (l->draining)
         return;
-    }
-    log_info("lifecycle", "%s: draining for at most %llu ms", name,
+    log_info("lifecycle", "%s: draining for at most %llu ms", reason,
              (unsigned long long)l->drain_ms);
     l->draining = true;
     timer_start(ring_timers(l->ring), &l->deadline, l->drain_ms);
     l->drain(l);
+}
+
+static void take_signal(struct lifecycle *l, const char *name)
+{
+    if (++l->signals > 1) {
+        log_info("lifecycle", "%s again: ending now", name);
+        force(l);
+    } else if (l->draining) {
+        log_info("lifecycle", "%s: draining already; once more to end now", name);
+    } else {
+        lifecycle_drain(l, name);
+    }
 }
 
 static void signalled(struct ring_op *op, int result)

@@ -17,9 +17,10 @@ struct lifecycle {
     int signal_fd;
     uint64_t drain_ms;
     bool draining, forced;
+    unsigned signals; /* taken so far */
     const char *waiting[LIFECYCLE_CONDITIONS_MAX]; /* not yet met; readiness is none left */
-    void (*drain)(struct lifecycle *l);            /* first signal: stop taking new work; once */
-    void (*force)(struct lifecycle *l);  /* deadline or second signal: end now; once */
+    void (*drain)(struct lifecycle *l); /* first signal: stop taking new work; once */
+    void (*force)(struct lifecycle *l); /* deadline or second signal: end now; once */
     void (*closed)(struct lifecycle *l); /* set it after lifecycle_open(), or leave it NULL */
     void *user;
 };
@@ -34,6 +35,9 @@ void lifecycle_reached(struct lifecycle *l, const char *condition); /* fine if n
 /* No condition is left and the program is not draining; else why_not (may be NULL) says why not:
  * "waiting for xds, certificates". */
 bool lifecycle_ready(const struct lifecycle *l, struct text_out *why_not);
+/* Drains as the first signal does, for another reason (for the log). A signal that comes after it is
+ * still the first one. Twice is once. */
+void lifecycle_drain(struct lifecycle *l, const char *reason);
 /* `closed` comes from the loop, until then l lives. The signals stay blocked. */
 void lifecycle_close(struct lifecycle *l);
 struct library_version {

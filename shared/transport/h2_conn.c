@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 enum { HANDSHAKE_MS = 10000, PING_MS = 10000, PING_TIMEOUT_MS = 20000, RETRY_MS = 10 };
+enum { NOTICE_MS = 1000 }; /* of a drain, until its second step comes anyhow */
 
 static struct h2_conn *of_stream(const struct stream *s)
 {
@@ -60,6 +61,7 @@ static void tear_down(struct h2_conn *h)
     timer_stop(ring_timers(h->conn.ring), &h->deadline);
     timer_stop(ring_timers(h->conn.ring), &h->ping);
     timer_stop(ring_timers(h->conn.ring), &h->retry);
+    timer_stop(ring_timers(h->conn.ring), &h->notice);
     stream_pause(&h->conn.stream);
     if (h->ready && !h->conn.dead) { /* The last words: why, or that it is over. */
         if (!h->over && !h->finishing)
@@ -130,6 +132,33 @@ static void deadline_passed(struct timer *t)
         end(h, -ETIMEDOUT, "connecting and the handshake took too long");
 }
 
+/* ---- draining --------------------------------------------------------------------------------- */
+
+/* Every stream that the peer opened before it read the notice is known by now. */
+static void drain_last(struct h2_conn *h)
+{
+    if (!h->draining || h->goaway_sent)
+        return;
+    h->goaway_sent = true;
+    timer_stop(ring_timers(h->conn.ring), &h->notice);
+    http2_goaway(h->http2, 0);
+    ring_task_ask(h->conn.ring, &h->flush_task);
+}
+
+static void notice_over(struct timer *t)
+{
+    struct h2_conn *h = container_of(t, struct h2_conn, notice);
+    if (is_live(h))
+        drain_last(h);
+}
+
+static void drain_first(struct h2_conn *h)
+{
+    http2_shutdown_notice(h->http2);
+    ping_send(h); /* Its answer shows that the notice was read. */
+    timer_start(ring_timers(h->conn.ring), &h->notice, NOTICE_MS);
+}
+
 /* ---- ready, and each turn's end --------------------------------------------------------------------------- */
 
 static void become_ready(struct h2_conn *h)
@@ -140,6 +169,8 @@ static void become_ready(struct h2_conn *h)
     if (!is_live(h))
         return;
     conn_start(&h->conn);
+    if (h->draining)
+        drain_first(h);
     ring_task_ask(h->conn.ring, &h->flush_task);
 }
 
@@ -230,12 +261,8 @@ static void http2_ping_acked(struct http2 *http2)
         h->pings--;
     if (!is_live(h))
         return;
-    if (h->pings == 0 && h->draining && !h->goaway_sent) {
-        h->goaway_sent =
-            true; /* The notice has arrived: nothing that the peer opened before it is lost. */
-        http2_goaway(http2, 0);
-        ring_task_ask(h->conn.ring, &h->flush_task);
-    }
+    if (h->pings == 0)
+        drain_last(h);
     if (needs_ping(h))
         ping_start(h);
 }
@@ -366,6 +393,7 @@ static int begin(struct h2_conn *h, struct ring *ring, int taken_fd,
     timer_init(&h->deadline, deadline_passed);
     timer_init(&h->ping, ping_due);
     timer_init(&h->retry, retry_due);
+    timer_init(&h->notice, notice_over);
     conn_init(&h->conn, ring, taken_fd, &carrier_events);
     h->conn.eof_is_end = true; /* HTTP/2 says itself when it is over. */
     h->conn.stream.events = &carrier_stream_events;
@@ -420,16 +448,12 @@ void h2_conn_drain(struct h2_conn *h)
     if (!is_live(h) || h->draining || h->finishing)
         return;
     h->draining = true;
-    if (!h->ready) {
-        end(h, 0, NULL); /* No stream exists yet. */
-    } else if (h->options.http2.server) {
-        http2_shutdown_notice(h->http2);
-        ping_send(h); /* Its answer shows that the notice was read. */
-    } else {
-        h->goaway_sent = true;
-        http2_goaway(h->http2, 0);
-        ring_task_ask(h->conn.ring, &h->flush_task);
-    }
+    if (!h->options.http2.server && !h->ready)
+        end(h, 0, NULL);
+    else if (!h->options.http2.server)
+        drain_last(h);
+    else if (h->ready)
+        drain_first(h);
 }
 
 void h2_conn_close(struct h2_conn *h)

@@ -25,13 +25,13 @@ struct h2_conn_events {
     /* Server; as in http2.h. */
     struct http2_stream *(*request)(struct h2_conn *h, const struct http2_head *head,
                                     unsigned *ret_status);
-    void (*refused)(struct h2_conn *h,
-                    const struct http2_refusal *refusal); /* server; as in http2.h */
     void (*goaway)(struct h2_conn *h); /* no new streams; may be NULL */
     void (*slot)(struct h2_conn *h);   /* may be NULL */
     /* 0: regular end. Call h2_conn_close() now or later. http2 is NULL from here on. */
     void (*closed)(struct h2_conn *h, int error);
     void (*drained)(struct h2_conn *h);
+    /* Server; as in http2.h. */
+    void (*refused)(struct h2_conn *h, const struct http2_refusal *refusal);
 };
 struct h2_conn_options {
     struct http2_options http2; /* `server` is set by h2_conn */
@@ -46,7 +46,7 @@ struct h2_conn {
     struct h2_conn_options options;
     struct http2 *http2;
     struct ring_task flush_task;
-    struct timer deadline, ping, retry;
+    struct timer deadline, ping, retry, notice;
     bool ready, closed_told, closing;
     bool starting;  /* a plain server that has not said ready yet */
     bool over;      /* the session has ended, `error` says how; the flush task tells */
@@ -66,7 +66,11 @@ int h2_conn_open_server(struct h2_conn *h, struct ring *ring, int taken_fd,
 int h2_conn_open_client(struct h2_conn *h, struct ring *ring, int taken_fd, const struct addr *to,
                         const struct h2_conn_options *o, const struct h2_conn_events *events,
                         void *user);
-/* Graceful: GOAWAY notice, then GOAWAY, streams go on until they end; then `closed`. */
+/* Graceful (RFC 9113, 6.8), streams go on until they end; then `closed`. A server says it in two
+ * steps: first a notice, so that the peer opens no more streams; after a round trip (a PING), or a
+ * second if the peer keeps it waiting, the last stream that counts. One in the middle of its
+ * handshake finishes that first: the peer may have something to say. A client that is not ready ends
+ * at once: it has no stream. */
 void h2_conn_drain(struct h2_conn *h);
 /* At once (a GOAWAY is tried); streams left are closed first; then drained. Twice is once. */
 void h2_conn_close(struct h2_conn *h);

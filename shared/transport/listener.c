@@ -11,11 +11,15 @@ static void listener_accepted(struct ring_op *op, int result)
 {
     struct listener *l = container_of(op, struct listener, accept_op);
 
+    if (result < 0 && l->stopping) {
+        listener_close(l);
+        return;
+    }
     if (result < 0) {
         timer_start(ring_timers(l->ring), &l->retry, RETRY_MS);
         return;
     }
-    if (++l->n_open >= l->connections_max && !l->closing) {
+    if (++l->n_open >= l->connections_max && !l->closing && !l->stopping) {
         l->full = true;
         ring_scope_close(&l->scope); /* The only way to end a multishot accept. */
     }
@@ -34,12 +38,13 @@ static void scope_drained(struct ring_scope *scope)
 {
     struct listener *l = container_of(scope, struct listener, scope);
 
-    if (!l->closing) {
+    if (!l->closing && !l->stopping) {
         l->disarmed = true;
         if (l->n_open < l->connections_max)
             arm(l);
         return;
     }
+    l->closing = true;
     socket_close(l->fd);
     l->fd = -1;
     if (l->drained)
@@ -71,8 +76,21 @@ void listener_release(struct listener *l)
 {
     assert(l->n_open > 0);
     l->n_open--;
-    if (l->disarmed && !l->closing && l->n_open < l->connections_max)
+    if (l->disarmed && !l->closing && !l->stopping && l->n_open < l->connections_max)
         arm(l);
+}
+
+void listener_stop(struct listener *l)
+{
+    if (l->closing || l->stopping)
+        return;
+    l->stopping = true;
+    if (l->full && !l->disarmed) /* about to be disarmed: its end is ours */
+        return;
+    if (l->disarmed || timer_running(&l->retry))
+        listener_close(l);
+    else
+        ring_accept_stop(l->ring, &l->accept_op);
 }
 
 void listener_close(struct listener *l)

@@ -16,7 +16,7 @@ struct listener {
     struct timer retry; /* accept failed for a reason that may pass */
     int fd;             /* owned */
     size_t n_open, connections_max;
-    bool full, closing;
+    bool full, stopping, closing;
     bool disarmed; /* full, and the scope has drained */
     void (*accepted)(struct listener *l, int taken_fd);
     void (*drained)(struct listener *l);
@@ -28,6 +28,9 @@ void listener_open(struct listener *l, struct ring *ring, int taken_fd, size_t c
                    void (*drained)(struct listener *l), void *user);
 /* One accepted connection has ended. Also after listener_close(), while l lives. */
 void listener_release(struct listener *l);
+/* Accepts no more, but gives out what the kernel has accepted already; then as listener_close().
+ * Whoever shares the socket gets all that comes from now on. */
+void listener_stop(struct listener *l);
 /* `drained` follows from the loop, whether or not accepted connections live. Twice is once. */
 void listener_close(struct listener *l);
 #endif

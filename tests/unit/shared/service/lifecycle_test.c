@@ -88,6 +88,25 @@ static void drains_once_then_ends(void **state)
     }
 }
 
+/* A drain for another reason: who then sends the first signal does not mean "now". */
+static void drains_without_a_signal(void **state)
+{
+    (void)state;
+    open_with(100000);
+    lifecycle_drain(&l, "somebody else does it");
+    lifecycle_drain(&l, "once more");
+    assert_int_equal(n_drain, 1);
+    assert_false(lifecycle_ready(&l, NULL));
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    bed_wait_ms(20);
+    assert_int_equal(l.signals, 1);
+    assert_int_equal(n_force, 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    bed_run_until(is_forced);
+    assert_int_equal(n_drain, 1);
+    finish();
+}
+
 static void deadline_ends_it(void **state)
 {
     (void)state;
@@ -216,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_RING(drains_once_then_ends),
+        ON_RING(drains_without_a_signal),
         ON_RING(deadline_ends_it),
         ON_RING(closed_in_its_own_event),
         ON_RING(pipes_may_break),

@@ -83,6 +83,62 @@ static void drain_when_idle(void **state)
     close_both();
 }
 
+/* Whoever is in the middle of a handshake with a server that is going gets through, is told, and can
+ * still say what it came to say. */
+static void request_at_ready(struct party *p)
+{
+    (void)p;
+    request(300000);
+}
+static bool handshake_begun(void)
+{
+    return server->h2.http2 && !listening;
+}
+static void drain_in_the_handshake(void **state)
+{
+    (void)state;
+    parties_new(true);
+    open_both();
+    client->on_ready = request_at_ready;
+    bed_run_until(handshake_begun);
+    assert_false(server->h2.ready);
+    h2_conn_drain(&server->h2);
+    bed_run_until(both_closed);
+    assert_int_equal(client->error, 0);
+    assert_int_equal(server->error, 0);
+    assert_true(client->goaways > 0);
+    assert_int_equal(client->sides[0].got, 300000);
+    assert_int_equal(client->sides[0].code, 0);
+    close_both();
+}
+
+/* A peer that does not answer the notice does not hold up the second step. */
+static bool server_has_request(void)
+{
+    return server->n_sides > 0;
+}
+static bool last_word_sent(void)
+{
+    return server->h2.goaway_sent;
+}
+static void drain_without_an_answer(void **state)
+{
+    (void)state;
+    parties_new(false);
+    open_both();
+    bed_run_until(both_ready);
+    server->hold = true;
+    request(100);
+    bed_run_until(server_has_request);
+    stream_pause(&client->h2.conn.stream);
+    h2_conn_drain(&server->h2);
+    bed_run_until(last_word_sent);
+    assert_true(server->h2.pings > 0);
+    stream_resume(&client->h2.conn.stream);
+    assert_int_equal(server->closed, 0);
+    close_both();
+}
+
 /* Pings are answered and the session lives; without streams there are none, unless asked for. */
 static uint64_t server_bytes(void)
 {
@@ -198,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_RING(tls_many_streams), ON_RING(plain_many_streams), ON_RING(goaway_drain),
+        ON_RING(drain_in_the_handshake), ON_RING(drain_without_an_answer),
         ON_RING(drain_when_idle),  ON_RING(ping_answered),      ON_RING(unread_session),
         ON_RING(paused_stream),
     };

@@ -1,6 +1,7 @@
 /* Listeners over the real ring. */
 #include "shared/transport/listener.h"
 #include "tests/unit/shared/transport/fixture.h"
+#include <fcntl.h>
 
 static struct listener l;
 static struct addr at;
@@ -185,6 +186,62 @@ static void close_in_the_event(void **state)
     close(fd);
 }
 
+static bool has_some(void)
+{
+    return n_taken > 0;
+}
+
+/* What the kernel has accepted before the stop is given out, and what it has not is left to whoever
+ * shares the socket: together that is every one. */
+static void stop_loses_nobody(void **state)
+{
+    enum { CLIENTS = 12 };
+    int fds[CLIENTS], fd;
+
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        begin(round % 2 ? 20 : CLIENTS);
+        size_t n_left = 0;
+        int shared = fcntl(l.fd, F_DUPFD_CLOEXEC, 3);
+        for (size_t i = 0; i < CLIENTS; i++)
+            fds[i] = join();
+        if (round % 4 >= 2)
+            bed_run_until(has_some);
+        listener_stop(&l);
+        listener_stop(&l);
+        bed_run_until(is_drained);
+        assert_int_equal(fcntl(shared, F_SETFL, O_NONBLOCK), 0);
+        for (; (fd = accept(shared, NULL, NULL)) >= 0; n_left++)
+            close(fd);
+        assert_int_equal(n_taken + n_left, CLIENTS);
+        for (size_t i = 0; i < CLIENTS; i++)
+            close(fds[i]);
+        close(shared);
+        finish();
+    }
+}
+
+static void stop_when_full(void **state)
+{
+    (void)state;
+    begin(1);
+    int fd = join();
+    accept_until(1);
+    listener_stop(&l); /* while it is being disarmed */
+    bed_run_until(is_drained);
+    close(fd);
+    finish();
+    begin(1);
+    fd = join();
+    accept_until(1);
+    bed_run_until(is_disarmed);
+    listener_stop(&l);
+    listener_release(&l);
+    bed_run_until(is_drained);
+    close(fd);
+    finish();
+}
+
 static void close_at_once(void **state)
 {
     (void)state;
@@ -217,7 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_RING(accepts_several), ON_RING(stops_at_the_maximum), ON_RING(release_at_once),
         ON_RING(close_when_full), ON_RING(close_while_it_stops), ON_RING(close_in_the_event),
-        ON_RING(close_at_once),   ON_RING(broken_descriptor),
+        ON_RING(close_at_once),   ON_RING(broken_descriptor),    ON_RING(stop_loses_nobody),
+        ON_RING(stop_when_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
