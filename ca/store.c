@@ -16,6 +16,8 @@ enum { BUSY_MS = 10000, BUSY_STEP_MS = 20, SCHEMA_VERSION = 1 };
 
 struct store {
     sqlite3 *db;
+    char path[PATH_MAX];
+    bool key_written; /* by this connection, which has a copy in its own workspace */
     char why[STORE_WHY_MAX];
 };
 
@@ -93,8 +95,6 @@ static int prepare_schema(struct store *s)
         r = set_journal(s);
     }
     if (r == 0)
-        r = run(s, "PRAGMA synchronous=FULL");
-    if (r == 0)
         r = store_begin(s);
     if (r < 0)
         return r;
@@ -152,37 +152,61 @@ static int prepare_file(const char *folder, char path[static PATH_MAX], const ch
     return 0;
 }
 
-static int open_file(struct store *s, const char *path)
+/* 0 or a result of SQLite; *ret is to be closed in any case. */
+static int connect_to(const char *path, sqlite3 **ret)
+{
+    int r = sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_busy_timeout(*ret, BUSY_MS);
+    return r == SQLITE_OK ? sqlite3_exec(*ret, "PRAGMA synchronous=FULL", NULL, NULL, NULL) : r;
+}
+
+/* What SQLite keeps of the file in memory holds keys, too. Its pages go, and are wiped; the space in
+ * which it put a record together goes with the connection alone, so another one takes its place.
+ * Where that fails the old one stays, for the next time. */
+static void forget_keys(struct store *s)
+{
+    sqlite3 *fresh = NULL;
+    (void)sqlite3_db_release_memory(s->db);
+    if (!s->key_written || !sqlite3_get_autocommit(s->db))
+        return;
+    if (connect_to(s->path, &fresh) != SQLITE_OK) {
+        sqlite3_close(fresh);
+        return;
+    }
+    sqlite3_close(s->db);
+    s->db = fresh;
+    s->key_written = false;
+}
+
+static int open_file(struct store *s)
 {
     int r = store_memory_wipe();
     if (r < 0) {
         snprintf(s->why, sizeof s->why, "SQLite takes no allocator");
         return r;
     }
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK)
+    if (connect_to(s->path, &s->db) != SQLITE_OK)
         return s->db ? failed(s) : -ENOMEM;
-    sqlite3_busy_timeout(s->db, BUSY_MS);
     return prepare_schema(s);
 }
 
 int store_open(struct store **ret, const char *folder, char why[static STORE_WHY_MAX])
 {
-    char path[PATH_MAX];
     const char *reason = NULL;
     struct store *s = calloc(1, sizeof *s);
     snprintf(why, STORE_WHY_MAX, "no memory");
     if (!s)
         return -ENOMEM;
-    int r = prepare_file(folder, path, &reason);
+    int r = prepare_file(folder, s->path, &reason);
     if (r < 0) {
         snprintf(why, STORE_WHY_MAX, "%.140s: %s", folder, reason ? reason : strerror(-r));
         free(s);
         return r;
     }
-    r = open_file(s, path);
+    r = open_file(s);
     if (r < 0) {
-        snprintf(why, STORE_WHY_MAX, "%.100s: %.140s", path, s->why[0] ? s->why : strerror(-r));
+        snprintf(why, STORE_WHY_MAX, "%.100s: %.140s", s->path, s->why[0] ? s->why : strerror(-r));
         store_close(s);
         return r;
     }
@@ -223,13 +247,16 @@ int store_begin(struct store *s)
 
 int store_commit(struct store *s)
 {
-    return run(s, "COMMIT");
+    int r = run(s, "COMMIT");
+    forget_keys(s);
+    return r;
 }
 
 /* Fine where SQLite has done it by itself, as after a full disk. */
 void store_rollback(struct store *s)
 {
     (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    forget_keys(s);
 }
 
 const char *store_why(const struct store *s)
@@ -276,7 +303,10 @@ int store_put_authority(struct store *s, const char *kind, const struct authorit
         return r;
     int bound = bind_text(q, 1, kind) | bind_text(q, 2, a->certificate_pem) |
                 bind_text(q, 3, a->key_pem) | sqlite3_bind_int64(q, 4, a->made_s);
-    return finish(s, q, bound);
+    s->key_written = true;
+    r = finish(s, q, bound);
+    forget_keys(s); /* in a change, its end does it */
+    return r;
 }
 
 static char *column_dup(sqlite3_stmt *q, int column)
@@ -303,6 +333,7 @@ int store_get_authority(struct store *s, const char *kind, struct authority_reco
         r = step == SQLITE_DONE ? -ENOENT : failed(s);
     }
     sqlite3_finalize(q);
+    forget_keys(s);
     if (r < 0)
         authority_record_done(&a);
     else

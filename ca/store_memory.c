@@ -41,7 +41,10 @@ int store_memory_wipe(void)
     sqlite3_mem_methods wiping = plain;
     wiping.xFree = wipe_and_free;
     wiping.xRealloc = wipe_and_move;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &wiping) != SQLITE_OK)
+    /* Nor may it keep memory of its own kind: small pieces, and pages of the file. */
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &wiping) != SQLITE_OK ||
+        sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) != SQLITE_OK ||
+        sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0) != SQLITE_OK)
         return -EIO;
     done = true;
     return 0;
