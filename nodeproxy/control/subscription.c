@@ -27,10 +27,16 @@ static int put(struct xds_feed *f, enum xds_type type, struct text name, const u
         policy_free(policy);
         return -EINVAL;
     }
+    bool is_workload = workload, is_service = service;
     if (r == 0)
         r = policy     ? directory_put_policy(s->directory, policy)
             : workload ? directory_put_workload(s->directory, workload)
                        : directory_put_service(s->directory, service);
+    /* A name is one resource's: what was known by it as the other kind is replaced. */
+    if (r == 0 && is_workload)
+        (void)directory_remove_service(s->directory, name);
+    if (r == 0 && is_service)
+        (void)directory_remove_workload(s->directory, name);
     if (r == -ENOMEM)
         snprintf(why, XDS_WHY_MAX, "the node proxy is out of memory");
     return r;

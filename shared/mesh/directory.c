@@ -108,12 +108,13 @@ struct directory *directory_free(struct directory *d)
         return NULL;
     directory_thread_register();
     if (d->workloads && d->services && d->policies && d->namespaces) {
-        struct workload_slot *w;
-        struct service_slot *s;
-        struct policy_slot *p;
-        cds_lfht_for_each_entry(d->workloads, &iter, w, node) directory_drop_workload(d, w);
-        cds_lfht_for_each_entry(d->services, &iter, s, node) directory_drop_service(d, s);
-        cds_lfht_for_each_entry(d->policies, &iter, p, node) directory_drop_policy(d, p);
+        struct cds_lfht_node *node;
+        cds_lfht_for_each(d->workloads, &iter, node)
+            directory_drop_workload(d, slot_of(workload_slot, node));
+        cds_lfht_for_each(d->services, &iter, node)
+            directory_drop_service(d, slot_of(service_slot, node));
+        cds_lfht_for_each(d->policies, &iter, node)
+            directory_drop_policy(d, slot_of(policy_slot, node));
     }
     urcu_qsbr_barrier();
     /* A table's end waits for its helper thread, which may wait for all that are online. */

@@ -1,0 +1,233 @@
+/*
+ * What a controller sends, all the way: gRPC messages of delta xDS into the client, what it makes of
+ * them into the directory as the node proxy does it, and decisions on what is there. Input: pieces, each two bytes
+ * of length and that many bytes: a DeltaDiscoveryResponse. After each one the directory holds exactly
+ * what the client says that it has.
+ */
+#include "nodeproxy/control/subscription.h"
+#include <assert.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MESSAGES_MAX = 16, VISITS_MAX = 64 };
+
+struct wire {
+    struct http2 *client, *server;
+    struct chunk_pool pool;
+    struct http2_stream raw; /* the controller's side */
+    struct xds_client xds;
+    struct subscription subscription;
+    bool accepted, closed;
+    unsigned visits;
+};
+static struct wire w;
+
+/* ---- the way of the node proxy, without its connection */
+
+static int put(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body,
+               size_t len, char why[static XDS_WHY_MAX])
+{
+    (void)c;
+    int r = w.subscription.feed.events->put(&w.subscription.feed, type, name, body, len, why);
+    assert(r == 0 || why[0]);
+    return r;
+}
+static void removed(struct xds_client *c, enum xds_type type, struct text name)
+{
+    (void)c;
+    w.subscription.feed.events->removed(&w.subscription.feed, type, name);
+}
+static void synced(struct xds_client *c, enum xds_type type)
+{
+    (void)c, (void)type;
+}
+static void stream_closed(struct xds_client *c, enum grpc_status status, struct text message)
+{
+    (void)c, (void)status, (void)message;
+    w.closed = true;
+}
+static const struct xds_client_events client_events = {put, removed, synced, stream_closed};
+
+/* ---- the controller */
+
+static void raw_closed(struct http2_stream *s, uint32_t code)
+{
+    (void)s, (void)code;
+}
+static const struct http2_stream_events raw_events = {.closed = raw_closed};
+static void no_bytes(struct stream *s, struct buf *bytes)
+{
+    (void)s;
+    buf_done(bytes);
+}
+static void no_event(struct stream *s)
+{
+    (void)s;
+}
+static void no_error(struct stream *s, int error)
+{
+    (void)s, (void)error;
+}
+static const struct stream_events raw_stream_events = {.received = no_bytes,
+                                                       .ended = no_event,
+                                                       .writable = no_event,
+                                                       .finished = no_event,
+                                                       .failed = no_error};
+
+static struct http2_stream *on_request(struct http2 *h, const struct http2_head *head,
+                                       unsigned *ret_status)
+{
+    (void)h, (void)head, (void)ret_status;
+    w.accepted = true;
+    return &w.raw;
+}
+static void on_want_flush(struct http2 *h)
+{
+    (void)h;
+}
+static const struct http2_events session_events = {.request = on_request,
+                                                   .want_flush = on_want_flush};
+
+static void run(void)
+{
+    struct buf b = {0};
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < 2; i++) {
+            struct http2 *from = i ? w.server : w.client, *to = i ? w.client : w.server;
+            if (http2_output(from, &b, 1 << 20) < 0)
+                abort();
+            moved = moved || b.len;
+            if (http2_input(to, &b) < 0)
+                abort();
+        }
+    }
+}
+
+static void open_wire(void)
+{
+    static const struct http2_header answer[] = {{TEXT(":status"), TEXT("200")},
+                                                 {TEXT("content-type"), TEXT("application/grpc")}};
+    const struct xds_feed_options options = {.node_id = "n", .controller_identity = ""};
+    chunk_pool_init(&w.pool, 1000, 32);
+    const struct http2_options client = {.server = false}, server = {.server = true};
+    if (directory_new(&w.subscription.directory) < 0 ||
+        http2_new(&w.client, &client, &session_events, NULL, &w.pool) < 0 ||
+        http2_new(&w.server, &server, &session_events, NULL, &w.pool) < 0)
+        abort();
+    subscription_init(&w.subscription, &options);
+    http2_stream_init(&w.raw, &raw_events);
+    w.raw.stream.events = &raw_stream_events;
+    xds_client_init(&w.xds, "n", &client_events, NULL);
+    if (xds_client_start(&w.xds, w.client, &w.pool, TEXT("c"), TEXT("")) < 0)
+        abort();
+    run();
+    assert(w.accepted);
+    if (http2_stream_respond(&w.raw, answer, 2, false) < 0)
+        abort();
+    run();
+}
+
+static void close_wire(void)
+{
+    xds_client_stop(&w.xds);
+    w.client = http2_free(w.client);
+    w.server = http2_free(w.server);
+    xds_client_done(&w.xds);
+    xds_client_done(&w.subscription.feed.xds);
+    directory_free(w.subscription.directory);
+    chunk_pool_done(&w.pool);
+}
+
+/* ---- what must be true of the directory */
+
+static void look_at_policies(const struct directory *d, const struct workload *local)
+{
+    struct spiffe_id id;
+    struct verdict verdict;
+    struct access access = {
+        .source = {4, {10, 0, 0, 1}}, .destination = {4, {10, 0, 0, 2}}, .destination_port = 80};
+    directory_authorise(d, local, &access, &verdict);
+    if (spiffe_id_make(TEXT("cluster.local"), TEXT("a"), TEXT("b"), &id) == 0) {
+        access.identity = &id;
+        directory_authorise(d, local, &access, &verdict);
+    }
+    assert(memchr(verdict.policy, 0, sizeof verdict.policy));
+}
+
+static bool look_at_workload(const struct workload *workload, void *arg)
+{
+    const struct directory *d = arg;
+    assert(directory_workload(d, text_of(workload->uid)) == workload);
+    for (size_t i = 0; i < workload->n_addresses; i++) {
+        const struct workload *at =
+            directory_workload_at(d, text_of(workload->network), &workload->addresses[i]);
+        assert(!at || !at->host_network); /* NULL: its node's */
+        assert(at || workload->host_network || workload->n_addresses > 0);
+    }
+    look_at_policies(d, workload);
+    return ++w.visits < VISITS_MAX;
+}
+
+static bool look_at_service(const struct service *s, void *arg)
+{
+    const struct directory *d = arg;
+    const struct workload *const *endpoints;
+    struct choice choice;
+    struct rng rng;
+    rng_seed(&rng, 1);
+    assert(directory_service(d, text_of(s->key)) == s);
+    size_t n = directory_endpoints(d, s, &endpoints);
+    for (size_t i = 0; i < n; i++)
+        assert(directory_workload(d, text_of(endpoints[i]->uid)) == endpoints[i]);
+    for (size_t i = 0; i < s->n_ports && i < 4; i++) {
+        int r = directory_choose(d, s, s->ports[i].service_port, n ? endpoints[0] : NULL, 0, &rng,
+                                 &choice);
+        if (r == 0)
+            assert((choice.workload->healthy || s->allow_unhealthy) && choice.target.port != 0 &&
+                   choice.target.ip.len > 0);
+    }
+    return ++w.visits < VISITS_MAX;
+}
+
+static void look(void)
+{
+    struct directory *d = w.subscription.directory;
+    struct directory_counts counts;
+    directory_counts(d, &counts);
+    assert(counts.workloads + counts.services == w.xds.versions[XDS_ADDRESS].count);
+    assert(counts.policies == w.xds.versions[XDS_AUTHORIZATION].count);
+    w.visits = 0;
+    directory_each_workload(d, look_at_workload, d);
+    w.visits = 0;
+    directory_each_service(d, look_at_service, d);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static bool registered;
+    if (!registered)
+        directory_thread_register();
+    registered = true;
+    w = (struct wire){.accepted = false};
+    open_wire();
+    for (unsigned i = 0; i < MESSAGES_MAX && size >= 2 && !w.closed; i++) {
+        size_t len = (size_t)data[0] << 8 | data[1];
+        data += 2;
+        size -= 2;
+        if (len > size)
+            len = size;
+        const uint8_t head[5] = {0, 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
+        struct buf b = {0};
+        if (buf_append(&b, &w.pool, head, 5) < 0 || buf_append(&b, &w.pool, data, len) < 0)
+            abort();
+        stream_send(&w.raw.stream, &b);
+        run();
+        look();
+        data += len;
+        size -= len;
+    }
+    close_wire();
+    return 0;
+}
