@@ -24,6 +24,7 @@ struct config {
     uint64_t streams_max;         /* per tunnel */
     uint64_t chunks_max;          /* buffers per worker, 16.5 KiB each */
     uint64_t pods_max;
+    bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };

@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     static struct node node;
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *same_node = "direct";
+    const char *access_log = "on", *same_node = "direct", *expired_peers = "end";
     struct logging logging = {"info", "text", 0};
     struct config c = {
         .cluster_id = "Kubernetes",
@@ -107,6 +107,7 @@ int main(int argc, char **argv)
         {"buffers-max", ARG_U64, &c.chunks_max, "N", "per worker, 16.5 KiB each", 256, 1000000, false},
         {"pods-max", ARG_U64, &c.pods_max, "N", "captured pods", 1, 4096, false},
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
+        {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},
         {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection", 0, 0, false},
         {"log-level", ARG_STRING, &logging.level, "LEVEL", "error, warn, info, debug", 0, 0, false},
         {"log-format", ARG_STRING, &logging.format, "text|json", "of all log lines", 0, 0, false},
@@ -144,7 +145,8 @@ int main(int argc, char **argv)
         return 2;
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
-        choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0)
+        choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
+        choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0)
         return 2;
     fill_identities(&c, identities);
     if (node_open(&node, &c) < 0)

@@ -2,7 +2,9 @@
 #include "nodeproxy/worker.h"
 
 #include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
@@ -12,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RECHECK_SLICE = 128 };
+enum { LOOK_STEP = 16, LOOK_US = 1000 }; /* of what lives, in each turn */
 
 struct worker {
     struct worker_options options;
@@ -284,10 +286,18 @@ static void deliver_to_worker(struct mail *mail)
     message_free(m);
 }
 
+/* One slice a turn: tasks that ask for themselves run several times in one. */
 static void recheck(struct ring_task *task)
 {
     struct path_env *env = container_of(task, struct path_env, recheck_task);
-    if (inbound_recheck_some(env, RECHECK_SLICE))
+    uint64_t until_us = clock_monotonic_us() + LOOK_US;
+    bool more = true;
+    if (env->looked_turn != env->turn)
+        do
+            more = living_look(env, LOOK_STEP);
+        while (more && clock_monotonic_us() < until_us);
+    env->looked_turn = env->turn;
+    if (more)
         ring_task_ask(env->ring, &env->recheck_task);
 }
 
@@ -297,12 +307,7 @@ static void directory_news(struct mail *mail)
     atomic_store(&w->directory_posted, false);
     list_for_each(n, &w->env.all_pods)
         local_pod_directory_changed(container_of(n, struct local_pod, link));
-    uint64_t version = directory_policy_version(w->options.directory);
-    if (version == w->env.policy_version)
-        return;
-    w->env.policy_version = version;
-    inbound_recheck_begin(&w->env);
-    ring_task_ask(w->env.ring, &w->env.recheck_task);
+    living_news(&w->env);
 }
 
 /* ---- the thread ---------------------------------------------------------- */
@@ -314,7 +319,8 @@ static void before_wait(void *arg)
 }
 static void after_wait(void *arg)
 {
-    (void)arg;
+    struct path_env *env = arg;
+    env->turn++;
     directory_thread_online();
 }
 
@@ -335,7 +341,7 @@ static int worker_prepare(struct worker *w)
     list_init(&w->env.recheck);
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
-    ring_set_idle_hooks(w->env.ring, before_wait, after_wait, NULL);
+    ring_set_idle_hooks(w->env.ring, before_wait, after_wait, &w->env);
     return 0;
 }
 

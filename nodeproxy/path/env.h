@@ -18,9 +18,10 @@ struct path_env {
     struct metrics *metrics;
     struct map pods;           /* workload uid -> struct local_pod, this worker's view */
     struct list all_pods;
-    uint64_t policy_version;   /* against which living connections were last checked */
-    struct ring_task recheck_task;
-    struct list recheck;       /* inbounds still to be looked at */
+    uint64_t directory_version, policy_version; /* against which living connections were last checked */
+    struct ring_task recheck_task; /* runs living_look(), a slice a turn; the owner's */
+    struct list recheck;       /* pods with connections still to be looked at */
+    uint64_t turn, looked_turn; /* of the loop: now, and when living connections were last looked at */
     bool draining;
     uint64_t next_id;          /* of a connection, for logs and dumps */
     uint64_t endings[ENDING_COUNT];

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 
 struct inbound {
-    struct list link, recheck;
+    struct list link;
     struct local_pod *pod;
     enum inbound_kind kind;
     unsigned stage;
+    uint32_t epoch;                 /* the pod's, when it was decided */
     enum ending ending;
     bool closing, waits;
     unsigned parts;                 /* embedded connections that the kernel may still hold */
@@ -131,6 +132,7 @@ static enum step identify(struct inbound *in)
         timer_start(ring_timers(env->ring), &in->deadline, env->config->identity_wait_ms);
         return STEP_WAIT;
     }
+    in->epoch = in->pod->epoch;
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
@@ -173,37 +175,32 @@ static enum step authorise(struct inbound *in)
     return yes ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
 }
 
-void inbound_recheck_begin(struct path_env *env)
+static enum ending broken(struct inbound *in, struct verdict *ret)
 {
-    list_for_each(n, &env->all_pods)
-    {
-        struct local_pod *pod = container_of(n, struct local_pod, link);
-        list_for_each(m, &pod->inbounds)
-        {
-            struct inbound *in = container_of(m, struct inbound, link);
-            if (!in->closing && list_empty(&in->recheck))
-                list_push_back(&env->recheck, &in->recheck);
-        }
-    }
+    *ret = (struct verdict){0};
+    if (in->kind != INBOUND_PLAIN && in->epoch != in->pod->epoch)
+        return ENDING_IDENTITY_CHANGED;
+    if (in->server && in->server->proof.broken != ENDING_NONE)
+        return in->server->proof.broken;
+    if (allowed(in, ret))
+        return ENDING_NONE;
+    bool known = directory_workload(in->pod->env->directory, text_of(in->pod->uid));
+    return known ? ENDING_POLICY_CHANGED : ENDING_WORKLOAD_GONE; /* nothing says any more who may come */
 }
 
-bool inbound_recheck_some(struct path_env *env, size_t n_max)
+void inbound_look_again(struct inbound *in)
 {
     struct verdict verdict;
-    struct list *n;
-    while (n_max-- > 0 && (n = list_pop_front(&env->recheck))) {
-        struct inbound *in = container_of(n, struct inbound, recheck);
-        if (in->stage < 2 || allowed(in, &verdict)) /* what has not been authorised yet will be */
-            continue;
-        if (!directory_workload(env->directory, text_of(in->pod->uid))) { /* nothing says any more who may come */
-            inbound_close(in, ENDING_WORKLOAD_GONE);
-            continue;
-        }
+    if (in->closing || in->stage < 2) /* what has not been authorised yet will be */
+        return;
+    enum ending ending = broken(in, &verdict);
+    if (ending == ENDING_NONE)
+        return;
+    if (ending == ENDING_POLICY_CHANGED) {
         free(in->policy);
         in->policy = verdict.policy[0] ? text_dup(text_of(verdict.policy)) : NULL;
-        inbound_close(in, ENDING_POLICY_CHANGED);
     }
-    return !list_empty(&env->recheck);
+    inbound_close(in, ending);
 }
 
 /* ---- route --------------------------------------------------------------- */
@@ -279,6 +276,8 @@ static void stage_late(struct timer *t)
 static void relay_over(struct relay *r, enum ending ending)
 {
     struct inbound *in = container_of(r, struct inbound, relay);
+    if (ending == ENDING_TUNNEL_FAILED && in->server && hbone_server_was_reset(in->server))
+        ending = ENDING_RESET_BY_CLIENT;
     inbound_continue(in, inbound_end(in, ending));
 }
 
@@ -372,7 +371,6 @@ static void inbound_shut(struct inbound *in)
     assert(in->ending != ENDING_NONE);
     timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
     list_remove(&in->pod_waiter.link);
-    list_remove(&in->recheck);
     socket_pool_forget(&in->pod->sockets, &in->socket_waiter);
     relay_stop(&in->relay);
     account(in);
@@ -417,7 +415,6 @@ static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind
     in->kind = kind;
     in->account.id = ++pod->env->next_id;
     in->account.opened_ms = ring_now_ms(pod->env->ring);
-    list_init(&in->recheck);
     list_init(&in->pod_waiter.link);
     in->pod_waiter.ready = pod_became_ready;
     socket_waiter_init(&in->socket_waiter, socket_came);

@@ -2,6 +2,7 @@
 #include "nodeproxy/path/local_pod.h"
 
 #include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
@@ -69,7 +70,11 @@ static void server_refused(struct hbone_server *s, const struct http2_refusal *r
     account_end(&a, p->env, REPORTER_DESTINATION, &nothing, &line);
 }
 
-static const struct hbone_server_events server_events = {.stream = server_stream, .refused = server_refused, .ended = server_ended, .drained = server_drained};
+static void server_broke(struct hbone_server *s) { living_tunnels(s->user); }
+static void peers_broke(struct peer_pool *peers) { living_tunnels(container_of(peers, struct local_pod, peers)); }
+
+static const struct hbone_server_events server_events = {
+    .stream = server_stream, .refused = server_refused, .ended = server_ended, .broke = server_broke, .drained = server_drained};
 
 static void serve(struct local_pod *p, int taken_fd)
 {
@@ -79,6 +84,7 @@ static void serve(struct local_pod *p, int taken_fd)
         .credential = p->credential,
         .trust_domain = text_of(config->trust_domain),
         .handshake_ms = config->handshake_ms,
+        .keep_expired = config->keep_expired,
         .streams_max = (uint32_t)config->streams_max * 2, /* room for what a client opens at once */
     };
     struct hbone_server *s;
@@ -217,8 +223,9 @@ void local_pod_set_credential(struct local_pod *p, struct credential *c)
 {
     struct credential *old = p->credential;
     p->credential = c ? credential_ref(c) : NULL;
-    credential_unref(old);
     peer_pool_set_credential(&p->peers, c);
+    living_credential(p, old);
+    credential_unref(old);
     local_pod_directory_changed(p);
 }
 
@@ -287,7 +294,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     snprintf(p->uid, sizeof p->uid, "%s", o->uid);
     snprintf(p->name, sizeof p->name, "%s", o->name);
     snprintf(p->ns, sizeof p->ns, "%s", o->ns);
-    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting};
+    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting, &p->living};
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         list_init(lists[i]);
     int r = map_get(&env->pods, text_of(p->uid)) ? -EEXIST : map_put(&env->pods, text_of(p->uid), p, NULL);
@@ -302,6 +309,8 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         .connect_ms = config->connect_ms,
         .idle_ms = config->tunnel_idle_ms,
         .streams_max = (uint32_t)config->streams_max,
+        .keep_expired = config->keep_expired,
+        .broke = peers_broke,
     };
     peer_pool_init(&p->peers, &peers, peers_gone);
     list_push_back(&env->all_pods, &p->link);
@@ -326,6 +335,7 @@ void local_pod_close(struct local_pod *p, enum ending ending)
         return;
     p->closing = true;
     p->closing_ending = ending;
+    living_forget(p);
     map_remove(&p->env->pods, text_of(p->uid)); /* nobody finds it any more; its successor may have the same name */
     close_listeners(p);
     list_for_each(n, &p->outbounds)

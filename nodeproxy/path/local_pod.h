@@ -24,6 +24,11 @@ struct local_pod {
     struct ip addresses[LOCAL_POD_ADDRESSES_MAX];
     size_t n_addresses;
     struct credential *credential; /* NULL: none valid now */
+    struct spiffe_id identity;     /* as which connections are made; not present before the first certificate */
+    uint32_t epoch;                /* grows when it changes */
+    struct list living;            /* in env->recheck while connections are to be looked at again (living.h) */
+    size_t look_inbounds, look_outbounds; /* how many of them */
+    bool look_peers;
     struct listener outbound, inbound, hbone;
     unsigned listeners_open;
     struct socket_pool sockets;

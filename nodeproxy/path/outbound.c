@@ -13,6 +13,7 @@ struct outbound {
     struct list link;
     struct local_pod *pod;
     unsigned stage;
+    uint32_t epoch;                /* the pod's, when it was identified */
     enum ending ending;
     bool closing, waits;
     unsigned parts;                /* embedded connections that the kernel may still hold */
@@ -98,6 +99,7 @@ static enum step identify(struct outbound *c)
         timer_start(ring_timers(env->ring), &c->deadline, env->config->identity_wait_ms);
         return STEP_WAIT;
     }
+    c->epoch = c->pod->epoch;
     return STEP_NEXT;
 }
 
@@ -430,6 +432,19 @@ void outbound_close(struct outbound *c, enum ending ending)
 {
     if (!c->closing)
         outbound_continue(c, outbound_end(c, ending));
+}
+
+void outbound_look_again(struct outbound *c)
+{
+    enum ending ending = ENDING_NONE;
+    if (c->closing || (c->way != WAY_TUNNEL && c->way != WAY_LOCAL)) /* no identity was shown on its way */
+        return;
+    if (c->epoch != c->pod->epoch)
+        ending = ENDING_IDENTITY_CHANGED;
+    else if (c->tunnel_open)
+        ending = tunnel_broken(&c->tunnel);
+    if (ending != ENDING_NONE)
+        outbound_close(c, ending);
 }
 
 /* ---- the beginning ------------------------------------------------------- */

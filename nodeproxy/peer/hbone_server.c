@@ -35,14 +35,18 @@ static void server_ready(struct h2_conn *h)
         return;
     }
     snprintf(s->peer_serial, sizeof s->peer_serial, "%s", peer->serial);
-    s->peer_not_after_s = peer->not_after_s;
+    proof_take(&s->proof, peer, s->keep_expired);
+    if (s->proof.broken != ENDING_NONE) { /* while the handshake ran */
+        server_end(s, s->proof.broken);
+        return;
+    }
     s->trusted = true;
 }
 
 static struct http2_stream *server_request(struct h2_conn *h, const struct http2_head *head, unsigned *ret_status)
 {
     struct hbone_server *s = of_h2(h);
-    if (!s->trusted || s->over) {
+    if (!s->trusted || s->over || s->proof.broken != ENDING_NONE) {
         *ret_status = 0;
         return NULL;
     }
@@ -75,9 +79,20 @@ static void server_drained(struct h2_conn *h)
 {
     struct hbone_server *s = of_h2(h);
     s->credential = credential_unref(s->credential);
+    proof_done(&s->proof);
     ring_task_cancel(&s->end_task);
     s->events->drained(s);
     free(s);
+}
+
+static void server_broke(struct proof *p)
+{
+    struct hbone_server *s = container_of(p, struct hbone_server, proof);
+    if (!s->trusted)
+        return; /* told when the handshake is over */
+    hbone_server_drain(s);
+    if (s->events->broke)
+        s->events->broke(s);
 }
 
 static const struct h2_conn_events server_events = {.ready = server_ready, .request = server_request, .refused = server_refused, .closed = server_closed, .drained = server_drained};
@@ -97,9 +112,10 @@ int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr
         socket_close(taken_fd);
         return -ENOMEM;
     }
-    *s = (struct hbone_server){.events = events, .user = user, .source = *source, .destination = *destination, .trust_domain = o->trust_domain};
+    *s = (struct hbone_server){.events = events, .user = user, .source = *source, .destination = *destination, .trust_domain = o->trust_domain, .keep_expired = o->keep_expired};
     list_init(&s->link);
     ring_task_init(&s->end_task, server_tell_end);
+    proof_init(&s->proof, o->ring, server_broke);
     s->credential = credential_ref(o->credential);
     int r = h2_conn_open_server(&s->h2, o->ring, taken_fd, &options, &server_events, s);
     if (r < 0) {
@@ -109,6 +125,12 @@ int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr
     }
     *ret = s;
     return 0;
+}
+
+bool hbone_server_was_reset(const struct hbone_server *s)
+{
+    int error = s->h2.error;
+    return s->h2.over && (error == 0 || error == -ECONNRESET || error == -EPIPE);
 }
 
 void hbone_server_drain(struct hbone_server *s)
@@ -123,6 +145,7 @@ void hbone_server_close(struct hbone_server *s)
         return;
     s->closing = true;
     s->over = true;
+    proof_done(&s->proof);
     ring_task_cancel(&s->end_task);
     h2_conn_close(&s->h2);
 }

@@ -6,6 +6,7 @@
 #ifndef NODEPROXY_PEER_HBONE_SERVER_H
 #define NODEPROXY_PEER_HBONE_SERVER_H
 #include "nodeproxy/credentials/credential.h"
+#include "nodeproxy/peer/proof.h"
 #include "shared/mesh/ending.h"
 #include "shared/transport/h2_conn.h"
 
@@ -16,6 +17,7 @@ struct hbone_server_events {
     /* A request that `stream` never saw, once the peer is trusted. */
     void (*refused)(struct hbone_server *s, const struct http2_refusal *refusal);
     void (*ended)(struct hbone_server *s, enum ending ending); /* once; its streams have ended before */
+    void (*broke)(struct hbone_server *s); /* its proof: it takes no more streams, those that live are yours to end */
     void (*drained)(struct hbone_server *s);
 };
 struct hbone_server_options {
@@ -24,6 +26,7 @@ struct hbone_server_options {
     struct text trust_domain;
     uint64_t handshake_ms, ping_ms, ping_timeout_ms;
     uint32_t streams_max;
+    bool keep_expired; /* a tunnel may outlive its peer's certificate */
 };
 struct hbone_server {
     struct list link;
@@ -34,9 +37,9 @@ struct hbone_server {
     struct addr source, destination; /* of the TCP connection; destination: the pod's address */
     struct spiffe_id peer;           /* valid once `trusted` */
     char peer_serial[2 * X509_SERIAL_MAX + 1];
-    int64_t peer_not_after_s;
+    struct proof proof;
     struct text trust_domain;
-    bool trusted, over, closing;
+    bool keep_expired, trusted, over, closing;
     enum ending ending;
     struct ring_task end_task;
     char why[128];
@@ -44,6 +47,7 @@ struct hbone_server {
 /* -ENOMEM: the descriptor is closed, no event. */
 int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr *source, const struct addr *destination, const struct hbone_server_options *o,
                       const struct hbone_server_events *events, void *user);
+bool hbone_server_was_reset(const struct hbone_server *s); /* the peer ended it, streams or not; after it ended */
 void hbone_server_drain(struct hbone_server *s);
 void hbone_server_close(struct hbone_server *s); /* now; streams that live get `closed` first; `ended` does not follow */
 #endif

@@ -35,9 +35,17 @@ static void link_free(struct peer_link *l)
 {
     void (*drained)(struct peer_link *) = l->events->drained;
     ring_task_cancel(&l->end_task);
+    proof_done(&l->proof);
     l->options.credential = credential_unref(l->options.credential);
     drained(l);
     free(l);
+}
+
+static void link_broke(struct proof *p)
+{
+    struct peer_link *l = container_of(p, struct peer_link, proof);
+    peer_link_drain(l);
+    l->events->broke(l);
 }
 
 /* ---- socket -------------------------------------------------------------- */
@@ -88,6 +96,7 @@ int peer_link_open(struct peer_link **ret, const struct peer_link_options *o, co
     list_init(&l->link);
     credential_ref(o->credential);
     ring_task_init(&l->end_task, link_tell_end);
+    proof_init(&l->proof, o->ring, link_broke);
     timer_init(&l->socket_deadline, link_socket_late);
     socket_waiter_init(&l->socket_waiter, link_socket_got);
     *ret = l;
@@ -118,6 +127,7 @@ static void link_ready(struct h2_conn *h)
     }
     if (l->state != PEER_LINK_CONNECTING)
         return;
+    proof_take(&l->proof, peer, l->options.keep_expired);
     link_set_state(l, PEER_LINK_OPEN);
     l->idle_since_ms = ring_now_ms(l->options.ring);
     l->opened_told = true;
@@ -195,6 +205,7 @@ void peer_link_drain(struct peer_link *l)
 void peer_link_close(struct peer_link *l)
 {
     l->state = PEER_LINK_OVER;
+    proof_done(&l->proof);
     ring_task_cancel(&l->end_task);
     timer_stop(ring_timers(l->options.ring), &l->socket_deadline);
     socket_pool_forget(l->options.sockets, &l->socket_waiter);

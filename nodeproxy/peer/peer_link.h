@@ -8,6 +8,7 @@
 #define NODEPROXY_PEER_PEER_LINK_H
 #include "nodeproxy/capture/socket_pool.h"
 #include "nodeproxy/credentials/credential.h"
+#include "nodeproxy/peer/proof.h"
 #include "shared/mesh/ending.h"
 #include "shared/transport/h2_conn.h"
 
@@ -18,6 +19,7 @@ struct peer_link_events {
     void (*opened)(struct peer_link *l);                      /* CONNECTs may be sent */
     void (*slot)(struct peer_link *l);                        /* a stream ended */
     void (*ended)(struct peer_link *l, enum ending ending);   /* once; no new streams; those in it have ended */
+    void (*broke)(struct peer_link *l);                       /* its proof: no new streams, those that live are to be ended */
     void (*drained)(struct peer_link *l);                     /* memory may go */
 };
 struct peer_link_options {
@@ -29,6 +31,7 @@ struct peer_link_options {
     uint64_t connect_ms;           /* connect and handshake together */
     uint32_t streams_max;
     uint64_t ping_ms, ping_timeout_ms;
+    bool keep_expired;             /* a tunnel may outlive its peer's certificate */
 };
 struct peer_link {
     struct list link;              /* of its pool */
@@ -42,6 +45,7 @@ struct peer_link {
     bool h2_made, opened_told;
     bool settled;                  /* the peer's SETTINGS came: its limit of streams is known */
     enum ending ending;
+    struct proof proof;
     struct ring_task end_task;     /* ends are told from the loop, never from inside a call */
     uint64_t idle_since_ms;
     char why[128];

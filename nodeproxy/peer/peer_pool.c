@@ -14,6 +14,7 @@ struct peer_group { /* one destination; lives while links, tunnels or a running 
     struct list links, waiting;
     struct list sweep; /* in the sweep's list, while it looks */
     size_t refs, n_links, n_opening, n_waiting;
+    bool stale;    /* somebody else is there now: no new streams, and those that live end */
     bool cautious; /* the peer refused a stream: a new link carries one until the peer has said how many it takes */
 };
 
@@ -172,6 +173,8 @@ static void link_opened(struct peer_link *l)
 {
     struct peer_group *g = group_of(l);
     g->n_opening--;
+    if (g->stale)
+        peer_link_drain(l);
     group_serve(g);
 }
 
@@ -216,7 +219,15 @@ static void link_drained(struct peer_link *l)
         ring_task_ask(p->options.ring, &p->drained_task);
 }
 
-static const struct peer_link_events pool_link_events = {.opened = link_opened, .slot = link_slot, .ended = link_ended, .drained = link_drained};
+static void link_broke(struct peer_link *l)
+{
+    struct peer_pool *p = group_of(l)->pool;
+    if (!p->closing && p->options.broke)
+        p->options.broke(p);
+}
+
+static const struct peer_link_events pool_link_events = {
+    .opened = link_opened, .slot = link_slot, .ended = link_ended, .broke = link_broke, .drained = link_drained};
 
 static int group_open_link(struct peer_group *g)
 {
@@ -232,6 +243,7 @@ static int group_open_link(struct peer_group *g)
         .streams_max = p->options.streams_max,
         .ping_ms = p->options.ping_ms,
         .ping_timeout_ms = p->options.ping_timeout_ms,
+        .keep_expired = p->options.keep_expired,
     };
     if (!p->credential)
         return -ENOKEY;
@@ -267,6 +279,8 @@ static struct peer_link *group_usable_link(struct peer_group *g)
 static void group_serve(struct peer_group *g)
 {
     struct peer_link *l;
+    if (g->stale)
+        return; /* who waits is told to end */
     g->refs++;
     while (!list_empty(&g->waiting) && (l = group_usable_link(g))) {
         struct tunnel *t = container_of(g->waiting.next, struct tunnel, link);
@@ -414,6 +428,50 @@ void tunnel_reset(struct tunnel *t)
     if (t->group && t->requested)
         http2_stream_reset(&t->stream, HTTP2_CONNECT_ERROR);
     tunnel_close(t);
+}
+
+/* ---- what lives ---------------------------------------------------------- */
+
+enum ending tunnel_broken(const struct tunnel *t)
+{
+    if (!t->group)
+        return ENDING_NONE;
+    if (t->group->stale)
+        return ENDING_IDENTITY_CHANGED;
+    if (!t->requested || !t->stream.http2)
+        return ENDING_NONE;
+    const struct h2_conn *h = http2_user(t->stream.http2);
+    return container_of(h, struct peer_link, h2)->proof.broken;
+}
+
+size_t peer_pool_recheck(struct peer_pool *p, bool (*holds)(const struct addr *to, const struct spiffe_id *expected, void *arg), void *arg)
+{
+    size_t i = 0, n = 0;
+    bool broke = false;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i)); n++) {
+        struct peer_group *g = e->value;
+        bool stale = !holds(&g->to, &g->expected, arg);
+        if (stale && !g->stale) {
+            broke = true;
+            list_for_each(l, &g->links)
+                if (container_of(l, struct peer_link, link)->state == PEER_LINK_OPEN)
+                    peer_link_drain(container_of(l, struct peer_link, link));
+        }
+        g->stale = stale;
+    }
+    if (broke && !p->closing && p->options.broke)
+        p->options.broke(p);
+    return n;
+}
+
+void peer_pool_look(struct peer_pool *p, const struct proof_roots *roots)
+{
+    size_t i = 0;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        const struct peer_group *g = e->value;
+        list_for_each(n, &g->links)
+            proof_look(&container_of(n, struct peer_link, link)->proof, roots);
+    }
 }
 
 void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg)

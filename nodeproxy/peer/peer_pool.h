@@ -13,6 +13,7 @@
 
 enum { PEER_GROUPS_MAX = 4096, PEER_WAITING_MAX = 4096 };
 
+struct peer_pool;
 struct peer_pool_options {
     struct ring *ring;
     struct socket_pool *sockets;
@@ -21,6 +22,8 @@ struct peer_pool_options {
     uint64_t ping_ms, ping_timeout_ms;
     uint32_t streams_max;   /* per link; 0: 100 */
     uint32_t links_max;     /* per destination; 0: 256 */
+    bool keep_expired;      /* a tunnel may outlive its peer's certificate */
+    void (*broke)(struct peer_pool *p); /* a link's proof, or a destination's: see tunnel_broken(). May be NULL */
 };
 struct peer_pool_stats {
     uint64_t links_opened, links_failed, streams_opened, streams_failed;
@@ -59,6 +62,13 @@ void tunnel_close(struct tunnel *t);
 /* The same after the local side broke: the peer sees CONNECT_ERROR. A mere CANCEL is the end of the stream to some (ztunnel),
  * which would make half a message look like a whole one. */
 void tunnel_reset(struct tunnel *t);
+/* Why a stream must end that lives, or NONE: its destination is another workload now, or its link's proof broke. */
+enum ending tunnel_broken(const struct tunnel *t);
+/* After the directory changed: is it still who was expected that is there? What is not takes no new streams, and `broke` follows.
+ * Returns how many destinations were asked about. */
+size_t peer_pool_recheck(struct peer_pool *p, bool (*holds)(const struct addr *to, const struct spiffe_id *expected, void *arg), void *arg);
+/* Other roots are trusted now. */
+void peer_pool_look(struct peer_pool *p, const struct proof_roots *roots);
 void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg);
 /* Every tunnel has been closed by its owner before. Links end, then drained, from the loop. */
 void peer_pool_close(struct peer_pool *p);

@@ -16,6 +16,12 @@
       "an authorization policy refused it; the log names it")                                      \
     X(POLICY_CHANGED, "policy changed", "DENY", 0,                                                 \
       "it lived, and a new policy no longer allows it")                                            \
+    X(IDENTITY_CHANGED, "identity changed", "IDENTITY_ERROR", 0,                                   \
+      "it lived, and one of its ends is another workload now")                                     \
+    X(TRUST_CHANGED, "trust changed", "TLS_FAILURE", 0,                                            \
+      "it lived, and the root that its peer leads to is no longer trusted")                        \
+    X(CERTIFICATE_EXPIRED, "certificate expired", "TLS_FAILURE", 0,                                \
+      "it lived longer than the certificate of its peer")                                          \
     X(UNKNOWN_SOURCE, "unknown source", "IDENTITY_ERROR", 503,                                     \
       "the workload that opened it is not in the directory yet")                                   \
     X(NO_IDENTITY, "no certificate", "IDENTITY_ERROR", 503,                                        \

@@ -1,0 +1,250 @@
+/*
+ * Policy on the living: what was decided about a connection changes while it lives. Those concerned end, with the ending that says so, and
+ * no others: a flow that should go on is still moving bytes at the end.
+ */
+#include "nodeproxy/path/living.h"
+#include "shared/base/clock.h"
+#include "tests/sim/sim_story.h"
+
+static void go_on(struct sim_flow *const *flows, size_t n)
+{
+    uint64_t got[8];
+    for (size_t i = 0; i < n; i++)
+        got[i] = flows[i]->client.got;
+    run_ms(2000);
+    for (size_t i = 0; i < n; i++) {
+        assert_false(flows[i]->client.done);
+        assert_true(flows[i]->client.got > got[i]);
+    }
+}
+
+static unsigned count_lines(const char *ending)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n = 0;
+    sim_log_rewind();
+    while (sim_log_next(line))
+        n += strcmp(sim_log_field(line, "ending", value), ending) == 0;
+    return n;
+}
+
+/* Whoever judges says why; the far end of a tunnel may only see a reset. */
+static void have_ended(struct sim_flow *const *flows, size_t n, const char *ending)
+{
+    for (size_t i = 0; i < n; i++)
+        expect_broken(flows[i]);
+    assert_in_range(count_lines(ending), n, 2 * n);
+}
+
+static bool flow_is_done(void *flow)
+{
+    return sim_flow_done(flow);
+}
+
+static void become(struct sim_pod *p, const char *account)
+{
+    p->id_before = p->id;
+    snprintf(p->account, sizeof p->account, "%s", account);
+    assert_int_equal(spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), text_of(account), &p->id),
+                     0);
+    sim_pod_publish(p);
+}
+
+/* A certificate of the mesh's CA, or one that trusts more or others. */
+static struct credential *credential_of(const struct sim_pod *p, const struct x509 *roots,
+                                        size_t n_roots, int64_t not_after_s)
+{
+    const struct x509_template t = {.uri = text_of(p->id.text),
+                                    .path_len = -1,
+                                    .not_before_s = clock_unix_s() - 60,
+                                    .not_after_s = not_after_s,
+                                    .server = true,
+                                    .client = true};
+    char *pem = calloc(1, X509_PEM_MAX), *roots_pem = calloc(n_roots, X509_PEM_MAX);
+    uint8_t public_key[KEY_PUBLIC_MAX];
+    struct credential *c = NULL;
+    const char *why = "";
+    struct x509 leaf;
+    struct key *key;
+    size_t len, at = 0;
+    assert_non_null(pem);
+    assert_non_null(roots_pem);
+    assert_int_equal(key_generate(&key), 0);
+    assert_int_equal(key_public_der(key, public_key, sizeof public_key, &len), 0);
+    assert_int_equal(x509_make(&t, public_key, len, &mesh.ca, mesh.ca_key, &leaf), 0);
+    assert_int_equal(x509_to_pem(&leaf, pem, X509_PEM_MAX, &len), 0);
+    for (size_t i = 0; i < n_roots; i++, at += len)
+        assert_int_equal(x509_to_pem(&roots[i], roots_pem + at, X509_PEM_MAX, &len), 0);
+    if (credential_new(&c, &p->id, key, text_of(pem), text_of(roots_pem), clock_unix_s(), &why) < 0)
+        fail_msg("no credential: %s", why);
+    x509_done(&leaf);
+    key_unref(key);
+    free(pem);
+    free(roots_pem);
+    return c;
+}
+
+static void give(struct sim_pod *p, struct credential *taken)
+{
+    credential_unref(p->credential);
+    p->credential = taken;
+    local_pod_set_credential(&p->local, taken);
+}
+
+/* The directory says that the destination is another workload: the tunnel was made to the one that was there before. */
+static uint64_t destination_changes(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *concerned[] = {endless(call(web, orders)), endless(call(rogue, orders)),
+                                    endless(call(cart1, orders)), endless(call(orders, web))};
+    struct sim_flow *others[] = {endless(call(web, cart1)), endless(call(cart1, web)),
+                                 endless(call(web, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        until_it_flows(concerned[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        until_it_flows(others[i]);
+    become(orders, "orders-two");
+    run_ms(500);
+    have_ended(concerned, ARRAY_SIZE(concerned), "identity changed");
+    go_on(others, ARRAY_SIZE(others));
+    sim_pod_certify(orders);
+    run_ms(500);
+    struct sim_flow *again = call(web, orders);
+    sim_flow_start(again);
+    assert_true(fake_net_run_until(mesh.net, flow_is_done, again, 60 * 1000));
+    expect_clean(again);
+    return story_end_abruptly();
+}
+
+/* Only one node has heard of it yet: the source's. Its own side is enough. */
+static uint64_t source_hears_first(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *there[] = {endless(call(web, orders))}, *back[] = {endless(call(orders, web))};
+    until_it_flows(there[0]);
+    until_it_flows(back[0]);
+    snprintf(orders->account, sizeof orders->account, "orders-two");
+    sim_pod_publish_to(orders, 0);
+    run_ms(500);
+    have_ended(there, 1, "identity changed");
+    go_on(back, 1); /* it showed who it was, and nobody said there that it is another one */
+    snprintf(orders->account, sizeof orders->account, "orders");
+    sim_pod_publish_to(orders, 0);
+    return story_end_abruptly();
+}
+
+static uint64_t trust_changes(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *concerned[] = {endless(call(web, orders)), endless(call(orders, web))};
+    struct sim_flow *others[] = {endless(call(rogue, orders)), endless(call(cart1, cart0)),
+                                 endless(call(web, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        until_it_flows(concerned[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        until_it_flows(others[i]);
+    /* One root more changes nothing for those that live... */
+    struct credential *foreign = sim_credential(&mesh, web->id.text, true);
+    struct x509 roots[2];
+    size_t n;
+    const char *why;
+    assert_int_equal(x509_from_pem(text_of(foreign->roots_pem), &roots[1], 1, &n, &why), 0);
+    roots[0] = mesh.ca;
+    give(web, credential_of(web, roots, 2, clock_unix_s() + 7200));
+    go_on(concerned, ARRAY_SIZE(concerned));
+    go_on(others, ARRAY_SIZE(others));
+    x509_done(&roots[1]);
+    /* ... but the first one less. */
+    give(web, foreign);
+    run_ms(500);
+    have_ended(concerned, ARRAY_SIZE(concerned), "trust changed");
+    go_on(others, ARRAY_SIZE(others));
+    return story_end_abruptly();
+}
+
+/* A tunnel does not live longer than its peer's certificate, also without any stream. */
+static uint64_t certificate_expires(uint64_t seed)
+{
+    story_begin_with(&(struct sim_mesh_options){.seed = seed});
+    story_start_pods();
+    give(web, credential_of(web, &mesh.ca, 1, clock_unix_s() + 30));
+    struct sim_flow *short_lived[] = {endless(call(web, orders)), endless(call(orders, web))};
+    struct sim_flow *others[] = {endless(call(rogue, orders)), endless(call(web, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        until_it_flows(others[i]);
+    until_it_flows(short_lived[0]);
+    until_it_flows(short_lived[1]);
+    run_ms(15 * 1000);
+    go_on(short_lived, 2);
+    sim_pod_certify(web); /* renewed: that does not prolong the old tunnels */
+    run_ms(30 * 1000);
+    have_ended(short_lived, 2, "certificate expired");
+    go_on(others, ARRAY_SIZE(others));
+    return story_end_abruptly();
+}
+
+static uint64_t expired_is_kept(uint64_t seed)
+{
+    story_begin_with(&(struct sim_mesh_options){.seed = seed});
+    mesh.nodes[0].config.keep_expired = mesh.nodes[1].config.keep_expired = true;
+    story_start_pods();
+    give(web, credential_of(web, &mesh.ca, 1, clock_unix_s() + 30));
+    struct sim_flow *flows[] = {endless(call(web, orders)), endless(call(orders, web))};
+    until_it_flows(flows[0]);
+    until_it_flows(flows[1]);
+    run_ms(60 * 1000);
+    go_on(flows, 2);
+    return story_end_abruptly();
+}
+
+/* A principal is taken out: many flows, some of them concerned, while others come. */
+static uint64_t principal_removed(uint64_t seed)
+{
+    enum { EACH = 6 };
+    struct sim_flow *concerned[EACH], *others[EACH];
+    story_begin(seed);
+    sim_policy_allow(&mesh, "orders-from-web", orders, web);
+    run_ms(100);
+    for (size_t i = 0; i < EACH; i++) {
+        concerned[i] = endless(call(web, orders));
+        others[i] = endless(i % 2 ? call(cart1, web) : call(web, cart0));
+        until_it_flows(concerned[i]);
+        until_it_flows(others[i]);
+    }
+    sim_policy_allow(&mesh, "orders-from-web", orders, cart0);
+    run_ms(1000);
+    for (size_t i = 0; i < EACH; i++)
+        expect_broken(concerned[i]);
+    assert_int_equal(count_inbound("ending", "policy changed"), EACH);
+    assert_int_equal(count_inbound("policy", "shop/orders-from-web"), EACH);
+    go_on(others, EACH);
+    return story_end_abruptly();
+}
+
+/* Who closes its tunnel has reset what was in it: that is no failure of ours. */
+static uint64_t client_closes_tunnel(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *flow = endless(call(web, orders));
+    until_it_flows(flow);
+    sim_pod_remove(web, ENDING_WORKLOAD_GONE);
+    sim_pods_drained(&mesh);
+    run_ms(500);
+    assert_int_equal(count_inbound("ending", "reset by client"), 1);
+    assert_int_equal(count_inbound("ending", "tunnel failed"), 0);
+    return story_end_abruptly();
+}
+
+#define STORIES(X)                                                                                 \
+    X(destination_changes, 10)                                                                     \
+    X(source_hears_first, 10)                                                                      \
+    X(trust_changes, 10) X(certificate_expires, 6) X(expired_is_kept, 2) X(principal_removed, 10)  \
+        X(client_closes_tunnel, 10)
+
+STORIES(STORY)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {STORIES(STORY_TEST)};
+    return story_main(tests, ARRAY_SIZE(tests));
+}
