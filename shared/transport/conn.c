@@ -276,10 +276,12 @@ static void finish_if_empty(struct conn *c)
     if (c->tls && !c->notify_sent)
         return;
     c->finish_sent = true;
-    /* It fails only if the connection is broken already, and that is told by whoever reads or
-     * sends. */
-    (void)socket_shutdown_send(c->fd);
-    c->stream.events->finished(&c->stream);
+    /* It fails only if the connection is broken already. Where the peer had ended before, nobody
+     * reads any more who could tell. */
+    if (socket_shutdown_send(c->fd) < 0 && !c->eof_is_end)
+        fail(c, -ECONNRESET);
+    else
+        c->stream.events->finished(&c->stream);
 }
 
 static void flush_run(struct ring_task *task)

@@ -20,15 +20,8 @@ bool sim_roll(struct sim_mesh *m, unsigned percent)
 static void recheck(struct timer *t)
 {
     struct sim_node *n = container_of(t, struct sim_node, recheck);
-    if (living_look(&n->env, 1 + rng_below(n->mesh->rng, 3)))
+    if (inbound_recheck_some(&n->env, 1 + rng_below(n->mesh->rng, 3)))
         timer_start(ring_timers(n->env.ring), t, rng_below(n->mesh->rng, 3));
-}
-
-static void recheck_asked(struct ring_task *task)
-{
-    struct sim_node *n = container_of(task, struct sim_node, env.recheck_task);
-    if (!timer_running(&n->recheck))
-        timer_start(ring_timers(n->env.ring), &n->recheck, 0);
 }
 
 static void news_come(struct timer *t)
@@ -36,7 +29,12 @@ static void news_come(struct timer *t)
     struct sim_node *n = container_of(t, struct sim_node, news);
     list_for_each (l, &n->env.all_pods)
         local_pod_directory_changed(container_of(l, struct local_pod, link));
-    living_news(&n->env);
+    uint64_t version = directory_policy_version(n->directory);
+    if (version == n->env.policy_version)
+        return;
+    n->env.policy_version = version;
+    inbound_recheck_begin(&n->env);
+    timer_start(ring_timers(n->env.ring), &n->recheck, 0);
 }
 
 void sim_news(struct sim_mesh *m)
@@ -236,6 +234,7 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
     const struct ring_options ring = {.chunks_max = o->chunks_max};
     assert_int_equal(ring_open(&n->env.ring, &ring, NULL), 0);
     ring_set_idle_hooks(n->env.ring, offline, online, NULL);
+    fake_ring_watch(n->env.ring);
     assert_int_equal(directory_new(&n->directory), 0);
     assert_int_equal(metrics_new(&n->env.metrics, 20000), 0);
     n->env.config = &n->config;
@@ -243,7 +242,6 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
     map_init(&n->env.pods, 0);
     list_init(&n->env.all_pods);
     list_init(&n->env.recheck);
-    ring_task_init(&n->env.recheck_task, recheck_asked);
     timer_init(&n->recheck, recheck);
     timer_init(&n->news, news_come);
     timer_init(&n->sample, sample);
@@ -325,8 +323,8 @@ uint64_t sim_mesh_close(struct sim_mesh *m)
     for (unsigned i = 0; i < m->n_pods; i++) {
         struct credential *c = m->pods[i].credential;
         if (c)
-            assert_int_equal(atomic_load(&c->refs), 1 + sim_credential_refs(c));
-        credential_unref(c);
+            assert_int_equal(atomic_load(&c->refs), sim_credential_refs(m, c));
+        m->pods[i].credential = credential_unref(c);
     }
     sim_ca_close(m);
     uint64_t trace = fake_net_trace(m->net);

@@ -17,7 +17,6 @@
 #include <cmocka.h>
 
 #include "nodeproxy/path/inbound.h"
-#include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
 #include "shared/tls/x509.h"
 #include "tests/support/fake_ring.h"
@@ -81,6 +80,7 @@ struct sim_mesh {
     struct sim_listener listeners[SIM_LISTENERS_MAX];
     unsigned n_listeners;
     bool memory_failed; /* a story about that */
+    bool calls_failed;  /* a story about calls of socket.h */
     bool plain_ports;   /* who calls a capture port itself gets there, as if there were no rules */
     struct sim_troubles troubles;
     struct list refills;
@@ -107,7 +107,8 @@ bool sim_roll(struct sim_mesh *m, unsigned percent);
 void sim_ca_open(struct sim_mesh *m);
 void sim_ca_close(struct sim_mesh *m);
 /* One of the mesh's CA, or of another one. */
-unsigned sim_credential_refs(const struct credential *c); /* those that later runs hold */
+/* Those that the mesh itself holds. */
+unsigned sim_credential_refs(const struct sim_mesh *m, const struct credential *c);
 struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool other_ca);
 struct sim_pod *sim_pod_add(struct sim_mesh *m, int node, const char *name,
                             const char *account);          /* node -1: outside */

@@ -78,7 +78,9 @@ static struct credential *kept_credential(const char *uri)
     for (unsigned i = 0; i < n_kept; i++)
         if (strcmp(kept[i]->id.text, uri) == 0)
             return credential_ref(kept[i]);
-    struct rng before = sim_chance_swap((struct rng){{1, 2, 3, 4 + n_kept}});
+    struct rng own, before;
+    rng_seed(&own, 1000 + n_kept);
+    before = sim_chance_swap(own);
     assert_true(n_kept < KEPT_MAX);
     kept[n_kept] = credential_make(uri, &kept_ca, kept_ca_key);
     (void)sim_chance_swap(before);
@@ -90,7 +92,9 @@ void sim_ca_open(struct sim_mesh *m)
     if (!m->quick) {
         ca_make(&m->ca_key, &m->ca);
     } else if (!kept_ca_key) {
-        struct rng before = sim_chance_swap((struct rng){{1, 2, 3, 4}});
+        struct rng own, before;
+        rng_seed(&own, 999);
+        before = sim_chance_swap(own);
         ca_make(&kept_ca_key, &kept_ca);
         (void)sim_chance_swap(before);
     }
@@ -117,12 +121,14 @@ struct credential *sim_credential(struct sim_mesh *m, const char *uri, bool othe
     return c;
 }
 
-unsigned sim_credential_refs(const struct credential *c)
+unsigned sim_credential_refs(const struct sim_mesh *m, const struct credential *c)
 {
+    unsigned n = 0;
     for (unsigned i = 0; i < n_kept; i++)
-        if (kept[i] == c)
-            return 1;
-    return 0;
+        n += kept[i] == c;
+    for (unsigned i = 0; i < m->n_pods; i++)
+        n += m->pods[i].credential == c;
+    return n;
 }
 
 void sim_pod_certify(struct sim_pod *p)
