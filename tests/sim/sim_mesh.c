@@ -20,8 +20,15 @@ bool sim_roll(struct sim_mesh *m, unsigned percent)
 static void recheck(struct timer *t)
 {
     struct sim_node *n = container_of(t, struct sim_node, recheck);
-    if (inbound_recheck_some(&n->env, 1 + rng_below(n->mesh->rng, 3)))
+    if (living_look(&n->env, 1 + rng_below(n->mesh->rng, 3)))
         timer_start(ring_timers(n->env.ring), t, rng_below(n->mesh->rng, 3));
+}
+
+static void recheck_asked(struct ring_task *task)
+{
+    struct sim_node *n = container_of(task, struct sim_node, env.recheck_task);
+    if (!timer_running(&n->recheck))
+        timer_start(ring_timers(n->env.ring), &n->recheck, 0);
 }
 
 static void news_come(struct timer *t)
@@ -29,12 +36,7 @@ static void news_come(struct timer *t)
     struct sim_node *n = container_of(t, struct sim_node, news);
     list_for_each (l, &n->env.all_pods)
         local_pod_directory_changed(container_of(l, struct local_pod, link));
-    uint64_t version = directory_policy_version(n->directory);
-    if (version == n->env.policy_version)
-        return;
-    n->env.policy_version = version;
-    inbound_recheck_begin(&n->env);
-    timer_start(ring_timers(n->env.ring), &n->recheck, 0);
+    living_news(&n->env);
 }
 
 void sim_news(struct sim_mesh *m)
@@ -242,6 +244,7 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
     map_init(&n->env.pods, 0);
     list_init(&n->env.all_pods);
     list_init(&n->env.recheck);
+    ring_task_init(&n->env.recheck_task, recheck_asked);
     timer_init(&n->recheck, recheck);
     timer_init(&n->news, news_come);
     timer_init(&n->sample, sample);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
 #include "shared/tls/x509.h"
 #include "tests/support/fake_ring.h"
