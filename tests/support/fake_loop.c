@@ -406,7 +406,12 @@ static bool any_turn(struct fake_net *net)
     return false;
 }
 
-bool fake_step(struct fake_net *net, uint64_t limit_ms)
+bool fake_net_runs(void)
+{
+    return fake_net_current && fake_net_current->runs;
+}
+
+static bool step(struct fake_net *net, uint64_t limit_ms)
 {
     net->steps++;
     if (rng_below(&net->rng, 16) == 0 && net->now_ms < limit_ms)
@@ -422,6 +427,14 @@ bool fake_step(struct fake_net *net, uint64_t limit_ms)
         return false;
     advance(net, next > net->now_ms ? next : net->now_ms);
     return true;
+}
+
+bool fake_step(struct fake_net *net, uint64_t limit_ms)
+{
+    net->runs = true;
+    bool went_on = step(net, limit_ms);
+    net->runs = false;
+    return went_on;
 }
 
 /* ---- running ------------------------------------------------------------------------------- */

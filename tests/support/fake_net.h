@@ -45,7 +45,7 @@ struct fake_net {
     struct timer_wheel delays;
     struct list rings;
     unsigned n_rings, n_sockets;
-    bool stop;
+    bool stop, runs;
     struct fake_socket **sockets; /* by fd - FAKE_FD_BASE */
     size_t sockets_size;
     uint16_t next_port;

@@ -53,6 +53,7 @@ void fake_net_stop(struct fake_net *net);
 bool fake_net_run_until(struct fake_net *net, bool (*reached)(void *arg), void *arg,
                         uint64_t max_ms);
 void fake_net_run_for(struct fake_net *net, uint64_t ms);
+bool fake_net_runs(void); /* inside one of these: what is called now is called by a ring */
 /* How much is still held: operations in flight, live chunks, asked tasks, open sockets, and
  * timers (but for idle_timers of each ring). Each is reported on standard error. 0: all clean. */
 unsigned fake_net_leaks(struct fake_net *net);

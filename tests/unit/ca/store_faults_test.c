@@ -1,0 +1,197 @@
+/*
+ * Every access of the CA to its disk fails in turn, once, for good, because the disk is full, or as
+ * the last thing that the process does: making the store, making the authorities, issuing, renewing
+ * the intermediate, a node's token. What was said to be done is there afterwards; what failed is there whole
+ * or not at all; the CA goes on when the disk does, without being started again and with it.
+ */
+#include "tests/unit/ca/ca_fixture.h"
+
+#include "tests/unit/ca/failing_disk.h"
+
+enum { ACCESSES_MAX = 2000, YEAR_S = 365 * 86400 };
+static const enum disk_fault faults[] = {DISK_ERROR, DISK_FULL, DISK_BAD, DISK_TORN};
+
+static uint8_t public_der[KEY_PUBLIC_MAX];
+static size_t public_len;
+static struct issued made;
+static char why[STORE_WHY_MAX];
+
+static void one_key(void)
+{
+    struct key *key;
+    assert_int_equal(key_generate(&key), 0);
+    assert_int_equal(key_public_der(key, public_der, sizeof public_der, &public_len), 0);
+    key_unref(key);
+}
+
+static int issue_one(int64_t now_s)
+{
+    struct spiffe_id id = id_of(ALICE);
+    const struct issue_request q = {.id = &id,
+                                    .node = "node-a",
+                                    .public_der = public_der,
+                                    .public_len = public_len,
+                                    .ttl_s = 3600};
+    memset(&made, 0, sizeof made);
+    return issue(&bench.root, &q, now_s, &made, why);
+}
+
+static int64_t ledger_has(const char *serial)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM issued WHERE serial = '%s'", serial);
+    return sql_number(sql);
+}
+
+static void goes_on(int64_t now_s)
+{
+    if (issue_one(now_s) < 0)
+        fail_msg("nothing can be issued: %s", why);
+    assert_int_equal(ledger_has(made.serial), 1);
+}
+
+/* The scenarios: prepare, then what may fail (0 or -errno), then what must be true. */
+struct scenario {
+    int64_t later_s; /* when it happens */
+    void (*prepare)(void);
+    int (*act)(void);
+    void (*check)(int result);
+};
+
+static void nothing(void) {}
+
+static int open_act(void)
+{
+    return store_open(&bench.store, bench.state, why);
+}
+static void open_check(int result)
+{
+    (void)result;
+    assert_int_equal(count_issued(), 0); /* the tables are there */
+}
+
+static void with_store(void)
+{
+    store_must_open();
+}
+static int root_act(void)
+{
+    int r = root_open(&bench.root, bench.store, bench.now_s, why);
+    bench.has_root = r == 0;
+    return r;
+}
+static void root_check(int result)
+{
+    /* Both or none. */
+    int64_t roots = sql_number("SELECT count(*) FROM authority WHERE kind = 'root'");
+    int64_t others = sql_number("SELECT count(*) FROM authority WHERE kind = 'intermediate'");
+    assert_int_equal(roots, others);
+    assert_in_range(roots, result == 0 ? 1 : 0, 1);
+}
+
+static void with_root(void)
+{
+    store_must_open();
+    root_must_open(bench.now_s);
+}
+static int issue_act(void)
+{
+    return issue_one(bench.now_s);
+}
+static void issue_check(int result)
+{
+    if (result == 0)
+        assert_int_equal(ledger_has(made.serial), 1);
+    else
+        assert_in_range(count_issued(), 0, 2); /* a line without its certificate does no harm */
+}
+
+static int renew_act(void)
+{
+    char before[X509_PEM_MAX];
+    snprintf(before, sizeof before, "%s", bench.root.intermediate_pem);
+    int r = root_refresh(&bench.root, bench.now_s + YEAR_S * 3 / 4, why);
+    assert_int_equal(strcmp(before, bench.root.intermediate_pem) == 0, r != 0);
+    return r;
+}
+static void renew_check(int result)
+{
+    int64_t n = sql_number("SELECT count(*) FROM authority WHERE kind = 'intermediate'");
+    assert_in_range(n, result == 0 ? 2 : 1, 2);
+}
+
+static int token_act(void)
+{
+    static const uint8_t digest[DIGEST_BYTES] = {1, 2, 3};
+    return store_put_token(bench.store, digest, "node-a", bench.now_s + 3600);
+}
+static void token_check(int result)
+{
+    int64_t n = sql_number("SELECT count(*) FROM token WHERE node = 'node-a'");
+    assert_in_range(n, result == 0 ? 1 : 0, 1);
+}
+
+static const struct scenario opening = {0, nothing, open_act, open_check},
+                             authorities = {0, with_store, root_act, root_check},
+                             issuing = {0, with_root, issue_act, issue_check},
+                             renewing = {YEAR_S * 3 / 4, with_root, renew_act, renew_check},
+                             token = {0, with_store, token_act, token_check};
+
+/* Whether the n-th access was reached. */
+static bool play(const struct scenario *s, enum disk_fault fault, long n)
+{
+    void *state = NULL;
+    bench_folder(&state);
+    one_key();
+    s->prepare();
+    disk_fail_at(fault, n);
+    int r = s->act();
+    bool reached = disk.happened, dead = reached && fault == DISK_TORN;
+    if (!dead) { /* the process goes on, and now the disk does, too */
+        disk_fail_at(fault, 0);
+        if (bench.store)
+            s->check(r);
+        if (bench.has_root)
+            goes_on(bench.now_s + s->later_s);
+    }
+    if (bench.has_root)
+        root_done(&bench.root);
+    bench.has_root = false;
+    bench.store = store_close(bench.store); /* the last words of a dead one don't arrive */
+    disk_fail_at(fault, 0);
+    store_must_open();
+    s->check(r);
+    root_must_open(bench.now_s + s->later_s);
+    assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE kind = 'root'"), 1);
+    goes_on(bench.now_s + s->later_s);
+    bench_done(&state);
+    return reached;
+}
+
+static void play_all(const char *name, const struct scenario *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+        long n = 1;
+        while (n < ACCESSES_MAX && play(s, faults[i], n))
+            n++;
+        print_message("  %-12s fault %zu: %ld accesses\n", name, i, n - 1);
+        assert_in_range(n, 2, ACCESSES_MAX - 1);
+    }
+}
+
+#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token)
+#define FUNCTION(name)                                                                             \
+    static void name##_fails(void **state)                                                         \
+    {                                                                                              \
+        (void)state;                                                                               \
+        play_all(#name, &name);                                                                    \
+    }
+SCENARIOS(FUNCTION)
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test(name##_fails),
+    const struct CMUnitTest tests[] = {SCENARIOS(TEST)};
+    disk_open();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
