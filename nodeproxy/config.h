@@ -18,6 +18,7 @@ struct config {
     uint64_t identity_wait_ms;    /* a new pod's connections wait for its certificate; 10 s */
     uint64_t idle_ms;             /* of a connection; 0: never */
     uint64_t tunnel_idle_ms;      /* a tunnel without streams; 5 min */
+    uint64_t takeover_wait_ms;    /* a successor waits this long for what it needs; 0: until it is there */
     uint64_t drain_ms;            /* at SIGTERM; 25 s */
     uint64_t handshake_ms;        /* inbound TLS; 10 s */
     uint64_t connections_max;     /* per pod and direction and worker */

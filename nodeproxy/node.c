@@ -214,6 +214,7 @@ static void directory_changed(void *arg)
 static void directory_synced(void *arg)
 {
     struct node *n = arg;
+    n->synced = true;
     log_info("node", "the mesh is known");
     lifecycle_reached(&n->lifecycle, "controller");
 }
@@ -231,22 +232,32 @@ static void after_wait(void *arg)
 
 /* ---- the end ------------------------------------------------------------- */
 
-static void part_gone(void *arg)
+void node_part_gone(struct node *n)
 {
-    struct node *n = arg;
     if (--n->parts_open == 0)
         ring_stop(n->ring);
 }
 
+static void part_gone(void *arg) { node_part_gone(arg); }
+
 static void lifecycle_gone(struct lifecycle *l) { part_gone(l->user); }
 static void mailbox_gone(struct mailbox *m) { part_gone(container_of(m, struct node, mailbox)); }
+
+void node_drain(struct node *n)
+{
+    if (n->draining || n->ending)
+        return;
+    n->draining = true;
+    log_info("node", "draining: no new connections; living ones have up to %llu ms", (unsigned long long)n->config.drain_ms);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        worker_drain(n->workers[i]);
+}
 
 static void drain(struct lifecycle *l)
 {
     struct node *n = l->user;
-    log_info("node", "draining: no new connections; living ones have up to %llu ms", (unsigned long long)n->config.drain_ms);
-    for (unsigned i = 0; i < n->n_workers; i++)
-        worker_drain(n->workers[i]);
+    if (n->retired || !node_takeover_hurry(n))
+        node_drain(n);
 }
 
 /* The workers first: they use everything else. Their threads end quickly, so joining here is no wait to speak of. */
@@ -272,10 +283,11 @@ static void force(struct lifecycle *l)
         free(np);
         pod->user = NULL;
     }
-    n->parts_open = 5;
+    n->parts_open = 4 + (n->admin != NULL) + node_takeover_close(n);
     n->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&n->lifecycle);
-    admin_close(n->admin, part_gone, n);
+    if (n->admin)
+        admin_close(n->admin, part_gone, n);
     n->admin = NULL;
     pods_close(n->pods); /* rules stay in the pods: no byte leaves them unprotected */
     n->pods = NULL;
@@ -385,14 +397,16 @@ int node_open(struct node *n, const struct config *config)
         r = open_capture(n);
     if (r == 0)
         r = open_control(n);
-    if (r == 0) /* pods that were captured before a restart: before anything new */
-        r = pods_restore(n->pods);
     if (r == 0)
-        r = node_admin_open(n);
+        r = node_takeover_begin(n);
     return r;
 }
 
-int node_run(struct node *n) { return ring_run(n->ring); }
+int node_run(struct node *n)
+{
+    int r = ring_run(n->ring);
+    return r < 0 ? r : n->failure;
+}
 
 void node_free(struct node *n)
 {

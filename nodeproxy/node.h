@@ -7,11 +7,32 @@
 #include "nodeproxy/capture/pods.h"
 #include "nodeproxy/control/subscription.h"
 #include "nodeproxy/credentials/credentials.h"
+#include "nodeproxy/takeover/takeover_claim.h"
+#include "nodeproxy/takeover/takeover_offer.h"
 #include "nodeproxy/worker.h"
 #include "shared/service/admin.h"
 #include "shared/service/lifecycle.h"
 
 enum { NODE_WORKERS_MAX = 64, NODE_ROUTES_MAX = 16 };
+/* Who owns the node, this process or the one before or after it; nodeproxy/node_takeover.c. */
+struct node_inherited {
+    struct addr at;
+    int fd;
+};
+struct node_takeover {
+    int lock;                      /* -1: the node is not ours, or not any more */
+    bool waiting;                  /* for it to be ours */
+    bool claiming, offering;       /* claim or offer is open, until it has drained */
+    struct takeover_claim claim;
+    struct takeover_offer offer;
+    struct timer tick;
+    uint64_t since_ms, say_at_ms;
+    struct node_inherited inherited[ADMIN_SOCKETS_MAX];
+    size_t n_inherited;
+    struct spiffe_id *warm;        /* identities wanted before their pods are ours; pods_max */
+    size_t n_warm;
+    struct text_heap description;  /* of the pod that is given just now */
+};
 struct node {
     struct config config;
     struct ring *ring;
@@ -29,14 +50,27 @@ struct node {
     struct admin_route routes[NODE_ROUTES_MAX];
     struct spiffe_id self;
     char node_id[256];
+    bool synced;                  /* the mesh is known */
+    bool draining;                /* no new connections are taken */
+    bool retired;                 /* a successor has taken over: the node is not ours any more */
     bool ending;
+    int failure;                  /* -errno: why it ends by itself */
+    struct node_takeover takeover;
     unsigned parts_open;          /* that still drain at the end */
     int64_t started_s;
 };
 /* Opens everything in order; on failure says why on the log and returns -errno. */
 int node_open(struct node *n, const struct config *config);
-int node_run(struct node *n); /* until SIGTERM has been served */
+int node_run(struct node *n); /* until SIGTERM has been served, or a successor has; -errno */
 void node_free(struct node *n);
+void node_drain(struct node *n);     /* takes no new connections; the end follows when none lives */
+void node_part_gone(struct node *n); /* while it ends */
+/* nodeproxy/node_takeover.c: the node becomes ours, at once or from another process. */
+int node_takeover_begin(struct node *n);
+/* Before an orderly end: true if a successor is to take over first; then node_drain() follows. */
+bool node_takeover_hurry(struct node *n);
+int node_takeover_inherited(struct node *n, const struct addr *at); /* a listening socket; -1 */
+unsigned node_takeover_close(struct node *n); /* how many parts are gone later */
 /* nodeproxy/node_admin.c */
 int node_admin_open(struct node *n);
 #endif

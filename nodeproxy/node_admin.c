@@ -510,7 +510,9 @@ static void handle_ready(struct admin_exchange *x, const struct http1_request *r
     char text[256];
     struct text_out why = TEXT_OUT(text);
     (void)r;
-    if (lifecycle_ready(&n->lifecycle, &why) && pods_waiting(n->pods) == 0)
+    if (n->retired) /* a connection from before; the node is served by the successor */
+        admin_answer(x, 200, NULL, TEXT("ready: another node proxy has taken over\n"));
+    else if (lifecycle_ready(&n->lifecycle, &why) && pods_waiting(n->pods) == 0)
         admin_answer(x, 200, NULL, TEXT("ready\n"));
     else if (why.len == 0)
         admin_answer(x, 503, NULL, TEXT("waiting for pods that can't be captured yet\n"));
@@ -519,6 +521,17 @@ static void handle_ready(struct admin_exchange *x, const struct http1_request *r
 }
 
 /* ---- sockets ------------------------------------------------------------- */
+
+static int listen_tcp(struct node *n, const struct addr *at, uint64_t mask)
+{
+    int fd = node_takeover_inherited(n, at);
+    if (fd < 0)
+        return admin_listen_tcp(n->admin, at, mask);
+    int r = admin_listen_fd(n->admin, fd, mask);
+    if (r < 0)
+        close(fd);
+    return r;
+}
 
 static int listen_failed(const char *what, int error)
 {
@@ -550,21 +563,21 @@ int node_admin_open(struct node *n)
     int r = admin_new(&n->admin, n->ring, n->routes, COUNT);
     if (r < 0)
         return listen_failed("anything", r);
-    r = admin_listen_tcp(n->admin, &n->config.admin, all & ~cni);
+    r = listen_tcp(n, &n->config.admin, all & ~cni);
     if (r < 0)
         return listen_failed("--admin", r);
-    r = admin_listen_tcp(n->admin, &n->config.metrics, 1u << METRICS | 1u << STATS);
+    r = listen_tcp(n, &n->config.metrics, 1u << METRICS | 1u << STATS);
     if (r < 0)
         return listen_failed("--metrics", r);
-    r = admin_listen_tcp(n->admin, &n->config.ready, 1u << READY);
+    r = listen_tcp(n, &n->config.ready, 1u << READY);
     if (r < 0)
         return listen_failed("--ready", r);
     snprintf(path, sizeof path, "%s/admin.sock", n->config.run_dir);
-    r = admin_listen_unix(n->admin, path, 0600, all & ~cni);
+    r = admin_listen_beside(n->admin, path, 0600, all & ~cni);
     if (r < 0)
         return listen_failed(path, r);
     snprintf(path, sizeof path, "%s/cni.sock", n->config.run_dir);
-    r = admin_listen_unix(n->admin, path, 0600, cni);
+    r = admin_listen_beside(n->admin, path, 0600, cni);
     if (r < 0)
         return listen_failed(path, r);
     return 0;

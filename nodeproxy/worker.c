@@ -16,6 +16,8 @@
 
 enum { LOOK_STEP = 16, LOOK_US = 1000 }; /* of what lives, in each turn */
 
+enum { IDLE_LOOK_MS = 100 }; /* while it drains */
+
 struct worker {
     struct worker_options options;
     struct path_env env;
@@ -28,6 +30,7 @@ struct worker {
     struct mail directory_mail;
     _Atomic bool directory_posted;
     struct ring_task idle_task;
+    struct timer idle_timer;
     bool stopping, idle_told, mailbox_closing;
 };
 
@@ -131,10 +134,7 @@ static void look_idle(struct ring_task *task)
     struct worker *w = container_of(task, struct worker, idle_task);
     size_t living = 0;
     list_for_each(n, &w->env.all_pods)
-    {
-        struct local_pod *p = container_of(n, struct local_pod, link);
-        living += p->n_outbounds + p->n_inbounds;
-    }
+        living += !local_pod_is_idle(container_of(n, struct local_pod, link));
     if (w->env.draining && living == 0 && !w->idle_told) {
         w->idle_told = true;
         (void)to_control(w, IDLE, NULL, 0, 0);
@@ -239,9 +239,18 @@ static void dump(struct worker *w, struct message *m)
     }
 }
 
+static void idle_due(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, idle_timer);
+    ring_task_ask(w->env.ring, &w->idle_task);
+    if (!w->idle_told && !w->stopping)
+        timer_start(ring_timers(w->env.ring), t, IDLE_LOOK_MS);
+}
+
 static void drain(struct worker *w)
 {
     w->env.draining = true;
+    timer_start(ring_timers(w->env.ring), &w->idle_timer, IDLE_LOOK_MS);
     list_for_each(n, &w->env.all_pods)
         local_pod_drain(container_of(n, struct local_pod, link));
     ring_task_ask(w->env.ring, &w->idle_task);
@@ -341,6 +350,7 @@ static int worker_prepare(struct worker *w)
     list_init(&w->env.recheck);
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
+    timer_init(&w->idle_timer, idle_due);
     ring_set_idle_hooks(w->env.ring, before_wait, after_wait, &w->env);
     return 0;
 }

@@ -18,6 +18,8 @@
 #   apply FILE...         puts manifests into the running mesh; delete NAME... takes them out again
 #   pod-down WORKLOAD, pod-up WORKLOAD   as a runtime stops and starts a pod
 #   stop PROGRAM [SIGNAL], start PROGRAM  controller, ca, node-a...
+#   replace NODE [OPTIONS]  a new node proxy, with these options more, takes over from the running one, which
+#                         goes on with its connections until they end or --drain is over
 #   path                  the folder with the lab's files (logs, sockets)
 #   down                  ends everything; fine if there is nothing
 #
@@ -409,6 +411,25 @@ command_delete() {
     for file in "$@"; do rm -f "$RUN/manifests/${file##*/}"; done
 }
 
+# What the log of a program has said from byte $2 on.
+has_said() { tail -c "+$(($2 + 1))" "$RUN/logs/$1.log" | grep -qF -- "$3"; }
+has_taken_over() { has_said "$1" "$2" 'this node proxy has taken over' || ! is_running "$1"; }
+
+command_replace() {
+    local node=${1?a node} options=() pid start from
+    shift
+    need_lab
+    is_running "$node" || die "$node does not run."
+    read -r pid start <"$RUN/pids/$node"
+    from=$(stat -c %s "$RUN/logs/$node.log")
+    [ $# -eq 0 ] || printf '%q ' "$@" >>"$RUN/commands/$node"
+    mv "$RUN/pids/$node" "$RUN/pids/$node.$pid"
+    start_program "$node"
+    wait_for "$READY_S" has_taken_over "$node" "$from" && is_running "$node" && return
+    tail -n 15 "$RUN/logs/$node.log" >&2
+    die "$node was not replaced; its last log lines are above."
+}
+
 with_pod() {
     local command=$1
     need_lab
@@ -420,7 +441,7 @@ main() {
     local command=${1-help}
     [ $# -eq 0 ] || shift
     case "$command" in
-    up | down | exec | logs | ps | apply | delete) "command_$command" "$@" ;;
+    up | down | exec | logs | ps | apply | delete | replace) "command_$command" "$@" ;;
     pod-up) with_pod pod_up "$@" ;;
     pod-down) with_pod pod_down "$@" ;;
     start) need_lab && start_program "$@" ;;

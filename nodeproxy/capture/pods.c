@@ -146,7 +146,7 @@ struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e)
 
 static int put_node_rules(struct pods *p, char why[static PRIVILEGED_WHY_MAX])
 {
-    if (p->restoring) /* once, at its end */
+    if (p->restoring || p->adopting) /* once, at its end */
         return 0;
     struct ip *pods = calloc(p->pods_max * POD_ADDRESSES_MAX, sizeof *pods);
     if (!pods) {
@@ -164,7 +164,7 @@ static int put_node_rules(struct pods *p, char why[static PRIVILEGED_WHY_MAX])
     return r;
 }
 
-static void put_node_rules_or_log(struct pods *p)
+void pods_put_node_rules(struct pods *p)
 {
     char why[PRIVILEGED_WHY_MAX] = "";
     if (put_node_rules(p, why) < 0)
@@ -194,7 +194,7 @@ static int open_namespace(struct pods *p, struct pod_entry *e, char why[static P
 int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX])
 {
     assert(!e->pod.captured);
-    int r = open_namespace(p, e, why);
+    int r = e->pod.netns_fd < 0 ? open_namespace(p, e, why) : 0;
     if (r < 0)
         return r;
     e->wanted = true;
@@ -215,7 +215,10 @@ int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED
     return 0;
 release_again:;
     char ignored[PRIVILEGED_WHY_MAX];
-    (void)privileged_release(p->privileged, e->pod.netns_fd, ignored);
+    if (p->adopting)
+        privileged_forget(p->privileged, e->pod.netns_fd);
+    else
+        (void)privileged_release(p->privileged, e->pod.netns_fd, ignored);
 close_again:
     close_descriptors(&e->pod);
     return r;
@@ -238,8 +241,18 @@ static void leave(struct pods *p, struct pod_entry *e)
     }
     e->leaving = true;
     e->pod.captured = false;
-    put_node_rules_or_log(p);
+    if (!p->retired)
+        pods_put_node_rules(p);
     p->events->removed(p, &e->pod, p->arg);
+}
+
+/* Its rules, its file and the rest of the node's are the successor's business; ours are its
+ * connections. */
+void pods_let_go(struct pods *p, struct pod_entry *e, const char *reason)
+{
+    log_info("capture", "pod %s/%s: %s", e->pod.ns, e->pod.name, reason);
+    e->vanished = true;
+    leave(p, e);
 }
 
 void pods_remove(struct pods *p, struct pod_entry *e, const char *reason)
@@ -312,13 +325,17 @@ static void reconcile(struct pods *p, struct pod_entry *e)
 
 void pods_directory_changed(struct pods *p)
 {
-    if (p->closing)
+    if (p->closing || p->frozen)
         return;
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
         if (e->leaving)
             continue;
         enum pod_enrolment enrolment = p->events->enrolment(p, e->pod.uid, p->arg);
+        if (p->retired && enrolment == POD_NOT_ENROLLED)
+            pods_let_go(p, e, "it is no longer enrolled");
+        if (p->retired)
+            continue;
         if (enrolment != POD_UNKNOWN_YET)
             e->wanted = enrolment == POD_ENROLLED;
         reconcile(p, e);
@@ -349,6 +366,10 @@ static void restore_one(struct pods *p, struct pod_entry *taken_entry)
         pod_entry_free(e);
         return;
     }
+    if (pods_find(p, text_of(e->pod.container_id))) { /* of a take-over that broke off */
+        pod_entry_free(e);
+        return;
+    }
     if (p->n_pods >= p->pods_max) {
         log_error("capture", "pod %s/%s: more than %zu pods", e->pod.ns, e->pod.name, p->pods_max);
         pod_entry_free(e);
@@ -367,7 +388,7 @@ int pods_restore(struct pods *p)
     p->restoring = true;
     int r = pods_state_read(p, restore_one);
     p->restoring = false;
-    put_node_rules_or_log(p);
+    pods_put_node_rules(p);
     return r;
 }
 

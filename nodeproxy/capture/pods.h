@@ -11,6 +11,7 @@
 #define NODEPROXY_CAPTURE_PODS_H
 #include "nodeproxy/capture/privileged.h"
 #include "shared/base/list.h"
+#include "shared/json/json.h"
 #include "shared/ring/ring.h"
 #include "shared/service/admin.h"
 
@@ -53,6 +54,28 @@ int pods_open(struct pods **ret, struct ring *ring, struct privileged *privilege
 int pods_restore(struct pods *p);
 /* Pods that should be captured and are not: the node proxy is not ready while there are any. */
 size_t pods_waiting(struct pods *p);
+/* What another node proxy has written down in the state folder, read without touching it: for what
+ * must be known before a take-over. */
+int pods_peek(struct pods *p, void (*see)(const struct pod *pod, void *arg), void *arg);
+
+/* ---- from one node proxy to the next (nodeproxy/takeover) ---- */
+
+/* Giving. Frozen, nothing is added or removed: requests are answered 503. -EAGAIN: some are just
+ * leaving; ask again in a moment. */
+int pods_freeze(struct pods *p);
+void pods_unfreeze(struct pods *p);
+/* For good, after freeze: the rules, the state folder and the runtime's requests are the successor's
+ * now. What is here serves living connections, and ends with its pod. Our listeners are closed. */
+void pods_retire(struct pods *p);
+/* A pod as the state folder has it, a JSON object. The text is initialised here. */
+int pods_describe(const struct pod *pod, struct text_heap *ret);
+/* Taking. A pod by its description; captured (listeners and namespace, all taken if 0) or only known
+ * (all -1). It is captured here and told by `added`. -ESTALE: it has gone meanwhile, forget it. */
+int pods_adopt(struct pods *p, const struct json *description, int *io_netns_fd,
+               struct pod_listeners *io_listeners, char why[static PRIVILEGED_WHY_MAX]);
+/* After the last one. */
+void pods_adopted(struct pods *p);
+
 /* Closes what is left (listeners, namespace), frees. */
 void pods_released(struct pods *p, struct pod *taken_pod);
 void pods_directory_changed(struct pods *p); /* ADDs that wait are looked at again, and all pods */

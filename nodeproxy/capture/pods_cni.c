@@ -55,6 +55,14 @@ static void wait_free(struct cni_wait *w)
     free(w);
 }
 
+/* Those that wait when it begins are answered by pods_waits_refuse(). */
+static bool is_handed_over(const struct pods *p, struct admin_exchange *x)
+{
+    if (p->frozen || p->retired)
+        answer_error(x, 503, "another node proxy is just taking over this node; try again");
+    return p->frozen || p->retired;
+}
+
 /* ---- requests ---- */
 
 static bool read_request(struct admin_exchange *x, const struct http1_request *request,
@@ -237,7 +245,7 @@ static void add(struct pods *p, struct admin_exchange *x, const struct json *roo
 void pods_handle_add(struct admin_exchange *x, const struct http1_request *request, void *arg)
 {
     struct json *root;
-    if (!read_request(x, request, &root))
+    if (is_handed_over(arg, x) || !read_request(x, request, &root))
         return;
     add(arg, x, root);
     json_free(root);
@@ -287,7 +295,7 @@ void pods_handle_del(struct admin_exchange *x, const struct http1_request *reque
 {
     struct json *root;
     struct text container_id;
-    if (!read_request(x, request, &root))
+    if (is_handed_over(arg, x) || !read_request(x, request, &root))
         return;
     if (read_container_id(x, root, &container_id))
         del(arg, x, container_id);
@@ -313,7 +321,7 @@ void pods_handle_check(struct admin_exchange *x, const struct http1_request *req
 {
     struct json *root;
     struct text container_id;
-    if (!read_request(x, request, &root))
+    if (is_handed_over(arg, x) || !read_request(x, request, &root))
         return;
     if (read_container_id(x, root, &container_id))
         check(arg, x, container_id);
@@ -327,7 +335,8 @@ void pods_waits_refuse(struct pods *p)
         if (w->kind == WAIT_DEL)
             answer_ok(w->exchange);
         else
-            answer_error(w->exchange, 503, "the node proxy is ending; try again");
+            answer_error(w->exchange, 503,
+                         "the node proxy is ending, or handing over to another one; try again");
         wait_free(w);
     }
 }

@@ -1,11 +1,12 @@
 /*
  * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c
- * (files), pods_watch.c (vanished namespaces). Nobody else includes it. Control thread.
+ * (files), pods_watch.c (vanished namespaces), pods_handover.c (from one node proxy to the next). Nobody else includes it. Control thread.
  */
 #ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
 #define NODEPROXY_CAPTURE_PODS_INTERNAL_H
-#include "nodeproxy/warden/netns.h"
 #include "nodeproxy/capture/pods.h"
+#include "nodeproxy/warden/netns.h"
+#include "shared/json/json.h"
 
 enum { CONTAINER_ID_MAX = 128, POD_NAME_MAX = 253, POD_NS_MAX = 63, NETNS_PATH_MAX = 1024 };
 
@@ -42,6 +43,10 @@ struct pods {
     struct list waits;
     size_t n_pods, n_waits;
     bool closing, restoring;
+    bool adopting; /* taking over: what fails here must not touch what the giver still needs */
+    bool
+        frozen; /* being handed over: nothing is added or removed until it is known how that ends */
+    bool retired; /* a successor has them: what we do is for our living connections only */
     int inotify_fd;
     struct ring_scope scope;
     struct ring_op watch_op;
@@ -70,6 +75,7 @@ struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e);
 int pods_register(struct pods *p,
                   struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
 int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
+void pods_put_node_rules(struct pods *p);
 void pods_remove(struct pods *p, struct pod_entry *e,
                  const char *reason); /* the entry may be freed when it returns */
 
@@ -78,7 +84,16 @@ void pods_waits_run(struct ring_task *task); /* looks at all; never from inside 
 void pods_waits_released(struct pods *p, const struct pod_entry *e);
 void pods_waits_refuse(struct pods *p);
 
+/* pods_handover.c */
+void pods_let_go(struct pods *p, struct pod_entry *e,
+                 const char *reason); /* of a retired registry */
+
 /* pods_state.c */
+void pods_state_encode(const struct pod_entry *e, struct text_heap *out);
+int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry **ret,
+                      struct json_error *error);
+/* Looks only: nothing is dropped, whatever it is. */
+int pods_state_peek(struct pods *p, void (*see)(const struct pod *pod, void *arg), void *arg);
 int pods_state_write(struct pods *p, const struct pod_entry *e);
 void pods_state_remove(struct pods *p, const struct pod_entry *e);
 /* found owns what it is given. */

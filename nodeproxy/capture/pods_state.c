@@ -24,7 +24,7 @@ static int path_of(struct pods *p, const char *container_id, const char *suffix,
     return n < PATH_LEN_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static void encode(const struct pod_entry *e, struct text_heap *out)
+void pods_state_encode(const struct pod_entry *e, struct text_heap *out)
 {
     struct json_out o;
     json_out_init(&o, out, true);
@@ -78,7 +78,7 @@ int pods_state_write(struct pods *p, const struct pod_entry *e)
         return r;
     struct text_heap out;
     text_heap_init(&out, FILE_MAX);
-    encode(e, &out);
+    pods_state_encode(e, &out);
     r = out.failed ? -ENOMEM : write_file(beside, out.data, out.len);
     text_heap_done(&out);
     if (r == 0 && rename(beside, path) < 0)
@@ -112,8 +112,8 @@ static int read_file(const char *path, char out[static FILE_MAX], size_t *ret_le
     return r;
 }
 
-static int decode(struct pods *p, const struct json *root, struct pod_entry **ret,
-                  struct json_error *error)
+int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry **ret,
+                      struct json_error *error)
 {
     struct pod_spec spec = {0};
     const struct json *ips = NULL;
@@ -147,23 +147,29 @@ static int decode(struct pods *p, const struct json *root, struct pod_entry **re
     return 0;
 }
 
-static void read_one(struct pods *p, const char *path,
-                     void (*found)(struct pods *p, struct pod_entry *taken_entry))
+static int read_entry(struct pods *p, const char *path, struct pod_entry **ret,
+                      struct json_error *error)
 {
     char data[FILE_MAX];
     size_t len = 0;
     struct json *root = NULL;
-    struct json_error error = {0};
-    struct pod_entry *e = NULL;
     int r = read_file(path, data, &len);
     if (r < 0)
-        snprintf(error.text, sizeof error.text, "%s", strerror(-r));
+        snprintf(error->text, sizeof error->text, "%s", strerror(-r));
     else
-        r = json_parse((struct text){data, len}, NULL, &root, &error);
+        r = json_parse((struct text){data, len}, NULL, &root, error);
     if (r == 0)
-        r = decode(p, root, &e, &error);
+        r = pods_state_decode(p, root, ret, error);
     json_free(root);
-    if (r == 0) {
+    return r;
+}
+
+static void read_one(struct pods *p, const char *path,
+                     void (*found)(struct pods *p, struct pod_entry *taken_entry))
+{
+    struct json_error error = {0};
+    struct pod_entry *e = NULL;
+    if (read_entry(p, path, &e, &error) == 0) {
         found(p, e);
         return;
     }
@@ -188,6 +194,26 @@ int pods_state_read(struct pods *p, void (*found)(struct pods *p, struct pod_ent
             (void)unlink(path); /* half written when a node proxy ended */
         else
             read_one(p, path, found);
+    }
+    closedir(dir);
+    return 0;
+}
+
+int pods_state_peek(struct pods *p, void (*see)(const struct pod *pod, void *arg), void *arg)
+{
+    DIR *dir = opendir(p->state_dir);
+    if (!dir)
+        return -errno;
+    for (struct dirent *d; (d = readdir(dir));) {
+        char path[PATH_LEN_MAX];
+        struct json_error error = {0};
+        struct pod_entry *e = NULL;
+        if (!text_ends_with(text_of(d->d_name), TEXT(".json")) ||
+            path_of(p, d->d_name, "", path) < 0 || read_entry(p, path, &e, &error) < 0)
+            continue;
+        if (e->wanted)
+            see(&e->pod, arg);
+        pod_entry_free(e);
     }
     closedir(dir);
     return 0;

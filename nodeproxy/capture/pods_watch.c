@@ -24,10 +24,16 @@ static bool is_gone(const struct pod_entry *e)
 
 static void scan(struct pods *p)
 {
+    if (p->frozen) /* soon again */
+        return;
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
         if (e->leaving || !is_gone(e))
             continue;
+        if (p->retired) {
+            pods_let_go(p, e, "its network namespace vanished");
+            continue;
+        }
         e->vanished = true;
         pods_remove(p, e, "its network namespace vanished");
     }

@@ -102,6 +102,8 @@ static void serve(struct local_pod *p, int taken_fd)
     }
     list_push_back(&p->servers, &s->link);
     p->n_servers++;
+    if (p->env->draining) /* accepted before we stopped: it may say what it came for */
+        hbone_server_drain(s);
 }
 
 /* A tunnel that comes before the pod's certificate does waits for it, a little. */
@@ -184,6 +186,19 @@ static void close_listeners(struct local_pod *p)
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         if (!all[i]->closing)
             listener_close(all[i]);
+}
+
+/* What was accepted already is served: whoever shares the sockets gets only what comes from now on. */
+static void stop_listeners(struct local_pod *p)
+{
+    listener_stop(&p->outbound);
+    listener_stop(&p->inbound);
+    listener_stop(&p->hbone);
+}
+
+bool local_pod_is_idle(const struct local_pod *p)
+{
+    return p->listeners_open == 0 && p->n_outbounds + p->n_inbounds + p->n_servers == 0 && list_empty(&p->waiting);
 }
 
 /* ---- readiness ----------------------------------------------------------- */
@@ -324,7 +339,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
 
 void local_pod_drain(struct local_pod *p)
 {
-    close_listeners(p);
+    stop_listeners(p);
     list_for_each(n, &p->servers)
         hbone_server_drain(container_of(n, struct hbone_server, link));
 }

@@ -63,6 +63,7 @@ bool local_pod_ready(const struct local_pod *p, const struct workload **ret_work
 void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enum ending ending);
 void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w);
 bool local_pod_has_address(const struct local_pod *p, const struct ip *ip);
+bool local_pod_is_idle(const struct local_pod *p); /* after drain: nothing lives or may come */
 void local_pod_drain(struct local_pod *p); /* stop accepting; GOAWAY; connections go on */
 /* Ends all connections with this ending, then everything else; then drained, from the loop. */
 void local_pod_close(struct local_pod *p, enum ending ending);

@@ -5,6 +5,7 @@
 #include "shared/transport/listener.h"
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,7 +26,8 @@ struct admin_socket {
     struct listener listener;
     uint64_t mask;
     struct list link;
-    char *path; /* NULL: TCP */
+    char *path;  /* NULL: TCP */
+    bool beside; /* it is at PATH.new, until admin_publish() */
     dev_t device;
     ino_t inode;
 };
@@ -37,7 +39,7 @@ struct admin {
     struct list sockets, exchanges;
     size_t n_sockets, n_listening;
     struct ring_task end_task;
-    bool closing;
+    bool closing, retired;
     void (*drained)(void *arg);
     void *drained_arg;
 };
@@ -270,7 +272,7 @@ static void dispatch(struct admin_exchange *x)
     const struct http1_request *q = http1_request(x->http1);
     bool path_known = false;
 
-    x->keep_alive = q->keep_alive && !x->conn.peer_ended;
+    x->keep_alive = q->keep_alive && !x->conn.peer_ended && !a->retired;
     x->head_only = text_equal(q->method, TEXT("HEAD"));
     struct text method = x->head_only ? TEXT("GET") : q->method;
     for (size_t i = 0; i < a->n_routes; i++) {
@@ -433,21 +435,28 @@ static void socket_drained(struct listener *l)
     end_if_empty(s->admin);
 }
 
+/* Remembers which file is ours. */
+static void socket_know_file(struct admin_socket *s, const char *path)
+{
+    struct stat file;
+
+    if (path && stat(path, &file) == 0) {
+        s->device = file.st_dev;
+        s->inode = file.st_ino;
+    }
+}
+
 /* Takes the path, and the descriptor unless it fails. */
 static int socket_add(struct admin *a, int taken_fd, char *taken_path, uint64_t mask)
 {
     struct admin_socket *s = calloc(1, sizeof *s);
-    struct stat file;
 
     if (!s) {
         free(taken_path);
         return -ENOMEM;
     }
     *s = (struct admin_socket){.admin = a, .mask = mask, .path = taken_path};
-    if (taken_path && stat(taken_path, &file) == 0) {
-        s->device = file.st_dev;
-        s->inode = file.st_ino;
-    }
+    socket_know_file(s, taken_path);
     list_push_back(&a->sockets, &s->link);
     a->n_sockets++;
     a->n_listening++;
@@ -469,6 +478,11 @@ int admin_listen_tcp(struct admin *a, const struct addr *at, uint64_t mask)
     if (r < 0)
         socket_close(fd);
     return r;
+}
+
+int admin_listen_fd(struct admin *a, int taken_fd, uint64_t mask)
+{
+    return a->n_sockets >= ADMIN_SOCKETS_MAX ? -ENOSPC : socket_add(a, taken_fd, NULL, mask);
 }
 
 /* Removes the file, unless another process has put its own socket there meanwhile. */
@@ -500,6 +514,66 @@ int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t
         (void)unlink(path);
     }
     return r;
+}
+
+int admin_listen_beside(struct admin *a, const char *path, unsigned mode, uint64_t mask)
+{
+    char *beside = NULL;
+    if (asprintf(&beside, "%s.new", path) < 0)
+        return -ENOMEM;
+    (void)unlink(beside); /* of a process that did not get as far as publishing it */
+    int r = admin_listen_unix(a, beside, mode, mask);
+    free(beside);
+    if (r < 0)
+        return r;
+    struct admin_socket *s = container_of(a->sockets.prev, struct admin_socket, link);
+    s->beside = true;
+    return 0;
+}
+
+int admin_publish(struct admin *a)
+{
+    int r = 0;
+
+    list_for_each (n, &a->sockets) {
+        struct admin_socket *s = container_of(n, struct admin_socket, link);
+        size_t len = s->beside ? strlen(s->path) - strlen(".new") : 0;
+        char *path = s->beside ? text_dup((struct text){s->path, len}) : NULL;
+        if (!s->beside)
+            continue;
+        if (!path || rename(s->path, path) < 0) {
+            r = path ? -errno : -ENOMEM;
+            free(path);
+            continue;
+        }
+        free(s->path);
+        s->path = path;
+        s->beside = false;
+    }
+    return r;
+}
+
+int admin_tcp_socket(const struct admin *a, size_t i, struct addr *ret, int *ret_fd)
+{
+    list_for_each (n, &a->sockets) {
+        const struct admin_socket *s = container_of(n, struct admin_socket, link);
+        if (s->path || i-- > 0)
+            continue;
+        *ret_fd = s->listener.fd;
+        return socket_local(*ret_fd, ret);
+    }
+    return -ENOENT;
+}
+
+void admin_retire(struct admin *a)
+{
+    a->retired = true;
+    list_for_each (n, &a->sockets) {
+        struct admin_socket *s = container_of(n, struct admin_socket, link);
+        free(s->path);
+        s->path = NULL; /* the file is somebody else's by now, or soon */
+        listener_stop(&s->listener);
+    }
 }
 
 int admin_local(const struct admin *a, size_t i, struct addr *ret)

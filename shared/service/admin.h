@@ -32,6 +32,17 @@ int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *r
  * -ENOSPC: ADMIN_SOCKETS_MAX. The Unix socket's file is removed at admin_close(). */
 int admin_listen_tcp(struct admin *a, const struct addr *at, uint64_t mask);
 int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t mask);
+/* Serves on a socket that listens already (of a process that hands it over); taken if 0. */
+int admin_listen_fd(struct admin *a, int taken_fd, uint64_t mask);
+/* As admin_listen_unix, but beside the path (PATH.new) until admin_publish(), which puts all of these
+ * in their places in one step each: there is a socket at every moment, first the other process's. */
+int admin_listen_beside(struct admin *a, const char *path, unsigned mode, uint64_t mask);
+int admin_publish(struct admin *a);
+/* The i-th TCP socket, to be handed over; the descriptor stays the admin's. -ENOENT. */
+int admin_tcp_socket(const struct admin *a, size_t i, struct addr *ret, int *ret_fd);
+/* Another process serves from now on: accepts no more, files stay. Who is connected gets one more
+ * answer, after which the connection ends. */
+void admin_retire(struct admin *a);
 /* Where the i-th socket (from 0, in the order they were opened) listens: the port, when 0 was asked.
  * -ENOENT. */
 int admin_local(const struct admin *a, size_t i, struct addr *ret);
