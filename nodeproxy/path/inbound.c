@@ -22,7 +22,6 @@ struct inbound {
     struct timer deadline;
     union {
         struct http2_stream tunnel; /* HBONE */
-        struct conn plain;          /* PLAIN */
         struct inbound_local local; /* LOCAL */
     };
     struct hbone_server *server;    /* HBONE: valid while the stream is */
@@ -41,6 +40,12 @@ struct inbound {
     char *policy, *dry_run;         /* names, for the log */
     struct ring_task free_task;
 };
+_Static_assert(sizeof(struct inbound) <= 1216, "as in outbound.c: an idle connection is to stay cheap");
+struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tunnels */
+    struct inbound in;
+    struct conn conn;
+};
+static struct conn *plain_conn(struct inbound *in) { return &container_of(in, struct plain, in)->conn; }
 
 static enum step identify(struct inbound *in);
 static enum step authorise(struct inbound *in);
@@ -291,7 +296,7 @@ static enum step relay(struct inbound *in)
     relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
     conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
-        conn_start(&in->plain);
+        conn_start(plain_conn(in));
     else if (in->kind == INBOUND_LOCAL)
         conn_start(in->local.client);
     else
@@ -358,8 +363,8 @@ static void tell_downstream(struct inbound *in)
         http2_stream_detach(&in->tunnel);
     } else if (in->kind == INBOUND_PLAIN) {
         if (!clean)
-            stream_reset(&in->plain.stream, -ECONNRESET);
-        conn_close(&in->plain);
+            stream_reset(&plain_conn(in)->stream, -ECONNRESET);
+        conn_close(plain_conn(in));
     }
 }
 
@@ -408,7 +413,7 @@ const struct relay *inbound_relay(const struct inbound *in) { return &in->relay;
 
 static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind)
 {
-    struct inbound *in = calloc(1, sizeof *in);
+    struct inbound *in = calloc(1, kind == INBOUND_PLAIN ? sizeof(struct plain) : sizeof *in);
     if (!in)
         return NULL;
     in->pod = pod;
@@ -570,7 +575,7 @@ struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_s
     return &in->tunnel;
 }
 
-static void plain_drained(struct conn *c) { part_drained(container_of(c, struct inbound, plain)); }
+static void plain_drained(struct conn *c) { part_drained(&container_of(c, struct plain, conn)->in); }
 static const struct conn_events plain_events = {.drained = plain_drained};
 
 void inbound_accept_plain(struct local_pod *pod, int taken_fd)
@@ -580,9 +585,9 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd)
         local_pod_refuse(pod, &pod->inbound, taken_fd, pod->closing ? pod->closing_ending : ENDING_NO_MEMORY);
         return;
     }
-    conn_init(&in->plain, pod->env->ring, taken_fd, &plain_events);
+    conn_init(plain_conn(in), pod->env->ring, taken_fd, &plain_events);
     in->parts++;
-    in->downstream = &in->plain.stream;
+    in->downstream = &plain_conn(in)->stream;
     socket_set_keepalive(taken_fd, 180);
     if (socket_peer(taken_fd, &in->source) < 0)
         return inbound_close(in, ENDING_RESET_BY_CLIENT);
