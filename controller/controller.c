@@ -1,4 +1,5 @@
 #include "controller/controller.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -25,13 +26,30 @@ static int tell_list(struct controller *c, const struct problems *list, struct m
     return 0;
 }
 
+size_t controller_problems(const struct controller *c,
+                           const struct problems *ret[static CONTROLLER_PROBLEM_LISTS])
+{
+    size_t n = 0;
+    ret[n++] = &c->problems;
+    if (c->options->folder) {
+        ret[n++] = &c->files.problems;
+        ret[n++] = &c->files.folder.problems;
+    } else
+        ret[n++] = &c->kube.problems;
+    return n;
+}
+
 /* Each problem once, when it comes up. */
 static void tell_problems(struct controller *c)
 {
+    const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
+    size_t n = controller_problems(c, lists);
     struct map now;
+    int err = 0;
     map_init(&now, 0);
-    if (tell_list(c, &c->files.problems, &now) < 0 ||
-        tell_list(c, &c->files.folder.problems, &now) < 0 || tell_list(c, &c->problems, &now) < 0)
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = tell_list(c, lists[i], &now);
+    if (err < 0)
         log_warn("config", "out of memory: problems may be told again");
     const struct map_entry *m;
     for (size_t i = 0; (m = map_next(&c->told, &i));)
@@ -74,7 +92,7 @@ static void again(struct timer *t)
     xds_server_push(&c->server);
 }
 
-static void source_changed(struct files *f, bool store_changed)
+static void files_changed(struct files *f, bool store_changed)
 {
     struct controller *c = f->user;
     if (store_changed)
@@ -82,6 +100,25 @@ static void source_changed(struct files *f, bool store_changed)
     tell_problems(c);
     if (store_changed)
         xds_server_push(&c->server);
+}
+
+static int serve(struct controller *c);
+
+/* Nobody is served before the whole is known: what is missing would look as if it had been removed. */
+static void kube_changed(struct kube_source *s)
+{
+    struct controller *c = s->user;
+    uint64_t begun_us = clock_monotonic_us();
+    translate_all(c);
+    tell_problems(c);
+    if (c->serving)
+        xds_server_push(&c->server);
+    else if (c->closing == 0 && !c->draining && serve(c) < 0) {
+        c->failed = true;
+        lifecycle_drain(&c->lifecycle, "the clients' port can't be opened");
+    }
+    c->translate_us = clock_monotonic_us() - begun_us;
+    kube_source_cost(s, c->translate_us / 1000);
 }
 
 /* ---- The end -------------------------------------------------------------------------------- */
@@ -107,34 +144,51 @@ static void files_closed(struct files *f)
     part_closed(f->user);
 }
 
+static void kube_closed(struct kube_source *s)
+{
+    part_closed(s->user);
+}
+
 static void certificate_closed(struct serving_cert *cert)
 {
     part_closed(cert->user);
 }
 
 /* The clients are gone: now what they needed. */
-static void server_closed(struct xds_server *s)
+static void close_rest(struct controller *c)
 {
-    struct controller *c = s->user;
     c->closing = 4;
     c->lifecycle.closed = lifecycle_closed;
     timer_stop(ring_timers(c->ring), &c->again);
     lifecycle_close(&c->lifecycle);
     admin_close(c->admin, admin_closed, c);
-    files_close(&c->files, files_closed);
+    if (c->options->folder)
+        files_close(&c->files, files_closed);
+    else
+        kube_source_close(&c->kube, kube_closed);
     serving_cert_close(&c->certificate, certificate_closed);
+}
+
+static void server_closed(struct xds_server *s)
+{
+    close_rest(s->user);
 }
 
 static void drain(struct lifecycle *l)
 {
     struct controller *c = l->user;
-    xds_server_drain(&c->server, server_closed);
+    c->draining = true;
+    if (c->serving)
+        xds_server_drain(&c->server, server_closed);
+    else
+        close_rest(c);
 }
 
 static void force(struct lifecycle *l)
 {
     struct controller *c = l->user;
-    xds_server_force(&c->server);
+    if (c->serving)
+        xds_server_force(&c->server);
 }
 
 /* ---- The beginning -------------------------------------------------------------------------- */
@@ -156,34 +210,66 @@ static int open_admin(struct controller *c, struct admin_route *routes)
     return 0;
 }
 
-static int open_server(struct controller *c)
+static int open_certificate(struct controller *c)
 {
-    char why[SERVING_CERT_WHY_MAX], printed[ADDR_TEXT_MAX];
+    char why[SERVING_CERT_WHY_MAX];
     const struct controller_options *o = c->options;
     int err = serving_cert_open(&c->certificate, c->ring, o->certificate, o->key, o->roots, why);
     c->certificate.user = c;
-    if (err < 0) {
+    if (err < 0)
         log_error("tls", "%s", why);
-        return err;
-    }
-    err = xds_server_open(&c->server, c->ring, &o->listen, &c->catalog, &c->certificate, o->allowed,
-                          o->n_allowed);
+    return err;
+}
+
+/* The clients' port; from here on the program is ready. */
+static int serve(struct controller *c)
+{
+    char printed[ADDR_TEXT_MAX];
+    const struct controller_options *o = c->options;
+    int err = xds_server_open(&c->server, c->ring, &o->listen, &c->catalog, &c->certificate,
+                              o->allowed, o->n_allowed);
     c->server.user = c;
     if (err < 0) {
         log_error("xds", "%s: %s", addr_print(&o->listen, printed), strerror(-err));
-        serving_cert_close(&c->certificate, NULL);
         return err;
     }
+    c->serving = true;
     log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed),
              c->certificate.uri);
+    lifecycle_reached(&c->lifecycle, "source");
+    log_info("controller", "ready");
     return 0;
 }
 
-static int open_source(struct controller *c)
+static int open_files(struct controller *c)
 {
-    int err = files_open(&c->files, c->ring, c->options->folder, &c->store, source_changed, c);
+    int err = files_open(&c->files, c->ring, c->options->folder, &c->store, files_changed, c);
     if (err < 0)
         log_error("config", "%s: %s", c->options->folder, strerror(-err));
+    return err;
+}
+
+static int open_kube(struct controller *c)
+{
+    const struct controller_options *o = c->options;
+    struct kube_source_options options = {.silence_ms = o->watch_silence_ms};
+    char why[KUBE_WHY_MAX];
+    int err = o->kubeconfig
+                  ? kube_config_from_file(o->kubeconfig, o->context, o->kubeconfig_insecure,
+                                          &options.taken_config, why)
+                  : kube_config_in_cluster(&options.taken_config, why);
+    if (err < 0) {
+        log_error("kube", "%s", why);
+        return err;
+    }
+    if (options.taken_config->insecure)
+        log_warn("kube", "the API server's certificate is not looked at: anybody may answer in "
+                         "its place");
+    err = kube_source_open(&c->kube, c->ring, &options, &c->store, kube_changed, c);
+    if (err < 0)
+        log_error("kube", "%s", strerror(-err));
+    else
+        log_info("kube", "reading %s", kube_client_server(c->kube.client));
     return err;
 }
 
@@ -196,18 +282,16 @@ static int open_parts(struct controller *c, struct admin_route *routes)
         return err;
     }
     lifecycle_wait_for(&c->lifecycle, "source");
-    err = open_source(c);
+    err = open_certificate(c);
+    if (err == 0)
+        err = c->options->folder ? open_files(c) : open_kube(c);
     if (err == 0)
         err = open_admin(c, routes);
-    if (err == 0)
-        err = open_server(c);
-    if (err < 0)
+    if (err < 0 || !c->options->folder)
         return err;
     translate_all(c);
     tell_problems(c);
-    lifecycle_reached(&c->lifecycle, "source");
-    log_info("controller", "ready");
-    return 0;
+    return serve(c);
 }
 
 int controller_run(struct controller *c, const struct controller_options *options)
@@ -242,7 +326,8 @@ int controller_run(struct controller *c, const struct controller_options *option
     object_store_done(&c->store);
     problems_done(&c->problems);
     map_done(&c->told, NULL);
+    bool failed = c->failed;
     if (err < 0)
         log_error("ring", "%s", strerror(-err));
-    return err < 0 ? 1 : 0;
+    return err < 0 || failed ? 1 : 0;
 }

@@ -7,6 +7,7 @@ enum { DUMP_BYTES_MAX = 512 * 1024 * 1024 };
 static const char *const type_label[] = {"type"};
 static const char *const file_label[] = {"file"};
 static const char *const kind_label[] = {"kind"};
+static const char *const relist_labels[] = {"kind", "reason"};
 static const char *const build_labels[] = {"component", "tag"};
 
 static const struct metric_family clients_family = {
@@ -42,6 +43,24 @@ static const struct metric_family translations_family = {
 static const struct metric_family expiry_family = {
     "weir_controller_certificate_expiry_seconds",
     "Unix time at which the serving certificate ends.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family kube_objects_family = {
+    "weir_kube_objects", "Objects that the API server has told of, by kind.", METRIC_GAUGE,
+    kind_label, 1};
+static const struct metric_family kube_relists_family = {
+    "weir_kube_relists_total", "Times that a kind had to be listed, by why.", METRIC_COUNTER,
+    relist_labels, 2};
+static const struct metric_family kube_errors_family = {
+    "weir_kube_watch_errors_total", "Watches of the API server that ended badly.", METRIC_COUNTER,
+    kind_label, 1};
+static const struct metric_family kube_events_family = {
+    "weir_kube_events_total", "Events of the API server's watches, bookmarks included.",
+    METRIC_COUNTER, kind_label, 1};
+static const struct metric_family kube_age_family = {
+    "weir_kube_last_event_age_seconds", "Since the API server last said something, by kind.",
+    METRIC_GAUGE, kind_label, 1};
+static const struct metric_family translation_family = {"weir_controller_translation_microseconds",
+                                                        "What the last translation took.",
+                                                        METRIC_GAUGE, NULL, 0};
 static const struct metric_family build_family = {"istio_build", "Component and version.",
                                                   METRIC_GAUGE, build_labels, 2};
 
@@ -72,18 +91,24 @@ static void count_xds(struct controller *c)
 }
 
 /* Files that had errors and have none any more show 0. */
-static void count_problems(struct controller *c)
+static void count_no_errors(struct controller *c)
 {
-    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems,
-                                            &c->problems};
-    uint64_t warnings = 0;
-    for (size_t i = 0; i < c->files.folder.n_files; i++) {
-        struct text file = text_of(c->files.folder.files[i]->name);
+    const struct folder *f = &c->files.folder;
+    struct text source = text_of(c->options->folder ? c->options->folder : KUBE_SOURCE_FILE);
+    set(c, &errors_family, &source, 0);
+    for (size_t i = 0; i < f->n_files; i++) {
+        struct text file = text_of(f->files[i]->name);
         set(c, &errors_family, &file, 0);
     }
-    struct text folder = text_of(c->options->folder);
-    set(c, &errors_family, &folder, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+}
+
+static void count_problems(struct controller *c)
+{
+    const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
+    size_t n = controller_problems(c, lists);
+    uint64_t warnings = 0;
+    count_no_errors(c);
+    for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < lists[i]->n; j++) {
             const struct problem *p = &lists[i]->items[j];
             struct text file = text_of(p->file);
@@ -96,6 +121,28 @@ static void count_problems(struct controller *c)
     set(c, &warnings_family, NULL, warnings);
 }
 
+static void count_kube_kind(struct controller *c, const struct kube_kind *k)
+{
+    const struct kube_informer *i = &k->informer;
+    struct text labels[2] = {text_of(object_kind_name(k->kind))};
+    set(c, &kube_objects_family, labels, i->reflector.known.count);
+    set(c, &kube_errors_family, labels, i->reflector.counters.watch_errors);
+    set(c, &kube_events_family, labels, i->reflector.counters.events);
+    if (i->heard_ms)
+        set(c, &kube_age_family, labels, (ring_now_ms(c->ring) - i->heard_ms) / 1000);
+    for (unsigned reason = 0; reason < RELIST_REASON_COUNT; reason++) {
+        labels[1] = text_of(relist_reason_name((enum relist_reason)reason));
+        set(c, &kube_relists_family, labels, i->reflector.counters.relists[reason]);
+    }
+}
+
+static void count_kube(struct controller *c)
+{
+    for (unsigned kind = 0; !c->options->folder && kind < OBJECT_KIND_COUNT; kind++)
+        if (c->kube.kinds[kind].running)
+            count_kube_kind(c, &c->kube.kinds[kind]);
+}
+
 static void count_rest(struct controller *c)
 {
     const struct text build[] = {TEXT("weir-controller"), TEXT(WEIR_VERSION)};
@@ -104,6 +151,7 @@ static void count_rest(struct controller *c)
         set(c, &objects_family, &name, c->store.objects[kind].count);
     }
     set(c, &translations_family, NULL, c->translations);
+    set(c, &translation_family, NULL, c->translate_us);
     set(c, &expiry_family, NULL, (uint64_t)c->certificate.not_after_s);
     set(c, &build_family, build, 1);
 }
@@ -124,6 +172,7 @@ static void answer_metrics(struct admin_exchange *x, const struct http1_request 
     bool open_metrics = metrics_accepts_open(request->accept);
     count_xds(c);
     count_problems(c);
+    count_kube(c);
     count_rest(c);
     text_heap_init(&out, DUMP_BYTES_MAX);
     metrics_print(&c->metrics, 1, open_metrics, &out);
@@ -157,12 +206,12 @@ static void answer_config(struct admin_exchange *x, const struct http1_request *
 static void answer_errors(struct admin_exchange *x, const struct http1_request *request, void *arg)
 {
     struct controller *c = arg;
-    const struct problems *const lists[] = {&c->files.problems, &c->files.folder.problems,
-                                            &c->problems};
+    const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
+    size_t n = controller_problems(c, lists);
     struct text_heap out;
     (void)request;
     text_heap_init(&out, DUMP_BYTES_MAX);
-    dump_problems(lists, ARRAY_SIZE(lists), &out);
+    dump_problems(lists, n, &out);
     answer_heap(x, &out, "application/json");
 }
 

@@ -28,8 +28,17 @@ static int parse(struct command_line *l, int argc, char **argv)
     struct controller_options *o = &l->options;
     struct translate_settings *t = &o->translate;
     const struct arg table[] = {
-        {"source", ARG_STRING, &l->source, "dir:PATH",
-         "where objects come from: a folder of manifests", 0, 0, false},
+        {"source", ARG_STRING, &l->source, "dir:PATH|kubernetes",
+         "where objects come from: a folder of manifests, or an API server", 0, 0, false},
+        {"kubeconfig", ARG_STRING, &o->kubeconfig, "FILE",
+         "how to reach the API server (default: as a pod of its cluster)", 0, 0, false},
+        {"context", ARG_STRING, &o->context, "NAME", "of the kubeconfig (default: its current one)",
+         0, 0, false},
+        {"kubeconfig-insecure", ARG_FLAG, &o->kubeconfig_insecure, NULL,
+         "take a kubeconfig that says insecure-skip-tls-verify", 0, 0, false},
+        {"watch-silence", ARG_DURATION_MS, &o->watch_silence_ms, "TIME",
+         "a watch of the API server that says nothing for so long is begun anew", 1000, 3600000,
+         false},
         {"listen", ARG_ADDR, &o->listen, "ADDR:PORT", "xDS for node proxies and the CA", 0, 0,
          false},
         {"admin", ARG_ADDR, &o->admin, "ADDR:PORT",
@@ -109,9 +118,14 @@ static int set_required(struct command_line *l)
             return -EINVAL;
         }
     }
-    if (strncmp(l->source, "dir:", 4) != 0 || !l->source[4])
-        return complain("source", l->source, "is not of the form dir:PATH");
-    o->folder = l->source + 4;
+    if (strncmp(l->source, "dir:", 4) == 0 && l->source[4])
+        o->folder = l->source + 4;
+    else if (strcmp(l->source, "kubernetes") != 0)
+        return complain("source", l->source, "is neither dir:PATH nor kubernetes");
+    const char *needs_kube = o->kubeconfig ? o->kubeconfig : o->context;
+    if (o->folder && needs_kube)
+        return complain(o->kubeconfig ? "kubeconfig" : "context", needs_kube,
+                        "goes with --source kubernetes only");
     return 0;
 }
 
@@ -127,6 +141,7 @@ int main(int argc, char **argv)
                                   .enrol_label = "weir.mesh/enrolled"},
                     .listen = {.port = 15012}, /* without an address: both families */
                     .admin = {.port = 15014},
+                    .watch_silence_ms = KUBE_SILENCE_MS,
                     .drain_ms = 10000},
         .log_format = "text",
         .log_level = "info",
@@ -148,6 +163,7 @@ int main(int argc, char **argv)
             {"HTTP/2", http2_library()},
             {"I/O", ring_library()},
             {"JSON", json_library()},
+            {"HTTP client", kube_library()},
         };
         lifecycle_print_version("weir-controller", libraries, ARRAY_SIZE(libraries));
         return 0;

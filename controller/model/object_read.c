@@ -125,6 +125,36 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     }
 }
 
+static int read_known(struct reader *r, const struct json *document, const char *file,
+                      struct object **ret, struct object_identity *identity)
+{
+    read_identity(r, document, identity);
+    if (!identity->known)
+        return -EINVAL;
+
+    struct object *o = calloc(1, sizeof *o);
+    if (!o)
+        return -ENOMEM;
+    *o = (struct object){.kind = identity->kind, .refs = 1, .line = json_line(document)};
+    object_arena_init(&o->arena, OBJECT_BYTES_MAX);
+    r->arena = &o->arena;
+    const struct json *metadata = read_member(document, "metadata");
+    o->ns = read_copy(r, text_of(identity->ns));
+    o->name = read_copy(r, text_of(identity->name));
+    o->file = read_copy(r, text_of(file));
+    o->labels = read_labels(r, metadata, "labels");
+    o->annotations = read_labels(r, metadata, "annotations");
+    o->created_s = read_time(r, metadata, "creationTimestamp");
+    o->deleting = read_member(metadata, "deletionTimestamp") != NULL;
+    read_kind_fields(r, document, o);
+    if (read_failed(r)) {
+        object_unref(o);
+        return json_failed(r->error) ? -EINVAL : -ENOMEM;
+    }
+    *ret = o;
+    return 0;
+}
+
 int object_read(const struct json *document, const char *file, struct object **ret,
                 struct object_identity *ret_identity, struct json_error *ret_error)
 {
@@ -133,31 +163,15 @@ int object_read(const struct json *document, const char *file, struct object **r
     *ret_error = (struct json_error){0};
 
     int err = read_kind(&r, document, ret_identity);
-    if (err)
-        return err;
-    read_identity(&r, document, ret_identity);
-    if (!ret_identity->known)
-        return -EINVAL;
+    return err ? err : read_known(&r, document, file, ret, ret_identity);
+}
 
-    struct object *o = calloc(1, sizeof *o);
-    if (!o)
-        return -ENOMEM;
-    *o = (struct object){.kind = ret_identity->kind, .refs = 1, .line = json_line(document)};
-    object_arena_init(&o->arena, OBJECT_BYTES_MAX);
-    r.arena = &o->arena;
-    const struct json *metadata = read_member(document, "metadata");
-    o->ns = read_copy(&r, text_of(ret_identity->ns));
-    o->name = read_copy(&r, text_of(ret_identity->name));
-    o->file = read_copy(&r, text_of(file));
-    o->labels = read_labels(&r, metadata, "labels");
-    o->annotations = read_labels(&r, metadata, "annotations");
-    o->created_s = read_time(&r, metadata, "creationTimestamp");
-    o->deleting = read_member(metadata, "deletionTimestamp") != NULL;
-    read_kind_fields(&r, document, o);
-    if (read_failed(&r)) {
-        object_unref(o);
-        return json_failed(ret_error) ? -EINVAL : -ENOMEM;
-    }
-    *ret = o;
-    return 0;
+int object_read_as(enum object_kind kind, const struct json *document, const char *file,
+                   struct object **ret, struct object_identity *ret_identity,
+                   struct json_error *ret_error)
+{
+    struct reader r = {.error = ret_error};
+    *ret_identity = (struct object_identity){.kind = kind};
+    *ret_error = (struct json_error){0};
+    return read_known(&r, document, file, ret, ret_identity);
 }

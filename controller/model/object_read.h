@@ -17,6 +17,11 @@ struct object_identity { /* what a document says it is */
  * -EINVAL: see ret_error; -ENOMEM. ret_identity is filled in every case. */
 int object_read(const struct json *document, const char *file, struct object **ret,
                 struct object_identity *ret_identity, struct json_error *ret_error);
+/* The same of a document whose kind is known, since it need not say it: the items of a list that an
+ * API server answers have none. */
+int object_read_as(enum object_kind kind, const struct json *document, const char *file,
+                   struct object **ret, struct object_identity *ret_identity,
+                   struct json_error *ret_error);
 /* Is it a `kind: List` (of apiVersion v1)? Its items are documents of their own. */
 bool object_is_list(const struct json *document);
 #endif

@@ -25,7 +25,7 @@ SHARED = {
     "grpc": {"base", "http2"},
     "json": {"base"},
     "yaml": {"base", "json"},
-    "kube": {"base", "json"},
+    "kube": {"base", "ring", "json", "yaml"},
     "mesh": {"base"},
     "xds": {"base", "mesh", "grpc"},
     "transport": {"base", "ring", "tls", "http1", "http2"},

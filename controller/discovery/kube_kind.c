@@ -1,0 +1,218 @@
+#include "controller/discovery/kube_kind.h"
+#include "controller/discovery/kube_source.h"
+#include "controller/model/object_read.h"
+#include "shared/base/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- What can't be read --------------------------------------------------------------------- */
+
+static void complaint_free(void *value)
+{
+    struct kube_complaint *c = value;
+    if (!c)
+        return;
+    free(c->field);
+    free(c->message);
+    free(c);
+}
+
+static void praise(struct kube_kind *k, const char *key)
+{
+    struct kube_complaint *c = map_remove(&k->bad, text_of(key));
+    if (!c)
+        return;
+    complaint_free(c);
+    kube_source_touch(k->source);
+}
+
+/* The error says "FIELD: MESSAGE", or the message alone. */
+static int complain(struct kube_kind *k, const char *key, const struct json_error *e)
+{
+    size_t len = strcspn(e->text, " ");
+    bool has_field = len > 1 && e->text[len] == ' ' && e->text[len - 1] == ':';
+    const char *message = has_field ? e->text + len + 1 : e->text;
+    void *old = NULL;
+    struct kube_complaint *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    c->field = text_dup((struct text){e->text, has_field ? len - 1 : 0});
+    c->message = text_dup(text_of(message));
+    if (!c->field || !c->message || map_put(&k->bad, text_of(key), c, &old) < 0) {
+        complaint_free(c);
+        return -ENOMEM;
+    }
+    complaint_free(old);
+    kube_source_touch(k->source);
+    return 0;
+}
+
+/* ---- What the reflector says ---------------------------------------------------------------- */
+
+static void unstage(struct kube_kind *k)
+{
+    for (size_t i = 0; i < k->n_staged; i++)
+        object_unref(k->staged[i]);
+    free(k->staged);
+    k->staged = NULL;
+    k->n_staged = k->staged_size = 0;
+}
+
+static void list_begins(struct reflector *r)
+{
+    struct kube_kind *k = r->user;
+    unstage(k);
+    k->listing = true;
+}
+
+static int stage(struct kube_kind *k, struct object *o)
+{
+    if (k->n_staged == k->staged_size) {
+        size_t size = k->staged_size ? 2 * k->staged_size : 64;
+        struct object **staged = realloc(k->staged, size * sizeof *staged);
+        if (!staged)
+            return -ENOMEM;
+        k->staged = staged;
+        k->staged_size = size;
+    }
+    k->staged[k->n_staged++] = object_ref(o);
+    return 0;
+}
+
+static int put(struct reflector *r, const struct json *document)
+{
+    struct kube_kind *k = r->user;
+    struct object *o = NULL;
+    struct object_identity identity;
+    struct json_error e = {0};
+    char key[OBJECT_KEY_MAX];
+    int err = object_read_as(k->kind, document, KUBE_SOURCE_FILE, &o, &identity, &e);
+    if (err == -ENOMEM)
+        return err;
+    if (err < 0) {
+        const struct json *metadata = json_member(document, TEXT("metadata"));
+        const char *ns = json_text(json_member(metadata, TEXT("namespace"))).data;
+        object_key(k->kind,
+                   identity.known ? identity.ns
+                   : ns           ? ns
+                                  : "",
+                   identity.known ? identity.name
+                                  : json_text(json_member(metadata, TEXT("name"))).data,
+                   key);
+        return complain(k, key, &e);
+    }
+    o->line = 0; /* nobody sees lines of an API */
+    object_key(k->kind, o->ns, o->name, key);
+    err = k->listing ? stage(k, o) : object_store_put(k->source->store, o);
+    object_unref(o);
+    if (err == -ENOSPC) {
+        json_fail(&e, document, "there are too many objects; this one is left out");
+        return complain(k, key, &e);
+    }
+    if (err < 0)
+        return err;
+    praise(k, key);
+    kube_source_touch(k->source);
+    return 0;
+}
+
+static void removed(struct reflector *r, const char *ns, const char *name)
+{
+    struct kube_kind *k = r->user;
+    char key[OBJECT_KEY_MAX];
+    object_key(k->kind, ns, name, key);
+    praise(k, key);
+    if (object_store_remove(k->source->store, k->kind, ns, name))
+        kube_source_touch(k->source);
+}
+
+/* The first list of an informer says all that there is; what another one had brought before may be
+ * gone. */
+static int remove_others(struct kube_kind *k)
+{
+    struct object_store *store = k->source->store;
+    struct map there;
+    char key[OBJECT_KEY_MAX];
+    struct object **all = NULL;
+    size_t n = 0;
+    map_init(&there, 0);
+    int err = object_store_list(store, k->kind, &all, &n);
+    for (size_t i = 0; err == 0 && i < k->n_staged; i++) {
+        object_key(k->kind, k->staged[i]->ns, k->staged[i]->name, key);
+        err = map_put(&there, text_of(key), k, NULL);
+    }
+    for (size_t i = 0; err == 0 && i < n; i++) {
+        object_key(k->kind, all[i]->ns, all[i]->name, key);
+        if (!map_get(&there, text_of(key)) && !map_get(&k->bad, text_of(key)))
+            object_store_remove(store, k->kind, all[i]->ns, all[i]->name);
+    }
+    free(all);
+    map_done(&there, NULL);
+    return err;
+}
+
+static int list_ends(struct reflector *r)
+{
+    struct kube_kind *k = r->user;
+    int err = r->listed ? 0 : remove_others(k);
+    for (size_t i = 0; err == 0 && i < k->n_staged; i++)
+        err = object_store_put(k->source->store, k->staged[i]);
+    if (err < 0)
+        return err;
+    if (!k->listed || k->n_staged > 0)
+        kube_source_touch(k->source);
+    unstage(k);
+    k->listing = false;
+    k->listed = true;
+    return 0;
+}
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+void kube_kind_init(struct kube_kind *k, struct kube_source *source, enum object_kind kind)
+{
+    *k = (struct kube_kind){.source = source, .kind = kind};
+    map_init(&k->bad, REFLECTOR_OBJECTS_MAX);
+}
+
+void kube_kind_start(struct kube_kind *k, const char *path)
+{
+    static const struct reflector_events events = {list_begins, put, list_ends, removed};
+    snprintf(k->path, sizeof k->path, "%s", path);
+    k->running = true;
+    k->listed = false;
+    k->missed = 0;
+    kube_informer_start(&k->informer, k->source->client, k->source->ring, k->path,
+                        k->source->silence_ms, &events, k);
+}
+
+void kube_kind_stop(struct kube_kind *k)
+{
+    if (!k->running)
+        return;
+    kube_informer_stop(&k->informer);
+    k->running = false;
+    k->listing = false;
+    unstage(k);
+}
+
+void kube_kind_forget(struct kube_kind *k)
+{
+    struct map *objects = &k->source->store->objects[k->kind];
+    map_done(&k->bad, complaint_free);
+    map_init(&k->bad, REFLECTOR_OBJECTS_MAX);
+    const struct map_entry *e;
+    for (size_t i = 0; (e = map_next(objects, &i)); i = 0) {
+        struct object *o = object_ref(e->value);
+        object_store_remove(k->source->store, k->kind, o->ns, o->name);
+        object_unref(o);
+    }
+    kube_source_touch(k->source);
+}
+
+void kube_kind_done(struct kube_kind *k)
+{
+    kube_kind_stop(k);
+    map_done(&k->bad, complaint_free);
+}
