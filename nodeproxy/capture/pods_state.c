@@ -169,8 +169,13 @@ static void read_one(struct pods *p, const char *path,
 {
     struct json_error error = {0};
     struct pod_entry *e = NULL;
-    if (read_entry(p, path, &e, &error) == 0) {
+    int r = read_entry(p, path, &e, &error);
+    if (r == 0) {
         found(p, e);
+        return;
+    }
+    if (r != -EINVAL && r != -EFBIG) { /* it is no fault of the file's: the next start reads it */
+        log_error("capture", "%s cannot be read now: %s", path, error.text);
         return;
     }
     /* Its pod, if it lives, stays closed: its rules are there and nobody listens. */
