@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import allocs
 import stage
 import systems
 from stage import LOAD_CORE
@@ -17,6 +18,7 @@ GB = 1e9
 BULK_BYTES, BULK_CONNECTIONS = 512 * 1024 * 1024, 4
 LOW_CLIENTS, LOW_RPS = 16, 63  # 1,008 requests a second
 IDLE_CONNECTIONS = 2000
+HEAP_PER_CONNECTION = 2048
 BODY = 1024  # of the application's answer
 
 
@@ -25,8 +27,10 @@ class Invalid(Exception):
 
 
 class Figure:
-    def __init__(self, cost, per_proxy, busy, extra=""):
-        self.cost, self.per_proxy, self.busy, self.extra = cost, per_proxy, busy, extra
+    """cost: CPU per unit; latencies: {"p50": microseconds, ...} where the load tells."""
+
+    def __init__(self, cost, per_proxy, busy, extra="", latencies=None):
+        self.cost, self.per_proxy, self.busy, self.extra, self.latencies = cost, per_proxy, busy, extra, latencies or {}
 
 
 def measured(system, load, unit):
@@ -35,7 +39,7 @@ def measured(system, load, unit):
     trees = system.trees()
     before = [stage.cpu_seconds(t) for t in trees]
     idle, begin = stage.core_idle_seconds(stage.PROXY_CORE), time.monotonic()
-    done, extra = load()
+    done, extra, *latencies = load()
     wall = time.monotonic() - begin
     busy = 1 - (stage.core_idle_seconds(stage.PROXY_CORE) - idle) / wall
     system.check_alive()
@@ -44,7 +48,7 @@ def measured(system, load, unit):
     spent = [stage.cpu_seconds(t) - b for t, b in zip(trees, before)]
     if done <= 0 or min(spent) <= 0:
         raise Invalid(f"{system.name}: {done} done, CPU of its processes {spent}: is the right process measured?")
-    return Figure(sum(spent) / done * unit, [s / done * unit for s in spent], busy, extra)
+    return Figure(sum(spent) / done * unit, [s / done * unit for s in spent], busy, extra, *latencies)
 
 
 def in_client(system, *args, timeout):
@@ -54,29 +58,54 @@ def in_client(system, *args, timeout):
     return r.stdout
 
 
-def wrk(system, seconds, connections=64):
+def microseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+def wrk(system, seconds, connections=64, close=False):
+    """close: a new connection for each request."""
+    header = ["-H", "Connection: close"] if close else []
+
     def load():
-        out = in_client(system, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", system.url(), timeout=seconds + 30)
+        out = in_client(system, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *header, system.url(), timeout=seconds + 30)
         if "Socket errors" in out or "Non-2xx" in out:
             raise Invalid(f"{system.name}: " + " ".join(l.strip() for l in out.splitlines() if "errors" in l or "Non-2xx" in l))
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         p50, p99 = (re.search(rf"^\s+{p}%\s+(\S+)", out, re.M).group(1) for p in (50, 99))
-        return requests, f"{requests / seconds:,.0f} rps, p50 {p50}, p99 {p99}"
+        return requests, f"{requests / seconds:,.0f} rps, p50 {p50}, p99 {p99}", {"p50": microseconds(p50), "p99": microseconds(p99)}
 
     return load
 
 
 def low(system, seconds):
-    total = LOW_CLIENTS * LOW_RPS * seconds
+    total, log = LOW_CLIENTS * LOW_RPS * seconds, f"{stage.RUN}/h2load.log"
 
     def load():
-        out = in_client(system, "h2load", "--h1", f"-c{LOW_CLIENTS}", "-t1", f"-n{total}", f"--rps={LOW_RPS}", system.url(), timeout=seconds + 60)
+        if os.path.exists(log):
+            os.remove(log)
+        out = in_client(system, "h2load", "--h1", f"-c{LOW_CLIENTS}", "-t1", f"-n{total}", f"--rps={LOW_RPS}", f"--log-file={log}", system.url(), timeout=seconds + 60)
         done = re.search(r"requests: \d+ total, \d+ started, (\d+) done, .* (\d+) errored, (\d+) timeout", out)
         data = re.search(r"\((\d+)\) data", out)
         # h2load reads no status where there is no reason phrase, as behind an HTTP/2 hop: what counts is that nothing else came, and every byte.
         if not done or done.groups() != (str(total), "0", "0") or " 0 3xx, 0 4xx, 0 5xx" not in out or not data or int(data.group(1)) != total * BODY:
             raise Invalid(f"{system.name}: h2load: {out[out.find('requests:'):][:300]}")
-        return total, f"{LOW_CLIENTS * LOW_RPS} rps"
+        with open(log) as f:
+            times = sorted(int(line.split()[2]) for line in f)
+        p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+        return total, f"{LOW_CLIENTS * LOW_RPS} rps, p50 {p50}us, p99 {p99}us", {"p50": p50, "p99": p99}
+
+    return load
+
+
+def handshakes(system, seconds):
+    """Mutual TLS and HTTP/2's first frames, again and again, straight to the port of tunnels: what a destination pays for a new peer."""
+
+    def load():
+        out = in_client(system, "/usr/bin/python3", "-B", f"{os.path.dirname(os.path.abspath(__file__))}/handshakes.py", system.host, str(system.port), *system.tls,
+                        str(seconds), timeout=seconds + 30)
+        done = int(out)
+        return done, f"{done / seconds:,.0f} a second"
 
     return load
 
@@ -98,6 +127,10 @@ CELLS = {
     "l4-relay": ([systems.weir_relay, systems.haproxy_tcp, systems.floor], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
     "two-hop-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds), US, 0.9, "us/request"),
     "two-hop-low": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: low(s, o.seconds), US, 0.0, "us/request"),
+    # One request at a time: how long it takes is what is asked; the cores are idle in between.
+    "two-hop-one": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds, 1), US, 0.0, "us/request"),
+    "connect": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds, 64, True), US, 0.5, "us/connection"),
+    "handshake": ([systems.weir_server, systems.haproxy_server, systems.nginx_server], lambda s, o: handshakes(s, o.seconds), US, 0.0, "us/handshake"),
     "bulk-plain": ([systems.weir_relay, systems.haproxy_tcp, systems.nginx_plain, systems.floor], lambda s, o: bulk(s), S, 0.3, "s/GB"),
     "bulk-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: bulk(s), S, 0.5, "s/GB"),
 }
@@ -108,8 +141,9 @@ def one_round(cell, make_system, options):
     _, load, unit, least_busy, _ = CELLS[cell]
     system = make_system()
     try:
-        stage.wait_for(f"{system.name} to answer", lambda: answers(system))
-        if options.warm_up:
+        if not system.tls:
+            stage.wait_for(f"{system.name} to answer", lambda: answers(system))
+        if options.warm_up and not system.tls:
             wrk(system, 1)()
         figure = measured(system, load(system, options), unit)
     finally:
@@ -148,10 +182,29 @@ def run_cell(cell, options):
         ratios = [w.cost / t.cost for w, t in zip(figures["weir"], theirs)]
         print(f"ratio {cell} {name} {statistics.median(ratios):.2f} {min(ratios):.2f} {max(ratios):.2f}", flush=True)
         rows.append((cell, name, statistics.median(f.cost for f in figures["weir"]), statistics.median(f.cost for f in theirs), CELLS[cell][4], ratios))
+        for p in theirs[0].latencies if CELLS[cell][3] == 0.0 else {}: # a saturated core's queue is not what a request takes
+            ratios = [w.latencies[p] / t.latencies[p] for w, t in zip(figures["weir"], theirs)]
+            print(f"ratio {cell}-{p} {name} {statistics.median(ratios):.2f} {min(ratios):.2f} {max(ratios):.2f}", flush=True)
+            rows.append((f"{cell}, {p}", name, statistics.median(f.latencies[p] for f in figures["weir"]), statistics.median(f.latencies[p] for f in theirs), "us", ratios))
     return rows
 
 
 # ---- memory of idle connections ----------------------------------------------
+
+
+def idle_clients(system, n):
+    """n connections that have done one request each and wait; and what ends them."""
+    client = subprocess.Popen(stage.inside(system.client, f"{systems.BUILD}/perf/idle_client", system.host, str(system.port), str(n)), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish():
+        client.stdin.close()
+        client.wait(20)
+
+    if client.stdout.readline() != "open\n":
+        finish()
+        raise Invalid(f"{system.name}: not all of {n} connections were served: {client.stderr.read()[-200:]}")
+    return n, finish
 
 
 def idle_round(make_system, n):
@@ -159,20 +212,23 @@ def idle_round(make_system, n):
     try:
         stage.wait_for(f"{system.name} to answer", lambda: answers(system))
         before = [stage.pss_kib(t) for t in system.trees()]
-        client = subprocess.Popen(stage.inside(system.client, f"{systems.BUILD}/perf/idle_client", system.host, str(system.port), str(n)), stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        _, finish = idle_clients(system, n)
         try:
-            if client.stdout.readline() != "open\n":
-                raise Invalid(f"{system.name}: not all of {n} connections were served: {client.stderr.read()[-200:]}")
             time.sleep(1.0)  # let what was queued be freed: memory at rest is what is asked for
             after = [stage.pss_kib(t) for t in system.trees()]
         finally:
-            client.stdin.close()
-            client.wait(20)
+            finish()
     finally:
         if system.name != "weir":
             system.stop()
     return system.name, before, [(a - b) / n for a, b in zip(after, before)]
+
+
+def run_base():
+    """Fresh processes, one request old."""
+    system = systems.weir_two_hop()
+    stage.wait_for("weir to answer", lambda: answers(system))
+    print("base weir " + " + ".join(f"{stage.pss_kib(t) / 1024:.1f} MiB in {len(t)} processes" for t in system.trees()), flush=True)
 
 
 def run_idle(options):
@@ -182,6 +238,36 @@ def run_idle(options):
         print(f"idle {name} base " + " + ".join(f"{b / 1024:.1f} MiB" for b in base) + f"; {options.idle} connections: " + " + ".join(f"{e:.2f} KiB" for e in each) + " each", flush=True)
         rows.append((name, base, each))
     return rows
+
+
+# ---- what is asked of the heap ---------------------------------------------------
+
+
+def run_allocs(options):
+    """On a stage of its own, because counting costs time."""
+    stage.clear()
+    allocs.begin()
+    stage.make(f"{systems.BUILD}/perf/origin")
+    system, n = systems.weir_two_hop(), 1000
+    stage.wait_for("weir to answer", lambda: answers(system))
+
+    def each(what, work):
+        before = [allocs.of(t) for t in system.trees()]
+        done, finish = work()
+        spent = [allocs.of(t) - b for t, b in zip(system.trees(), before)]
+        finish()
+        print(f"allocs {what}: " + " + ".join(f"{c.allocated / done:.4f}" for c in spent) + f" each of {done}", flush=True)
+        return done, spent
+
+    _, spent = each("connection, tunnels included", lambda: idle_clients(system, n))
+    for name, c in zip("AB", spent):
+        print(f"allocs with tunnels {name}: {c.size / n:.0f} bytes live per connection: {allocs.grown(c, n, n // 200)}", flush=True)
+        if c.size > HEAP_PER_CONNECTION * n:
+            raise Invalid(f"an idle connection has {c.size / n:.0f} bytes of heap, its share of the tunnel included; at most {HEAP_PER_CONNECTION}")
+    each("request", lambda: (wrk(system, options.seconds)()[0], lambda: None))
+    _, spent = each("connection", lambda: idle_clients(system, n))
+    for name, c in zip("AB", spent):
+        print(f"allocs idle connection {name}: {c.size / n:.0f} bytes live in {sum(c.live) / n:.1f} blocks: {allocs.grown(c, n, n // 10)}", flush=True)
 
 
 # ---- the run -------------------------------------------------------------------
@@ -208,18 +294,24 @@ def main():
     parser.add_argument("--no-warm-up", dest="warm_up", action="store_false")
     parser.add_argument("--table", help="writes the results as a table into this file")
     options = parser.parse_args()
+    # Base memory is asked of processes that have not worked yet, and again of those that have. "allocs" ends what was there: it is the last.
+    known = ["base", *CELLS, "idle", "allocs"]
     for cell in options.cells:
-        if cell not in CELLS and cell != "idle":
-            parser.error(f"'{cell}' is no cell; there are: {' '.join([*CELLS, 'idle'])}")
-    wanted = options.cells or [*CELLS, "idle"]
+        if cell not in known:
+            parser.error(f"'{cell}' is no cell; there are: {' '.join(known)}")
+    wanted = [c for c in known if not options.cells or c in options.cells]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows, idle_rows, failed = [], [], False
     try:
         stage.make(f"{systems.BUILD}/perf/origin")
         for cell in wanted:
             try:
-                if cell == "idle":
+                if cell == "base":
+                    run_base()
+                elif cell == "idle":
                     idle_rows = run_idle(options)
+                elif cell == "allocs":
+                    run_allocs(options)
                 else:
                     rows += run_cell(cell, options)
             except Invalid as e:

@@ -4,7 +4,7 @@
 #   ratio CELL PEER MEDIAN MIN MAX      Weir's CPU per request (or per GB) divided by the peer's, over interleaved rounds
 #
 # usage: tests/perf/run.sh [CELL...] [--rounds N] [--seconds S] [--table FILE]
-# cells: l4-relay two-hop-mtls two-hop-low bulk-plain bulk-mtls idle (default: all). docs/PERFORMANCE.md has the method.
+# cells: base l4-relay two-hop-mtls two-hop-low two-hop-one connect handshake bulk-plain bulk-mtls idle allocs (default: all).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [ "$(id -u)" != 0 ]; then

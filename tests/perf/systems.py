@@ -87,6 +87,12 @@ def enrol(pod):
 
 
 _weir = None
+weir_prefix = []  # what the node proxies are started with; allocs.py puts its preload here
+
+
+def forget_weir():
+    global _weir
+    _weir = None
 
 
 def weir_procs():
@@ -109,7 +115,7 @@ def weir_procs():
     procs = []
     for node in stage.NODE:
         procs.append(
-            stage.start(node, PROXY_CORE, node, f"{BUILD}/weir-nodeproxy", "--node", node, "--controller", controller, "--ca", ca, "--roots", roots,
+            stage.start(node, PROXY_CORE, node, *weir_prefix, f"{BUILD}/weir-nodeproxy", "--node", node, "--controller", controller, "--ca", ca, "--roots", roots,
                         "--token-file", f"{RUN}/{node}.token", "--run-dir", f"{RUN}/{node}", "--workers", "1", "--access-log", "off", "--log-level", "warn"))
         stage.wait_for(f"the node proxy of {node}", lambda: os.path.exists(f"{RUN}/{node}/cni.sock"))
     for pod in ("weir-client", "weir-server"):
@@ -120,6 +126,14 @@ def weir_procs():
 
 def weir_two_hop():
     return System("weir", "weir-client", VIP, 80, weir_procs())
+
+
+def weir_server():
+    """The destination's node proxy alone, called by a peer that another make of TLS plays, with a certificate of the mesh."""
+    procs, files = weir_procs()[1:], f"{RUN}/caller"
+    if not os.path.exists(f"{files}.pem"):
+        stage.sh(f"{BUILD}/weir-ca", "issue", "--state", f"{RUN}/ca", "--identity", "spiffe://cluster.local/ns/perf/sa/client", "--out", files)
+    return System("weir", "node-a", POD["weir-server"][1], 15008, procs, (f"{files}.pem", f"{files}.key", f"{RUN}/controller-roots.pem"))
 
 
 def weir_relay():
@@ -178,11 +192,29 @@ def haproxy_tcp():
     return System("haproxy-tcp", "peer-client", POD["outside"][1], 8080, [run_haproxy("peer-client", "haproxy-tcp", body)])
 
 
+def run_haproxy_b(pki):
+    return run_haproxy("peer-server", "haproxy-b", f"listen l\n    mode http\n    bind :15008 {TLS_SERVER.format(pki=pki)} alpn h2\n    server s 127.0.0.1:8080\n")
+
+
+def peer_server(name, proc):
+    pki, host = make_pki(), POD["peer-server"][1]
+    system = System(name, "node-a", host, 15008, [proc], (f"{pki}/a.pem", f"{pki}/a.key", f"{pki}/ca.pem"))
+    stage.wait_for(f"{name} to listen", lambda: stage.listens("peer-server", 15008))
+    return system
+
+
+def haproxy_server():
+    return peer_server("haproxy-h2", run_haproxy_b(make_pki()))
+
+
+def nginx_server():
+    return peer_server("nginx", run_nginx_b(make_pki(), "15008 ssl http2"))
+
+
 def haproxy_h2():
     pki = make_pki()
     server = POD["peer-server"][1]
-    b = run_haproxy("peer-server", "haproxy-b",
-                    f"listen l\n    mode http\n    bind :15008 {TLS_SERVER.format(pki=pki)} alpn h2\n    server s 127.0.0.1:8080\n")
+    b = run_haproxy_b(pki)
     a = run_haproxy("peer-client", "haproxy-a",
                     f"listen l\n    mode http\n    bind :15001\n    http-reuse always\n    server s {server}:15008 {TLS_CLIENT.format(pki=pki)} alpn h2\n")
     return System("haproxy-h2", "peer-client", server, 80, [a, b])
@@ -224,13 +256,16 @@ def run_nginx(pod, name, upstream, listen, server, location):
     return stage.start(pod, PROXY_CORE, name, "setpriv", "--reuid", PEER_UID, "--regid", PEER_UID, "--clear-groups", "nginx", "-p", RUN, "-c", path)
 
 
+def run_nginx_b(pki, listen):
+    tls = f"ssl_certificate {pki}/b.pem; ssl_certificate_key {pki}/b.key; ssl_client_certificate {pki}/ca.pem; ssl_verify_client on;"
+    return run_nginx("peer-server", "nginx-b", "127.0.0.1:8080", listen, f"{tls} ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;",
+                     "proxy_pass http://u;")
+
+
 def nginx():
     pki = make_pki()
     server = POD["peer-server"][1]
-    tls = f"ssl_certificate {pki}/{{n}}.pem; ssl_certificate_key {pki}/{{n}}.key;"
-    b = run_nginx("peer-server", "nginx-b", "127.0.0.1:8080", "15008 ssl",
-                  tls.format(n="b") + f" ssl_client_certificate {pki}/ca.pem; ssl_verify_client on; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;",
-                  "proxy_pass http://u;")
+    b = run_nginx_b(pki, "15008 ssl")
     client = f"proxy_ssl_certificate {pki}/a.pem; proxy_ssl_certificate_key {pki}/a.key; proxy_ssl_trusted_certificate {pki}/ca.pem; proxy_ssl_verify on; proxy_ssl_name b;"
     a = run_nginx("peer-client", "nginx-a", f"{server}:15008", "15001", "",
                   f"proxy_pass https://u; {client} proxy_ssl_protocols TLSv1.3; proxy_ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;")

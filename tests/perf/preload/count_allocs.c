@@ -84,7 +84,8 @@ __attribute__((visibility("default"))) void *realloc(void *p, size_t size)
 {
     forget(p);
     void *q = __libc_realloc(p, size);
-    return note(q ? q : size > 0 ? p : NULL) == p && !q ? NULL : q;
+    (void)note(q || size == 0 ? q : p); /* a refusal leaves the old block */
+    return q;
 }
 __attribute__((visibility("default"))) void *memalign(size_t alignment, size_t size)
 {
