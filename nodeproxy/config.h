@@ -4,6 +4,7 @@
  */
 #ifndef NODEPROXY_CONFIG_H
 #define NODEPROXY_CONFIG_H
+#include "nodeproxy/bounds/bounds.h"
 #include "shared/base/addr.h"
 #include <stdbool.h>
 
@@ -21,7 +22,10 @@ struct config {
     uint64_t takeover_wait_ms;    /* a successor waits this long for what it needs; 0: until it is there */
     uint64_t drain_ms;            /* at SIGTERM; 25 s */
     uint64_t handshake_ms;        /* inbound TLS; 10 s */
-    uint64_t connections_max;     /* per pod and direction and worker */
+    uint64_t connections_max;     /* per pod and direction */
+    struct bounds_max bounds;     /* of all else that is counted over the workers */
+    uint64_t pod_chunks_max;      /* of them, what one pod may hold; 0: as much as is left to the others */
+    uint64_t sockets_max;         /* kept ready for a pod: per worker and family */
     uint64_t streams_max;         /* per tunnel */
     uint64_t chunks_max;          /* buffers per worker, 16.5 KiB each */
     uint64_t pods_max;

@@ -51,6 +51,17 @@ static void fill_identities(struct config *c, char texts[3][SPIFFE_ID_TEXT_MAX])
     }
 }
 
+/* One setting for both directions. */
+static void fill_bounds(struct config *c)
+{
+    struct bounds_max *b = &c->bounds;
+    b->pod[BOUND_OUTBOUND] = b->pod[BOUND_INBOUND] = c->connections_max;
+    b->node[BOUND_INBOUND] = b->node[BOUND_OUTBOUND];
+    b->pod[BOUND_TUNNELS_ACCEPTED] = b->pod[BOUND_TUNNELS];
+    b->node[BOUND_TUNNELS_ACCEPTED] = b->node[BOUND_TUNNELS];
+    b->pod[BOUND_HANDSHAKES_OUT] = b->pod[BOUND_HANDSHAKES_IN];
+}
+
 int main(int argc, char **argv)
 {
     static char identities[3][SPIFFE_ID_TEXT_MAX];
@@ -73,6 +84,9 @@ int main(int argc, char **argv)
         .streams_max = 100,
         .chunks_max = 16384,
         .pods_max = 512,
+        .sockets_max = SOCKET_POOL_MAX,
+        .bounds = {.pod = {[BOUND_TUNNELS] = 4096, [BOUND_HANDSHAKES] = 2048, [BOUND_HANDSHAKES_IN] = 4000, [BOUND_LOG_LINES] = 10000},
+                   .node = {[BOUND_OUTBOUND] = 100000, [BOUND_TUNNELS] = 40000, [BOUND_HANDSHAKES] = 8192}},
         .metrics = {.port = 15020},
         .ready = {.port = 15021},
     };
@@ -103,9 +117,18 @@ int main(int argc, char **argv)
         {"tunnel-idle-timeout", ARG_DURATION_MS, &c.tunnel_idle_ms, "TIME", "ends a tunnel without streams", 1000, 0, false},
         {"drain", ARG_DURATION_MS, &c.drain_ms, "TIME", "how long connections may go on after SIGTERM or a take-over", 0, 24u * 3600 * 1000, false},
         {"takeover-wait", ARG_DURATION_MS, &c.takeover_wait_ms, "TIME", "takes over without certificates or controller after this time (0: never)", 0, 0, false},
-        {"connections-max", ARG_U64, &c.connections_max, "N", "per pod, direction and worker", 1, 1000000, false},
+        {"connections-max", ARG_U64, &c.connections_max, "N", "per pod and direction", 1, 1000000, false},
+        {"node-connections-max", ARG_U64, &c.bounds.node[BOUND_OUTBOUND], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
+        {"tunnels-max", ARG_U64, &c.bounds.pod[BOUND_TUNNELS], "N", "per pod and direction (0: no limit)", 0, 0, false},
+        {"node-tunnels-max", ARG_U64, &c.bounds.node[BOUND_TUNNELS], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
+        {"handshakes-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES], "N", "inbound TLS handshakes at once, per pod (0: no limit)", 0, 0, false},
+        {"node-handshakes-max", ARG_U64, &c.bounds.node[BOUND_HANDSHAKES], "N", "inbound TLS handshakes at once, of all pods (0: no limit)", 0, 0, false},
+        {"handshake-rate-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES_IN], "N", "TLS handshakes a second, per pod and direction (0: no limit)", 0, 0, false},
+        {"access-log-rate-max", ARG_U64, &c.bounds.pod[BOUND_LOG_LINES], "N", "lines of the access log a second, per pod (0: no limit)", 0, 0, false},
+        {"sockets-max", ARG_U64, &c.sockets_max, "N", "kept ready per pod, worker and family", 1, SOCKET_POOL_MAX, false},
         {"streams-max", ARG_U64, &c.streams_max, "N", "per tunnel", 1, 100000, false},
         {"buffers-max", ARG_U64, &c.chunks_max, "N", "per worker, 16.5 KiB each", 256, 1000000, false},
+        {"pod-buffers-max", ARG_U64, &c.pod_chunks_max, "N", "of them, for one pod's slow readers (0: as many as are left to the others)", 0, 0, false},
         {"pods-max", ARG_U64, &c.pods_max, "N", "captured pods", 1, 4096, false},
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
         {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},
@@ -150,6 +173,7 @@ int main(int argc, char **argv)
         choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0)
         return 2;
     fill_identities(&c, identities);
+    fill_bounds(&c);
     if (node_open(&node, &c) < 0)
         return 1; /* the process ends: the kernel takes everything back */
     log_info("main", "weir-nodeproxy %s serves node %s", WEIR_VERSION, c.node);

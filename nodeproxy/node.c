@@ -323,7 +323,7 @@ static int open_workers(struct node *n)
     for (unsigned i = 0; i < count; i++) {
         const char *why;
         const struct worker_options o = {
-            .config = &n->config, .directory = n->directory, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
+            .config = &n->config, .directory = n->directory, .bounds = n->bounds, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
         int r = worker_start(&n->workers[i], &o, &why);
         if (r < 0)
             return fail("a worker can't start", r, why);
@@ -375,6 +375,8 @@ int node_open(struct node *n, const struct config *config)
     if (r < 0)
         return fail("--run-dir", r, NULL);
     r = directory_new(&n->directory);
+    if (r == 0)
+        r = bounds_new(&n->bounds, &config->bounds);
     if (r < 0)
         return fail("the directory can't be made", r, NULL);
     r = ring_open(&n->ring, &ring, &why);
@@ -415,4 +417,5 @@ void node_free(struct node *n)
     n->ring = ring_free(n->ring);
     directory_thread_unregister();
     n->directory = directory_free(n->directory);
+    n->bounds = bounds_free(n->bounds);
 }

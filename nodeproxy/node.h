@@ -39,6 +39,7 @@ struct node {
     struct mailbox mailbox;
     struct lifecycle lifecycle;
     struct directory *directory;
+    struct bounds *bounds;        /* what workloads and the node may take at most */
     struct privileged *privileged;
     struct pods *pods;
     struct credentials *credentials;

@@ -243,6 +243,32 @@ static void put_status(struct node *n, struct json_out *o)
     json_out_end(o);
 }
 
+static void put_views(const char *ns, const char *name, const struct bound_view views[static BOUND_COUNT], void *arg)
+{
+    struct json_out *o = arg;
+    char workload[520];
+    snprintf(workload, sizeof workload, "%s/%s", ns, name);
+    for (size_t i = 0; i < BOUND_COUNT; i++) {
+        if (views[i].most == 0 && views[i].reached == 0)
+            continue;
+        json_out_object(o, NULL);
+        json_out_string(o, "workload", workload);
+        json_out_string(o, "limit", bound_label((enum bound)i));
+        json_out_u64(o, "max", views[i].max);
+        json_out_u64(o, "current", views[i].now);
+        json_out_u64(o, "highest", views[i].most);
+        json_out_u64(o, "reached", views[i].reached);
+        json_out_end(o);
+    }
+}
+
+static void put_limits(struct node *n, struct json_out *o)
+{
+    json_out_array(o, "limits");
+    bounds_each(n->bounds, put_views, o);
+    json_out_end(o);
+}
+
 static void answer_dump(struct node *n, struct admin_exchange *x, void (*put)(struct node *n, struct json_out *o))
 {
     struct text_heap body;
@@ -289,6 +315,11 @@ static const struct metric_family xds_messages = {"istio_xds_message_total", "xD
 static const struct metric_family xds_bytes = {"istio_xds_message_bytes_total", "Bytes of xDS responses.", METRIC_COUNTER, type_label, 1};
 static const struct metric_family xds_nacks = {"weir_xds_nacks_total", "xDS responses refused in whole or part.", METRIC_COUNTER, type_label, 1};
 static const struct metric_family endings = {"weir_connections_ended_total", "Connections by why they ended.", METRIC_COUNTER, ending_label, 1};
+static const char *const limit_labels[] = {"limit", "scope"};
+static const struct metric_family limit_max = {"weir_limit", "A bound; 0: none.", METRIC_GAUGE, limit_labels, 2};
+static const struct metric_family limit_now = {"weir_limit_current", "How much of it is taken, on the whole node.", METRIC_GAUGE, limit_labels, 1};
+static const struct metric_family limit_most = {"weir_limit_highest", "The most that one pod, or the node, ever took.", METRIC_GAUGE, limit_labels, 2};
+static const struct metric_family limit_reached = {"weir_limit_reached_total", "How often it was reached and something refused.", METRIC_COUNTER, limit_labels, 2};
 COUNTER(xds_terminations, "istio_xds_connection_terminations_total", "xDS streams that ended.");
 GAUGE(xds_connected, "weir_xds_connected", "1 while the controller is connected.");
 GAUGE(directory_workloads, "weir_directory_workloads", "Workloads known.");
@@ -341,6 +372,24 @@ static uint64_t open_descriptors(void)
     return count;
 }
 
+static void set_limits(struct node *n)
+{
+    static const struct text scopes[] = {{"pod", 3}, {"node", 4}};
+    for (size_t i = 0; i < BOUND_COUNT; i++) {
+        struct bound_view views[2];
+        bounds_view_pods(n->bounds, (enum bound)i, &views[0]);
+        bounds_view(n->bounds, (enum bound)i, &views[1]);
+        for (size_t s = 0; s < 2; s++) {
+            const struct text labels[] = {text_of(bound_label((enum bound)i)), scopes[s]};
+            set(n, &limit_max, labels, views[s].max);
+            set(n, &limit_most, labels, views[s].most);
+            set(n, &limit_reached, labels, views[s].reached);
+            if (s == 1)
+                set(n, &limit_now, labels, views[s].now);
+        }
+    }
+}
+
 static void set_all(struct node *n, const struct worker_dump *d)
 {
     static const struct text types[] = {[XDS_ADDRESS] = {"address", 7}, [XDS_AUTHORIZATION] = {"authorization", 13}};
@@ -382,6 +431,7 @@ static void set_all(struct node *n, const struct worker_dump *d)
     set(n, &ring_completed, NULL, d->ring.completed);
     set(n, &ring_starved, NULL, d->ring.starved);
     set(n, &buffers, NULL, d->ring.chunks_live);
+    set_limits(n);
     set(n, &resident, NULL, resident_bytes());
     set(n, &descriptors, NULL, open_descriptors());
     set(n, &started, NULL, (uint64_t)n->started_s);
@@ -420,6 +470,7 @@ static void answer_connections(struct gathering *g)
         put_services(g->node, &o);
         put_policies(g->node, &o);
         put_certificates(g->node, &o);
+        put_limits(g->node, &o);
         json_out_end(&o);
         body.failed |= rest.failed;
         if (!rest.failed && rest.len > 2) { /* without its braces */
@@ -437,7 +488,9 @@ static void answer_connections(struct gathering *g)
 
 static void gathered(struct gathering *g)
 {
-    if (g->kind == GATHER_METRICS)
+    if (g->node->ending) /* what the answer is made of may be gone already, only the exchange wants its end */
+        admin_answer(g->exchange, 503, NULL, TEXT("the node proxy is ending\n"));
+    else if (g->kind == GATHER_METRICS)
         answer_metrics(g);
     else
         answer_connections(g);

@@ -389,6 +389,7 @@ int worker_start(struct worker **ret, const struct worker_options *o, const char
         goto fail;
     w->env.config = o->config;
     w->env.directory = o->directory;
+    w->env.bounds = o->bounds;
     w->env.metrics = w->metrics;
     r = -pthread_create(&w->thread, NULL, worker_main, w);
     if (r < 0) {

@@ -19,6 +19,7 @@ struct worker_events { /* on the control thread, by its mailbox */
 struct worker_options {
     const struct config *config;
     const struct directory *directory;
+    struct bounds *bounds;   /* of the node */
     struct mailbox *control; /* the control thread's */
     const struct worker_events *events;
     void *arg;

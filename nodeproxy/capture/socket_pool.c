@@ -20,9 +20,16 @@ static void shelf_init(struct socket_shelf *s)
 
 void socket_pool_init(struct socket_pool *p, void (*refill)(struct socket_pool *p, int family, unsigned n))
 {
-    *p = (struct socket_pool){.refill = refill};
+    *p = (struct socket_pool){.refill = refill, .max = SOCKET_POOL_MAX};
     shelf_init(&p->v4);
     shelf_init(&p->v6);
+}
+
+void socket_pool_set_max(struct socket_pool *p, unsigned max)
+{
+    p->max = max < SOCKET_POOL_MAX ? max : SOCKET_POOL_MAX;
+    if (p->v4.target > p->max)
+        p->v4.target = p->v6.target = p->max;
 }
 
 void socket_waiter_init(struct socket_waiter *w, void (*got)(struct socket_waiter *w, int taken_fd))
@@ -53,8 +60,8 @@ int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w)
         if (s->n_waiting == SOCKET_POOL_WAITERS_MAX)
             return -ENOBUFS;
         /* Demand was higher than the shelf: make it larger, so that the next burst need not wait. */
-        if (s->target < SOCKET_POOL_MAX)
-            s->target *= 2;
+        if (s->target < p->max)
+            s->target = 2 * s->target < p->max ? 2 * s->target : p->max;
         s->taken++;
         list_push_back(&s->waiting, &w->link);
         s->n_waiting++;
@@ -102,7 +109,7 @@ void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds,
         struct socket_waiter *w = next_waiter(s);
         if (w)
             w->got(w, taken_fds[i]);
-        else if (!p->closed && s->n < SOCKET_POOL_MAX)
+        else if (!p->closed && s->n < p->max)
             s->fds[s->n++] = taken_fds[i];
         else
             socket_close(taken_fds[i]);

@@ -29,9 +29,11 @@ struct socket_pool {
     struct socket_shelf v4, v6;
     /* Asks for n sockets of the family; answered by socket_pool_filled() later, never from inside. */
     void (*refill)(struct socket_pool *p, int family, unsigned n);
+    unsigned max;      /* kept ready, of each family; SOCKET_POOL_MAX unless it was set lower */
     bool closed;
 };
 void socket_pool_init(struct socket_pool *p, void (*refill)(struct socket_pool *p, int family, unsigned n));
+void socket_pool_set_max(struct socket_pool *p, unsigned max); /* 1 to SOCKET_POOL_MAX; before the first take */
 /* A descriptor now, or -EAGAIN: w->got follows; -ENOBUFS: too many wait. */
 int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w);
 void socket_waiter_init(struct socket_waiter *w, void (*got)(struct socket_waiter *w, int taken_fd));

@@ -159,7 +159,7 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
     env->endings[line->ending]++;
     if (is_failure(line->ending))
         count_failure(a, env, line->ending);
-    if (env->config->access_log && log_enabled(LOG_INFO))
+    if (env->config->access_log && log_enabled(LOG_INFO) && bound_tick(line->bounds, BOUND_LOG_LINES, ring_now_ms(env->ring)))
         write_line(a, env, reporter, relay, line);
     free(a->own_names);
     a->names = a->own_names = NULL;

@@ -31,6 +31,7 @@ struct account_line { /* what only the story knows */
     struct text policy, dry_run, why;
     unsigned status;             /* of a CONNECT; 0: none */
     enum ending ending;
+    struct pod_bounds *bounds;   /* of the workload whose line it is; NULL: none */
 };
 /* Counts the end and writes the access log line. Begins (with nothing known) if the story did not get that far. */
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);

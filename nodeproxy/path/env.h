@@ -4,6 +4,8 @@
  */
 #ifndef NODEPROXY_PATH_ENV_H
 #define NODEPROXY_PATH_ENV_H
+#include "nodeproxy/bounds/bounds.h"
+#include "nodeproxy/bounds/turns.h"
 #include "nodeproxy/config.h"
 #include "shared/base/map.h"
 #include "shared/mesh/directory.h"
@@ -16,12 +18,14 @@ struct path_env {
     const struct config *config;
     const struct directory *directory;
     struct metrics *metrics;
+    struct bounds *bounds;     /* of the node; NULL: none */
     struct map pods;           /* workload uid -> struct local_pod, this worker's view */
     struct list all_pods;
     uint64_t directory_version, policy_version; /* against which living connections were last checked */
     struct ring_task recheck_task; /* runs living_look(), a slice a turn; the owner's */
     struct list recheck;       /* pods with connections still to be looked at */
     uint64_t turn, looked_turn; /* of the loop: now, and when living connections were last looked at */
+    struct turns turns;        /* begun by the first pod */
     bool draining;
     uint64_t next_id;          /* of a connection, for logs and dumps */
     uint64_t endings[ENDING_COUNT];

@@ -293,6 +293,7 @@ static enum step relay(struct inbound *in)
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
+    in->relay.hold = &in->pod->hold;
     relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
     conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
@@ -313,6 +314,7 @@ static void inbound_free(struct ring_task *task)
     struct local_pod *pod = in->pod;
     list_remove(&in->link);
     pod->n_inbounds--;
+    bound_give(pod->bounds, BOUND_INBOUND);
     if (in->kind == INBOUND_PLAIN)
         listener_release(&pod->inbound);
     else if (in->kind == INBOUND_LOCAL)
@@ -340,6 +342,7 @@ static void account(struct inbound *in)
         .policy = text_of(in->policy),
         .dry_run = text_of(in->dry_run),
         .ending = in->ending,
+        .bounds = in->pod->bounds,
         .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){.port = 0},
         .status = in->kind == INBOUND_HBONE && !in->answered ? ending_hbone_status(in->ending) : 0,
     };
@@ -411,11 +414,19 @@ const struct relay *inbound_relay(const struct inbound *in) { return &in->relay;
 
 /* ---- the beginning ------------------------------------------------------- */
 
-static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind)
+static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind, enum ending *ret_why)
 {
-    struct inbound *in = calloc(1, kind == INBOUND_PLAIN ? sizeof(struct plain) : sizeof *in);
-    if (!in)
+    *ret_why = pod->closing ? pod->closing_ending : ENDING_LIMIT;
+    if (pod->closing || (kind != INBOUND_PLAIN && pod->n_inbounds >= pod->env->config->connections_max))
         return NULL;
+    if (!bound_take(pod->bounds, BOUND_INBOUND, ring_now_ms(pod->env->ring)))
+        return NULL;
+    struct inbound *in = calloc(1, kind == INBOUND_PLAIN ? sizeof(struct plain) : sizeof *in);
+    *ret_why = ENDING_NO_MEMORY;
+    if (!in) {
+        bound_give(pod->bounds, BOUND_INBOUND);
+        return NULL;
+    }
     in->pod = pod;
     in->kind = kind;
     in->account.id = ++pod->env->next_id;
@@ -543,14 +554,15 @@ static void read_authority(struct inbound *in, struct text text)
 
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)
 {
-    bool room = pod->n_inbounds < pod->env->config->connections_max;
-    struct inbound *in = room && !pod->closing ? inbound_new(pod, INBOUND_HBONE) : NULL;
+    enum ending why;
+    struct inbound *in = inbound_new(pod, INBOUND_HBONE, &why);
     if (!in) {
         const struct account_line line = {
             .source = server->source,
             .destination = server->destination,
             .status = 503,
-            .ending = pod->closing ? pod->closing_ending : room ? ENDING_NO_MEMORY : ENDING_LIMIT,
+            .ending = why,
+            .bounds = pod->bounds,
         };
         account_refused(pod->env, REPORTER_DESTINATION, &line);
         *ret_status = line.status;
@@ -580,9 +592,10 @@ static const struct conn_events plain_events = {.drained = plain_drained};
 
 void inbound_accept_plain(struct local_pod *pod, int taken_fd)
 {
-    struct inbound *in = pod->closing ? NULL : inbound_new(pod, INBOUND_PLAIN);
+    enum ending why;
+    struct inbound *in = inbound_new(pod, INBOUND_PLAIN, &why);
     if (!in) {
-        local_pod_refuse(pod, &pod->inbound, taken_fd, pod->closing ? pod->closing_ending : ENDING_NO_MEMORY);
+        local_pod_refuse(pod, &pod->inbound, taken_fd, why);
         return;
     }
     conn_init(plain_conn(in), pod->env->ring, taken_fd, &plain_events);
@@ -601,9 +614,10 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd)
 
 int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret)
 {
-    struct inbound *in = inbound_new(pod, INBOUND_LOCAL);
+    enum ending why;
+    struct inbound *in = inbound_new(pod, INBOUND_LOCAL, &why);
     if (!in)
-        return -ENOMEM;
+        return why == ENDING_NO_MEMORY ? -ENOMEM : -ENOBUFS;
     *ret = in;
     in->local = *local;
     credential_ref(local->credential);

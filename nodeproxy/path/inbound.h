@@ -20,7 +20,7 @@ struct inbound_local { /* who calls, when it is a workload of this node */
 };
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status);
 void inbound_accept_plain(struct local_pod *pod, int taken_fd);
-/* -ENOMEM: nothing follows. Otherwise `ended` follows, possibly before the call returns. */
+/* -ENOMEM, -ENOBUFS (a limit): nothing follows. Otherwise `ended` follows, possibly before the call returns. */
 int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret);
 /* The caller ends; `ended` does not follow. Returns what was relayed, valid until the next turn. */
 const struct relay *inbound_abandon(struct inbound *in);

@@ -11,12 +11,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SOCKETS_TICK_MS = 10000 };
+enum {
+    SOCKETS_TICK_MS = 10000,
+    PAUSE_MS = 5,
+    REFUSALS_SPARE = 1024, /* accepted to be refused: a listener that is full leaves callers without an answer */
+};
 
 /* ---- listeners ----------------------------------------------------------- */
 
-static void outbound_accepted(struct listener *l, int taken_fd) { outbound_accept(l->user, taken_fd); }
-static void inbound_accepted(struct listener *l, int taken_fd) { inbound_accept_plain(l->user, taken_fd); }
+static void tunnel_accepted(struct local_pod *p, int taken_fd);
+
+static void begin(struct local_pod *p, struct listener *l, int taken_fd)
+{
+    if (l == &p->outbound)
+        outbound_accept(p, taken_fd);
+    else if (l == &p->inbound)
+        inbound_accept_plain(p, taken_fd);
+    else
+        tunnel_accepted(p, taken_fd);
+}
+
+/* An accepted connection that waits for the pod's next turn. */
+struct accepted {
+    struct turn_wait turn;
+    struct listener *listener;
+    int fd;
+};
+
+static void accepted_go(struct turn_wait *w)
+{
+    const struct accepted a = *container_of(w, struct accepted, turn);
+    free(container_of(w, struct accepted, turn));
+    begin(a.listener->user, a.listener, a.fd);
+}
+
+static void accepted(struct listener *l, int taken_fd)
+{
+    struct local_pod *p = l->user;
+    if (p->closing || turn_take(&p->turn, 1)) {
+        begin(p, l, taken_fd);
+        return;
+    }
+    struct accepted *a = calloc(1, sizeof *a);
+    if (!a) {
+        local_pod_refuse(p, l, taken_fd, ENDING_NO_MEMORY);
+        return;
+    }
+    *a = (struct accepted){.listener = l, .fd = taken_fd};
+    turn_wait_init(&a->turn, 1, accepted_go);
+    turn_wait(&p->turn, &a->turn);
+    if (p->turn.n_waiting >= TURN_WAITING_HIGH)
+        listener_pause(l, PAUSE_MS);
+}
 
 static void server_ended(struct hbone_server *s, enum ending ending)
 {
@@ -27,6 +73,7 @@ static void server_ended(struct hbone_server *s, enum ending ending)
             .destination = s->destination,
             .ending = ending == ENDING_CLOSED ? ENDING_RESET_BY_CLIENT : ending,
             .why = text_of(s->why),
+            .bounds = p->bounds,
         };
         account_refused(p->env, REPORTER_DESTINATION, &line);
     }
@@ -37,7 +84,11 @@ static void server_drained(struct hbone_server *s)
 {
     struct local_pod *p = s->user;
     list_remove(&s->link);
+    turn_forget(&p->turn, &s->turn);
     p->n_servers--;
+    if (!s->trusted)
+        bound_give(p->bounds, BOUND_HANDSHAKES);
+    bound_give(p->bounds, BOUND_TUNNELS_ACCEPTED);
     listener_release(&p->hbone);
     local_pod_look(p);
 }
@@ -64,6 +115,7 @@ static void server_refused(struct hbone_server *s, const struct http2_refusal *r
         .status = refusal->status,
         .ending = refusal->code == HTTP2_REFUSED_STREAM ? ENDING_LIMIT : refusal->status == 400 ? ENDING_BAD_AUTHORITY : ENDING_PROTOCOL,
         .why = text_of(refusal->why),
+        .bounds = p->bounds,
     };
     struct account a = {.opened_ms = ring_now_ms(p->env->ring)};
     account_begin(&a, p->env, REPORTER_DESTINATION, &subject, NULL);
@@ -73,8 +125,33 @@ static void server_refused(struct hbone_server *s, const struct http2_refusal *r
 static void server_broke(struct hbone_server *s) { living_tunnels(s->user); }
 static void peers_broke(struct peer_pool *peers) { living_tunnels(container_of(peers, struct local_pod, peers)); }
 
+static bool server_may_shake(struct hbone_server *s)
+{
+    struct local_pod *p = s->user;
+    if (p->closing || turn_take(&p->turn, TURN_HANDSHAKE))
+        return true;
+    turn_wait(&p->turn, &s->turn);
+    return false;
+}
+
+static void server_trusted(struct hbone_server *s) { bound_give(((struct local_pod *)s->user)->bounds, BOUND_HANDSHAKES); }
+
 static const struct hbone_server_events server_events = {
+    .may_shake = server_may_shake,
+    .trusted = server_trusted,
     .stream = server_stream, .refused = server_refused, .ended = server_ended, .broke = server_broke, .drained = server_drained};
+
+/* All of it or nothing. */
+static bool take_tunnel(struct local_pod *p)
+{
+    uint64_t now = ring_now_ms(p->env->ring);
+    if (!bound_tick(p->bounds, BOUND_HANDSHAKES_IN, now) || !bound_take(p->bounds, BOUND_TUNNELS_ACCEPTED, now))
+        return false;
+    if (bound_take(p->bounds, BOUND_HANDSHAKES, now))
+        return true;
+    bound_give(p->bounds, BOUND_TUNNELS_ACCEPTED);
+    return false;
+}
 
 static void serve(struct local_pod *p, int taken_fd)
 {
@@ -93,9 +170,15 @@ static void serve(struct local_pod *p, int taken_fd)
         local_pod_refuse(p, &p->hbone, taken_fd, ENDING_RESET_BY_CLIENT);
         return;
     }
+    if (!take_tunnel(p)) {
+        local_pod_refuse(p, &p->hbone, taken_fd, ENDING_LIMIT);
+        return;
+    }
     socket_set_keepalive(taken_fd, 180);
     if (hbone_server_open(&s, taken_fd, &source, &destination, &o, &server_events, p) < 0) {
-        const struct account_line line = {.source = source, .destination = destination, .ending = ENDING_NO_MEMORY};
+        const struct account_line line = {.source = source, .destination = destination, .ending = ENDING_NO_MEMORY, .bounds = p->bounds};
+        bound_give(p->bounds, BOUND_HANDSHAKES);
+        bound_give(p->bounds, BOUND_TUNNELS_ACCEPTED);
         account_refused(p->env, REPORTER_DESTINATION, &line);
         listener_release(&p->hbone);
         return;
@@ -142,17 +225,20 @@ static void early_late(struct timer *t)
     local_pod_refuse(p, &p->hbone, fd, p->credential ? ENDING_UNKNOWN_SOURCE : ENDING_NO_IDENTITY);
 }
 
-static void hbone_accepted(struct listener *l, int taken_fd)
+static void tunnel_accepted(struct local_pod *p, int taken_fd)
 {
-    struct local_pod *p = l->user;
     const struct workload *w;
+    if (p->closing) {
+        local_pod_refuse(p, &p->hbone, taken_fd, p->closing_ending);
+        return;
+    }
     if (local_pod_ready(p, &w)) {
         serve(p, taken_fd);
         return;
     }
     struct early_tunnel *e = calloc(1, sizeof *e);
     if (!e) {
-        local_pod_refuse(p, l, taken_fd, ENDING_NO_MEMORY);
+        local_pod_refuse(p, &p->hbone, taken_fd, ENDING_NO_MEMORY);
         return;
     }
     *e = (struct early_tunnel){.waiter.ready = early_ready, .pod = p, .fd = taken_fd};
@@ -163,7 +249,7 @@ static void hbone_accepted(struct listener *l, int taken_fd)
 
 void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enum ending ending)
 {
-    struct account_line line = {.ending = ending};
+    struct account_line line = {.ending = ending, .bounds = p->bounds};
     (void)socket_peer(taken_fd, &line.source);
     if (socket_original_dst(taken_fd, &line.destination) < 0)
         (void)socket_local(taken_fd, &line.destination);
@@ -275,6 +361,9 @@ static void look(struct ring_task *task)
         return;
     list_remove(&p->link);
     p->credential = credential_unref(p->credential);
+    hold_done(&p->hold);
+    pod_turn_done(&p->turn);
+    p->bounds = pod_bounds_unref(p->bounds);
     p->drained(p);
 }
 
@@ -315,9 +404,15 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     int r = map_get(&env->pods, text_of(p->uid)) ? -EEXIST : map_put(&env->pods, text_of(p->uid), p, NULL);
     if (r < 0)
         return r;
+    if (env->bounds && !(p->bounds = bounds_pod(env->bounds, p->uid, p->ns, p->name))) {
+        map_remove(&env->pods, text_of(p->uid));
+        return -ENOMEM;
+    }
     ring_task_init(&p->look_task, look);
     timer_init(&p->sockets_tick, sockets_tick);
     socket_pool_init(&p->sockets, refill);
+    if (config->sockets_max > 0)
+        socket_pool_set_max(&p->sockets, (unsigned)config->sockets_max);
     const struct peer_pool_options peers = {
         .ring = env->ring,
         .sockets = &p->sockets,
@@ -326,14 +421,19 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         .streams_max = (uint32_t)config->streams_max,
         .keep_expired = config->keep_expired,
         .broke = peers_broke,
+        .bounds = p->bounds,
     };
+    if (!env->turns.ring)
+        turns_init(&env->turns, env->ring);
+    pod_turn_init(&p->turn, &env->turns);
     peer_pool_init(&p->peers, &peers, peers_gone);
+    hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);
     p->listeners_open = 3;
-    size_t max = config->connections_max;
-    listener_open(&p->outbound, env->ring, o->taken_outbound, max, outbound_accepted, listener_gone, p);
-    listener_open(&p->inbound, env->ring, o->taken_inbound, max, inbound_accepted, listener_gone, p);
-    listener_open(&p->hbone, env->ring, o->taken_hbone, max, hbone_accepted, listener_gone, p);
+    size_t max = config->connections_max + (p->bounds ? REFUSALS_SPARE : 0);
+    listener_open(&p->outbound, env->ring, o->taken_outbound, max, accepted, listener_gone, p);
+    listener_open(&p->inbound, env->ring, o->taken_inbound, max, accepted, listener_gone, p);
+    listener_open(&p->hbone, env->ring, o->taken_hbone, max, accepted, listener_gone, p);
     return 0;
 }
 
@@ -359,6 +459,7 @@ void local_pod_close(struct local_pod *p, enum ending ending)
         inbound_close(inbound_of_link(n), ending);
     list_for_each(n, &p->servers)
         hbone_server_close(container_of(n, struct hbone_server, link));
+    pod_turn_flush(&p->turn);
     wake(p); /* only early tunnels are left: they let go of their descriptors */
     timer_stop(ring_timers(p->env->ring), &p->sockets_tick);
     socket_pool_done(&p->sockets);

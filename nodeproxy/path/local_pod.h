@@ -23,6 +23,7 @@ struct local_pod {
     char uid[512], name[256], ns[256];
     struct ip addresses[LOCAL_POD_ADDRESSES_MAX];
     size_t n_addresses;
+    struct pod_bounds *bounds;     /* shared by the workers; NULL: none */
     struct credential *credential; /* NULL: none valid now */
     struct spiffe_id identity;     /* as which connections are made; not present before the first certificate */
     uint32_t epoch;                /* grows when it changes */
@@ -35,6 +36,8 @@ struct local_pod {
     struct timer sockets_tick;
     void (*refill)(struct socket_pool *p, int family, unsigned n);
     struct peer_pool peers;
+    struct hold hold;              /* of its relays */
+    struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;
     size_t n_outbounds, n_inbounds, n_servers;

@@ -320,11 +320,9 @@ static enum step hand_to_local(struct outbound *c)
     c->local_pod = NULL;
     if (!c->pod->credential)
         return outbound_end(c, ENDING_NO_IDENTITY);
-    if (pod->n_inbounds >= pod->env->config->connections_max)
-        return outbound_end(c, ENDING_LIMIT);
     int r = inbound_open_local(pod, &local, &c->inbound);
     if (r < 0)
-        return outbound_end(c, ENDING_NO_MEMORY);
+        return outbound_end(c, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
     if (c->ending != ENDING_NONE) {
         c->inbound = NULL;
         return STEP_END;
@@ -368,6 +366,7 @@ static enum step relay(struct outbound *c)
     struct stream *server = c->way == WAY_TUNNEL ? &c->tunnel.stream.stream : &c->direct->conn.stream;
     free(c->expected);
     c->expected = NULL;
+    c->relay.hold = &c->pod->hold;
     relay_start(&c->relay, &c->client.stream, server, ring_timers(c->pod->env->ring), c->pod->env->config->idle_ms, relay_over);
     conn_start(&c->client);
     if (c->way == WAY_DIRECT)
@@ -386,6 +385,7 @@ static void account(struct outbound *c)
         .status = c->way == WAY_TUNNEL ? c->tunnel.status : 0,
         .why = text_of(c->why),
         .ending = c->ending,
+        .bounds = c->pod->bounds,
     };
     account_end(&c->account, c->pod->env, REPORTER_SOURCE, &c->relay, &line);
 }
@@ -396,6 +396,7 @@ static void outbound_free(struct ring_task *task)
     struct local_pod *pod = c->pod;
     list_remove(&c->link);
     pod->n_outbounds--;
+    bound_give(pod->bounds, BOUND_OUTBOUND);
     listener_release(&pod->outbound);
     if (c->server_open)
         free(c->direct);
@@ -466,9 +467,12 @@ void outbound_look_again(struct outbound *c)
 
 void outbound_accept(struct local_pod *pod, int taken_fd)
 {
-    struct outbound *c = pod->closing ? NULL : calloc(1, sizeof *c);
+    bool room = !pod->closing && bound_take(pod->bounds, BOUND_OUTBOUND, ring_now_ms(pod->env->ring));
+    struct outbound *c = room ? calloc(1, sizeof *c) : NULL;
     if (!c) {
-        local_pod_refuse(pod, &pod->outbound, taken_fd, pod->closing ? pod->closing_ending : ENDING_NO_MEMORY);
+        if (room)
+            bound_give(pod->bounds, BOUND_OUTBOUND);
+        local_pod_refuse(pod, &pod->outbound, taken_fd, pod->closing ? pod->closing_ending : room ? ENDING_NO_MEMORY : ENDING_LIMIT);
         return;
     }
     c->pod = pod;

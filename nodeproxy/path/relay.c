@@ -9,6 +9,7 @@ static void relay_end(struct relay *r, enum ending ending)
         return;
     r->is_over = true;
     timer_stop(r->timers, &r->idle);
+    hold_forget(r->hold, &r->held);
     r->over(r, ending);
 }
 
@@ -25,16 +26,39 @@ static void side_received(struct stream *s, struct buf *bytes)
         metric_add(side->count, bytes->len);
     r->active_ms = r->timers->now_ms;
     stream_send(other->stream, bytes);
-    if (!r->is_over && !side->paused && stream_queued(other->stream) > STREAM_QUEUE_HIGH) {
+    if (r->is_over)
+        return;
+    size_t queued = stream_queued(other->stream);
+    if (r->hold && hold_update(r->hold, &r->held, other == &r->server, queued))
+        side->choked = true;
+    if (!side->paused && (side->choked || queued > STREAM_QUEUE_HIGH)) {
         side->paused = true;
         stream_pause(s);
     }
 }
 
+static void side_unchoke(struct relay_side *side)
+{
+    if (!side->choked || stream_queued(side->other->stream) > 0)
+        return;
+    side->choked = side->paused = false;
+    stream_resume(side->stream);
+}
+
+void relay_unchoke(struct relay *r)
+{
+    side_unchoke(&r->client);
+    side_unchoke(&r->server);
+}
+
+bool relay_is_choked(const struct relay *r) { return r->client.choked || r->server.choked; }
+
+void relay_evict(struct relay *r) { relay_end(r, ENDING_LIMIT); }
+
 static void side_writable(struct stream *s)
 {
     struct relay_side *other = ((struct relay_side *)s->user)->other;
-    if (other->relay->is_over || !other->paused)
+    if (other->relay->is_over || !other->paused || other->choked)
         return;
     other->paused = false;
     stream_resume(other->stream);
@@ -112,7 +136,8 @@ static void relay_idle(struct timer *t)
 void relay_start(struct relay *r, struct stream *client, struct stream *server, struct timer_wheel *timers, uint64_t idle_ms, void (*over)(struct relay *r, enum ending ending))
 {
     struct metric_series *client_count = r->client.count, *server_count = r->server.count;
-    *r = (struct relay){.timers = timers, .idle_ms = idle_ms, .over = over, .active_ms = timers->now_ms};
+    *r = (struct relay){.timers = timers, .idle_ms = idle_ms, .over = over, .active_ms = timers->now_ms, .hold = r->hold};
+    list_init(&r->held.link);
     r->client = (struct relay_side){.relay = r, .stream = client, .other = &r->server, .count = client_count};
     r->server = (struct relay_side){.relay = r, .stream = server, .other = &r->client, .count = server_count};
     client->events = server->events = &side_events;
@@ -137,4 +162,5 @@ void relay_stop(struct relay *r)
         return;
     r->is_over = true;
     timer_stop(r->timers, &r->idle);
+    hold_forget(r->hold, &r->held);
 }

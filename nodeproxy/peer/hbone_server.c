@@ -41,6 +41,8 @@ static void server_ready(struct h2_conn *h)
         return;
     }
     s->trusted = true;
+    if (s->events->trusted)
+        s->events->trusted(s);
 }
 
 static struct http2_stream *server_request(struct h2_conn *h, const struct http2_head *head, unsigned *ret_status)
@@ -95,7 +97,15 @@ static void server_broke(struct proof *p)
         s->events->broke(s);
 }
 
-static const struct h2_conn_events server_events = {.ready = server_ready, .request = server_request, .refused = server_refused, .closed = server_closed, .drained = server_drained};
+static bool server_may_shake(struct h2_conn *h)
+{
+    struct hbone_server *s = of_h2(h);
+    return !s->events->may_shake || s->events->may_shake(s);
+}
+
+static void server_shake(struct turn_wait *w) { h2_conn_shake(&container_of(w, struct hbone_server, turn)->h2); }
+
+static const struct h2_conn_events server_events = {.may_shake = server_may_shake, .ready = server_ready, .request = server_request, .refused = server_refused, .closed = server_closed, .drained = server_drained};
 
 int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr *source, const struct addr *destination, const struct hbone_server_options *o,
                       const struct hbone_server_events *events, void *user)
@@ -116,6 +126,7 @@ int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr
     list_init(&s->link);
     ring_task_init(&s->end_task, server_tell_end);
     proof_init(&s->proof, o->ring, server_broke);
+    turn_wait_init(&s->turn, TURN_HANDSHAKE, server_shake);
     s->credential = credential_ref(o->credential);
     int r = h2_conn_open_server(&s->h2, o->ring, taken_fd, &options, &server_events, s);
     if (r < 0) {

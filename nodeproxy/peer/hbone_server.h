@@ -5,6 +5,7 @@
  */
 #ifndef NODEPROXY_PEER_HBONE_SERVER_H
 #define NODEPROXY_PEER_HBONE_SERVER_H
+#include "nodeproxy/bounds/turns.h"
 #include "nodeproxy/credentials/credential.h"
 #include "nodeproxy/peer/proof.h"
 #include "shared/mesh/ending.h"
@@ -16,6 +17,9 @@ struct hbone_server_events {
     struct http2_stream *(*stream)(struct hbone_server *s, const struct http2_head *head, unsigned *ret_status);
     /* A request that `stream` never saw, once the peer is trusted. */
     void (*refused)(struct hbone_server *s, const struct http2_refusal *refusal);
+    /* A step of the handshake is due. False: not now, s->turn goes on later. May be NULL. */
+    bool (*may_shake)(struct hbone_server *s);
+    void (*trusted)(struct hbone_server *s); /* the handshake is over, and the peer may open streams; may be NULL */
     void (*ended)(struct hbone_server *s, enum ending ending); /* once; its streams have ended before */
     void (*broke)(struct hbone_server *s); /* its proof: it takes no more streams, those that live are yours to end */
     void (*drained)(struct hbone_server *s);
@@ -38,6 +42,7 @@ struct hbone_server {
     struct spiffe_id peer;           /* valid once `trusted` */
     char peer_serial[2 * X509_SERIAL_MAX + 1];
     struct proof proof;
+    struct turn_wait turn;           /* of whoever said that it may not shake hands now */
     struct text trust_domain;
     bool keep_expired, trusted, over, closing;
     enum ending ending;

@@ -212,6 +212,7 @@ static void link_drained(struct peer_link *l)
     list_remove(&l->link);
     g->n_links--;
     p->n_links--;
+    bound_give(p->options.bounds, BOUND_TUNNELS);
     if (!p->closing)
         group_serve(g);
     group_unref(g);
@@ -247,11 +248,15 @@ static int group_open_link(struct peer_group *g)
     };
     if (!p->credential)
         return -ENOKEY;
-    if (g->n_links >= p->options.links_max)
+    uint64_t now = ring_now_ms(p->options.ring);
+    if (g->n_links >= p->options.links_max || !bound_tick(p->options.bounds, BOUND_HANDSHAKES_OUT, now) ||
+        !bound_take(p->options.bounds, BOUND_TUNNELS, now))
         return -ENOBUFS;
     int r = peer_link_open(&l, &o, &pool_link_events, g);
-    if (r < 0)
+    if (r < 0) {
+        bound_give(p->options.bounds, BOUND_TUNNELS);
         return r;
+    }
     list_push_back(&g->links, &l->link);
     g->refs++;
     g->n_links++;

@@ -7,6 +7,7 @@
  */
 #ifndef NODEPROXY_PEER_PEER_POOL_H
 #define NODEPROXY_PEER_PEER_POOL_H
+#include "nodeproxy/bounds/bounds.h"
 #include "nodeproxy/peer/hbone.h"
 #include "nodeproxy/peer/peer_link.h"
 #include "shared/base/map.h"
@@ -23,6 +24,7 @@ struct peer_pool_options {
     uint32_t streams_max;   /* per link; 0: 100 */
     uint32_t links_max;     /* per destination; 0: 256 */
     bool keep_expired;      /* a tunnel may outlive its peer's certificate */
+    struct pod_bounds *bounds; /* tunnels and handshakes count there; NULL: none */
     void (*broke)(struct peer_pool *p); /* a link's proof, or a destination's: see tunnel_broken(). May be NULL */
 };
 struct peer_pool_stats {

@@ -73,7 +73,7 @@ static void fail(struct conn *c, int error)
 
 static void receive(struct conn *c)
 {
-    if (c->receiving || c->socket_ended || is_over(c) || !(is_handshaking(c) || may_deliver(c)))
+    if (c->receiving || c->socket_ended || is_over(c) || c->shake_waits || !(is_handshaking(c) || may_deliver(c)))
         return;
     c->receiving = true;
     ring_recv(c->ring, &c->recv_op, c->fd, conn_received);
@@ -161,9 +161,23 @@ static void tls_cut_off(struct conn *c)
         fail(c, -ECONNRESET);
 }
 
+/* While a handshake waits for its turn nothing more is received for it. */
+static bool must_wait(struct conn *c)
+{
+    if (!c->shake_waits && !c->shaking && is_handshaking(c) && c->in.len > 0 &&
+        c->events->may_shake && !c->events->may_shake(c)) {
+        c->shake_waits = true;
+        if (c->receiving)
+            ring_recv_stop(c->ring, &c->recv_op);
+    }
+    return c->shake_waits;
+}
+
 /* Gives on what has come in, as far as the owner wants it, and then the end. From the loop only. */
 static void input(struct conn *c)
 {
+    if (must_wait(c))
+        return;
     if (c->tls && !c->input_ended) {
         while (open_some(c))
             ;
@@ -321,6 +335,17 @@ static void conn_sent(struct ring_op *op, int result)
         c->was_high = false;
         c->stream.events->writable(&c->stream);
     }
+}
+
+void conn_shake(struct conn *c)
+{
+    if (is_over(c) || !c->shake_waits)
+        return;
+    c->shake_waits = false;
+    c->shaking = true;
+    input(c);
+    c->shaking = false;
+    receive(c);
 }
 
 void conn_flush(struct conn *c)

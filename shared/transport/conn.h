@@ -24,6 +24,9 @@ struct conn_events {
     /* The handshake is over: 0, then the owner looks at conn_peer() and may close; or -errno, see
      * conn_why(), instead of the stream's `failed`. */
     void (*secured)(struct conn *c, int result);
+    /* TLS: a step of the handshake is due, which costs time. False: not now, conn_shake() follows.
+     * May be NULL. */
+    bool (*may_shake)(struct conn *c);
     void (*drained)(struct conn *c); /* the end; the fd is closed, memory may go */
 };
 struct conn {
@@ -40,6 +43,7 @@ struct conn {
     int fd;
     const char *why; /* a static sentence; NULL: nothing known */
     bool connecting, sending, receiving;
+    bool shake_waits, shaking; /* for conn_shake(); in it */
     bool started, paused, established;
     bool dead, closing;
     bool finish_asked, notify_sent, finish_sent; /* notify: TLS's close_notify */
@@ -59,6 +63,7 @@ void conn_init(struct conn *c, struct ring *ring, int taken_fd, const struct con
 void conn_connect(struct conn *c, const struct addr *to);   /* `connected` follows */
 int conn_secure(struct conn *c, struct tls_config *config); /* `secured` follows; -ENOMEM */
 void conn_start(struct conn *c);                            /* from now on stream events come */
+void conn_shake(struct conn *c); /* after may_shake() had said no; fine at any time */
 /* Hands what is queued to the ring now and not at the end of the turn: for last words before
  * conn_close(). No event. */
 void conn_flush(struct conn *c);

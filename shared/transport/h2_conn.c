@@ -317,7 +317,19 @@ static void carrier_drained(struct conn *c)
     h->events->drained(h);
 }
 
+static bool carrier_may_shake(struct conn *c)
+{
+    struct h2_conn *h = of_conn(c);
+    return !h->events->may_shake || h->events->may_shake(h);
+}
+
+void h2_conn_shake(struct h2_conn *h)
+{
+    conn_shake(&h->conn);
+}
+
 static const struct conn_events carrier_events = {
+    .may_shake = carrier_may_shake,
     .connected = carrier_connected,
     .secured = carrier_secured,
     .drained = carrier_drained,

@@ -25,6 +25,7 @@ struct h2_conn_events {
     /* Server; as in http2.h. */
     struct http2_stream *(*request)(struct h2_conn *h, const struct http2_head *head,
                                     unsigned *ret_status);
+    bool (*may_shake)(struct h2_conn *h); /* as in conn.h, h2_conn_shake() follows; may be NULL */
     void (*goaway)(struct h2_conn *h); /* no new streams; may be NULL */
     void (*slot)(struct h2_conn *h);   /* may be NULL */
     /* 0: regular end. Call h2_conn_close() now or later. http2 is NULL from here on. */
@@ -72,6 +73,7 @@ int h2_conn_open_client(struct h2_conn *h, struct ring *ring, int taken_fd, cons
  * handshake finishes that first: the peer may have something to say. A client that is not ready ends
  * at once: it has no stream. */
 void h2_conn_drain(struct h2_conn *h);
+void h2_conn_shake(struct h2_conn *h);
 /* At once (a GOAWAY is tried); streams left are closed first; then drained. Twice is once. */
 void h2_conn_close(struct h2_conn *h);
 const char *h2_conn_why(const struct h2_conn *h); /* of the error; never NULL; until drained */

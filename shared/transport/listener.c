@@ -16,7 +16,8 @@ static void listener_accepted(struct ring_op *op, int result)
         return;
     }
     if (result < 0) {
-        timer_start(ring_timers(l->ring), &l->retry, RETRY_MS);
+        timer_start(ring_timers(l->ring), &l->retry, l->pause_ms > 0 ? l->pause_ms : RETRY_MS);
+        l->pause_ms = 0;
         return;
     }
     if (++l->n_open >= l->connections_max && !l->closing && !l->stopping) {
@@ -29,6 +30,7 @@ static void listener_accepted(struct ring_op *op, int result)
 static void arm(struct listener *l)
 {
     l->full = l->disarmed = false;
+    l->pause_ms = 0;
     ring_scope_init(&l->scope, l->ring, scope_drained);
     ring_op_init(&l->accept_op, &l->scope);
     ring_accept(l->ring, &l->accept_op, l->fd, listener_accepted);
@@ -78,6 +80,14 @@ void listener_release(struct listener *l)
     l->n_open--;
     if (l->disarmed && !l->closing && !l->stopping && l->n_open < l->connections_max)
         arm(l);
+}
+
+void listener_pause(struct listener *l, uint64_t ms)
+{
+    if (l->closing || l->stopping || l->full || l->pause_ms > 0 || timer_running(&l->retry))
+        return;
+    l->pause_ms = ms;
+    ring_accept_stop(l->ring, &l->accept_op);
 }
 
 void listener_stop(struct listener *l)

@@ -13,7 +13,8 @@ struct listener {
     struct ring *ring;
     struct ring_scope scope;
     struct ring_op accept_op;
-    struct timer retry; /* accept failed for a reason that may pass */
+    struct timer retry; /* accept failed for a reason that may pass, or paused */
+    uint64_t pause_ms;  /* asked for, and not begun */
     int fd;             /* owned */
     size_t n_open, connections_max;
     bool full, stopping, closing;
@@ -28,6 +29,8 @@ void listener_open(struct listener *l, struct ring *ring, int taken_fd, size_t c
                    void (*drained)(struct listener *l), void *user);
 /* One accepted connection has ended. Also after listener_close(), while l lives. */
 void listener_release(struct listener *l);
+/* Accepts none for about so long, after those that the kernel has accepted already. */
+void listener_pause(struct listener *l, uint64_t ms);
 /* Accepts no more, but gives out what the kernel has accepted already; then as listener_close().
  * Whoever shares the socket gets all that comes from now on. */
 void listener_stop(struct listener *l);

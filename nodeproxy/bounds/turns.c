@@ -1,0 +1,106 @@
+/* Each pod its share of a turn; see the header. */
+#include "nodeproxy/bounds/turns.h"
+
+static uint64_t turn_now(const struct turns *t)
+{
+    struct ring_stats stats;
+    ring_stats(t->ring, &stats);
+    return stats.turns;
+}
+
+/* Whoever has something left may overdraw: what costs more than the share is done, too. */
+static bool pay(struct pod_turn *p, uint64_t turn, unsigned cost)
+{
+    if (p->turn != turn) {
+        p->turn = turn;
+        p->left = TURN_SHARE;
+    }
+    if (p->left == 0)
+        return false;
+    p->left -= cost < p->left ? cost : p->left;
+    return true;
+}
+
+static void serve(struct pod_turn *p, uint64_t turn)
+{
+    while (!list_empty(&p->waiting)) {
+        struct turn_wait *w = container_of(p->waiting.next, struct turn_wait, link);
+        if (!pay(p, turn, w->cost))
+            return;
+        turn_forget(p, w);
+        w->go(w);
+    }
+}
+
+/* Tasks that ask for themselves run several times in one turn; the share is for all of it. */
+static void run(struct ring_task *task)
+{
+    struct turns *t = container_of(task, struct turns, task);
+    uint64_t turn = turn_now(t);
+    struct list now;
+    if (t->served != turn) {
+        t->served = turn;
+        list_init(&now);
+        list_splice(&now, &t->waiting);
+        for (struct list *n; (n = list_pop_front(&now));) {
+            struct pod_turn *p = container_of(n, struct pod_turn, link);
+            list_push_back(&t->waiting, n);
+            serve(p, turn); /* may let the pod go, and with it its place in the list */
+        }
+    }
+    if (!list_empty(&t->waiting))
+        ring_task_ask(t->ring, task);
+}
+
+bool turn_take(struct pod_turn *p, unsigned cost) { return list_empty(&p->waiting) && pay(p, turn_now(p->turns), cost); }
+
+void turn_wait(struct pod_turn *p, struct turn_wait *w)
+{
+    list_push_back(&p->waiting, &w->link);
+    p->n_waiting++;
+    if (list_empty(&p->link))
+        list_push_back(&p->turns->waiting, &p->link);
+    ring_task_ask(p->turns->ring, &p->turns->task);
+}
+
+void pod_turn_flush(struct pod_turn *p)
+{
+    while (!list_empty(&p->waiting)) {
+        struct turn_wait *w = container_of(p->waiting.next, struct turn_wait, link);
+        turn_forget(p, w);
+        w->go(w);
+    }
+}
+
+void turn_wait_init(struct turn_wait *w, unsigned cost, void (*go)(struct turn_wait *w))
+{
+    *w = (struct turn_wait){.cost = cost, .go = go};
+    list_init(&w->link);
+}
+
+void turn_forget(struct pod_turn *p, struct turn_wait *w)
+{
+    if (list_empty(&w->link))
+        return;
+    list_remove(&w->link);
+    if (--p->n_waiting == 0)
+        list_remove(&p->link);
+}
+
+void turns_init(struct turns *t, struct ring *ring)
+{
+    *t = (struct turns){.ring = ring};
+    list_init(&t->waiting);
+    ring_task_init(&t->task, run);
+}
+
+void turns_done(struct turns *t) { ring_task_cancel(&t->task); }
+
+void pod_turn_init(struct pod_turn *p, struct turns *t)
+{
+    *p = (struct pod_turn){.turns = t};
+    list_init(&p->link);
+    list_init(&p->waiting);
+}
+
+void pod_turn_done(struct pod_turn *p) { list_remove(&p->link); }
