@@ -2,6 +2,7 @@
 #include "nodeproxy/credentials/ca_link.h"
 
 #include "shared/ring/socket.h"
+#include "shared/tls/secret.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ static int read_file(const char *path, char *out, size_t size, size_t *ret_len)
 static int read_token(struct ca_link *l)
 {
     size_t len;
-    int r = read_file(l->options.token_file, l->token, sizeof l->token, &len);
+    l->token = secret_new(CA_TOKEN_MAX);
+    int r = l->token ? read_file(l->options.token_file, l->token, CA_TOKEN_MAX, &len) : -ENOMEM;
     if (r < 0) {
         snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", l->options.token_file,
                  strerror(-r));
@@ -143,7 +145,7 @@ static void disconnect(struct ca_link *l)
 {
     l->open = l->trusted = false;
     l->tls = tls_config_unref(l->tls);
-    key_wipe(l->token, sizeof l->token);
+    l->token = secret_free(l->token, CA_TOKEN_MAX);
 }
 
 static void tell_failed(struct ring_task *task)

@@ -2,7 +2,7 @@
  * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring the
  * node's token. It is made when somebody wants it and rests when nobody does; after a failure it
  * waits (50 ms doubling to 15 s, jittered). Roots and token are read from their files for each
- * connection, so that both may be replaced; the token is wiped when the connection ends. Control
+ * connection, so that both may be replaced; the token lies in secret memory and is wiped when the connection ends. Control
  * thread; owned by credentials.
  */
 #ifndef NODEPROXY_CREDENTIALS_CA_LINK_H
@@ -32,7 +32,8 @@ struct ca_link {
     uint64_t backoff_ms;
     bool open, trusted, wanted, closing;
     bool resting; /* it ends, and that is no failure */
-    char token[CA_TOKEN_MAX], why[256];
+    char *token; /* CA_TOKEN_MAX bytes of secret memory while `open`; NULL else */
+    char why[256];
     void (*drained)(void *arg);
     void *drained_arg;
 };

@@ -197,6 +197,7 @@ static void received_headers(struct http2 *h, const nghttp2_frame *frame)
         received_request(h, frame, &head);
     else
         received_head(h, frame, &head);
+    http2_head_arena_reset(&h->arena); /* what is secret in it does not wait for the next head */
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)

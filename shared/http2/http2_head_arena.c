@@ -9,15 +9,24 @@ void http2_head_arena_init(struct http2_head_arena *a, size_t bytes_max)
     *a = (struct http2_head_arena){.max = bytes_max};
 }
 
+static void wipe(struct http2_head_arena *a)
+{
+    if (a->secret)
+        explicit_bzero(a->data, a->len);
+}
+
 void http2_head_arena_done(struct http2_head_arena *a)
 {
+    wipe(a);
     free(a->data);
     http2_head_arena_init(a, a->max);
 }
 
 void http2_head_arena_reset(struct http2_head_arena *a)
 {
+    wipe(a);
     a->len = a->counted = a->n = 0;
+    a->secret = false;
 }
 
 static int grow(struct http2_head_arena *a, size_t want)
@@ -25,9 +34,14 @@ static int grow(struct http2_head_arena *a, size_t want)
     size_t size = a->size ? a->size : FIRST_SIZE;
     while (size < want)
         size *= 2;
-    char *data = realloc(a->data, size);
+    /* As realloc(), which would leave what was there behind. */
+    char *data = malloc(size);
     if (!data)
         return -ENOMEM;
+    if (a->len > 0)
+        memcpy(data, a->data, a->len);
+    wipe(a);
+    free(a->data);
     a->data = data;
     a->size = size;
     return 0;
@@ -49,6 +63,7 @@ int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct te
         memcpy(a->data + a->len, name.data, name.len);
     if (value.len)
         memcpy(a->data + a->len + name.len, value.data, value.len);
+    a->secret |= text_equal(name, TEXT("authorization"));
     a->fields[a->n].start = (uint32_t)a->len;
     a->fields[a->n].name_len = (uint32_t)name.len;
     a->fields[a->n].value_len = (uint32_t)value.len;

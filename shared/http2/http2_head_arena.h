@@ -13,6 +13,7 @@ struct http2_head_arena {
     size_t len, size;
     size_t counted, max;
     size_t n;
+    bool secret; /* there is an authorization among the fields: it is wiped with them */
     struct {
         uint32_t start, name_len, value_len;
     } fields[HTTP2_HEADERS_MAX];

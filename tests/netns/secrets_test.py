@@ -8,7 +8,7 @@
 Each program's memory is read as the kernel would dump it and more: every mapping that is not marked `dd` (don't dump).
 The keys are found first: in the mappings that are marked so, where each 64 bytes may hold one; those that the programs
 use must be there, as the certificates that they serve prove. Beside them the root's and the intermediate's from the
-CA's store, and the controller's from its file. Then no form of any of them may be in what would be dumped.
+CA's store, and the controller's from its file. Then no form of any of them may be in what would be dumped, nor the nodes' tokens.
 (Sanitizers keep terabytes of shadow and what was freed: only the plain build is looked at.)
 """
 import base64
@@ -50,6 +50,14 @@ class Key:
             text = base64.b64encode(bytes(shift) + self.scalar)
             yield "base 64", text[4:16]
             yield "base 64", text[20:32]
+
+
+class Token:
+    def __init__(self, text, where):
+        self.text, self.where = text, where
+
+    def forms(self):
+        yield "text", self.text
 
 
 class Mapping:
@@ -112,7 +120,7 @@ class Process:
     def search(self, keys):
         """What is found in the memory that would be dumped, and how much that is."""
         found, size = [], 0
-        forms = [(form, f"{name} of the key in {key.where}") for key in keys for name, form in key.forms()]
+        forms = [(form, f"{name} of what is in {key.where}") for key in keys for name, form in key.forms()]
         for mapping in self.mappings:
             if not mapping.dumped or not mapping.rights.startswith("r") or not mapping.used:
                 continue
@@ -200,6 +208,9 @@ def main():
             keys += [key_of_pem(pem.encode(), f"the CA's store ({kind})")
                      for kind, pem in store.execute("SELECT kind, key FROM authority")]
         assert len(keys) == 3
+        for node in ("node-a", "node-b"):
+            with open(f"{lab.run}/{node}/token", "rb") as file:
+                keys.append(Token(file.read().strip(), f"the token of {node}"))
 
         step("the keys in use are in the mappings that are not dumped")
         use = {"controller": [("control", "192.168.50.2:15012", 1)], "ca": [("control", "192.168.50.2:15013", 2)]}
@@ -221,7 +232,7 @@ def main():
                 found, size = process.search(keys)
                 assert not found, "\n".join(found)
                 assert size > 1 << 20, f"only {size} bytes of {program} were read"
-                print(f"  {program} ({process.pid}): {size / (1 << 20):.1f} MiB searched for {len(keys)} keys", flush=True)
+                print(f"  {program} ({process.pid}): {size / (1 << 20):.1f} MiB searched for {len(keys)} secrets", flush=True)
 
         step("the search finds what is there")
         search_finds_what_is_there(lab, keys[0])
