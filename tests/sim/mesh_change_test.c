@@ -178,7 +178,7 @@ static uint64_t outlived_tunnel(uint64_t seed)
 {
     story_begin(seed);
     struct sim_flow *to_server = call(web, orders), *to_client = call(web, orders);
-    to_server->client_bytes = to_client->server_bytes = 150000; /* fits into the queues */
+    to_server->client_bytes = to_client->server_bytes = 170000; /* fits into the queues */
     to_server->server_bytes = to_client->client_bytes = 100;
     for (int i = 0; i < 2; i++) {
         apps.flows[i]->read_max = 200;

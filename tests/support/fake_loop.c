@@ -274,7 +274,9 @@ static bool goes_wrong(struct fake_way *way)
         timer_start(&net->delays, &way->delay, FAKE_LATE_MS);
         return true;
     case FAKE_STALL:
+        net->turning = NULL; /* timers are nobody's turn */
         advance(net, net->now_ms + FAKE_STALL_MS);
+        net->turning = op->scope->ring;
         if (way->op)
             fake_way_wake(s, (int)(way - s->ways));
         return true;
