@@ -14,6 +14,7 @@ struct config {
     const char *controller_identity, *ca_identity, *self_identity;
     struct addr controller, ca;
     struct addr admin, metrics, ready;
+    int warden;                   /* this process's end of the channel to it */
     uint64_t workers;             /* 0: one per core */
     uint64_t connect_ms;          /* to a destination; 10 s */
     uint64_t identity_wait_ms;    /* a new pod's connections wait for its certificate; 10 s */

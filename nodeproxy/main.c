@@ -1,5 +1,8 @@
 /* weir-nodeproxy: the data plane of one node. */
 #include "nodeproxy/node.h"
+#include "nodeproxy/sandbox.h"
+#include "nodeproxy/supervisor.h"
+#include "nodeproxy/warden/warden.h"
 
 #include "shared/base/args.h"
 #include "shared/base/log.h"
@@ -62,10 +65,46 @@ static void fill_bounds(struct config *c)
     b->pod[BOUND_HANDSHAKES_OUT] = b->pod[BOUND_HANDSHAKES_IN];
 }
 
+static int run_warden(int channel, void *arg)
+{
+    const struct config *c = arg;
+    const struct warden_options o = {.channel = channel, .pods_max = c->pods_max, .orphan_ms = 60000};
+    char why[SANDBOX_WHY_MAX];
+    if (sandbox_warden(why) < 0) {
+        log_error("warden", "%s", why);
+        return 1;
+    }
+    log_error("warden", "the channel failed: %s", strerror(-warden_run(&o)));
+    return 1;
+}
+
+static int run_data(int channel, void *arg)
+{
+    static struct node node;
+    struct config *c = arg;
+    char why[SANDBOX_WHY_MAX];
+    if (sandbox_data(why) < 0) {
+        log_error("main", "%s", why);
+        return 1;
+    }
+    c->warden = channel;
+    if (node_open(&node, c) < 0)
+        return 1; /* the process ends: the kernel takes everything back */
+    supervisor_tell(SUPERVISOR_READY);
+    log_info("main", "weir-nodeproxy %s serves node %s", WEIR_VERSION, c->node);
+    int r = node_run(&node);
+    if (r < 0) {
+        log_error("main", "the control ring failed: %s", strerror(-r));
+        return 1;
+    }
+    node_free(&node);
+    log_info("main", "ended");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static char identities[3][SPIFFE_ID_TEXT_MAX];
-    static struct node node;
     char hostname[256] = "";
     bool version = false;
     const char *access_log = "on", *same_node = "direct", *expired_peers = "end";
@@ -174,15 +213,11 @@ int main(int argc, char **argv)
         return 2;
     fill_identities(&c, identities);
     fill_bounds(&c);
-    if (node_open(&node, &c) < 0)
-        return 1; /* the process ends: the kernel takes everything back */
-    log_info("main", "weir-nodeproxy %s serves node %s", WEIR_VERSION, c.node);
-    r = node_run(&node);
-    if (r < 0) {
-        log_error("main", "the control ring failed: %s", strerror(-r));
+    char why[SANDBOX_WHY_MAX];
+    if (sandbox_supervisor(why) < 0) {
+        log_error("main", "%s", why);
         return 1;
     }
-    node_free(&node);
-    log_info("main", "ended");
-    return 0;
+    const struct supervisor_options processes = {.warden = run_warden, .data = run_data, .arg = &c};
+    return supervisor_run(&processes);
 }

@@ -1,6 +1,7 @@
 /* The control thread: pods, directory, certificates and workers joined; see the header. */
 #include "nodeproxy/node.h"
 
+#include "nodeproxy/supervisor.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
@@ -249,6 +250,8 @@ void node_drain(struct node *n)
         return;
     n->draining = true;
     log_info("node", "draining: no new connections; living ones have up to %llu ms", (unsigned long long)n->config.drain_ms);
+    supervisor_tell(SUPERVISOR_LEAVING);
+    privileged_forget(n->privileged, -1); /* what is kept is for crashes, not for an end */
     for (unsigned i = 0; i < n->n_workers; i++)
         worker_drain(n->workers[i]);
 }
@@ -283,7 +286,7 @@ static void force(struct lifecycle *l)
         free(np);
         pod->user = NULL;
     }
-    n->parts_open = 4 + (n->admin != NULL) + node_takeover_close(n);
+    n->parts_open = 5 + (n->admin != NULL) + node_takeover_close(n);
     n->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&n->lifecycle);
     if (n->admin)
@@ -294,6 +297,7 @@ static void force(struct lifecycle *l)
     xds_feed_close(&n->subscription.feed, part_gone, n);
     credentials_close(n->credentials, part_gone, n);
     n->credentials = NULL;
+    warden_watch_close(&n->warden_watch, part_gone, n);
     mailbox_close(&n->mailbox, mailbox_gone);
 }
 
@@ -350,9 +354,10 @@ static int open_control(struct node *n)
 static int open_capture(struct node *n)
 {
     char folder[512], why[PRIVILEGED_WHY_MAX];
-    int r = privileged_open(&n->privileged, why);
+    int r = privileged_open(&n->privileged, n->config.warden, why);
     if (r < 0)
         return fail("pods can't be captured", r, why);
+    warden_watch_open(&n->warden_watch, n->ring, n->privileged);
     r = make_folder(n->config.run_dir, "pods", folder, sizeof folder);
     if (r < 0)
         return fail("the state folder can't be made", r, folder);

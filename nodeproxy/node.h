@@ -5,6 +5,7 @@
 #ifndef NODEPROXY_NODE_H
 #define NODEPROXY_NODE_H
 #include "nodeproxy/capture/pods.h"
+#include "nodeproxy/capture/warden_watch.h"
 #include "nodeproxy/control/subscription.h"
 #include "nodeproxy/credentials/credentials.h"
 #include "nodeproxy/takeover/takeover_claim.h"
@@ -41,6 +42,7 @@ struct node {
     struct directory *directory;
     struct bounds *bounds;        /* what workloads and the node may take at most */
     struct privileged *privileged;
+    struct warden_watch warden_watch;
     struct pods *pods;
     struct credentials *credentials;
     struct subscription subscription;

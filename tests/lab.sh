@@ -163,13 +163,22 @@ start_program() {
 }
 
 stop_program() {
-    local name=$1 signal=${2:-TERM} pid start
+    local name=$1 signal=${2:-TERM} pid start children
     is_running "$name" || return 0
     read -r pid start <"$RUN/pids/$name"
+    children=$(pgrep -P "$pid") || true # the node proxy's; they end with it, or a moment later
     kill "-$signal" "$pid" 2>/dev/null || true
     wait_for 40 is_over "$name" || die "$name does not end."
+    # shellcheck disable=SC2086 # numbers, a line each
+    wait_for 10 are_gone $children || die "$name has ended and its processes have not."
 }
 is_over() { ! is_running "$1"; }
+are_gone() {
+    local pid
+    for pid in "$@"; do
+        ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || return 1
+    done
+}
 
 is_ready() { in_ns "$1" curl -sf -o /dev/null --max-time 5 "http://$2/healthz/ready"; }
 

@@ -268,9 +268,11 @@ void pods_released(struct pods *p, struct pod *taken_pod)
     char why[PRIVILEGED_WHY_MAX];
     if (e->vanished)
         privileged_forget(p->privileged, e->pod.netns_fd);
-    else if (privileged_release(p->privileged, e->pod.netns_fd, why) < 0)
+    else if (privileged_release(p->privileged, e->pod.netns_fd, why) < 0) {
         log_warn("capture", "pod %s/%s: cannot take the rules out of its namespace: %s", e->pod.ns,
                  e->pod.name, why);
+        privileged_forget(p->privileged, e->pod.netns_fd);
+    }
     pods_waits_released(p, e);
     forget(p, e);
     if (!p->closing)

@@ -15,7 +15,6 @@
 #include "shared/ring/ring.h"
 #include "shared/service/admin.h"
 
-enum { POD_ADDRESSES_MAX = 8 };
 struct pod {
     struct list link; /* in pods_all(), until it is released */
     char *name, *ns, *container_id, *netns_path;

@@ -1,313 +1,368 @@
 /*
- * The interface to what needs privileges: each function enters the namespace, does what the files
- * beside this one know, and goes back. That nftables can do what is needed is tried out once at
- * open, in a namespace made for it; the rules as the kernel prints them there are what
- * privileged_check() compares with.
+ * Asks the warden, and waits for its answer. An answer that is late is thrown
+ * away when it comes. When a warden was replaced meanwhile (its generation
+ * tells, in each answer and in the word that a new one begins with), it is
+ * given the listeners of all enrolled pods again, and what was asked is asked
+ * again: all requests may be repeated.
  */
 #include "nodeproxy/capture/privileged.h"
 
 #include "nodeproxy/warden/netns.h"
-#include "nodeproxy/warden/node_rules.h"
-#include "nodeproxy/warden/redirect.h"
-#include "nodeproxy/warden/reply_routes.h"
+#include "nodeproxy/warden/wire.h"
+#include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
-#include "shared/ring/socket.h"
+#include "shared/base/rng.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 };
+/* Where the last call was in vain, the next ones don't hold up the control
+ * thread for as long. */
+enum { WAIT_MS = 5000, WAIT_IN_VAIN_MS = 250, ENROLLED_MAX = 4096 };
 
+struct enrolled { /* descriptors are the caller's: see the header */
+    struct netns_id netns;
+    int netns_fd;
+    struct pod_listeners listeners;
+};
 struct privileged {
-    int own_fd; /* the node's namespace */
-    struct netns_id own;
-    bool ipv6, bridge;
-    char *rules; /* a pod's, as the kernel prints them */
+    int channel;
+    uint64_t last_id, generation; /* generation 0: none has spoken yet */
+    bool in_vain;
+    bool keep_due; /* the warden is a new one and does not have all listeners yet
+                  */
+    struct enrolled *enrolled;
+    size_t n_enrolled, enrolled_size;
+    struct wire_message out, in;
 };
 
-static int fail(char why[static PRIVILEGED_WHY_MAX], int error, const char *what)
+/* ---- one question ---- */
+
+static int wait_for(struct privileged *p, short events, uint64_t deadline_ms)
 {
-    snprintf(why, PRIVILEGED_WHY_MAX, "cannot %s: %s%s", what, strerror(-error),
-             error == -EPERM ? " (not root, or CAP_SYS_ADMIN or CAP_NET_ADMIN is missing)" : "");
-    return error;
+    for (;;) {
+        uint64_t now = clock_monotonic_ms();
+        struct pollfd poll_fd = {.fd = p->channel, .events = events};
+        int r = poll(&poll_fd, 1, now < deadline_ms ? (int)(deadline_ms - now) : 0);
+        if (r > 0)
+            return 0;
+        if (r == 0 && now >= deadline_ms)
+            return -ETIMEDOUT;
+        if (r < 0 && errno != EINTR)
+            return -errno;
+    }
 }
 
-/* In a namespace of its own, which is gone afterwards. */
-static int try_rules(struct privileged *p, char why[static PRIVILEGED_WHY_MAX])
+/* The next message, whatever it is; what is none is dropped. */
+static int next_answer(struct privileged *p, uint64_t deadline_ms, struct wire_answer *ret)
 {
-    int r = netns_enter_new();
-    if (r < 0)
-        return fail(why, r, "make a network namespace");
-    char words[PRIVILEGED_WHY_MAX] = "";
-    r = redirect_put(p->ipv6, words);
-    if (r == 0)
-        r = redirect_read(p->ipv6, &p->rules, words);
-    netns_leave(p->own_fd);
-    if (r < 0)
-        snprintf(why, PRIVILEGED_WHY_MAX,
-                 "%.160s (does the kernel have nf_tables with nat, redirect and conntrack?)",
-                 words);
+    for (;;) {
+        int r = wait_for(p, POLLIN, deadline_ms);
+        if (r == 0)
+            r = wire_receive(p->channel, &p->in, false);
+        if (r == 0 && wire_decode_answer(p->in.bytes, p->in.len, ret) == 0)
+            return 0;
+        if (r == 0)
+            wire_close_fds(&p->in);
+        else if (r != -EAGAIN && r != -EMSGSIZE)
+            return r;
+    }
+}
+
+static bool is_another(struct privileged *p, const struct wire_answer *a, bool counts)
+{
+    if (!counts || a->generation == p->generation)
+        return false;
+    p->keep_due = p->generation != 0;
+    p->generation = a->generation;
+    return p->keep_due;
+}
+
+/* -ERESTART: the warden is another one by now. 0: there is an answer, and its
+ * descriptors in p->in. */
+static int ask_once(struct privileged *p, struct wire_request *q, const int *fds, size_t n_fds,
+                    uint64_t deadline_ms, struct wire_answer *ret)
+{
+    q->id = ++p->last_id;
+    p->out.len = wire_encode_request(q, p->out.bytes);
+    if (p->out.len == 0)
+        return -EMSGSIZE;
+    if (n_fds > 0)
+        memcpy(p->out.fds, fds, n_fds * sizeof *fds);
+    p->out.n_fds = n_fds;
+    int r;
+    do {
+        r = wait_for(p, POLLOUT, deadline_ms);
+        if (r == 0)
+            r = wire_send(p->channel, &p->out, false);
+    } while (r == -EAGAIN);
+    while (r == 0) {
+        r = next_answer(p, deadline_ms, ret);
+        if (r < 0)
+            break;
+        /* An answer to a question of before may be a warden's that is no more. */
+        bool other = is_another(p, ret, ret->id == q->id || ret->id == 0);
+        if (ret->id == q->id && !other)
+            return 0;
+        wire_close_fds(&p->in);
+        if (other)
+            return -ERESTART;
+    }
     return r;
 }
 
-int privileged_open(struct privileged **ret, char why[static PRIVILEGED_WHY_MAX])
+static int keep_again(struct privileged *p, uint64_t deadline_ms)
 {
-    struct privileged *p = calloc(1, sizeof *p);
-    if (!p)
-        return fail(why, -ENOMEM, "open");
-    p->own_fd = -1;
-    p->ipv6 = netns_has_ipv6();
-    p->bridge = true;
-    int r = netns_self(&p->own_fd);
-    if (r == 0)
-        r = netns_id(p->own_fd, &p->own);
-    if (r < 0)
-        fail(why, r, "open the node's own network namespace");
-    else
-        r = try_rules(p, why);
+    for (size_t i = 0; i < p->n_enrolled; i++) {
+        const struct enrolled *e = &p->enrolled[i];
+        const int fds[] = {e->netns_fd, e->listeners.outbound, e->listeners.inbound,
+                           e->listeners.hbone};
+        struct wire_request q = {.kind = WIRE_KEEP};
+        struct wire_answer a;
+        int r = ask_once(p, &q, fds, ARRAY_SIZE(fds), deadline_ms, &a);
+        if (r < 0)
+            return r;
+        wire_close_fds(&p->in);
+        if (a.result < 0)
+            log_warn("capture", "the warden does not keep the listeners of a pod: %s", a.why);
+    }
+    p->keep_due = false;
+    return 0;
+}
+
+/* The warden's answer; its descriptors, n_ret_fds or none, are the caller's. */
+static int ask(struct privileged *p, struct wire_request *q, const int *fds, size_t n_fds,
+               int *ret_fds, size_t n_ret_fds, char why[static PRIVILEGED_WHY_MAX])
+{
+    struct wire_answer a;
+    uint64_t deadline_ms = clock_monotonic_ms() + (p->in_vain ? WAIT_IN_VAIN_MS : WAIT_MS);
+    int r;
+    do {
+        r = p->keep_due ? keep_again(p, deadline_ms) : 0;
+        if (r == 0)
+            r = ask_once(p, q, fds, n_fds, deadline_ms, &a);
+    } while (r == -ERESTART);
+    p->in_vain = r == -ETIMEDOUT;
     if (r < 0) {
-        privileged_free(p);
+        snprintf(why, PRIVILEGED_WHY_MAX, "the warden can't be asked: %s", strerror(-r));
         return r;
     }
-    if (!p->ipv6)
-        log_info("capture", "this kernel has no IPv6: pods are captured for IPv4 alone");
-    *ret = p;
-    return 0;
+    if (a.result == 0 && p->in.n_fds != n_ret_fds) {
+        snprintf(why, PRIVILEGED_WHY_MAX, "the warden's answer has %zu descriptors, and not %zu",
+                 p->in.n_fds, n_ret_fds);
+        a.result = -EBADMSG;
+    } else if (a.result < 0) {
+        memcpy(why, a.why, sizeof a.why);
+    } else if (n_ret_fds > 0) {
+        memcpy(ret_fds, p->in.fds, n_ret_fds * sizeof *ret_fds);
+        p->in.n_fds = 0;
+    }
+    wire_close_fds(&p->in);
+    return a.result;
+}
+
+void privileged_look(struct privileged *p)
+{
+    struct wire_answer a;
+    uint64_t now = clock_monotonic_ms();
+    while (next_answer(p, now, &a) == 0) {
+        wire_close_fds(&p->in);
+        if (is_another(p, &a, a.id == 0))
+            log_info("capture", "there is a new warden");
+    }
+    int r = 0;
+    while (p->keep_due && (r == 0 || r == -ERESTART))
+        r = keep_again(p, now + WAIT_MS);
+    if (r < 0)
+        log_warn("capture", "the warden does not know the pods' listeners yet: %s", strerror(-r));
+}
+
+int privileged_channel(const struct privileged *p)
+{
+    return p->channel;
+}
+
+/* ---- life ---- */
+
+int privileged_open(struct privileged **ret, int channel, char why[static PRIVILEGED_WHY_MAX])
+{
+    struct wire_request hello = {.kind = WIRE_HELLO};
+    struct privileged *p = calloc(1, sizeof *p);
+    int r = p ? rng_os(&p->last_id, sizeof p->last_id) : -ENOMEM;
+    if (r < 0) {
+        snprintf(why, PRIVILEGED_WHY_MAX, "cannot open: %s", strerror(-r));
+        free(p);
+        return r;
+    }
+    /* Answers to whoever was at this end before have other numbers. */
+    p->last_id >>= 1;
+    p->channel = channel;
+    r = ask(p, &hello, NULL, 0, NULL, 0, why);
+    if (r < 0)
+        p = privileged_free(p);
+    else
+        *ret = p;
+    return r;
 }
 
 struct privileged *privileged_free(struct privileged *p)
 {
-    if (!p)
-        return NULL;
-    if (p->own_fd >= 0)
-        close(p->own_fd);
-    free(p->rules);
+    if (p)
+        free(p->enrolled);
     free(p);
     return NULL;
 }
 
-static int enter(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX])
+/* ---- what is enrolled, to be told to the next warden ---- */
+
+static struct enrolled *find(struct privileged *p, const struct netns_id *netns)
 {
-    struct netns_id id;
-    int r = netns_id(netns_fd, &id);
-    if (r == 0 && netns_same(&id, &p->own)) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "this is the node's own network namespace, not a pod's");
-        return -EINVAL;
-    }
-    if (r == 0)
-        r = netns_enter(netns_fd);
-    return r < 0 ? fail(why, r, "enter the pod's network namespace") : 0;
+    for (size_t i = 0; i < p->n_enrolled; i++)
+        if (netns_same(&p->enrolled[i].netns, netns))
+            return &p->enrolled[i];
+    return NULL;
 }
+
+static int make_room(struct privileged *p)
+{
+    if (p->n_enrolled < p->enrolled_size)
+        return 0;
+    size_t size = p->enrolled_size ? 2 * p->enrolled_size : 16;
+    struct enrolled *more = size <= ENROLLED_MAX ? realloc(p->enrolled, size * sizeof *more) : NULL;
+    if (!more)
+        return size <= ENROLLED_MAX ? -ENOMEM : -ENOBUFS;
+    p->enrolled = more;
+    p->enrolled_size = size;
+    return 0;
+}
+
+static void forget(struct privileged *p, int netns_fd)
+{
+    struct netns_id netns;
+    struct enrolled *e = netns_id(netns_fd, &netns) == 0 ? find(p, &netns) : NULL;
+    if (e)
+        *e = p->enrolled[--p->n_enrolled];
+}
+
+/* ---- pods ---- */
 
 int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd,
                           char why[static PRIVILEGED_WHY_MAX])
 {
-    int fd = -1;
-    struct netns_id id;
-    int r = netns_open(path, &fd, why);
-    if (r < 0)
-        return r;
-    r = netns_id(fd, &id);
-    if (r < 0) {
-        fail(why, r, "look at the network namespace");
-    } else if (netns_same(&id, &p->own)) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "%.160s is the node's own network namespace, not a pod's",
-                 path);
-        r = -EINVAL;
+    struct wire_request q = {.kind = WIRE_NETNS_OPEN, .path = path};
+    if (path[0] != '/' || strlen(path) >= WIRE_PATH_MAX) {
+        snprintf(why, PRIVILEGED_WHY_MAX, "%.160s is no absolute path, or too long", path);
+        return -EINVAL;
     }
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    *ret_netns_fd = fd;
-    return 0;
+    return ask(p, &q, NULL, 0, ret_netns_fd, 1, why);
 }
 
-/* ---- a pod's namespace ---- */
-
-static void close_listeners(struct pod_listeners *l)
+static bool is_given(const struct pod_listeners *l)
 {
-    socket_close(l->outbound);
-    socket_close(l->inbound);
-    socket_close(l->hbone);
-}
-
-static int open_listener(uint16_t port, int *ret_fd, char why[static PRIVILEGED_WHY_MAX])
-{
-    struct addr at = {.port = port};
-    int r = socket_listen(&at, BACKLOG, false, ret_fd);
-    if (r < 0)
-        snprintf(why, PRIVILEGED_WHY_MAX, "cannot listen on port %u in the pod: %s", port,
-                 r == -EADDRINUSE ? "the application, or another node proxy, has it"
-                                  : strerror(-r));
-    return r;
-}
-
-static int open_listeners(struct pod_listeners *ret, char why[static PRIVILEGED_WHY_MAX])
-{
-    struct pod_listeners l = POD_LISTENERS_NONE;
-    int r = open_listener(PORT_OUTBOUND, &l.outbound, why);
-    if (r == 0)
-        r = open_listener(PORT_INBOUND, &l.inbound, why);
-    if (r == 0)
-        r = open_listener(PORT_HBONE, &l.hbone, why);
-    if (r < 0)
-        close_listeners(&l);
-    else
-        *ret = l;
-    return r;
-}
-
-static bool listens_on(int fd, uint16_t port)
-{
-    struct addr at;
-    int listening = 0;
-    socklen_t len = sizeof listening;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening &&
-           socket_local(fd, &at) == 0 && at.port == port;
-}
-
-static bool are_listeners(const struct pod_listeners *l)
-{
-    return listens_on(l->outbound, PORT_OUTBOUND) && listens_on(l->inbound, PORT_INBOUND) &&
-           listens_on(l->hbone, PORT_HBONE);
-}
-
-static int put_routes(char why[static PRIVILEGED_WHY_MAX])
-{
-    int r = reply_routes_put(AF_INET, why);
-    if (r < 0 || !netns_has_ipv6())
-        return r;
-    if (netns_ipv6_on())
-        return reply_routes_put(AF_INET6, why);
-    log_info("capture", "IPv6 is switched off in this pod's namespace: it is captured for IPv4");
-    return 0;
+    return l->outbound >= 0 || l->inbound >= 0 || l->hbone >= 0;
 }
 
 int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
                      char why[static PRIVILEGED_WHY_MAX])
 {
-    struct pod_listeners listeners = *io_listeners;
-    bool given = listeners.outbound >= 0 || listeners.inbound >= 0 || listeners.hbone >= 0;
-    if (given && !are_listeners(&listeners)) {
+    struct wire_request q = {.kind = WIRE_ENROL};
+    const struct pod_listeners *l = io_listeners;
+    int fds[] = {netns_fd, l->outbound, l->inbound, l->hbone}, made[3];
+    bool given = is_given(l);
+    struct netns_id netns;
+    if (given && (l->outbound < 0 || l->inbound < 0 || l->hbone < 0)) {
         snprintf(why, PRIVILEGED_WHY_MAX, "these are not a pod's three listening sockets");
         return -EINVAL;
     }
-    int r = enter(p, netns_fd, why);
+    int r = netns_id(netns_fd, &netns);
+    if (r == 0)
+        r = make_room(p);
+    if (r < 0) {
+        snprintf(why, PRIVILEGED_WHY_MAX, "cannot enrol the pod: %s", strerror(-r));
+        return r;
+    }
+    r = ask(p, &q, fds, given ? 4 : 1, made, given ? 0 : 3, why);
     if (r < 0)
         return r;
-    /* The runtime may bring the loopback up at the same time as it calls us, and the route needs
-     * it. */
-    r = netns_loopback_up();
-    if (r < 0)
-        fail(why, r, "bring up the pod's loopback");
-    else if (!given)
-        r = open_listeners(&listeners, why);
-    if (r == 0) {
-        r = put_routes(why);
-        if (r == 0)
-            r = redirect_put(p->ipv6, why);
-        if (r < 0 && !given)
-            close_listeners(&listeners);
-    }
-    netns_leave(p->own_fd);
-    if (r == 0)
-        *io_listeners = listeners;
-    return r;
-}
-
-static int check_rules(struct privileged *p, char why[static PRIVILEGED_WHY_MAX])
-{
-    char *rules = NULL;
-    int r = redirect_read(p->ipv6, &rules, why);
-    if (r == -ENOENT)
-        snprintf(why, PRIVILEGED_WHY_MAX, "the pod's nftables rules (table weir) are missing");
-    if (r == 0 && strcmp(rules, p->rules) != 0) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "the pod's nftables rules (table weir) were changed");
-        r = -EBADMSG;
-    }
-    free(rules);
-    return r;
+    if (!given)
+        *io_listeners = (struct pod_listeners){made[0], made[1], made[2]};
+    struct enrolled *e = find(p, &netns);
+    if (!e)
+        e = &p->enrolled[p->n_enrolled++];
+    *e = (struct enrolled){netns, netns_fd, *io_listeners};
+    return 0;
 }
 
 int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX])
 {
-    int r = enter(p, netns_fd, why);
-    if (r < 0)
-        return r;
-    r = check_rules(p, why);
-    if (r == 0)
-        r = reply_routes_check(AF_INET, why);
-    if (r == 0 && netns_ipv6_on())
-        r = reply_routes_check(AF_INET6, why);
-    netns_leave(p->own_fd);
-    return r;
+    struct wire_request q = {.kind = WIRE_CHECK};
+    return ask(p, &q, &netns_fd, 1, NULL, 0, why);
 }
 
 int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX])
 {
-    int r = enter(p, netns_fd, why);
-    if (r < 0)
-        return r;
-    r = redirect_remove(p->ipv6, why);
+    struct wire_request q = {.kind = WIRE_RELEASE};
+    int r = ask(p, &q, &netns_fd, 1, NULL, 0, why);
     if (r == 0)
-        r = reply_routes_remove(AF_INET, why);
-    if (r == 0 && p->ipv6)
-        r = reply_routes_remove(AF_INET6, why);
-    netns_leave(p->own_fd);
+        forget(p, netns_fd);
     return r;
 }
 
 void privileged_forget(struct privileged *p, int netns_fd)
 {
-    (void)p; /* nothing is kept beside the process that uses it */
-    (void)netns_fd;
-}
-
-/* ---- sockets ---- */
-
-static int open_socket(int family, int *ret_fd)
-{
-    int fd, on = 1, r = socket_open(family, &fd);
-    if (r < 0)
-        return r;
-    r = socket_set_mark(fd, MARK_PROXY);
-    if (r == 0 &&
-        setsockopt(fd, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
-                   family == AF_INET ? IP_TRANSPARENT : IPV6_TRANSPARENT, &on, sizeof on) < 0)
-        r = -errno;
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    *ret_fd = fd;
-    return 0;
+    char why[PRIVILEGED_WHY_MAX];
+    struct wire_request q = {.kind = WIRE_FORGET};
+    if (netns_fd >= 0)
+        forget(p, netns_fd);
+    else
+        p->n_enrolled = 0;
+    if (ask(p, &q, &netns_fd, netns_fd >= 0, NULL, 0, why) < 0)
+        log_warn("capture", "the warden still keeps a pod's listeners: %s", why);
 }
 
 int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n)
 {
     char why[PRIVILEGED_WHY_MAX];
+    size_t made = 0;
+    int r = 0;
     if (family != AF_INET && family != AF_INET6)
         return -EAFNOSUPPORT;
-    int r = enter(p, netns_fd, why);
-    if (r < 0)
-        return r;
-    size_t made = 0;
-    while (r == 0 && made < n) {
-        r = open_socket(family, &ret_fds[made]);
+    while (made < n && r == 0) {
+        size_t count = n - made < WIRE_FDS_MAX ? n - made : WIRE_FDS_MAX;
+        struct wire_request q = {.kind = WIRE_SOCKETS, .family = family, .count = (unsigned)count};
+        r = ask(p, &q, &netns_fd, 1, ret_fds + made, count, why);
         if (r == 0)
-            made++;
+            made += count;
     }
-    netns_leave(p->own_fd);
     while (r < 0 && made > 0)
         close(ret_fds[--made]);
+    return r;
+}
+
+/* ---- the node ---- */
+
+static int put_pieces(struct privileged *p, const struct ip *pods, size_t n_pods,
+                      char why[static PRIVILEGED_WHY_MAX])
+{
+    size_t done = 0;
+    int r;
+    do {
+        struct wire_request q = {.kind = WIRE_NODE_RULES, .pieces = done == 0 ? WIRE_FIRST : 0};
+        q.n_addresses = n_pods - done < WIRE_ADDRESSES_MAX ? n_pods - done : WIRE_ADDRESSES_MAX;
+        q.addresses = pods ? pods + done : NULL;
+        done += q.n_addresses;
+        q.pieces |= done == n_pods ? WIRE_LAST : 0;
+        r = ask(p, &q, NULL, 0, NULL, 0, why);
+    } while (r == 0 && done < n_pods);
     return r;
 }
 
 int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
                           char why[static PRIVILEGED_WHY_MAX])
 {
-    return node_rules_put(p->ipv6, &p->bridge, pods, n_pods, why);
+    int r = put_pieces(p, pods, n_pods, why);
+    return r == -ESTALE ? put_pieces(p, pods, n_pods, why) : r; /* a new warden in between */
 }

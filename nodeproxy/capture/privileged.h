@@ -1,9 +1,9 @@
 /*
  * Everything that needs privileges: entering network namespaces, nftables rules, routing rules,
- * sockets that must be born inside a pod, the node's own rules for probes. Nothing else of the node
- * proxy calls setns(2), libnftables or rtnetlink, so this one interface (requests with descriptors
- * in, descriptors out, no callbacks, no state of connections) can move into a process of its own.
- * Called from the control thread only. No byte of traffic passes here.
+ * sockets that must be born inside a pod, the node's own rules for probes. The warden does it
+ * (nodeproxy/warden), a process of its own; this is who asks it, from the control thread only. A
+ * call waits for the answer, at most five seconds (-ETIMEDOUT), through a restart of the warden
+ * too. No byte of traffic passes here.
  *
  * In a pod's namespace: table `inet weir`; outbound TCP is redirected to 15001, inbound TCP but
  * 15008 to 15006; loopback and the pod's calls to itself stay untouched; sockets with mark 0x539
@@ -19,7 +19,7 @@
 
 enum { PORT_OUTBOUND = 15001, PORT_INBOUND = 15006, PORT_HBONE = 15008, PORT_DNS = 15053 };
 enum { MARK_PROXY = 0x539, MARK_REPLY = 0x111, MARK_MASK = 0xfff, ROUTE_TABLE_REPLY = 100 };
-enum { PRIVILEGED_WHY_MAX = 256 };
+enum { PRIVILEGED_WHY_MAX = 256, POD_ADDRESSES_MAX = 8 };
 
 struct privileged;
 struct pod_listeners { /* listening, dual stack [::], owned by the caller */
@@ -27,11 +27,15 @@ struct pod_listeners { /* listening, dual stack [::], owned by the caller */
 };
 #define POD_LISTENERS_NONE ((struct pod_listeners){-1, -1, -1})
 
-/* -EPERM and others: why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in
- * the kernel?). */
-int privileged_open(struct privileged **ret, char why[static PRIVILEGED_WHY_MAX]);
+/* channel: this side's end of the SOCK_SEQPACKET pair; it stays the caller's. -EPERM and others:
+ * why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in the kernel?). */
+int privileged_open(struct privileged **ret, int channel, char why[static PRIVILEGED_WHY_MAX]);
 struct privileged *privileged_free(struct privileged *p);
-/* -EINVAL: it is no network namespace, or the node's own. */
+int privileged_channel(const struct privileged *p);
+/* To be called when the channel is readable (warden_watch.h): a new warden that says so is given
+ * what it has to keep. */
+void privileged_look(struct privileged *p);
+/* -EINVAL: no absolute path, no network namespace, or the node's own. */
 int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd,
                           char why[static PRIVILEGED_WHY_MAX]);
 /* Listeners first, then rules (one transaction), so that no packet is redirected to nobody.
@@ -44,7 +48,7 @@ int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *i
                      char why[static PRIVILEGED_WHY_MAX]);
 /* Rules and routes are as enrol made them; why says what is missing or was changed. */
 int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
-/* Takes out all that enrol put in. */
+/* Takes out all that enrol put in; if it fails, what is kept of the listeners is still kept. */
 int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
 /* The rules stay, and nothing is kept of the pod's listeners any more (every enrolled pod has
  * duplicates of them kept, which is what a crash of the data process needs, and what an orderly end,
@@ -53,7 +57,7 @@ int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVI
 void privileged_forget(struct privileged *p, int netns_fd);
 /* n TCP sockets born in the namespace in one setns: mark, IP(V6)_TRANSPARENT and NODELAY set. */
 int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n);
-/* Replaces the node's rules; n_pods 0: removes them. */
+/* Replaces the node's rules; n_pods 0: removes them. At most pods-max times POD_ADDRESSES_MAX. */
 int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
                           char why[static PRIVILEGED_WHY_MAX]);
 #endif

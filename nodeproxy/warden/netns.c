@@ -24,7 +24,7 @@ int netns_self(int *ret_fd)
     return 0;
 }
 
-static bool is_netns(int fd)
+bool netns_is(int fd)
 {
     struct statfs fs;
     return fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC &&
@@ -41,7 +41,7 @@ int netns_open(const char *path, int *ret_fd, char why[static PRIVILEGED_WHY_MAX
                  strerror(-r));
         return r;
     }
-    if (!is_netns(fd)) {
+    if (!netns_is(fd)) {
         close(fd);
         snprintf(why, PRIVILEGED_WHY_MAX, "%s is not a network namespace", path);
         return -EINVAL;

@@ -17,7 +17,8 @@ int netns_self(int *ret_fd); /* the calling thread's own */
 /* -EINVAL: it is a file, but no network namespace; -ENOENT and others as open(2). why says it in a
  * sentence. */
 int netns_open(const char *path, int *ret_fd, char why[static PRIVILEGED_WHY_MAX]);
-int netns_id(int fd, struct netns_id *ret);
+bool netns_is(int fd);
+int netns_id(int fd, struct netns_id *ret); /* whatever the descriptor is */
 int netns_id_at(const char *path,
                 struct netns_id *ret); /* of what is at the path now; -errno of stat(2) */
 static inline bool netns_same(const struct netns_id *a, const struct netns_id *b)

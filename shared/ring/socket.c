@@ -177,15 +177,25 @@ int socket_original_dst(int fd, struct addr *ret)
     return 0;
 }
 
+/* Setting it takes CAP_NET_ADMIN; a socket that was made by who has that, has it already. */
+static int set_transparent(int fd, int level, int option)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    if (getsockopt(fd, level, option, &on, &len) == 0 && on)
+        return 0;
+    return set(fd, level, option, 1);
+}
+
 int socket_bind_transparent(int fd, const struct ip *source)
 {
     struct addr at = {.ip = *source};
     struct sockaddr_storage sa;
     int r;
     if (source->len == 4)
-        r = set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+        r = set_transparent(fd, IPPROTO_IP, IP_TRANSPARENT);
     else if (source->len == 16)
-        r = set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+        r = set_transparent(fd, IPPROTO_IPV6, IPV6_TRANSPARENT);
     else
         return -EINVAL;
     if (r < 0)

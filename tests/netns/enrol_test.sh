@@ -112,8 +112,9 @@ must lab stop "$netns" KILL
 must ip netns delete "$netns"
 eventually is_dead "$wire"
 logged node-a "$(pod_field web 2)" vanished
-read -r proxy _ <"$RUN/pids/node-a"
-must_not sh -c "ls -l /proc/$proxy/fd | grep -F 'net:[$inode]'"
+for pid in $(program_pid node-a) $(pgrep -P "$(program_pid node-a)"); do
+    must_not sh -c "ls -l /proc/$pid/fd | grep -F 'net:[$inode]'"
+done
 must_not test -e "$RUN/node-a/pods/$netns.json"
 must_not sh -c "nsenter --net=/run/netns/$WEIR_LAB_NAME-node-a nft list set inet weir_node pods_v4 | grep -F $(pod_v4 web)"
 must lab pod-up web

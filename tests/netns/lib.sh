@@ -88,6 +88,8 @@ pod_v4() { pod_field "$1" 5; }
 pod_v6() { pod_field "$1" 6; }
 node_v4() { awk -v node="$1" '$1 == node { print $3 }' "$RUN/plan/nodes"; }
 node_v6() { awk -v node="$1" '$1 == node { print $4 }' "$RUN/plan/nodes"; }
+# Of a node proxy: the supervisor.
+program_pid() { awk '{ print $1 }' "$RUN/pids/$1"; }
 # The second replica of cart is on node-b.
 replica() { awk -v node="$1" '$2 ~ /^cart-/ && $4 == node { print $2 }' "$RUN/plan/pods"; }
 

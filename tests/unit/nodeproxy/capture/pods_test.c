@@ -8,6 +8,7 @@
 #include "shared/service/local_http.h"
 #include "shared/base/log.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
+#include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <dirent.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -113,6 +114,15 @@ static void close_pods(void)
         assert_int_equal(ring_run(ring), 0);
     }
 }
+/* The program ends, and its warden with it; another one begins. */
+static void restart_warden(void)
+{
+    privileged = privileged_free(privileged);
+    stop_warden();
+    start_warden();
+    if (privileged_open(&privileged, warden_channel[0], why) < 0)
+        fail_msg("privileged_open: %s", why);
+}
 static void mount_netns(int ns)
 {
     char from[64];
@@ -136,7 +146,8 @@ static int begin(void **state)
     timer_init(&watchdog, watchdog_fired);
     timer_init(&soon, soon_fired);
     timer_start(ring_timers(ring), &watchdog, 30000);
-    if (privileged_open(&privileged, why) < 0)
+    start_warden();
+    if (privileged_open(&privileged, warden_channel[0], why) < 0)
         fail_msg("privileged_open: %s", why);
     snprintf(folder, sizeof folder, "/tmp/weir-pods-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
@@ -172,6 +183,7 @@ static int end(void **state)
     timer_stop(ring_timers(ring), &soon);
     ring = ring_free(ring);
     privileged = privileged_free(privileged);
+    stop_warden();
     if (access(netns_path, F_OK) == 0)
         unmount_netns();
     remove_files(state_dir);
@@ -505,6 +517,7 @@ static void a_restarted_proxy_captures_again(void **state)
     (void)state;
     assert_int_equal(ask("/cni/add", "c1"), 200);
     close_pods();
+    restart_warden();
     namespace_has_rules(true); /* fail closed */
     int refused = begin_connect(pod_ns, NULL, CLIENT_V4, 80);
     assert_int_equal(connect_result(refused), -ECONNREFUSED);
@@ -520,6 +533,7 @@ static void a_restarted_proxy_captures_again(void **state)
     node_has_rules(true);
 
     close_pods();
+    restart_warden();
     unmount_netns();
     open_pods(4, 300);
     assert_int_equal(pods_restore(pods), 0);
@@ -527,11 +541,29 @@ static void a_restarted_proxy_captures_again(void **state)
     assert_false(state_has("c1"));
     node_has_rules(false);
 }
+static void a_crash_refuses_no_connection(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/cni/add", "c1"), 200);
+    close_pods(); /* without a word to the warden, as a crash */
+    privileged = privileged_free(privileged);
+    int waiting = must_connect(client_ns, POD_V4, 8080);
+    assert_int_equal(send(waiting, "x", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(privileged_open(&privileged, warden_channel[0], why), 0);
+    open_pods(4, 300);
+    assert_int_equal(pods_restore(pods), 0);
+    assert_true(only_pod()->captured);
+    int accepted = must_accept(only_pod()->listeners.inbound);
+    assert_joined(waiting, accepted);
+    close(accepted);
+    close(waiting);
+}
 static void what_can_not_be_captured_again_is_tried_again(void **state)
 {
     (void)state;
     assert_int_equal(ask("/cni/add", "c1"), 200);
     close_pods();
+    restart_warden();
     int taken = listen_in(pod_ns, "0.0.0.0", PORT_INBOUND);
     open_pods(4, 300);
     log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -606,6 +638,7 @@ int main(void)
         POD_TEST(a_vanished_namespace_is_let_go),
         POD_TEST(a_path_that_leads_elsewhere_is_vanished_too),
         POD_TEST(a_restarted_proxy_captures_again),
+        POD_TEST(a_crash_refuses_no_connection),
         POD_TEST(what_can_not_be_captured_again_is_tried_again),
         POD_TEST(bad_state_files_are_dropped),
         POD_TEST(the_number_of_pods_is_bounded),

@@ -5,6 +5,7 @@
 #include "nodeproxy/warden/redirect.h"
 #include "shared/ring/socket.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
+#include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <sys/stat.h>
 
 static struct privileged *privileged;
@@ -14,7 +15,8 @@ static char why[PRIVILEGED_WHY_MAX];
 static int open_all(void **state)
 {
     become_node(state);
-    int r = privileged_open(&privileged, why);
+    start_warden();
+    int r = privileged_open(&privileged, warden_channel[0], why);
     if (r < 0)
         fail_msg("privileged_open: %s", why);
     return 0;
@@ -23,6 +25,7 @@ static int close_all(void **state)
 {
     (void)state;
     privileged = privileged_free(privileged);
+    stop_warden();
     close(node_ns);
     return 0;
 }
@@ -37,6 +40,7 @@ static void close_listeners(void)
     close(listeners.inbound);
     close(listeners.hbone);
     listeners = POD_LISTENERS_NONE;
+    privileged_forget(privileged, pod_ns);
 }
 static void check_fails(int error, const char *words)
 {
@@ -74,7 +78,7 @@ static void netns_open_takes_only_other_network_namespaces(void **state)
     assert_non_null(strstr(why, "node's own"));
     assert_int_equal(fd, -1);
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", pod_ns);
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", getpid(), pod_ns); /* the warden's eyes */
     assert_int_equal(privileged_netns_open(privileged, path, &fd, why), 0);
     assert_true(fd >= 0);
     close(fd);
