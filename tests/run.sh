@@ -3,8 +3,10 @@
 # unit tests, simulations and fuzz corpora (ctest) and the tests of the real programs (netns/ and
 # interop/, one after the other).
 #
-# usage: tests/run.sh [--fast] [PATTERN...]
+# usage: tests/run.sh [--fast | --tsan] [PATTERN...]
 #   --fast     only the build `dev`
+#   --tsan     only the build `tsan` (threads), which the others leave out for its time: all that
+#              ctest runs, and of the real programs those tests that use all their threads
 #   PATTERN    only tests whose name matches one of these regular expressions, as in unit/mesh
 #
 # One line a test; the last line is `N passed, N failed`. A test in netns/ or interop/ is an
@@ -22,6 +24,7 @@ passed=0 failed=0 session=
 while [ $# -gt 0 ]; do
     case "$1" in
     --fast) BUILDS=(dev) ;;
+    --tsan) BUILDS=(tsan) ;;
     -h | --help)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 0
@@ -156,7 +159,7 @@ trap 'end_session -KILL; exit 130' INT TERM
 
 # run_program FILE PRESET: one test of the real programs, in a session of its own.
 run_program() {
-    local file=$1 preset=$2 name builds limit start log=$OUT/log code
+    local file=$1 preset=$2 name builds limit start log=$OUT/log code layout=()
     name=${file#tests/}
     name=${name%.*}
     selected "$name" || return 0
@@ -172,10 +175,13 @@ run_program() {
     remains | sort >"$OUT/before"
     rm -f "$OUT"/sanitizer/*
     start=$EPOCHREALTIME
+    # ThreadSanitizer knows only the address layouts of older kernels.
+    [ "$preset" != tsan ] || layout=(setarch --addr-no-randomize)
     WEIR_BUILD=$ROOT/build/$preset \
+        TSAN_OPTIONS=log_path=$OUT/sanitizer/report \
         ASAN_OPTIONS=log_path=$OUT/sanitizer/report \
         UBSAN_OPTIONS=print_stacktrace=1:log_path=$OUT/sanitizer/report \
-        setsid timeout -k 10 "${limit:-120}" "$file" </dev/null >"$log" 2>&1 8>&- &
+        setsid "${layout[@]}" timeout -k 10 "${limit:-120}" "$file" </dev/null >"$log" 2>&1 8>&- &
     session=$!
     wait "$session"
     code=$?
@@ -214,7 +220,8 @@ simple house/check tests/house/check.py
 simple house/check_test tests/house/check_test.py
 
 shopt -s nullglob
-programs=(tests/netns/*_test.sh tests/interop/*_test.sh tests/interop/*_test.py)
+programs=(tests/{netns,interop}/*_test.{sh,py})
+[ "${BUILDS[*]}" != tsan ] || programs=(tests/netns/{enrol,traffic}_test.sh)
 for preset in "${BUILDS[@]}"; do
     build "$preset" || continue
     run_ctest "$preset"
