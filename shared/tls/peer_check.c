@@ -109,7 +109,10 @@ int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
         return 0;
     if (!library_says_good && store->error != ASN_NO_SIGNER_E &&
         store->error != ASN_SELF_SIGNED_E) {
-        p->why = wc_GetErrorString(store->error);
+        /* Ours says it more clearly, where it sees it too. */
+        p->why = check_chain(p->config, store->certs, (size_t)store->totalCerts, &leaf, &path);
+        if (!p->why)
+            p->why = wolfSSL_ERR_reason_error_string((unsigned long)store->error);
         return 0;
     }
     /* Nothing to judge: peer_check_finish() knows whether that will do. */

@@ -20,7 +20,6 @@ import struct
 import h2.settings
 
 import certificates
-from certificates import HOUR_S
 from hbone_peer import Closed, Refused, client_context, open_tunnel
 from mesh_lab import DEADLINE_S, PROXY_MARK, Deadline, Lab, eventually, identity, receive, same, step
 
@@ -407,39 +406,11 @@ def test_certificates(world):
     signer = certificates.lab_intermediate(lab)
     with open_tunnel(world.batch.connect(world.orders.v4, 15008), client_context(world.roots, *signer.make([web]))) as tunnel:
         same(tunnel.connect(world.orders_at()).status, 200, "the answer to a good certificate")
-    foreign = certificates.new_root(lab.work + "/foreign")
-    name = certificates.subject_of(world.roots)
-    forged = certificates.new_root(lab.work + "/forged", name)
-    leaf_signer = signer.signer(lab.work + "/leaf", signer.make([web]))
-    client_only = certificates.ORDINARY[:2] + ("extendedKeyUsage=serverAuth",)
     cases = [
         ("no certificate", None, "no certificate"),
-        ("another root", foreign.make([web]), "trusted root"),
-        ("a root that has the name of ours", forged.make([web]), "signature"),
-        ("self-signed", foreign.make([web], self_signed=True), ""),
-        ("signed by a leaf", leaf_signer.make([web]), ""),
-        ("expired", signer.make([web], begins_s=-2 * HOUR_S, ends_s=-HOUR_S), "expired"),
-        ("not yet valid", signer.make([web], begins_s=25 * HOUR_S, ends_s=26 * HOUR_S), "not yet valid"),
         ("another trust domain", signer.make([identity("web", trust_domain="other.test")]), "other.test"),
-        ("another trust domain, by a suffix", signer.make([identity("web", trust_domain="cluster.local.test")]), ""),
-        ("two identities", signer.make([identity("orders"), web]), "more than one URI"),
-        ("no identity, a DNS name", signer.make(names=["web.shop.svc.cluster.local"]), "no URI"),
-        ("no identity, no name at all", signer.make(), "no URI"),
-        ("a CA's certificate", signer.make([web], certificates.AUTHORITY), "CA"),
-        ("the use of servers only", signer.make([web], client_only), ""),
-        ("a trust domain in upper case", signer.make(["spiffe://CLUSTER.LOCAL/ns/shop/sa/web"]), ""),
-        ("a query", signer.make([web + "?x=y"]), ""),
-        ("a fragment", signer.make([web + "#x"]), ""),
-        ("a port", signer.make(["spiffe://cluster.local:80/ns/shop/sa/web"]), ""),
-        ("a user", signer.make(["spiffe://web@cluster.local/ns/shop/sa/web"]), ""),
-        ("an empty part", signer.make(["spiffe://cluster.local/ns//shop/sa/web"]), ""),
-        ("two dots", signer.make(["spiffe://cluster.local/ns/shop/../shop/sa/web"]), ""),
-        ("a percent sign", signer.make(["spiffe://cluster.local/ns/shop/sa/we%62"]), ""),
-        ("a slash at the end", signer.make([web + "/"]), ""),
-        ("not SPIFFE", signer.make(["https://cluster.local/ns/shop/sa/web"]), ""),
-        # Last: intermediates that others sent before are not ours to complete a chain with.
-        ("the intermediate left out", signer.make([web], chain=False), "trusted root"),
-    ]
+        ("another trust domain, by a suffix", signer.make([identity("web", trust_domain="cluster.local.test")]), "cluster.local.test"),
+    ] + certificates.refused_classes(lab, signer, world.roots, "web", True)
     for what, files, error in cases:
         step("refused: " + what)
         refused(world, what, client_context(world.roots, *(files or (None, None))), "peer not trusted", error)
