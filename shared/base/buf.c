@@ -44,6 +44,25 @@ void chunk_pool_done(struct chunk_pool *pool)
     pool->n_free = 0;
 }
 
+size_t chunk_pool_trim(struct chunk_pool *pool, size_t keep)
+{
+    size_t n = pool->n_free > keep ? pool->n_free - keep : 0;
+    if (n > pool->n_idle)
+        n = pool->n_idle;
+    struct chunk **at = &pool->free; /* the warm ones come first, and stay */
+    for (size_t i = n; i < pool->n_free; i++)
+        at = &(*at)->next;
+    for (struct chunk *c = *at, *next; c; c = next) {
+        next = c->next;
+        unpoison(c);
+        free(c);
+    }
+    *at = NULL;
+    pool->n_free -= n;
+    pool->n_idle = pool->n_free;
+    return n;
+}
+
 struct chunk *chunk_new(struct chunk_pool *pool)
 {
     struct chunk *c = NULL;
@@ -53,6 +72,8 @@ struct chunk *chunk_new(struct chunk_pool *pool)
         if (c) {
             pool->free = c->next;
             pool->n_free--;
+            if (pool->n_idle > pool->n_free)
+                pool->n_idle = pool->n_free;
             unpoison(c);
         } else {
             size_t size = (sizeof *c + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN;

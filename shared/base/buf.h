@@ -29,12 +29,16 @@ struct chunk {
 struct chunk_pool {
     struct chunk *free;                     /* last in, first out: the warm one comes back first */
     size_t n_free, n_live, n_max, n_keep;   /* n_keep: free ones beyond it go back to the heap */
+    size_t n_idle;                          /* free ones that nobody took since the last trim */
     void (*freed)(struct chunk_pool *pool); /* a chunk came back after a refusal; may be NULL */
     void *freed_owner;
     bool refused;
 };
 void chunk_pool_init(struct chunk_pool *pool, size_t chunks_max, size_t chunks_keep);
 void chunk_pool_done(struct chunk_pool *pool);    /* asserts that none is live */
+/* Gives those back to the heap that nobody has needed since the last call, but for `keep` of the free
+ * ones; how many. After a burst the pool becomes small again, and a steady load keeps its own. */
+size_t chunk_pool_trim(struct chunk_pool *pool, size_t keep);
 struct chunk *chunk_new(struct chunk_pool *pool); /* empty; NULL: at the maximum or no memory */
 struct chunk *chunk_free(struct chunk *chunk);    /* returns NULL */
 static inline size_t chunk_len(const struct chunk *c)

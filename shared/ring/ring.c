@@ -2,6 +2,7 @@
 #include "shared/ring/ring_state.h"
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 enum { ENTRIES_DEFAULT = 1024, BUFFERS_DEFAULT = 128, CHUNKS_DEFAULT = 16384, CHUNKS_KEEP = 1024 };
@@ -13,6 +14,19 @@ static void pause_ended(struct timer *t)
     ring->supply.refused = false;
     for (struct list *n; (n = list_pop_front(&ring->pausing));)
         ring_op_arm(ring, container_of(n, struct ring_op, waiting));
+}
+
+/* ---- memory that a burst has left ------------------------------------------- */
+static bool may_trim(const struct ring *ring)
+{
+    return ring->pool.n_free > TRIM_KEEP;
+}
+
+static void trim_due(struct timer *t)
+{
+    struct ring *ring = container_of(t, struct ring, trim);
+    if (chunk_pool_trim(&ring->pool, TRIM_KEEP) > 0)
+        (void)malloc_trim(0); /* the heap gives back whole pages by itself only at its end */
 }
 
 /* ---- open and free -------------------------------------------------------- */
@@ -50,6 +64,7 @@ int ring_open(struct ring **ret, const struct ring_options *options, const char 
     chunk_pool_init(&ring->pool, chunks_max, chunks_max < CHUNKS_KEEP ? chunks_max : CHUNKS_KEEP);
     timer_wheel_init(&ring->timers, clock_monotonic_ms());
     timer_init(&ring->pause, pause_ended);
+    timer_init(&ring->trim, trim_due);
     list_init(&ring->tasks);
     list_init(&ring->starved);
     list_init(&ring->pausing);
@@ -164,6 +179,8 @@ static int turn(struct ring *ring)
     give_back_stopped(ring);
     ring_tasks_run(ring);
     ring_drained_run(ring);
+    if (may_trim(ring) && !timer_running(&ring->trim))
+        timer_start(&ring->timers, &ring->trim, TRIM_MS);
     return 0;
 }
 
@@ -213,5 +230,5 @@ void ring_stats(const struct ring *ring, struct ring_stats *ret)
 {
     *ret = ring->stats;
     ret->chunks_live = ring->pool.n_live - (ring->supply.n - ring->supply.n_missing);
-    ret->timers = ring->timers.count;
+    ret->timers = ring->timers.count - timer_running(&ring->trim);
 }

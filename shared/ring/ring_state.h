@@ -17,6 +17,8 @@ enum {
     TASK_ROUNDS_MAX = 16, /* of tasks asked by tasks, in one turn */
     STARVED_BATCH_MIN = 16,
     STAGE_BYTES = 16384,
+    TRIM_MS = 1000,   /* after so long without use free chunks go back, but for */
+    TRIM_KEEP = 32,   /* these, with which a little load comes along */
 };
 
 /* The provided buffer ring: the kernel's stock of empty chunks, and which chunk each buffer id
@@ -46,7 +48,7 @@ struct ring {
     struct list starved;  /* receives that found no chunk */
     struct list pausing;  /* accepts that found no descriptor */
     struct list returned; /* receives that were stopped while starved */
-    struct timer pause;
+    struct timer pause, trim;
     struct ring_scope *drained_first, **drained_end;
     void (*idle_before)(void *arg), (*idle_after)(void *arg);
     void *idle_arg;

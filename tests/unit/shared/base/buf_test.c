@@ -406,6 +406,34 @@ static void survives_no_memory(void **state)
     }
 }
 
+static void use(size_t n)
+{
+    struct chunk *chunks[100];
+    for (size_t i = 0; i < n; i++)
+        assert_non_null(chunks[i] = chunk_new(&pool));
+    for (size_t i = 0; i < n; i++)
+        chunk_free(chunks[i]);
+}
+static void trim_takes_what_is_not_needed(void **state)
+{
+    (void)state;
+    chunk_pool_init(&pool, 200, 200);
+    use(100);
+    assert_int_equal(chunk_pool_trim(&pool, 10), 0); /* all of them have just been needed */
+    use(60);
+    assert_int_equal(chunk_pool_trim(&pool, 10), 40);
+    assert_int_equal(pool.n_free, 60);
+    assert_int_equal(chunk_pool_trim(&pool, 10), 50); /* nobody came */
+    assert_int_equal(chunk_pool_trim(&pool, 10), 0);
+    use(5);
+    assert_int_equal(chunk_pool_trim(&pool, 10), 0);
+    assert_int_equal(pool.n_free, 10);
+    assert_int_equal(pool.n_live, 0);
+    use(20); /* the list is whole */
+    assert_int_equal(pool.n_free, 20);
+    chunk_pool_done(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +444,7 @@ int main(void)
         cmocka_unit_test(split_that_is_refused_moves_nothing),
         cmocka_unit_test(splits_copy_little),
         cmocka_unit_test(pool_has_a_maximum_and_tells),
+        cmocka_unit_test(trim_takes_what_is_not_needed),
         cmocka_unit_test(survives_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

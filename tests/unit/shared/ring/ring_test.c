@@ -171,6 +171,28 @@ static void test_bad_options(void **state)
     assert_null(ring_free(NULL));
 }
 
+static void test_a_burst_leaves_no_memory(void **state)
+{
+    (void)state;
+    enum { BURST = 300, KEPT = 32 };
+    struct chunk_pool *pool = ring_chunks(ring);
+    struct chunk *chunks[BURST];
+    for (int i = 0; i < BURST; i++)
+        assert_non_null(chunks[i] = chunk_new(pool));
+    for (int i = 0; i < BURST; i++)
+        chunk_free(chunks[i]);
+    assert_int_equal(pool->n_free, BURST);
+    ring_stop(ring);
+    assert_int_equal(ring_run(ring), 0);
+    struct timer look;
+    timer_init(&look, stop_now);
+    while (pool->n_free > KEPT) { /* the watchdog ends this if it never comes */
+        timer_start(ring_timers(ring), &look, 50);
+        assert_int_equal(ring_run(ring), 0);
+    }
+    assert_int_equal(pool->n_free, KEPT);
+}
+
 static void *other_thread(void *arg)
 {
     (void)arg;
@@ -211,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deadlines_count_from_the_arrival, begin, end),
         cmocka_unit_test_setup_teardown(test_stop_finishes_the_turn, begin, end),
         cmocka_unit_test_setup_teardown(test_idle_hooks, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_burst_leaves_no_memory, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_options, begin, end),
         cmocka_unit_test_setup_teardown(test_one_ring_per_thread, begin, end),
     };
