@@ -218,6 +218,8 @@ static void await_synced(unsigned n)
     assert_int_equal(n_synced, n);
 }
 
+static struct fake_fault fault; /* of the first connection */
+
 /* Connected, and all that there is was told. */
 static void begin(uint64_t max_age_ms)
 {
@@ -243,6 +245,8 @@ static void begin(uint64_t max_age_ms)
                                        .max_age_ms = max_age_ms};
     xds_feed_init(&feed, &o, &events, NULL);
     client_tls = tls_of(TLS_CLIENT, &self);
+    fake_ring_watch(ours);
+    fake_net_set_fault(net, &fault);
     xds_feed_set_tls(&feed, client_tls);
     await_synced(1);
     assert_true(have[0] && have[1]);
@@ -364,13 +368,68 @@ static void for_ever(void **state)
     end();
 }
 
+/* ---- faults: each point of a first and of a second connection goes wrong ------------------------ */
+
+static bool agrees(void *arg)
+{
+    (void)arg;
+    return feed.synced_told && have[0] == server.has[0] && have[1] == server.has[1];
+}
+
+/* Whether the n-th point was reached. */
+static bool play(const struct fake_fault *f, bool second)
+{
+    fault = second ? (struct fake_fault){.nth = 0} : *f;
+    begin(MAX_AGE_MS);
+    bool reached = fake_net_points(net) >= f->nth;
+    if (second) {
+        server_goes();
+        server.has[0] = false;
+        fake_net_set_fault(net, f);
+        server_comes();
+        assert_true(fake_net_run_until(net, agrees, NULL, 2 * SOON_MS));
+        reached = fake_net_points(net) >= f->nth;
+    }
+    fake_net_set_fault(net, NULL);
+    assert_true(fake_net_run_until(net, agrees, NULL, 2 * SOON_MS));
+    assert_int_equal(n_forgotten, 0); /* what was believed stays in the meantime */
+    fault = (struct fake_fault){.nth = 0};
+    end();
+    return reached;
+}
+
+static void each_point_fails(void **state)
+{
+    static const enum fake_fault_kind kinds[] = {FAKE_ERROR, FAKE_ONE_BYTE, FAKE_HALF, FAKE_LATE,
+                                                 FAKE_STALL};
+    static const unsigned points[] = {FAKE_AT_CONNECT, FAKE_AT_RECV, FAKE_AT_SEND};
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(kinds) * ARRAY_SIZE(points); i++) {
+        bool second = i % 2;
+        struct fake_fault f = {.points = points[i / 2 % ARRAY_SIZE(points)],
+                               .kind = kinds[i / 2 / ARRAY_SIZE(points)],
+                               .nth = 0};
+        const int *errors = NULL;
+        size_t n = f.kind == FAKE_ERROR ? fake_fault_errors(f.points, &errors) : 1;
+        for (size_t e = 0; e < n; e++) {
+            f.error = errors ? errors[e] : 0;
+            f.nth = 0;
+            do
+                f.nth++;
+            while (play(&f, second));
+            assert_in_range(f.nth, 2, 1000);
+        }
+        print_message("  kind %d at %u, %s connection: %llu points\n", f.kind, f.points,
+                      second ? "second" : "first", (unsigned long long)f.nth - 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(back_in_time),
-        cmocka_unit_test(too_late),
-        cmocka_unit_test(back_but_silent),
-        cmocka_unit_test(for_ever),
+        cmocka_unit_test(back_in_time),     cmocka_unit_test(too_late),
+        cmocka_unit_test(back_but_silent),  cmocka_unit_test(for_ever),
+        cmocka_unit_test(each_point_fails),
     };
     log_configure(LOG_ERROR, LOG_TEXT, 0);
     return cmocka_run_group_tests_name("xds_feed", tests, NULL, NULL);
