@@ -3,6 +3,7 @@
  * the client's end. Whatever they are: what is answered are HTTP/1.1 answers, each request is
  * handled once, and the server then ends the connection by itself. First byte: the size of the
  * pieces.
+ * covers: shared/service/admin.c shared/http1/http1.c
  */
 #include "shared/ring/socket.h"
 #include "shared/service/admin.h"

@@ -3,6 +3,7 @@
  * a key. The first byte says whether placement is known and whose token it is. Whatever comes: it
  * is refused with a reason and nothing is issued, or a certificate was issued to that node that
  * says exactly the identity that was asked for and may be had.
+ * covers: ca/grant.c shared/xds/certificate_codec.c
  */
 #include "ca/grant.h"
 #include <stdio.h>

@@ -2,6 +2,7 @@
  * Calls of the CNI plugin. Input: a line CNI_COMMAND, a line CNI_ARGS, then the network
  * configuration. What is taken must be printable as a result that can be read again; and the node
  * proxy's answers are read from the same bytes.
+ * covers: nodeproxy/cni/cni_call.c nodeproxy/cni/cni_result.c
  */
 #include "nodeproxy/cni/cni_result.h"
 #include "shared/service/local_http.h"

@@ -2,6 +2,7 @@
  * Certificate signing requests and keys. The first byte says what the rest is: 'p' a request in
  * PEM, 'P' a key in PEM, 'k' a PKCS#8 key and 's' a SEC1 key in DER, else a request in DER. DER
  * becomes PEM here.
+ * covers: shared/tls/csr.c shared/tls/pem.c
  */
 #include <assert.h>
 #include <errno.h>

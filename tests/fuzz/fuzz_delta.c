@@ -1,6 +1,7 @@
 /*
  * Input: a byte that says which, then a delta request, a delta response, or a certificate request
  * or response. What decodes is written again, and read again as the same bytes.
+ * covers: shared/xds/delta.c shared/xds/certificate_codec.c shared/xds/wire.c
  */
 #include "shared/xds/delta.h"
 

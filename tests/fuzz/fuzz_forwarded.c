@@ -2,6 +2,7 @@
  * What other proxies say of themselves in a CONNECT and its answer: host= in `forwarded`, and :status. The
  * host is a piece of the input; a status has three digits. What we write ourselves with any bytes as
  * names stays inside its memory, and baggage keeps its shape: no value splits a list.
+ * covers: nodeproxy/peer/hbone.c
  */
 #include "nodeproxy/peer/hbone.h"
 #include <assert.h>

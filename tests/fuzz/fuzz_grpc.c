@@ -2,6 +2,7 @@
  * Bytes of a gRPC stream, in either direction, cut as the input says: the messages that come out
  * must be those that a plain reading of the bytes finds, and the call must end as that reading
  * does. The first byte chooses the side and whether the stream ends after its bytes.
+ * covers: shared/grpc/grpc.c
  */
 #include "shared/grpc/grpc.h"
 #include <assert.h>

@@ -2,6 +2,7 @@
  * The :authority of a CONNECT. What is taken has a port and is either an address, which printed gives
  * the same address again, or a name of harmless characters that holds a letter; what is not taken
  * leaves nothing behind.
+ * covers: nodeproxy/peer/hbone.c shared/base/addr.c
  */
 #include "nodeproxy/peer/hbone.h"
 #include <assert.h>

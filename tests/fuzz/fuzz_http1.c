@@ -1,5 +1,8 @@
-/* Bytes of a client: fed at once and byte by byte they must mean the same requests and the same
- * refusal. */
+/*
+ * Bytes of a client: fed at once and byte by byte they must mean the same requests and the same
+ * refusal.
+ * covers: shared/http1/http1.c
+ */
 #include "shared/http1/http1.h"
 #include <assert.h>
 #include <stdlib.h>

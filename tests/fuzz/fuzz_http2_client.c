@@ -1,5 +1,8 @@
-/* A server that answers anything: up to 32 bytes of the input decide what the client's owner
- * does, the rest are frames. */
+/*
+ * A server that answers anything: up to 32 bytes of the input decide what the client's owner
+ * does, the rest are frames.
+ * covers: shared/http2/http2_frames.c shared/http2/http2_stream.c
+ */
 #include "tests/fuzz/http2_owner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,6 +2,9 @@
  * Any bytes as a file of manifests, as YAML and as JSON, and all the way to what is served: read,
  * translated, encoded, and decoded again as a node proxy does. What the controller sends must be
  * what a client accepts.
+ * covers: controller/discovery/manifest.c controller/model/read.c
+ * covers: controller/model/authorization_policy.c controller/model/pod.c
+ * covers: controller/model/kube_service.c controller/translate/from_authorization.c
  */
 #include "controller/discovery/manifest.h"
 #include "controller/model/object_store.h"

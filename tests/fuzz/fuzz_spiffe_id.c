@@ -1,6 +1,7 @@
 /*
  * Input: a SPIFFE ID. What parses is a valid ID, lies whole within itself, and is made again from
  * its parts.
+ * covers: shared/mesh/spiffe_id.c
  */
 #include "shared/mesh/spiffe_id.h"
 

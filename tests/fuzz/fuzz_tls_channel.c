@@ -2,6 +2,7 @@
  * Two channels, and somebody between them. The input is what that one does: deliver, hold back,
  * change, repeat, invent; and what the two say meanwhile. Whatever it is: who is established knows
  * the other's true name, and what one reads is the beginning of what the other wrote.
+ * covers: shared/tls/tls_channel.c shared/tls/tls_pipe.c shared/tls/peer_check.c
  */
 #include <assert.h>
 #include <stdlib.h>

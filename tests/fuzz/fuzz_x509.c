@@ -2,6 +2,7 @@
  * Certificates as somebody else sends them. The first byte says what the rest is: 'p' a PEM text,
  * else two certificates in DER, the first as long as the next two bytes say: a leaf and what may be
  * its CA.
+ * covers: shared/tls/x509_view.c shared/tls/x509_verify.c shared/tls/der.c
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /*
  * Input: an istio.workload.Address. What decodes keeps its bounds, and is the same after a way over
  * the wire.
+ * covers: shared/xds/address_codec.c shared/xds/wire.c
  */
 #include "shared/xds/xds.h"
 

@@ -3,6 +3,9 @@
  * them into the directory as the node proxy does it, and decisions on what is there. Input: pieces, each two bytes
  * of length and that many bytes: a DeltaDiscoveryResponse. After each one the directory holds exactly
  * what the client says that it has.
+ * covers: shared/xds/xds_client.c nodeproxy/control/subscription.c
+ * covers: shared/mesh/directory_workloads.c shared/mesh/directory_services.c
+ * covers: shared/mesh/directory_policies.c shared/mesh/directory_decide.c
  */
 #include "nodeproxy/control/subscription.h"
 #include <assert.h>
@@ -110,12 +113,14 @@ static void open_wire(void)
     static const struct http2_header answer[] = {{TEXT(":status"), TEXT("200")},
                                                  {TEXT("content-type"), TEXT("application/grpc")}};
     const struct xds_feed_options options = {.node_id = "n", .controller_identity = ""};
+    static struct directory *directory; /* ends with the program: it waits for its threads */
     chunk_pool_init(&w.pool, 1000, 32);
     const struct http2_options client = {.server = false}, server = {.server = true};
-    if (directory_new(&w.subscription.directory) < 0 ||
+    if ((!directory && directory_new(&directory) < 0) ||
         http2_new(&w.client, &client, &session_events, NULL, &w.pool) < 0 ||
         http2_new(&w.server, &server, &session_events, NULL, &w.pool) < 0)
         abort();
+    w.subscription.directory = directory;
     subscription_init(&w.subscription, &options);
     http2_stream_init(&w.raw, &raw_events);
     w.raw.stream.events = &raw_stream_events;
@@ -129,14 +134,28 @@ static void open_wire(void)
     run();
 }
 
+/* As if the controller had taken it all back. */
+static void remove_all(void)
+{
+    struct directory_counts counts;
+    const struct map_entry *e;
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
+        for (size_t i = 0; (e = map_next(&w.xds.versions[type], &i));)
+            removed(&w.xds, (enum xds_type)type, text_of(e->key));
+    directory_counts(w.subscription.directory, &counts);
+    assert(counts.workloads + counts.services + counts.policies == 0);
+    directory_thread_offline(); /* nothing is being read: what was replaced may go */
+    directory_thread_online();
+}
+
 static void close_wire(void)
 {
     xds_client_stop(&w.xds);
     w.client = http2_free(w.client);
     w.server = http2_free(w.server);
+    remove_all();
     xds_client_done(&w.xds);
     xds_client_done(&w.subscription.feed.xds);
-    directory_free(w.subscription.directory);
     chunk_pool_done(&w.pool);
 }
 

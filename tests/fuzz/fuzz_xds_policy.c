@@ -1,6 +1,7 @@
 /*
  * Input: an istio.security.Authorization. What decodes can be evaluated, and is the same after a
  * way over the wire.
+ * covers: shared/xds/policy_codec.c
  */
 #include "shared/xds/xds.h"
 
