@@ -6,15 +6,15 @@
  * After each one: connections may have broken, but nothing is wrong, half, forgotten or leaked, what
  * a policy forbids is over, and the next connection of every kind is served.
  *
- * The n-th point ends with the n-th error that can happen there, round and round, and of the longer
- * loops only every other or third point is played, from a random one on; WEIR_FAULTS=all plays each
+ * Each point ends with the next four of the errors that can happen there, round and round, and of the
+ * longer loops only every other or third point is played, from a random one on; WEIR_FAULTS=all plays each
  * point with each error. WEIR_SEED=n plays only the n-th point. WEIR_STORY=name* as everywhere.
  */
 #include "shared/base/clock.h"
 #include "tests/sim/sim_alloc.h"
 #include "tests/sim/sim_story.h"
 
-enum { POINTS_MAX = 5000, HEAL_MS = 40 * 1000, STAYS_MS = 15 * 1000 };
+enum { POINTS_MAX = 5000, HEAL_MS = 40 * 1000, STAYS_MS = 15 * 1000, ERRORS = 4 };
 
 struct fault_case {
     const char *name;
@@ -232,10 +232,10 @@ static bool play_all_errors(const struct scenario *s, const struct fault_case *f
     const int *errors = NULL;
     size_t n = f->points && f->kind == FAKE_ERROR ? fake_fault_errors(f->points, &errors) : 0;
     bool all = getenv("WEIR_FAULTS"), reached = true;
-    if (n == 0)
-        return play(s, f, nth, 0);
-    for (size_t i = 0; i < (all ? n : 1) && reached; i++)
-        reached = play(s, f, nth, errors[(nth + i) % n]);
+    if (n == 0 || f->stays)
+        return play(s, f, nth, n ? errors[nth % n] : 0);
+    for (size_t i = 0; i < (all ? n : ERRORS) && i < n && reached; i++)
+        reached = play(s, f, nth, errors[(nth * ERRORS + i) % n]);
     return reached;
 }
 

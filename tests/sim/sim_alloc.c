@@ -7,9 +7,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* The network's queues of bytes, and its lists, which grow by doubling. */
-enum { NETWORK_QUEUE_BYTES = 65536, NETWORK_LIST_BYTES_MIN = 512 };
-
 static uint64_t left;             /* until one fails; 0: none does */
 static _Thread_local bool inside; /* threads of libraries are nobody's turn */
 static bool failed;
@@ -55,7 +52,7 @@ void *malloc(size_t size)
     static void *(*next)(size_t);
     if (!next)
         *(void **)&next = next_of("malloc");
-    return size != NETWORK_QUEUE_BYTES && refuses() ? NULL : next(size);
+    return refuses() ? NULL : next(size);
 }
 
 void *calloc(size_t n, size_t size)
@@ -69,8 +66,7 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *old, size_t size)
 {
     static void *(*next)(void *, size_t);
-    bool list = size >= NETWORK_LIST_BYTES_MIN && (size & (size - 1)) == 0;
     if (!next)
         *(void **)&next = next_of("realloc");
-    return !list && refuses() ? NULL : next(old, size);
+    return refuses() ? NULL : next(old, size);
 }

@@ -19,9 +19,8 @@ void fake_ring_ready(struct fake_way *way)
         return;
     if (ring->n_ready == ring->ready_size) {
         ring->ready_size = ring->ready_size ? 2 * ring->ready_size : 64;
-        ring->ready = realloc(ring->ready, ring->ready_size * sizeof(struct fake_way *));
-        if (!ring->ready)
-            fake_net_misuse("no memory");
+        ring->ready =
+            fake_net_memory(ring->net, ring->ready, ring->ready_size * sizeof(struct fake_way *));
     }
     way->ready = (long)ring->n_ready;
     ring->ready[ring->n_ready++] = way;

@@ -20,6 +20,17 @@ void fake_net_misuse(const char *format, ...)
     abort();
 }
 
+void *fake_net_memory(struct fake_net *net, void *old, size_t size)
+{
+    bool runs = net->runs;
+    net->runs = false;
+    void *memory = realloc(old, size);
+    net->runs = runs;
+    if (!memory)
+        fake_net_misuse("no memory");
+    return memory;
+}
+
 bool fake_net_chance(struct fake_net *net, unsigned percent)
 {
     return percent > 0 && rng_below(&net->rng, 100) < percent;
@@ -104,9 +115,8 @@ int fake_socket_give_fd(struct fake_socket *s)
         i++;
     if (i == net->sockets_size) {
         size_t size = i ? 2 * i : 64;
-        struct fake_socket **grown = realloc(net->sockets, size * sizeof(struct fake_socket *));
-        if (!grown)
-            return -ENOMEM;
+        struct fake_socket **grown =
+            fake_net_memory(net, net->sockets, size * sizeof(struct fake_socket *));
         memset(grown + i, 0, (size - i) * sizeof *grown);
         net->sockets = grown;
         net->sockets_size = size;
@@ -170,9 +180,7 @@ size_t fake_socket_put(struct fake_socket *to, const void *data, size_t len)
     struct fake_net *net = to->net;
     if (!to->bytes) {
         to->size = net->weather.socket_bytes;
-        to->bytes = malloc(to->size);
-        if (!to->bytes)
-            return 0;
+        to->bytes = fake_net_memory(net, NULL, to->size);
     }
     size_t room = to->size - to->len, n = len < room ? len : room;
     if (n == 0)

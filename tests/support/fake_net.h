@@ -84,6 +84,8 @@ enum { OP_ACCEPT = 1, OP_CONNECT, OP_RECV, OP_SEND, OP_POLL };
 extern struct fake_net *fake_net_current;
 
 __attribute__((noreturn, format(printf, 1, 2))) void fake_net_misuse(const char *format, ...);
+/* The network's own: whoever counts allocations of those that run does not count it. */
+void *fake_net_memory(struct fake_net *net, void *old, size_t size);
 bool fake_net_chance(struct fake_net *net, unsigned percent);
 void fake_net_note(struct fake_net *net, uint64_t what); /* into the trace */
 
