@@ -188,7 +188,8 @@ static void actor_drained(struct conn *c)
 
 static const struct stream_events actor_stream_events = {
     actor_received, actor_ended, actor_writable, actor_finished, actor_failed};
-static const struct conn_events actor_conn_events = {actor_connected, actor_secured, actor_drained};
+static const struct conn_events actor_conn_events = {
+    .connected = actor_connected, .secured = actor_secured, .drained = actor_drained};
 
 static void actor_init(struct actor *a, unsigned id, struct ring *ring, int fd)
 {

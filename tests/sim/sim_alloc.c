@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* ThreadSanitizer itself allocates before it is ready to look at what these functions do. */
+#define UNWATCHED __attribute__((no_sanitize_thread))
+
 static uint64_t left;             /* until one fails; 0: none does */
 static _Thread_local bool inside; /* threads of libraries are nobody's turn */
 static bool failed;
@@ -29,7 +32,7 @@ void sim_alloc_leave(void)
     inside = false;
 }
 
-static bool refuses(void)
+UNWATCHED static bool refuses(void)
 {
     if (!inside || left == 0 || !fake_net_runs() || --left > 0)
         return false;
@@ -38,7 +41,7 @@ static bool refuses(void)
     return true;
 }
 
-static void *next_of(const char *name)
+UNWATCHED static void *next_of(const char *name)
 {
     void *function = dlsym(RTLD_NEXT, name);
     if (!function)
@@ -47,7 +50,7 @@ static void *next_of(const char *name)
 }
 
 /* These stand before the C library's, for everything that is linked into the program. */
-void *malloc(size_t size)
+UNWATCHED void *malloc(size_t size)
 {
     static void *(*next)(size_t);
     if (!next)
@@ -55,7 +58,7 @@ void *malloc(size_t size)
     return refuses() ? NULL : next(size);
 }
 
-void *calloc(size_t n, size_t size)
+UNWATCHED void *calloc(size_t n, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
@@ -63,7 +66,7 @@ void *calloc(size_t n, size_t size)
     return refuses() ? NULL : next(n, size);
 }
 
-void *realloc(void *old, size_t size)
+UNWATCHED void *realloc(void *old, size_t size)
 {
     static void *(*next)(void *, size_t);
     if (!next)

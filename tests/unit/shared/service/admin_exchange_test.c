@@ -55,7 +55,7 @@ static void hand_drained(struct conn *c)
 }
 static const struct stream_events hand_stream_events = {hand_received, hand_ended, hand_nothing,
                                                         hand_finished, hand_failed};
-static const struct conn_events hand_conn_events = {NULL, NULL, hand_drained};
+static const struct conn_events hand_conn_events = {.drained = hand_drained};
 
 static void hand_open(void)
 {

@@ -143,8 +143,8 @@ static void member_connected(struct conn *c, int result)
 
 static const struct stream_events member_stream_events = {
     member_received, member_ended, member_writable, member_finished, member_failed};
-static const struct conn_events member_conn_events = {member_connected, member_secured,
-                                                      member_drained};
+static const struct conn_events member_conn_events = {
+    .connected = member_connected, .secured = member_secured, .drained = member_drained};
 
 static struct member *member_new(int fd, bool is_client)
 {

@@ -161,7 +161,8 @@ static inline void on_drained(struct conn *c)
 
 static const struct stream_events stream_events = {on_received, on_ended, on_writable, on_finished,
                                                    on_failed};
-static const struct conn_events conn_events = {on_connected, on_secured, on_drained};
+static const struct conn_events conn_events = {
+    .connected = on_connected, .secured = on_secured, .drained = on_drained};
 
 static inline void end_init(struct end *e, int fd, struct tls_config *tls)
 {

@@ -148,7 +148,7 @@ static void nonsense(void **state)
     assert_int_equal(server->error, -EPROTO);
     assert_true(strlen(h2_conn_why(&server->h2)) > 0);
     h2_conn_close(&server->h2);
-    conn_init(&client->h2.conn, bed.ring, -1, &(struct conn_events){NULL, NULL, NULL});
+    conn_init(&client->h2.conn, bed.ring, -1, &(struct conn_events){.drained = NULL});
     client->drained = 1;
     bed_run_until(both_drained);
     ssize_t n = recv(fds[1], got, sizeof got, 0);
