@@ -302,6 +302,7 @@ int controller_run(struct controller *c, const struct controller_options *option
     *c = (struct controller){.options = options};
     object_store_init(&c->store);
     catalog_init(&c->catalog);
+    ads_init(&c->server.ads, &c->catalog); /* for dumps, until clients are taken */
     problems_init(&c->problems);
     map_init(&c->told, 0);
     timer_init(&c->again, again);

@@ -27,17 +27,25 @@ static void praise(struct kube_kind *k, const char *key)
     kube_source_touch(k->source);
 }
 
-/* The error says "FIELD: MESSAGE", or the message alone. */
-static int complain(struct kube_kind *k, const char *key, const struct json_error *e)
+/* The error says "FIELD: MESSAGE", or the message alone. In a watch the field's path begins with the
+ * event's member "object", which is none of the object's own. */
+static int complain(struct kube_kind *k, const char *key, const struct json *document,
+                    const struct json_error *e)
 {
-    size_t len = strcspn(e->text, " ");
-    bool has_field = len > 1 && e->text[len] == ' ' && e->text[len - 1] == ':';
-    const char *message = has_field ? e->text + len + 1 : e->text;
+    char above[32];
+    struct text_out path = TEXT_OUT(above);
+    json_path(document, &path);
+    const char *text = e->text;
+    if (path.len > 0 && strncmp(text, above, path.len) == 0 && text[path.len] == '.')
+        text += path.len + 1;
+    size_t len = strcspn(text, " ");
+    bool has_field = len > 1 && text[len] == ' ' && text[len - 1] == ':';
+    const char *message = has_field ? text + len + 1 : text;
     void *old = NULL;
     struct kube_complaint *c = calloc(1, sizeof *c);
     if (!c)
         return -ENOMEM;
-    c->field = text_dup((struct text){e->text, has_field ? len - 1 : 0});
+    c->field = text_dup((struct text){text, has_field ? len - 1 : 0});
     c->message = text_dup(text_of(message));
     if (!c->field || !c->message || map_put(&k->bad, text_of(key), c, &old) < 0) {
         complaint_free(c);
@@ -100,7 +108,7 @@ static int put(struct reflector *r, const struct json *document)
                    identity.known ? identity.name
                                   : json_text(json_member(metadata, TEXT("name"))).data,
                    key);
-        return complain(k, key, &e);
+        return complain(k, key, document, &e);
     }
     o->line = 0; /* nobody sees lines of an API */
     object_key(k->kind, o->ns, o->name, key);
@@ -108,7 +116,7 @@ static int put(struct reflector *r, const struct json *document)
     object_unref(o);
     if (err == -ENOSPC) {
         json_fail(&e, document, "there are too many objects; this one is left out");
-        return complain(k, key, &e);
+        return complain(k, key, document, &e);
     }
     if (err < 0)
         return err;

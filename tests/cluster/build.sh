@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds Kubernetes from the sources that Debian 12 has (1.20.2: the newest that can be built without a registry), for a cluster on this
+# machine: the control plane, kubelet and kube-proxy. What is there already is left alone. Needs root for apt, about 1.5 GB of scratch;
+# minutes on a quiet machine. GOMAXPROCS and nice are respected.
+#
+# usage: tests/cluster/build.sh [FOLDER]      (default: ${WEIR_CACHE:-~/.cache/weir}/kubernetes)
+set -euo pipefail
+OUT=${1:-${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kubernetes}
+PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+
+missing=()
+for program in "${PROGRAMS[@]}"; do
+    [ -x "$OUT/$program" ] || missing+=("$program")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    echo "cluster: $OUT is complete"
+    exit 0
+fi
+
+mkdir -p "$OUT"
+scratch=$(mktemp -d -p "${TMPDIR:-/var/tmp}" weir-kubernetes.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+
+# The machine's own sources of Debian, for source packages, read by an apt of our own: the machine's lists stay as they are.
+apt=("-o" "Dir::Etc::SourceList=/dev/null" "-o" "Dir::Etc::SourceParts=$scratch/sources"
+    "-o" "Dir::State::Lists=$scratch/lists" "-o" "Dir::Cache=$scratch/cache" "-o" "APT::Sandbox::User=root")
+mkdir -p "$scratch"/{sources,lists/partial,cache/archives/partial,src}
+for file in /etc/apt/sources.list.d/*.sources; do
+    if [ -r "$file" ] && grep -q '^Suites:.*\bbookworm\b' "$file"; then
+        sed 's/^Types:.*/Types: deb-src/' "$file" >"$scratch/sources/${file##*/}"
+    fi
+done
+if [ -r /etc/apt/sources.list ]; then
+    sed -n 's/^deb \(.* bookworm[ -].*\)/deb-src \1/p' /etc/apt/sources.list >"$scratch/sources/machine.list"
+fi
+apt-get -q "${apt[@]}" update >"$OUT/apt.log" 2>&1
+DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600 install --no-install-recommends \
+    golang-go rsync make dpkg-dev >>"$OUT/apt.log" 2>&1
+(cd "$scratch/src" && apt-get -q -y "${apt[@]}" source --only-source kubernetes >>"$OUT/apt.log" 2>&1)
+
+cd "$scratch"/src/kubernetes-*/
+mkdir -p .go/src/k8s.io
+ln -sfn ../../.. .go/src/k8s.io/kubernetes
+# Not `go build`: the server's OpenAPI definitions are made by the makefile.
+GOPATH=$PWD/.go GOCACHE=$scratch/gocache CGO_ENABLED=0 make WHAT="${missing[*]/#/cmd/}" >"$OUT/build.log" 2>&1
+for program in "${missing[@]}"; do
+    install -m 0755 "_output/bin/$program" "$OUT/$program.new"
+    mv "$OUT/$program.new" "$OUT/$program"
+done
+echo "cluster: built ${missing[*]} into $OUT"
