@@ -36,8 +36,7 @@ static inline void run_warden(void)
 static inline void start_warden(void)
 {
     if (warden_channel[0] < 0)
-        assert_int_equal(
-            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, warden_channel), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, warden_channel), 0);
     warden_pid = fork();
     assert_true(warden_pid >= 0);
     if (warden_pid == 0)

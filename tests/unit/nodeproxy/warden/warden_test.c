@@ -1,0 +1,411 @@
+/*
+ * The warden and who asks it, over their channel: what it refuses, what it keeps, and what becomes
+ * of a question when one of the two dies. What it does to a namespace is
+ * capture/privileged_test.c's.
+ */
+#include "nodeproxy/warden/warden.h"
+
+#include "nodeproxy/warden/wire.h"
+#include "shared/base/clock.h"
+#include "shared/base/list.h"
+#include "shared/base/log.h"
+#include "tests/unit/nodeproxy/capture/netns_fixture.h"
+#include "tests/unit/nodeproxy/capture/warden_fixture.h"
+#include <pthread.h>
+
+static struct privileged *privileged;
+static struct pod_listeners listeners;
+static struct wire_message out, in;
+static char why[PRIVILEGED_WHY_MAX];
+
+static void open_client(void)
+{
+    if (privileged_open(&privileged, warden_channel[0], why) < 0)
+        fail_msg("privileged_open: %s", why);
+}
+static int begin(void **state)
+{
+    listeners = POD_LISTENERS_NONE;
+    make_net(state);
+    start_warden();
+    open_client();
+    return 0;
+}
+static void close_listeners(void)
+{
+    const int fds[] = {listeners.outbound, listeners.inbound, listeners.hbone};
+    for (size_t i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    listeners = POD_LISTENERS_NONE;
+}
+static int end(void **state)
+{
+    privileged = privileged_free(privileged);
+    close_listeners();
+    stop_warden();
+    warden_orphan_ms = 60000;
+    return drop_net(state);
+}
+static void enrol(void)
+{
+    if (privileged_enrol(privileged, pod_ns, &listeners, why) < 0)
+        fail_msg("privileged_enrol: %s", why);
+}
+/* As the kernel does it to a process that is killed. */
+static void data_process_dies(void)
+{
+    privileged = privileged_free(privileged);
+    close_listeners();
+}
+static void assert_refused(void)
+{
+    int fd = begin_connect(client_ns, NULL, POD_V4, 8080);
+    assert_int_equal(connect_result(fd), -ECONNREFUSED);
+    close(fd);
+}
+/* A connection that waits in the backlog is given out by these listeners. */
+static void assert_waits_for(int waiting)
+{
+    int accepted = must_accept(listeners.inbound);
+    assert_joined(waiting, accepted);
+    close(accepted);
+    close(waiting);
+}
+
+/* ---- what it does not believe ---- */
+
+/* Any bytes and descriptors, as a data process could send them that was taken over. */
+static int ask_raw(const struct wire_request *q, const int *fds, size_t n_fds)
+{
+    struct wire_answer a = {0};
+    out.len = wire_encode_request(q, out.bytes);
+    if (n_fds > 0)
+        memcpy(out.fds, fds, n_fds * sizeof *fds);
+    out.n_fds = n_fds;
+    assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+    while (a.id != q->id) {
+        assert_true(is_ready(warden_channel[0], POLLIN, NET_WAIT_MS));
+        assert_int_equal(wire_receive(warden_channel[0], &in, true), 0);
+        assert_int_equal(wire_decode_answer(in.bytes, in.len, &a), 0);
+        wire_close_fds(&in);
+    }
+    memcpy(why, a.why, sizeof why);
+    return a.result;
+}
+static void descriptors_must_be_a_pods_namespace(void **state)
+{
+    (void)state;
+    static const enum wire_kind kinds[] = {WIRE_ENROL, WIRE_CHECK, WIRE_RELEASE, WIRE_FORGET};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), mounts = open("/proc/self/ns/mnt", O_RDONLY);
+    const int bad[] = {null, mounts, node_ns, warden_channel[0]};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+            assert_int_equal(ask_raw(&(struct wire_request){.id = 1, .kind = kinds[k]}, &bad[i], 1),
+                             -EINVAL);
+        assert_int_equal(ask_raw(
+                             &(struct wire_request){
+                                 .id = 2, .kind = WIRE_SOCKETS, .family = AF_INET, .count = 1},
+                             &bad[i], 1),
+                         -EINVAL);
+    }
+    close(null);
+    close(mounts);
+    MUST(node_ns, "sh", "-c", "! nft list ruleset | grep -q weir");
+}
+static void listeners_must_be_this_pods(void **state)
+{
+    (void)state;
+    static const enum wire_kind kinds[] = {WIRE_ENROL, WIRE_KEEP};
+    enrol();
+    privileged_forget(privileged, pod_ns);
+    int elsewhere = listen_in(client_ns, CLIENT_V4, PORT_INBOUND);
+    int other_port = listen_in(pod_ns, POD_V4, 80);
+    int connected = must_connect(client_ns, POD_V4, 8080);
+    int accepted =
+        must_accept(listeners.inbound); /* its local port is ours, and it does not listen */
+    const int bad[] = {elsewhere, other_port, accepted, listeners.hbone, pod_ns, warden_channel[0]};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+            const int fds[] = {pod_ns, listeners.outbound, bad[i], listeners.hbone};
+            assert_int_equal(ask_raw(&(struct wire_request){.id = 3, .kind = kinds[k]}, fds, 4),
+                             -EINVAL);
+            assert_non_null(strstr(why, "listening sockets"));
+        }
+    }
+    const int fds[] = {pod_ns, listeners.outbound, listeners.inbound, listeners.hbone};
+    assert_int_equal(ask_raw(&(struct wire_request){.id = 4, .kind = WIRE_KEEP}, fds, 4), 0);
+    close(elsewhere);
+    close(other_port);
+    close(connected);
+    close(accepted);
+}
+static void nonsense_has_no_answer_and_does_no_harm(void **state)
+{
+    (void)state;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (unsigned i = 0; i < 200; i++) {
+        out.len = 1 + (i * 37) % 400;
+        for (size_t k = 0; k < out.len; k++)
+            out.bytes[k] = (unsigned char)(i * k + i);
+        out.n_fds = i % 7;
+        for (size_t k = 0; k < out.n_fds; k++)
+            out.fds[k] = null;
+        assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+    }
+    close(null);
+    assert_int_equal(ask_raw(&(struct wire_request){.id = 5, .kind = WIRE_HELLO}, NULL, 0), 0);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", warden_pid);
+    MUST(node_ns, "sh", "-c", "test $(ls $0 | wc -l) -lt 12", path); /* none of them is left */
+}
+static void a_list_begins_with_its_first_piece(void **state)
+{
+    (void)state;
+    struct wire_request q = {.id = 6, .kind = WIRE_NODE_RULES, .pieces = WIRE_LAST};
+    assert_int_equal(ask_raw(&q, NULL, 0), -ESTALE);
+    q.pieces = WIRE_FIRST | WIRE_LAST;
+    assert_int_equal(ask_raw(&q, NULL, 0), 0);
+}
+static void lists_have_an_end(void **state)
+{
+    (void)state;
+    static struct ip many[WIRE_ADDRESSES_MAX];
+    struct wire_request q = {.id = 7,
+                             .kind = WIRE_NODE_RULES,
+                             .pieces = WIRE_FIRST,
+                             .addresses = many,
+                             .n_addresses = WIRE_ADDRESSES_MAX};
+    for (size_t i = 0; i < WIRE_ADDRESSES_MAX; i++)
+        many[i] = (struct ip){.len = 4, .bytes = {10, 7, (uint8_t)(i >> 8), (uint8_t)i}};
+    assert_int_equal(ask_raw(&q, NULL, 0), 0);
+    q.pieces = 0;
+    assert_int_equal(ask_raw(&q, NULL, 0), 0); /* 512 pods, 8 addresses each */
+    assert_int_equal(ask_raw(&q, NULL, 0), -ENOBUFS);
+}
+
+/* ---- longer than a message ---- */
+
+static void many_addresses_and_many_sockets(void **state)
+{
+    (void)state;
+    static struct ip many[2 * WIRE_ADDRESSES_MAX];
+    int fds[300];
+    for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+        many[i] = (struct ip){.len = 4, .bytes = {10, 8, (uint8_t)(i >> 8), (uint8_t)i}};
+    assert_int_equal(privileged_node_rules(privileged, many, ARRAY_SIZE(many), why), 0);
+    MUST(node_ns, "sh", "-c", "nft list set inet weir_node pods_v4 | grep -q '10.8.15.255'");
+    MUST(node_ns, "sh", "-c", "nft list set inet weir_node pods_v4 | grep -q '10.8.0.0'");
+    assert_int_equal(privileged_node_rules(privileged, NULL, 0, why), 0);
+
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET6, fds, ARRAY_SIZE(fds)), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        int mark = 0, transparent = 0;
+        socklen_t len = sizeof mark;
+        assert_int_equal(getsockopt(fds[i], SOL_SOCKET, SO_MARK, &mark, &len), 0);
+        assert_int_equal(mark, MARK_PROXY);
+        assert_int_equal(getsockopt(fds[i], IPPROTO_IPV6, IPV6_TRANSPARENT, &transparent, &len), 0);
+        assert_int_equal(transparent, 1);
+        close(fds[i]);
+    }
+}
+
+/* ---- one of the two dies ---- */
+
+static void a_dead_data_process_refuses_nobody(void **state)
+{
+    (void)state;
+    enrol();
+    data_process_dies();
+    int waiting = must_connect(client_ns, POD_V4, 8080);
+    MUST(pod_ns, "sh", "-c", "nft list table inet weir | grep -q 15006");
+    open_client();
+    enrol();
+    assert_waits_for(waiting);
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+}
+static void changed_rules_are_put_again(void **state)
+{
+    (void)state;
+    enrol();
+    data_process_dies();
+    MUST(pod_ns, "nft", "delete", "table", "inet", "weir");
+    open_client();
+    enrol();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+}
+static void what_is_released_or_forgotten_is_not_kept(void **state)
+{
+    (void)state;
+    enrol();
+    privileged_forget(privileged, pod_ns);
+    data_process_dies();
+    assert_refused();
+    open_client();
+    enrol();
+    privileged_forget(privileged, -1);
+    data_process_dies();
+    assert_refused();
+    open_client();
+    enrol();
+    assert_int_equal(privileged_release(privileged, pod_ns, why), 0);
+    data_process_dies();
+    assert_refused();
+}
+static void listeners_that_were_given_are_kept(void **state)
+{
+    (void)state;
+    enrol();
+    privileged_forget(privileged, -1);
+    enrol(); /* they are given this time */
+    data_process_dies();
+    int waiting = must_connect(client_ns, POD_V4, 8080);
+    open_client();
+    enrol();
+    assert_waits_for(waiting);
+}
+static void listeners_that_no_longer_listen_are_replaced(void **state)
+{
+    (void)state;
+    enrol();
+    assert_int_equal(shutdown(listeners.inbound, SHUT_RDWR), 0);
+    data_process_dies();
+    open_client();
+    enrol();
+    assert_waits_for(must_connect(client_ns, POD_V4, 8080));
+}
+static bool is_refused(void)
+{
+    int fd = begin_connect(client_ns, NULL, POD_V4, 8080);
+    bool refused = connect_result(fd) == -ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+/* They hold a namespace that may be gone from the node: it ends, if nobody asks. */
+static void orphans_are_let_go(void **state)
+{
+    (void)state;
+    stop_warden();
+    warden_orphan_ms = 1;
+    privileged = privileged_free(privileged);
+    start_warden();
+    open_client();
+    enrol();
+    data_process_dies();
+    assert_false(is_refused());
+    open_client(); /* and does not ask for them */
+    uint64_t deadline = clock_monotonic_ms() + NET_WAIT_MS;
+    while (!is_refused())
+        assert_true(clock_monotonic_ms() < deadline);
+}
+static void a_new_warden_is_told_what_to_keep(void **state)
+{
+    (void)state;
+    enrol();
+    kill_warden();
+    start_warden();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0); /* by the next request */
+    data_process_dies();
+    int waiting = must_connect(client_ns, POD_V4, 8080);
+    open_client();
+    enrol();
+    assert_waits_for(waiting);
+
+    kill_warden();
+    start_warden();
+    assert_true(is_ready(warden_channel[0], POLLIN, NET_WAIT_MS));
+    privileged_look(privileged); /* or when it says that it is there */
+    data_process_dies();
+    waiting = must_connect(client_ns, POD_V4, 8080);
+    open_client();
+    enrol();
+    assert_waits_for(waiting);
+}
+static void *start_later(void *arg)
+{
+    /* Until the question has been asked: it lies at the warden's end. */
+    assert_true(is_ready(warden_channel[1], POLLIN, NET_WAIT_MS));
+    start_warden();
+    assert_true(is_ready(*(int *)arg, POLLIN, NET_WAIT_MS)); /* the warden ends with this thread */
+    return NULL;
+}
+static void a_question_waits_for_the_next_warden(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    int over[2];
+    enrol();
+    kill_warden();
+    assert_int_equal(pipe(over), 0);
+    assert_int_equal(pthread_create(&thread, NULL, start_later, &over[0]), 0);
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+    assert_int_equal(write(over[1], "", 1), 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(over[0]);
+    close(over[1]);
+}
+static void without_a_warden_a_question_ends(void **state)
+{
+    (void)state;
+    int fds[2] = {-1, -1};
+    kill_warden();
+    uint64_t start = clock_monotonic_ms();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), -ETIMEDOUT);
+    assert_non_null(strstr(why, "warden"));
+    assert_true(clock_monotonic_ms() - start >= 4000);
+    start = clock_monotonic_ms();
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, fds, 2), -ETIMEDOUT);
+    assert_true(clock_monotonic_ms() - start < 4000); /* not as long, the second time */
+    assert_int_equal(fds[0], -1);
+    start_warden();
+    enrol(); /* answers to the questions of before are not taken for this one's */
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+}
+static void answers_to_a_dead_data_process_are_dropped(void **state)
+{
+    (void)state;
+    struct wire_request q = {.kind = WIRE_SOCKETS, .family = AF_INET, .count = 3};
+    int before = 0;
+    for (unsigned i = 1; i <= 3; i++) {
+        q.id = i;
+        out.len = wire_encode_request(&q, out.bytes);
+        out.fds[0] = pod_ns;
+        out.n_fds = 1;
+        assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+    }
+    before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(before);
+    data_process_dies();
+    open_client();
+    enrol();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+    close_listeners();
+    int after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(after, before); /* their sockets are closed */
+    close(after);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(descriptors_must_be_a_pods_namespace),
+        TEST(listeners_must_be_this_pods),
+        TEST(nonsense_has_no_answer_and_does_no_harm),
+        TEST(a_list_begins_with_its_first_piece),
+        TEST(lists_have_an_end),
+        TEST(many_addresses_and_many_sockets),
+        TEST(a_dead_data_process_refuses_nobody),
+        TEST(changed_rules_are_put_again),
+        TEST(what_is_released_or_forgotten_is_not_kept),
+        TEST(listeners_that_were_given_are_kept),
+        TEST(listeners_that_no_longer_listen_are_replaced),
+        TEST(orphans_are_let_go),
+        TEST(a_new_warden_is_told_what_to_keep),
+        TEST(a_question_waits_for_the_next_warden),
+        TEST(without_a_warden_a_question_ends),
+        TEST(answers_to_a_dead_data_process_are_dropped),
+    };
+    log_configure(LOG_ERROR, LOG_TEXT, 1);
+    return cmocka_run_group_tests_name("warden/warden", tests, become_node, NULL);
+}
