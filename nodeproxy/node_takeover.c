@@ -5,6 +5,7 @@
  * from the owner, and only then lets it go; see nodeproxy/takeover and docs/decisions/0011.
  */
 #include "nodeproxy/node.h"
+#include "nodeproxy/supervisor.h"
 
 #include "nodeproxy/takeover/owner_lock.h"
 #include "shared/base/log.h"
@@ -30,6 +31,7 @@ static void give_up(struct node *n, const char *why)
 {
     log_error("takeover", "this node proxy can't take over, and ends: %s", why);
     n->failure = -EBUSY;
+    supervisor_tell(SUPERVISOR_LEAVING); /* not to be tried again and again */
     n->lifecycle.force(&n->lifecycle);
 }
 

@@ -285,8 +285,16 @@ pod_up() {
 
 pod_down() {
     stop_program "$pod_netns"
-    cni DEL || die "pod $pod_space/$pod_name can't be deleted."
+    wait_for "$READY_S" cni DEL || die "pod $pod_space/$pod_name can't be deleted."
     netns_delete "$pod_netns"
+    wait_for "$READY_S" link_is_gone || die "somebody keeps the namespace of pod $pod_space/$pod_name."
+}
+# The namespace, and with it the pod's end of the link, lives until the last connection in it has ended, also in a node proxy that
+# drains.
+link_is_gone() {
+    local port
+    port=p$(printf '%s' "$pod_netns" | sha256sum | cut -c 1-10)
+    ! ip -n "$LAB-$pod_node" link show "$port" >/dev/null 2>&1
 }
 
 netns_delete() {
@@ -425,7 +433,7 @@ has_said() { tail -c "+$(($2 + 1))" "$RUN/logs/$1.log" | grep -qF -- "$3"; }
 has_taken_over() { has_said "$1" "$2" 'this node proxy has taken over' || ! is_running "$1"; }
 
 command_replace() {
-    local node=${1?a node} options=() pid start from
+    local node=${1?a node} pid start from
     shift
     need_lab
     is_running "$node" || die "$node does not run."
