@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_STEP = 16, LOOK_US = 1000 }; /* of what lives, in each turn */
+enum { LOOK_STEP = 16, LOOK_US = 300 }; /* of what lives, in each turn */
 
 enum { IDLE_LOOK_MS = 100 }; /* while it drains */
 
@@ -223,6 +223,7 @@ static void dump(struct worker *w, struct message *m)
         d->n_outbounds += p->n_outbounds;
         d->n_inbounds += p->n_inbounds;
         d->n_tunnel_servers += p->n_servers;
+        hold_measure(&p->hold);
         peer_pool_each_link(&p->peers, count_link, d);
         if (!m->connections)
             continue;

@@ -59,9 +59,13 @@ static void count_hit(struct pod_bounds *p, enum bound which, bool of_node, uint
     struct counter *c = of_node ? &b->node[which] : &b->pods[which];
     atomic_fetch_add_explicit(&c->reached, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->counters[which].reached, 1, memory_order_relaxed);
-    if (second > before && atomic_compare_exchange_strong(&b->logged_s, &before, second))
-        log_warn("limits", "%s of %s/%s%s: the limit of %llu is reached", bound_label(which), p->ns, p->name, of_node ? " and the whole node" : "",
-                 (unsigned long long)(of_node ? b->max.node[which] : b->max.pod[which]));
+    if (second <= before || !atomic_compare_exchange_strong(&b->logged_s, &before, second))
+        return;
+    uint64_t max = of_node ? b->max.node[which] : b->max.pod[which];
+    char limit[40] = "its share";
+    if (max > 0)
+        snprintf(limit, sizeof limit, "the limit of %llu", (unsigned long long)max);
+    log_warn("limits", "%s of %s/%s%s: %s is reached", bound_label(which), p->ns, p->name, of_node ? " and the whole node" : "", limit);
 }
 
 static bool more(struct counter *c, uint64_t max)

@@ -72,6 +72,12 @@ static void look(struct timer *t)
         timer_start(ring_timers(h->ring), t, LOOK_MS);
 }
 
+void hold_measure(struct hold *h)
+{
+    (void)walk(h, false);
+    tell(h, 1);
+}
+
 bool hold_update(struct hold *h, struct hold_link *l, unsigned i, size_t queued)
 {
     set(h, l, i, chunks_of(queued));
@@ -80,9 +86,9 @@ bool hold_update(struct hold *h, struct hold_link *l, unsigned i, size_t queued)
     size_t half = share(h) / 2;
     if (h->chunks > half && h->chunks >= h->walk_at) {
         (void)walk(h, false);
+        tell(h, TELL_MIN);
         h->walk_at = h->chunks + (half / 8 > WALK_MIN ? half / 8 : WALK_MIN);
     }
-    tell(h, TELL_MIN);
     if (h->chunks <= half)
         return false;
     if (list_empty(&l->link)) /* choked ones are looked at again */
@@ -99,7 +105,6 @@ void hold_forget(struct hold *h, struct hold_link *l)
     set(h, l, 0, 0);
     set(h, l, 1, 0);
     list_remove(&l->link);
-    tell(h, TELL_MIN);
 }
 
 void hold_init(struct hold *h, struct ring *ring, struct pod_bounds *bounds, size_t max)

@@ -29,6 +29,7 @@ struct hold_link { /* in a relay */
 void hold_init(struct hold *h, struct ring *ring, struct pod_bounds *bounds, size_t max);
 /* Side i of the relay has so many bytes queued now; true: no more for it until it is empty. */
 bool hold_update(struct hold *h, struct hold_link *l, unsigned i, size_t queued);
+void hold_measure(struct hold *h); /* makes the count exact, and tells the bounds */
 void hold_forget(struct hold *h, struct hold_link *l);
 void hold_done(struct hold *h);
 #endif
