@@ -70,6 +70,8 @@ static void lists_without_items(void **state)
     assert_string_equal(rest, "{\"items\":[]}");
     assert_int_equal(split_items("{\"items\":null,\"a\":[1]}", 1, 10, rest), 0);
     assert_string_equal(seen, "");
+    assert_int_equal(split_items("{\"items2\":[1],\"item\":[2]}", 1, 10, rest), 0);
+    assert_string_equal(seen, "");
     assert_int_equal(split_items("{\"a\":\"items\",\"b\":[1,2]}", 1, 10, rest), 0);
     assert_string_equal(seen, "");
 }
