@@ -128,7 +128,8 @@ class Process:
             size += len(data)
             place = f"{self.name} ({self.pid}), {mapping.begin:x} {mapping.rights} {mapping.name}"
             found += [f"{place}+{data.find(form):x}: {what}" for form, what in forms if form in data]
-            found += [f"{place}+{match.start():x}: text of a private key" for match in KEY_TEXT.finditer(data)]
+            if "w" in mapping.rights:  # libraries bring keys for their own tests
+                found += [f"{place}+{match.start():x}: text of a private key" for match in KEY_TEXT.finditer(data)]
         return found, size
 
 
@@ -238,7 +239,7 @@ def main():
         search_finds_what_is_there(lab, keys[0])
 
         step("and nothing would be dumped at all")
-        limits(lab, ("ca", "controller"))
+        limits(lab, programs)
         eventually(lambda: not work(lab), "the mesh still works")
 
 
