@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES = 1024, BUFFERS = 256, BUFFER_BYTES = 16384, BACKLOG = 4096, QUEUE = 64, STOP_READING = 32, GO_ON_READING = 4, GATHER = 16 };
+enum { ENTRIES = 1024, BUFFERS = 256, BUFFER_BYTES = 16384, BACKLOG = 4096, QUEUE = BUFFERS, STOP_READING = 32, GO_ON_READING = 4, GATHER = 16 };
 
 struct pair;
 struct way;
@@ -33,6 +33,7 @@ struct way { /* one direction */
     int from, to;
     bool reading, cancelling, ended, sending, starved;
     unsigned first, n, n_sending; /* received buffers that wait: a ring in ids and lens */
+    unsigned sent_of_first;       /* bytes */
     unsigned short ids[QUEUE];
     unsigned lens[QUEUE];
     struct msghdr msg;
@@ -124,6 +125,8 @@ static void way_send(struct way *w)
         unsigned at = (w->first + i) % QUEUE;
         w->iov[i] = (struct iovec){memory + (size_t)w->ids[at] * BUFFER_BYTES, w->lens[at]};
     }
+    w->iov[0].iov_base = (unsigned char *)w->iov[0].iov_base + w->sent_of_first;
+    w->iov[0].iov_len -= w->sent_of_first;
     struct io_uring_sqe *sqe = entry(&w->send);
     if (w->n_sending == 1) {
         io_uring_prep_send(sqe, w->to, w->iov[0].iov_base, w->iov[0].iov_len, MSG_NOSIGNAL | MSG_WAITALL);
@@ -138,16 +141,24 @@ static void way_send(struct way *w)
 static void sent(struct op *op, const struct io_uring_cqe *cqe)
 {
     struct way *w = op->way;
-    size_t bytes = 0;
     w->sending = false;
     w->pair->in_flight--;
-    for (; w->n_sending > 0; w->n_sending--, w->n--) {
-        bytes += w->lens[w->first];
+    if (cqe->res <= 0)
+        pair_break(w->pair);
+    for (size_t left = cqe->res > 0 ? (size_t)cqe->res : 0; left > 0;) { /* short results happen, MSG_WAITALL or not */
+        size_t rest = w->lens[w->first] - w->sent_of_first, step = left < rest ? left : rest;
+        left -= step;
+        w->sent_of_first += (unsigned)step;
+        if (step < rest)
+            break;
         shelve(w->ids[w->first]);
         w->first = (w->first + 1) % QUEUE;
+        w->sent_of_first = 0;
+        w->n--;
     }
-    if (cqe->res < 0 || (size_t)cqe->res != bytes)
-        pair_break(w->pair); /* MSG_WAITALL: less than all is an error */
+    w->n_sending = 0;
+    if (w->pair->broken)
+        way_drop(w);
     if (!w->reading && !w->ended && !w->starved && w->n <= GO_ON_READING)
         way_read(w);
     way_send(w);
