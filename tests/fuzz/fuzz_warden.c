@@ -2,6 +2,7 @@
  * The messages between the data process and the warden, in both directions. The first byte says
  * which (its lowest bit), and how many descriptors are supposed to have come along. What is
  * understood must be the one way of saying it, and lie within the message.
+ * covers: nodeproxy/warden/wire.c
  */
 #include "nodeproxy/warden/wire.h"
 
