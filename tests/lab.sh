@@ -287,7 +287,7 @@ pod_down() {
     stop_program "$pod_netns"
     wait_for "$READY_S" cni DEL || die "pod $pod_space/$pod_name can't be deleted."
     netns_delete "$pod_netns"
-    wait_for "$READY_S" link_is_gone || die "somebody keeps the namespace of pod $pod_space/$pod_name."
+    wait_for 20 link_is_gone || say "somebody still keeps the namespace of pod $pod_space/$pod_name."
 }
 # The namespace, and with it the pod's end of the link, lives until the last connection in it has ended, also in a node proxy that
 # drains.
