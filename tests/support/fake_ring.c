@@ -359,7 +359,7 @@ unsigned fake_net_leaks(struct fake_net *net)
             const char *what;
         } held[] = {{ring->in_flight, "operations in flight"},
                     {ring->pool.n_live, "live chunks"},
-                    {ring->timers.count, "running timers"},
+                    {ring->timers.count - timer_running(&ring->pause), "running timers"},
                     {!list_empty(&ring->tasks), "asked tasks"},
                     {ring->drained_first != NULL, "scopes to drain"}};
         for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
