@@ -16,8 +16,9 @@ import socket
 import struct
 
 import certificates
-from hbone_peer import Refused, accept_tunnel, server_context
+from hbone_peer import Refused, accept_tunnel, server_context, wrap
 from mesh_lab import DEADLINE_S, Deadline, Lab, eventually, identity, receive, same, step
+from raw_http2 import DATA, END_HEADERS, ENHANCE_YOUR_CALM, HEADERS, PING, PUSH_PROMISE, WINDOW_UPDATE, Raw, frame, literal, settings
 
 FOREIGN_V4, FOREIGN_V6, VIP = "192.168.50.30", "fd00:192:168:50::30", "10.96.0.30"
 MANIFEST = f"""
@@ -366,6 +367,58 @@ def test_windows(world):
         client.shutdown(socket.SHUT_WR)
         stream.resume()
         same(len(stream.wait_end()), sent, "the bytes in the end")
+
+
+# ---- a server that attacks ------------------------------------------------------------------------
+
+
+def test_hostile_server(world):
+    """The tunnel is given up, its connections are reset, and the next one is served by another tunnel."""
+    def informational(raw):
+        return raw.head(1, (":status", "103"), ("x", "y" * 100))
+
+    floods = {
+        "PING": lambda raw: frame(PING, 0, 0, b"12345678"),
+        "SETTINGS": lambda raw: settings(initial_window_size=70000),
+        "WINDOW_UPDATE": lambda raw: frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1)),
+        "empty DATA": lambda raw: frame(DATA, 0, 1),
+        "answers before the answer": informational,
+    }
+    for what, make in floods.items():
+        step("a server that floods: " + what)
+        with world.listen() as listener, world.call() as client:
+            sock, _ = listener.accept()
+            with Raw(wrap(sock, world.context, server_side=True), client=False) as raw:
+                raw.run(lambda: raw.statuses, "the CONNECT")
+                if what == "empty DATA":
+                    raw.send(raw.head(1, (":status", "200")))
+                n = 0
+                while not raw.over() and n < 20000:
+                    raw.send(b"".join(make(raw) for _ in range(100)))
+                    n += 100
+                    raw.barrier()
+                assert raw.over(), f"{n} of them, and the tunnel goes on"
+                assert raw.goaway in (None, ENHANCE_YOUR_CALM), f"GOAWAY {raw.goaway}"
+            listener.close()
+            hears_nothing_good(client)
+    step("a server whose answer is a bomb, one that pushes, one that breaks the protocol")
+    for what, make in (("bomb", frame(HEADERS, END_HEADERS, 1, b"\x88" + literal(b"x", b"v" * 4000, index=True) + b"\xbe" * 10000)),
+                       ("push", frame(PUSH_PROMISE, END_HEADERS, 1, struct.pack("!I", 2) + b"\x82")),
+                       ("DATA on no stream", frame(DATA, 0, 0, b"x")), ("16 MiB", b"\xff\xff\xff\0\0\0\0\0\1")):
+        with world.listen() as listener, world.call() as client:
+            sock, _ = listener.accept()
+            with Raw(wrap(sock, world.context, server_side=True), client=False) as raw:
+                raw.run(lambda: raw.statuses, "the CONNECT")
+                raw.send(make)
+                raw.run(lambda: raw.over() or raw.resets, "the refusal of " + what)
+                assert raw.over() or raw.resets, what
+                listener.close()
+            hears_nothing_good(client)
+    with serving(world) as accept, world.call() as client:
+        tunnel = accept()
+        stream = next_request(tunnel)
+        stream.answer(200)
+        exchange(tunnel, stream, client)
 
 
 # ---- who the server is ----------------------------------------------------------------------------

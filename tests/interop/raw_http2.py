@@ -51,7 +51,7 @@ def block(*fields):
 
 
 class Raw:
-    """A connection, a client's unless server is given. What came: counts, resets by stream, statuses by stream."""
+    """A connection, as a client or as a server. What came: counts, resets by stream, statuses by stream."""
 
     def __init__(self, sock, client=True, begin=settings()):
         self.sock, self.out, self.taken = sock, bytearray(), bytearray()
@@ -59,6 +59,7 @@ class Raw:
         self.resets, self.statuses, self.sizes = {}, {}, collections.Counter()
         self.goaway, self.closed, self.next = None, False, 1
         self.announced = None
+        self.skip = 0 if client else len(PREFACE)
         self.decoder = hpack.Decoder()
         sock.setblocking(False)
         self.send((PREFACE if client else b"") + begin)
@@ -113,7 +114,8 @@ class Raw:
         if not data:
             self.closed = True
             return True
-        self.taken += data
+        self.taken += data[self.skip:]
+        self.skip -= min(self.skip, len(data))
         while len(self.taken) >= 9:
             n = int.from_bytes(self.taken[:3], "big")
             if len(self.taken) < 9 + n:
