@@ -10,106 +10,83 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { RULE_PRIORITY = 32764, ANSWER_MAX = 32768, WAIT_S = 5 };
+enum { RULE_PRIORITY = 32764, ANSWER_MAX = 4096, WAIT_S = 5 };
+enum { REPLACE = NLM_F_CREATE | NLM_F_REPLACE, ADD = NLM_F_CREATE | NLM_F_EXCL };
 
-/* One request: a header, a fixed part of its kind, attributes. Large enough for ours. */
-struct request {
-    union {
-        struct nlmsghdr header;
-        char bytes[512];
-    };
+/* The two messages as they lie in memory: all of their parts are aligned to four bytes. */
+struct attribute {
+    struct rtattr head;
+    uint32_t value;
+};
+#define ATTRIBUTE(number, what) {{RTA_LENGTH(sizeof(uint32_t)), (number)}, (uint32_t)(what)}
+struct rule_message {
+    struct nlmsghdr head;
+    struct fib_rule_hdr rule;
+    struct attribute attributes[3];
+};
+struct route_message {
+    struct nlmsghdr head;
+    struct rtmsg route;
+    struct attribute device;
 };
 
-static void *request_init(struct request *q, uint16_t type, uint16_t flags, size_t fixed_len)
+static int answer_of(int fd)
 {
-    *q = (struct request){.header = {.nlmsg_len = NLMSG_LENGTH((uint32_t)fixed_len),
-                                     .nlmsg_type = type,
-                                     .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)}};
-    return NLMSG_DATA(&q->header);
+    _Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+    const struct nlmsghdr *m = (const void *)answer;
+    ssize_t got;
+    do
+        got = recv(fd, answer, sizeof answer, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    if ((size_t)got < NLMSG_LENGTH(sizeof(int)) || m->nlmsg_type != NLMSG_ERROR)
+        return -EBADMSG;
+    return *(const int *)NLMSG_DATA(m); /* 0, or -errno */
 }
 
-static void request_put_u32(struct request *q, unsigned short type, uint32_t value)
-{
-    struct rtattr *a = (void *)(q->bytes + NLMSG_ALIGN(q->header.nlmsg_len));
-    a->rta_type = type;
-    a->rta_len = RTA_LENGTH(sizeof value);
-    memcpy(RTA_DATA(a), &value, sizeof value);
-    q->header.nlmsg_len = NLMSG_ALIGN(q->header.nlmsg_len) + RTA_SPACE(sizeof value);
-}
-
-static void rule_request(struct request *q, uint16_t type, uint16_t flags, int family)
-{
-    struct fib_rule_hdr *rule = request_init(q, type, flags, sizeof *rule);
-    rule->family = (uint8_t)family;
-    rule->table = ROUTE_TABLE_REPLY;
-    rule->action = FR_ACT_TO_TBL;
-    request_put_u32(q, FRA_PRIORITY, RULE_PRIORITY);
-    request_put_u32(q, FRA_FWMARK, MARK_REPLY);
-    request_put_u32(q, FRA_FWMASK, MARK_MASK);
-}
-
-static void route_request(struct request *q, uint16_t type, uint16_t flags, int family)
-{
-    struct rtmsg *route = request_init(q, type, flags, sizeof *route);
-    route->rtm_family = (uint8_t)family;
-    route->rtm_table = ROUTE_TABLE_REPLY;
-    route->rtm_protocol = RTPROT_STATIC;
-    route->rtm_scope = RT_SCOPE_HOST;
-    route->rtm_type = RTN_LOCAL;
-    request_put_u32(q, RTA_OIF, if_nametoindex("lo"));
-}
-
-/* ---- talking to the kernel ---- */
-
-static int kernel_open(int *ret_fd)
+static int ask_kernel(const struct nlmsghdr *m)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return -errno;
     struct timeval wait = {.tv_sec = WAIT_S};
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    *ret_fd = fd;
-    return 0;
-}
-
-/* Sends q and looks at each message of the answer until it is over. matches NULL: the answer is an
- * error number. */
-static int kernel_ask(struct request *q, bool (*matches)(const struct nlmsghdr *m), bool *ret_found)
-{
-    int fd = -1, r = kernel_open(&fd);
-    if (r < 0)
-        return r;
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    if (sendto(fd, q, q->header.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+    int r = 0;
+    if (sendto(fd, m, m->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
         r = -errno;
-    for (bool over = r < 0; !over;) {
-        _Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-        ssize_t got = recv(fd, answer, sizeof answer, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            r = -errno;
-            break;
-        }
-        size_t left = (size_t)got;
-        for (struct nlmsghdr *m = (void *)answer; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
-            if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_type == NLMSG_DONE) {
-                if (m->nlmsg_len >= NLMSG_LENGTH(sizeof(int)))
-                    r = *(const int *)NLMSG_DATA(m); /* both begin with 0 or -errno */
-                over = true;
-                break;
-            }
-            if (matches && matches(m))
-                *ret_found = true;
-        }
-    }
+    if (r == 0)
+        r = answer_of(fd);
     close(fd);
     return r;
 }
 
-static int kernel_change(struct request *q)
+static int change_rule(uint16_t type, int flags, int family)
 {
-    return kernel_ask(q, NULL, NULL);
+    struct rule_message m = {
+        .head = {.nlmsg_len = sizeof m,
+                 .nlmsg_type = type,
+                 .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)},
+        .rule = {.family = (uint8_t)family, .table = ROUTE_TABLE_REPLY, .action = FR_ACT_TO_TBL},
+        .attributes = {ATTRIBUTE(FRA_PRIORITY, RULE_PRIORITY), ATTRIBUTE(FRA_FWMARK, MARK_REPLY),
+                       ATTRIBUTE(FRA_FWMASK, MARK_MASK)}};
+    return ask_kernel(&m.head);
+}
+
+static int change_route(uint16_t type, int flags, int family)
+{
+    struct route_message m = {.head = {.nlmsg_len = sizeof m,
+                                       .nlmsg_type = type,
+                                       .nlmsg_flags =
+                                           (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)},
+                              .route = {.rtm_family = (uint8_t)family,
+                                        .rtm_table = ROUTE_TABLE_REPLY,
+                                        .rtm_protocol = RTPROT_STATIC,
+                                        .rtm_scope = RT_SCOPE_HOST,
+                                        .rtm_type = RTN_LOCAL},
+                              .device = ATTRIBUTE(RTA_OIF, if_nametoindex("lo"))};
+    return ask_kernel(&m.head);
 }
 
 /* There is nothing to remove: it was not there, or IPv6 went away and took it along. */
@@ -128,14 +105,11 @@ static int fail(char why[static PRIVILEGED_WHY_MAX], int family, int error, cons
 
 int reply_routes_put(int family, char why[static PRIVILEGED_WHY_MAX])
 {
-    struct request q;
     /* The route first: a rule that leads to an empty table would let answers go astray. */
-    route_request(&q, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, family);
-    int r = kernel_change(&q);
+    int r = change_route(RTM_NEWROUTE, REPLACE, family);
     if (r < 0)
         return fail(why, family, r, "set the route for answers");
-    rule_request(&q, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, family);
-    r = kernel_change(&q);
+    r = change_rule(RTM_NEWRULE, ADD, family);
     if (r < 0 && r != -EEXIST)
         return fail(why, family, r, "add the routing rule for answers");
     return 0;
@@ -143,73 +117,33 @@ int reply_routes_put(int family, char why[static PRIVILEGED_WHY_MAX])
 
 int reply_routes_remove(int family, char why[static PRIVILEGED_WHY_MAX])
 {
-    struct request q;
-    rule_request(&q, RTM_DELRULE, NLM_F_ACK, family);
-    int r = kernel_change(&q);
+    int r = change_rule(RTM_DELRULE, 0, family);
     if (r < 0 && !is_gone(r))
         return fail(why, family, r, "remove the routing rule for answers");
-    route_request(&q, RTM_DELROUTE, NLM_F_ACK, family);
-    r = kernel_change(&q);
+    r = change_route(RTM_DELROUTE, 0, family);
     if (r < 0 && !is_gone(r))
         return fail(why, family, r, "remove the route for answers");
     return 0;
 }
 
-/* ---- looking ---- */
-
-static bool attribute(const struct nlmsghdr *m, size_t fixed_len, unsigned short type,
-                      uint32_t *ret)
+/* Whether it is there tells the kernel who is asked to add it. What could be added was missing, and
+ * goes again: to look changes nothing. */
+static int look(int (*change)(uint16_t type, int flags, int family), uint16_t add, uint16_t remove,
+                int family)
 {
-    if (m->nlmsg_len < NLMSG_LENGTH(fixed_len))
-        return false;
-    size_t left = m->nlmsg_len - NLMSG_LENGTH(fixed_len);
-    const struct rtattr *a = (const void *)((const char *)NLMSG_DATA(m) + NLMSG_ALIGN(fixed_len));
-    for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
-        if (a->rta_type == type && RTA_PAYLOAD(a) == sizeof *ret) {
-            memcpy(ret, RTA_DATA(a), sizeof *ret);
-            return true;
-        }
-    return false;
-}
-
-static bool is_our_rule(const struct nlmsghdr *m)
-{
-    uint32_t priority, mark, mask, table;
-    const size_t fixed = sizeof(struct fib_rule_hdr);
-    return m->nlmsg_type == RTM_NEWRULE && attribute(m, fixed, FRA_PRIORITY, &priority) &&
-           attribute(m, fixed, FRA_FWMARK, &mark) && attribute(m, fixed, FRA_FWMASK, &mask) &&
-           attribute(m, fixed, FRA_TABLE, &table) && priority == RULE_PRIORITY &&
-           mark == MARK_REPLY && mask == MARK_MASK && table == ROUTE_TABLE_REPLY;
-}
-
-static bool is_our_route(const struct nlmsghdr *m)
-{
-    uint32_t table, device;
-    const struct rtmsg *route = NLMSG_DATA(m);
-    return m->nlmsg_type == RTM_NEWROUTE && attribute(m, sizeof *route, RTA_TABLE, &table) &&
-           attribute(m, sizeof *route, RTA_OIF, &device) && table == ROUTE_TABLE_REPLY &&
-           device == if_nametoindex("lo") && route->rtm_type == RTN_LOCAL &&
-           route->rtm_dst_len == 0;
+    int r = change(add, ADD, family);
+    if (r == -EEXIST)
+        return 0;
+    if (r == 0)
+        (void)change(remove, 0, family);
+    return r == 0 ? -ENOENT : r;
 }
 
 int reply_routes_check(int family, char why[static PRIVILEGED_WHY_MAX])
 {
-    struct request q;
-    bool found = false;
-    struct fib_rule_hdr *rule = request_init(&q, RTM_GETRULE, NLM_F_DUMP, sizeof *rule);
-    rule->family = (uint8_t)family;
-    int r = kernel_ask(&q, is_our_rule, &found);
-    if (r == 0 && !found)
-        r = -ENOENT;
+    int r = look(change_rule, RTM_NEWRULE, RTM_DELRULE, family);
     if (r < 0)
         return fail(why, family, r, "find the routing rule for answers");
-    found = false;
-    struct rtmsg *route = request_init(&q, RTM_GETROUTE, NLM_F_DUMP, sizeof *route);
-    route->rtm_family = (uint8_t)family;
-    r = kernel_ask(&q, is_our_route, &found);
-    if (r == 0 && !found)
-        r = -ENOENT;
-    if (r < 0)
-        return fail(why, family, r, "find the route for answers");
-    return 0;
+    r = look(change_route, RTM_NEWROUTE, RTM_DELROUTE, family);
+    return r < 0 ? fail(why, family, r, "find the route for answers") : 0;
 }
