@@ -29,6 +29,8 @@ static void give_up(struct takeover_claim *c, const char *why)
 
 static void say(struct takeover_claim *c, enum takeover_kind kind)
 {
+    if (c->over) /* closed in its own event */
+        return;
     int r = takeover_send_words(c->fd, kind, WEIR_VERSION);
     timer_start(ring_timers(c->ring), &c->deadline, c->silent_ms);
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* those are heard as well */

@@ -13,12 +13,13 @@ static struct takeover_offer offer;
 static struct takeover_claim claim;
 static struct {
     unsigned begins, again, failed, given, drained;
-    int lock, begin_result;
+    int lock, begin_result, dies_at;
     bool oversize;
 } giver;
 static struct {
     unsigned sockets, pods, all, over, drained, hurried;
     int lock, fail_at;
+    unsigned dies_at;
     bool gone;
     char why[TAKEOVER_WORDS_MAX];
 } taker;
@@ -40,7 +41,8 @@ static int on_begin(struct takeover_offer *o, char why[static TAKEOVER_WORDS_MAX
 static int on_item(struct takeover_offer *o, size_t i, struct takeover_message *ret)
 {
     static char large[TAKEOVER_BYTES_MAX];
-    (void)o;
+    if (giver.dies_at > 0 && i == (size_t)giver.dies_at)
+        takeover_offer_close(o);
     if (i == 0) {
         ret->kind = TAKEOVER_SOCKET;
         ret->address = (struct addr){.port = 15020};
@@ -108,9 +110,10 @@ static int on_pod(struct takeover_claim *c, struct takeover_message *m,
                   char why[static TAKEOVER_WORDS_MAX])
 {
     struct stat one, other;
-    (void)c;
     (void)why;
     taker.pods++;
+    if (taker.pods == taker.dies_at)
+        takeover_claim_close(c);
     assert_non_null(json_get(m->pod, "a"));
     assert_int_equal(m->n_fds, taker.pods % 2 ? 4 : 0);
     for (size_t i = 0; i < m->n_fds; i++) {
@@ -175,10 +178,6 @@ static bool session_is_open(void)
 static bool session_is_over(void)
 {
     return offer.fd < 0;
-}
-static bool has_pods(void)
-{
-    return taker.pods >= 5;
 }
 
 static unsigned count_descriptors(void)
@@ -257,6 +256,35 @@ static void takes_it_all(void **state)
     assert_int_equal(count_descriptors(), n);
 }
 
+/* It hears why, and then the session is over. */
+static void is_refused(int fd)
+{
+    struct takeover_message m;
+    char why[TAKEOVER_WORDS_MAX] = "";
+    int r;
+    while ((r = takeover_receive(fd, &m, why)) == -EAGAIN)
+        bed_wait_ms(1);
+    assert_int_equal(r, 0);
+    assert_int_equal(m.kind, TAKEOVER_REFUSE);
+    assert_true(m.words[0] != '\0');
+    takeover_message_done(&m);
+    while (!session_is_over())
+        bed_wait_ms(1);
+}
+
+/* What an earlier one had begun is not a later one's. */
+static void whoever_says_taken_is_refused(void)
+{
+    int fd;
+    unsigned failed = giver.failed;
+    assert_int_equal(takeover_socket_connect(path, &fd), 0);
+    assert_int_equal(takeover_send_words(fd, TAKEOVER_TAKEN, ""), 0);
+    is_refused(fd);
+    assert_int_equal(giver.given, 0);
+    assert_int_equal(giver.failed, failed);
+    close(fd);
+}
+
 /* The taker fails at each step in turn: nothing is given away, and the next one gets it. */
 static void taker_fails_at_each_step(void **state)
 {
@@ -274,6 +302,7 @@ static void taker_fails_at_each_step(void **state)
         assert_int_equal(giver.given, 0);
         is_owned();
         bed_run_until(session_is_over);
+        whoever_says_taken_is_refused();
         memset(&taker, 0, sizeof taker);
         taker.fail_at = -1;
         come();
@@ -290,10 +319,9 @@ static void taker_dies(void **state)
 {
     (void)state;
     begin();
+    taker.dies_at = 5;
     come();
     takeover_claim_ask(&claim);
-    bed_run_until(has_pods);
-    takeover_claim_close(&claim);
     bed_run_until(giver_failed);
     assert_int_equal(giver.given, 0);
     is_owned();
@@ -307,11 +335,14 @@ static void giver_dies(void **state)
     (void)state;
     for (int asked = 0; asked < 2; asked++) {
         begin();
+        giver.dies_at = 5;
         come();
-        if (asked)
+        if (asked) {
             takeover_claim_ask(&claim);
-        bed_run_until(asked ? has_pods : session_is_open);
-        takeover_offer_close(&offer);
+        } else {
+            bed_run_until(session_is_open);
+            takeover_offer_close(&offer);
+        }
         bed_run_until(both_drained);
         assert_int_equal(taker.over, 1);
         assert_true(taker.gone);
@@ -390,19 +421,10 @@ static void nonsense_is_refused(void **state)
     begin();
     unsigned n = count_descriptors();
     for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
-        int fd, r;
-        struct takeover_message m;
-        char why[TAKEOVER_WORDS_MAX] = "";
+        int fd;
         assert_int_equal(takeover_socket_connect(path, &fd), 0);
         assert_int_equal(send(fd, packets[i], strlen(packets[i]), 0), strlen(packets[i]));
-        bed_run_until(session_is_open);
-        while (session_is_open())
-            bed_wait_ms(1);
-        r = takeover_receive(fd, &m, why);
-        assert_int_equal(r, 0);
-        assert_int_equal(m.kind, TAKEOVER_REFUSE);
-        assert_true(m.words[0] != '\0');
-        takeover_message_done(&m);
+        is_refused(fd);
         close(fd);
     }
     assert_int_equal(giver.begins + giver.failed, 0);
