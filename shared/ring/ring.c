@@ -16,6 +16,25 @@ static void pause_ended(struct timer *t)
         ring_op_arm(ring, container_of(n, struct ring_op, waiting));
 }
 
+/* ---- mappings that ThreadSanitizer does not see -------------------------------- */
+/* liburing maps and unmaps by itself, so another thread's ring may be where one was. */
+#if defined(__SANITIZE_THREAD__)
+#define RING_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RING_TSAN 1
+#endif
+#endif
+#ifdef RING_TSAN
+#include <sanitizer/tsan_interface.h>
+static char mappings;
+#define was_mapped()       __tsan_acquire(&mappings)
+#define will_be_unmapped() __tsan_release(&mappings)
+#else
+#define was_mapped()       ((void)0)
+#define will_be_unmapped() ((void)0)
+#endif
+
 /* ---- memory that a burst has left ------------------------------------------- */
 static bool may_trim(const struct ring *ring)
 {
@@ -60,6 +79,7 @@ int ring_open(struct ring **ret, const struct ring_options *options, const char 
     r = uring_open(ring, o.entries ? o.entries : ENTRIES_DEFAULT);
     if (r < 0)
         goto no_ring;
+    was_mapped();
     size_t chunks_max = o.chunks_max ? o.chunks_max : CHUNKS_DEFAULT;
     chunk_pool_init(&ring->pool, chunks_max, chunks_max < CHUNKS_KEEP ? chunks_max : CHUNKS_KEEP);
     timer_wheel_init(&ring->timers, clock_monotonic_ms());
@@ -96,6 +116,7 @@ struct ring *ring_free(struct ring *ring)
         return NULL;
     ring_drained_run(ring);
     assert(ring->in_flight == 0);
+    will_be_unmapped();
     supply_close(ring);
     io_uring_queue_exit(&ring->uring);
     chunk_pool_done(&ring->pool);
