@@ -59,7 +59,7 @@ static void tell_problems(struct controller *c)
     c->told = now;
 }
 
-static void translate_all(struct controller *c)
+static bool translate_all(struct controller *c)
 {
     struct resources resources;
     struct problems problems;
@@ -82,42 +82,44 @@ static void translate_all(struct controller *c)
         log_info("config", "%zu changes: %zu workloads and services, %zu policies", changed,
                  catalog_count(&c->catalog, XDS_ADDRESS),
                  catalog_count(&c->catalog, XDS_AUTHORIZATION));
+    return err == 0;
+}
+
+static int serve(struct controller *c);
+
+/* Nobody is served before the whole is known: what is missing would look as if it had been removed. */
+static void publish(struct controller *c)
+{
+    uint64_t begun_us = clock_monotonic_us();
+    bool whole = translate_all(c);
+    tell_problems(c);
+    if (c->serving)
+        xds_server_push(&c->server);
+    else if (whole && !c->draining && serve(c) < 0) {
+        c->failed = true;
+        lifecycle_drain(&c->lifecycle, "the clients' port can't be opened");
+    }
+    c->translate_us = clock_monotonic_us() - begun_us;
 }
 
 static void again(struct timer *t)
 {
-    struct controller *c = container_of(t, struct controller, again);
-    translate_all(c);
-    tell_problems(c);
-    xds_server_push(&c->server);
+    publish(container_of(t, struct controller, again));
 }
 
 static void files_changed(struct files *f, bool store_changed)
 {
     struct controller *c = f->user;
     if (store_changed)
-        translate_all(c);
-    tell_problems(c);
-    if (store_changed)
-        xds_server_push(&c->server);
+        publish(c);
+    else
+        tell_problems(c);
 }
 
-static int serve(struct controller *c);
-
-/* Nobody is served before the whole is known: what is missing would look as if it had been removed. */
 static void kube_changed(struct kube_source *s)
 {
     struct controller *c = s->user;
-    uint64_t begun_us = clock_monotonic_us();
-    translate_all(c);
-    tell_problems(c);
-    if (c->serving)
-        xds_server_push(&c->server);
-    else if (c->closing == 0 && !c->draining && serve(c) < 0) {
-        c->failed = true;
-        lifecycle_drain(&c->lifecycle, "the clients' port can't be opened");
-    }
-    c->translate_us = clock_monotonic_us() - begun_us;
+    publish(c);
     kube_source_cost(s, c->translate_us / 1000);
 }
 
