@@ -98,7 +98,7 @@ void turns_done(struct turns *t) { ring_task_cancel(&t->task); }
 
 void pod_turn_init(struct pod_turn *p, struct turns *t)
 {
-    *p = (struct pod_turn){.turns = t};
+    *p = (struct pod_turn){.turns = t, .left = TURN_SHARE};
     list_init(&p->link);
     list_init(&p->waiting);
 }

@@ -60,6 +60,8 @@ lab ctl node-b dump >"$WORK/dump" 2>&1 || lab exec node-b -- curl -sS http://127
 must grep -q '"limit":"handshakes"' "$WORK/dump"
 must get web "http://$(pod_v4 "$(replica node-b)"):8080/whoami" # a neighbour of orders
 leave
+nobody_shakes_hands() { [ "$(metric node-b weir_limit_current 'limit="handshakes"')" = 0 ]; }
+eventually nobody_shakes_hands
 
 step "a reader that stops: memory stays flat"
 before=$(memory_kib node-a)/$(memory_kib node-b)
@@ -85,7 +87,9 @@ stands_still() { # all windows are full
 }
 eventually stands_still
 printf '  memory in KiB, node-a/node-b: before %s, with it %s/%s\n' "$before" "$(memory_kib node-a)" "$(memory_kib node-b)"
-[ $(($(memory_kib node-a) - ${before%/*})) -lt 12000 ] && [ $(($(memory_kib node-b) - ${before#*/})) -lt 12000 ] || fail "memory grows with what is not read"
+room=12000 # of 4 GiB; a sanitizer keeps what was freed for a while
+case "$(ldd "$WEIR_BUILD/weir-nodeproxy")" in *libasan*) room=300000 ;; esac
+[ $(($(memory_kib node-a) - ${before%/*})) -lt $room ] && [ $(($(memory_kib node-b) - ${before#*/})) -lt $room ] || fail "memory grows with what is not read"
 buffered=$(metric node-a weir_limit_current 'limit="buffered_bytes"')
 { [ "$buffered" -gt 0 ] && [ "$buffered" -lt 4000000 ]; } || fail "more is buffered than a stream may"
 must get rogue http://orders/whoami
@@ -93,21 +97,23 @@ kill "$reader" 2>/dev/null || true
 
 step "no descriptors left: new connections wait, and the processor has nothing to do"
 pids=$(proxies node-b)
-for pid in $pids; do prlimit --pid "$pid" --nofile="$(($(find "/proc/$pid/fd" -mindepth 1 | wc -l) + 12)):20000"; done
+# A limit below which 12 numbers are free.
+descriptors() { find "/proc/$1/fd" -mindepth 1 -printf '%f\n' | awk '{ used[$1] = 1 } END { for (n = 0; free < 12; n++) free += !(n in used); print n }'; }
+for pid in $pids; do prlimit --pid "$pid" --nofile="$(descriptors "$pid"):20000"; done
 cpu_ms() {
     local pid sum=0
     for pid in $pids; do sum=$((sum + $(awk '{ sub(/.*\) /, ""); print ($12 + $13) * 10 }' "/proc/$pid/stat"))); done
     echo $sum
 }
 mkfifo "$WORK/starved.in"
-lab exec batch -- /usr/bin/python3 "$ROOT/tests/netns/crowd.py" "$(pod_v4 orders)" 8080 60 talk <>"$WORK/starved.in" >"$WORK/starved" 2>&1 &
+lab exec batch -- /usr/bin/python3 "$ROOT/tests/netns/crowd.py" "$(pod_v4 orders)" 8080 600 talk <>"$WORK/starved.in" >"$WORK/starved" 2>&1 &
 read -rt 1 <> <(:) || true # no event tells that nothing happens
 began=$(cpu_ms)
 read -rt 2 <> <(:) || true
 spent=$(($(cpu_ms) - began))
 printf '  processor time in 2 s without descriptors: %s ms\n' "$spent"
-must_not grep '^open ' "$WORK/starved" # it was about descriptors
+must_not grep -x "open 600" "$WORK/starved" # it was about descriptors
 [ "$spent" -lt 1000 ] || fail "the node proxy spins"
 for pid in $pids; do prlimit --pid "$pid" --nofile=20000:20000; done
 must get web http://orders/whoami
-DEADLINE_S=60 eventually grep -q '^open ' "$WORK/starved"
+eventually get batch "http://$(pod_v4 orders):8080/whoami" # as those that wait: in plaintext, by a new descriptor
