@@ -211,6 +211,8 @@ def idle_round(make_system, n):
     system = make_system()
     try:
         stage.wait_for(f"{system.name} to answer", lambda: answers(system))
+        wrk(system, 1)()  # receive buffers that nobody has used yet are no connection's
+        time.sleep(3.0)  # and what a burst leaves is given back
         before = [stage.pss_kib(t) for t in system.trees()]
         _, finish = idle_clients(system, n)
         try:
