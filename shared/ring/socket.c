@@ -1,6 +1,7 @@
 #include "shared/ring/socket.h"
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
@@ -128,6 +129,23 @@ int socket_listen_unix(const char *path, unsigned mode, int *ret_fd)
         (void)unlink(path);
         return close_with(fd, r);
     }
+    *ret_fd = fd;
+    return 0;
+}
+
+int socket_accept_now(int listener, int *ret_fd)
+{
+    /* Not O_NONBLOCK: that would be everybody's who shares the socket. */
+    static const struct timeval shortest = {.tv_usec = 1000}, unlimited = {0};
+    struct pollfd look = {.fd = listener, .events = POLLIN};
+    if (poll(&look, 1, 0) <= 0)
+        return -EAGAIN;
+    (void)setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &shortest, sizeof shortest);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), r = fd < 0 ? -errno : 0;
+    (void)setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &unlimited, sizeof unlimited);
+    if (r < 0)
+        return r;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &unlimited, sizeof unlimited); /* it inherits */
     *ret_fd = fd;
     return 0;
 }

@@ -13,6 +13,10 @@ int socket_listen(const struct addr *at, int backlog, bool reuse_port, int *ret_
 /* Removes a socket file first that nobody listens on. -EADDRINUSE: somebody does; -EEXIST: no
  * socket. */
 int socket_listen_unix(const char *path, unsigned mode, int *ret_fd);
+/* A connection that waits in the backlog just now. -EAGAIN: none. For the last look at a socket that
+ * others go on accepting from: the kernel wakes one process for a connection, which may be the one
+ * that has just stopped. May block for a few milliseconds if another one is quicker. */
+int socket_accept_now(int listener, int *ret_fd);
 int socket_open(int family, int *ret_fd); /* TCP, NODELAY (or AF_UNIX) */
 int socket_local(int fd, struct addr *ret);
 int socket_peer(int fd, struct addr *ret);

@@ -7,11 +7,23 @@ enum { RETRY_MS = 100 };
 
 static void scope_drained(struct ring_scope *scope);
 
+/* For a connection that came while we stopped, the kernel may have woken us alone: without this it
+ * would wait until the next one comes to somebody who shares the socket. */
+static void take_the_rest(struct listener *l)
+{
+    int fd;
+    while (!l->closing && socket_accept_now(l->fd, &fd) == 0) {
+        l->n_open++;
+        l->accepted(l, fd);
+    }
+}
+
 static void listener_accepted(struct ring_op *op, int result)
 {
     struct listener *l = container_of(op, struct listener, accept_op);
 
     if (result < 0 && l->stopping) {
+        take_the_rest(l);
         listener_close(l);
         return;
     }

@@ -451,6 +451,11 @@ static int call_on(const struct fake_socket *s)
     return s ? fake_fault_of_call(s->net) : -EBADF;
 }
 
+int socket_accept_now(int listener, int *ret_fd)
+{
+    return fake_socket_accept(listener, ret_fd);
+}
+
 int socket_local(int fd, struct addr *ret)
 {
     const struct fake_socket *s = fake_socket_of(fd);
