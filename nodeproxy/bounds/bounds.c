@@ -68,15 +68,16 @@ static void count_hit(struct pod_bounds *p, enum bound which, bool of_node, uint
     log_warn("limits", "%s of %s/%s%s: %s is reached", bound_label(which), p->ns, p->name, of_node ? " and the whole node" : "", limit);
 }
 
-static bool more(struct counter *c, uint64_t max)
+/* One more, if there is room: what it is now, or 0. Nobody who is refused is counted meanwhile. */
+static uint64_t more(struct counter *c, uint64_t max)
 {
-    uint64_t now = atomic_fetch_add_explicit(&c->now, 1, memory_order_relaxed) + 1;
-    if (max > 0 && now > max) {
-        atomic_fetch_sub_explicit(&c->now, 1, memory_order_relaxed);
-        return false;
-    }
-    raise_to(&c->most, now);
-    return true;
+    uint64_t before = get(&c->now);
+    do {
+        if (max > 0 && before >= max)
+            return 0;
+    } while (!atomic_compare_exchange_weak_explicit(&c->now, &before, before + 1, memory_order_acquire, memory_order_relaxed));
+    raise_to(&c->most, before + 1);
+    return before + 1;
 }
 
 bool bound_take(struct pod_bounds *p, enum bound which, uint64_t now_ms)
@@ -84,25 +85,27 @@ bool bound_take(struct pod_bounds *p, enum bound which, uint64_t now_ms)
     if (!p)
         return true;
     struct bounds *b = p->node;
-    if (!more(&p->counters[which], b->max.pod[which])) {
+    uint64_t now = more(&p->counters[which], b->max.pod[which]);
+    if (now == 0) {
         count_hit(p, which, false, now_ms);
         return false;
     }
-    if (!more(&b->node[which], b->max.node[which])) {
+    if (more(&b->node[which], b->max.node[which]) == 0) {
         atomic_fetch_sub_explicit(&p->counters[which].now, 1, memory_order_relaxed);
         count_hit(p, which, true, now_ms);
         return false;
     }
-    raise_to(&b->pods[which].most, get(&p->counters[which].now));
+    raise_to(&b->pods[which].most, now);
     return true;
 }
 
+/* The node's first (and seen first: release): or a pod at its maximum would be one more for the node, for a moment. */
 void bound_give(struct pod_bounds *p, enum bound which)
 {
     if (!p)
         return;
-    atomic_fetch_sub_explicit(&p->counters[which].now, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&p->node->node[which].now, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&p->counters[which].now, 1, memory_order_release);
 }
 
 static bool tick(struct counter *c, uint64_t second, uint64_t max)
