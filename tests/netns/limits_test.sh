@@ -65,6 +65,7 @@ eventually nobody_shakes_hands
 
 step "a reader that stops: memory stays flat"
 before=$(memory_kib node-a)/$(memory_kib node-b)
+mkfifo "$WORK/reader.in"
 lab exec web -- /usr/bin/python3 -c "
 import socket, sys
 c = socket.create_connection(('$(pod_v4 orders)', 8080), timeout=$DEADLINE_S)
@@ -73,7 +74,7 @@ n = 0
 while n < 3000000:
     n += len(c.recv(65536))
 print('stopped', flush=True)
-sys.stdin.read()" < <(exec tail -f /dev/null) >"$WORK/reader" 2>&1 &
+sys.stdin.read()" <>"$WORK/reader.in" >"$WORK/reader" 2>&1 &
 reader=$!
 eventually grep -q stopped "$WORK/reader"
 received() { metric node-b istio_tcp_sent_bytes_total 'destination_workload="orders"'; }
