@@ -67,7 +67,10 @@ static void become_child(struct supervisor *s, int which, pid_t parent)
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGHUP);
     (void)sigprocmask(SIG_SETMASK, &mask, NULL);
-    exit(c->run(s->channel[which], s->options->arg));
+    int code = c->run(s->channel[which], s->options->arg);
+    if (code != 0)
+        _exit(code); /* whoever failed in the middle leaves everything to the kernel */
+    exit(0);
 }
 
 static void start(struct supervisor *s, int which)

@@ -112,6 +112,7 @@ static void server_refused(struct hbone_server *s, const struct http2_refusal *r
     const struct account_line line = {
         .source = s->source,
         .destination = s->destination,
+        .hbone = s->destination,
         .status = refusal->status,
         .ending = refusal->code == HTTP2_REFUSED_STREAM ? ENDING_LIMIT : refusal->status == 400 ? ENDING_BAD_AUTHORITY : ENDING_PROTOCOL,
         .why = text_of(refusal->why),

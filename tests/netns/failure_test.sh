@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # timeout: 240
+# builds: asan
 # What goes on when parts are gone: controller and CA, the node proxy (orderly, and killed), and what it is like when they are back.
 #
 #   control: controller, CA      node-a: web, rogue, cart (1)  [legacy: batch]      node-b: cart (2), orders

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # timeout: 240
+# builds: dev
 # Noisy neighbours: the p99 of rogue's steady calls to cart, alone and while web, on the same two nodes, floods with each of: new connections, bytes,
 # handshakes, readers that stop. Node proxies run on the first processor, all else on the second, so that what a flooder's own
 # programs cost is not counted as the proxies'. WEIR_FAIR_S=10 and a quiet machine give figures; WEIR_FAIR_PERCENT=10 makes the aim a condition.

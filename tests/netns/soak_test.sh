@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # timeout: 150
+# builds: dev
 # Under load from several workloads: node proxies replaced, data processes killed, controller and CA killed, again and again. In the
 # end nothing was refused through a replacement, and descriptors and memory are where they were.
 #

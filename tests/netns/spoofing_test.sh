@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # timeout: 240
+# builds: asan
 # Whoever says that he is somebody else: with another's address, with the proxy's mark, with rules taken away, with an address
 # that a pod has just given up. An identity comes from the namespace that a connection was accepted in, and from nothing
 # else. What a pod with CAP_NET_ADMIN can do is to have no identity. (The probe's address: probes_test. Authorities, headers and
