@@ -3,7 +3,7 @@
 #include "shared/ring/socket.h"
 #include <assert.h>
 
-enum { RETRY_MS = 100 };
+enum { RETRY_MS = 100, REST_MAX = 4096 /* what a backlog holds */ };
 
 static void scope_drained(struct ring_scope *scope);
 
@@ -12,7 +12,7 @@ static void scope_drained(struct ring_scope *scope);
 static void take_the_rest(struct listener *l)
 {
     int fd;
-    while (!l->closing && socket_accept_now(l->fd, &fd) == 0) {
+    for (unsigned n = 0; n < REST_MAX && !l->closing && socket_accept_now(l->fd, &fd) == 0; n++) {
         l->n_open++;
         l->accepted(l, fd);
     }
