@@ -1,14 +1,11 @@
 #include "tests/sim/sim_alloc.h"
 
 #include "tests/support/fake_ring.h"
+#include "tests/support/next_function.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-
-/* ThreadSanitizer itself allocates before it is ready to look at what these functions do. */
-#define UNWATCHED __attribute__((no_sanitize_thread))
 
 static uint64_t left;             /* until one fails; 0: none does */
 static _Thread_local bool inside; /* threads of libraries are nobody's turn */
@@ -41,20 +38,12 @@ UNWATCHED static bool refuses(void)
     return true;
 }
 
-UNWATCHED static void *next_of(const char *name)
-{
-    void *function = dlsym(RTLD_NEXT, name);
-    if (!function)
-        abort();
-    return function;
-}
-
 /* These stand before the C library's, for everything that is linked into the program. */
 UNWATCHED void *malloc(size_t size)
 {
     static void *(*next)(size_t);
     if (!next)
-        *(void **)&next = next_of("malloc");
+        *(void **)&next = next_function("malloc");
     return refuses() ? NULL : next(size);
 }
 
@@ -62,7 +51,7 @@ UNWATCHED void *calloc(size_t n, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
-        *(void **)&next = next_of("calloc");
+        *(void **)&next = next_function("calloc");
     return refuses() ? NULL : next(n, size);
 }
 
@@ -70,6 +59,6 @@ UNWATCHED void *realloc(void *old, size_t size)
 {
     static void *(*next)(void *, size_t);
     if (!next)
-        *(void **)&next = next_of("realloc");
+        *(void **)&next = next_function("realloc");
     return refuses() ? NULL : next(old, size);
 }

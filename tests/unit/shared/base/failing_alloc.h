@@ -4,14 +4,11 @@
  */
 #ifndef TESTS_UNIT_SHARED_BASE_FAILING_ALLOC_H
 #define TESTS_UNIT_SHARED_BASE_FAILING_ALLOC_H
-#include <dlfcn.h>
+#include "tests/support/next_function.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
-
-/* ThreadSanitizer itself allocates before it is ready to look at what these functions do. */
-#define UNWATCHED __attribute__((no_sanitize_thread))
 
 /* -1: off; 0: the next one fails, and only that. Of each thread, so that a library's own are left
  * in peace. */
@@ -40,19 +37,11 @@ UNWATCHED static bool alloc_refuses(void)
     return true;
 }
 
-UNWATCHED static void *alloc_next(const char *name)
-{
-    void *function = dlsym(RTLD_NEXT, name);
-    if (!function)
-        abort();
-    return function;
-}
-
 UNWATCHED void *malloc(size_t size)
 {
     static void *(*next)(size_t);
     if (!next)
-        *(void **)&next = alloc_next("malloc");
+        *(void **)&next = next_function("malloc");
     return alloc_refuses() ? NULL : next(size);
 }
 
@@ -60,7 +49,7 @@ UNWATCHED void *realloc(void *old, size_t size)
 {
     static void *(*next)(void *, size_t);
     if (!next)
-        *(void **)&next = alloc_next("realloc");
+        *(void **)&next = next_function("realloc");
     return alloc_refuses() ? NULL : next(old, size);
 }
 
@@ -68,7 +57,7 @@ UNWATCHED void *calloc(size_t n, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
-        *(void **)&next = alloc_next("calloc");
+        *(void **)&next = next_function("calloc");
     return alloc_refuses() ? NULL : next(n, size);
 }
 
@@ -76,7 +65,7 @@ UNWATCHED void *aligned_alloc(size_t align, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
-        *(void **)&next = alloc_next("aligned_alloc");
+        *(void **)&next = next_function("aligned_alloc");
     return alloc_refuses() ? NULL : next(align, size);
 }
 #endif

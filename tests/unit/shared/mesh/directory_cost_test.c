@@ -1,9 +1,9 @@
 #include "shared/mesh/directory.h"
 
 #include "shared/base/clock.h"
+#include "tests/support/next_function.h"
 #include "tests/unit/shared/mesh/nouns.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 
 /*
@@ -16,21 +16,11 @@ struct cost {
 };
 static _Thread_local struct cost spent;
 
-#define UNWATCHED __attribute__((no_sanitize_thread))
-
-UNWATCHED static void *next_of(const char *name)
-{
-    void *function = dlsym(RTLD_NEXT, name);
-    if (!function)
-        abort();
-    return function;
-}
-
 UNWATCHED void *malloc(size_t size)
 {
     static void *(*next)(size_t);
     if (!next)
-        *(void **)&next = next_of("malloc");
+        *(void **)&next = next_function("malloc");
     spent.calls++;
     spent.bytes += size;
     return next(size);
@@ -40,7 +30,7 @@ UNWATCHED void *calloc(size_t n, size_t size)
 {
     static void *(*next)(size_t, size_t);
     if (!next)
-        *(void **)&next = next_of("calloc");
+        *(void **)&next = next_function("calloc");
     spent.calls++;
     spent.bytes += n * size;
     return next(n, size);
