@@ -3,6 +3,7 @@
 #include "shared/base/log.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { CHUNKS_MAX = 16384, SERIES_MAX = 4096, AGAIN_MS = 1000 };
@@ -30,7 +31,7 @@ size_t controller_problems(const struct controller *c,
                            const struct problems *ret[static CONTROLLER_PROBLEM_LISTS])
 {
     size_t n = 0;
-    ret[n++] = &c->problems;
+    ret[n++] = &c->projection.problems;
     if (c->options->folder) {
         ret[n++] = &c->files.problems;
         ret[n++] = &c->files.folder.problems;
@@ -59,20 +60,10 @@ static void tell_problems(struct controller *c)
     c->told = now;
 }
 
-static bool translate_all(struct controller *c)
+static bool project(struct controller *c)
 {
-    struct resources resources;
-    struct problems problems;
     size_t changed = 0;
-    problems_init(&problems);
-    int err = translate(&c->store, &c->options->translate, &resources, &problems);
-    if (err == 0) {
-        problems_done(&c->problems);
-        c->problems = problems;
-        err = catalog_replace(&c->catalog, &resources, &changed);
-    } else
-        problems_done(&problems);
-    c->translations++;
+    int err = projection_run(&c->projection, &changed);
     if (err < 0) {
         log_error("config",
                   "out of memory while translating: what was served before stays for now");
@@ -91,7 +82,7 @@ static int serve(struct controller *c);
 static void publish(struct controller *c)
 {
     uint64_t begun_us = clock_monotonic_us();
-    bool whole = translate_all(c);
+    bool whole = project(c);
     tell_problems(c);
     if (c->serving)
         xds_server_push(&c->server);
@@ -119,7 +110,10 @@ static void files_changed(struct files *f, bool store_changed)
 static void kube_changed(struct kube_source *s)
 {
     struct controller *c = s->user;
+    if (c->closing)
+        return;
     publish(c);
+    controller_lead_changed(c);
     kube_source_cost(s, c->translate_us / 1000);
 }
 
@@ -151,6 +145,12 @@ static void kube_closed(struct kube_source *s)
     part_closed(s->user);
 }
 
+static void lead_left(struct kube_leader *l)
+{
+    struct controller *c = l->user;
+    kube_source_close(&c->kube, kube_closed);
+}
+
 static void certificate_closed(struct serving_cert *cert)
 {
     part_closed(cert->user);
@@ -167,7 +167,7 @@ static void close_rest(struct controller *c)
     if (c->options->folder)
         files_close(&c->files, files_closed);
     else
-        kube_source_close(&c->kube, kube_closed);
+        controller_lead_end(c, lead_left);
     serving_cert_close(&c->certificate, certificate_closed);
 }
 
@@ -267,11 +267,15 @@ static int open_kube(struct controller *c)
     if (options.taken_config->insecure)
         log_warn("kube", "the API server's certificate is not looked at: anybody may answer in "
                          "its place");
+    snprintf(c->kube_namespace, sizeof c->kube_namespace, "%s",
+             options.taken_config->ns ? options.taken_config->ns : "");
     err = kube_source_open(&c->kube, c->ring, &options, &c->store, kube_changed, c);
     if (err < 0)
         log_error("kube", "%s", strerror(-err));
     else
         log_info("kube", "reading %s", kube_client_server(c->kube.client));
+    if (err == 0)
+        controller_lead(c);
     return err;
 }
 
@@ -291,7 +295,7 @@ static int open_parts(struct controller *c, struct admin_route *routes)
         err = open_admin(c, routes);
     if (err < 0 || !c->options->folder)
         return err;
-    translate_all(c);
+    project(c);
     tell_problems(c);
     return serve(c);
 }
@@ -305,7 +309,7 @@ int controller_run(struct controller *c, const struct controller_options *option
     object_store_init(&c->store);
     catalog_init(&c->catalog);
     ads_init(&c->server.ads, &c->catalog); /* for dumps, until clients are taken */
-    problems_init(&c->problems);
+    projection_init(&c->projection, &c->store, &c->catalog, &options->translate);
     map_init(&c->told, 0);
     timer_init(&c->again, again);
 
@@ -325,9 +329,9 @@ int controller_run(struct controller *c, const struct controller_options *option
     err = ring_run(c->ring);
     c->ring = ring_free(c->ring);
     metrics_free(c->metrics);
+    projection_done(&c->projection);
     catalog_done(&c->catalog);
     object_store_done(&c->store);
-    problems_done(&c->problems);
     map_done(&c->told, NULL);
     bool failed = c->failed;
     if (err < 0)

@@ -61,6 +61,15 @@ static const struct metric_family kube_age_family = {
 static const struct metric_family translation_family = {"weir_controller_translation_microseconds",
                                                         "What the last translation took.",
                                                         METRIC_GAUGE, NULL, 0};
+static const struct metric_family leader_family = {
+    "weir_controller_leader", "1: this replica writes to the API server.", METRIC_GAUGE, NULL, 0};
+static const struct metric_family writes_family = {
+    "weir_controller_status_writes_total", "Conditions written on policies.", METRIC_COUNTER, NULL,
+    0};
+static const struct metric_family wholes_family = {
+    "weir_controller_whole_translations_total",
+    "Of the translations, those of all objects instead of what had changed.", METRIC_COUNTER, NULL,
+    0};
 static const struct metric_family build_family = {"istio_build", "Component and version.",
                                                   METRIC_GAUGE, build_labels, 2};
 
@@ -150,8 +159,13 @@ static void count_rest(struct controller *c)
         struct text name = text_of(object_kind_name((enum object_kind)kind));
         set(c, &objects_family, &name, c->store.objects[kind].count);
     }
-    set(c, &translations_family, NULL, c->translations);
+    set(c, &translations_family, NULL, c->projection.runs);
     set(c, &translation_family, NULL, c->translate_us);
+    set(c, &wholes_family, NULL, c->projection.wholes);
+    if (!c->options->folder) {
+        set(c, &leader_family, NULL, c->leader.leading);
+        set(c, &writes_family, NULL, c->status.writes);
+    }
     set(c, &expiry_family, NULL, (uint64_t)c->certificate.not_after_s);
     set(c, &build_family, build, 1);
 }

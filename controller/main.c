@@ -11,7 +11,7 @@ static const char *const default_accounts[] = {"weir-nodeproxy", "weir-ca"};
 
 struct command_line {
     struct controller_options options;
-    const char *source, *log_format, *log_level;
+    const char *source, *lead, *log_format, *log_level;
     struct arg_list allowed;
     char defaults[ARRAY_SIZE(default_accounts)][SPIFFE_ID_TEXT_MAX];
     bool version;
@@ -36,6 +36,13 @@ static int parse(struct command_line *l, int argc, char **argv)
          0, 0, false},
         {"kubeconfig-insecure", ARG_FLAG, &o->kubeconfig_insecure, NULL,
          "take a kubeconfig that says insecure-skip-tls-verify", 0, 0, false},
+        {"replica-name", ARG_STRING, &o->replica_name, "NAME",
+         "of this replica, which no other one has: the pod's name (default: made of the host's)", 0,
+         0, false},
+        {"leader-election", ARG_STRING, &l->lead, "on|off|never",
+         "who writes to the API server: one of the replicas; this one; nobody", 0, 0, false},
+        {"leader-lease", ARG_DURATION_MS, &o->lease_ms, "TIME",
+         "so long after the leader's last sign another one leads", 2000, 3600000, false},
         {"watch-silence", ARG_DURATION_MS, &o->watch_silence_ms, "TIME",
          "a watch of the API server that says nothing for so long is begun anew", 1000, 3600000,
          false},
@@ -122,6 +129,12 @@ static int set_required(struct command_line *l)
         o->folder = l->source + 4;
     else if (strcmp(l->source, "kubernetes") != 0)
         return complain("source", l->source, "is neither dir:PATH nor kubernetes");
+    static const char *const modes[] = {
+        [LEAD_ELECTED] = "on", [LEAD_ALWAYS] = "off", [LEAD_NEVER] = "never"};
+    while (o->lead < ARRAY_SIZE(modes) && strcmp(l->lead, modes[o->lead]) != 0)
+        o->lead++;
+    if (o->lead == ARRAY_SIZE(modes))
+        return complain("leader-election", l->lead, "is none of on, off, never");
     const char *needs_kube = o->kubeconfig ? o->kubeconfig : o->context;
     if (o->folder && needs_kube)
         return complain(o->kubeconfig ? "kubeconfig" : "context", needs_kube,
@@ -142,7 +155,9 @@ int main(int argc, char **argv)
                     .listen = {.port = 15012}, /* without an address: both families */
                     .admin = {.port = 15014},
                     .watch_silence_ms = KUBE_SILENCE_MS,
+                    .lease_ms = 15000,
                     .drain_ms = 10000},
+        .lead = "on",
         .log_format = "text",
         .log_level = "info",
     };

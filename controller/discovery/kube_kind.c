@@ -67,6 +67,11 @@ static void unstage(struct kube_kind *k)
     k->n_staged = k->staged_size = 0;
 }
 
+static const char *text_or_empty(struct text t)
+{
+    return t.data ? t.data : "";
+}
+
 static void list_begins(struct reflector *r)
 {
     struct kube_kind *k = r->user;
@@ -88,11 +93,21 @@ static int stage(struct kube_kind *k, struct object *o)
     return 0;
 }
 
+static void see(struct kube_kind *k, const struct json *document)
+{
+    const struct json *metadata = json_member(document, TEXT("metadata"));
+    if (k->source->seen)
+        k->source->seen(k->source, k->kind,
+                        text_or_empty(json_text(json_member(metadata, TEXT("namespace")))),
+                        text_or_empty(json_text(json_member(metadata, TEXT("name")))), document);
+}
+
 static int put(struct reflector *r, const struct json *document)
 {
     struct kube_kind *k = r->user;
     struct object *o = NULL;
     struct object_identity identity;
+    see(k, document);
     struct json_error e = {0};
     char key[OBJECT_KEY_MAX];
     int err = object_read_as(k->kind, document, KUBE_SOURCE_FILE, &o, &identity, &e);
@@ -131,6 +146,8 @@ static void removed(struct reflector *r, const char *ns, const char *name)
     char key[OBJECT_KEY_MAX];
     object_key(k->kind, ns, name, key);
     praise(k, key);
+    if (k->source->seen)
+        k->source->seen(k->source, k->kind, ns, name, NULL);
     if (object_store_remove(k->source->store, k->kind, ns, name))
         kube_source_touch(k->source);
 }

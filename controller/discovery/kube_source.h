@@ -26,6 +26,10 @@ struct kube_source {
     bool complete;   /* every kind was listed: `changed` has run */
     bool dirty;      /* the problems are others */
     void (*changed)(struct kube_source *s);
+    /* Each object as the server has it, whether it can be read or not; NULL: it is gone. Set after the
+     * open; may be NULL. */
+    void (*seen)(struct kube_source *s, enum object_kind kind, const char *ns, const char *name,
+                 const struct json *object);
     void (*closed)(struct kube_source *s);
     void *user;
 };

@@ -4,6 +4,7 @@
 
 void object_store_init(struct object_store *s)
 {
+    *s = (struct object_store){0};
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
         map_init(&s->objects[kind], OBJECTS_MAX);
 }
@@ -28,6 +29,8 @@ int object_store_put(struct object_store *s, struct object *o)
     if (r < 0)
         return r;
     object_ref(o);
+    if (s->changed)
+        s->changed(s->changed_arg, old, o);
     object_unref(old);
     return 0;
 }
@@ -38,6 +41,8 @@ bool object_store_remove(struct object_store *s, enum object_kind kind, const ch
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
     struct object *old = map_remove(&s->objects[kind], text_of(key));
+    if (old && s->changed)
+        s->changed(s->changed_arg, old, NULL);
     object_unref(old);
     return old != NULL;
 }

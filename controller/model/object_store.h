@@ -11,6 +11,10 @@
 enum { OBJECTS_MAX = 2000000 };
 struct object_store {
     struct map objects[OBJECT_KIND_COUNT]; /* by object_key() */
+    /* After each change but object_store_done(): `now` is there instead of `old` (NULL: nothing),
+     * which lives until it returns. May be NULL; set it after the init. */
+    void (*changed)(void *arg, const struct object *old, struct object *now);
+    void *changed_arg;
 };
 void object_store_init(struct object_store *s);
 void object_store_done(struct object_store *s);

@@ -190,10 +190,13 @@ static int set_services(const struct view *v, const struct object *o, struct wor
         if (!s->external_name && s->selector.n > 0 && labels_select(&s->selector, &o->labels))
             r = add_service(v, o, services.items[i], NULL, w);
     }
-    size_t n;
-    const struct view_link *links = view_links(v, o, &n);
+    size_t n = 0;
+    struct view_link *links = NULL;
+    if (r == 0)
+        r = view_links(v, o, &links, &n);
     for (size_t i = 0; i < n && r == 0; i++)
         r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
+    free(links);
     if (r != -ENOMEM && w->n_services > 1)
         qsort(w->services, w->n_services, sizeof *w->services, service_order);
     return r;

@@ -80,65 +80,60 @@ static int add_policy(struct resources *all, struct policy *taken, const struct 
     return r ? resources_add(all, r) : err;
 }
 
-static int translate_policies(const struct view *v, struct resources *all,
-                              struct problems *problems)
+static int translate_slice(const struct view *v, const struct object *o, struct resources *all,
+                           struct problems *problems)
 {
-    struct view_range authorizations = view_all(v, OBJECT_AUTHORIZATION_POLICY);
+    int r = 0;
+    for (size_t i = 0; i < o->slice.n_endpoints && r == 0; i++) {
+        struct workload *w;
+        r = from_slice(v, o, i, &w);
+        if (r == 0)
+            r = add_workload(all, w, o, problems);
+    }
+    return r;
+}
+
+const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
+    OBJECT_AUTHORIZATION_POLICY, OBJECT_PEER_AUTHENTICATION, OBJECT_SERVICE, OBJECT_POD,
+    OBJECT_ENDPOINT_SLICE,
+};
+
+int translate_object(const struct view *v, const struct object *o, struct resources *all,
+                     struct problems *problems)
+{
+    struct policy *p = NULL;
+    struct service *s = NULL;
+    struct workload *w = NULL;
+    int r = 0;
+    switch (o->kind) {
+    case OBJECT_AUTHORIZATION_POLICY:
+        r = from_authorization(v, o, &p, problems);
+        return r < 0 ? r : add_policy(all, p, o, problems);
+    case OBJECT_PEER_AUTHENTICATION:
+        peer_warn(v, o, problems);
+        r = peer_policy(v, o, &p);
+        return r < 0 ? r : add_policy(all, p, o, problems);
+    case OBJECT_SERVICE:
+        r = from_service(v, o, &s);
+        return r < 0 ? r : add_service(all, s, o, problems);
+    case OBJECT_POD:
+        r = from_pod(v, o, &w, problems);
+        return r < 0 ? r : add_workload(all, w, o, problems);
+    case OBJECT_ENDPOINT_SLICE:
+        return translate_slice(v, o, all, problems);
+    default:
+        return 0; /* it only counts for others */
+    }
+}
+
+int translate_common(const struct view *v, struct resources *all, struct problems *problems)
+{
     struct view_range peers = view_all(v, OBJECT_PEER_AUTHENTICATION);
-    struct policy *p;
-    int r = 0;
-    for (size_t i = 0; i < authorizations.n && r == 0; i++) {
-        r = from_authorization(v, authorizations.items[i], &p, problems);
-        if (r == 0)
-            r = add_policy(all, p, authorizations.items[i], problems);
-    }
-    for (size_t i = 0; i < peers.n && r == 0; i++) {
-        peer_warn(v, peers.items[i], problems);
-        r = peer_policy(v, peers.items[i], &p);
-        if (r == 0)
-            r = add_policy(all, p, peers.items[i], problems);
-    }
-    if (peers.n > 0 && r == 0) {
-        r = peer_static_policy(v, &p);
-        if (r == 0)
-            r = add_policy(all, p, peers.items[0], problems);
-    }
-    return r;
-}
-
-static int translate_services(const struct view *v, struct resources *all,
-                              struct problems *problems)
-{
-    struct view_range services = view_all(v, OBJECT_SERVICE);
-    int r = 0;
-    for (size_t i = 0; i < services.n && r == 0; i++) {
-        struct service *s;
-        r = from_service(v, services.items[i], &s);
-        if (r == 0)
-            r = add_service(all, s, services.items[i], problems);
-    }
-    return r;
-}
-
-static int translate_workloads(const struct view *v, struct resources *all,
-                               struct problems *problems)
-{
-    struct view_range pods = view_all(v, OBJECT_POD), slices = view_all(v, OBJECT_ENDPOINT_SLICE);
-    struct workload *w;
-    int r = 0;
-    for (size_t i = 0; i < pods.n && r == 0; i++) {
-        r = from_pod(v, pods.items[i], &w, problems);
-        if (r == 0)
-            r = add_workload(all, w, pods.items[i], problems);
-    }
-    for (size_t i = 0; i < slices.n && r == 0; i++) {
-        for (size_t j = 0; j < slices.items[i]->slice.n_endpoints && r == 0; j++) {
-            r = from_slice(v, slices.items[i], j, &w);
-            if (r == 0)
-                r = add_workload(all, w, slices.items[i], problems);
-        }
-    }
-    return r;
+    struct policy *p = NULL;
+    if (peers.n == 0)
+        return 0;
+    int r = peer_static_policy(v, &p);
+    return r < 0 ? r : add_policy(all, p, peers.items[0], problems);
 }
 
 int translate(const struct object_store *s, const struct translate_settings *settings,
@@ -149,11 +144,13 @@ int translate(const struct object_store *s, const struct translate_settings *set
     int r = view_open(&v, s, settings);
     if (r < 0)
         return r;
-    r = translate_policies(&v, &all, problems);
+    for (unsigned i = 0; i < TRANSLATED_KINDS && r == 0; i++) {
+        struct view_range range = view_all(&v, translated_kinds[i]);
+        for (size_t j = 0; j < range.n && r == 0; j++)
+            r = translate_object(&v, range.items[j], &all, problems);
+    }
     if (r == 0)
-        r = translate_services(&v, &all, problems);
-    if (r == 0)
-        r = translate_workloads(&v, &all, problems);
+        r = translate_common(&v, &all, problems);
     view_close(&v);
     if (r < 0)
         resources_done(&all);

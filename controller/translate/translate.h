@@ -1,7 +1,6 @@
 /*
- * From the objects in force to all resources that are to be served. Pure: the same store gives the
- * same bytes. The pieces (from_pod, from_service, ...) each take one object, for sources that feed
- * changes one at a time.
+ * From the objects in force to the resources that are to be served. Pure: the same store gives the
+ * same bytes, of one object as of all.
  */
 #ifndef CONTROLLER_TRANSLATE_TRANSLATE_H
 #define CONTROLLER_TRANSLATE_TRANSLATE_H
@@ -12,7 +11,15 @@ struct resources { /* owned */
     struct resource **items;
     size_t n, size;
 };
-/* Adds what is worth telling to problems. -ENOMEM: nothing is given out. */
+enum { TRANSLATED_KINDS = 5 };
+/* Kinds that something is made of, in the order in which it is. */
+extern const enum object_kind translated_kinds[TRANSLATED_KINDS];
+/* Appends what one object becomes, and what is worth telling of it. -ENOMEM: a part was appended. */
+int translate_object(const struct view *v, const struct object *o, struct resources *all,
+                     struct problems *problems);
+/* Appends what all PeerAuthentications have in common; nothing if there is none. */
+int translate_common(const struct view *v, struct resources *all, struct problems *problems);
+/* All of it. Adds what is worth telling to problems. -ENOMEM: nothing is given out. */
 int translate(const struct object_store *s, const struct translate_settings *settings,
               struct resources *ret, struct problems *problems);
 void resources_done(struct resources *r);

@@ -1,19 +1,9 @@
 #include "controller/translate/view.h"
+#include "shared/base/list.h"
+#include "shared/mesh/workload.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-static int order_of_ip(const struct ip *a, const struct ip *b)
-{
-    if (a->len != b->len)
-        return a->len - b->len;
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes);
-}
-
-static int address_order(const void *a, const void *b)
-{
-    return order_of_ip(&((const struct view_address *)a)->ip,
-                       &((const struct view_address *)b)->ip);
-}
 
 static int object_order(const struct object *a, const struct object *b)
 {
@@ -21,123 +11,61 @@ static int object_order(const struct object *a, const struct object *b)
     return by_ns ? by_ns : strcmp(a->name, b->name);
 }
 
-/* By pod, then by service and slice, so that the answer does not depend on how the sort works. */
-static int link_order(const void *a, const void *b)
+struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY_MAX])
 {
-    const struct view_link *x = a, *y = b;
-    int order = object_order(x->pod, y->pod);
-    if (!order)
-        order = object_order(x->service, y->service);
-    return order ? order : object_order(x->slice, y->slice);
+    snprintf(out, VIEW_KEY_MAX, "%s/%s", ns, name);
+    return text_of(out);
 }
 
-/* A host-network pod shares its addresses, so that they do not tell which pod is meant. */
-static bool owns_addresses(const struct object *pod)
+/* ---- Lists ---------------------------------------------------------------------------------- */
+
+/* Where an object of this name is, or would be. */
+static size_t list_place(const struct view_list *l, const struct object *o)
 {
-    return !pod->pod.host_network && !pod->pod.over;
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (object_order(l->items[middle], o) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static int view_index_addresses(struct view *v)
+static int list_put(struct view_list *l, struct object *o)
 {
-    struct view_range pods = view_all(v, OBJECT_POD);
-    size_t n = 0;
-    for (size_t i = 0; i < pods.n; i++)
-        n += owns_addresses(pods.items[i]) ? pods.items[i]->pod.n_ips : 0;
-    if (n == 0)
+    size_t at = list_place(l, o);
+    if (at < l->n && object_order(l->items[at], o) == 0) {
+        l->items[at] = o;
         return 0;
-    v->addresses = calloc(n, sizeof *v->addresses);
-    if (!v->addresses)
-        return -ENOMEM;
-    for (size_t i = 0; i < pods.n; i++)
-        for (size_t j = 0; owns_addresses(pods.items[i]) && j < pods.items[i]->pod.n_ips; j++)
-            v->addresses[v->n_addresses++] =
-                (struct view_address){pods.items[i]->pod.ips[j], pods.items[i]};
-    qsort(v->addresses, v->n_addresses, sizeof *v->addresses, address_order);
-    return 0;
-}
-
-const struct object *view_slice_service(const struct view *v, const struct object *slice)
-{
-    if (!slice->slice.service[0] || slice->slice.fqdn)
-        return NULL;
-    const struct object *service =
-        object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
-    return service && !service->service.external_name ? service : NULL;
-}
-
-const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e)
-{
-    if (e->to_pod)
-        return object_store_get(v->store, OBJECT_POD, e->pod_ns, e->pod_name);
-    for (size_t i = 0; v->addresses && i < e->n_addresses; i++) {
-        struct view_address wanted = {.ip = e->addresses[i]};
-        const struct view_address *found =
-            bsearch(&wanted, v->addresses, v->n_addresses, sizeof wanted, address_order);
-        if (found)
-            return found->pod;
     }
-    return NULL;
-}
-
-static int view_add_link(struct view *v, struct view_link link)
-{
-    if (v->n_links == v->links_size) {
-        size_t size = v->links_size ? 2 * v->links_size : 64;
-        struct view_link *links = realloc(v->links, size * sizeof *links);
-        if (!links)
+    if (l->n == l->size) {
+        size_t size = l->size ? 2 * l->size : 64;
+        struct object **items = realloc(l->items, size * sizeof(struct object *));
+        if (!items)
             return -ENOMEM;
-        v->links = links;
-        v->links_size = size;
+        l->items = items;
+        l->size = size;
     }
-    v->links[v->n_links++] = link;
+    memmove(&l->items[at + 1], &l->items[at], (l->n - at) * sizeof(struct object *));
+    l->items[at] = o;
+    l->n++;
     return 0;
 }
 
-static int view_index_links(struct view *v)
+static void list_drop(struct view_list *l, const struct object *o)
 {
-    struct view_range slices = view_all(v, OBJECT_ENDPOINT_SLICE);
-    for (size_t i = 0; i < slices.n; i++) {
-        const struct object *service = view_slice_service(v, slices.items[i]);
-        const struct endpoint_slice *slice = &slices.items[i]->slice;
-        for (size_t j = 0; service && j < slice->n_endpoints; j++) {
-            const struct object *pod = view_endpoint_pod(v, &slice->endpoints[j]);
-            if (pod && view_add_link(v, (struct view_link){pod, slices.items[i], service}) < 0)
-                return -ENOMEM;
-        }
-    }
-    if (v->n_links > 1)
-        qsort(v->links, v->n_links, sizeof *v->links, link_order);
-    return 0;
-}
-
-int view_open(struct view *v, const struct object_store *s,
-              const struct translate_settings *settings)
-{
-    *v = (struct view){.settings = settings, .store = s};
-    int r = 0;
-    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++)
-        r = object_store_list(s, (enum object_kind)kind, &v->lists[kind], &v->counts[kind]);
-    if (r == 0)
-        r = view_index_addresses(v);
-    if (r == 0)
-        r = view_index_links(v);
-    if (r < 0)
-        view_close(v);
-    return r;
-}
-
-void view_close(struct view *v)
-{
-    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
-        free(v->lists[kind]);
-    free(v->addresses);
-    free(v->links);
-    *v = (struct view){0};
+    size_t at = list_place(l, o);
+    if (at == l->n || object_order(l->items[at], o) != 0)
+        return;
+    l->n--;
+    memmove(&l->items[at], &l->items[at + 1], (l->n - at) * sizeof(struct object *));
 }
 
 struct view_range view_all(const struct view *v, enum object_kind kind)
 {
-    return (struct view_range){v->lists[kind], v->counts[kind]};
+    return (struct view_range){v->lists[kind].items, v->lists[kind].n};
 }
 
 /* The first of `n` objects whose namespace is `ns` or later (after: later than ns). */
@@ -163,18 +91,179 @@ struct view_range view_namespace(const struct view *v, enum object_kind kind, co
     return (struct view_range){end > begin ? all.items + begin : NULL, end - begin};
 }
 
-const struct view_link *view_links(const struct view *v, const struct object *pod, size_t *ret_n)
+/* ---- Indexes -------------------------------------------------------------------------------- */
+
+static int add(struct object_index *x, struct text key, const struct object *o, bool there)
 {
-    size_t low = 0, high = v->n_links, n = 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (object_order(v->links[middle].pod, pod) < 0)
-            low = middle + 1;
-        else
-            high = middle;
+    if (there)
+        return object_index_add(x, key, o);
+    object_index_remove(x, key, o);
+    return 0;
+}
+
+static int index_pod(struct view *v, const struct object *o, bool there)
+{
+    int err = o->pod.node[0] ? add(&v->pods_on, text_of(o->pod.node), o, there) : 0;
+    for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++)
+        err = add(&v->pods_at, view_address(&o->pod.ips[i]), o, there);
+    return err;
+}
+
+static int index_slice(struct view *v, const struct object *o, bool there)
+{
+    char name[VIEW_KEY_MAX];
+    int err = 0;
+    if (o->slice.service[0])
+        err = add(&v->slices_of, view_name(o->ns, o->slice.service, name), o, there);
+    for (size_t i = 0; i < o->slice.n_endpoints && err == 0; i++) {
+        const struct slice_endpoint *e = &o->slice.endpoints[i];
+        if (e->to_pod)
+            err = add(&v->slices_to, view_name(e->pod_ns, e->pod_name, name), o, there);
+        for (size_t j = 0; !e->to_pod && j < e->n_addresses && err == 0; j++)
+            err = add(&v->slices_at, view_address(&e->addresses[j]), o, there);
     }
-    while (low + n < v->n_links && v->links[low + n].pod == pod)
-        n++;
+    return err;
+}
+
+static int view_index(struct view *v, const struct object *o, bool there)
+{
+    if (o->kind == OBJECT_POD)
+        return index_pod(v, o, there);
+    return o->kind == OBJECT_ENDPOINT_SLICE ? index_slice(v, o, there) : 0;
+}
+
+int view_change(struct view *v, const struct object *old, struct object *now)
+{
+    if (old)
+        (void)view_index(v, old, false);
+    if (old && !now)
+        list_drop(&v->lists[old->kind], old);
+    int err = now ? list_put(&v->lists[now->kind], now) : 0;
+    return now && err == 0 ? view_index(v, now, true) : err;
+}
+
+int view_open(struct view *v, const struct object_store *s,
+              const struct translate_settings *settings)
+{
+    *v = (struct view){.settings = settings, .store = s};
+    int r = 0;
+    object_index_init(&v->pods_at);
+    object_index_init(&v->pods_on);
+    object_index_init(&v->slices_of);
+    object_index_init(&v->slices_to);
+    object_index_init(&v->slices_at);
+    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
+        struct view_list *l = &v->lists[kind];
+        r = object_store_list(s, (enum object_kind)kind, &l->items, &l->n);
+        l->size = l->n;
+        for (size_t i = 0; i < l->n && r == 0; i++)
+            r = view_index(v, l->items[i], true);
+    }
+    if (r < 0)
+        view_close(v);
+    return r;
+}
+
+void view_close(struct view *v)
+{
+    for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
+        free(v->lists[kind].items);
+    object_index_done(&v->pods_at);
+    object_index_done(&v->pods_on);
+    object_index_done(&v->slices_of);
+    object_index_done(&v->slices_to);
+    object_index_done(&v->slices_at);
+    *v = (struct view){0};
+}
+
+/* ---- What belongs together ------------------------------------------------------------------ */
+
+const struct object *view_slice_service(const struct view *v, const struct object *slice)
+{
+    if (!slice->slice.service[0] || slice->slice.fqdn)
+        return NULL;
+    const struct object *service =
+        object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
+    return service && !service->service.external_name ? service : NULL;
+}
+
+/* An address that is given to a new pod may still be written at the old one. */
+static bool owns_rather(const struct object *a, const struct object *than)
+{
+    if (!than || a->deleting != than->deleting)
+        return !than || than->deleting;
+    if (a->created_s != than->created_s)
+        return a->created_s > than->created_s;
+    return object_order(a, than) < 0;
+}
+
+const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e)
+{
+    if (e->to_pod)
+        return object_store_get(v->store, OBJECT_POD, e->pod_ns, e->pod_name);
+    for (size_t i = 0; i < e->n_addresses; i++) {
+        struct object_group pods = object_index_get(&v->pods_at, view_address(&e->addresses[i]));
+        const struct object *found = NULL;
+        for (size_t j = 0; j < pods.n; j++)
+            if (owns_rather(pods.items[j], found))
+                found = pods.items[j];
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static bool has_endpoint(const struct view *v, const struct object *slice, const struct object *pod)
+{
+    for (size_t i = 0; i < slice->slice.n_endpoints; i++)
+        if (!slice->slice.endpoints[i].to_pod &&
+            view_endpoint_pod(v, &slice->slice.endpoints[i]) == pod)
+            return true;
+    return false;
+}
+
+static int link_order(const void *a, const void *b)
+{
+    const struct view_link *x = a, *y = b;
+    int order = object_order(x->service, y->service);
+    return order ? order : object_order(x->slice, y->slice);
+}
+
+static void link_slices(const struct view *v, struct object_group slices,
+                        const struct object *by_address, struct view_link *links, size_t *n)
+{
+    for (size_t i = 0; i < slices.n; i++) {
+        const struct object *service = view_slice_service(v, slices.items[i]);
+        if (service && (!by_address || has_endpoint(v, slices.items[i], by_address)))
+            links[(*n)++] = (struct view_link){slices.items[i], service};
+    }
+}
+
+int view_links(const struct view *v, const struct object *pod, struct view_link **ret,
+               size_t *ret_n)
+{
+    char name[VIEW_KEY_MAX];
+    struct object_group at[WORKLOAD_ADDRESSES_MAX];
+    size_t n_at = 0, n = 0;
+    struct object_group to = object_index_get(&v->slices_to, view_name(pod->ns, pod->name, name));
+    size_t size = to.n;
+    for (size_t i = 0; view_owns_addresses(pod) && i < pod->pod.n_ips && n_at < ARRAY_SIZE(at);
+         i++) {
+        at[n_at] = object_index_get(&v->slices_at, view_address(&pod->pod.ips[i]));
+        size += at[n_at++].n;
+    }
+    *ret = NULL;
+    *ret_n = 0;
+    if (size == 0)
+        return 0;
+    struct view_link *links = calloc(size, sizeof *links);
+    if (!links)
+        return -ENOMEM;
+    link_slices(v, to, NULL, links, &n);
+    for (size_t i = 0; i < n_at; i++)
+        link_slices(v, at[i], pod, links, &n);
+    qsort(links, n, sizeof *links, link_order);
+    *ret = links;
     *ret_n = n;
-    return n ? &v->links[low] : NULL;
+    return 0;
 }

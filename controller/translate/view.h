@@ -1,12 +1,14 @@
 /*
  * The store as a translation sees it: lists by kind in order, what a namespace holds, which
- * endpoints point at which pods, what the mesh's peer authentication is. Made for one translation,
- * borrowed objects, pure. Costs the size of the store once; each question then a binary search.
+ * endpoints point at which pods. Borrowed objects, pure. Opening it costs the size of the store
+ * once; afterwards it may be told each change of the store (view_change()), so that it need not be
+ * opened again.
  */
 #ifndef CONTROLLER_TRANSLATE_VIEW_H
 #define CONTROLLER_TRANSLATE_VIEW_H
 #include "controller/model/object_store.h"
 #include "controller/model/problem.h"
+#include "controller/translate/object_index.h"
 
 struct translate_settings {     /* strings live as long as the program */
     const char *cluster_id;     /* "Kubernetes" */
@@ -20,33 +22,48 @@ struct view_range {
     struct object *const *items;
     size_t n;
 };
-struct view_link { /* an endpoint of a slice that is this pod */
-    const struct object *pod, *slice, *service;
+struct view_list { /* by namespace and name */
+    struct object **items;
+    size_t n, size;
 };
-struct view_address { /* a pod's own address */
-    struct ip ip;
-    const struct object *pod;
+struct view_link { /* an endpoint of a slice that is a pod */
+    const struct object *slice, *service;
 };
+enum { VIEW_KEY_MAX = 2 * OBJECT_KEY_MAX };
 struct view {
     const struct translate_settings *settings;
     const struct object_store *store;
-    struct object **lists[OBJECT_KIND_COUNT];
-    size_t counts[OBJECT_KIND_COUNT];
-    struct view_address *addresses; /* ordered */
-    size_t n_addresses;
-    struct view_link *links; /* ordered by pod */
-    size_t n_links, links_size;
+    struct view_list lists[OBJECT_KIND_COUNT];
+    struct object_index pods_at;   /* address -> pods that own it */
+    struct object_index pods_on;   /* node -> pods */
+    struct object_index slices_of; /* view_name() of a service -> its slices */
+    struct object_index slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
+    struct object_index slices_at; /* address -> slices with an endpoint there that names no pod */
 };
 int view_open(struct view *v, const struct object_store *s,
               const struct translate_settings *settings); /* -ENOMEM */
 void view_close(struct view *v);
+/* The store has `now` where `old` was (NULL: nothing). -ENOMEM: it is to be closed. */
+int view_change(struct view *v, const struct object *old, struct object *now);
 struct view_range view_all(const struct view *v, enum object_kind kind);
 struct view_range view_namespace(const struct view *v, enum object_kind kind, const char *ns);
-/* The links of a pod, next to each other; *ret_n of them. */
-const struct view_link *view_links(const struct view *v, const struct object *pod, size_t *ret_n);
+/* The links of a pod, by service and slice, on the heap (NULL: none); the caller frees. -ENOMEM. */
+int view_links(const struct view *v, const struct object *pod, struct view_link **ret,
+               size_t *ret_n);
 /* The Service that a slice is for; NULL: none, or it is nothing for the mesh. */
 const struct object *view_slice_service(const struct view *v, const struct object *slice);
 /* The pod that an endpoint is; NULL: it is none of the pods we know by this reference or
  * address. */
 const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e);
+/* "namespace/name", the key of slices_of and slices_to. */
+struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY_MAX]);
+static inline struct text view_address(const struct ip *ip)
+{
+    return (struct text){(const char *)ip->bytes, ip->len};
+}
+/* A host-network pod shares its addresses, so that they do not tell which pod is meant. */
+static inline bool view_owns_addresses(const struct object *pod)
+{
+    return !pod->pod.host_network && !pod->pod.over;
+}
 #endif

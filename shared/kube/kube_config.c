@@ -13,6 +13,7 @@ struct kube_config *kube_config_free(struct kube_config *c)
         return NULL;
     free(c->server);
     free(c->server_name);
+    free(c->ns);
     kube_secret_done(&c->authorities);
     kube_secret_done(&c->certificate);
     kube_secret_done(&c->key);
@@ -32,6 +33,20 @@ int kube_config_refresh(struct kube_config *c, char why[static KUBE_WHY_MAX])
             first = err;
     }
     return first;
+}
+
+/* It may be missing: who mounts a token alone has none. */
+static int read_namespace(struct kube_config *c, const char *folder)
+{
+    char file[1024], why[KUBE_WHY_MAX];
+    snprintf(file, sizeof file, "%s/namespace", folder);
+    struct kube_secret content = {.file = file};
+    int err = kube_secret_read(&content, why);
+    if (err == 0)
+        c->ns = text_dup((struct text){content.data, content.len});
+    bool no_memory = err == -ENOMEM || (err == 0 && !c->ns);
+    free(content.data);
+    return no_memory ? -ENOMEM : 0;
 }
 
 int kube_config_in_cluster(struct kube_config **ret, char why[static KUBE_WHY_MAX])
@@ -59,6 +74,8 @@ int kube_config_in_cluster(struct kube_config **ret, char why[static KUBE_WHY_MA
     if (!c->server || !c->authorities.file || !c->token.file)
         goto no_memory;
     int err = kube_config_refresh(c, why);
+    if (err == 0)
+        err = read_namespace(c, folder && folder[0] ? folder : ACCOUNT_FOLDER);
     if (err < 0) {
         kube_config_free(c);
         return err;

@@ -18,6 +18,7 @@ struct kube_config {
     char *server_name; /* that the certificate must have; NULL: the server's own */
     struct kube_secret authorities, certificate, key, token; /* PEM, PEM, PEM, bearer token */
     bool insecure; /* the server's certificate is not looked at */
+    char *ns;      /* that our pod is in; NULL: not known */
 };
 /* From KUBERNETES_SERVICE_HOST and _PORT and the service account's folder (WEIR_SERVICE_ACCOUNT_DIR names another). -ENOENT: we run in no pod; -errno: why says what. */
 int kube_config_in_cluster(struct kube_config **ret, char why[static KUBE_WHY_MAX]);

@@ -1,0 +1,154 @@
+#include "controller/publish/condition.h"
+#include "shared/base/clock.h"
+#include "shared/base/map.h"
+#include "shared/json/json_out.h"
+#include <errno.h>
+#include <stdio.h>
+
+static bool said(const struct problems *const *lists, size_t n_lists, const char *object,
+                 enum problem_severity severity, struct text_out *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < n_lists; i++) {
+        for (size_t j = 0; j < lists[i]->n; j++) {
+            const struct problem *p = &lists[i]->items[j];
+            if (p->severity != severity || strcmp(p->object, object) != 0)
+                continue;
+            text_printf(out, "%s%s%s%s", any ? "; " : "", p->field, p->field[0] ? ": " : "",
+                        p->message);
+            any = true;
+        }
+    }
+    return any;
+}
+
+void condition_judge(const struct problems *const *lists, size_t n_lists, const char *object,
+                     int64_t generation, struct condition *ret)
+{
+    *ret = (struct condition){.accepted = true, .reason = "Accepted", .generation = generation};
+    struct text_out out = TEXT_OUT(ret->message);
+    if (said(lists, n_lists, object, PROBLEM_ERROR, &out)) {
+        ret->accepted = false;
+        ret->reason = "Invalid"; /* the last good state stays in force */
+    } else if (said(lists, n_lists, object, PROBLEM_WARNING, &out))
+        ret->reason = "AppliedInPart";
+    else
+        text_puts(&out, "in force at the node proxies");
+}
+
+static uint64_t number_of(bool accepted, struct text reason, struct text message,
+                          int64_t generation)
+{
+    static const uint64_t seed[2] = {0x7765697220636f6e, 0x646974696f6e2031};
+    char all[CONDITION_MESSAGE_MAX + 256];
+    struct text_out out = TEXT_OUT(all);
+    text_printf(&out, "%d %lld ", accepted, (long long)generation);
+    text_put(&out, reason);
+    text_putc(&out, ' ');
+    text_put(&out, message);
+    uint64_t number = hash_bytes(seed, out.data, out.len);
+    return number ? number : 1;
+}
+
+uint64_t condition_number(const struct condition *c)
+{
+    return number_of(c->accepted, text_of(c->reason), text_of(c->message), c->generation);
+}
+
+static const struct json *ours(const struct json *object)
+{
+    json_for_each (entry, json_get(object, "status.conditions"))
+        if (text_equal(json_text(json_member(entry, TEXT("type"))), TEXT(CONDITION_TYPE)))
+            return entry;
+    return NULL;
+}
+
+/* Istio's conditions write generations as strings or numbers, by their proto. */
+static int64_t read_number(const struct json *value)
+{
+    struct json_error e = {0};
+    uint64_t number = 0;
+    int64_t plain = 0;
+    if (json_is(value, JSON_STRING))
+        return text_to_u64(json_text(value), INT64_MAX, &number) == 0 ? (int64_t)number : 0;
+    return json_is(value, JSON_NUMBER) && json_read_i64(value, "", 0, INT64_MAX, &plain, &e) == 0
+               ? plain
+               : 0;
+}
+
+uint64_t condition_there(const struct json *object)
+{
+    const struct json *entry = ours(object);
+    if (!entry)
+        return 0;
+    return number_of(text_equal(json_text(json_member(entry, TEXT("status"))), TEXT("True")),
+                     json_text(json_member(entry, TEXT("reason"))),
+                     json_text(json_member(entry, TEXT("message"))),
+                     read_number(json_member(entry, TEXT("observedGeneration"))));
+}
+
+int64_t condition_generation(const struct json *object)
+{
+    return read_number(json_get(object, "metadata.generation"));
+}
+
+/* When it became what it is: that stays while it stays. */
+static void put_transition(struct json_out *o, const struct json *old, const struct condition *c,
+                           int64_t unix_ms)
+{
+    char now[CLOCK_TEXT_MAX];
+    struct text since = json_text(json_member(old, TEXT("lastTransitionTime")));
+    bool was = text_equal(json_text(json_member(old, TEXT("status"))), TEXT("True"));
+    if (old && since.len > 0 && was == c->accepted)
+        json_out_text(o, "lastTransitionTime", since);
+    else
+        json_out_string(o, "lastTransitionTime", clock_print(unix_ms, 0, now));
+}
+
+static void put_ours(struct json_out *o, const struct json *old, const struct condition *c,
+                     int64_t unix_ms)
+{
+    json_out_object(o, NULL);
+    json_out_string(o, "type", CONDITION_TYPE);
+    json_out_string(o, "status", c->accepted ? "True" : "False");
+    json_out_string(o, "reason", c->reason);
+    json_out_string(o, "message", c->message);
+    json_out_i64(o, "observedGeneration", c->generation);
+    put_transition(o, old, c, unix_ms);
+    json_out_end(o);
+}
+
+int condition_patch(const struct json *object, const struct condition *c, int64_t unix_ms,
+                    struct text_heap *ret_body)
+{
+    const struct json *list = json_get(object, "status.conditions"), *old = ours(object);
+    struct text version = json_text(json_get(object, "metadata.resourceVersion"));
+    struct json_out o;
+    if (version.len == 0 || (list && !json_is(list, JSON_ARRAY) && !json_is(list, JSON_NULL)))
+        return -EINVAL;
+    if (json_count(list) > CONDITIONS_MAX)
+        return -E2BIG;
+    text_heap_init(ret_body, CONDITION_PATCH_MAX);
+    json_out_init(&o, ret_body, false);
+    json_out_object(&o, NULL);
+    json_out_object(&o, "metadata");
+    json_out_text(&o, "resourceVersion", version);
+    json_out_end(&o);
+    json_out_object(&o, "status");
+    json_out_array(&o, "conditions");
+    json_for_each (entry, list) {
+        if (entry == old)
+            put_ours(&o, old, c, unix_ms);
+        else
+            json_out_tree(&o, NULL, entry);
+    }
+    if (!old)
+        put_ours(&o, NULL, c, unix_ms);
+    json_out_end(&o);
+    json_out_end(&o);
+    json_out_end(&o);
+    if (!ret_body->failed)
+        return 0;
+    text_heap_done(ret_body);
+    return -ENOMEM;
+}

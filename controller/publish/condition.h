@@ -1,0 +1,31 @@
+/*
+ * The condition that we write on a policy: its type is our own, since Istio's (WaypointAccepted,
+ * ZtunnelAccepted) speak of proxies that are none of ours and may be there too. Pure: what an object
+ * has, what it is to have, and the patch between the two, which leaves everybody else's entries as they
+ * are. An entry is known by a number made of what it says.
+ */
+#ifndef CONTROLLER_PUBLISH_CONDITION_H
+#define CONTROLLER_PUBLISH_CONDITION_H
+#include "controller/model/problem.h"
+#include "shared/json/json.h"
+
+#define CONDITION_TYPE "weir.mesh/Accepted"
+enum { CONDITION_MESSAGE_MAX = 1024, CONDITIONS_MAX = 64, CONDITION_PATCH_MAX = 256 * 1024 };
+struct condition { /* what is to be there */
+    bool accepted;
+    const char *reason; /* "Accepted", "AppliedInPart", "Invalid" */
+    char message[CONDITION_MESSAGE_MAX];
+    int64_t generation; /* of the object that was judged */
+};
+/* Of these problems, those of this object (object_key()): what is to be said about it. */
+void condition_judge(const struct problems *const *lists, size_t n_lists, const char *object,
+                     int64_t generation, struct condition *ret);
+uint64_t condition_number(const struct condition *c); /* never 0 */
+/* Our entry in an object's status; 0: there is none. */
+uint64_t condition_there(const struct json *object);
+int64_t condition_generation(const struct json *object); /* metadata.generation; 0: not said */
+/* The merge patch for /status, with the object's resourceVersion as the condition of its own. -EINVAL:
+ * the object has no version, or conditions that are no list; -E2BIG: too many; -ENOMEM. */
+int condition_patch(const struct json *object, const struct condition *c, int64_t unix_ms,
+                    struct text_heap *ret_body);
+#endif

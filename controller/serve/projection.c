@@ -1,0 +1,308 @@
+#include "controller/serve/projection.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { TOUCHED_MIN = 1000, TOUCHED_SHARE = 2 }; /* over half of all is translated as a whole */
+
+#define COMMON_KEY "common" /* no object_key() */
+
+struct piece_name {
+    enum xds_type type;
+    char *name;
+};
+struct piece { /* what was made of one object */
+    struct piece_name *names;
+    size_t n;
+    struct problems problems;
+};
+
+static struct piece *piece_free(struct piece *piece)
+{
+    for (size_t i = 0; piece && i < piece->n; i++)
+        free(piece->names[i].name);
+    if (piece) {
+        free(piece->names);
+        problems_done(&piece->problems);
+    }
+    free(piece);
+    return NULL;
+}
+
+static void pieces_free(void *value)
+{
+    (void)piece_free(value);
+}
+
+/* Of resources, and problems that it takes; NULL: no memory. */
+static struct piece *piece_new(struct resource *const *resources, size_t n,
+                               struct problems *taken_problems)
+{
+    struct piece *piece = calloc(1, sizeof *piece);
+    if (!piece) {
+        problems_done(taken_problems);
+        return NULL;
+    }
+    piece->problems = *taken_problems;
+    problems_init(taken_problems);
+    piece->names = calloc(n + 1, sizeof *piece->names);
+    if (!piece->names)
+        return piece_free(piece);
+    for (size_t i = 0; i < n; i++) {
+        piece->names[i] = (struct piece_name){resources[i]->type,
+                                              text_dup(text_of(resources[i]->name))};
+        if (!piece->names[i].name)
+            return piece_free(piece);
+        piece->n++;
+    }
+    return piece;
+}
+
+static bool piece_has(const struct piece *piece, const struct piece_name *name)
+{
+    for (size_t i = 0; i < piece->n; i++)
+        if (piece->names[i].type == name->type && strcmp(piece->names[i].name, name->name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- The pieces ----------------------------------------------------------------------------- */
+
+static void count_problems(struct projection *p, const struct piece *old, const struct piece *now)
+{
+    bool had = old && (old->problems.n || old->problems.dropped);
+    bool has = now && (now->problems.n || now->problems.dropped);
+    p->problems_changed |= had || has;
+    p->n_complaining += (size_t)has - (size_t)had;
+}
+
+/* Puts the piece in its old one's place; takes it. One of nothing is not kept. */
+static int pieces_put(struct projection *p, const char *key, struct piece *taken_piece)
+{
+    struct piece *now = taken_piece, *old = map_get(&p->pieces, text_of(key));
+    bool empty = now->n == 0 && now->problems.n == 0 && now->problems.dropped == 0;
+    int err = empty ? 0 : map_put(&p->pieces, text_of(key), now, NULL);
+    if (err < 0) {
+        piece_free(now);
+        return err;
+    }
+    if (empty)
+        (void)map_remove(&p->pieces, text_of(key));
+    count_problems(p, old, now);
+    piece_free(old);
+    if (empty)
+        piece_free(now);
+    return 0;
+}
+
+static void pieces_clear(struct projection *p)
+{
+    map_done(&p->pieces, pieces_free);
+    map_init(&p->pieces, 0);
+    p->n_complaining = 0;
+    p->problems_changed = true;
+}
+
+static void copy_problems(struct projection *p, const char *key)
+{
+    const struct piece *piece = map_get(&p->pieces, text_of(key));
+    for (size_t i = 0; piece && i < piece->problems.n; i++) {
+        const struct problem *q = &piece->problems.items[i];
+        problems_add(&p->problems, q->severity, q->file, q->line, q->object, q->field, "%s",
+                     q->message);
+    }
+    p->problems.dropped += piece ? piece->problems.dropped : 0;
+}
+
+static void collect_problems(struct projection *p)
+{
+    if (!p->problems_changed)
+        return;
+    p->problems_changed = false;
+    problems_done(&p->problems);
+    for (unsigned i = 0; p->n_complaining > 0 && i < TRANSLATED_KINDS; i++) {
+        struct view_range range = view_all(&p->view, translated_kinds[i]);
+        for (size_t j = 0; j < range.n; j++) {
+            char key[OBJECT_KEY_MAX];
+            object_key(range.items[j]->kind, range.items[j]->ns, range.items[j]->name, key);
+            copy_problems(p, key);
+        }
+    }
+    copy_problems(p, COMMON_KEY);
+}
+
+/* ---- All of it ------------------------------------------------------------------------------ */
+
+static void unfollow(struct projection *p)
+{
+    if (p->following)
+        view_close(&p->view);
+    p->following = false;
+    touched_done(&p->touched);
+}
+
+/* One object (NULL: what they have in common), appended to all. */
+static int whole_piece(struct projection *p, const struct object *o, struct resources *all)
+{
+    char key[OBJECT_KEY_MAX] = COMMON_KEY;
+    struct problems problems;
+    size_t n = all->n;
+    problems_init(&problems);
+    int err = o ? translate_object(&p->view, o, all, &problems)
+                : translate_common(&p->view, all, &problems);
+    if (err < 0) {
+        problems_done(&problems);
+        return err;
+    }
+    struct piece *piece = piece_new(all->items + n, all->n - n, &problems);
+    if (o)
+        object_key(o->kind, o->ns, o->name, key);
+    return piece ? pieces_put(p, key, piece) : -ENOMEM;
+}
+
+static int whole(struct projection *p, size_t *ret_changed)
+{
+    struct resources all = {0};
+    unfollow(p);
+    pieces_clear(p);
+    int err = view_open(&p->view, p->store, p->settings);
+    if (err < 0)
+        return err;
+    p->following = true;
+    p->wholes++;
+    for (unsigned i = 0; i < TRANSLATED_KINDS && err == 0; i++) {
+        struct view_range range = view_all(&p->view, translated_kinds[i]);
+        for (size_t j = 0; j < range.n && err == 0; j++)
+            err = whole_piece(p, range.items[j], &all);
+        p->translated += range.n;
+    }
+    if (err == 0)
+        err = whole_piece(p, NULL, &all);
+    if (err == 0)
+        return catalog_replace(p->catalog, &all, ret_changed);
+    resources_done(&all);
+    return err;
+}
+
+/* ---- What was touched ----------------------------------------------------------------------- */
+
+/* What an object has become, in place of what it had become before. Takes the resources. */
+static int replace(struct projection *p, const char *key, struct resources *taken,
+                   struct problems *taken_problems, size_t *changed)
+{
+    const struct piece *old = map_get(&p->pieces, text_of(key));
+    struct piece *now = piece_new(taken->items, taken->n, taken_problems);
+    int err = now ? 0 : -ENOMEM;
+    for (size_t i = 0; i < taken->n && err == 0; i++) {
+        err = catalog_put(p->catalog, taken->items[i]);
+        taken->items[i] = NULL;
+        *changed += err == 1;
+        err = err > 0 ? 0 : err;
+    }
+    for (size_t i = 0; old && i < old->n && err == 0; i++) {
+        if (piece_has(now, &old->names[i]))
+            continue;
+        err = catalog_remove(p->catalog, old->names[i].type, text_of(old->names[i].name));
+        *changed += err == 0;
+        err = err == -ENOENT ? 0 : err;
+    }
+    resources_done(taken);
+    if (err < 0) {
+        piece_free(now);
+        return err;
+    }
+    return pieces_put(p, key, now);
+}
+
+static int again(struct projection *p, const struct touched_object *t, size_t *changed)
+{
+    char key[OBJECT_KEY_MAX] = COMMON_KEY;
+    struct resources made = {0};
+    struct problems problems;
+    int err = 0;
+    problems_init(&problems);
+    if (t) {
+        object_key(t->kind, t->ns, t->name, key);
+        const struct object *o = object_store_get(p->store, t->kind, t->ns, t->name);
+        if (o)
+            err = translate_object(&p->view, o, &made, &problems);
+    } else
+        err = translate_common(&p->view, &made, &problems);
+    if (err < 0) {
+        resources_done(&made);
+        problems_done(&problems);
+        return err;
+    }
+    p->translated++;
+    return replace(p, key, &made, &problems, changed);
+}
+
+static int touched(struct projection *p, size_t *ret_changed)
+{
+    const struct touched_object **list = touched_list(&p->touched);
+    bool common = false;
+    int err = list ? 0 : -ENOMEM;
+    for (size_t i = 0; i < p->touched.objects.count && err == 0; i++) {
+        common |= list[i]->kind == OBJECT_PEER_AUTHENTICATION;
+        err = again(p, list[i], ret_changed);
+    }
+    if (common && err == 0)
+        err = again(p, NULL, ret_changed);
+    free(list);
+    touched_done(&p->touched);
+    return err;
+}
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+static bool too_many(const struct projection *p)
+{
+    size_t objects = 0;
+    for (unsigned i = 0; i < TRANSLATED_KINDS; i++)
+        objects += p->view.lists[translated_kinds[i]].n;
+    return p->touched.objects.count > TOUCHED_MIN &&
+           p->touched.objects.count > objects / TOUCHED_SHARE;
+}
+
+static void store_changed(void *arg, const struct object *old, struct object *now)
+{
+    struct projection *p = arg;
+    if (!p->following)
+        return;
+    int err = view_change(&p->view, old, now);
+    if (err == 0)
+        err = touched_change(&p->touched, &p->view, old, now);
+    if (err < 0 || too_many(p))
+        unfollow(p); /* the next run takes all */
+}
+
+void projection_init(struct projection *p, struct object_store *store, struct catalog *catalog,
+                     const struct translate_settings *settings)
+{
+    *p = (struct projection){.store = store, .catalog = catalog, .settings = settings};
+    touched_init(&p->touched);
+    map_init(&p->pieces, 0);
+    problems_init(&p->problems);
+    store->changed = store_changed;
+    store->changed_arg = p;
+}
+
+void projection_done(struct projection *p)
+{
+    p->store->changed = NULL;
+    unfollow(p);
+    map_done(&p->pieces, pieces_free);
+    problems_done(&p->problems);
+}
+
+int projection_run(struct projection *p, size_t *ret_changed)
+{
+    *ret_changed = 0;
+    p->translated = 0;
+    p->runs++;
+    int err = p->following ? touched(p, ret_changed) : whole(p, ret_changed);
+    if (err < 0)
+        unfollow(p);
+    else
+        collect_problems(p);
+    return err;
+}

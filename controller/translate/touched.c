@@ -1,0 +1,213 @@
+#include "controller/translate/touched.h"
+#include "controller/translate/from_authorization.h"
+#include "controller/translate/translate.h"
+#include <errno.h>
+#include <stdlib.h>
+
+void touched_init(struct touched *t)
+{
+    map_init(&t->objects, 0);
+}
+
+void touched_done(struct touched *t)
+{
+    map_done(&t->objects, free);
+}
+
+static int touch(struct touched *t, enum object_kind kind, const char *ns, const char *name)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(kind, ns, name, key);
+    if (map_get(&t->objects, text_of(key)))
+        return 0;
+    size_t ns_size = strlen(ns) + 1, name_size = strlen(name) + 1;
+    struct touched_object *o = calloc(1, sizeof *o + ns_size + name_size);
+    if (!o)
+        return -ENOMEM;
+    char *texts = (char *)(o + 1);
+    memcpy(texts, ns, ns_size);
+    memcpy(texts + ns_size, name, name_size);
+    *o = (struct touched_object){kind, texts, texts + ns_size};
+    int err = map_put(&t->objects, text_of(key), o, NULL);
+    if (err < 0)
+        free(o);
+    return err;
+}
+
+static int touch_object(struct touched *t, const struct object *o)
+{
+    return touch(t, o->kind, o->ns, o->name);
+}
+
+static int touch_group(struct touched *t, struct object_group g)
+{
+    int err = 0;
+    for (size_t i = 0; i < g.n && err == 0; i++)
+        err = touch_object(t, g.items[i]);
+    return err;
+}
+
+static int touch_range(struct touched *t, struct view_range range)
+{
+    int err = 0;
+    for (size_t i = 0; i < range.n && err == 0; i++)
+        err = touch_object(t, range.items[i]);
+    return err;
+}
+
+/* All of a namespace; of the root namespace: all there are. */
+static int touch_reach(struct touched *t, const struct view *v, enum object_kind kind,
+                       const char *ns)
+{
+    bool root = strcmp(ns, v->settings->root_namespace) == 0;
+    return touch_range(t, root ? view_all(v, kind) : view_namespace(v, kind, ns));
+}
+
+/* Pods that a selector takes, which is one of its namespace, or of the mesh. */
+static int touch_selected(struct touched *t, struct view_range pods, const struct labels *selector)
+{
+    int err = 0;
+    for (size_t i = 0; i < pods.n && err == 0; i++)
+        if (labels_select(selector, &pods.items[i]->labels))
+            err = touch_object(t, pods.items[i]);
+    return err;
+}
+
+/* A slice, and the pods that its endpoints are. */
+static int touch_slice(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < o->slice.n_endpoints && err == 0; i++) {
+        const struct slice_endpoint *e = &o->slice.endpoints[i];
+        if (e->to_pod)
+            err = touch(t, OBJECT_POD, e->pod_ns, e->pod_name);
+        for (size_t j = 0; !e->to_pod && j < e->n_addresses && err == 0; j++)
+            err = touch_group(t, object_index_get(&v->pods_at, view_address(&e->addresses[j])));
+    }
+    return err;
+}
+
+/* Whose an address is decides what the endpoints there are. */
+static int touch_pod(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
+        struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
+        for (size_t j = 0; j < slices.n && err == 0; j++)
+            err = touch_slice(t, v, slices.items[j]);
+    }
+    return err;
+}
+
+static int touch_service(struct touched *t, const struct view *v, const struct object *o)
+{
+    char name[VIEW_KEY_MAX];
+    int err = touch_object(t, o);
+    if (err == 0 && o->service.selector.n > 0)
+        err = touch_selected(t, view_namespace(v, OBJECT_POD, o->ns), &o->service.selector);
+    struct object_group slices =
+        object_index_get(&v->slices_of, view_name(o->ns, o->name, name));
+    for (size_t i = 0; i < slices.n && err == 0; i++)
+        err = touch_slice(t, v, slices.items[i]);
+    return err;
+}
+
+static int touch_authorization(struct touched *t, const struct view *v, const struct object *o)
+{
+    bool root = strcmp(o->ns, v->settings->root_namespace) == 0;
+    int err = touch_object(t, o);
+    if (err == 0 && authorization_selects(o))
+        err = touch_selected(
+            t, root ? view_all(v, OBJECT_POD) : view_namespace(v, OBJECT_POD, o->ns),
+            &o->authorization.selector);
+    return err;
+}
+
+/* Which one of several wins depends on all of them. */
+static int touch_peer(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    if (err == 0)
+        err = touch_reach(t, v, OBJECT_PEER_AUTHENTICATION, o->ns);
+    return err == 0 ? touch_reach(t, v, OBJECT_POD, o->ns) : err;
+}
+
+static int touch_namespace(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_range(t, view_namespace(v, OBJECT_POD, o->name));
+    return err == 0 ? touch_range(t, view_namespace(v, OBJECT_SERVICE, o->name)) : err;
+}
+
+static int touch_one(struct touched *t, const struct view *v, const struct object *o)
+{
+    switch (o->kind) {
+    case OBJECT_NAMESPACE:
+        return touch_namespace(t, v, o);
+    case OBJECT_NODE:
+        return touch_group(t, object_index_get(&v->pods_on, text_of(o->name)));
+    case OBJECT_POD:
+        return touch_pod(t, v, o);
+    case OBJECT_SERVICE:
+        return touch_service(t, v, o);
+    case OBJECT_ENDPOINT_SLICE:
+        return touch_slice(t, v, o);
+    case OBJECT_AUTHORIZATION_POLICY:
+        return touch_authorization(t, v, o);
+    case OBJECT_PEER_AUTHENTICATION:
+        return touch_peer(t, v, o);
+    default:
+        return 0;
+    }
+}
+
+static bool same_labels(const struct labels *a, const struct labels *b)
+{
+    return a->n == b->n && labels_select(a, b);
+}
+
+/* Nodes are written every few minutes, and only their labels count. */
+static bool touches_nothing(const struct object *old, const struct object *now)
+{
+    return old && now && old->kind == OBJECT_NODE && same_labels(&old->labels, &now->labels);
+}
+
+int touched_change(struct touched *t, const struct view *v, const struct object *old,
+                   const struct object *now)
+{
+    if (touches_nothing(old, now))
+        return 0;
+    int err = old ? touch_one(t, v, old) : 0;
+    return now && err == 0 ? touch_one(t, v, now) : err;
+}
+
+static unsigned rank(enum object_kind kind)
+{
+    unsigned i = 0;
+    while (i < TRANSLATED_KINDS && translated_kinds[i] != kind)
+        i++;
+    return i;
+}
+
+static int touched_order(const void *a, const void *b)
+{
+    const struct touched_object *x = *(const struct touched_object *const *)a;
+    const struct touched_object *y = *(const struct touched_object *const *)b;
+    if (x->kind != y->kind)
+        return rank(x->kind) < rank(y->kind) ? -1 : 1;
+    int by_ns = strcmp(x->ns, y->ns);
+    return by_ns ? by_ns : strcmp(x->name, y->name);
+}
+
+const struct touched_object **touched_list(const struct touched *t)
+{
+    const struct touched_object **list =
+        calloc(t->objects.count + 1, sizeof(const struct touched_object *));
+    const struct map_entry *e;
+    size_t n = 0;
+    if (!list)
+        return NULL;
+    for (size_t i = 0; (e = map_next(&t->objects, &i));)
+        list[n++] = e->value;
+    qsort(list, n, sizeof(const struct touched_object *), touched_order);
+    return list;
+}

@@ -1,0 +1,364 @@
+/* The catalog follows the store change by change: after every step of a random walk it is what a
+ * translation from scratch gives. */
+#include "controller/serve/projection.h"
+#include "shared/base/log.h"
+#include "shared/base/rng.h"
+#include "tests/unit/controller/fixture.h"
+#include "tests/unit/shared/base/failing_alloc.h"
+#include <stdio.h>
+
+enum { STEPS = 6000, NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
+
+struct world {
+    struct object_store store;
+    struct catalog catalog;
+    struct projection projection;
+    struct rng rng;
+};
+
+static const char *const namespaces[NAMESPACES] = {"shop", "bank", "weir-system", "late"};
+
+static void world_open(struct world *w, uint64_t seed)
+{
+    *w = (struct world){0};
+    object_store_init(&w->store);
+    catalog_init(&w->catalog);
+    projection_init(&w->projection, &w->store, &w->catalog, &fixture_settings);
+    rng_seed(&w->rng, seed);
+}
+
+static void world_close(struct world *w)
+{
+    projection_done(&w->projection);
+    catalog_done(&w->catalog);
+    object_store_done(&w->store);
+}
+
+static void assert_same_names(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+    assert_int_equal(n_a, n_b);
+    for (size_t i = 0; i < n_a; i++)
+        assert_string_equal(a[i], b[i]);
+}
+
+static void assert_same_problems(const struct problems *a, const struct problems *b)
+{
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        assert_string_equal(a->items[i].object, b->items[i].object);
+        assert_string_equal(a->items[i].field, b->items[i].field);
+        assert_string_equal(a->items[i].message, b->items[i].message);
+    }
+}
+
+/* The oracle. */
+static void assert_as_from_scratch(const struct world *w)
+{
+    struct resources wanted;
+    struct problems problems;
+    problems_init(&problems);
+    assert_int_equal(translate(&w->store, &fixture_settings, &wanted, &problems), 0);
+    assert_int_equal(wanted.n, catalog_count(&w->catalog, XDS_ADDRESS) +
+                                   catalog_count(&w->catalog, XDS_AUTHORIZATION));
+    for (size_t i = 0; i < wanted.n; i++) {
+        const struct resource *r = wanted.items[i];
+        const struct resource *have = catalog_get(&w->catalog, r->type, text_of(r->name));
+        if (!have || !resource_equal(have, r))
+            fail_msg("%s %s", r->name, have ? "is another" : "is missing");
+        assert_same_names(have->aliases, have->n_aliases, r->aliases, r->n_aliases);
+        assert_same_names(have->services, have->n_services, r->services, r->n_services);
+    }
+    assert_same_problems(&w->projection.problems, &problems);
+    resources_done(&wanted);
+    problems_done(&problems);
+}
+
+/* ---- Random objects ------------------------------------------------------------------------- */
+
+static unsigned below(struct world *w, unsigned n)
+{
+    return (unsigned)rng_below(&w->rng, n);
+}
+
+static const char *label(struct world *w)
+{
+    static const char *const labels[] = {"{app: a}", "{app: b}", "{app: a, tier: x}",
+                                         "{weir.mesh/enrolled: 'false', app: b}", "{}"};
+    return labels[below(w, 5)];
+}
+
+static const char *ns_of(struct world *w)
+{
+    return namespaces[below(w, NAMESPACES)];
+}
+
+static void put(struct world *w, struct text_out *yaml)
+{
+    assert_false(yaml->overflow);
+    fixture_load(&w->store, yaml->data);
+}
+
+static void put_namespace(struct world *w, struct text_out *out)
+{
+    static const char *const meta[] = {
+        "", ", labels: {weir.mesh/enrolled: 'true'}", ", labels: {weir.mesh/enrolled: 'no'}",
+        ", annotations: {networking.istio.io/traffic-distribution: PreferClose}"};
+    text_printf(out, "{apiVersion: v1, kind: Namespace, metadata: {name: %s%s}}", ns_of(w),
+                meta[below(w, 4)]);
+}
+
+static void put_node(struct world *w, struct text_out *out)
+{
+    text_printf(out,
+                "{apiVersion: v1, kind: Node, metadata: {name: node-%u, labels: "
+                "{topology.kubernetes.io/zone: z%u}}}",
+                below(w, NODES), below(w, 2));
+}
+
+/* Pods share few addresses, so that these wander from one to another. */
+static void put_pod(struct world *w, struct text_out *out)
+{
+    static const char *const status[] = {
+        "phase: Running", "phase: Succeeded", "phase: Pending", "phase: Running",
+        "phase: Running, conditions: [{type: Ready, status: 'False'}]", "phase: Running"};
+    text_printf(out,
+                "{apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: %s, labels: %s%s, "
+                "creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {nodeName: node-%u, "
+                "hostNetwork: %s, containers: [{ports: [{name: h, containerPort: %u}]}]}, "
+                "status: {",
+                below(w, PODS), ns_of(w), label(w),
+                below(w, 5) ? "" : ", deletionTimestamp: '2026-01-01T00:00:00Z'", below(w, 10),
+                below(w, NODES), below(w, 6) ? "false" : "true", 8000 + below(w, 3));
+    text_puts(out, status[below(w, 6)]);
+    if (below(w, 5))
+        text_printf(out, ", podIP: 10.0.0.%u", 1 + below(w, 20));
+    text_puts(out, "}}");
+}
+
+static void put_service(struct world *w, struct text_out *out)
+{
+    static const char *const specs[] = {
+        "selector: {app: a}, ports: [{name: w, port: 80, targetPort: h}]",
+        "selector: {app: b}, ports: [{port: 80, targetPort: 8080}]",
+        "selector: {app: a, tier: x}, ports: [{port: 81}]",
+        "ports: [{name: w, port: 90}, {name: v, port: 91}]",
+        "ports: [{port: 90}]",
+        "type: ExternalName, externalName: a.example",
+        "selector: {app: a}, trafficDistribution: PreferClose, ports: [{port: 80}]",
+    };
+    text_printf(out,
+                "{apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: %s}, spec: "
+                "{%s}}",
+                below(w, SERVICES), ns_of(w), specs[below(w, 7)]);
+}
+
+static void put_slice(struct world *w, struct text_out *out)
+{
+    const char *ns = ns_of(w);
+    text_printf(out,
+                "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e%u, "
+                "namespace: %s, labels: {kubernetes.io/service-name: s%u}}, addressType: IPv4, "
+                "ports: [{name: %s, port: %u}], endpoints: [",
+                below(w, SLICES), ns, below(w, SERVICES), below(w, 2) ? "w" : "''",
+                9000 + below(w, 2));
+    for (unsigned i = 0, n = below(w, 4); i < n; i++) {
+        text_printf(out, "{addresses: [10.0.0.%u]", 1 + below(w, 25));
+        if (below(w, 2))
+            text_printf(out, ", targetRef: {kind: Pod, name: p%u, namespace: %s}", below(w, PODS),
+                        ns);
+        text_printf(out, ", conditions: {ready: %s}}, ", below(w, 3) ? "true" : "false");
+    }
+    text_puts(out, "]}");
+}
+
+static void put_authorization(struct world *w, struct text_out *out)
+{
+    static const char *const specs[] = {
+        "selector: {matchLabels: {app: a}}, rules: [{}]",
+        "selector: {matchLabels: {app: b}}, action: DENY, rules: [{to: [{operation: {paths: [/]}}]}]",
+        "action: AUDIT, selector: {matchLabels: {app: a}}, rules: [{}]",
+        "rules: [{from: [{source: {namespaces: [shop]}}]}]",
+        "rules: []",
+    };
+    text_printf(out,
+                "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: "
+                "a%u, namespace: %s}, spec: {%s}}",
+                below(w, POLICIES), ns_of(w), specs[below(w, 5)]);
+}
+
+static void put_peer(struct world *w, struct text_out *out)
+{
+    static const char *const specs[] = {
+        "mtls: {mode: STRICT}",
+        "mtls: {mode: PERMISSIVE}",
+        "mtls: {mode: UNSET}",
+        "selector: {matchLabels: {app: a}}, mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: PERMISSIVE}}",
+        "selector: {matchLabels: {app: a}}, portLevelMtls: {8080: {mode: STRICT}}",
+        "portLevelMtls: {8080: {mode: STRICT}}",
+    };
+    text_printf(out,
+                "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: "
+                "m%u, namespace: %s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {%s}}",
+                below(w, POLICIES), ns_of(w), below(w, 10), specs[below(w, 6)]);
+}
+
+static void remove_some(struct world *w)
+{
+    static const char prefixes[] = {[OBJECT_POD] = 'p', [OBJECT_SERVICE] = 's',
+                                    [OBJECT_ENDPOINT_SLICE] = 'e',
+                                    [OBJECT_AUTHORIZATION_POLICY] = 'a',
+                                    [OBJECT_PEER_AUTHENTICATION] = 'm'};
+    enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
+    char name[32];
+    if (kind == OBJECT_SERVICE_ACCOUNT)
+        return;
+    if (kind == OBJECT_NAMESPACE || kind == OBJECT_NODE) {
+        snprintf(name, sizeof name, "node-%u", below(w, NODES));
+        (void)object_store_remove(&w->store, kind, "", kind == OBJECT_NODE ? name : ns_of(w));
+        return;
+    }
+    snprintf(name, sizeof name, "%c%u", prefixes[kind], below(w, PODS));
+    (void)object_store_remove(&w->store, kind, ns_of(w), name);
+}
+
+static void step(struct world *w)
+{
+    static void (*const makers[])(struct world *w, struct text_out *out) = {
+        put_pod,     put_pod,   put_pod,           put_pod,  put_service, put_service,
+        put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
+    };
+    char yaml[4096];
+    struct text_out out = TEXT_OUT(yaml);
+    unsigned which = below(w, 16);
+    if (which >= sizeof makers / sizeof *makers) {
+        remove_some(w);
+        return;
+    }
+    makers[which](w, &out);
+    put(w, &out);
+}
+
+/* ---- Cases ---------------------------------------------------------------------------------- */
+
+static void a_random_walk_stays_equal(void **state)
+{
+    const char *said = getenv("WEIR_SEED");
+    uint64_t seed = 0;
+    (void)state;
+    if (!said || text_to_u64(text_of(said), UINT64_MAX, &seed) < 0)
+        assert_int_equal(rng_os(&seed, sizeof seed), 0);
+    printf("WEIR_SEED=%llu\n", (unsigned long long)seed);
+    struct world w;
+    size_t changed;
+    world_open(&w, seed);
+    for (unsigned i = 0; i < STEPS; i++) {
+        for (unsigned n = 1 + below(&w, 2); n > 0; n--)
+            step(&w);
+        assert_int_equal(projection_run(&w.projection, &changed), 0);
+        assert_as_from_scratch(&w);
+    }
+    assert_int_equal(w.projection.wholes, 1);
+    world_close(&w);
+}
+
+/* A change costs what it touches. */
+static void only_what_is_touched_is_translated(void **state)
+{
+    struct world w;
+    size_t changed;
+    char yaml[512];
+    (void)state;
+    world_open(&w, 1);
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: n, labels: {app: "
+                 "a%u}}, status: {podIP: 10.0.0.%u}}\n---\n{apiVersion: v1, kind: Service, "
+                 "metadata: {name: s%u, namespace: n}, spec: {selector: {app: a%u}, ports: "
+                 "[{port: 80}]}}",
+                 i, i % 20, i + 1, i % 20, i % 20);
+        fixture_load(&w.store, yaml);
+    }
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(changed, 220);
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 0);
+    fixture_load(&w.store, "{apiVersion: v1, kind: Pod, metadata: {name: p7, namespace: n, labels: "
+                           "{app: a8}}, status: {podIP: 10.0.0.8}}");
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 1);
+    assert_int_equal(changed, 1);
+    fixture_load(&w.store, "{apiVersion: v1, kind: Service, metadata: {name: s3, namespace: n}, "
+                           "spec: {selector: {app: a3}, ports: [{port: 81}]}}");
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 11); /* it, and its ten pods */
+    assert_int_equal(w.projection.wholes, 1);
+    world_close(&w);
+}
+
+/* So many changes that all is cheaper. */
+static void a_flood_is_taken_as_a_whole(void **state)
+{
+    struct world w;
+    size_t changed;
+    char yaml[256];
+    (void)state;
+    world_open(&w, 1);
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: n}, status: {podIP: "
+                 "10.0.%u.%u}}",
+                 i, i / 250, i % 250 + 1);
+        fixture_load(&w.store, yaml);
+    }
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.wholes, 2);
+    assert_as_from_scratch(&w);
+    world_close(&w);
+}
+
+/* Memory that runs out anywhere: the next run makes it good. */
+static void each_allocation_fails_in_turn(void **state)
+{
+    bool failed = true;
+    long n = 0;
+    (void)state;
+    for (; failed && n < 5000; n++) {
+        struct world w;
+        size_t changed;
+        world_open(&w, 5);
+        for (unsigned i = 0; i < 40; i++)
+            step(&w);
+        assert_int_equal(projection_run(&w.projection, &changed), 0);
+        struct object *service = NULL, **all = NULL;
+        size_t n_all = 0;
+        assert_int_equal(object_store_list(&w.store, OBJECT_SERVICE, &all, &n_all), 0);
+        assert_true(n_all > 0);
+        service = object_ref(all[0]);
+        free(all);
+        alloc_fail_at(n);
+        (void)object_store_remove(&w.store, OBJECT_SERVICE, service->ns, service->name);
+        (void)projection_run(&w.projection, &changed);
+        (void)object_store_put(&w.store, service);
+        (void)projection_run(&w.projection, &changed);
+        failed = alloc_failed();
+        assert_int_equal(projection_run(&w.projection, &changed), 0);
+        assert_as_from_scratch(&w);
+        object_unref(service);
+        world_close(&w);
+    }
+    assert_false(failed);
+    assert_true(n > 20);
+}
+
+int main(void)
+{
+    log_configure(LOG_ERROR, LOG_TEXT, 0);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_random_walk_stays_equal),
+        cmocka_unit_test(only_what_is_touched_is_translated),
+        cmocka_unit_test(a_flood_is_taken_as_a_whole),
+        cmocka_unit_test(each_allocation_fails_in_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
