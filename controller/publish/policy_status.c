@@ -269,6 +269,8 @@ void policy_status_see(struct policy_status *s, enum object_kind kind, const cha
     }
     p->generation = condition_generation(object);
     p->has = condition_there(object);
+    if (p->has == p->wrote)
+        p->wrote = 0; /* the watch tells of it: from here on it alone counts */
     p->round = s->round;
 }
 

@@ -153,14 +153,15 @@ static uint64_t later(struct lease *l)
     return rng_jitter(l->rng, l->options.retry_ms, JITTER_PERCENT);
 }
 
-/* Seen: take it if it is nobody's, ours, or over. */
-static uint64_t judge(struct lease *l, uint64_t now_ms)
+/* Seen, or gone: take it if it is nobody's, ours, or over. Whoever held one that was deleted may not know
+ * of it yet. */
+static uint64_t judge(struct lease *l, uint64_t now_ms, enum lease_verb take)
 {
     uint64_t over_ms = l->observed_ms + l->holder_duration_ms;
     if (!is_ours(l))
         l->held = false;
     if (!l->holder[0] || is_ours(l) || now_ms >= over_ms) {
-        l->next = LEASE_PATCH;
+        l->next = take;
         return 0;
     }
     uint64_t wait_ms = later(l);
@@ -174,18 +175,15 @@ uint64_t lease_answered(struct lease *l, uint64_t now_ms, int error, unsigned st
     bool good = error == 0 && (status == 200 || status == 201) && read_lease(l, now_ms, body);
     l->next = LEASE_GET;
     if (good && asked == LEASE_GET)
-        return judge(l, now_ms);
+        return judge(l, now_ms, LEASE_PATCH);
     if (good) {
         l->held = is_ours(l);
         l->renewed_ms = l->asked_ms;
         l->next = l->held ? LEASE_PATCH : LEASE_GET;
         return l->options.retry_ms;
     }
-    if (asked == LEASE_GET && error == 0 && status == 404) {
-        l->held = false;
-        l->next = LEASE_CREATE;
-        return 0;
-    }
+    if (asked == LEASE_GET && error == 0 && status == 404)
+        return judge(l, now_ms, LEASE_CREATE);
     if (l->held && error == 0 && status == 409) /* somebody wrote in it: it may still be ours */
         return l->options.retry_ms / SOON_SHARE;
     return later(l);

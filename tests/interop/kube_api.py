@@ -1,5 +1,5 @@
 """A Kubernetes API server as far as a reader sees it, over real HTTPS, that does wrong what a test asks it to do: lists in pages, watches
-with bookmarks, discovery, tokens. Versions are random words, so that nobody can compare them by size."""
+with bookmarks, discovery, tokens, single objects read, created and patched. Versions are random words, so that nobody can compare them by size."""
 import collections
 import http.server
 import json
@@ -8,12 +8,14 @@ import random
 import socket
 import ssl
 import threading
+import time
 import urllib.parse
 
 KINDS = {"namespaces": ("", "Namespace"), "nodes": ("", "Node"), "pods": ("", "Pod"), "services": ("", "Service"),
          "serviceaccounts": ("", "ServiceAccount"), "endpointslices": ("discovery.k8s.io", "EndpointSlice"),
          "authorizationpolicies": ("security.istio.io", "AuthorizationPolicy"),
          "peerauthentications": ("security.istio.io", "PeerAuthentication"),
+         "leases": ("coordination.k8s.io", "Lease"), "configmaps": ("", "ConfigMap"),
          "customresourcedefinitions": ("apiextensions.k8s.io", "CustomResourceDefinition")}
 Asked = collections.namedtuple("Asked", "verb plural query token accept")
 
@@ -27,6 +29,19 @@ def status(code, reason="", message="", **details):
             "details": details}
 
 
+def merge(old, patch):
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(old) if isinstance(old, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            made.pop(name, None)
+        else:
+            made[name] = merge(made.get(name), value)
+    return made
+
+
 class Api:
     def __init__(self, certificate_key):
         self.lock = threading.Condition()
@@ -34,7 +49,8 @@ class Api:
         self.objects = {plural: {} for plural in KINDS}
         self.history = []           # (version, plural, type, object), of all kinds
         self.start = self.word()    # the version before all
-        self.groups = {"discovery.k8s.io": ["v1", "v1beta1"], "apiextensions.k8s.io": ["v1"]}
+        self.writes = []            # (time, verb, path, body, token): those that were done
+        self.groups = {"coordination.k8s.io": ["v1"], "discovery.k8s.io": ["v1", "v1beta1"], "apiextensions.k8s.io": ["v1"]}
         self.faults = collections.defaultdict(list)  # (verb, plural) -> functions of (handler, query); True: it has answered
         self.asked = []
         self.listeners = []         # queues that hear of each request
@@ -110,6 +126,7 @@ class Api:
                             uid=old["metadata"]["uid"] if old else self.word())
             if namespace:
                 metadata["namespace"] = namespace
+            metadata.setdefault("generation", 1)
             made = dict(fields, metadata=metadata)
             self.objects[plural][key] = made
             self.tell(plural, "MODIFIED" if old else "ADDED", made)
@@ -193,16 +210,27 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_GET(self):
+        self.do_any(None)
+
+    def do_POST(self):
+        self.do_any("create")
+
+    def do_PATCH(self):
+        self.do_any("patch")
+
+    def do_any(self, write):
         api = self.api
         url = urllib.parse.urlsplit(self.path)
         query = {name: values[0] for name, values in urllib.parse.parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
         plural = parts[-1] if parts[-1] in KINDS else ""
-        verb = "watch" if "watch" in query else "list" if plural else "get"
+        self.named = next((p for p in parts[4:-1] if p in KINDS and parts[-1] not in KINDS), None) if "namespaces" in parts else None
+        self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null") if write else None
+        verb = write or ("watch" if "watch" in query else "list" if plural else "get")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         with api.lock:
             api.asked.append(Asked(verb, plural, query, token, self.headers.get("Accept")))
-            waiting = api.faults.get((verb, plural))
+            waiting = api.faults.get((verb, plural or self.named or ""))
             fault = waiting.pop(0) if waiting else None
             for listener in api.listeners:
                 listener.put("asked")
@@ -211,6 +239,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 self.answer(401, status(401, "Unauthorized"))
             elif fault and fault(self, query):
                 pass
+            elif write or self.named:
+                self.single(write, parts, plural or self.named)
             elif not plural:
                 self.discover(parts)
             elif not self.is_served(parts, plural):
@@ -221,6 +251,35 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 self.watch(plural, query)
         except (Cut, OSError, ValueError):
             self.close_connection = True
+
+    def single(self, write, parts, plural):
+        """One object: /apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME, or the collection to create in."""
+        api, at = self.api, parts.index("namespaces")
+        namespace, name = parts[at + 1], self.body["metadata"]["name"] if write == "create" else parts[at + 3]
+        status_only = parts[-1] == "status" and len(parts) == at + 5
+        with api.lock:
+            there = api.objects[plural].get((namespace, name))
+            if not self.is_served(parts, plural) or (there is None and write != "create"):
+                self.answer(404, status(404, "NotFound"))
+                return
+            if not write:
+                self.answer(200, there)
+                return
+            wanted = self.body.get("metadata", {}).get("resourceVersion")
+            if (write == "create" and there) or (write == "patch" and wanted and wanted != there["metadata"]["resourceVersion"]):
+                self.answer(409, status(409, "Conflict", "the object has been modified"))
+                return
+            if write == "patch":
+                assert self.headers["Content-Type"] == "application/merge-patch+json", self.headers["Content-Type"]
+                allowed = {"metadata", "status"} if status_only else {"apiVersion", "kind", "metadata", "spec", "data"}
+                assert set(self.body) <= allowed, self.body
+            fields = merge(there or {}, self.body)
+            metadata = fields.pop("metadata")
+            if write == "patch" and not status_only and fields.get("spec") != there.get("spec"):
+                metadata["generation"] = metadata.get("generation", 0) + 1
+            made = api.put(plural, name, namespace, metadata=metadata, **fields)
+            api.writes.append((time.monotonic(), write, "/".join(parts), self.body, self.headers.get("Authorization", "")))
+            self.answer(201 if write == "create" else 200, made)
 
     def is_served(self, parts, plural):
         group = KINDS[plural][0]

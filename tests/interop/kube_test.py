@@ -36,7 +36,8 @@ class Controller:
         self.events, self.log, self.lines, self.admin = queue.Queue(), "", 0, None
         self.process = subprocess.Popen(
             [f"{BUILD}/weir-controller", "--source", "kubernetes", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-             "--certificate", bench.own[0], "--key", bench.own[1], "--roots", bench.root.certificate, *options],
+             "--certificate", bench.own[0], "--key", bench.own[1], "--roots", bench.root.certificate,
+             *(() if "--leader-election" in options else ("--leader-election", "never")), *options],
             stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
         bench.api.listeners.append(self.events)
         bench.controllers.append(self.process)

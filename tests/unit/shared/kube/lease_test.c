@@ -238,7 +238,7 @@ static void a_lease_that_was_deleted_is_made_again(void **state)
     scene_init(&s, 6);
     run(&s, 5000, 0);
     s.server.there = false;
-    run(&s, s.now_ms + 5000, 0);
+    run(&s, s.now_ms + 20000, 0);
     assert_non_null(leader(&s));
     assert_true(s.server.there);
 }

@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# timeout: 120
+# builds: asan
+"""Two real weir-controllers and an API server: one leads, and it alone writes conditions on policies; when it dies, leaves, or can't
+renew its lease, the other one does.
+
+   this test (kube_api.py) <--- HTTPS: lists, watches, leases, conditions --- weir-controller one and two
+"""
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from kube_test import Bench, Controller  # noqa: E402
+
+LEASE_S = 3
+OURS = "weir.mesh/Accepted"
+
+
+def lease(bench):
+    with bench.api.lock:
+        made = bench.api.objects["leases"].get(("weir-system", "weir-controller"))
+        return made["spec"] if made else {}
+
+
+def start(bench, name, *options):
+    # Each has a token of its own, so that the server knows who wrote.
+    config = bench.kubeconfig(f"config-{name}", user={"token": name})
+    return Controller(bench, "--kubeconfig", config, "--leader-election", "on", "--replica-name", name, "--leader-lease", f"{LEASE_S}s",
+                      *options)
+
+
+def policy(bench, name, generation, plural="authorizationpolicies", conditions=None, **spec):
+    fields = {"spec": spec}
+    if conditions is not None:
+        fields["status"] = {"conditions": conditions, "other": {"kept": True}}
+    return bench.api.put(plural, name, "shop", metadata={"generation": generation}, **fields)
+
+
+def conditions(bench, name, plural="authorizationpolicies"):
+    with bench.api.lock:
+        status = bench.api.objects[plural]["shop", name].get("status", {})
+        return {c["type"]: c for c in status.get("conditions", [])}
+
+
+def ours(bench, name, plural="authorizationpolicies"):
+    c = conditions(bench, name, plural).get(OURS)
+    return c and (c["status"], c["reason"], c["observedGeneration"])
+
+
+def written(bench):
+    with bench.api.lock:
+        return [w for w in bench.api.writes if w[2].endswith("/status")]
+
+
+# ---- the story ------------------------------------------------------------------------------------------------
+
+def one_leads(bench):
+    api = bench.api
+    with api.lock:
+        api.groups["security.istio.io"] = ["v1"]
+    api.put("namespaces", "shop")
+    theirs = {"type": "ZtunnelAccepted", "status": "True", "x": [1, {"y": None}]}
+    policy(bench, "good", 4, conditions=[theirs], rules=[{}])
+    policy(bench, "part", 1, action="DENY", rules=[{"to": [{"operation": {"paths": ["/"]}}]}])
+    policy(bench, "bad", 7, action="NO")
+    policy(bench, "peer", 2, plural="peerauthentications", mtls={"mode": "STRICT"})
+    one, two = start(bench, "one"), start(bench, "two")
+    one.wait_log("controller.*ready")
+    two.wait_log("controller.*ready")
+    one.until("a leader", lambda: lease(bench).get("holderIdentity"))
+    first, second = (one, two) if lease(bench)["holderIdentity"] == "one" else (two, one)
+    first.wait_log("leader: this replica leads")
+    first.until("all conditions", lambda: all(ours(bench, n) for n in ("good", "part", "bad")) and
+                ours(bench, "peer", "peerauthentications"))
+    assert ours(bench, "good") == ("True", "Accepted", 4), conditions(bench, "good")
+    assert ours(bench, "part") == ("True", "AppliedInPart", 1), conditions(bench, "part")
+    assert "spec.rules[0]: paths" in conditions(bench, "part")[OURS]["message"]
+    assert ours(bench, "bad") == ("False", "Invalid", 7), conditions(bench, "bad")
+    assert conditions(bench, "bad")[OURS]["message"].startswith("spec.action: 'NO' is not one of"), conditions(bench, "bad")
+    assert ours(bench, "peer", "peerauthentications") == ("True", "Accepted", 2)
+    assert conditions(bench, "good")["ZtunnelAccepted"] == theirs
+    assert api.objects["authorizationpolicies"]["shop", "good"]["status"]["other"] == {"kept": True}
+    assert second.metric("weir_controller_leader") == 0 and first.metric("weir_controller_leader") == 1
+    return first, second
+
+
+def only_what_changes_is_written(bench, first):
+    n, since = len(written(bench)), conditions(bench, "good")[OURS]["lastTransitionTime"]
+    assert n == 4, written(bench)
+    bench.pod("unrelated")
+    first.until("it is known", lambda: "shop/unrelated" in first.pods())
+    policy(bench, "good", 5, conditions=list(conditions(bench, "good").values()), action="DENY", rules=[{}])
+    first.until("the new generation", lambda: ours(bench, "good") == ("True", "Accepted", 5))
+    assert conditions(bench, "good")[OURS]["lastTransitionTime"] == since
+    assert len(written(bench)) == n + 1, written(bench)[n:]
+    policy(bench, "good", 5, conditions=[{"type": "ZtunnelAccepted", "status": "False"}], action="DENY", rules=[{}])
+    first.until("ours is back", lambda: ours(bench, "good") == ("True", "Accepted", 5))
+    assert conditions(bench, "good")["ZtunnelAccepted"]["status"] == "False"
+    policy(bench, "bad", 8, action="DENY", rules=[{}])
+    first.until("it is good now", lambda: ours(bench, "bad") == ("True", "Accepted", 8))
+
+
+def somebody_writes_at_the_same_time(bench, first):
+    """What another one wrote between our reading and our writing is not lost."""
+    done = []
+
+    def meanwhile(handler, query):
+        done.append(policy(bench, "race", 1, conditions=[{"type": "Theirs", "status": "True"}], rules=[{}]))
+        return False
+
+    bench.api.fault("patch", "authorizationpolicies", meanwhile)
+    policy(bench, "race", 1, rules=[{}])
+    first.until("both", lambda: len(conditions(bench, "race")) == 2)
+    assert done and conditions(bench, "race")["Theirs"]["status"] == "True"
+
+
+def it_dies(bench, first, second):
+    """Killed: the other one leads after the lease is over, and writes what came meanwhile. (15 s: within 20 s.)"""
+    begun = time.monotonic()
+    first.process.kill()
+    first.process.wait()
+    policy(bench, "late", 1, rules=[{}])
+    second.wait_log("leader: this replica leads")
+    took = time.monotonic() - begun
+    assert LEASE_S - 1 < took < LEASE_S * 20 / 15 + 0.7, took
+    second.until("its condition", lambda: ours(bench, "late") == ("True", "Accepted", 1))
+    return took
+
+
+def it_leaves(bench, leader, name):
+    """An ordered end releases the lease."""
+    other = start(bench, name)
+    other.wait_log("controller.*ready")
+    begun = time.monotonic()
+    leader.end()
+    other.wait_log("leader: this replica leads")
+    assert time.monotonic() - begun < LEASE_S - 1, time.monotonic() - begun
+    return other
+
+
+def it_cannot_renew(bench, leader):
+    """Its renewals are refused: it stops to write before the lease is over for others."""
+    api = bench.api
+    refused = []
+
+    def refuse(handler, query):
+        refused.append(time.monotonic())
+        handler.answer(500, {"kind": "Status", "code": 500})
+        return True
+
+    with api.lock:
+        token = lease(bench)["holderIdentity"]
+        renewed = [t for t, _, path, _, who in api.writes if "leases" in path and who.endswith(token)][-1]
+        for verb in ("get", "patch"):
+            api.fault(verb, "leases", refuse, times=1000)
+    leader.wait_log("does not lead any more")
+    stopped = time.monotonic()
+    assert stopped - renewed < LEASE_S - 0.3, stopped - renewed
+    n = len(written(bench))
+    policy(bench, "while-nobody-leads", 1, rules=[{}])
+    leader.until("it is known", lambda: any(p["name"] == "while-nobody-leads" for p in leader.dump()["policies"]))
+    leader.until("it was refused again", lambda: refused[-1] > stopped + 0.5)
+    assert len(written(bench)) == n and not ours(bench, "while-nobody-leads")
+    with api.lock:
+        api.faults.clear()
+    leader.until("it leads again", lambda: ours(bench, "while-nobody-leads"))
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="weir-kube-leader-") as folder:
+        bench = Bench(folder)
+        begun = time.monotonic()
+
+        def passed(name, more=""):
+            print(f"{time.monotonic() - begun:6.1f} s  {name} {more}", flush=True)
+
+        try:
+            first, second = one_leads(bench)
+            passed("one_leads")
+            only_what_changes_is_written(bench, first)
+            passed("only_what_changes_is_written")
+            somebody_writes_at_the_same_time(bench, first)
+            passed("somebody_writes_at_the_same_time")
+            passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")
+            third = it_leaves(bench, second, "three")
+            passed("it_leaves")
+            it_cannot_renew(bench, third)
+            passed("it_cannot_renew")
+            who = {w[4] for w in written(bench)}
+            assert len(who) == 3, who
+            third.end()
+            bench.api.down()
+        finally:
+            bench.end()
+
+
+if __name__ == "__main__":
+    main()
