@@ -7,7 +7,7 @@
 #include "nodeproxy/capture/pods.h"
 #include "nodeproxy/capture/warden_watch.h"
 #include "nodeproxy/control/subscription.h"
-#include "nodeproxy/credentials/credentials.h"
+#include "shared/credentials/credentials.h"
 #include "nodeproxy/takeover/takeover_claim.h"
 #include "nodeproxy/takeover/takeover_offer.h"
 #include "nodeproxy/worker.h"

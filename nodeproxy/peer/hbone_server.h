@@ -6,7 +6,7 @@
 #ifndef NODEPROXY_PEER_HBONE_SERVER_H
 #define NODEPROXY_PEER_HBONE_SERVER_H
 #include "nodeproxy/bounds/turns.h"
-#include "nodeproxy/credentials/credential.h"
+#include "shared/credentials/credential.h"
 #include "nodeproxy/peer/proof.h"
 #include "shared/mesh/ending.h"
 #include "shared/transport/h2_conn.h"

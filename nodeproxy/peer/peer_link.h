@@ -7,7 +7,7 @@
 #ifndef NODEPROXY_PEER_PEER_LINK_H
 #define NODEPROXY_PEER_PEER_LINK_H
 #include "nodeproxy/capture/socket_pool.h"
-#include "nodeproxy/credentials/credential.h"
+#include "shared/credentials/credential.h"
 #include "nodeproxy/peer/proof.h"
 #include "shared/mesh/ending.h"
 #include "shared/transport/h2_conn.h"

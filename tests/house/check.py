@@ -29,6 +29,7 @@ SHARED = {
     "mesh": {"base"},
     "xds": {"base", "mesh", "grpc"},
     "transport": {"base", "ring", "tls", "http1", "http2"},
+    "credentials": {"base", "ring", "tls", "http2", "grpc", "mesh", "xds", "transport"},
     "service": {"base", "ring", "tls", "http1", "http2", "grpc", "mesh", "xds", "transport", "json"},
 }
 PROGRAMS = {"nodeproxy", "controller", "ca"}

@@ -5,7 +5,7 @@
  * certificates.
  */
 #include "tests/support/fake_ring.h"
-#include "tests/unit/nodeproxy/credentials/credentials_fixture.h"
+#include "tests/unit/shared/credentials/credentials_fixture.h"
 
 enum { IDENTITIES = 3, POINTS_MAX = 1000 };
 static struct fake_net *net;

@@ -1,5 +1,5 @@
 /* One credential: made only of what the CA was asked for, and then good for both ends. */
-#include "nodeproxy/credentials/credential.h"
+#include "shared/credentials/credential.h"
 #include "tests/unit/shared/tls/channel_fixture.h"
 
 static struct party root, intermediate, foreign, leaf;

@@ -1,5 +1,5 @@
 /* The node proxy's connection to the CA; see the header. */
-#include "nodeproxy/credentials/ca_link.h"
+#include "shared/credentials/ca_link.h"
 
 #include "shared/ring/socket.h"
 #include "shared/tls/secret.h"

@@ -2,8 +2,8 @@
  * A CA for tests: CreateCertificate over gRPC and TLS, on the test's own ring. It answers as it is
  * told: well, badly, late or not at all; it counts; it can go away and come back on the same port.
  */
-#ifndef TESTS_UNIT_NODEPROXY_CREDENTIALS_FAKE_CA_H
-#define TESTS_UNIT_NODEPROXY_CREDENTIALS_FAKE_CA_H
+#ifndef TESTS_UNIT_SHARED_CREDENTIALS_FAKE_CA_H
+#define TESTS_UNIT_SHARED_CREDENTIALS_FAKE_CA_H
 #include "tests/unit/shared/tls/tls_fixture.h"
 #include "tests/unit/shared/transport/fixture.h"
 

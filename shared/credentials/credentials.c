@@ -1,7 +1,7 @@
 /* Asks the CA for the certificates of this node's identities, and again in time; see the header. */
-#include "nodeproxy/credentials/credentials.h"
+#include "shared/credentials/credentials.h"
 
-#include "nodeproxy/credentials/ca_link.h"
+#include "shared/credentials/ca_link.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/map.h"

@@ -3,8 +3,8 @@
  * reference counted (atomic): the manager, every worker and every tunnel that uses it hold one. A
  * renewal makes a new one; living connections keep theirs.
  */
-#ifndef NODEPROXY_CREDENTIALS_CREDENTIAL_H
-#define NODEPROXY_CREDENTIALS_CREDENTIAL_H
+#ifndef SHARED_CREDENTIALS_CREDENTIAL_H
+#define SHARED_CREDENTIALS_CREDENTIAL_H
 #include "shared/mesh/spiffe_id.h"
 #include "shared/tls/tls_config.h"
 #include <stdatomic.h>

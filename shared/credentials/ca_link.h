@@ -5,8 +5,8 @@
  * connection, so that both may be replaced; the token lies in secret memory and is wiped when the connection ends. Control
  * thread; owned by credentials.
  */
-#ifndef NODEPROXY_CREDENTIALS_CA_LINK_H
-#define NODEPROXY_CREDENTIALS_CA_LINK_H
+#ifndef SHARED_CREDENTIALS_CA_LINK_H
+#define SHARED_CREDENTIALS_CA_LINK_H
 #include "shared/transport/h2_conn.h"
 
 enum { CA_TOKEN_MAX = 8192, CA_ROOTS_FILE_MAX = 1024 * 1024 };

@@ -2,7 +2,7 @@
  * The manager of credentials against a CA in the same process, over the real ring with TLS: what
  * comes, what is renewed in time, what is refused, and whom it takes for the CA.
  */
-#include "tests/unit/nodeproxy/credentials/credentials_fixture.h"
+#include "tests/unit/shared/credentials/credentials_fixture.h"
 
 /* ---- what comes -------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* A certificate that was checked, and the TLS configurations made of it; see the header. */
-#include "nodeproxy/credentials/credential.h"
+#include "shared/credentials/credential.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
  * A manager of credentials with the CA of fake_ca.h, what the test wants of it and what it was
  * told, and the things to wait for. One thread; everything is made and given back per test.
  */
-#ifndef TESTS_UNIT_NODEPROXY_CREDENTIALS_CREDENTIALS_FIXTURE_H
-#define TESTS_UNIT_NODEPROXY_CREDENTIALS_CREDENTIALS_FIXTURE_H
-#include "nodeproxy/credentials/ca_link.h"
-#include "nodeproxy/credentials/credentials.h"
+#ifndef TESTS_UNIT_SHARED_CREDENTIALS_CREDENTIALS_FIXTURE_H
+#define TESTS_UNIT_SHARED_CREDENTIALS_CREDENTIALS_FIXTURE_H
+#include "shared/credentials/ca_link.h"
+#include "shared/credentials/credentials.h"
 #include "shared/base/log.h"
-#include "tests/unit/nodeproxy/credentials/fake_ca.h"
+#include "tests/unit/shared/credentials/fake_ca.h"
 
 enum { WANTED_MAX = 64 };
 

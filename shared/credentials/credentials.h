@@ -6,9 +6,9 @@
  * expired credential is withdrawn: fail closed. Control thread. Bounded: identities_max, requests
  * in flight, and the time that one may take.
  */
-#ifndef NODEPROXY_CREDENTIALS_CREDENTIALS_H
-#define NODEPROXY_CREDENTIALS_CREDENTIALS_H
-#include "nodeproxy/credentials/credential.h"
+#ifndef SHARED_CREDENTIALS_CREDENTIALS_H
+#define SHARED_CREDENTIALS_CREDENTIALS_H
+#include "shared/credentials/credential.h"
 #include "shared/base/addr.h"
 #include "shared/ring/ring.h"
 

@@ -2,7 +2,7 @@
  * Nothing of the manager of credentials is lost or left, at whatever moment the CA, its connections
  * or the wishes go away: one moment after another, and then all of them at random.
  */
-#include "tests/unit/nodeproxy/credentials/credentials_fixture.h"
+#include "tests/unit/shared/credentials/credentials_fixture.h"
 
 /* ---- at any moment ---------------------------------------------------------- */
 
