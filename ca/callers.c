@@ -1,9 +1,11 @@
 /* Connections of node proxies and their calls; see the header. */
 #include "ca/callers.h"
 
+#include "ca/account_token.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { LEAVE_MS = 5000 };
@@ -12,6 +14,7 @@ struct caller { /* one connection; owned by `all`, freed when it has drained */
     struct list link;
     struct callers *callers;
     struct h2_conn h2;
+    struct ip from;
     struct timer idle; /* and, when it has been told to go, how long that may take */
     bool leaving;
 };
@@ -19,6 +22,9 @@ struct request { /* one call; freed in its closed event */
     struct grpc_call call;
     struct caller *caller;
     char *bearer;
+    struct review review;
+    uint8_t *waiting; /* the message, while the token is reviewed; else NULL */
+    size_t waiting_len;
     bool answered;
 };
 
@@ -70,19 +76,27 @@ static void stay(struct caller *c)
         timer_start(ring_timers(c->callers->ring), &c->idle, c->callers->idle_ms);
 }
 
-static void call_message(struct grpc_call *call, const uint8_t *data, size_t len)
+/* review NULL: nobody has reviewed the token, it is one of ours. */
+static void decide(struct request *q, const struct review_answer *review, const uint8_t *data,
+                   size_t len)
 {
-    struct request *q = call->user;
     struct callers *c = q->caller->callers;
-    if (q->answered)
-        return;
-    struct grant_answer *a = malloc(sizeof *a); /* large */
+    struct grant_answer *a = calloc(1, sizeof *a); /* large */
     if (!a) {
         refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
         return;
     }
-    grant_decide(c->grant, text_of(q->bearer), data, len, c->events->placement_known(c),
-                 clock_unix_s(), ring_now_ms(c->ring), a);
+    if (!review) {
+        grant_decide(c->grant, text_of(q->bearer), data, len, c->events->placement_known(c),
+                     clock_unix_s(), ring_now_ms(c->ring), a);
+    } else if (review->status == GRPC_OK) {
+        grant_decide_for(c->grant, &review->who, data, len, c->events->placement_known(c),
+                         clock_unix_s(), ring_now_ms(c->ring), a);
+    } else {
+        a->status = review->status;
+        a->message = review->message;
+        snprintf(a->why, sizeof a->why, "%s", review->why);
+    }
     log_answer(a);
     if (a->node[0])
         stay(q->caller);
@@ -92,10 +106,47 @@ static void call_message(struct grpc_call *call, const uint8_t *data, size_t len
     free(a);
 }
 
+static void reviewed(struct review *r, const struct review_answer *a)
+{
+    struct request *q = container_of(r, struct request, review);
+    uint8_t *data = q->waiting;
+    q->waiting = NULL;
+    decide(q, a, data, q->waiting_len); /* the call may be gone after that */
+    free(data);
+}
+
+static void review(struct request *q, const uint8_t *data, size_t len)
+{
+    struct review_answer a;
+    q->review.done = reviewed;
+    q->waiting = malloc(len ? len : 1);
+    if (!q->waiting) {
+        refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
+        return;
+    }
+    if (len > 0)
+        memcpy(q->waiting, data, len);
+    q->waiting_len = len;
+    if (reviews_ask(q->caller->callers->reviews, &q->review, text_of(q->bearer), &q->caller->from,
+                    &a) == 0)
+        reviewed(&q->review, &a);
+}
+
+static void call_message(struct grpc_call *call, const uint8_t *data, size_t len)
+{
+    struct request *q = call->user;
+    if (q->answered || q->waiting)
+        return;
+    if (q->caller->callers->reviews && account_token_is(text_of(q->bearer)))
+        review(q, data, len);
+    else
+        decide(q, NULL, data, len);
+}
+
 static void call_half_closed(struct grpc_call *call)
 {
     struct request *q = call->user;
-    if (!q->answered)
+    if (!q->answered && !q->waiting)
         refuse(q, GRPC_INVALID_ARGUMENT, "a request message is needed");
 }
 
@@ -104,6 +155,8 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
     struct request *q = call->user;
     (void)status;
     (void)message;
+    review_cancel(&q->review);
+    free(q->waiting);
     key_wipe(q->bearer, strlen(q->bearer));
     free(q->bearer);
     free(q);
@@ -200,6 +253,9 @@ static void accepted(struct listener *l, int taken_fd)
         listener_release(l);
         return;
     }
+    struct addr from = {0};
+    (void)socket_peer(taken_fd, &from);
+    caller->from = from.ip;
     caller->callers = c;
     timer_init(&caller->idle, idle_over);
     if (h2_conn_open_server(&caller->h2, c->ring, taken_fd, &o, &caller_events, caller) < 0) {

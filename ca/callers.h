@@ -1,6 +1,7 @@
 /*
  * The node proxies that are connected: accepts them (TLS, HTTP/2), takes their CreateCertificate
- * calls (istio.v1.auth, gRPC) to grant_decide() and brings back the answers. One thread, one ring;
+ * calls (istio.v1.auth, gRPC) to grant_decide() and brings back the answers. A service account's
+ * token is reviewed first, and its call waits for that. One thread, one ring;
  * embedded. Bounded: connections, calls per connection, message size, and the time that a
  * connection may stay without a request whose token was accepted (idle_ms): a stranger holds no
  * place for long.
@@ -8,6 +9,7 @@
 #ifndef CA_CALLERS_H
 #define CA_CALLERS_H
 #include "ca/grant.h"
+#include "ca/reviews.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
 
@@ -22,6 +24,7 @@ struct callers_events {
 struct callers {
     struct ring *ring;
     struct grant *grant; /* borrowed */
+    struct reviews *reviews; /* borrowed; NULL: service accounts' tokens are no tokens here */
     const struct callers_events *events;
     struct tls_config *tls; /* for connections from now on */
     struct listener listener;

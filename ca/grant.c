@@ -51,8 +51,8 @@ static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
     return true;
 }
 
-static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_t now_ms,
-                     struct grant_answer *a)
+static bool attested(struct grant *g, struct text bearer, int64_t now_s, struct grant_answer *a,
+                     struct attested *ret)
 {
     const char *why;
     char *node;
@@ -63,24 +63,28 @@ static bool attested(struct grant *g, struct text bearer, int64_t now_s, uint64_
         refuse(a, GRPC_UNAVAILABLE, "the CA can't look up tokens now", why);
     if (r < 0)
         return false;
-    snprintf(a->node, sizeof a->node, "%s", node);
+    *ret = (struct attested){.role = ATTEST_PROXY, .id = g->proxy_id};
+    snprintf(ret->name, sizeof ret->name, "%s", node);
     free(node);
-    if (within_rate(g, a->node, now_ms))
-        return true;
-    refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node", "over the node's rate");
-    return false;
+    return true;
 }
 
-/* Without impersonation: the node proxy's own identity. With: what is placed on its node. */
-static bool authorised(struct grant *g, const struct certificate_request *q, bool placement_known,
+/* Without impersonation: its own identity. With: what is placed on a node proxy's node. */
+static bool authorised(struct grant *g, const struct attested *who,
+                       const struct certificate_request *q, bool placement_known,
                        struct grant_answer *a, struct spiffe_id *ret)
 {
     if (!q->impersonated_identity[0]) {
-        *ret = g->proxy_id;
+        *ret = who->id;
         snprintf(a->identity, sizeof a->identity, "%s", ret->text);
         return true;
     }
     snprintf(a->identity, sizeof a->identity, "%s", q->impersonated_identity);
+    if (who->role != ATTEST_PROXY) {
+        refuse(a, GRPC_PERMISSION_DENIED, "only node proxies get identities of others",
+               "it is no node proxy");
+        return false;
+    }
     if (spiffe_id_parse(text_of(q->impersonated_identity), ret) < 0) {
         refuse(a, GRPC_INVALID_ARGUMENT,
                "ImpersonatedIdentity: must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT",
@@ -150,15 +154,20 @@ static void respond(const struct root *root, struct grant_answer *a)
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", "out of memory");
 }
 
-void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
-                  bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
+void grant_decide_for(struct grant *g, const struct attested *who, const uint8_t *request,
+                      size_t len, bool placement_known, int64_t now_s, uint64_t now_ms,
+                      struct grant_answer *ret)
 {
     struct certificate_request q;
     struct spiffe_id id;
     char why[XDS_WHY_MAX];
     *ret = (struct grant_answer){.message = ""};
-    if (!attested(g, bearer, now_s, now_ms, ret))
+    snprintf(ret->node, sizeof ret->node, "%s", who->name);
+    if (!within_rate(g, who->name, now_ms)) {
+        refuse(ret, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
+               "over the node's rate");
         return;
+    }
     int r = certificate_request_decode(request, len, &q, why);
     if (r == -ENOMEM)
         refuse(ret, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", why);
@@ -166,7 +175,16 @@ void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, s
         refuse(ret, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
     if (r < 0)
         return;
-    if (authorised(g, &q, placement_known, ret, &id) && sign(g, &q, &id, now_s, ret))
+    if (authorised(g, who, &q, placement_known, ret, &id) && sign(g, &q, &id, now_s, ret))
         respond(g->root, ret);
     certificate_request_done(&q);
+}
+
+void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
+                  bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
+{
+    struct attested who;
+    *ret = (struct grant_answer){.message = ""};
+    if (attested(g, bearer, now_s, ret, &who))
+        grant_decide_for(g, &who, request, len, placement_known, now_s, now_ms, ret);
 }

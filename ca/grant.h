@@ -18,7 +18,7 @@ struct grant { /* all is borrowed; the owner sets it after grant_init() */
     const struct root *root;
     const struct placement *placement;
     struct text trust_domain;
-    struct spiffe_id proxy_id; /* what a node proxy gets for itself */
+    struct spiffe_id proxy_id; /* what a node proxy with a token of ours gets for itself */
     int64_t ttl_s, ttl_max_s;  /* when nothing is asked for; the most that may be */
     struct map buckets;        /* node -> struct grant_bucket: requests left */
 };
@@ -26,7 +26,7 @@ struct grant_answer {
     enum grpc_status status; /* GRPC_OK: response is filled; certificate_response_done() it */
     const char *message;     /* for the caller; static */
     char why[STORE_WHY_MAX]; /* for the log */
-    char node[ATTEST_NODE_MAX + 1];    /* "": the token was not accepted */
+    char node[ATTEST_NAME_MAX + 1];    /* or whoever it is; "": the token was not accepted */
     char identity[SPIFFE_ID_TEXT_MAX]; /* what was asked for; "": it did not come to that */
     struct issued issued;
     struct certificate_response response; /* leaf, intermediate, root */
@@ -36,4 +36,8 @@ void grant_done(struct grant *g);
 /* placement_known: the controller has told everything, and not too long ago. now_ms: monotonic. */
 void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
                   bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret);
+/* The same for one who has proved already who it is. */
+void grant_decide_for(struct grant *g, const struct attested *who, const uint8_t *request,
+                      size_t len, bool placement_known, int64_t now_s, uint64_t now_ms,
+                      struct grant_answer *ret);
 #endif

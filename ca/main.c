@@ -29,10 +29,32 @@ static int usage_error(const char *option, const char *why)
 
 /* ---- serve --------------------------------------------------------------- */
 
+/* It becomes a part of a path. */
+static const char *name_check(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 200 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != len
+               ? "must be a name of Kubernetes: small letters, digits, - and ."
+               : NULL;
+}
+
+static const char *accounts_check(struct arg_list *list, const char *default_account)
+{
+    if (list->n == 0)
+        list->items[list->n++] = default_account;
+    for (size_t i = 0; i < list->n; i++) {
+        const char *slash = strchr(list->items[i], '/');
+        if (!slash || slash == list->items[i] || !slash[1] || strchr(slash + 1, '/'))
+            return "must be NAMESPACE/NAME";
+    }
+    return NULL;
+}
+
 static int command_serve(int argc, char **argv)
 {
-    static char controller_identity[SPIFFE_ID_TEXT_MAX], proxy_identity[SPIFFE_ID_TEXT_MAX];
-    const char *level = "info", *format = "text", *bad;
+    static char identities[3][SPIFFE_ID_TEXT_MAX];
+    static struct arg_list proxies, controls;
+    const char *level = "info", *format = "text", *attest = "tokens", *bad;
     enum log_level log_level;
     struct serve_options o = {
         .trust_domain = "cluster.local",
@@ -41,6 +63,11 @@ static int command_serve(int argc, char **argv)
         .ttl_max_ms = 90ull * 24 * 3600 * 1000,
         .placement_max_age_ms = 24ull * 3600 * 1000,
         .drain_ms = 5000,
+        .cluster = {.roots_name = "weir-ca-root",
+                    .reviews = {.audience = "weir-ca",
+                                .proxies = &proxies,
+                                .controls = &controls,
+                                .cache_ms = 60000}},
     };
     const struct arg table[] = {
         {"state", ARG_STRING, &o.state_dir, "DIR",
@@ -48,6 +75,24 @@ static int command_serve(int argc, char **argv)
         {"listen", ARG_ADDR, &o.listen, "ADDR:PORT", "where node proxies ask", 0, 0, false},
         {"controller", ARG_ADDR, &o.controller, "ADDR:PORT",
          "the controller's xDS endpoint: tells what runs where", 0, 0, true},
+        {"attest", ARG_STRING, &attest, "tokens|kubernetes",
+         "who may ask: tokens made for nodes, or also service accounts of the cluster", 0, 0,
+         false},
+        {"kubeconfig", ARG_STRING, &o.cluster.kubeconfig, "FILE",
+         "how to reach the API server (default: as a pod of its cluster)", 0, 0, false},
+        {"audience", ARG_STRING, &o.cluster.reviews.audience, "NAME",
+         "that service accounts' tokens must be for", 0, 0, false},
+        {"proxy-account", ARG_LIST, &proxies, "NAMESPACE/NAME",
+         "node proxies' service accounts (default: weir-system/weir-nodeproxy)", 0, 0, false},
+        {"control-account", ARG_LIST, &controls, "NAMESPACE/NAME",
+         "controllers' service accounts (default: weir-system/weir-controller)", 0, 0, false},
+        {"review-cache", ARG_DURATION_MS, &o.cluster.reviews.cache_ms, "TIME",
+         "how long a service account's token counts without being reviewed again", 0, 3600000,
+         false},
+        {"root-configmap", ARG_STRING, &o.cluster.roots_name, "NAME",
+         "holds the roots in every namespace, with --attest kubernetes (none: writes none)", 0, 0,
+         false},
+        {"identity", ARG_STRING, &o.identity, "SPIFFE-ID", "the CA's own", 0, 0, false},
         {"controller-identity", ARG_STRING, &o.controller_identity, "SPIFFE-ID",
          "whom the controller must prove to be", 0, 0, false},
         {"proxy-identity", ARG_STRING, &o.proxy_identity, "SPIFFE-ID",
@@ -77,14 +122,27 @@ static int command_serve(int argc, char **argv)
     if (o.ttl_ms > o.ttl_max_ms)
         return usage_error("ttl", "must not be longer than --ttl-max");
     log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, LOG_LINES_MAX);
-    snprintf(controller_identity, sizeof controller_identity,
-             "spiffe://%s/ns/weir-system/sa/weir-controller", o.trust_domain);
-    snprintf(proxy_identity, sizeof proxy_identity, "spiffe://%s/ns/weir-system/sa/weir-nodeproxy",
-             o.trust_domain);
-    if (!o.controller_identity)
-        o.controller_identity = controller_identity;
-    if (!o.proxy_identity)
-        o.proxy_identity = proxy_identity;
+    if (strcmp(attest, "tokens") != 0 && strcmp(attest, "kubernetes") != 0)
+        return usage_error("attest", "must be tokens or kubernetes");
+    o.kubernetes = strcmp(attest, "kubernetes") == 0;
+    o.cluster.reviews.trust_domain = o.trust_domain;
+    if (strcmp(o.cluster.roots_name, "none") == 0)
+        o.cluster.roots_name = "";
+    if ((bad = name_check(o.cluster.roots_name)))
+        return usage_error("root-configmap", bad);
+    if ((bad = accounts_check(&proxies, "weir-system/weir-nodeproxy")))
+        return usage_error("proxy-account", bad);
+    if ((bad = accounts_check(&controls, "weir-system/weir-controller")))
+        return usage_error("control-account", bad);
+    static const char *const accounts[] = {"weir-ca", "weir-controller", "weir-nodeproxy"};
+    const char **fields[] = {&o.identity, &o.controller_identity, &o.proxy_identity};
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        if (*fields[i])
+            continue;
+        snprintf(identities[i], sizeof identities[i], "spiffe://%s/ns/weir-system/sa/%s",
+                 o.trust_domain, accounts[i]);
+        *fields[i] = identities[i];
+    }
     return serve(&o) < 0 ? 1 : 0;
 }
 
@@ -358,6 +416,7 @@ int main(int argc, char **argv)
             {"HTTP/2", http2_library()},
             {"I/O", ring_library()},
             {"SQLite", store_library()},
+            {"HTTP client", kube_library()},
         };
         lifecycle_print_version("weir-ca", libraries, ARRAY_SIZE(libraries));
         return 0;

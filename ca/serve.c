@@ -25,6 +25,7 @@ struct ca {
     struct placement placement;
     struct grant grant;
     struct callers callers;
+    struct cluster cluster;
     struct xds_feed feed;
     struct spiffe_id self;
     int64_t own_renew_s;
@@ -207,6 +208,13 @@ static void handle_metrics(struct admin_exchange *x, const struct http1_request 
         "weir_ca_placement_known", "1 while placement is known.", METRIC_GAUGE, NULL, 0};
     static const struct metric_family connected = {
         "weir_xds_connected", "1 while the controller is connected.", METRIC_GAUGE, NULL, 0};
+    static const char *const result[] = {"result"};
+    static const struct metric_family reviews = {
+        "weir_ca_token_reviews_total", "TokenReviews since the start, by how they ended.",
+        METRIC_COUNTER, result, 1};
+    static const struct metric_family maps = {"weir_ca_root_configmaps_written_total",
+                                              "ConfigMaps with the roots, written since the start.",
+                                              METRIC_COUNTER, NULL, 0};
     static const struct metric_family expiry = {"weir_ca_certificate_expiry_timestamp_seconds",
                                                 "End of a signing certificate.", METRIC_GAUGE, kind,
                                                 1};
@@ -221,6 +229,15 @@ static void handle_metrics(struct admin_exchange *x, const struct http1_request 
         const struct text label = text_of(grpc_status_name((enum grpc_status)i));
         if (ca->callers.refused[i] > 0)
             set(ca, &refused, &label, (int64_t)ca->callers.refused[i]);
+    }
+    if (ca->cluster.client) {
+        const struct reviews *r = &ca->cluster.reviews;
+        const struct text accepted = TEXT("accepted"), rejected = TEXT("refused"),
+                          failed = TEXT("failed");
+        set(ca, &reviews, &accepted, (int64_t)r->accepted);
+        set(ca, &reviews, &rejected, (int64_t)r->refused);
+        set(ca, &reviews, &failed, (int64_t)r->failed);
+        set(ca, &maps, NULL, (int64_t)ca->cluster.publish.written);
     }
     set(ca, &known, NULL, placement_known(&ca->callers));
     set(ca, &connected, NULL, ca->feed.xds.stats.connected);
@@ -251,7 +268,9 @@ static void lifecycle_gone(struct lifecycle *l)
 static void callers_gone(struct callers *callers)
 {
     struct ca *ca = container_of(callers, struct ca, callers);
-    ca->parts_open = 2 + (ca->admin != NULL);
+    ca->parts_open = 2 + (ca->admin != NULL) + (ca->cluster.client != NULL);
+    if (ca->cluster.client)
+        cluster_close(&ca->cluster, part_gone, ca);
     timer_stop(ring_timers(ca->ring), &ca->refresh);
     if (ca->admin)
         admin_close(ca->admin, part_gone, ca);
@@ -287,12 +306,11 @@ static int open_state(struct ca *ca)
     r = root_open(&ca->root, ca->store, clock_unix_s(), why);
     if (r < 0)
         return fail("--state", why, r);
-    r = spiffe_id_make(text_of(ca->options.trust_domain), TEXT("weir-system"), TEXT("weir-ca"),
-                       &ca->self);
+    r = spiffe_id_parse(text_of(ca->options.identity), &ca->self);
     if (r == 0)
         r = spiffe_id_parse(text_of(ca->options.proxy_identity), &ca->grant.proxy_id);
     if (r < 0)
-        return fail("--trust-domain or --proxy-identity",
+        return fail("--trust-domain, --identity or --proxy-identity",
                     "no SPIFFE ID of the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", r);
     ca->grant.store = ca->store;
     ca->grant.root = &ca->root;
@@ -326,6 +344,15 @@ static int open_sockets(struct ca *ca)
     return r < 0 ? fail("--admin", NULL, r) : 0;
 }
 
+static int open_cluster(struct ca *ca)
+{
+    struct cluster_options o = ca->options.cluster;
+    if (!ca->options.kubernetes)
+        return 0;
+    o.roots_pem = ca->root.root_pem;
+    return cluster_open(&ca->cluster, ca->ring, &o);
+}
+
 static int ca_open(struct ca *ca)
 {
     const char *why = NULL;
@@ -350,7 +377,12 @@ static int ca_open(struct ca *ca)
     xds_feed_init(&ca->feed, &feed, &feed_events, ca);
     timer_init(&ca->refresh, refresh);
     timer_start(ring_timers(ca->ring), &ca->refresh, REFRESH_MS);
-    return open_sockets(ca);
+    r = open_cluster(ca);
+    if (r == 0)
+        r = open_sockets(ca);
+    if (r == 0 && ca->cluster.client)
+        ca->callers.reviews = &ca->cluster.reviews;
+    return r;
 }
 
 int serve(const struct serve_options *o)

@@ -212,10 +212,37 @@ static int open_admin(struct controller *c, struct admin_route *routes)
     return 0;
 }
 
+static void certificate_came(struct serving_cert *cert)
+{
+    struct controller *c = cert->user;
+    if (cert->config)
+        lifecycle_reached(&c->lifecycle, "certificate");
+}
+
+static int ask_certificate(struct controller *c)
+{
+    const struct controller_options *o = c->options;
+    struct credentials_options ask = {.ca = o->ca,
+                                      .roots_file = o->roots,
+                                      .ca_identity = o->ca_identity,
+                                      .token_file = o->token_file};
+    int err = spiffe_id_parse(text_of(o->identity), &ask.self);
+    if (err == 0)
+        err = serving_cert_ask(&c->certificate, c->ring, &ask, certificate_came);
+    c->certificate.user = c;
+    if (err < 0)
+        log_error("tls", "%s: %s", o->identity, strerror(-err));
+    else
+        lifecycle_wait_for(&c->lifecycle, "certificate");
+    return err;
+}
+
 static int open_certificate(struct controller *c)
 {
     char why[SERVING_CERT_WHY_MAX];
     const struct controller_options *o = c->options;
+    if (!o->certificate)
+        return ask_certificate(c);
     int err = serving_cert_open(&c->certificate, c->ring, o->certificate, o->key, o->roots, why);
     c->certificate.user = c;
     if (err < 0)

@@ -26,7 +26,10 @@ struct controller_options { /* all live as long as the program */
     enum lead_mode lead;
     uint64_t lease_ms;
     uint64_t watch_silence_ms;
-    const char *certificate, *key, *roots;
+    const char *certificate, *key; /* NULL: asked of the CA, for which: */
+    struct addr ca;
+    const char *token_file, *identity, *ca_identity;
+    const char *roots;
     struct addr listen, admin;
     struct translate_settings translate;
     const char *const *allowed;

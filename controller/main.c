@@ -14,6 +14,7 @@ struct command_line {
     const char *source, *lead, *log_format, *log_level;
     struct arg_list allowed;
     char defaults[ARRAY_SIZE(default_accounts)][SPIFFE_ID_TEXT_MAX];
+    char identity[SPIFFE_ID_TEXT_MAX], ca_identity[SPIFFE_ID_TEXT_MAX];
     bool version;
 };
 
@@ -53,8 +54,15 @@ static int parse(struct command_line *l, int argc, char **argv)
         {"certificate", ARG_STRING, &o->certificate, "FILE",
          "PEM of our own SVID, leaf first (weir-ca issue)", 0, 0, false},
         {"key", ARG_STRING, &o->key, "FILE", "PEM of its key", 0, 0, false},
-        {"roots", ARG_STRING, &o->roots, "FILE", "PEM of the roots that clients must lead to", 0, 0,
-         false},
+        {"roots", ARG_STRING, &o->roots, "FILE",
+         "PEM of the roots that clients and the CA must lead to", 0, 0, false},
+        {"ca", ARG_ADDR, &o->ca, "ADDR:PORT",
+         "the CA that gives us our certificate, instead of --certificate and --key", 0, 0, false},
+        {"token-file", ARG_STRING, &o->token_file, "FILE",
+         "our service account's token for the CA", 0, 0, false},
+        {"identity", ARG_STRING, &o->identity, "SPIFFE-ID", "what we ask the CA for", 0, 0, false},
+        {"ca-identity", ARG_STRING, &o->ca_identity, "SPIFFE-ID", "whom the CA must prove to be", 0,
+         0, false},
         {"trust-domain", ARG_STRING, &t->trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
         {"cluster-domain", ARG_STRING, &t->cluster_domain, "NAME",
          "of service names: NAME.NAMESPACE.svc.DOMAIN", 0, 0, false},
@@ -110,14 +118,25 @@ static int set_allowed(struct command_line *l)
     return 0;
 }
 
+static void set_identity(const char **field, char text[static SPIFFE_ID_TEXT_MAX],
+                         const char *trust_domain, const char *account)
+{
+    if (*field)
+        return;
+    snprintf(text, SPIFFE_ID_TEXT_MAX, "spiffe://%s/ns/weir-system/sa/%s", trust_domain, account);
+    *field = text;
+}
+
 static int set_required(struct command_line *l)
 {
     struct controller_options *o = &l->options;
+    bool asks = o->ca.port != 0;
     const struct {
         const char *option, *value;
     } required[] = {{"source", l->source},
-                    {"certificate", o->certificate},
-                    {"key", o->key},
+                    {"certificate", asks ? "" : o->certificate},
+                    {"key", asks ? "" : o->key},
+                    {"token-file", asks ? o->token_file : ""},
                     {"roots", o->roots}};
     for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
         if (!required[i].value) {
@@ -125,6 +144,11 @@ static int set_required(struct command_line *l)
             return -EINVAL;
         }
     }
+    if (asks && (o->certificate || o->key))
+        return complain("certificate", o->certificate ? o->certificate : o->key,
+                        "does not go with --ca: the CA gives one");
+    set_identity(&o->identity, l->identity, o->translate.trust_domain, "weir-controller");
+    set_identity(&o->ca_identity, l->ca_identity, o->translate.trust_domain, "weir-ca");
     if (strncmp(l->source, "dir:", 4) == 0 && l->source[4])
         o->folder = l->source + 4;
     else if (strcmp(l->source, "kubernetes") != 0)

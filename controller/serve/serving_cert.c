@@ -198,16 +198,56 @@ int serving_cert_open(struct serving_cert *c, struct ring *ring, const char *cer
     return err;
 }
 
-static void watch_closed(struct watch *w)
+/* ---- from the CA ----------------------------------------------------------------------------- */
+
+static void credential_changed(struct credentials *m, const struct spiffe_id *id,
+                               struct credential *credential, void *arg)
 {
-    struct serving_cert *c = container_of(w, struct serving_cert, watch);
+    struct serving_cert *c = arg;
+    (void)m;
+    (void)id;
+    c->config = tls_config_unref(c->config);
+    c->not_after_s = 0;
+    if (credential) {
+        tls_config_ref(credential->server);
+        c->config = credential->server;
+        c->not_after_s = credential->not_after_s;
+        c->loads++;
+    } else
+        c->failures++;
+    c->came(c);
+}
+
+int serving_cert_ask(struct serving_cert *c, struct ring *ring, const struct credentials_options *o,
+                     void (*came)(struct serving_cert *c))
+{
+    static const struct credentials_events events = {.changed = credential_changed};
+    *c = (struct serving_cert){.came = came};
+    snprintf(c->uri, sizeof c->uri, "%s", o->self.text);
+    int err = credentials_open(&c->credentials, ring, o, &events, c);
+    return err < 0 ? err : credentials_want(c->credentials, &o->self);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void closed(void *arg)
+{
+    struct serving_cert *c = arg;
     c->config = tls_config_unref(c->config);
     if (c->closed)
         c->closed(c);
 }
 
-void serving_cert_close(struct serving_cert *c, void (*closed)(struct serving_cert *c))
+static void watch_closed(struct watch *w)
 {
-    c->closed = closed;
-    watch_close(&c->watch, watch_closed);
+    closed(container_of(w, struct serving_cert, watch));
+}
+
+void serving_cert_close(struct serving_cert *c, void (*taken_closed)(struct serving_cert *c))
+{
+    c->closed = taken_closed;
+    if (c->credentials)
+        credentials_close(c->credentials, closed, c);
+    else
+        watch_close(&c->watch, watch_closed);
 }

@@ -103,7 +103,7 @@ static void accepted(struct listener *l, int taken_fd)
         .tls = s->certificate->config,
         .ping_idle = true, /* a client that is gone without a word must not hold a place */
     };
-    struct xds_peer *p = calloc(1, sizeof *p);
+    struct xds_peer *p = options.tls ? calloc(1, sizeof *p) : NULL; /* without a certificate: later */
     if (!p) {
         socket_close(taken_fd);
         listener_release(l);

@@ -1,6 +1,7 @@
-/* The node proxy's connection to the CA; see the header. */
+/* The connection to the CA; see the header. */
 #include "shared/credentials/ca_link.h"
 
+#include "shared/base/log.h"
 #include "shared/ring/socket.h"
 #include "shared/tls/secret.h"
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16 };
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16, TOKEN_AGE_MS = 10000 };
 
 static struct ca_link *of_h2(struct h2_conn *h)
 {
@@ -40,24 +41,37 @@ static int read_file(const char *path, char *out, size_t size, size_t *ret_len)
     return r;
 }
 
+/* The token that was there stays where the file can't be read. */
 static int read_token(struct ca_link *l)
 {
-    size_t len;
-    l->token = secret_new(CA_TOKEN_MAX);
-    int r = l->token ? read_file(l->options.token_file, l->token, CA_TOKEN_MAX, &len) : -ENOMEM;
+    const char *path = l->options.token_file;
+    size_t len = 0;
+    char *token = secret_new(CA_TOKEN_MAX);
+    int r = token ? read_file(path, token, CA_TOKEN_MAX, &len) : -ENOMEM;
+    while (len > 0 && (unsigned char)token[len - 1] <= ' ')
+        len--;
     if (r < 0) {
-        snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", l->options.token_file,
-                 strerror(-r));
+        snprintf(l->why, sizeof l->why, "--token-file %.120s: %s", path, strerror(-r));
+    } else if (len == 0 || memchr(token, '\0', len)) {
+        snprintf(l->why, sizeof l->why, "--token-file %.120s has no token in it", path);
+        r = -EINVAL;
+    }
+    if (r < 0) {
+        secret_free(token, CA_TOKEN_MAX);
         return r;
     }
-    while (len > 0 && (unsigned char)l->token[len - 1] <= ' ')
-        len--;
-    l->token[len] = '\0';
-    if (len > 0 && !memchr(l->token, '\0', len))
-        return 0;
-    snprintf(l->why, sizeof l->why, "--token-file %.120s has no token in it",
-             l->options.token_file);
-    return -EINVAL;
+    token[len] = '\0';
+    secret_free(l->token, CA_TOKEN_MAX);
+    l->token = token;
+    l->token_read_ms = ring_now_ms(l->options.ring);
+    return 0;
+}
+
+const char *ca_link_token(struct ca_link *l)
+{
+    if (ring_now_ms(l->options.ring) - l->token_read_ms >= TOKEN_AGE_MS && read_token(l) < 0)
+        log_warn("credentials", "%s; the token that was read before stays in use", l->why);
+    return l->token;
 }
 
 static int make_tls(struct ca_link *l)

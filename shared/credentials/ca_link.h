@@ -1,8 +1,8 @@
 /*
- * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring the
- * node's token. It is made when somebody wants it and rests when nobody does; after a failure it
+ * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring a
+ * token: a node's, or that of our service account. It is made when somebody wants it and rests when nobody does; after a failure it
  * waits (50 ms doubling to 15 s, jittered). Roots and token are read from their files for each
- * connection, so that both may be replaced; the token lies in secret memory and is wiped when the connection ends. Control
+ * connection, the token also later, since both rotate; the token lies in secret memory and is wiped when the connection ends. Control
  * thread; owned by credentials.
  */
 #ifndef SHARED_CREDENTIALS_CA_LINK_H
@@ -33,6 +33,7 @@ struct ca_link {
     bool open, trusted, wanted, closing;
     bool resting; /* it ends, and that is no failure */
     char *token; /* CA_TOKEN_MAX bytes of secret memory while `open`; NULL else */
+    uint64_t token_read_ms;
     char why[256];
     void (*drained)(void *arg);
     void *drained_arg;
@@ -41,6 +42,8 @@ void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
                   const struct ca_link_events *events, void *user);
 bool ca_link_connected(const struct ca_link *l); /* to the CA that has proved itself */
 bool ca_link_ready(const struct ca_link *l);     /* and a call can be started now */
+/* While connected: the token for a call, as the file had it some seconds ago at most. */
+const char *ca_link_token(struct ca_link *l);
 void ca_link_want(struct ca_link *l); /* ready or failed follows, from the loop; twice is fine */
 void ca_link_rest(struct ca_link *l); /* closes it; failed does not follow */
 /* No call may be in flight; drained from the loop, or at once. */

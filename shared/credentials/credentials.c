@@ -239,7 +239,7 @@ static int request_send(struct entry *e)
     bool own = spiffe_id_equal(&e->id, &m->options.self);
     const struct grpc_call_options o = {.path = TEXT(XDS_CREATE_CERTIFICATE_PATH),
                                         .authority = TEXT("weir-ca"),
-                                        .bearer = text_of(m->link.token),
+                                        .bearer = text_of(ca_link_token(&m->link)),
                                         .message_max = 1024 * 1024};
     int r = key_generate(&e->key);
     if (r == 0)

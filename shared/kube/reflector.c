@@ -76,7 +76,7 @@ static void put_parameter(struct text_out *out, const char *name, const char *va
 /* The first list takes what the server's cache has; a later one nothing older than what we know. */
 static void print_list(const struct reflector *r, struct text_out *out)
 {
-    text_printf(out, "%s?limit=%u", r->path, r->page);
+    text_printf(out, "%s%climit=%u", r->path, strchr(r->path, '?') ? '&' : '?', r->page);
     if (r->next_page)
         put_parameter(out, "&continue=", r->next_page);
     else if (!r->consistent && !r->version[0])
@@ -130,7 +130,8 @@ enum reflector_question reflector_ask(struct reflector *r, uint64_t now_ms,
     r->progressed = false;
     if (r->question == REFLECTOR_WATCH) {
         text_puts(ret_path, r->path);
-        put_parameter(ret_path, "?watch=1&allowWatchBookmarks=true&resourceVersion=", r->version);
+        text_putc(ret_path, strchr(r->path, '?') ? '&' : '?');
+        put_parameter(ret_path, "watch=1&allowWatchBookmarks=true&resourceVersion=", r->version);
         text_printf(ret_path, "&timeoutSeconds=%d",
                     WATCH_MIN_S + (int)rng_below(r->rng, WATCH_MIN_S));
         return REFLECTOR_WATCH;

@@ -51,7 +51,7 @@ struct reflector_counters {
     uint64_t relists[RELIST_REASON_COUNT], watch_errors, events, duplicates;
 };
 struct reflector {
-    const char *path; /* of the collection: "/api/v1/pods"; borrowed */
+    const char *path; /* of the collection: "/api/v1/pods", or with a selector: "...?fieldSelector=..."; borrowed */
     unsigned page;    /* objects a page */
     struct rng *rng;
     const struct reflector_events *events;
