@@ -118,12 +118,13 @@ class Bench(ca_test.Bench):
         self.api.token = "the-ca"
 
     def start_ca(self, *options):
-        os.environ.update(KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT=str(self.api.port),
+        os.environ.update(KUBERNETES_SERVICE_HOST="localhost", KUBERNETES_SERVICE_PORT=str(self.api.port),
                           WEIR_SERVICE_ACCOUNT_DIR=f"{self.folder}/account")
         self.ca = ca_test.Program("weir-ca", "serve", "--state", self.state, "--listen", "127.0.0.1:0", "--controller",
                                   f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self.admin_port}", "--attest",
                                   "kubernetes", *options)
         self.port = int(self.ca.wait_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
+        self.ca.wait_line(r"issues for")  # now all its ports are open
 
     def start_controller(self):
         self.controller = ca_test.Program(
@@ -310,6 +311,7 @@ def after_a_restart(bench):
     assert bench.ca.end() == 0
     bench.start_ca()
     bench.until("the new one has it", lambda: bench.api.configmap("new"))
+    bench.until("the CA is ready", lambda: bench.admin("/healthz/ready")[0] == 200)
     writes = {what for verb, what in bench.api.noted if verb == "patch"}
     assert writes == {"configmaps/new"}, writes
     assert "weir_ca_root_configmaps_written_total" in bench.admin("/metrics")[1]
