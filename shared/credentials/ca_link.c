@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16, TOKEN_AGE_MS = 10000 };
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, ROOTS_MAX = 16 };
 
 static struct ca_link *of_h2(struct h2_conn *h)
 {
@@ -69,8 +69,12 @@ static int read_token(struct ca_link *l)
 
 const char *ca_link_token(struct ca_link *l)
 {
-    if (ring_now_ms(l->options.ring) - l->token_read_ms >= TOKEN_AGE_MS && read_token(l) < 0)
+    uint64_t now_ms = ring_now_ms(l->options.ring);
+    if (now_ms - l->token_read_ms < l->options.token_age_ms)
+        return l->token;
+    if (read_token(l) < 0)
         log_warn("credentials", "%s; the token that was read before stays in use", l->why);
+    l->token_read_ms = now_ms;
     return l->token;
 }
 

@@ -1,9 +1,10 @@
 /*
  * The connection to the CA: gRPC over TLS in which the CA proves its identity and we bring a
- * token: a node's, or that of our service account. It is made when somebody wants it and rests when nobody does; after a failure it
- * waits (50 ms doubling to 15 s, jittered). Roots and token are read from their files for each
- * connection, the token also later, since both rotate; the token lies in secret memory and is wiped when the connection ends. Control
- * thread; owned by credentials.
+ * token: a node's, or that of our service account. It is made when somebody wants it and rests when
+ * nobody does; after a failure it waits (50 ms doubling to 15 s, jittered). Roots and token are read
+ * from their files for each connection, and the token for calls later than token_age_ms, since both
+ * rotate; it lies in secret memory and is wiped when the connection ends. One thread; owned by
+ * credentials.
  */
 #ifndef SHARED_CREDENTIALS_CA_LINK_H
 #define SHARED_CREDENTIALS_CA_LINK_H
@@ -20,6 +21,7 @@ struct ca_link_options {
     struct ring *ring;
     struct addr ca;
     const char *roots_file, *ca_identity, *token_file;
+    uint64_t token_age_ms; /* older ones are read again */
 };
 struct ca_link {
     struct ca_link_options options;
@@ -42,7 +44,7 @@ void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
                   const struct ca_link_events *events, void *user);
 bool ca_link_connected(const struct ca_link *l); /* to the CA that has proved itself */
 bool ca_link_ready(const struct ca_link *l);     /* and a call can be started now */
-/* While connected: the token for a call, as the file had it some seconds ago at most. */
+/* While connected: the token for a call. */
 const char *ca_link_token(struct ca_link *l);
 void ca_link_want(struct ca_link *l); /* ready or failed follows, from the loop; twice is fine */
 void ca_link_rest(struct ca_link *l); /* closes it; failed does not follow */

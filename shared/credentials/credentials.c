@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, IDENTITIES_MAX = 1024, IN_FLIGHT_MAX = 16 };
-enum { IDLE_MS = 30000, REQUEST_MS = 20000, RENEWAL_MIN_MS = 500 };
+enum { IDLE_MS = 30000, TOKEN_AGE_MS = 10000, REQUEST_MS = 20000, RENEWAL_MIN_MS = 500 };
 /* Certificates end by the wall clock, timers run by another: so long ones look again meanwhile. */
 enum { LOOK_MS = 60000 };
 
@@ -419,6 +419,8 @@ int credentials_open(struct credentials **ret, struct ring *ring,
     *m = (struct credentials){.ring = ring, .options = *o, .events = events, .arg = arg};
     if (m->options.request_ms == 0)
         m->options.request_ms = REQUEST_MS;
+    if (m->options.token_age_ms == 0)
+        m->options.token_age_ms = TOKEN_AGE_MS;
     if (m->options.idle_ms == 0)
         m->options.idle_ms = IDLE_MS;
     map_init(&m->entries, o->identities_max > 0 ? o->identities_max : IDENTITIES_MAX);
@@ -429,7 +431,8 @@ int credentials_open(struct credentials **ret, struct ring *ring,
                                          .ca = o->ca,
                                          .roots_file = o->roots_file,
                                          .ca_identity = o->ca_identity,
-                                         .token_file = o->token_file};
+                                         .token_file = o->token_file,
+                                         .token_age_ms = m->options.token_age_ms};
     ca_link_init(&m->link, &link, &link_events, m);
     *ret = m;
     return 0;

@@ -18,11 +18,12 @@ struct credentials_options { /* the texts are borrowed until it is closed */
     const char *roots_file;  /* PEM: what the CA's own certificate must lead to; read again at each
                                 connection */
     const char *ca_identity; /* SPIFFE ID that the CA must prove */
-    const char *token_file;  /* read again at each connection */
+    const char *token_file;  /* read again at each connection, and when it is old */
     struct spiffe_id self;   /* the node proxy's own identity; requested without impersonation */
     uint64_t validity_s;     /* asked for; 0: the CA's default */
     size_t identities_max;   /* 0: 1024 */
     uint64_t request_ms;     /* how long a request may take; 0: 20 s */
+    uint64_t token_age_ms;   /* that is old; 0: 10 s */
     uint64_t idle_ms;        /* how long the connection stays when nobody asks; 0: 30 s */
 };
 struct credentials_events {

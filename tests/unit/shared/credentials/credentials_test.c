@@ -373,6 +373,31 @@ static void files_come_and_change(void **state)
     await_changes(1);
 }
 
+/* A token that rotates is read again on a living connection; one that can't be read stays. */
+static void token_rotates(void **state)
+{
+    (void)state;
+    manager_close();
+    bed_run_until(is_drained);
+    options.token_age_ms = 1;
+    manager_open();
+    want(ALICE);
+    await_changes(1);
+    file_write(folder, "token", "of yesterday", 12);
+    run_for(5);
+    want(BOB);
+    n_awaited = 1;
+    look_until(has_failed);
+    assert_true(fake.n_bad_token > 0);
+    file_write(folder, "token", CA_TOKEN, sizeof CA_TOKEN - 1);
+    await_changes(1);
+    assert_int_equal(unlink(token_file), 0);
+    run_for(5);
+    want_number(7);
+    await_changes(1);
+    assert_int_equal(fake.n_accepted, 1);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
@@ -395,6 +420,7 @@ int main(void)
         TEST(one_bad_among_good_ones),
         TEST(another_than_the_ca),
         TEST(files_come_and_change),
+        TEST(token_rotates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
