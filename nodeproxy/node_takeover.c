@@ -239,7 +239,7 @@ static int claim_pod(struct takeover_claim *c, struct takeover_message *m,
     bool captured = m->n_fds > 0;
     struct pod_listeners l = POD_LISTENERS_NONE;
     if (captured)
-        l = (struct pod_listeners){m->fds[0], m->fds[1], m->fds[2]};
+        l = (struct pod_listeners){.fds = {m->fds[0], m->fds[1], m->fds[2]}};
     int netns_fd = captured ? m->fds[3] : -1;
     int r = pods_adopt(n->pods, m->pod, &netns_fd, &l, why);
     if (captured && netns_fd < 0)

@@ -64,7 +64,7 @@ int pod_entry_new(struct pods *p, const struct pod_spec *s, struct pod_entry **r
         return -ENOMEM;
     list_init(&e->pod.link);
     e->watch = e->pod.netns_fd = -1;
-    e->pod.listeners = (struct pod_listeners){-1, -1, -1};
+    e->pod.listeners = POD_LISTENERS_NONE;
     e->pod.name = text_dup(s->name);
     e->pod.ns = text_dup(s->ns);
     e->pod.container_id = text_dup(s->container_id);
@@ -85,7 +85,7 @@ static void close_descriptors(struct pod *pod)
     socket_close(pod->listeners.outbound);
     socket_close(pod->listeners.inbound);
     socket_close(pod->listeners.hbone);
-    pod->listeners = (struct pod_listeners){-1, -1, -1};
+    pod->listeners = POD_LISTENERS_NONE;
     if (pod->netns_fd >= 0)
         close(pod->netns_fd);
     pod->netns_fd = -1;

@@ -49,7 +49,7 @@ void pods_retire(struct pods *p)
         socket_close(l->outbound);
         socket_close(l->inbound);
         socket_close(l->hbone);
-        *l = (struct pod_listeners){-1, -1, -1};
+        *l = POD_LISTENERS_NONE;
     }
     /* What is not captured has nothing to live on for. */
     list_for_each (n, &p->all) {
@@ -113,7 +113,7 @@ int pods_adopt(struct pods *p, const struct json *description, int *io_netns_fd,
         e->pod.netns_fd = *io_netns_fd;
         e->pod.listeners = *io_listeners;
         *io_netns_fd = -1;
-        *io_listeners = (struct pod_listeners){-1, -1, -1};
+        *io_listeners = POD_LISTENERS_NONE;
         r = pods_capture(p, e, why);
     }
     if (r < 0) { /* it is the other one's still: only our part of it goes */

@@ -5,7 +5,7 @@
 #ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
 #define NODEPROXY_CAPTURE_PODS_INTERNAL_H
 #include "nodeproxy/capture/pods.h"
-#include "nodeproxy/warden/netns.h"
+#include "nodeproxy/capture/netns_id.h"
 #include "shared/json/json.h"
 
 enum { CONTAINER_ID_MAX = 128, POD_NAME_MAX = 253, POD_NS_MAX = 63, NETNS_PATH_MAX = 1024 };

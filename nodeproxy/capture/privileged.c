@@ -7,15 +7,14 @@
  */
 #include "nodeproxy/capture/privileged.h"
 
-#include "nodeproxy/warden/netns.h"
-#include "nodeproxy/warden/wire.h"
+#include "nodeproxy/capture/netns_id.h"
+#include "nodeproxy/capture/wire_client.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
 #include "shared/base/rng.h"
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,7 +35,8 @@ struct privileged {
                   */
     struct enrolled *enrolled;
     size_t n_enrolled, enrolled_size;
-    struct wire_message out, in;
+    struct packet out, in;
+    unsigned char out_bytes[WIRE_BYTES_MAX], in_bytes[WIRE_BYTES_MAX];
 };
 
 /* ---- one question ---- */
@@ -62,11 +62,11 @@ static int next_answer(struct privileged *p, uint64_t deadline_ms, struct wire_a
     for (;;) {
         int r = wait_for(p, POLLIN, deadline_ms);
         if (r == 0)
-            r = wire_receive(p->channel, &p->in, false);
-        if (r == 0 && wire_decode_answer(p->in.bytes, p->in.len, ret) == 0)
+            r = packet_receive(p->channel, &p->in, false);
+        if (r == 0 && wire_client_decode(p->in.bytes, p->in.len, ret) == 0)
             return 0;
         if (r == 0)
-            wire_close_fds(&p->in);
+            packet_close_fds(&p->in);
         else if (r != -EAGAIN && r != -EMSGSIZE)
             return r;
     }
@@ -87,7 +87,7 @@ static int ask_once(struct privileged *p, struct wire_request *q, const int *fds
                     uint64_t deadline_ms, struct wire_answer *ret)
 {
     q->id = ++p->last_id;
-    p->out.len = wire_encode_request(q, p->out.bytes);
+    p->out.len = wire_client_encode(q, p->out.bytes);
     if (p->out.len == 0)
         return -EMSGSIZE;
     if (n_fds > 0)
@@ -97,7 +97,7 @@ static int ask_once(struct privileged *p, struct wire_request *q, const int *fds
     do {
         r = wait_for(p, POLLOUT, deadline_ms);
         if (r == 0)
-            r = wire_send(p->channel, &p->out, false);
+            r = packet_send(p->channel, &p->out, false);
     } while (r == -EAGAIN);
     while (r == 0) {
         r = next_answer(p, deadline_ms, ret);
@@ -107,25 +107,31 @@ static int ask_once(struct privileged *p, struct wire_request *q, const int *fds
         bool other = is_another(p, ret, ret->id == q->id || ret->id == 0);
         if (ret->id == q->id && !other)
             return 0;
-        wire_close_fds(&p->in);
+        packet_close_fds(&p->in);
         if (other)
             return -ERESTART;
     }
     return r;
 }
 
+static size_t keep_fds(int netns_fd, const struct pod_listeners *l, int out[1 + POD_LISTENERS])
+{
+    out[0] = netns_fd;
+    memcpy(out + 1, l->fds, sizeof l->fds);
+    return 1 + POD_LISTENERS;
+}
+
 static int keep_again(struct privileged *p, uint64_t deadline_ms)
 {
     for (size_t i = 0; i < p->n_enrolled; i++) {
-        const struct enrolled *e = &p->enrolled[i];
-        const int fds[] = {e->netns_fd, e->listeners.outbound, e->listeners.inbound,
-                           e->listeners.hbone};
         struct wire_request q = {.kind = WIRE_KEEP};
         struct wire_answer a;
-        int r = ask_once(p, &q, fds, ARRAY_SIZE(fds), deadline_ms, &a);
+        int fds[1 + POD_LISTENERS];
+        size_t n = keep_fds(p->enrolled[i].netns_fd, &p->enrolled[i].listeners, fds);
+        int r = ask_once(p, &q, fds, n, deadline_ms, &a);
         if (r < 0)
             return r;
-        wire_close_fds(&p->in);
+        packet_close_fds(&p->in);
         if (a.result < 0)
             log_warn("capture", "the warden does not keep the listeners of a pod: %s", a.why);
     }
@@ -146,21 +152,18 @@ static int ask(struct privileged *p, struct wire_request *q, const int *fds, siz
             r = ask_once(p, q, fds, n_fds, deadline_ms, &a);
     } while (r == -ERESTART);
     p->in_vain = r == -ETIMEDOUT;
-    if (r < 0) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "the warden can't be asked: %s", strerror(-r));
-        return r;
-    }
+    if (r < 0)
+        return why_errno(r, why, "the warden can't be asked");
     if (a.result == 0 && p->in.n_fds != n_ret_fds) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "the warden's answer has %zu descriptors, and not %zu",
-                 p->in.n_fds, n_ret_fds);
-        a.result = -EBADMSG;
+        a.result = why_say(-EBADMSG, why, "the warden's answer has %zu descriptors, and not %zu",
+                           p->in.n_fds, n_ret_fds);
     } else if (a.result < 0) {
         memcpy(why, a.why, sizeof a.why);
     } else if (n_ret_fds > 0) {
         memcpy(ret_fds, p->in.fds, n_ret_fds * sizeof *ret_fds);
         p->in.n_fds = 0;
     }
-    wire_close_fds(&p->in);
+    packet_close_fds(&p->in);
     return a.result;
 }
 
@@ -169,7 +172,7 @@ void privileged_look(struct privileged *p)
     struct wire_answer a;
     uint64_t now = clock_monotonic_ms();
     while (next_answer(p, now, &a) == 0) {
-        wire_close_fds(&p->in);
+        packet_close_fds(&p->in);
         if (is_another(p, &a, a.id == 0))
             log_info("capture", "there is a new warden");
     }
@@ -193,13 +196,14 @@ int privileged_open(struct privileged **ret, int channel, char why[static PRIVIL
     struct privileged *p = calloc(1, sizeof *p);
     int r = p ? rng_os(&p->last_id, sizeof p->last_id) : -ENOMEM;
     if (r < 0) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "cannot open: %s", strerror(-r));
         free(p);
-        return r;
+        return why_errno(r, why, "cannot open");
     }
     /* Answers to whoever was at this end before have other numbers. */
     p->last_id >>= 1;
     p->channel = channel;
+    p->out = (struct packet){.bytes = p->out_bytes, .size = sizeof p->out_bytes};
+    p->in = (struct packet){.bytes = p->in_bytes, .size = sizeof p->in_bytes};
     r = ask(p, &hello, NULL, 0, NULL, 0, why);
     if (r < 0)
         p = privileged_free(p);
@@ -253,46 +257,68 @@ int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns
                           char why[static PRIVILEGED_WHY_MAX])
 {
     struct wire_request q = {.kind = WIRE_NETNS_OPEN, .path = path};
-    if (path[0] != '/' || strlen(path) >= WIRE_PATH_MAX) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "%.160s is no absolute path, or too long", path);
-        return -EINVAL;
-    }
+    if (path[0] != '/' || strlen(path) >= WIRE_PATH_MAX)
+        return why_say(-EINVAL, why, "%.160s is no absolute path, or too long", path);
     return ask(p, &q, NULL, 0, ret_netns_fd, 1, why);
 }
 
-static bool is_given(const struct pod_listeners *l)
+/* What is given is kept first, so that it is what the pod is enrolled with. */
+static int keep_given(struct privileged *p, int netns_fd, const struct pod_listeners *l,
+                      char why[static PRIVILEGED_WHY_MAX])
 {
-    return l->outbound >= 0 || l->inbound >= 0 || l->hbone >= 0;
+    struct wire_request q = {.kind = WIRE_KEEP};
+    int fds[1 + POD_LISTENERS];
+    size_t n = keep_fds(netns_fd, l, fds);
+    for (size_t i = 1; i < n; i++)
+        if (fds[i] < 0)
+            return why_say(-EINVAL, why, "these are not a pod's listening sockets");
+    return ask(p, &q, fds, n, NULL, 0, why);
+}
+
+static void remember(struct privileged *p, const struct netns_id *netns, int netns_fd,
+                     const struct pod_listeners *l)
+{
+    struct enrolled *e = find(p, netns);
+    if (!e)
+        e = &p->enrolled[p->n_enrolled++];
+    *e = (struct enrolled){*netns, netns_fd, *l};
+}
+
+static int enrol_given(struct privileged *p, const struct netns_id *netns, int netns_fd,
+                       const struct pod_listeners *given, char why[static PRIVILEGED_WHY_MAX])
+{
+    struct wire_request q = {.kind = WIRE_ENROL};
+    struct pod_listeners same;
+    int r = keep_given(p, netns_fd, given, why);
+    if (r < 0)
+        return r;
+    remember(p, netns, netns_fd, given); /* a new warden in between is given them, too */
+    r = ask(p, &q, &netns_fd, 1, same.fds, POD_LISTENERS, why);
+    for (size_t i = 0; i < POD_LISTENERS && r == 0; i++)
+        close(same.fds[i]);
+    if (r < 0)
+        privileged_forget(p, netns_fd);
+    return r;
 }
 
 int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
                      char why[static PRIVILEGED_WHY_MAX])
 {
     struct wire_request q = {.kind = WIRE_ENROL};
-    const struct pod_listeners *l = io_listeners;
-    int fds[] = {netns_fd, l->outbound, l->inbound, l->hbone}, made[3];
-    bool given = is_given(l);
+    struct pod_listeners made;
     struct netns_id netns;
-    if (given && (l->outbound < 0 || l->inbound < 0 || l->hbone < 0)) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "these are not a pod's three listening sockets");
-        return -EINVAL;
-    }
     int r = netns_id(netns_fd, &netns);
     if (r == 0)
         r = make_room(p);
-    if (r < 0) {
-        snprintf(why, PRIVILEGED_WHY_MAX, "cannot enrol the pod: %s", strerror(-r));
-        return r;
-    }
-    r = ask(p, &q, fds, given ? 4 : 1, made, given ? 0 : 3, why);
+    if (r < 0)
+        return why_errno(r, why, "cannot enrol the pod");
+    if (memcmp(io_listeners, &POD_LISTENERS_NONE, sizeof made) != 0)
+        return enrol_given(p, &netns, netns_fd, io_listeners, why);
+    r = ask(p, &q, &netns_fd, 1, made.fds, POD_LISTENERS, why);
     if (r < 0)
         return r;
-    if (!given)
-        *io_listeners = (struct pod_listeners){made[0], made[1], made[2]};
-    struct enrolled *e = find(p, &netns);
-    if (!e)
-        e = &p->enrolled[p->n_enrolled++];
-    *e = (struct enrolled){netns, netns_fd, *io_listeners};
+    remember(p, &netns, netns_fd, &made);
+    *io_listeners = made;
     return 0;
 }
 
@@ -331,7 +357,7 @@ int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_
     if (family != AF_INET && family != AF_INET6)
         return -EAFNOSUPPORT;
     while (made < n && r == 0) {
-        size_t count = n - made < WIRE_FDS_MAX ? n - made : WIRE_FDS_MAX;
+        size_t count = n - made < PACKET_FDS_MAX ? n - made : PACKET_FDS_MAX;
         struct wire_request q = {.kind = WIRE_SOCKETS, .family = family, .count = (unsigned)count};
         r = ask(p, &q, &netns_fd, 1, ret_fds + made, count, why);
         if (r == 0)
@@ -344,25 +370,17 @@ int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_
 
 /* ---- the node ---- */
 
-static int put_pieces(struct privileged *p, const struct ip *pods, size_t n_pods,
-                      char why[static PRIVILEGED_WHY_MAX])
+int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
+                          char why[static PRIVILEGED_WHY_MAX])
 {
     size_t done = 0;
     int r;
     do {
-        struct wire_request q = {.kind = WIRE_NODE_RULES, .pieces = done == 0 ? WIRE_FIRST : 0};
+        struct wire_request q = {.kind = WIRE_NODE_RULES, .more = done > 0};
         q.n_addresses = n_pods - done < WIRE_ADDRESSES_MAX ? n_pods - done : WIRE_ADDRESSES_MAX;
         q.addresses = pods ? pods + done : NULL;
         done += q.n_addresses;
-        q.pieces |= done == n_pods ? WIRE_LAST : 0;
         r = ask(p, &q, NULL, 0, NULL, 0, why);
     } while (r == 0 && done < n_pods);
     return r;
-}
-
-int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
-                          char why[static PRIVILEGED_WHY_MAX])
-{
-    int r = put_pieces(p, pods, n_pods, why);
-    return r == -ESTALE ? put_pieces(p, pods, n_pods, why) : r; /* a new warden in between */
 }

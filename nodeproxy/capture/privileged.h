@@ -16,16 +16,23 @@
 #ifndef NODEPROXY_CAPTURE_PRIVILEGED_H
 #define NODEPROXY_CAPTURE_PRIVILEGED_H
 #include "shared/base/addr.h"
+#include "shared/base/why.h"
 
 enum { PORT_OUTBOUND = 15001, PORT_INBOUND = 15006, PORT_HBONE = 15008, PORT_DNS = 15053 };
 enum { MARK_PROXY = 0x539, MARK_REPLY = 0x111, MARK_MASK = 0xfff, ROUTE_TABLE_REPLY = 100 };
-enum { PRIVILEGED_WHY_MAX = 256, POD_ADDRESSES_MAX = 8 };
+enum { PRIVILEGED_WHY_MAX = WHY_MAX, POD_ADDRESSES_MAX = 8 };
 
 struct privileged;
+enum { POD_LISTENERS = 3 };
 struct pod_listeners { /* listening, dual stack [::], owned by the caller */
-    int outbound, inbound, hbone;
+    union {
+        struct {
+            int outbound, inbound, hbone;
+        };
+        int fds[POD_LISTENERS]; /* the same, in this order */
+    };
 };
-#define POD_LISTENERS_NONE ((struct pod_listeners){-1, -1, -1})
+#define POD_LISTENERS_NONE ((struct pod_listeners){.fds = {[0 ... POD_LISTENERS - 1] = -1}})
 
 /* channel: this side's end of the SOCK_SEQPACKET pair; it stays the caller's. -EPERM and others:
  * why names what is missing (root? CAP_NET_ADMIN and CAP_SYS_ADMIN? nf_tables in the kernel?). */

@@ -1,6 +1,7 @@
 #include "nodeproxy/takeover/takeover_message.h"
 
 #include "shared/json/json_out.h"
+#include "shared/ring/packet.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -138,30 +139,15 @@ void takeover_message_done(struct takeover_message *m)
 
 /* ---- packets ------------------------------------------------------------------------------------ */
 
-union control {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(2 * TAKEOVER_FDS_MAX * sizeof(int))];
-};
-
 int takeover_send(int socket, const struct takeover_message *m)
 {
     struct text_heap bytes;
     int r = takeover_encode(m, &bytes);
     if (r == 0) {
-        union control control = {0};
-        struct iovec iov = {bytes.data, bytes.len};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-        if (m->n_fds > 0) {
-            msg.msg_control = control.room;
-            msg.msg_controllen = CMSG_SPACE(m->n_fds * sizeof(int));
-            struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-            c->cmsg_level = SOL_SOCKET;
-            c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(m->n_fds * sizeof(int));
-            memcpy(CMSG_DATA(c), m->fds, m->n_fds * sizeof(int));
-        }
-        if (sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-            r = -errno;
+        struct packet p = {
+            .bytes = (unsigned char *)bytes.data, .len = bytes.len, .n_fds = m->n_fds};
+        memcpy(p.fds, m->fds, m->n_fds * sizeof *m->fds);
+        r = packet_send(socket, &p, false);
     }
     text_heap_done(&bytes);
     return r;
@@ -174,53 +160,23 @@ int takeover_send_words(int socket, enum takeover_kind kind, const char *words)
     return takeover_send(socket, &m);
 }
 
-/* All descriptors that came, closed beyond the room. */
-static size_t take_descriptors(struct msghdr *msg, int fds[static 2 * TAKEOVER_FDS_MAX])
-{
-    size_t n = 0;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (n < 2 * TAKEOVER_FDS_MAX)
-                fds[n++] = fd;
-            else
-                close(fd);
-        }
-    }
-    return n;
-}
-
 int takeover_receive(int socket, struct takeover_message *ret, char why[static TAKEOVER_WORDS_MAX])
 {
-    char bytes[TAKEOVER_BYTES_MAX];
-    union control control;
-    int fds[2 * TAKEOVER_FDS_MAX];
-    struct iovec iov = {bytes, sizeof bytes};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.room,
-                         .msg_controllen = sizeof control.room};
-    ssize_t len = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (len < 0)
-        return errno == EINTR ? -EAGAIN : -errno;
-    size_t n = take_descriptors(&msg, fds);
-    int r = len == 0 ? -ECONNRESET : 0;
-    if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || n > TAKEOVER_FDS_MAX) {
+    unsigned char bytes[TAKEOVER_BYTES_MAX];
+    struct packet p = {.bytes = bytes, .size = sizeof bytes};
+    int r = packet_receive(socket, &p, false);
+    if (r == -EMSGSIZE || p.n_fds > TAKEOVER_FDS_MAX) {
         snprintf(why, TAKEOVER_WORDS_MAX, "a packet is too large, or has too many descriptors");
         r = -EINVAL;
     }
     if (r == 0)
-        r = takeover_decode((struct text){bytes, (size_t)len}, n, ret, why);
+        r = takeover_decode((struct text){(char *)bytes, p.len}, p.n_fds, ret, why);
     if (r < 0) {
-        close_all(fds, n);
-        return r;
+        packet_close_fds(&p);
+        return r == -EPIPE ? -ECONNRESET : r;
     }
-    memcpy(ret->fds, fds, n * sizeof *fds);
-    ret->n_fds = n;
+    memcpy(ret->fds, p.fds, p.n_fds * sizeof *p.fds);
+    ret->n_fds = p.n_fds;
     return 0;
 }
 

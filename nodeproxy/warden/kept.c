@@ -1,14 +1,7 @@
 #include "nodeproxy/warden/kept.h"
 
-#include "nodeproxy/warden/pod_net.h"
+#include "nodeproxy/warden/pod_listeners.h"
 #include <errno.h>
-#include <stdlib.h>
-
-int kept_init(struct kept *k, size_t kept_max)
-{
-    *k = (struct kept){.pods = calloc(kept_max, sizeof *k->pods), .max = kept_max};
-    return k->pods ? 0 : -ENOMEM;
-}
 
 static struct kept_pod *find(struct kept *k, const struct netns_id *netns)
 {
@@ -24,30 +17,29 @@ static void let_go(struct kept *k, struct kept_pod *pod)
     *pod = k->pods[--k->n];
 }
 
-const struct pod_listeners *kept_claim(struct kept *k, const struct netns_id *netns)
+bool kept_claim(struct kept *k, const struct netns_id *netns, struct pod_listeners *ret_lent)
 {
     struct kept_pod *pod = find(k, netns);
-    /* Whoever has them can end their listening: then they are of no use to
-   * anybody. */
-    if (pod && !pod_net_owns(netns, &pod->listeners)) {
-        let_go(k, pod);
-        return NULL;
-    }
     if (!pod)
-        return NULL;
+        return false;
+    /* Whoever has them can end their listening: then they are of no use to anybody. */
+    if (!pod_listeners_are_of(netns, &pod->listeners)) {
+        let_go(k, pod);
+        return false;
+    }
     pod->orphan = false;
-    return &pod->listeners;
+    *ret_lent = pod->listeners;
+    return true;
 }
 
-int kept_put(struct kept *k, const struct netns_id *netns, const struct pod_listeners *taken)
+int kept_put(struct kept *k, const struct netns_id *netns, const struct pod_listeners *taken,
+             char why[static WHY_MAX])
 {
-    struct kept_pod *pod = find(k, netns);
-    if (pod)
-        let_go(k, pod);
+    kept_forget(k, netns);
     if (k->n == k->max)
         kept_tick(k, UINT64_MAX);
     if (k->n == k->max)
-        return -ENOBUFS;
+        return why_say(-ENOBUFS, why, "more than %zu pods (--pods-max)", k->max);
     k->pods[k->n++] = (struct kept_pod){.netns = *netns, .listeners = *taken};
     return 0;
 }

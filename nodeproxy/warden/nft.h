@@ -5,12 +5,9 @@
  */
 #ifndef NODEPROXY_WARDEN_NFT_H
 #define NODEPROXY_WARDEN_NFT_H
-#include "nodeproxy/capture/privileged.h"
+#include "shared/base/why.h"
 
-/* -EPERM, -ENOENT, -EOPNOTSUPP, -ENOMEM as far as nftables' own words tell, otherwise -EIO; why has
- * those words. */
-int nft_apply(const char *commands, char why[static PRIVILEGED_WHY_MAX]);
-/* What a `list ...` command prints, on the heap. Errors as nft_apply(); -ENOENT: there is no such
- * table. */
-int nft_list(const char *command, char **ret_text, char why[static PRIVILEGED_WHY_MAX]);
+/* ret_text: what they print (`list ...`), on the heap; NULL: nobody wants it. -EPERM, -ENOENT,
+ * -EOPNOTSUPP, -ENOMEM as far as nftables' own words tell, otherwise -EIO; why has those words. */
+int nft_run(const char *commands, char **ret_text, char why[static WHY_MAX]);
 #endif

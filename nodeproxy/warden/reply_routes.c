@@ -1,149 +1,139 @@
 #include "nodeproxy/warden/reply_routes.h"
 
+#include "nodeproxy/capture/privileged.h"
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-enum { RULE_PRIORITY = 32764, ANSWER_MAX = 4096, WAIT_S = 5 };
-enum { REPLACE = NLM_F_CREATE | NLM_F_REPLACE, ADD = NLM_F_CREATE | NLM_F_EXCL };
+enum { LOOPBACK = 1 /* always: the kernel's LOOPBACK_IFINDEX */, RULE_PRIORITY = 32764 };
+enum { ADD = NLM_F_CREATE | NLM_F_EXCL, REPLACE = NLM_F_CREATE | NLM_F_REPLACE };
 
-/* The two messages as they lie in memory: all of their parts are aligned to four bytes. */
+/* ---- what there is to put: messages without their head, all parts aligned to four bytes ---- */
+
 struct attribute {
     struct rtattr head;
     uint32_t value;
 };
-#define ATTRIBUTE(number, what) {{RTA_LENGTH(sizeof(uint32_t)), (number)}, (uint32_t)(what)}
-struct rule_message {
-    struct nlmsghdr head;
-    struct fib_rule_hdr rule;
-    struct attribute attributes[3];
-};
-struct route_message {
-    struct nlmsghdr head;
-    struct rtmsg route;
+#define ATTRIBUTE(number, what)                                                                    \
+    {                                                                                              \
+        {RTA_LENGTH(sizeof(uint32_t)), (number)}, (uint32_t)(what)                                 \
+    }
+struct route {
+    struct rtmsg head;
     struct attribute device;
 };
+#define ROUTE(family)                                                                              \
+    (&(const struct route){{.rtm_family = (family),                                                \
+                            .rtm_table = ROUTE_TABLE_REPLY,                                        \
+                            .rtm_protocol = RTPROT_STATIC,                                         \
+                            .rtm_scope = RT_SCOPE_HOST,                                            \
+                            .rtm_type = RTN_LOCAL},                                                \
+                           ATTRIBUTE(RTA_OIF, LOOPBACK)})
+struct rule {
+    struct fib_rule_hdr head;
+    struct attribute attributes[3];
+};
+#define RULE(ip_family)                                                                            \
+    (&(const struct rule){                                                                         \
+        {.family = (ip_family), .table = ROUTE_TABLE_REPLY, .action = FR_ACT_TO_TBL},              \
+        {ATTRIBUTE(FRA_PRIORITY, RULE_PRIORITY), ATTRIBUTE(FRA_FWMARK, MARK_REPLY),                \
+         ATTRIBUTE(FRA_FWMASK, MARK_MASK)}})
 
-static int answer_of(int fd)
-{
-    _Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-    const struct nlmsghdr *m = (const void *)answer;
-    ssize_t got;
-    do
-        got = recv(fd, answer, sizeof answer, 0);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return -errno;
-    if ((size_t)got < NLMSG_LENGTH(sizeof(int)) || m->nlmsg_type != NLMSG_ERROR)
-        return -EBADMSG;
-    return *(const int *)NLMSG_DATA(m); /* 0, or -errno */
-}
+/* The route first: a rule that leads to an empty table would let answers go astray. */
+static const struct part {
+    uint16_t add, remove;
+    int put; /* how it is added to what may be there: the kernel replaces no rules */
+    bool ipv6;
+    const void *body;
+    size_t len;
+    const char *name;
+} parts[] = {
+    {RTM_NEWROUTE, RTM_DELROUTE, REPLACE, false, ROUTE(AF_INET), sizeof(struct route),
+     "route for answers (IPv4)"},
+    {RTM_NEWRULE, RTM_DELRULE, ADD, false, RULE(AF_INET), sizeof(struct rule),
+     "routing rule for answers (IPv4)"},
+    {RTM_NEWROUTE, RTM_DELROUTE, REPLACE, true, ROUTE(AF_INET6), sizeof(struct route),
+     "route for answers (IPv6)"},
+    {RTM_NEWRULE, RTM_DELRULE, ADD, true, RULE(AF_INET6), sizeof(struct rule),
+     "routing rule for answers (IPv6)"},
+};
 
-static int ask_kernel(const struct nlmsghdr *m)
+/* The kernel has answered when the message is sent, so nothing waits. */
+static int ask_kernel(uint16_t type, int flags, const void *body, size_t len)
 {
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0)
+    _Alignas(struct nlmsghdr) char bytes[4096];
+    struct nlmsghdr *m = mnl_nlmsg_put_header(bytes);
+    m->nlmsg_type = type;
+    m->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+    memcpy(mnl_nlmsg_put_extra_header(m, len), body, len);
+    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (!s)
         return -errno;
-    struct timeval wait = {.tv_sec = WAIT_S};
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    int r = 0;
-    if (sendto(fd, m, m->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
-        r = -errno;
-    if (r == 0)
-        r = answer_of(fd);
-    close(fd);
+    ssize_t n = mnl_socket_sendto(s, m, m->nlmsg_len);
+    if (n >= 0)
+        n = mnl_socket_recvfrom(s, bytes, sizeof bytes);
+    int r = n < 0 || mnl_cb_run(bytes, (size_t)n, 0, 0, NULL, NULL) < 0 ? -errno : 0;
+    mnl_socket_close(s);
     return r;
 }
 
-static int change_rule(uint16_t type, int flags, int family)
+/* ---- steps ---- */
+
+static int put(const struct part *p)
 {
-    struct rule_message m = {
-        .head = {.nlmsg_len = sizeof m,
-                 .nlmsg_type = type,
-                 .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)},
-        .rule = {.family = (uint8_t)family, .table = ROUTE_TABLE_REPLY, .action = FR_ACT_TO_TBL},
-        .attributes = {ATTRIBUTE(FRA_PRIORITY, RULE_PRIORITY), ATTRIBUTE(FRA_FWMARK, MARK_REPLY),
-                       ATTRIBUTE(FRA_FWMASK, MARK_MASK)}};
-    return ask_kernel(&m.head);
+    int r = ask_kernel(p->add, p->put, p->body, p->len);
+    return r == -EEXIST ? 0 : r;
 }
 
-static int change_route(uint16_t type, int flags, int family)
+static int take_out(const struct part *p)
 {
-    struct route_message m = {.head = {.nlmsg_len = sizeof m,
-                                       .nlmsg_type = type,
-                                       .nlmsg_flags =
-                                           (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)},
-                              .route = {.rtm_family = (uint8_t)family,
-                                        .rtm_table = ROUTE_TABLE_REPLY,
-                                        .rtm_protocol = RTPROT_STATIC,
-                                        .rtm_scope = RT_SCOPE_HOST,
-                                        .rtm_type = RTN_LOCAL},
-                              .device = ATTRIBUTE(RTA_OIF, if_nametoindex("lo"))};
-    return ask_kernel(&m.head);
-}
-
-/* There is nothing to remove: it was not there, or IPv6 went away and took it along. */
-static bool is_gone(int error)
-{
-    return error == -ENOENT || error == -ESRCH || error == -ENODEV || error == -EACCES ||
-           error == -EAFNOSUPPORT || error == -EOPNOTSUPP;
-}
-
-static int fail(char why[static PRIVILEGED_WHY_MAX], int family, int error, const char *what)
-{
-    snprintf(why, PRIVILEGED_WHY_MAX, "cannot %s (%s): %s", what,
-             family == AF_INET ? "IPv4" : "IPv6", strerror(-error));
-    return error;
-}
-
-int reply_routes_put(int family, char why[static PRIVILEGED_WHY_MAX])
-{
-    /* The route first: a rule that leads to an empty table would let answers go astray. */
-    int r = change_route(RTM_NEWROUTE, REPLACE, family);
-    if (r < 0)
-        return fail(why, family, r, "set the route for answers");
-    r = change_rule(RTM_NEWRULE, ADD, family);
-    if (r < 0 && r != -EEXIST)
-        return fail(why, family, r, "add the routing rule for answers");
-    return 0;
-}
-
-int reply_routes_remove(int family, char why[static PRIVILEGED_WHY_MAX])
-{
-    int r = change_rule(RTM_DELRULE, 0, family);
-    if (r < 0 && !is_gone(r))
-        return fail(why, family, r, "remove the routing rule for answers");
-    r = change_route(RTM_DELROUTE, 0, family);
-    if (r < 0 && !is_gone(r))
-        return fail(why, family, r, "remove the route for answers");
-    return 0;
+    int r = ask_kernel(p->remove, 0, p->body, p->len);
+    return r == -ENOENT || r == -ESRCH ? 0 : r;
 }
 
 /* Whether it is there tells the kernel who is asked to add it. What could be added was missing, and
  * goes again: to look changes nothing. */
-static int look(int (*change)(uint16_t type, int flags, int family), uint16_t add, uint16_t remove,
-                int family)
+static int look(const struct part *p)
 {
-    int r = change(add, ADD, family);
-    if (r == -EEXIST)
-        return 0;
+    int r = ask_kernel(p->add, ADD, p->body, p->len);
     if (r == 0)
-        (void)change(remove, 0, family);
-    return r == 0 ? -ENOENT : r;
+        (void)take_out(p);
+    return r == 0 ? -ENOENT : r == -EEXIST ? 0 : r;
 }
 
-int reply_routes_check(int family, char why[static PRIVILEGED_WHY_MAX])
+/* For IPv6: the kernel does not have it, or the namespace has it switched off. */
+static bool is_off(int r)
 {
-    int r = look(change_rule, RTM_NEWRULE, RTM_DELRULE, family);
-    if (r < 0)
-        return fail(why, family, r, "find the routing rule for answers");
-    r = look(change_route, RTM_NEWROUTE, RTM_DELROUTE, family);
-    return r < 0 ? fail(why, family, r, "find the route for answers") : 0;
+    return r == -EACCES || r == -ENODEV || r == -EAFNOSUPPORT || r == -EOPNOTSUPP;
+}
+
+static int each(int (*step)(const struct part *p), const char *verb, char why[static WHY_MAX])
+{
+    for (const struct part *p = parts; p < parts + sizeof parts / sizeof *parts; p++) {
+        int r = step(p);
+        if (r < 0 && !(p->ipv6 && is_off(r)))
+            return why_errno(r, why, "cannot %s the %s", verb, p->name);
+    }
+    return 0;
+}
+
+int reply_routes_put(char why[static WHY_MAX])
+{
+    /* The route needs it, and the runtime may bring it up at the same time as it calls us. */
+    const struct ifinfomsg up = {.ifi_index = LOOPBACK, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    int r = ask_kernel(RTM_NEWLINK, 0, &up, sizeof up);
+    return r < 0 ? why_errno(r, why, "cannot bring up the pod's loopback") : each(put, "add", why);
+}
+
+int reply_routes_remove(char why[static WHY_MAX])
+{
+    return each(take_out, "remove", why);
+}
+
+int reply_routes_check(char why[static WHY_MAX])
+{
+    return each(look, "find", why);
 }

@@ -1,18 +1,18 @@
 #include "nodeproxy/warden/warden.h"
 
 #include "nodeproxy/warden/kept.h"
+#include "nodeproxy/warden/netns.h"
 #include "nodeproxy/warden/node_rules.h"
+#include "nodeproxy/warden/pod_listeners.h"
 #include "nodeproxy/warden/pod_net.h"
 #include "nodeproxy/warden/wire.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/rng.h"
+#include "shared/ring/socket.h"
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct warden {
     const struct warden_options *options;
@@ -20,206 +20,179 @@ struct warden {
     bool open, bridge;
     struct pod_net net;
     struct kept kept;
-    struct ip *addresses; /* of the node's rules, piece by piece; NULL: no first
-                           one yet */
-    size_t n_addresses, addresses_max;
-    struct wire_message in, out;
+    size_t n_addresses; /* of the node's rules */
+    /* Of the request that is being served: */
+    struct wire_request asked;
+    struct netns_id netns; /* of the pod that it is about */
+    struct packet in, out;
+    _Alignas(8) unsigned char in_bytes[WIRE_BYTES_MAX];
+    _Alignas(8) unsigned char out_bytes[WIRE_BYTES_MAX];
 };
 
-static int open_net(struct warden *w, char why[static PRIVILEGED_WHY_MAX])
+/* ---- pods ---- */
+
+/* The listeners come with the request. */
+static int keep(struct warden *w, char why[static WHY_MAX])
 {
-    if (w->open)
-        return 0;
-    int r = pod_net_open(&w->net, why);
+    struct pod_listeners given;
+    memcpy(given.fds, w->in.fds + 1, sizeof given.fds);
+    if (!pod_listeners_are_of(&w->netns, &given))
+        return why_say(-EINVAL, why, "these are not this pod's listening sockets");
+    int r = kept_put(&w->kept, &w->netns, &given, why);
+    if (r == 0)
+        w->in.n_fds = 1; /* the others are no longer the packet's */
+    return r;
+}
+
+static int make_listeners(struct warden *w, struct pod_listeners *ret_lent,
+                          char why[static WHY_MAX])
+{
+    int r = pod_listeners_open(ret_lent, why);
     if (r < 0)
         return r;
-    w->open = true;
-    if (!w->net.ipv6)
-        log_info("warden", "this kernel has no IPv6: pods are captured for IPv4 alone");
-    return 0;
-}
-
-/* ---- requests: descriptors that go out with the answer are lent (they stay
- * here), but sockets and namespaces, which are closed once it is on its way
- * ---- */
-
-static struct pod_listeners given_listeners(const struct wire_message *in)
-{
-    return (struct pod_listeners){in->fds[1], in->fds[2], in->fds[3]};
-}
-
-static void lend_listeners(struct wire_message *out, const struct pod_listeners *l)
-{
-    out->fds[0] = l->outbound;
-    out->fds[1] = l->inbound;
-    out->fds[2] = l->hbone;
-    out->n_fds = 3;
-}
-
-static int too_many(struct warden *w, char why[static PRIVILEGED_WHY_MAX])
-{
-    snprintf(why, PRIVILEGED_WHY_MAX, "more than %zu pods (--pods-max)", w->kept.max);
-    return -ENOBUFS;
-}
-
-/* From the message into what is kept. */
-static int keep_given(struct warden *w, const struct netns_id *netns,
-                      char why[static PRIVILEGED_WHY_MAX])
-{
-    struct pod_listeners given = given_listeners(&w->in);
-    int r = kept_put(&w->kept, netns, &given);
+    r = kept_put(&w->kept, &w->netns, ret_lent, why);
     if (r < 0)
-        return too_many(w, why);
-    w->in.fds[1] = w->in.fds[2] = w->in.fds[3] = -1;
+        pod_listeners_close(ret_lent);
+    return r;
+}
+
+static int enrol(struct warden *w, char why[static WHY_MAX])
+{
+    struct pod_listeners l;
+    bool kept = kept_claim(&w->kept, &w->netns, &l);
+    int r = kept ? 0 : make_listeners(w, &l, why);
+    if (r < 0)
+        return r;
+    /* To look is quicker than to put, and many pods wait when a data process begins anew. */
+    if (!kept || pod_net_check(&w->net, why) < 0)
+        r = pod_net_put(&w->net, why);
+    if (r < 0 && !kept)
+        kept_forget(&w->kept, &w->netns);
+    if (r < 0)
+        return r;
+    memcpy(w->out.fds, l.fds, sizeof l.fds);
+    w->out.n_fds = POD_LISTENERS;
     return 0;
 }
 
-static int check_given(struct warden *w, const struct netns_id *netns,
-                       char why[static PRIVILEGED_WHY_MAX])
+static int check(struct warden *w, char why[static WHY_MAX])
 {
-    struct pod_listeners given = given_listeners(&w->in);
-    if (pod_net_owns(netns, &given))
-        return 0;
-    snprintf(why, PRIVILEGED_WHY_MAX, "these are not this pod's three listening sockets");
-    return -EINVAL;
+    return pod_net_check(&w->net, why);
 }
 
-static int keep(struct warden *w, const struct netns_id *netns, char why[static PRIVILEGED_WHY_MAX])
+static int release(struct warden *w, char why[static WHY_MAX])
 {
-    int r = check_given(w, netns, why);
-    return r < 0 ? r : keep_given(w, netns, why);
-}
-
-static int enrol_given(struct warden *w, const struct netns_id *netns,
-                       char why[static PRIVILEGED_WHY_MAX])
-{
-    struct pod_listeners given = given_listeners(&w->in);
-    int r = check_given(w, netns, why);
+    int r = pod_net_remove(&w->net, why);
     if (r == 0)
-        r = pod_net_enrol(&w->net, w->in.fds[0], &given, why);
-    return r < 0 ? r : keep_given(w, netns, why);
+        kept_forget(&w->kept, &w->netns);
+    return r;
 }
 
-static int enrol(struct warden *w, const struct netns_id *netns,
-                 char why[static PRIVILEGED_WHY_MAX])
+static int forget(struct warden *w, char why[static WHY_MAX])
 {
-    const struct pod_listeners *kept = kept_claim(&w->kept, netns);
-    struct pod_listeners listeners = kept ? *kept : POD_LISTENERS_NONE;
-    /* To look is quicker than to put, and many pods wait when a data process begins anew. */
-    if (!kept || pod_net_check(&w->net, w->in.fds[0], why) < 0) {
-        int r = pod_net_enrol(&w->net, w->in.fds[0], &listeners, why);
-        if (r < 0)
-            return r;
-    }
-    if (!kept) {
-        if (kept_put(&w->kept, netns, &listeners) < 0) {
-            (void)pod_net_release(&w->net, w->in.fds[0], why);
-            pod_listeners_close(&listeners);
-            return too_many(w, why);
+    (void)why;
+    kept_forget(&w->kept, w->in.n_fds > 0 ? &w->netns : NULL);
+    return 0;
+}
+
+static int sockets(struct warden *w, char why[static WHY_MAX])
+{
+    const struct wire_request *q = &w->asked;
+    for (; w->out.n_fds < q->count; w->out.n_fds++) {
+        int r = socket_open_transparent(q->family, MARK_PROXY, &w->out.fds[w->out.n_fds]);
+        if (r < 0) {
+            packet_close_fds(&w->out);
+            return why_errno(r, why, "cannot make a socket in the pod");
         }
     }
-    lend_listeners(&w->out, &listeners);
     return 0;
 }
 
-static int release(struct warden *w, const struct netns_id *netns,
-                   char why[static PRIVILEGED_WHY_MAX])
+static int netns_at(struct warden *w, char why[static WHY_MAX])
 {
-    int r = pod_net_release(&w->net, w->in.fds[0], why);
-    if (r == 0)
-        kept_forget(&w->kept, netns);
-    return r;
-}
-
-static int node_rules(struct warden *w, const struct wire_request *q,
-                      char why[static PRIVILEGED_WHY_MAX])
-{
-    if (q->pieces & WIRE_FIRST) {
-        free(w->addresses);
-        w->n_addresses = 0;
-        w->addresses = calloc(w->addresses_max, sizeof *w->addresses);
-    }
-    if (!w->addresses || w->n_addresses + q->n_addresses > w->addresses_max) {
-        bool missed = !w->addresses && !(q->pieces & WIRE_FIRST);
-        snprintf(why, PRIVILEGED_WHY_MAX, "%s",
-                 missed ? "the list began with another warden" : "no room for so many addresses");
-        return missed ? -ESTALE : -ENOBUFS;
-    }
-    if (q->n_addresses > 0)
-        memcpy(w->addresses + w->n_addresses, q->addresses, q->n_addresses * sizeof *q->addresses);
-    w->n_addresses += q->n_addresses;
-    if (!(q->pieces & WIRE_LAST))
-        return 0;
-    int r = node_rules_put(w->net.ipv6, &w->bridge, w->addresses, w->n_addresses, why);
-    free(w->addresses);
-    w->addresses = NULL;
-    return r;
-}
-
-static int serve(struct warden *w, const struct wire_request *q,
-                 char why[static PRIVILEGED_WHY_MAX])
-{
-    struct netns_id netns = {0};
-    int r = open_net(w, why);
-    if (r == 0 && w->in.n_fds > 0)
-        r = pod_net_id(&w->net, w->in.fds[0], &netns, why);
+    int r = netns_open(w->asked.path, &w->out.fds[0], why);
     if (r < 0)
         return r;
-    switch (q->kind) {
-    case WIRE_HELLO:
-        kept_orphan(&w->kept, clock_monotonic_ms() + w->options->orphan_ms);
-        return 0;
-    case WIRE_NETNS_OPEN:
-        r = pod_net_at(&w->net, q->path, &w->out.fds[0], why);
-        w->out.n_fds = r == 0;
+    w->out.n_fds = 1;
+    r = pod_net_id(&w->net, w->out.fds[0], &w->netns, why);
+    if (r < 0)
+        packet_close_fds(&w->out);
+    return r;
+}
+
+/* ---- the node ---- */
+
+static int hello(struct warden *w, char why[static WHY_MAX])
+{
+    (void)why;
+    kept_orphan(&w->kept, clock_monotonic_ms() + w->options->orphan_ms);
+    return 0;
+}
+
+static int node_rules(struct warden *w, char why[static WHY_MAX])
+{
+    const struct wire_request *q = &w->asked;
+    size_t before = q->more ? w->n_addresses : 0, most = w->kept.max * POD_ADDRESSES_MAX;
+    if (q->n_addresses > most - before)
+        return why_say(-ENOBUFS, why, "more than %zu addresses", most);
+    w->n_addresses = before + q->n_addresses;
+    return node_rules_put(w->net.ipv6, &w->bridge, q->more, q->addresses, q->n_addresses, why);
+}
+
+/* ---- requests ---- */
+
+static const struct request {
+    int (*serve)(struct warden *w, char why[static WHY_MAX]);
+    bool inside; /* of the pod's namespace */
+    bool gives;  /* what goes out with the answer is not lent: it is closed when it is on its way */
+} requests[WIRE_KINDS] = {
+    [WIRE_HELLO] = {hello},
+    [WIRE_NETNS_OPEN] = {netns_at, .gives = true},
+    [WIRE_ENROL] = {enrol, .inside = true},
+    [WIRE_KEEP] = {keep},
+    [WIRE_CHECK] = {check, .inside = true},
+    [WIRE_RELEASE] = {release, .inside = true},
+    [WIRE_FORGET] = {forget},
+    [WIRE_SOCKETS] = {sockets, .inside = true, .gives = true},
+    [WIRE_NODE_RULES] = {node_rules},
+};
+
+static int serve(struct warden *w, const struct request *request, char why[static WHY_MAX])
+{
+    int r = w->open ? 0 : pod_net_open(&w->net, why);
+    w->open = r == 0;
+    if (r == 0 && w->in.n_fds > 0)
+        r = pod_net_id(&w->net, w->in.fds[0], &w->netns, why);
+    if (r == 0 && request->inside)
+        r = netns_enter(w->in.fds[0], why);
+    if (r < 0)
         return r;
-    case WIRE_ENROL:
-        return w->in.n_fds > 1 ? enrol_given(w, &netns, why) : enrol(w, &netns, why);
-    case WIRE_KEEP:
-        return keep(w, &netns, why);
-    case WIRE_CHECK:
-        return pod_net_check(&w->net, w->in.fds[0], why);
-    case WIRE_RELEASE:
-        return release(w, &netns, why);
-    case WIRE_FORGET:
-        kept_forget(&w->kept, w->in.n_fds > 0 ? &netns : NULL);
-        return 0;
-    case WIRE_SOCKETS:
-        r = pod_net_sockets(&w->net, w->in.fds[0], q->family, w->out.fds, q->count, why);
-        w->out.n_fds = r == 0 ? q->count : 0;
-        return r;
-    case WIRE_NODE_RULES:
-        return node_rules(w, q, why);
-    }
-    return -EBADMSG;
+    r = request->serve(w, why);
+    if (request->inside)
+        netns_leave(w->net.own_fd);
+    return r;
+}
+
+static int say(struct warden *w, const struct wire_answer *a, bool wait)
+{
+    w->out.len = wire_encode_answer(a, w->out.bytes);
+    return packet_send(w->options->channel, &w->out, wait);
+}
+
+static void answer(struct warden *w)
+{
+    struct wire_answer a = {.id = w->asked.id, .generation = w->generation};
+    const struct request *request = &requests[w->asked.kind];
+    w->out.n_fds = 0;
+    a.result = serve(w, request, a.why);
+    int r = say(w, &a, true);
+    if (r < 0)
+        log_warn("warden", "an answer can't be sent: %s", strerror(-r));
+    if (request->gives)
+        packet_close_fds(&w->out);
 }
 
 /* ---- the loop ---- */
-
-static void answer(struct warden *w, const struct wire_request *q)
-{
-    struct wire_answer a = {.id = q->id, .generation = w->generation};
-    w->out.n_fds = 0;
-    a.result = serve(w, q, a.why);
-    w->out.len = wire_encode_answer(&a, w->out.bytes);
-    int r = wire_send(w->options->channel, &w->out, true);
-    if (r < 0)
-        log_warn("warden", "an answer can't be sent: %s", strerror(-r));
-    if (q->kind == WIRE_SOCKETS || q->kind == WIRE_NETNS_OPEN)
-        wire_close_fds(&w->out);
-    else if (q->kind != WIRE_HELLO && q->kind != WIRE_FORGET)
-        malloc_trim(0); /* what nftables needed is needed rarely */
-}
-
-/* So that a data process that waits asks again, and gives its listeners to be
- * kept. */
-static void say_hello(struct warden *w)
-{
-    const struct wire_answer a = {.generation = w->generation};
-    w->out.n_fds = 0;
-    w->out.len = wire_encode_answer(&a, w->out.bytes);
-    (void)wire_send(w->options->channel, &w->out, false); /* each answer says it as well */
-}
 
 static int wait_for_request(struct warden *w)
 {
@@ -236,40 +209,41 @@ static int wait_for_request(struct warden *w)
     }
 }
 
-int warden_run(const struct warden_options *o)
+static int serve_all(struct warden *w)
 {
-    struct rng rng;
-    struct wire_request q;
-    struct warden *w = calloc(1, sizeof *w);
-    int r = w ? rng_seed_os(&rng) : -ENOMEM;
-    if (r == 0)
-        r = kept_init(&w->kept, o->pods_max);
-    if (r < 0) {
-        free(w);
-        return r;
-    }
-    w->options = o;
-    w->net.own_fd = -1;
-    w->generation = rng_u64(&rng) | 1;
-    w->bridge = true;
-    w->addresses_max = o->pods_max * POD_ADDRESSES_MAX;
-    say_hello(w);
     for (;;) {
-        r = wait_for_request(w);
+        int r = wait_for_request(w);
         if (r == 0)
-            r = wire_receive(o->channel, &w->in, true);
+            r = packet_receive(w->options->channel, &w->in, true);
         if (r < 0 && r != -EMSGSIZE)
-            break;
-        if (r == 0 && wire_decode_request(w->in.bytes, w->in.len, w->in.n_fds, &q) == 0)
-            answer(w, &q);
+            return r;
+        if (r == 0 && wire_decode_request(w->in.bytes, w->in.len, w->in.n_fds, &w->asked) == 0)
+            answer(w);
         else
             log_error("warden", "the data process sent what is no request");
-        wire_close_fds(&w->in);
+        packet_close_fds(&w->in);
     }
-    pod_net_done(&w->net);
-    kept_forget(&w->kept, NULL);
-    free(w->kept.pods);
-    free(w->addresses);
+}
+
+int warden_run(const struct warden_options *o)
+{
+    struct warden *w = calloc(1, sizeof *w);
+    int r = w ? rng_os(&w->generation, sizeof w->generation) : -ENOMEM;
+    if (r == 0) {
+        w->options = o;
+        w->kept.max = o->pods_max < KEPT_MAX ? o->pods_max : KEPT_MAX;
+        w->net.own_fd = -1;
+        w->generation |= 1;
+        w->bridge = true;
+        w->in = (struct packet){.bytes = w->in_bytes, .size = sizeof w->in_bytes};
+        w->out = (struct packet){.bytes = w->out_bytes, .size = sizeof w->out_bytes};
+        /* So that a data process that waits asks again, and gives its listeners to be kept. Each
+         * answer says it as well. */
+        (void)say(w, &(struct wire_answer){.generation = w->generation}, false);
+        r = serve_all(w);
+        pod_net_done(&w->net);
+        kept_forget(&w->kept, NULL);
+    }
     free(w);
     return r;
 }

@@ -1,11 +1,9 @@
 /*
- * The warden: the only process of the node proxy that keeps privileges. It
- * serves the requests of nodeproxy/capture/privileged.h (messages: wire.h) one
- * after the other, and sees no byte of traffic. It believes the data process
- * nothing that it can look at: descriptors are what they should be, namespaces
- * are a pod's, numbers are bounded, rules and sockets only ours. It remembers
- * the pods' listening sockets (kept.h) and otherwise nothing: a new one can go
- * on at any moment.
+ * The warden: the only process of the node proxy that keeps privileges. It serves the requests of
+ * nodeproxy/capture/privileged.h (packets: wire.h) one after the other, and sees no byte of
+ * traffic. It believes the data process nothing that it can look at: descriptors are what they
+ * should be, namespaces are a pod's, numbers are bounded, rules and sockets only ours. It remembers
+ * the pods' listening sockets (kept.h) and otherwise nothing: a new one can go on at any moment.
  */
 #ifndef NODEPROXY_WARDEN_WARDEN_H
 #define NODEPROXY_WARDEN_WARDEN_H
@@ -15,10 +13,9 @@
 struct warden_options {
     int channel; /* the warden's end of a SOCK_SEQPACKET pair */
     size_t pods_max;
-    uint64_t orphan_ms; /* how long a new data process may take to ask for a pod's
-                         listeners */
+    uint64_t orphan_ms; /* how long a new data process may take to ask for a pod's listeners */
 };
-/* Serves until the channel breaks: -errno. What it can't open yet it tries
- * again at each request, whose answer says what is missing. */
+/* Serves until the channel breaks: -errno. What it can't open yet it tries again at each request,
+ * whose answer says what is missing. */
 int warden_run(const struct warden_options *o);
 #endif

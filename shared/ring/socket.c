@@ -205,6 +205,22 @@ static int set_transparent(int fd, int level, int option)
     return set(fd, level, option, 1);
 }
 
+int socket_open_transparent(int family, uint32_t mark, int *ret_fd)
+{
+    int fd, r = socket_open(family, &fd);
+    if (r < 0)
+        return r;
+    r = socket_set_mark(fd, mark);
+    if (r == 0 && family == AF_INET)
+        r = set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+    else if (r == 0)
+        r = set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+    if (r < 0)
+        return close_with(fd, r);
+    *ret_fd = fd;
+    return 0;
+}
+
 int socket_bind_transparent(int fd, const struct ip *source)
 {
     struct addr at = {.ip = *source};

@@ -2,9 +2,9 @@
  * The messages between the data process and the warden, in both directions. The first byte says
  * which (its lowest bit), and how many descriptors are supposed to have come along. What is
  * understood must be the one way of saying it, and lie within the message.
- * covers: nodeproxy/warden/wire.c
+ * covers: nodeproxy/warden/wire.c nodeproxy/capture/wire_client.c
  */
-#include "nodeproxy/warden/wire.h"
+#include "nodeproxy/capture/wire_client.h"
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ static void check_request(const uint8_t *data, size_t size, size_t n_fds)
     if (wire_decode_request(data, size, n_fds, &q) < 0)
         return;
     check(q.id != 0 && q.kind >= WIRE_HELLO && q.kind <= WIRE_NODE_RULES);
-    check(q.count <= WIRE_FDS_MAX && q.n_addresses <= WIRE_ADDRESSES_MAX);
+    check(q.count <= PACKET_FDS_MAX && q.n_addresses <= WIRE_ADDRESSES_MAX);
     if (q.path)
         check(strlen(q.path) < WIRE_PATH_MAX && q.path[0] == '/' &&
               (const uint8_t *)q.path + strlen(q.path) + 1 == data + size);
@@ -32,14 +32,14 @@ static void check_request(const uint8_t *data, size_t size, size_t n_fds)
         check(q.addresses[i].len == 4 || q.addresses[i].len == 16);
         check(ip_print(&q.addresses[i], text) == text);
     }
-    check(wire_encode_request(&q, again) == size && memcmp(again, data, size) == 0);
+    check(wire_client_encode(&q, again) == size && memcmp(again, data, size) == 0);
 }
 
 static void check_answer(const uint8_t *data, size_t size)
 {
     static unsigned char again[WIRE_BYTES_MAX];
     struct wire_answer a;
-    if (wire_decode_answer(data, size, &a) < 0)
+    if (wire_client_decode(data, size, &a) < 0)
         return;
     check(a.generation != 0 && a.result <= 0 && strlen(a.why) < sizeof a.why);
     check(wire_encode_answer(&a, again) == size && memcmp(again, data, size) == 0);

@@ -48,6 +48,8 @@ PLANTED = [
     ("ca/bare.h", "#pragma once\n/* Too late. */\n", [(1, "header-comment"), (1, "dead-file")]),
     ("ca/long.c", "\n" * 701, [(701, "size")]),
     ("ca/just.c", "\n" * 700, []),
+    ("nodeproxy/warden/zy_planted.c", "/*\n" + "much\n" * 300 + "*/\n" + "\n" * 300, []),
+    ("nodeproxy/warden/zz_planted.c", "int a;\n" * 500, [(1, "privileged")]),
     ("docs/planted.md", "[a](planted.md) [b](http://x.y/z) [c](#d) [e](/ca/just.c#f)\n"
      "[g](absent.md)\n```\n[h](absent.md)\n```\n`[i](absent.md)`\n![j](/absent.png \"k\")\n",
      [(2, "link"), (7, "link")]),

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 static struct privileged *privileged;
-static struct pod_listeners listeners = {-1, -1, -1};
+static struct pod_listeners listeners = {.fds = {-1, -1, -1}};
 static char why[PRIVILEGED_WHY_MAX];
 
 static int open_all(void **state)
@@ -177,9 +177,10 @@ static void listeners_that_exist_are_used(void **state)
     assert_memory_equal(&given, &listeners, sizeof given);
     assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
 
-    struct pod_listeners wrong = {listeners.outbound, -1, listeners.hbone};
+    struct pod_listeners wrong = {.outbound = listeners.outbound, .inbound = -1, .hbone = listeners.hbone};
     assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
-    wrong = (struct pod_listeners){listeners.inbound, listeners.outbound, listeners.hbone};
+    wrong = (struct pod_listeners){
+        .fds = {listeners.inbound, listeners.outbound, listeners.hbone}};
     assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
     assert_non_null(strstr(why, "listening sockets"));
     close(must_connect(client_ns, POD_V4, 8080)); /* they still listen */

@@ -5,7 +5,7 @@
  */
 #include "nodeproxy/warden/warden.h"
 
-#include "nodeproxy/warden/wire.h"
+#include "nodeproxy/capture/wire_client.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
@@ -16,7 +16,9 @@
 
 static struct privileged *privileged;
 static struct pod_listeners listeners;
-static struct wire_message out, in;
+static unsigned char out_bytes[WIRE_BYTES_MAX], in_bytes[WIRE_BYTES_MAX];
+static struct packet out = {.bytes = out_bytes, .size = sizeof out_bytes};
+static struct packet in = {.bytes = in_bytes, .size = sizeof in_bytes};
 static char why[PRIVILEGED_WHY_MAX];
 
 static void open_client(void)
@@ -80,16 +82,16 @@ static void assert_waits_for(int waiting)
 static int ask_raw(const struct wire_request *q, const int *fds, size_t n_fds)
 {
     struct wire_answer a = {0};
-    out.len = wire_encode_request(q, out.bytes);
+    out.len = wire_client_encode(q, out.bytes);
     if (n_fds > 0)
         memcpy(out.fds, fds, n_fds * sizeof *fds);
     out.n_fds = n_fds;
-    assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+    assert_int_equal(packet_send(warden_channel[0], &out, true), 0);
     while (a.id != q->id) {
         assert_true(is_ready(warden_channel[0], POLLIN, NET_WAIT_MS));
-        assert_int_equal(wire_receive(warden_channel[0], &in, true), 0);
-        assert_int_equal(wire_decode_answer(in.bytes, in.len, &a), 0);
-        wire_close_fds(&in);
+        assert_int_equal(packet_receive(warden_channel[0], &in, true), 0);
+        assert_int_equal(wire_client_decode(in.bytes, in.len, &a), 0);
+        packet_close_fds(&in);
     }
     memcpy(why, a.why, sizeof why);
     return a.result;
@@ -117,7 +119,6 @@ static void descriptors_must_be_a_pods_namespace(void **state)
 static void listeners_must_be_this_pods(void **state)
 {
     (void)state;
-    static const enum wire_kind kinds[] = {WIRE_ENROL, WIRE_KEEP};
     enrol();
     privileged_forget(privileged, pod_ns);
     int elsewhere = listen_in(client_ns, CLIENT_V4, PORT_INBOUND);
@@ -127,12 +128,10 @@ static void listeners_must_be_this_pods(void **state)
         must_accept(listeners.inbound); /* its local port is ours, and it does not listen */
     const int bad[] = {elsewhere, other_port, accepted, listeners.hbone, pod_ns, warden_channel[0]};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-            const int fds[] = {pod_ns, listeners.outbound, bad[i], listeners.hbone};
-            assert_int_equal(ask_raw(&(struct wire_request){.id = 3, .kind = kinds[k]}, fds, 4),
-                             -EINVAL);
-            assert_non_null(strstr(why, "listening sockets"));
-        }
+        const int fds[] = {pod_ns, listeners.outbound, bad[i], listeners.hbone};
+        assert_int_equal(ask_raw(&(struct wire_request){.id = 3, .kind = WIRE_KEEP}, fds, 4),
+                         -EINVAL);
+        assert_non_null(strstr(why, "listening sockets"));
     }
     const int fds[] = {pod_ns, listeners.outbound, listeners.inbound, listeners.hbone};
     assert_int_equal(ask_raw(&(struct wire_request){.id = 4, .kind = WIRE_KEEP}, fds, 4), 0);
@@ -166,35 +165,29 @@ static void nonsense_has_no_answer_and_does_no_harm(void **state)
         out.n_fds = i % 7;
         for (size_t k = 0; k < out.n_fds; k++)
             out.fds[k] = null;
-        assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+        assert_int_equal(packet_send(warden_channel[0], &out, true), 0);
     }
     close(null);
     assert_int_equal(ask_raw(&(struct wire_request){.id = 5, .kind = WIRE_HELLO}, NULL, 0), 0);
     assert_int_equal(wardens_descriptors(), before); /* none of them is left */
 }
-static void a_list_begins_with_its_first_piece(void **state)
-{
-    (void)state;
-    struct wire_request q = {.id = 6, .kind = WIRE_NODE_RULES, .pieces = WIRE_LAST};
-    assert_int_equal(ask_raw(&q, NULL, 0), -ESTALE);
-    q.pieces = WIRE_FIRST | WIRE_LAST;
-    assert_int_equal(ask_raw(&q, NULL, 0), 0);
-}
 static void lists_have_an_end(void **state)
 {
     (void)state;
     static struct ip many[WIRE_ADDRESSES_MAX];
-    struct wire_request q = {.id = 7,
-                             .kind = WIRE_NODE_RULES,
-                             .pieces = WIRE_FIRST,
-                             .addresses = many,
-                             .n_addresses = WIRE_ADDRESSES_MAX};
+    struct wire_request q = {
+        .id = 7, .kind = WIRE_NODE_RULES, .addresses = many, .n_addresses = WIRE_ADDRESSES_MAX};
     for (size_t i = 0; i < WIRE_ADDRESSES_MAX; i++)
         many[i] = (struct ip){.len = 4, .bytes = {10, 7, (uint8_t)(i >> 8), (uint8_t)i}};
     assert_int_equal(ask_raw(&q, NULL, 0), 0);
-    q.pieces = 0;
+    q.more = true;
     assert_int_equal(ask_raw(&q, NULL, 0), 0); /* 512 pods, 8 addresses each */
     assert_int_equal(ask_raw(&q, NULL, 0), -ENOBUFS);
+    q.more = false;
+    assert_int_equal(ask_raw(&q, NULL, 0), 0); /* a new list */
+    assert_int_equal(ask_raw(&(struct wire_request){.id = 8, .kind = WIRE_NODE_RULES}, NULL, 0), 0);
+    q.more = true;
+    assert_int_equal(ask_raw(&q, NULL, 0), -ENOENT); /* more of what is not there */
 }
 
 /* ---- longer than a message ---- */
@@ -381,10 +374,10 @@ static void answers_to_a_dead_data_process_are_dropped(void **state)
     int before = 0;
     for (unsigned i = 1; i <= 3; i++) {
         q.id = i;
-        out.len = wire_encode_request(&q, out.bytes);
+        out.len = wire_client_encode(&q, out.bytes);
         out.fds[0] = pod_ns;
         out.n_fds = 1;
-        assert_int_equal(wire_send(warden_channel[0], &out, true), 0);
+        assert_int_equal(packet_send(warden_channel[0], &out, true), 0);
     }
     before = open("/dev/null", O_RDONLY | O_CLOEXEC);
     close(before);
@@ -405,7 +398,6 @@ int main(void)
         TEST(descriptors_must_be_a_pods_namespace),
         TEST(listeners_must_be_this_pods),
         TEST(nonsense_has_no_answer_and_does_no_harm),
-        TEST(a_list_begins_with_its_first_piece),
         TEST(lists_have_an_end),
         TEST(many_addresses_and_many_sockets),
         TEST(a_dead_data_process_refuses_nobody),

@@ -1,16 +1,12 @@
 /* What the two processes say to each other survives the way, and nothing else is understood. */
-#include "nodeproxy/warden/wire.h"
+#include "nodeproxy/capture/wire_client.h"
 
 #include "shared/base/list.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -33,18 +29,16 @@ static const struct {
     {{.id = 1, .kind = WIRE_HELLO}, 0},
     {{.id = 2, .kind = WIRE_NETNS_OPEN, .path = "/run/netns/a"}, 0},
     {{.id = 3, .kind = WIRE_ENROL}, 1},
-    {{.id = 4, .kind = WIRE_ENROL}, 4},
-    {{.id = 5, .kind = WIRE_KEEP}, 4},
+    {{.id = 5, .kind = WIRE_KEEP}, 1 + POD_LISTENERS},
     {{.id = 6, .kind = WIRE_CHECK}, 1},
     {{.id = 7, .kind = WIRE_RELEASE}, 1},
     {{.id = 8, .kind = WIRE_FORGET}, 0},
     {{.id = 9, .kind = WIRE_FORGET}, 1},
     {{.id = 10, .kind = WIRE_SOCKETS, .family = AF_INET, .count = 1}, 1},
-    {{.id = ~0ull, .kind = WIRE_SOCKETS, .family = AF_INET6, .count = WIRE_FDS_MAX}, 1},
-    {{.id = 12, .kind = WIRE_NODE_RULES, .pieces = WIRE_FIRST | WIRE_LAST}, 0},
+    {{.id = ~0ull, .kind = WIRE_SOCKETS, .family = AF_INET6, .count = PACKET_FDS_MAX}, 1},
+    {{.id = 12, .kind = WIRE_NODE_RULES}, 0},
     {{.id = 13, .kind = WIRE_NODE_RULES, .addresses = many, .n_addresses = WIRE_ADDRESSES_MAX}, 0},
-    {{.id = 14, .kind = WIRE_NODE_RULES, .pieces = WIRE_LAST, .addresses = many, .n_addresses = 2},
-     0},
+    {{.id = 14, .kind = WIRE_NODE_RULES, .more = true, .addresses = many, .n_addresses = 2}, 0},
 };
 
 static void requests_survive(void **state)
@@ -53,11 +47,11 @@ static void requests_survive(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         const struct wire_request *q = &good[i].q;
         struct wire_request back;
-        size_t len = wire_encode_request(q, bytes);
+        size_t len = wire_client_encode(q, bytes);
         assert_in_range(len, 1, WIRE_BYTES_MAX);
         assert_int_equal(wire_decode_request(bytes, len, good[i].n_fds, &back), 0);
         assert_true(back.id == q->id && back.kind == q->kind && back.family == q->family &&
-                    back.count == q->count && back.pieces == q->pieces);
+                    back.count == q->count && back.more == q->more);
         assert_int_equal(back.n_addresses, q->n_addresses);
         if (q->n_addresses > 0)
             assert_memory_equal(back.addresses, q->addresses, q->n_addresses * sizeof *many);
@@ -71,7 +65,7 @@ static void requests_are_exact(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         struct wire_request back = {.id = 77};
-        size_t len = wire_encode_request(&good[i].q, bytes);
+        size_t len = wire_client_encode(&good[i].q, bytes);
         for (size_t fds = 0; fds <= 6; fds++) {
             bool listed = false;
             for (size_t k = 0; k < ARRAY_SIZE(good); k++)
@@ -90,7 +84,7 @@ static void requests_are_exact(void **state)
 static void refused(const struct wire_request *q, size_t n_fds)
 {
     struct wire_request back;
-    size_t len = wire_encode_request(q, bytes);
+    size_t len = wire_client_encode(q, bytes);
     assert_true(len > 0);
     assert_int_equal(wire_decode_request(bytes, len, n_fds, &back), -EBADMSG);
 }
@@ -99,17 +93,16 @@ static void what_is_no_request_is_refused(void **state)
     (void)state;
     refused(&(struct wire_request){.id = 0, .kind = WIRE_HELLO}, 0);
     refused(&(struct wire_request){.id = 1, .kind = (enum wire_kind)0}, 0);
-    refused(&(struct wire_request){.id = 1, .kind = (enum wire_kind)(WIRE_NODE_RULES + 1)}, 0);
+    refused(&(struct wire_request){.id = 1, .kind = (enum wire_kind)(WIRE_KINDS)}, 0);
     refused(&(struct wire_request){.id = 1, .kind = WIRE_SOCKETS, .family = AF_INET}, 1);
     refused(&(struct wire_request){.id = 1, .kind = WIRE_SOCKETS, .family = AF_UNIX, .count = 1},
             1);
     refused(
         &(struct wire_request){
-            .id = 1, .kind = WIRE_SOCKETS, .family = AF_INET, .count = WIRE_FDS_MAX + 1},
+            .id = 1, .kind = WIRE_SOCKETS, .family = AF_INET, .count = PACKET_FDS_MAX + 1},
         1);
     refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .count = 1}, 1);
-    refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .pieces = 1}, 1);
-    refused(&(struct wire_request){.id = 1, .kind = WIRE_NODE_RULES, .pieces = 4}, 0);
+    refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .more = true}, 1);
     refused(
         &(struct wire_request){.id = 1, .kind = WIRE_CHECK, .addresses = many, .n_addresses = 1},
         1);
@@ -133,7 +126,7 @@ static void a_path_has_one_end(void **state)
 {
     (void)state;
     struct wire_request back, q = {.id = 1, .kind = WIRE_NETNS_OPEN, .path = "/run/netns/a"};
-    size_t len = wire_encode_request(&q, bytes);
+    size_t len = wire_client_encode(&q, bytes);
     bytes[len - 4] = '\0';
     assert_int_equal(wire_decode_request(bytes, len, 0, &back), -EBADMSG);
     bytes[len - 4] = 's';
@@ -147,12 +140,12 @@ static void what_is_too_long_is_not_encoded(void **state)
     memset(path, '/', sizeof path);
     path[WIRE_PATH_MAX] = '\0';
     struct wire_request q = {.id = 1, .kind = WIRE_NETNS_OPEN, .path = path};
-    assert_int_equal(wire_encode_request(&q, bytes), 0);
+    assert_int_equal(wire_client_encode(&q, bytes), 0);
     path[WIRE_PATH_MAX - 1] = '\0';
-    assert_true(wire_encode_request(&q, bytes) > 0);
+    assert_true(wire_client_encode(&q, bytes) > 0);
     q = (struct wire_request){
         .id = 1, .kind = WIRE_NODE_RULES, .addresses = many, .n_addresses = WIRE_ADDRESSES_MAX + 1};
-    assert_int_equal(wire_encode_request(&q, bytes), 0);
+    assert_int_equal(wire_client_encode(&q, bytes), 0);
 }
 
 /* ---- answers ---- */
@@ -163,77 +156,27 @@ static void answers_survive(void **state)
     struct wire_answer back, a = {.id = 5, .generation = ~0ull, .result = -EADDRINUSE};
     memset(a.why, 'w', sizeof a.why - 1);
     size_t len = wire_encode_answer(&a, bytes);
-    assert_int_equal(wire_decode_answer(bytes, len, &back), 0);
+    assert_int_equal(wire_client_decode(bytes, len, &back), 0);
     assert_true(back.id == 5 && back.generation == ~0ull && back.result == -EADDRINUSE);
     assert_string_equal(back.why, a.why);
     bytes[len] = 'w'; /* one more has no room for its end */
-    assert_int_equal(wire_decode_answer(bytes, len + 1, &back), -EBADMSG);
+    assert_int_equal(wire_client_decode(bytes, len + 1, &back), -EBADMSG);
     bytes[len - 1] = '\0';
-    assert_int_equal(wire_decode_answer(bytes, len, &back), -EBADMSG);
+    assert_int_equal(wire_client_decode(bytes, len, &back), -EBADMSG);
 
     a = (struct wire_answer){.generation = 1};
     len = wire_encode_answer(&a, bytes);
-    assert_int_equal(wire_decode_answer(bytes, len, &back), 0);
+    assert_int_equal(wire_client_decode(bytes, len, &back), 0);
     assert_string_equal(back.why, "");
-    assert_int_equal(wire_decode_answer(bytes, len - 1, &back), -EBADMSG);
+    assert_int_equal(wire_client_decode(bytes, len - 1, &back), -EBADMSG);
     bytes[len] = 'w'; /* a reason, and nothing went wrong */
-    assert_int_equal(wire_decode_answer(bytes, len + 1, &back), -EBADMSG);
+    assert_int_equal(wire_client_decode(bytes, len + 1, &back), -EBADMSG);
     static const struct wire_answer bad[] = {
         {.generation = 0}, {.generation = 1, .result = 1}, {.generation = 1, .result = -4096}};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         len = wire_encode_answer(&bad[i], bytes);
-        assert_int_equal(wire_decode_answer(bytes, len, &back), -EBADMSG);
+        assert_int_equal(wire_client_decode(bytes, len, &back), -EBADMSG);
     }
-}
-
-/* ---- the channel ---- */
-
-static int n_open(void)
-{
-    int n = 0;
-    for (int fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-static void messages_carry_descriptors(void **state)
-{
-    (void)state;
-    static struct wire_message out, in;
-    int channel[2], before = n_open();
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel), 0);
-    assert_int_equal(wire_receive(channel[1], &in, false), -EAGAIN);
-    for (size_t n = 0; n <= WIRE_FDS_MAX; n += WIRE_FDS_MAX) {
-        out.len = n ? WIRE_BYTES_MAX : 1;
-        memset(out.bytes, 'm', out.len);
-        for (size_t i = 0; i < n; i++)
-            out.fds[i] = channel[i % 2];
-        out.n_fds = n;
-        assert_int_equal(wire_send(channel[0], &out, false), 0);
-        assert_int_equal(wire_receive(channel[1], &in, true), 0);
-        assert_int_equal(in.len, out.len);
-        assert_memory_equal(in.bytes, out.bytes, out.len);
-        assert_int_equal(in.n_fds, n);
-        for (size_t i = 0; i < n; i++) {
-            struct stat a, b;
-            assert_int_equal(fstat(in.fds[i], &a) + fstat(out.fds[i], &b), 0);
-            assert_true(a.st_ino == b.st_ino);
-            assert_int_equal(fcntl(in.fds[i], F_GETFD), FD_CLOEXEC);
-        }
-        wire_close_fds(&in);
-        assert_int_equal(in.n_fds, 0);
-    }
-    /* Too long: dropped, with what came along. */
-    char *huge = calloc(1, 2 * WIRE_BYTES_MAX);
-    assert_non_null(huge);
-    assert_int_equal(send(channel[0], huge, WIRE_BYTES_MAX + 1, 0), WIRE_BYTES_MAX + 1);
-    assert_int_equal(wire_receive(channel[1], &in, false), -EMSGSIZE);
-    free(huge);
-    close(channel[0]);
-    out.n_fds = 0;
-    assert_int_equal(wire_receive(channel[1], &in, true), -EPIPE);
-    assert_int_equal(wire_send(channel[1], &out, true), -EPIPE);
-    close(channel[1]);
-    assert_int_equal(n_open(), before);
 }
 
 int main(void)
@@ -245,7 +188,6 @@ int main(void)
         cmocka_unit_test(a_path_has_one_end),
         cmocka_unit_test(what_is_too_long_is_not_encoded),
         cmocka_unit_test(answers_survive),
-        cmocka_unit_test(messages_carry_descriptors),
     };
     fill_addresses();
     return cmocka_run_group_tests_name("warden/wire", tests, NULL, NULL);
