@@ -247,7 +247,7 @@ static uint64_t play_case(const struct scenario *s, const struct fault_case *f)
         (void)play_all_errors(s, f, only);
         return 1;
     }
-    unsigned stride = getenv("WEIR_FAULTS") ? 1 : f->stride;
+    unsigned stride = getenv("WEIR_FAULTS") ? 1 : f->stride * SIM_SHARE;
     for (uint64_t nth = 1 + clock_monotonic_us() % stride; play_all_errors(s, f, nth); n++)
         nth += stride;
     assert_true(n < POINTS_MAX);
@@ -306,8 +306,8 @@ SCENARIOS(FUNCTION)
 int main(void)
 {
 #define TEST(name)                                                                                 \
-    cmocka_unit_test_teardown(name##_faults, story_tell_seed),                                     \
-        cmocka_unit_test_teardown(name##_memory, story_tell_seed),
+    cmocka_unit_test_teardown(name##_faults, story_over),                                     \
+        cmocka_unit_test_teardown(name##_memory, story_over),
     const struct CMUnitTest tests[] = {SCENARIOS(TEST)};
     return story_main(tests, ARRAY_SIZE(tests));
 }

@@ -162,7 +162,81 @@ static uint64_t wrong_peers(uint64_t seed)
     return story_end();
 }
 
-#define STORIES(X) X(foreign_client, 10) X(wrong_peers, 10)
+/* ---- many handshakes at once ---- */
+
+enum { CROWD = 32 };
+
+static bool crowd_is_there(void *arg)
+{
+    (void)arg;
+    return orders->local.n_servers == CROWD;
+}
+
+static bool somebody_waits(void *arg)
+{
+    (void)arg;
+    return orders->local.turn.n_waiting > 0;
+}
+
+/* Who begins to say hello, each a byte at a time, all at once: until one of them has to wait for a later turn. */
+static void crowd_comes(int fds[static CROWD])
+{
+    static const uint8_t hello[] = {22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3};
+    const struct addr at = sim_pod_addr(orders, 15008, false);
+    fake_net_set_weather(mesh.net, &(struct fake_weather){.socket_bytes = 65536});
+    for (size_t i = 0; i < CROWD; i++) {
+        uint32_t before = fake_net_enter_namespace(mesh.net, web->namespace_id);
+        assert_int_equal(socket_open(AF_INET, &fds[i]), 0);
+        fake_net_enter_namespace(mesh.net, before);
+        (void)socket_set_mark(fds[i], SIM_MARK);
+        assert_int_equal(fake_socket_connect(fds[i], &at), 0);
+    }
+    assert_true(fake_net_run_until(mesh.net, crowd_is_there, NULL, 1000));
+    for (size_t n = 0; n < sizeof hello; n++) {
+        for (size_t i = 0; i < CROWD; i++)
+            assert_int_equal(fake_socket_write(fds[i], &hello[n], 1), 1);
+        if (fake_net_run_until(mesh.net, somebody_waits, NULL, 5))
+            return;
+    }
+    fail_msg("nobody had to wait");
+}
+
+static void crowd_goes(const int fds[static CROWD])
+{
+    for (size_t i = 0; i < CROWD; i++)
+        socket_close(fds[i]);
+}
+
+/* More steps of handshakes than a turn has room for wait for the next turns, and nobody is forgotten. */
+static uint64_t crowd_of_handshakes(uint64_t seed)
+{
+    int fds[CROWD];
+    story_begin(seed);
+    crowd_comes(fds);
+    struct sim_flow *honest = started(call(web, orders));
+    sim_apps_run(&apps);
+    expect_clean(honest);
+    assert_int_equal(orders->local.turn.n_waiting, 0);
+    run_ms(20 * 1000);
+    assert_int_equal(count_inbound("ending", "handshake timeout"), CROWD);
+    crowd_goes(fds);
+    return story_end();
+}
+
+/* Those that wait when their pod leaves go with it. */
+static uint64_t pod_leaves_a_crowd(uint64_t seed)
+{
+    int fds[CROWD];
+    story_begin(seed);
+    crowd_comes(fds);
+    sim_pod_remove(orders, ENDING_WORKLOAD_GONE);
+    sim_pods_drained(&mesh);
+    crowd_goes(fds);
+    return story_end_abruptly();
+}
+
+#define STORIES(X)                                                                                 \
+    X(foreign_client, 10) X(wrong_peers, 10) X(crowd_of_handshakes, 10) X(pod_leaves_a_crowd, 10)
 
 STORIES(STORY)
 

@@ -5,14 +5,20 @@
  * stalls. What must hold is in sim_story.h.
  *
  * usage: random_test [--minutes N]     (or WEIR_MINUTES=N; without it a few seconds)
+ *        random_test --trace SEED...   (what happened in each run, as one number)
  *
  * Seeds begin at a random one; WEIR_SEED=n plays only that.
  */
 #include "shared/base/clock.h"
 #include "tests/sim/sim_alloc.h"
 #include "tests/sim/sim_story.h"
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
-enum { SECONDS = 25, RATE_MAX = 20000 /* of faults, per million points */ };
+enum { SECONDS = 25, LOOK_EACH = 50, RATE_MAX = 20000 /* of faults, per million points */ };
 static uint64_t minutes;
 static bool has_policy;
 
@@ -225,6 +231,18 @@ static uint64_t anything(uint64_t seed)
 
 /* ---- running ---- */
 
+/* What is lost is told by the program's end only, too late to know in which run: looked for now and then. */
+static void look_for_leaks(uint64_t first)
+{
+#ifdef __SANITIZE_ADDRESS__
+    if (__lsan_do_recoverable_leak_check() != 0)
+        fail_msg("lost in one of the runs %llu to %llu", (unsigned long long)first,
+                 (unsigned long long)story_seed);
+#else
+    (void)first;
+#endif
+}
+
 static void random_runs(void **state)
 {
     (void)state;
@@ -233,29 +251,93 @@ static void random_runs(void **state)
         return;
     }
     uint64_t n = 0, until = clock_monotonic_ms() + (minutes ? minutes * 60 : SECONDS) * 1000;
-    for (story_seed = clock_monotonic_us(); clock_monotonic_ms() < until; story_seed++, n++)
+    uint64_t first = clock_monotonic_us(), looked = first;
+    for (story_seed = first; clock_monotonic_ms() < until; story_seed++, n++) {
         (void)anything(story_seed);
-    print_message("%llu random runs\n", (unsigned long long)n);
+        if (n % LOOK_EACH == LOOK_EACH - 1) {
+            look_for_leaks(looked);
+            looked = story_seed + 1;
+        }
+    }
+    print_message("%llu random runs, seeds from %llu\n", (unsigned long long)n,
+                  (unsigned long long)first);
 }
 
-/* The same seed gives the same run, completion by completion, ciphertext included. */
+/* ---- one seed is one run ---- */
+
+/* What random_test --trace SEED... says, as the numbers that it printed. */
+static void traces_of(const char *const seeds[], uint64_t *ret, size_t n)
+{
+    char text[256] = "", *args[8] = {(char *)(uintptr_t)"random_test", (char *)(uintptr_t)"--trace"};
+    size_t len = 0;
+    int ends[2], status;
+    assert_true(n + 3 <= ARRAY_SIZE(args));
+    for (size_t i = 0; i < n; i++)
+        args[2 + i] = (char *)(uintptr_t)seeds[i];
+    assert_int_equal(pipe(ends), 0);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)execv("/proc/self/exe", args);
+        _exit(1);
+    }
+    close(ends[1]);
+    for (ssize_t got; (got = read(ends[0], text + len, sizeof text - 1 - len)) > 0;)
+        len += (size_t)got;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    char *at = text;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = strtoull(at, &at, 16);
+    assert_string_equal(at, "\n");
+}
+
+static int print_traces(char **seeds, int n)
+{
+    for (int i = 0; i < n; i++) {
+        story_seed = strtoull(seeds[i], NULL, 10);
+        printf("%llx\n", (unsigned long long)anything(story_seed));
+    }
+    return 0;
+}
+
+/*
+ * The same seed gives the same run, completion by completion, ciphertext included, whatever the program did before, and in
+ * another process, where everything lies at other addresses.
+ */
 static void one_seed_one_run(void **state)
 {
+    static const char *const forward[] = {"1", "2", "3", "4"}, *const last_first[] = {"4", "1"};
+    uint64_t here[4], there[4], again[2];
     (void)state;
-    for (story_seed = 1; story_seed <= 3; story_seed++)
-        assert_int_equal(anything(story_seed), anything(story_seed));
+    for (story_seed = 1; story_seed <= 4; story_seed++)
+        here[story_seed - 1] = anything(story_seed);
+    for (story_seed = 1; story_seed <= 4; story_seed++)
+        assert_int_equal(anything(story_seed), here[story_seed - 1]);
+    traces_of(forward, there, 4);
+    traces_of(last_first, again, 2);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(there[i], here[i]);
+    assert_int_equal(again[0], here[3]);
+    assert_int_equal(again[1], here[0]);
+    assert_int_not_equal(here[0], here[1]);
 }
 
 int main(int n_args, char **args)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(one_seed_one_run, story_tell_seed),
-        cmocka_unit_test_teardown(random_runs, story_tell_seed),
+        cmocka_unit_test_teardown(one_seed_one_run, story_over),
+        cmocka_unit_test_teardown(random_runs, story_over),
     };
+    if (n_args > 2 && strcmp(args[1], "--trace") == 0)
+        return print_traces(args + 2, n_args - 2);
     minutes = story_number("WEIR_MINUTES", 0);
     if (n_args == 3 && strcmp(args[1], "--minutes") == 0)
         minutes = strtoull(args[2], NULL, 10);
     else if (n_args != 1)
-        return fputs("usage: random_test [--minutes N]\n", stderr), 2;
+        return fputs("usage: random_test [--minutes N | --trace SEED...]\n", stderr), 2;
     return story_main(tests, ARRAY_SIZE(tests));
 }

@@ -1,9 +1,12 @@
 #include "tests/sim/sim_story.h"
 
+#include "tests/sim/sim_seed.h"
+
 struct sim_mesh mesh;
 struct sim_apps apps;
 struct sim_pod *web, *rogue, *cart0, *cart1, *orders, *batch;
 uint64_t story_seed;
+static bool story_goes_on; /* between its beginning and its end */
 
 /* ---- beginning and end -------------------------------------------------------------------------------------------- */
 
@@ -25,6 +28,7 @@ static void pods_add(void)
 
 void story_begin_with(const struct sim_mesh_options *o)
 {
+    story_goes_on = true;
     sim_log_open();
     sim_mesh_open(&mesh, o);
     pods_add();
@@ -70,6 +74,7 @@ uint64_t story_end_abruptly(void)
     sim_apps_close(&apps);
     uint64_t trace = sim_mesh_close(&mesh);
     sim_log_close();
+    story_goes_on = false;
     return trace;
 }
 
@@ -197,17 +202,25 @@ void story_run(uint64_t (*story)(uint64_t seed), uint64_t n_seeds)
         (void)story(story_seed);
         return;
     }
-    for (story_seed = 1; story_seed <= n_seeds; story_seed++)
+    for (story_seed = 1; story_seed <= story_share(n_seeds); story_seed++)
         (void)story(story_seed);
 }
 
-int story_tell_seed(void **state)
+uint64_t story_share(uint64_t n)
+{
+    return (n + SIM_SHARE - 1) / SIM_SHARE;
+}
+
+int story_over(void **state)
 {
     (void)state;
-    fprintf(stderr, "WEIR_SEED=%llu\n", (unsigned long long)story_seed);
-    if (getenv("WEIR_SIM_LOG"))
-        sim_log_tell();
-    sim_log_close();
+    if (story_goes_on) { /* a test that failed left it as it was */
+        seed_failed(story_seed);
+        if (getenv("WEIR_SIM_LOG"))
+            sim_log_tell();
+        sim_log_close();
+        story_goes_on = false;
+    }
     return 0;
 }
 
@@ -216,5 +229,6 @@ int story_main(const struct CMUnitTest *tests, size_t n)
     const char *only = getenv("WEIR_STORY");
     if (only)
         cmocka_set_test_filter(only);
-    return _cmocka_run_group_tests("stories", tests, n, NULL, NULL);
+    seed_watch(&story_seed);
+    return seed_tell(_cmocka_run_group_tests("stories", tests, n, NULL, NULL));
 }

@@ -175,6 +175,18 @@ static size_t some(struct fake_net *net, size_t n)
                                                                      : n;
 }
 
+static void note_bytes(struct fake_net *net, const uint8_t *bytes, size_t n)
+{
+    uint64_t word = 0;
+    for (; n >= sizeof word; bytes += sizeof word, n -= sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        net->trace = (net->trace ^ word) * 1099511628211u;
+    }
+    word = n;
+    memcpy(&word, bytes, n);
+    net->trace = (net->trace ^ word) * 1099511628211u;
+}
+
 size_t fake_socket_put(struct fake_socket *to, const void *data, size_t len)
 {
     struct fake_net *net = to->net;
@@ -190,6 +202,7 @@ size_t fake_socket_put(struct fake_socket *to, const void *data, size_t len)
     memcpy(to->bytes + at, data, first);
     memcpy(to->bytes, (const uint8_t *)data + first, n - first);
     to->len += n;
+    note_bytes(net, data, n);
     fake_way_wake(to, FAKE_READ);
     return n;
 }
