@@ -174,9 +174,13 @@ static bool write_some(struct sim_end *e)
         e->sent += (uint64_t)r;
     }
     if (e->flow && e->sent == total && may_send(e) && !e->fin_sent) {
-        /* It fails where the connection is broken; reading tells. */
-        if (socket_shutdown_send(e->fd) == 0)
-            e->fin_sent = true;
+        /* It fails where the connection is broken; reading tells, unless all has been read before. */
+        int r = socket_shutdown_send(e->fd);
+        if (r < 0 && e->eof) {
+            end_failed(e, r);
+            return false;
+        }
+        e->fin_sent = r == 0;
     }
     return true;
 }
