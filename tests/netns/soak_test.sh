@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # timeout: 150
 # builds: dev
-# Under load from several workloads: node proxies replaced, data processes killed, controller and CA killed, again and again. In the
-# end nothing was refused through a replacement, and descriptors and memory are where they were.
+# Under load from several workloads, all the time: node proxies are replaced; data processes, wardens, controller and CA killed (-9).
+# Nobody is refused, and nothing is lost but what was inside of a killed process (soak_judge.py); in the end descriptors and memory
+# are where they were.
 #
 # usage: soak_test.sh [--minutes N] [--rounds N]    (default: 3 short rounds; `--minutes 5 --rounds 10` is the long form)
 #
@@ -17,93 +18,136 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-PAUSE_MS=$((MINUTES > 0 ? MINUTES * 60000 / ROUNDS : 2000)) # of load, in each round
+ROUND_MS=$((MINUTES > 0 ? MINUTES * 60000 / ROUNDS : 7000))
 lab_up --set-proxy-args "--drain 1h --access-log off"
 
-pause() { # while the load runs
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000))
-    while [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ]; do read -rt 0.1 <> <(:) || true; done
-}
-tree_of() { # a process and all below it
-    local child
-    echo "$1"
-    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do tree_of "$child"; done
+now() { echo "$EPOCHREALTIME"; }
+passed() { [ "${EPOCHREALTIME/[.,]/}" -ge "$1" ]; }
+pause_until() { # while the load runs
+    until passed "$1"; do read -rt 0.1 <> <(:) || true; done
 }
 is_gone() { [ ! -e "/proc/$1" ]; }
-pid_of() { cut -d ' ' -f 1 "$RUN/pids/$1"; }
-data_of() { # the process that reads the network: the one with the most descriptors
-    local pid
-    for pid in $(tree_of "$(pid_of "$1")"); do echo "$(find "/proc/$pid/fd" -type l 2>/dev/null | wc -l) $pid"; done | sort -n | tail -n 1 | cut -d ' ' -f 2
-}
-# Sums over a node proxy's processes: descriptors, and PSS in KiB.
-count_fds() { for pid in $(tree_of "$(pid_of "$1")"); do find "/proc/$pid/fd" -type l 2>/dev/null; done | wc -l; }
-count_kib() {
-    for pid in $(tree_of "$(pid_of "$1")"); do cat "/proc/$pid/smaps_rollup" 2>/dev/null; done | awk '/^Pss:/ { sum += $2 } END { print sum }'
-}
-
-declare -A knockers=()
-knocks() {
-    (exec "$ROOT/tests/lab.sh" exec "$2" -- "$ROOT/tests/netns/knock.py" "$3" "$4" "$5" 10) >"$WORK/knock-$1" 2>"$WORK/knock-$1.bad" &
-    knockers[$1]=$!
-}
-load_begins() {
-    knocks pods web orders 80 /whoami
-    knocks same-node web "$(pod_v4 "$(replica node-a)")" 8080 /whoami
-    knocks plaintext batch "$(pod_v4 orders)" 8080 /whoami
-    lab exec web -- wrk -t1 -c8 -d"$1"s http://orders/ >"$WORK/wrk-web" 2>&1 &
-    loads=($!)
-    lab exec cart -- wrk -t1 -c8 -d"$1"s http://orders/ >"$WORK/wrk-cart" 2>&1 &
-    loads+=($!)
-}
-load_ends() { # nothing may have gone wrong
-    local name
-    for name in "${loads[@]}"; do wait "$name" || fail "wrk"; done
-    for name in "${!knockers[@]}"; do kill -TERM "${knockers[$name]}"; done
-    for name in "${!knockers[@]}"; do
-        wait "${knockers[$name]}" || fail "the knocker $name"
-        [ "$(field bad <"$WORK/knock-$name")" = 0 ] || { cat "$WORK/knock-$name" "$WORK/knock-$name.bad"; fail "$name: not all went well"; }
-        good=$((good + $(field good <"$WORK/knock-$name")))
-    done
-    knockers=()
-    must cat "$WORK/wrk-web" "$WORK/wrk-cart"
-    must_not grep -E 'Socket errors|Non-2xx' "$WORK/out"
+is_dead() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null || is_gone "$1"; }
+is_other() { local new; new=$(data_of "$1") && [ -n "$new" ] && [ "$new" != "$2" ]; }
+data_of() { pgrep -P "$(program_pid "$1")" -x weir-data; }
+tree_of() { echo "$(program_pid "$1") $(pgrep -d ' ' -P "$(program_pid "$1")")"; }
+# Sums over a node proxy's three processes: descriptors, and PSS in KiB.
+count_fds() { for pid in $(tree_of "$1"); do find "/proc/$pid/fd" -type l 2>/dev/null; done | wc -l; }
+count_kib() { for pid in $(tree_of "$1"); do cat "/proc/$pid/smaps_rollup" 2>/dev/null; done | awk '/^Pss:/ { sum += $2 } END { print sum }'; }
+figures() { # NAME: of the moment
+    local line
+    line="$1 $(count_fds node-a) $(count_fds node-b) $(count_kib node-a) $(count_kib node-b)"
+    echo "$line" >>"$WORK/figures"
+    # shellcheck disable=SC2086 # words
+    printf '  %-6s descriptors %s and %s, memory %s and %s KiB\n' $line
 }
 
-good=0
-: >"$WORK/figures"
+# ---- what is done: each is noted, with its time ----
+
+declare -A since=([node-a]=$(now) [node-b]=$(now) [control]=0)
+noted() { # WHAT NODE COMMAND...
+    local what=$1 node=$2 begin
+    begin=$(now)
+    shift 2
+    "$@"
+    echo "$what $node $begin $(now) ${since[$node]}" >>"$WORK/actions"
+}
+olds=()
+replace() {
+    olds+=("$(program_pid "$1")")
+    must lab replace "$1"
+}
+begin_anew() { # controller or ca, by a kill
+    must lab stop "$1" KILL
+    must lab start "$1"
+}
+kill_data() {
+    victim=$(data_of "$1")
+    kill -KILL "$victim"
+    until is_dead "$victim"; do :; done
+}
+
+# ---- the load ----
+
+declare -A loads=()
+load() { # NAME WORKLOAD HOST PORT STREAM_S...
+    (exec "$ROOT/tests/lab.sh" exec "$2" -- "$ROOT/tests/netns/soak_load.py" "$3" "$4" 5 "${@:5}") >"$WORK/load-$1" 2>"$WORK/load-$1.bad" &
+    loads[$1]=$!
+}
+wrks=()
+wrk_from() { # WORKLOAD
+    lab exec "$1" -- wrk -t1 -c8 -d$((ROUNDS * ROUND_MS / 1000))s http://orders/ >"$WORK/wrk-$1" 2>&1 &
+    wrks+=($!)
+}
+
+figures before
+step "$ROUNDS rounds of $((ROUND_MS / 1000)) s under load"
+load pods web orders 80 0 2 7
+load pods-too cart orders 80 3
+load same-node web "$(pod_v4 "$(replica node-a)")" 8080 0 3
+load plaintext batch "$(pod_v4 orders)" 8080 3
+wrk_from web
+wrk_from cart
+begin=${EPOCHREALTIME/[.,]/}
+kills=0
 for round in $(seq "$ROUNDS"); do
-    olds=("$(pid_of node-a)" "$(pid_of node-b)")
-    load_begins $((PAUSE_MS / 1000 + 2))
-    must lab replace node-a
-    must lab stop controller KILL
-    must lab stop ca KILL
-    must lab start controller
-    must lab start ca
-    must lab replace node-b
-    pause "$PAUSE_MS"
-    load_ends
-    for pid in "${olds[@]}"; do eventually is_gone "$pid"; done
-
-    # A data process that is killed loses what is inside it, and nothing else: whoever knocks then waits a little, and is served.
+    noted replace node-a replace node-a
+    since[node-a]=$(now)
+    noted kill-controller control begin_anew controller
+    noted replace node-b replace node-b
+    since[node-b]=$(now)
+    noted kill-ca control begin_anew ca
     if [ $((round % 2)) = 1 ]; then
-        victim=$(data_of node-a)
-        [ "$victim" != "$(pid_of node-a)" ] || fail "node-a has no data process of its own"
-        kill -KILL "$victim"
-        must get web http://orders/whoami
-        must get web http://cart/whoami
+        node=node-$([ $((round % 4)) = 1 ] && echo a || echo b)
+        noted kill-data "$node" kill_data "$node"
+        kills=$((kills + 1))
+        eventually is_other "$node" "$victim"
+        DEADLINE_S=5 eventually get web http://orders/whoami # and it did not wait for a minute
+    else
+        noted kill-warden node-b pkill -KILL -P "$(program_pid node-b)" -x weir-warden # costs nobody anything
     fi
-    eventually get web http://orders/whoami
-    echo "$round $(count_fds node-a) $(count_fds node-b) $(count_kib node-a) $(count_kib node-b)" >>"$WORK/figures"
-    printf '  round %s: descriptors %s and %s, memory %s and %s KiB\n' $(tail -n 1 "$WORK/figures")
+    pause_until $((begin + round * ROUND_MS * 1000))
+    figures "$round"
 done
-step "$good new connections, none of them went badly; $ROUNDS rounds"
+
+step "what the load lost"
+for pid in "${wrks[@]}"; do wait "$pid" || fail "wrk"; done
+for name in "${!loads[@]}"; do kill -TERM "${loads[$name]}"; done
+for name in "${!loads[@]}"; do wait "${loads[$name]}" || { cat "$WORK/load-$name.bad"; fail "the load $name"; }; done
+code=0
+/usr/bin/python3 "$ROOT/tests/netns/soak_judge.py" "$WORK/actions" pods=node-a+node-b="$WORK/load-pods" \
+    pods-too=node-a+node-b="$WORK/load-pods-too" same-node=node-a="$WORK/load-same-node" plaintext=node-b="$WORK/load-plaintext" ||
+    code=$?
+# A connection of wrk is lost once by a kill at most; nobody is refused, and no answer is another one.
+grep -h -E 'requests in|Socket errors|Non-2xx' "$WORK"/wrk-* | sed 's/^ */  wrk: /'
+must_not grep -h 'Non-2xx' "$WORK"/wrk-*
+sed -n 's/.*Socket errors: connect \([0-9]*\), read \([0-9]*\), write \([0-9]*\), timeout \([0-9]*\).*/\1 \2 \3 \4/p' "$WORK"/wrk-* |
+    while read -r connect read write timeout; do
+        [ "$connect$timeout" = 00 ] && [ $((read + write)) -le $((8 * kills)) ] || fail "wrk lost connections"
+    done
+[ "$code" = 0 ] || exit "$code"
+
+step "descriptors and memory when all is over"
+for pid in "${olds[@]}"; do eventually is_gone "$pid"; done
+eventually get web http://orders/whoami
+replace node-a # whose successors begin without sockets that were made ready for connections, as the first ones did
+replace node-b
+for pid in "${olds[@]}"; do eventually is_gone "$pid"; done
+figures after
 /usr/bin/python3 - "$WORK/figures" <<'PY'
 import sys
-rounds = [list(map(int, line.split())) for line in open(sys.argv[1])]
-for name, column, slack in (("descriptors", 1, 24), ("descriptors", 2, 24), ("KiB", 3, 6144), ("KiB", 4, 6144)):
-    first, last = rounds[0][column], rounds[-1][column]
-    if last > first + slack:
-        sys.exit(f"FAILED: {name} grew from {first} to {last}")
+lines = [line.split() for line in open(sys.argv[1])]
+rounds = [list(map(int, line[1:])) for line in lines[1:-1]]
+before, after = ([int(word) for word in lines[i][1:]] for i in (0, -1))
+middle = (len(rounds) - 1) / 2
+for name, column, slack, slack_after in (("descriptors of node-a", 0, 24, 4), ("descriptors of node-b", 1, 24, 4),
+                                         ("KiB of node-a", 2, 3072, 2048), ("KiB of node-b", 3, 3072, 2048)):
+    # The slope of the line through all rounds, over all rounds.
+    spread = sum((i - middle) ** 2 for i in range(len(rounds)))
+    growth = sum((i - middle) * line[column] for i, line in enumerate(rounds)) / spread * (len(rounds) - 1)
+    print(f"  {name}: {growth:+.0f} from the first round to the last, {after[column] - before[column]:+} from before to after")
+    if growth > slack or after[column] > before[column] + slack_after:
+        sys.exit(f"FAILED: {name} grew")
 PY
 must_not grep -lE 'ERROR: AddressSanitizer|runtime error|LeakSanitizer' "$RUN"/logs/node-a.log "$RUN"/logs/node-b.log
 echo "all of it holds"
