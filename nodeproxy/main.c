@@ -1,6 +1,7 @@
 /* weir-nodeproxy: the data plane of one node. */
 #include "nodeproxy/node.h"
 #include "nodeproxy/sandbox.h"
+#include "nodeproxy/seccomp_profile.h"
 #include "nodeproxy/supervisor.h"
 #include "nodeproxy/warden/warden.h"
 
@@ -178,6 +179,8 @@ int main(int argc, char **argv)
         {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},
     };
     int positional = 0;
+    if (argc > 1 && strcmp(argv[1], "seccomp-profile") == 0)
+        return seccomp_profile_command(argc - 1, argv + 1);
     int r = args_parse("weir-nodeproxy", "The node proxy of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv, &positional);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
