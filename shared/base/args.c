@@ -44,6 +44,22 @@ static const char *expected(const struct arg *a)
     return "a text";
 }
 
+/* Brackets are fine around both families: whoever has the address in a variable can't know. */
+static int read_addr(struct text value, struct addr *ret)
+{
+    char plain[ADDR_TEXT_MAX];
+    struct text head, host, port;
+    int r = addr_parse(value, ret);
+    if (r == 0 || !text_starts_with(value, TEXT("[")) || !text_split(value, ']', &host, &port) ||
+        !text_split(host, '[', &head, &host) ||
+        !text_starts_with(port, TEXT(":")))
+        return r;
+    struct text_out out = TEXT_OUT(plain);
+    text_put(&out, host);
+    text_put(&out, port);
+    return out.overflow ? r : addr_parse((struct text){plain, out.len}, ret);
+}
+
 static void print_amount(FILE *to, const struct arg *a, uint64_t amount)
 {
     fprintf(to, "%llu%s", (unsigned long long)amount, a->kind == ARG_DURATION_MS ? "ms" : "");
@@ -157,7 +173,7 @@ static int set_value(struct parse *p, const struct arg *a, const char *source, c
         r = set_number(a, value);
         break;
     case ARG_ADDR:
-        r = addr_parse(text_of(value), a->value);
+        r = read_addr(text_of(value), a->value);
         break;
     case ARG_LIST:
         if (first)

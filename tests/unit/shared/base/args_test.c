@@ -85,6 +85,25 @@ static void reads_all_kinds(void **state)
     assert_int_equal(values.sources.n, 1);
 }
 
+static void reads_addresses(void **state)
+{
+    static const char *const good[][2] = {{"1.2.3.4:5", "1.2.3.4:5"},
+                                          {"[1.2.3.4]:5", "1.2.3.4:5"},
+                                          {"[::1]:5", "[::1]:5"}};
+    static const char *const bad[] = {"[1.2.3.]4:5", "[1.2.3.4]5", "[1.2.3.4]", "[]:5", "[[::1]]:5",
+                                      "::1:5", "[1.2.3.4]:", "[$(HOST)]:5"};
+    char out[ADDR_TEXT_MAX];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        assert_int_equal(parse(NULL, "--listen", (char *)good[i][0]), 0);
+        assert_string_equal(addr_print(&values.listen, out), good[i][1]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_int_equal(parse(NULL, "--listen", (char *)bad[i]), -EINVAL);
+        assert_printed(bad[i]);
+    }
+}
+
 static void leaves_positionals(void **state)
 {
     (void)state;
@@ -194,7 +213,8 @@ static void helps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all_kinds),       cmocka_unit_test(leaves_positionals),
+        cmocka_unit_test(reads_all_kinds),       cmocka_unit_test(reads_addresses),
+        cmocka_unit_test(leaves_positionals),
         cmocka_unit_test(reads_the_environment), cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(lists_are_bounded),     cmocka_unit_test(helps),
     };
