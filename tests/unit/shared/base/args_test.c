@@ -95,11 +95,12 @@ static void reads_addresses(void **state)
     char out[ADDR_TEXT_MAX];
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-        assert_int_equal(parse(NULL, "--listen", (char *)good[i][0]), 0);
+        assert_int_equal(parse(NULL, "--trust-domain", "x", "--listen", (char *)good[i][0]), 0);
         assert_string_equal(addr_print(&values.listen, out), good[i][1]);
     }
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        assert_int_equal(parse(NULL, "--listen", (char *)bad[i]), -EINVAL);
+        assert_int_equal(parse(NULL, "--trust-domain", "x", "--listen", (char *)bad[i]),
+                         -EINVAL);
         assert_printed(bad[i]);
     }
 }
