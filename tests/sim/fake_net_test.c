@@ -86,6 +86,25 @@ static void test_the_clock_jumps(void **state)
     timer_stop(ring_timers(ring), &t);
 }
 
+static void again_at_once(struct timer *t)
+{
+    timer_start(ring_timers(ring), t, 0);
+}
+/* Who never waits for anything keeps nobody from the end of a time. */
+static void test_the_clock_goes_on_for_the_busy(void **state)
+{
+    (void)state;
+    struct timer t;
+    uint64_t from = fake_net_now_ms(net);
+    timer_init(&t, again_at_once);
+    timer_start(ring_timers(ring), &t, 0);
+    assert_false(fake_net_run_until(net, never, NULL, 1000));
+    assert_int_equal(fake_net_now_ms(net), from + 1000);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(fake_net_now_ms(net), from + 2000);
+    timer_stop(ring_timers(ring), &t);
+}
+
 static int last_result;
 static bool was_drained;
 static void remember(struct ring_op *op, int result)
@@ -486,6 +505,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_clock_jumps, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_clock_goes_on_for_the_busy, begin, end),
         cmocka_unit_test_setup_teardown(test_half_close_and_unread_bytes, begin, end),
         cmocka_unit_test_setup_teardown(test_close_with_all_kinds_in_flight, begin, end),
         cmocka_unit_test_setup_teardown(test_connect, begin, end),

@@ -313,6 +313,25 @@ static uint64_t bad_refills(uint64_t seed)
     return story_end();
 }
 
+/* Servers that close while their clients still send: the answer's end comes first, and that nobody listens is heard by sending only. */
+static uint64_t closing_servers(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_pod *other = sim_pod_add(&mesh, -1, "other", "other");
+    (void)sim_listen(&mesh, other, SIM_PORT);
+    struct sim_pod *const servers[] = {other, orders, rogue};
+    for (unsigned i = 0; i < 24; i++) {
+        struct sim_flow *f = call(i % 2 ? batch : web, servers[i % 3]);
+        f->order = SIM_CLIENT_FIRST;
+        f->client_bytes = 30000 + rng_below(mesh.rng, 30000);
+        f->server_aborts = SIM_CLOSE;
+        f->abort_at = f->client_bytes * rng_below(mesh.rng, 100) / 100;
+        f->tick_ms_max = (unsigned)rng_below(mesh.rng, 10);
+        sim_flow_start(f);
+    }
+    return story_end();
+}
+
 static uint64_t limits(uint64_t seed)
 {
     story_begin_with(
@@ -358,7 +377,8 @@ static uint64_t idle(uint64_t seed)
     X(tunnel, 20)                                                                                  \
     X(same_node, 20) X(same_node_tunnel, 10) X(families, 10) X(passthrough, 20) X(denied, 20)      \
         X(strict, 20) X(half_close, 20) X(big_and_slow, 6) X(resets, 30) X(bad_destinations, 20)   \
-            X(lost_connects, 10) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10) X(idle, 10)
+            X(lost_connects, 10) X(few_chunks, 20) X(bad_refills, 10) X(limits, 10) X(idle, 10)       \
+                X(closing_servers, 30)
 
 STORIES(STORY)
 

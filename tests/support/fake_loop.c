@@ -415,8 +415,11 @@ bool fake_net_runs(void)
 static bool step(struct fake_net *net, uint64_t limit_ms)
 {
     net->steps++;
-    if (rng_below(&net->rng, 16) == 0 && net->now_ms < limit_ms)
-        advance(net, net->now_ms + 1); /* it goes on for the busy, too */
+    if (rng_below(&net->rng, 16) == 0) { /* time goes on for the busy, too, and so it comes to its end */
+        if (net->now_ms >= limit_ms)
+            return false;
+        advance(net, net->now_ms + 1);
+    }
     if (any_turn(net))
         return true;
     uint64_t next = due(&net->delays);
