@@ -7,10 +7,11 @@
 set -euo pipefail
 OUT=${1:-${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kubernetes}
 PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+RECIPE=2 # what was built by another one is built again
 
 missing=()
 for program in "${PROGRAMS[@]}"; do
-    [ -x "$OUT/$program" ] || missing+=("$program")
+    [ -x "$OUT/$program" ] && [ "$(cat "$OUT/recipe" 2>/dev/null)" = "$RECIPE" ] || missing+=("$program")
 done
 if [ ${#missing[@]} -eq 0 ]; then
     echo "cluster: $OUT is complete"
@@ -37,14 +38,25 @@ apt-get -q "${apt[@]}" update >"$OUT/apt.log" 2>&1
 DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600 install --no-install-recommends \
     golang-go rsync make dpkg-dev >>"$OUT/apt.log" 2>&1
 (cd "$scratch/src" && apt-get -q -y "${apt[@]}" source --only-source kubernetes >>"$OUT/apt.log" 2>&1)
+# The sources bring a reflect2 (1.0.1) that knows only Go before 1.18: later ones iterate over maps in another way, and an API
+# server would die, or write into memory that is not its own, when it prints a custom resource. Debian has the newer one.
+reflect2=golang-github-modern-go-reflect2-dev
+(cd "$scratch" && apt-get -q download "$reflect2" >>"$OUT/apt.log" 2>&1 && dpkg-deb -x "$reflect2"_*.deb reflect2)
+vendored=$(echo "$scratch"/src/kubernetes-*/vendor/github.com/modern-go/reflect2)
+rm "$vendored"/*.go "$vendored"/*.s
+cp "$scratch"/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2/*.{go,s} "$vendored/"
+rm -f "$vendored"/*_test.go
 
 cd "$scratch"/src/kubernetes-*/
 mkdir -p .go/src/k8s.io
 ln -sfn ../../.. .go/src/k8s.io/kubernetes
 # Not `go build`: the server's OpenAPI definitions are made by the makefile.
 GOPATH=$PWD/.go GOCACHE=$scratch/gocache CGO_ENABLED=0 make WHAT="${missing[*]/#/cmd/}" >"$OUT/build.log" 2>&1
+grep -aq 'reflect2/go_above_118.go' _output/bin/kube-apiserver 2>/dev/null || [[ " ${missing[*]} " != *apiserver* ]] ||
+    { echo "cluster: the API server was built with the old reflect2" >&2; exit 1; }
 for program in "${missing[@]}"; do
     install -m 0755 "_output/bin/$program" "$OUT/$program.new"
     mv "$OUT/$program.new" "$OUT/$program"
 done
+echo "$RECIPE" >"$OUT/recipe"
 echo "cluster: built ${missing[*]} into $OUT"
