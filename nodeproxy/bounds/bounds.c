@@ -31,7 +31,7 @@ struct pod_bounds {
 /* A rate is the number of its second and how many there were in it. */
 enum { RATE_BITS = 32 };
 
-static bool is_rate(enum bound which) { return which == BOUND_HANDSHAKES_IN || which == BOUND_HANDSHAKES_OUT || which == BOUND_LOG_LINES; }
+static bool is_rate(enum bound which) { return which == BOUND_HANDSHAKES_IN || which == BOUND_HANDSHAKES_OUT || which == BOUND_LOG_LINES || which == BOUND_DNS_QUERIES; }
 
 const char *bound_label(enum bound which)
 {

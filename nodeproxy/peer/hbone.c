@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-bool hbone_port_is_own(uint16_t port) { return port == 15001 || port == 15006 || port == 15008; }
+bool hbone_port_is_own(uint16_t port) { return port == 15001 || port == 15006 || port == 15008 || port == 15053; }
 
 static const char *type_key(enum workload_type type)
 {

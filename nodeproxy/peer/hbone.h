@@ -31,5 +31,5 @@ int hbone_authority_parse(struct text t, struct hbone_authority *ret); /* -EINVA
 /* host= of a `forwarded` header; {NULL, 0}: none. A view. */
 struct text hbone_forwarded_host(struct text forwarded);
 unsigned hbone_status(const struct http2_head *answer); /* 0: none or malformed */
-bool hbone_port_is_own(uint16_t port); /* 15001, 15006, 15008: never a target */
+bool hbone_port_is_own(uint16_t port); /* 15001, 15006, 15008, 15053: never a target */
 #endif

@@ -79,7 +79,8 @@ int directory_new(struct directory **ret)
     d->services = rcu_table_new();
     d->policies = rcu_table_new();
     d->namespaces = rcu_table_new();
-    if (!d->workloads || !d->services || !d->policies || !d->namespaces ||
+    d->service_names = rcu_table_new();
+    if (!d->workloads || !d->services || !d->policies || !d->namespaces || !d->service_names ||
         address_table_init(&d->workload_addresses, d->seed) < 0 ||
         address_table_init(&d->service_addresses, d->seed) < 0)
         goto failed;
@@ -107,7 +108,7 @@ struct directory *directory_free(struct directory *d)
     if (!d)
         return NULL;
     directory_thread_register();
-    if (d->workloads && d->services && d->policies && d->namespaces) {
+    if (d->workloads && d->services && d->policies && d->namespaces && d->service_names) {
         struct cds_lfht_node *node;
         cds_lfht_for_each(d->workloads, &iter, node)
             directory_drop_workload(d, slot_of(workload_slot, node));
@@ -123,6 +124,7 @@ struct directory *directory_free(struct directory *d)
     table_done(d->services);
     table_done(d->policies);
     table_done(d->namespaces);
+    table_done(d->service_names);
     address_table_done(&d->workload_addresses);
     address_table_done(&d->service_addresses);
     free(d);

@@ -50,6 +50,9 @@ const struct workload *directory_workload_at(const struct directory *d, struct t
 const struct service *directory_service(const struct directory *d, struct text key);
 const struct service *directory_service_at(const struct directory *d, struct text network,
                                            const struct ip *ip);
+/* By its host name alone: the one of this namespace, or else of the first in order of the alphabet. */
+const struct service *directory_service_named(const struct directory *d, struct text hostname,
+                                              struct text ns);
 const struct policy *directory_policy(const struct directory *d, struct text key);
 /* Visits all (for dumps); stop by returning false. */
 void directory_each_workload(const struct directory *d,

@@ -1,3 +1,4 @@
+#include "shared/base/map.h"
 #include "shared/mesh/directory_tables.h"
 
 #include <errno.h>
@@ -7,6 +8,21 @@ static int match_service(struct cds_lfht_node *node, const void *key)
 {
     rcu_learned(node);
     return text_equal(text_of(slot_of(service_slot, node)->key), *(const struct text *)key);
+}
+
+/* A key is NAMESPACE/HOSTNAME. */
+static struct text name_of(const struct service_slot *slot)
+{
+    struct text ns, name = text_of(slot->key);
+    (void)text_split(text_of(slot->key), '/', &ns, &name);
+    return name;
+}
+
+static int match_name(struct cds_lfht_node *node, const void *name)
+{
+    rcu_learned(node);
+    return text_equal(name_of(caa_container_of(node, struct service_slot, by_name)),
+                      *(const struct text *)name);
 }
 
 struct service_slot *directory_service_slot(const struct directory *d, struct text key)
@@ -36,6 +52,7 @@ struct service_slot *directory_service_reserve(struct directory *d, struct text 
         return NULL;
     memcpy(slot->key, key.data, key.len);
     directory_add(d, d->services, key, &slot->node);
+    directory_add(d, d->service_names, name_of(slot), &slot->by_name);
     return slot;
 }
 
@@ -44,6 +61,7 @@ void directory_service_drop_unused(struct directory *d, struct service_slot *slo
     if (now_of(slot) || rcu_array_view(&slot->endpoints).n > 0)
         return;
     (void)cds_lfht_del(d->services, &slot->node);
+    (void)cds_lfht_del(d->service_names, &slot->by_name);
     rcu_free_later(&slot->head, service_slot_release);
 }
 
@@ -154,6 +172,26 @@ const struct service *directory_service(const struct directory *d, struct text k
 {
     const struct service_slot *slot = directory_service_slot(d, key);
     return slot ? now_of(slot) : NULL;
+}
+
+const struct service *directory_service_named(const struct directory *d, struct text hostname,
+                                              struct text ns)
+{
+    const struct service *best = NULL;
+    struct cds_lfht_iter iter;
+    cds_lfht_lookup(d->service_names, hash_bytes(d->seed, hostname.data, hostname.len), match_name,
+                    &hostname, &iter);
+    for (struct cds_lfht_node *node; (node = cds_lfht_iter_get_node(&iter));
+         cds_lfht_next_duplicate(d->service_names, match_name, &hostname, &iter)) {
+        const struct service *s = now_of(caa_container_of(node, struct service_slot, by_name));
+        if (!s)
+            continue;
+        if (text_equal(text_of(s->ns), ns))
+            return s;
+        if (!best || strcmp(s->ns, best->ns) < 0)
+            best = s;
+    }
+    return best;
 }
 
 const struct service *directory_service_at(const struct directory *d, struct text network,

@@ -15,7 +15,7 @@ struct workload_slot {
     struct retired *retired;
 };
 struct service_slot { /* also stands for a service that only workloads speak of yet */
-    struct cds_lfht_node node;
+    struct cds_lfht_node node, by_name;
     struct rcu_head head;
     _Atomic(struct service *) now; /* NULL: only endpoints are known */
     struct retired *retired;
@@ -36,6 +36,7 @@ struct namespace_slot { /* exists while the namespace has policies */
 };
 struct directory {
     struct cds_lfht *workloads, *services, *policies, *namespaces;
+    struct cds_lfht *service_names; /* of the same slots, by host name: one may be there twice */
     struct address_table workload_addresses, service_addresses;
     struct rcu_array mesh_policies; /* struct policy */
     uint64_t seed[2];

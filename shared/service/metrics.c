@@ -212,6 +212,33 @@ struct metric_series *metrics_series(struct metrics *m, const struct metric_fami
     return s;
 }
 
+/* A histogram's series are its buckets, then the sum in microseconds and the count: the last label
+ * holds which, as a letter, so that they sort as they are printed. */
+static const struct {
+    const char *letter, *le;
+    uint64_t us;
+} buckets[] = {{"a", "0.001", 1000},   {"b", "0.005", 5000},     {"c", "0.01", 10000},
+               {"d", "0.1", 100000},   {"e", "1.0", 1000000},    {"f", "5.0", 5000000},
+               {"g", "+Inf", UINT64_MAX}};
+enum { BUCKETS = sizeof buckets / sizeof *buckets };
+static const char sum_letter[] = "h", count_letter[] = "i";
+
+void metrics_observe(struct metrics *m, const struct metric_family *family,
+                     struct text *label_values, uint64_t us)
+{
+    struct text *which = &label_values[family->n_labels - 1];
+
+    assert(family->kind == METRIC_SECONDS && family->n_labels > 0);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        *which = text_of(buckets[i].letter);
+        metric_add(metrics_series(m, family, label_values), us <= buckets[i].us);
+    }
+    *which = text_of(sum_letter);
+    metric_add(metrics_series(m, family, label_values), us);
+    *which = text_of(count_letter);
+    metric_add(metrics_series(m, family, label_values), 1);
+}
+
 /* ---- the scrape -------------------------------------------------------------------------------- */
 
 struct row {
@@ -315,7 +342,23 @@ static void put_family(struct text_heap *out, const struct metric_family *f, boo
     text_heap_printf(out, "# HELP %.*s ", (int)name.len, name.data);
     put_escaped(out, f->help, open_metrics);
     text_heap_printf(out, "\n# TYPE %.*s %s\n", (int)name.len, name.data,
-                     f->kind == METRIC_COUNTER ? "counter" : "gauge");
+                     f->kind == METRIC_COUNTER   ? "counter"
+                     : f->kind == METRIC_SECONDS ? "histogram"
+                                                 : "gauge");
+}
+
+static bool is_sum(const struct row *row)
+{
+    return strcmp(row->values[row->family->n_labels - 1], sum_letter) == 0;
+}
+
+/* NULL: it is the sum or the count. What overflows is everybody's, and only counted. */
+static const char *bucket_of(const struct row *row)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        if (strcmp(row->values[row->family->n_labels - 1], buckets[i].letter) == 0)
+            return buckets[i].le;
+    return NULL;
 }
 
 static void put_row(struct text_heap *out, const struct row *row, bool open_metrics)
@@ -323,16 +366,29 @@ static void put_row(struct text_heap *out, const struct row *row, bool open_metr
     const struct metric_family *f = row->family;
 
     text_heap_put(out, family_name(f, open_metrics));
+    const char *le = NULL;
+    size_t n = f->n_labels;
+
     if (open_metrics && f->kind == METRIC_COUNTER)
         text_heap_puts(out, "_total");
-    for (size_t i = 0; i < f->n_labels; i++) {
+    if (f->kind == METRIC_SECONDS) {
+        le = bucket_of(row);
+        n--;
+        text_heap_puts(out, le ? "_bucket" : is_sum(row) ? "_sum" : "_count");
+    }
+    for (size_t i = 0; i < n; i++) {
         text_heap_printf(out, "%s%s=\"", i == 0 ? "{" : ",", f->labels[i]);
         put_escaped(out, row->values[i], true);
         text_heap_puts(out, "\"");
     }
-    if (f->n_labels > 0)
+    if (le)
+        text_heap_printf(out, "%sle=\"%s\"", n == 0 ? "{" : ",", le);
+    if (n > 0 || le)
         text_heap_puts(out, "}");
-    if (f->kind == METRIC_GAUGE)
+    if (f->kind == METRIC_SECONDS && is_sum(row))
+        text_heap_printf(out, " %" PRIu64 ".%06" PRIu64 "\n", row->value / 1000000,
+                         row->value % 1000000);
+    else if (f->kind == METRIC_GAUGE)
         text_heap_printf(out, " %" PRId64 "\n", (int64_t)row->value);
     else
         text_heap_printf(out, " %" PRIu64 "\n", row->value);

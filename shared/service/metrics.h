@@ -12,7 +12,8 @@
 #include "shared/base/map.h"
 #include <stdatomic.h>
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+/* SECONDS: a histogram of durations; its last label is "le", and metrics_observe() fills it. */
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS };
 enum {
     METRIC_LABELS_MAX = 32,
     METRIC_LABEL_BYTES_MAX = 8192, /* all values of a series together; longer ones are overflow */
@@ -43,6 +44,10 @@ static inline void metric_set(struct metric_series *s, int64_t v)
 {
     atomic_store_explicit(&s->value, (uint64_t)v, memory_order_relaxed);
 }
+/* One more duration, for a family of METRIC_SECONDS; label_values has room for the last one. Owner
+ * thread only. */
+void metrics_observe(struct metrics *m, const struct metric_family *family,
+                     struct text *label_values, uint64_t us);
 /* Sums and prints all, sorted by family and label values; any thread, while owners count. Without
  * memory out->failed is set. */
 void metrics_print(struct metrics *const *all, size_t n, bool open_metrics, struct text_heap *out);
