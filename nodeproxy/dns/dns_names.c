@@ -6,8 +6,8 @@ enum { NAME_MAX_BYTES = 253, SEARCH_DOMAINS = 3, ENDPOINTS_MAX = 16384 };
 
 struct found {
     const struct service *service;
-    struct text host;              /* of one endpoint of it; empty: the service itself */
     char name[NAME_MAX_BYTES + 1]; /* under which it was found */
+    size_t host_len;               /* of the name of one endpoint, its begin; 0: all of them */
 };
 struct asked {
     const struct dns_mesh *mesh;
@@ -95,7 +95,7 @@ static bool find_exactly(const struct asked *a, struct text name, struct found *
         if (!is_below(name, text_of(a->search[1])) || !text_split(name, '.', &host, &rest))
             return false;
         ret->service = service_named(a, rest);
-        ret->host = host;
+        ret->host_len = host.len;
         if (!ret->service || ret->service->n_addresses > 0 || host.len == 0 ||
             !has_host(a, ret->service, host))
             return false;
@@ -160,12 +160,13 @@ static void put_endpoints(const struct dns_mesh *m, const struct found *f, uint1
                           struct rng *rng, struct dns_answer *a)
 {
     const struct workload *const *all;
+    struct text host = {f->name, f->host_len};
     size_t n = directory_endpoints(m->directory, f->service, &all);
     size_t first = n > 0 ? rng_below(rng, n) : 0;
     for (size_t i = 0; i < n && i < ENDPOINTS_MAX && !a->truncated; i++) {
         const struct workload *w = all[(first + i) % n];
         if (serves(f->service, w) &&
-            (f->host.len == 0 || text_equal(text_of(w->hostname), f->host)))
+            (host.len == 0 || text_equal(text_of(w->hostname), host)))
             put_endpoint(m, w, type, a);
     }
 }
