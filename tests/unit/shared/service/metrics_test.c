@@ -108,6 +108,46 @@ static void sums_and_sorts(void **state)
         metrics_free(all[i]);
 }
 
+/* Two threads' durations: buckets count what is shorter, in their order, then sum and count. */
+static void durations(void **state)
+{
+    static const char *const names[] = {"from", "le"};
+    static const struct metric_family took = {"took_seconds", "How long", METRIC_SECONDS, names, 2};
+    struct text a[2] = {TEXT("a")}, b[2] = {TEXT("b")};
+    struct metrics *m[2];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(metrics_new(&m[i], 100), 0);
+    metrics_observe(m[0], &took, a, 1000);
+    metrics_observe(m[1], &took, a, 1001);
+    metrics_observe(m[0], &took, a, 6000000);
+    metrics_observe(m[1], &took, b, 50000);
+    check(m, 2, false,
+          "# HELP took_seconds How long\n"
+          "# TYPE took_seconds histogram\n"
+          "took_seconds_bucket{from=\"a\",le=\"0.001\"} 1\n"
+          "took_seconds_bucket{from=\"a\",le=\"0.005\"} 2\n"
+          "took_seconds_bucket{from=\"a\",le=\"0.01\"} 2\n"
+          "took_seconds_bucket{from=\"a\",le=\"0.1\"} 2\n"
+          "took_seconds_bucket{from=\"a\",le=\"1.0\"} 2\n"
+          "took_seconds_bucket{from=\"a\",le=\"5.0\"} 2\n"
+          "took_seconds_bucket{from=\"a\",le=\"+Inf\"} 3\n"
+          "took_seconds_sum{from=\"a\"} 6.002001\n"
+          "took_seconds_count{from=\"a\"} 3\n"
+          "took_seconds_bucket{from=\"b\",le=\"0.001\"} 0\n"
+          "took_seconds_bucket{from=\"b\",le=\"0.005\"} 0\n"
+          "took_seconds_bucket{from=\"b\",le=\"0.01\"} 0\n"
+          "took_seconds_bucket{from=\"b\",le=\"0.1\"} 1\n"
+          "took_seconds_bucket{from=\"b\",le=\"1.0\"} 1\n"
+          "took_seconds_bucket{from=\"b\",le=\"5.0\"} 1\n"
+          "took_seconds_bucket{from=\"b\",le=\"+Inf\"} 1\n"
+          "took_seconds_sum{from=\"b\"} 0.050000\n"
+          "took_seconds_count{from=\"b\"} 1\n");
+    for (size_t i = 0; i < 2; i++)
+        metrics_free(m[i]);
+}
+
 static void nothing_to_say(void **state)
 {
     struct metrics *m = NULL;
@@ -306,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_series_per_labels),  cmocka_unit_test(sums_and_sorts),
+        cmocka_unit_test(durations),
         cmocka_unit_test(nothing_to_say),         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(overflow_is_one_series), cmocka_unit_test(too_long_is_said),
         cmocka_unit_test(without_memory),         cmocka_unit_test(accept_header),
