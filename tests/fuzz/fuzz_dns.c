@@ -13,6 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct directory *directory;
 
+static void free_mesh(void)
+{
+    directory_thread_unregister();
+    directory = directory_free(directory);
+}
+
 static void make_mesh(void)
 {
     char name[20], address[20];
@@ -20,6 +26,7 @@ static void make_mesh(void)
     assert(r == 0);
     (void)r;
     directory_thread_register();
+    atexit(free_mesh); /* LeakSanitizer can't see into liburcu's tables */
     dns_mesh_service(directory, "a", "web.a.svc.c.l", "10.96.0.1 fd00::1", 0);
     dns_mesh_service(directory, "b", "web.b.svc.c.l", "10.96.0.2", 0);
     dns_mesh_service(directory, "b", "x.y", "10.96.0.3", 0);

@@ -47,7 +47,6 @@ OUTSIDE = [
     (re.compile(r"^protobuf-c/|\.pb-c\.h$"), "shared/xds"),
     (re.compile(r"^(nftables|libmnl)/"), "nodeproxy/warden"),
     (re.compile(r"^(arpa/nameser|resolv)"), "shared/dns"),
-    (re.compile(r"^nftables/"), "nodeproxy/warden"),
     (re.compile(r"^seccomp\.h$"), "nodeproxy"),
     (re.compile(r"^sqlite3\.h$"), "ca"),
     (re.compile(r"^urcu"), "shared/mesh"),
