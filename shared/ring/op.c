@@ -60,7 +60,7 @@ static void begin(struct ring *ring, struct ring_op *op, uint8_t kind, int fd, r
     op->done = done;
     op->kind = kind;
     op->fd = fd;
-    op->stopping = false;
+    op->stopping = op->single = op->yielding = false;
     op->in_flight = true;
     op->scope->in_flight++;
     ring->in_flight++;
@@ -80,13 +80,14 @@ void ring_op_arm(struct ring *ring, struct ring_op *op)
         io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
     } else {
         assert(op->kind == OP_RECV);
-        if (op->one_shot)
+        if (op->one_shot || op->single)
             io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
         else
             io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = 0;
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        if (!op->single) /* there was more to come when it was taken out of the kernel */
+            sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     }
     io_uring_sqe_set_data(sqe, op);
 }
@@ -249,26 +250,59 @@ static void accepted(struct ring *ring, struct ring_op *op, int result)
         ring_op_arm(ring, op);
 }
 
+/* A receive that the kernel does not have any more, and that goes on. */
+static void receive_on(struct ring *ring, struct ring_op *op)
+{
+    struct ring_share *share = op->scope->share;
+    op->yielding = false;
+    if (share && ring_share_is_over(share)) {
+        ring_share_wait(share, op);
+    } else {
+        op->single = false;
+        ring_op_arm(ring, op);
+    }
+}
+
+/* One that the kernel would go on with. */
+static void yield(struct ring *ring, struct ring_op *op)
+{
+    if (op->yielding || op->stopping || op->scope->closing)
+        return;
+    op->yielding = true;
+    ring_op_cancel(ring, op);
+}
+
 static void received(struct ring *ring, struct ring_op *op, int result)
 {
+    struct ring_share *share = op->scope->share;
+    bool over = share && result > 0 && ring_share_pay(share, (size_t)result);
     if (result == -ENOBUFS && !op->stopping) {
+        op->yielding = false;
+        op->single = share && ring_share_is_over(share);
         list_push_back(&ring->starved, &op->waiting);
         ring->stats.starved++;
+        return;
+    }
+    if (result == -ECANCELED && op->yielding && !op->stopping) {
+        receive_on(ring, op);
         return;
     }
     if (result <= 0) {
         ring_op_finish(op, result == -ENOBUFS ? -ECANCELED : result);
         return;
     }
+    op->got = (uint16_t)result;
     op->done(op, result);
     if (op->chunk)
         op->chunk = chunk_free(op->chunk);
-    if (!op->in_flight || op->armed)
+    if (!op->in_flight)
         return;
-    if (op->stopping)
+    if (op->armed && over)
+        yield(ring, op);
+    else if (!op->armed && op->stopping)
         ring_op_finish(op, -ECANCELED);
-    else
-        ring_op_arm(ring, op);
+    else if (!op->armed)
+        receive_on(ring, op);
 }
 
 static void swallow(struct ring_op *op, int result)

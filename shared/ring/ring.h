@@ -18,6 +18,7 @@
 
 struct ring;
 struct ring_op;
+struct ring_share;
 typedef void ring_op_done(struct ring_op *op, int result); /* >= 0, or -errno */
 
 struct ring_scope {
@@ -27,6 +28,7 @@ struct ring_scope {
     /* Once, from the loop; may free the scope; may be NULL. */
     void (*drained)(struct ring_scope *scope);
     struct list ops;                 /* those in flight */
+    struct ring_share *share;        /* of its receives; NULL: none. Set before the first */
     struct ring_scope *next_drained; /* in the ring's queue once closed and empty */
 };
 struct ring_op {
@@ -41,6 +43,9 @@ struct ring_op {
     bool armed;     /* the kernel has it */
     bool stopping;
     bool one_shot; /* a receive that the ring repeats, not the kernel */
+    bool single;   /* the same, while its share is used up */
+    bool yielding; /* being taken out of the kernel: its share is used up */
+    uint16_t got;  /* bytes of the last receive */
 };
 /* Runs once at the end of the loop's turn, after all completions, before the next submit: this is
  * where tunnels flush. Asking twice is asking once. Cancelled by ring_task_cancel(). */
@@ -85,6 +90,24 @@ void ring_scope_init(struct ring_scope *scope, struct ring *ring,
 /* Cancels every operation in flight and swallows their completions (chunks are freed, accepted
  * descriptors closed); then drained, from the loop. Closing twice is closing once. */
 void ring_scope_close(struct ring_scope *scope);
+/* What several scopes may receive together in a turn while others are served, too. What
+ * is more waits in the sockets for the next turns, and those that wait go on one after the other.
+ * Whoever is alone (no other share was used within a tenth of a second) has the whole turn. Owned by
+ * whoever the scopes belong to; their operations end before it does. */
+struct ring_share {
+    struct ring *ring;
+    struct list link;    /* in the ring's while some wait */
+    struct list waiting; /* operations, by `waiting` */
+    uint64_t turn;       /* in which `used` was counted, in bytes */
+    size_t used;
+    bool over; /* it was used up, and the rush goes on */
+};
+enum { RING_SHARE_BYTES = 8 * RING_RECEIVE_BYTES };
+void ring_share_init(struct ring_share *s, struct ring *ring);
+void ring_share_done(struct ring_share *s);
+void ring_share_use(struct ring_share *s); /* something else was done for its owner */
+bool ring_share_has_rival(const struct ring_share *s);
+
 void ring_op_init(struct ring_op *op, struct ring_scope *scope);
 void ring_task_init(struct ring_task *task, void (*run)(struct ring_task *task));
 void ring_task_ask(struct ring *ring, struct ring_task *task);

@@ -4,7 +4,7 @@
  * operations, which are embedded in them.
  *
  * An operation in flight is in exactly one place: in the kernel (armed), in one of the lists
- * below by `waiting`, or on the stack of the function that completes it.
+ * below or of a share by `waiting`, or on the stack of the function that completes it.
  */
 #ifndef SHARED_RING_RING_STATE_H
 #define SHARED_RING_RING_STATE_H
@@ -48,6 +48,9 @@ struct ring {
     struct list starved;  /* receives that found no chunk */
     struct list pausing;  /* accepts that found no descriptor */
     struct list returned; /* receives that were stopped while starved */
+    struct list shares;   /* those for which receives wait */
+    const struct ring_share *served;   /* the share that was used last; never looked into */
+    uint64_t served_ms, rival_ms;      /* when; and when another one was. 0: never */
     struct timer pause, trim;
     struct ring_scope *drained_first, **drained_end;
     void (*idle_before)(void *arg), (*idle_after)(void *arg);
@@ -70,6 +73,11 @@ void ring_drained_put(struct ring *ring, struct ring_scope *scope);
 void ring_drained_run(struct ring *ring);
 /* task.c */
 void ring_tasks_run(struct ring *ring);
+/* share.c */
+bool ring_share_pay(struct ring_share *s, size_t bytes); /* true: it is used up, ring_share_wait() */
+bool ring_share_is_over(const struct ring_share *s);
+void ring_share_wait(struct ring_share *s, struct ring_op *op);
+void ring_shares_run(struct ring *ring); /* before each wait */
 /* supply.c */
 int supply_open(struct ring *ring, unsigned buffers);
 void supply_close(struct ring *ring);

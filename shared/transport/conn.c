@@ -469,6 +469,11 @@ void conn_init(struct conn *c, struct ring *ring, int taken_fd, const struct con
     ring_task_init(&c->flush_task, flush_run);
 }
 
+void conn_share(struct conn *c, struct ring_share *share)
+{
+    c->scope.share = share;
+}
+
 static void conn_connected(struct ring_op *op, int result)
 {
     struct conn *c = container_of(op, struct conn, send_op);

@@ -60,6 +60,7 @@ struct conn {
 };
 /* Takes the fd (connected, or to be connected). Reads nothing before conn_start() or conn_secure(). */
 void conn_init(struct conn *c, struct ring *ring, int taken_fd, const struct conn_events *events);
+void conn_share(struct conn *c, struct ring_share *share);  /* for what it receives; outlives it */
 void conn_connect(struct conn *c, const struct addr *to);   /* `connected` follows */
 int conn_secure(struct conn *c, struct tls_config *config); /* `secured` follows; -ENOMEM */
 void conn_start(struct conn *c);                            /* from now on stream events come */

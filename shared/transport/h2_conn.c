@@ -407,6 +407,7 @@ static int begin(struct h2_conn *h, struct ring *ring, int taken_fd,
     timer_init(&h->retry, retry_due);
     timer_init(&h->notice, notice_over);
     conn_init(&h->conn, ring, taken_fd, &carrier_events);
+    conn_share(&h->conn, o->share);
     h->conn.eof_is_end = true; /* HTTP/2 says itself when it is over. */
     h->conn.stream.events = &carrier_stream_events;
     h->conn.stream.user = h;

@@ -37,6 +37,7 @@ struct h2_conn_events {
 struct h2_conn_options {
     struct http2_options http2; /* `server` is set by h2_conn */
     struct tls_config *tls;     /* NULL: plain (h2c with prior knowledge). Borrowed for the call */
+    struct ring_share *share;   /* for what it receives; NULL: none */
     uint64_t handshake_ms; /* for connect and handshake, and for the last bytes to leave; 0: 10000 */
     uint64_t ping_ms, ping_timeout_ms; /* 0: 10000, 20000 */
     bool ping_idle;                    /* also while no stream lives */

@@ -217,6 +217,27 @@ void ring_scope_close(struct ring_scope *scope)
     }
 }
 
+/* Nobody needs one here: each event of the net is a turn of its own. */
+void ring_share_init(struct ring_share *s, struct ring *ring)
+{
+    *s = (struct ring_share){.ring = ring};
+    list_init(&s->link);
+    list_init(&s->waiting);
+}
+void ring_share_done(struct ring_share *s)
+{
+    assert(list_empty(&s->waiting));
+}
+void ring_share_use(struct ring_share *s)
+{
+    (void)s;
+}
+bool ring_share_has_rival(const struct ring_share *s)
+{
+    (void)s;
+    return false;
+}
+
 void ring_task_init(struct ring_task *task, void (*run)(struct ring_task *task))
 {
     task->run = run;

@@ -1,0 +1,96 @@
+/*
+ * Shares of what is received in a turn. The kernel fills as many chunks as it finds, connection by
+ * connection, so one that floods would fill whole turns. Receives of a share that is used up are
+ * taken out of the kernel, wait in a row, and come back as single ones: then it is we who say how
+ * many chunks a turn brings, and what is not received waits in the socket, whose window closes.
+ */
+#include "shared/ring/ring_state.h"
+#include <assert.h>
+
+enum {
+    CALM_BYTES = RING_RECEIVE_BYTES / 2, /* in a turn: the rush is over */
+    RIVAL_MS = 100,                      /* so long ago somebody else was served */
+};
+
+void ring_share_init(struct ring_share *s, struct ring *ring)
+{
+    *s = (struct ring_share){.ring = ring};
+    list_init(&s->link);
+    list_init(&s->waiting);
+}
+
+void ring_share_done(struct ring_share *s)
+{
+    assert(list_empty(&s->waiting));
+    list_remove(&s->link);
+}
+
+/* Of the two that were served last the times are known: one of them is somebody else's. */
+void ring_share_use(struct ring_share *s)
+{
+    struct ring *ring = s->ring;
+    if (ring->served != s) {
+        ring->rival_ms = ring->served_ms;
+        ring->served = s;
+    }
+    ring->served_ms = ring->timers.now_ms;
+}
+
+bool ring_share_has_rival(const struct ring_share *s)
+{
+    const struct ring *ring = s->ring;
+    uint64_t then = ring->served == s ? ring->rival_ms : ring->served_ms;
+    return then > 0 && ring->timers.now_ms - then <= RIVAL_MS;
+}
+
+bool ring_share_pay(struct ring_share *s, size_t bytes)
+{
+    ring_share_use(s);
+    if (s->turn != s->ring->stats.turns) {
+        s->over = s->over && s->used > CALM_BYTES;
+        s->turn = s->ring->stats.turns;
+        s->used = 0;
+    }
+    s->used += bytes;
+    s->over = s->over || s->used >= RING_SHARE_BYTES;
+    return ring_share_is_over(s);
+}
+
+bool ring_share_is_over(const struct ring_share *s)
+{
+    return s->over && ring_share_has_rival(s);
+}
+
+void ring_share_wait(struct ring_share *s, struct ring_op *op)
+{
+    list_push_back(&s->waiting, &op->waiting);
+    if (list_empty(&s->link))
+        list_push_back(&s->ring->shares, &s->link);
+}
+
+/* What each brought last time is what it is expected to bring. */
+static void go_on(struct ring_share *s)
+{
+    bool rival = ring_share_has_rival(s);
+    size_t room = RING_SHARE_BYTES;
+    for (struct list *n; room > 0 && (n = list_pop_front(&s->waiting));) {
+        struct ring_op *op = container_of(n, struct ring_op, waiting);
+        op->single = rival;
+        if (rival)
+            room -= op->got < room ? op->got : room;
+        ring_op_arm(s->ring, op);
+    }
+}
+
+void ring_shares_run(struct ring *ring)
+{
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &ring->shares);
+    for (struct list *n; (n = list_pop_front(&now));) {
+        struct ring_share *s = container_of(n, struct ring_share, link);
+        go_on(s);
+        if (!list_empty(&s->waiting))
+            list_push_back(&ring->shares, &s->link);
+    }
+}

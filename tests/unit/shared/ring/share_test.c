@@ -1,0 +1,196 @@
+/* Shares of what a turn receives: who floods waits, its neighbours do not, and no byte is lost. */
+#include "tests/unit/shared/ring/ring_fixture.h"
+#include <fcntl.h>
+
+enum { LOUD = 16, FILL_MIN = 4 * RING_RECEIVE_BYTES, TURNS_MAX = 100000 };
+
+static struct ring_share loud, quiet;
+static struct side sides[LOUD], small;
+static int writers[LOUD], small_writer;
+static size_t filled[LOUD];
+
+static void tcp_pair(int *ret_read, int *ret_write)
+{
+    struct sockaddr_storage at;
+    socklen_t len;
+    int listener = listen_loopback(1, &at, &len);
+    assert_int_equal(socket_open(AF_INET, ret_write), 0);
+    assert_int_equal(connect(*ret_write, (struct sockaddr *)&at, len), 0);
+    *ret_read = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(*ret_read >= 0);
+    socket_close(listener);
+}
+
+/* As much as the sockets hold, so that a turn could receive all of it. */
+static size_t fill(int fd)
+{
+    static uint8_t data[1 << 20];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = pattern(i);
+    for (ssize_t r; n < sizeof data && (r = send(fd, data + n, sizeof data - n, MSG_DONTWAIT)) > 0;)
+        n += (size_t)r;
+    assert_true(n >= FILL_MIN);
+    return n;
+}
+
+static void begin(void)
+{
+    int fd;
+    ring_begin((struct ring_options){0});
+    ring_share_init(&loud, ring);
+    ring_share_init(&quiet, ring);
+    for (size_t i = 0; i < LOUD; i++) {
+        tcp_pair(&fd, &writers[i]);
+        side_init(&sides[i], fd);
+        sides[i].scope.share = &loud;
+        filled[i] = fill(writers[i]);
+        assert_int_equal(shutdown(writers[i], SHUT_WR), 0);
+    }
+    tcp_pair(&fd, &small_writer);
+    side_init(&small, fd);
+    small.scope.share = &quiet;
+}
+
+static void end(void)
+{
+    for (size_t i = 0; i < LOUD; i++) {
+        side_done(&sides[i]);
+        socket_close(writers[i]);
+    }
+    side_done(&small);
+    socket_close(small_writer);
+    ring_share_done(&loud);
+    ring_share_done(&quiet);
+    ring_end();
+}
+
+static size_t loud_bytes(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < LOUD; i++)
+        n += sides[i].n_got;
+    return n;
+}
+
+static bool all_ended(void)
+{
+    for (size_t i = 0; i < LOUD; i++)
+        if (sides[i].end == NOT_YET)
+            return false;
+    return true;
+}
+
+static void all_arrived(void)
+{
+    for (size_t i = 0; i < LOUD; i++) {
+        assert_int_equal(sides[i].end, 0);
+        assert_int_equal(sides[i].n_got, filled[i]);
+        for (size_t k = 0; k < filled[i]; k++)
+            assert_int_equal(sides[i].got[k], pattern(k));
+    }
+}
+
+/* A neighbour that says something in each turn, for so many turns at most. */
+static size_t n_said;
+static size_t turn_with_neighbour(void)
+{
+    size_t before = loud_bytes();
+    assert_int_equal(send(small_writer, "x", 1, 0), 1);
+    n_said++;
+    run_once();
+    assert_true(small.n_got + 2 >= n_said); /* it is served in this turn, or in the next one */
+    return loud_bytes() - before;
+}
+
+static void read_all(void)
+{
+    n_said = 0;
+    side_read(&small);
+    for (size_t i = 0; i < LOUD; i++)
+        side_read(&sides[i]);
+}
+
+static void test_a_flood_waits(void **state)
+{
+    size_t n_turns = 0, n_full = 0;
+    (void)state;
+    begin();
+    read_all();
+    /* What the kernel had begun with comes first. */
+    while (loud_bytes() == 0 || !loud.over)
+        (void)turn_with_neighbour();
+    (void)turn_with_neighbour();
+    while (!all_ended() && n_turns++ < TURNS_MAX) {
+        size_t bytes = turn_with_neighbour();
+        assert_true(bytes < 2 * RING_SHARE_BYTES); /* what a receive will bring is a guess */
+        n_full += bytes >= RING_SHARE_BYTES;
+    }
+    assert_true(n_full >= 4); /* and it has its share */
+    all_arrived();
+    end();
+}
+
+static void test_who_is_alone_does_not(void **state)
+{
+    size_t most = 0;
+    (void)state;
+    begin();
+    for (size_t i = 0; i < LOUD; i++)
+        side_read(&sides[i]);
+    for (size_t n = 0; !all_ended() && n < TURNS_MAX; n++) {
+        size_t before = loud_bytes();
+        run_once();
+        assert_true(list_empty(&loud.waiting));
+        if (loud_bytes() - before > most)
+            most = loud_bytes() - before;
+    }
+    assert_true(most > 2 * RING_SHARE_BYTES);
+    all_arrived();
+    end();
+}
+
+/* The neighbour falls silent: those that wait are all received again, by a ring that sleeps meanwhile. */
+static void test_the_neighbour_goes(void **state)
+{
+    (void)state;
+    begin();
+    read_all();
+    while (list_empty(&loud.waiting))
+        (void)turn_with_neighbour();
+    RUN_UNTIL(all_ended());
+    all_arrived();
+    end();
+}
+
+static void test_stopped_and_closed_while_it_waits(void **state)
+{
+    struct side *stopped, *closed;
+    (void)state;
+    begin();
+    read_all();
+    while (list_empty(&loud.waiting) || loud.waiting.next->next == &loud.waiting)
+        (void)turn_with_neighbour();
+    stopped = container_of(container_of(loud.waiting.next, struct ring_op, waiting), struct side, recv_op);
+    closed = container_of(container_of(loud.waiting.next->next, struct ring_op, waiting), struct side, recv_op);
+    ring_recv_stop(ring, &stopped->recv_op);
+    ring_scope_close(&closed->scope);
+    RUN_UNTIL(stopped->end != NOT_YET && closed->drained);
+    assert_int_equal(stopped->end, -ECANCELED);
+    side_read(stopped); /* and on it goes */
+    closed->end = 0;
+    RUN_UNTIL(all_ended());
+    assert_int_equal(stopped->n_got, filled[stopped - sides]);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_flood_waits),
+        cmocka_unit_test(test_who_is_alone_does_not),
+        cmocka_unit_test(test_the_neighbour_goes),
+        cmocka_unit_test(test_stopped_and_closed_while_it_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
