@@ -3,7 +3,7 @@
 
 #include "nodeproxy/path/relay.h"
 
-enum { LOOK_MS = 5, SHARE_MIN = 32, WALK_MIN = 64, TELL_MIN = 16 };
+enum { LOOK_MS = 5, SHARE_MIN = 32, WALK_MIN = 64, TELL_MIN = 16, MOST_MAX = 16 /* ended in one look */ };
 
 static uint32_t chunks_of(size_t bytes) { return bytes == 0 ? 0 : (uint32_t)(bytes / CHUNK_BYTES + 1); }
 
@@ -34,37 +34,51 @@ static void set(struct hold *h, struct hold_link *l, unsigned i, uint32_t chunks
 
 static struct relay *relay_of(struct list *link) { return container_of(container_of(link, struct hold_link, link), struct relay, held); }
 
-/* Makes the count exact; who reads lets those go on that have nothing left. Returns who holds most. */
-static struct relay *walk(struct hold *h, bool go_on)
+static uint32_t held_by(const struct relay *r) { return r->held.chunks[0] + r->held.chunks[1]; }
+
+struct most { /* those that hold most, first the one with most of all */
+    size_t n;
+    struct relay *relays[MOST_MAX];
+};
+
+static void most_add(struct most *m, struct relay *r)
 {
-    struct relay *most = NULL;
-    uint32_t most_chunks = 0;
+    size_t at = m->n < MOST_MAX ? m->n++ : MOST_MAX - 1;
+    if (at == MOST_MAX - 1 && m->relays[at] && held_by(m->relays[at]) >= held_by(r))
+        return;
+    for (; at > 0 && held_by(m->relays[at - 1]) < held_by(r); at--)
+        m->relays[at] = m->relays[at - 1];
+    m->relays[at] = r;
+}
+
+/* Makes the count exact; who reads lets those go on that have nothing left. ret_most may be NULL. */
+static void walk(struct hold *h, bool go_on, struct most *ret_most)
+{
     list_for_each(n, &h->relays)
     {
         struct relay *r = relay_of(n);
         set(h, &r->held, 0, chunks_of(stream_queued(r->client.stream)));
         set(h, &r->held, 1, chunks_of(stream_queued(r->server.stream)));
-        uint32_t chunks = r->held.chunks[0] + r->held.chunks[1];
-        if (chunks > most_chunks) {
-            most = r;
-            most_chunks = chunks;
-        }
+        if (ret_most && held_by(r) > 0)
+            most_add(ret_most, r);
         if (go_on)
             relay_unchoke(r);
-        if (chunks == 0 && !relay_is_choked(r))
+        if (held_by(r) == 0 && !relay_is_choked(r))
             list_remove(&r->held.link);
     }
-    return most;
 }
 
+/* One walk a look, however many must end: what they held comes back by then, or the next look ends more. */
 static void look(struct timer *t)
 {
     struct hold *h = container_of(t, struct hold, look);
-    struct relay *most = walk(h, true);
-    while (most && h->chunks > share(h)) {
+    struct most most = {0};
+    walk(h, true, &most);
+    for (size_t i = 0; i < most.n && h->chunks > share(h); i++) {
+        if (most.relays[i]->is_over) /* by the end of another one */
+            continue;
         bound_hit(h->bounds, BOUND_BUFFERED, ring_now_ms(h->ring));
-        relay_evict(most);
-        most = walk(h, false);
+        relay_evict(most.relays[i]);
     }
     h->walk_at = 0;
     tell(h, 1);
@@ -74,7 +88,7 @@ static void look(struct timer *t)
 
 void hold_measure(struct hold *h)
 {
-    (void)walk(h, false);
+    walk(h, false, NULL);
     tell(h, 1);
 }
 
@@ -85,7 +99,7 @@ bool hold_update(struct hold *h, struct hold_link *l, unsigned i, size_t queued)
         list_push_back(&h->relays, &l->link);
     size_t half = share(h) / 2;
     if (h->chunks > half && h->chunks >= h->walk_at) {
-        (void)walk(h, false);
+        walk(h, false, NULL);
         tell(h, TELL_MIN);
         h->walk_at = h->chunks + (half / 8 > WALK_MIN ? half / 8 : WALK_MIN);
     }

@@ -154,6 +154,26 @@ static void test_beyond_the_share(void **state)
     end();
 }
 
+/* Where many must end the largest do, some in each look, and no more than needed. */
+static void test_far_beyond_the_share(void **state)
+{
+    enum { LARGE = 40, LARGE_EACH = 20, SMALL_EACH = 4, ALL = LARGE * LARGE_EACH + (RELAYS - LARGE) * SMALL_EACH };
+    size_t n_over = 0;
+    (void)state;
+    begin(0);
+    for (size_t i = 0; i < RELAYS; i++)
+        leaves_unread(&pairs[i], i % 8 < 5 ? LARGE_EACH : SMALL_EACH);
+    for (unsigned looks = 0; looks < 3; looks++)
+        some_time();
+    for (size_t i = 0; i < RELAYS; i++) {
+        n_over += pairs[i].n_over;
+        assert_true(pairs[i].n_over == 0 || i % 8 < 5);
+    }
+    assert_int_equal(n_over, (ALL - USABLE + LARGE_EACH - 1) / LARGE_EACH);
+    assert_true(hold.chunks <= USABLE);
+    end();
+}
+
 /* Counts are old, so long as they do not matter: queues that are empty again count for nothing when they do. */
 static void test_old_counts(void **state)
 {
@@ -200,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_half_of_the_share_is_free), cmocka_unit_test(test_beyond_half), cmocka_unit_test(test_beyond_the_share),
+        cmocka_unit_test(test_far_beyond_the_share),
         cmocka_unit_test(test_old_counts),                cmocka_unit_test(test_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
