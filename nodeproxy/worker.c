@@ -348,7 +348,7 @@ static int worker_prepare(struct worker *w)
     }
     map_init(&w->env.pods, w->options.config->pods_max);
     list_init(&w->env.all_pods);
-    list_init(&w->env.recheck);
+    living_init(&w->env);
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
     timer_init(&w->idle_timer, idle_due);

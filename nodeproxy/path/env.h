@@ -13,6 +13,11 @@
 #include "shared/ring/ring.h"
 #include "shared/service/metrics.h"
 
+struct living_pace {      /* living.h */
+    struct timer timer;    /* runs while all that may end now has ended */
+    uint64_t at_ms;        /* when `left` was counted last */
+    size_t left, per_ms;   /* endings: that may come now, and that are added in each millisecond */
+};
 struct path_env {
     struct ring *ring;
     const struct config *config;
@@ -24,6 +29,7 @@ struct path_env {
     uint64_t directory_version, policy_version; /* against which living connections were last checked */
     struct ring_task recheck_task; /* runs living_look(), a slice a turn; the owner's */
     struct list recheck;       /* pods with connections still to be looked at */
+    struct living_pace pace;   /* of what ends by that */
     uint64_t turn, looked_turn; /* of the loop: now, and when living connections were last looked at */
     struct turns turns;        /* begun by the first pod */
     bool draining;

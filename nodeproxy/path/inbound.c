@@ -193,19 +193,20 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
     return known ? ENDING_POLICY_CHANGED : ENDING_WORKLOAD_GONE; /* nothing says any more who may come */
 }
 
-void inbound_look_again(struct inbound *in)
+bool inbound_look_again(struct inbound *in)
 {
     struct verdict verdict;
     if (in->closing || in->stage < 2) /* what has not been authorised yet will be */
-        return;
+        return false;
     enum ending ending = broken(in, &verdict);
     if (ending == ENDING_NONE)
-        return;
+        return false;
     if (ending == ENDING_POLICY_CHANGED) {
         free(in->policy);
         in->policy = verdict.policy[0] ? text_dup(text_of(verdict.policy)) : NULL;
     }
     inbound_close(in, ending);
+    return true;
 }
 
 /* ---- route --------------------------------------------------------------- */

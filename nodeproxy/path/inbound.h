@@ -26,8 +26,8 @@ int inbound_open_local(struct local_pod *pod, const struct inbound_local *local,
 const struct relay *inbound_abandon(struct inbound *in);
 const struct relay *inbound_relay(const struct inbound *in);
 void inbound_close(struct inbound *in, enum ending ending);
-/* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. */
-void inbound_look_again(struct inbound *in);
+/* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. True: it ended. */
+bool inbound_look_again(struct inbound *in);
 struct connection_view { /* for dumps */
     uint64_t id, opened_ms, bytes_received, bytes_sent;
     const char *direction, *protocol, *stage;

@@ -4,7 +4,12 @@
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/outbound.h"
 
-enum { GROUPS_PER_CONNECTION = 4 }; /* looking at a tunnel's destination costs less than at a connection */
+enum {
+    GROUPS_PER_CONNECTION = 4, /* looking at a tunnel's destination costs less than at a connection */
+    ENDINGS_PER_MS = 4,        /* at least; so up to 3,000 or so end within a second of the change */
+    ENDINGS_MS = 2000,         /* in which all are through, however many */
+    SAVED_MS = 5,              /* what was not used for longer than that is lost: no bursts */
+};
 
 /* Lists are walked by turning them around: those that come later are behind, and may be looked at without need. */
 static void ask(struct local_pod *p, bool inbounds, bool outbounds)
@@ -23,7 +28,51 @@ static void ask(struct local_pod *p, bool inbounds, bool outbounds)
 
 void living_tunnels(struct local_pod *p) { ask(p, true, true); }
 
-void living_forget(struct local_pod *p) { list_remove(&p->living); }
+void living_forget(struct local_pod *p)
+{
+    list_remove(&p->living);
+    if (list_empty(&p->env->recheck))
+        timer_stop(ring_timers(p->env->ring), &p->env->pace.timer);
+}
+
+/* ---- the pace of endings ------------------------------------------------- */
+
+static void pace_on(struct timer *t)
+{
+    struct path_env *env = container_of(t, struct path_env, pace.timer);
+    ring_task_ask(env->ring, &env->recheck_task);
+}
+
+/* The pace follows from the most that there were to be looked at since there was nothing. */
+static size_t pace_of(const struct path_env *env)
+{
+    size_t n = 0, per_ms;
+    for (const struct list *l = env->recheck.next; l != &env->recheck; l = l->next) {
+        const struct local_pod *p = container_of(l, struct local_pod, living);
+        n += p->look_inbounds + p->look_outbounds;
+    }
+    per_ms = n / ENDINGS_MS + 1;
+    return per_ms > ENDINGS_PER_MS ? per_ms : ENDINGS_PER_MS;
+}
+
+static void pace_look(struct path_env *env)
+{
+    struct living_pace *pace = &env->pace;
+    uint64_t now = ring_now_ms(env->ring), since = now - pace->at_ms;
+    size_t per_ms = pace_of(env);
+    if (per_ms > pace->per_ms)
+        pace->per_ms = per_ms;
+    pace->left += (size_t)(since < SAVED_MS ? since : SAVED_MS) * pace->per_ms;
+    if (pace->left > SAVED_MS * pace->per_ms)
+        pace->left = SAVED_MS * pace->per_ms;
+    pace->at_ms = now;
+}
+
+void living_init(struct path_env *env)
+{
+    list_init(&env->recheck);
+    timer_init(&env->pace.timer, pace_on);
+}
 
 /* ---- who the pod is ------------------------------------------------------ */
 
@@ -124,6 +173,7 @@ static struct list *next_of(struct list *all)
 
 static size_t look_at_pod(struct local_pod *p, size_t left)
 {
+    struct living_pace *pace = &p->env->pace;
     struct list *n;
     if (p->look_peers) {
         p->look_peers = false;
@@ -131,22 +181,30 @@ static size_t look_at_pod(struct local_pod *p, size_t left)
         size_t cost = peer_pool_recheck(&p->peers, holds, p->env) / GROUPS_PER_CONNECTION + 1;
         left -= cost < left ? cost : left;
     }
-    for (; left > 0 && p->look_inbounds > 0 && (n = next_of(&p->inbounds)); left--, p->look_inbounds--)
-        inbound_look_again(inbound_of_link(n));
-    for (; left > 0 && p->look_outbounds > 0 && (n = next_of(&p->outbounds)); left--, p->look_outbounds--)
-        outbound_look_again(outbound_of_link(n));
+    for (; left > 0 && pace->left > 0 && p->look_inbounds > 0 && (n = next_of(&p->inbounds)); left--, p->look_inbounds--)
+        pace->left -= inbound_look_again(inbound_of_link(n));
+    for (; left > 0 && pace->left > 0 && p->look_outbounds > 0 && (n = next_of(&p->outbounds)); left--, p->look_outbounds--)
+        pace->left -= outbound_look_again(outbound_of_link(n));
     return left;
 }
 
 bool living_look(struct path_env *env, size_t n_max)
 {
     struct list *n;
-    while (n_max > 0 && (n = list_pop_front(&env->recheck))) {
+    pace_look(env);
+    while (n_max > 0 && env->pace.left > 0 && (n = list_pop_front(&env->recheck))) {
         struct local_pod *p = container_of(n, struct local_pod, living);
         n_max = look_at_pod(p, n_max);
         bool more = p->look_peers || (p->look_inbounds > 0 && !list_empty(&p->inbounds)) || (p->look_outbounds > 0 && !list_empty(&p->outbounds));
         if (more && list_empty(&p->living) && !p->closing)
             list_push_back(&env->recheck, &p->living); /* behind the others: each has its share */
     }
-    return !list_empty(&env->recheck);
+    if (list_empty(&env->recheck)) {
+        env->pace.per_ms = 0;
+        return false;
+    }
+    if (env->pace.left > 0)
+        return true;
+    timer_start(ring_timers(env->ring), &env->pace.timer, 1);
+    return false;
 }

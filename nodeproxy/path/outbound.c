@@ -450,17 +450,18 @@ void outbound_close(struct outbound *c, enum ending ending)
         outbound_continue(c, outbound_end(c, ending));
 }
 
-void outbound_look_again(struct outbound *c)
+bool outbound_look_again(struct outbound *c)
 {
     enum ending ending = ENDING_NONE;
     if (c->closing || (c->way != WAY_TUNNEL && c->way != WAY_LOCAL)) /* no identity was shown on its way */
-        return;
+        return false;
     if (c->epoch != c->pod->epoch)
         ending = ENDING_IDENTITY_CHANGED;
     else if (c->tunnel_open)
         ending = tunnel_broken(&c->tunnel);
     if (ending != ENDING_NONE)
         outbound_close(c, ending);
+    return ending != ENDING_NONE;
 }
 
 /* ---- the beginning ------------------------------------------------------- */

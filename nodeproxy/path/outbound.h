@@ -8,7 +8,7 @@
 
 struct outbound;
 void outbound_accept(struct local_pod *pod, int taken_fd);
-void outbound_look_again(struct outbound *c); /* as inbound_look_again() */
+bool outbound_look_again(struct outbound *c); /* as inbound_look_again() */
 void outbound_close(struct outbound *c, enum ending ending);
 void outbound_view(const struct outbound *c, struct connection_view *ret);
 struct outbound *outbound_of_link(struct list *link);

@@ -221,6 +221,35 @@ static uint64_t principal_removed(uint64_t seed)
     return story_end_abruptly();
 }
 
+/* However much may be looked at in a turn: endings come some in each millisecond, and all of them come. */
+static uint64_t endings_have_a_pace(uint64_t seed)
+{
+    enum { MANY = 48, AT_ONCE = 20, PER_MS = 4 };
+    struct path_env *env = &mesh.nodes[1].env;
+    struct sim_flow *flows[MANY];
+    uint64_t since_ms = 0, n = 0;
+    story_begin(seed);
+    sim_policy_allow(&mesh, "orders-from-web", orders, web);
+    run_ms(100);
+    for (size_t i = 0; i < MANY; i++)
+        flows[i] = endless(call(web, orders));
+    for (size_t i = 0; i < MANY; i++)
+        until_it_flows(flows[i]);
+    sim_policy_allow(&mesh, "orders-from-web", orders, cart0);
+    for (unsigned ms = 0; ms < 1000 && n < MANY; ms++) {
+        (void)living_look(env, 1000);
+        run_ms(1);
+        n = env->endings[ENDING_POLICY_CHANGED];
+        since_ms += n > 0;
+        assert_true(n <= AT_ONCE + PER_MS * since_ms);
+    }
+    assert_int_equal(n, MANY);
+    run_ms(500);
+    for (size_t i = 0; i < MANY; i++)
+        expect_broken(flows[i]);
+    return story_end_abruptly();
+}
+
 /* Who closes its tunnel has reset what was in it: that is no failure of ours. */
 static uint64_t client_closes_tunnel(uint64_t seed)
 {
@@ -239,7 +268,7 @@ static uint64_t client_closes_tunnel(uint64_t seed)
     X(destination_changes, 10)                                                                     \
     X(source_hears_first, 10)                                                                      \
     X(trust_changes, 10) X(certificate_expires, 6) X(expired_is_kept, 2) X(principal_removed, 10)  \
-        X(client_closes_tunnel, 10)
+        X(endings_have_a_pace, 2) X(client_closes_tunnel, 10)
 
 STORIES(STORY)
 

@@ -243,7 +243,7 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
     n->env.directory = n->directory;
     map_init(&n->env.pods, 0);
     list_init(&n->env.all_pods);
-    list_init(&n->env.recheck);
+    living_init(&n->env);
     ring_task_init(&n->env.recheck_task, recheck_asked);
     timer_init(&n->recheck, recheck);
     timer_init(&n->news, news_come);
