@@ -64,6 +64,8 @@ static void fill_bounds(struct config *c)
     b->pod[BOUND_TUNNELS_ACCEPTED] = b->pod[BOUND_TUNNELS];
     b->node[BOUND_TUNNELS_ACCEPTED] = b->node[BOUND_TUNNELS];
     b->pod[BOUND_HANDSHAKES_OUT] = b->pod[BOUND_HANDSHAKES_IN];
+    b->pod[BOUND_OPENING] = b->pod[BOUND_HANDSHAKES];
+    b->node[BOUND_OPENING] = b->node[BOUND_HANDSHAKES];
 }
 
 static int run_warden(int channel, void *arg)
@@ -161,8 +163,8 @@ int main(int argc, char **argv)
         {"node-connections-max", ARG_U64, &c.bounds.node[BOUND_OUTBOUND], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
         {"tunnels-max", ARG_U64, &c.bounds.pod[BOUND_TUNNELS], "N", "per pod and direction (0: no limit)", 0, 0, false},
         {"node-tunnels-max", ARG_U64, &c.bounds.node[BOUND_TUNNELS], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
-        {"handshakes-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES], "N", "inbound TLS handshakes at once, per pod (0: no limit)", 0, 0, false},
-        {"node-handshakes-max", ARG_U64, &c.bounds.node[BOUND_HANDSHAKES], "N", "inbound TLS handshakes at once, of all pods (0: no limit)", 0, 0, false},
+        {"handshakes-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES], "N", "TLS handshakes at once, per pod and direction (0: no limit)", 0, 0, false},
+        {"node-handshakes-max", ARG_U64, &c.bounds.node[BOUND_HANDSHAKES], "N", "TLS handshakes at once, of all pods, per direction (0: no limit)", 0, 0, false},
         {"handshake-rate-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES_IN], "N", "TLS handshakes a second, per pod and direction (0: no limit)", 0, 0, false},
         {"access-log-rate-max", ARG_U64, &c.bounds.pod[BOUND_LOG_LINES], "N", "lines of the access log a second, per pod (0: no limit)", 0, 0, false},
         {"sockets-max", ARG_U64, &c.sockets_max, "N", "kept ready per pod, worker and family", 1, SOCKET_POOL_MAX, false},

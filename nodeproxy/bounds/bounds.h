@@ -16,6 +16,7 @@
     X(TUNNELS, "tunnels", "tunnel connections that were opened for it")                   \
     X(TUNNELS_ACCEPTED, "tunnels_accepted", "tunnel connections that came for it")        \
     X(HANDSHAKES, "handshakes", "inbound TLS handshakes that are not over yet")           \
+    X(OPENING, "outbound_handshakes", "outbound TLS handshakes that are not over yet")    \
     X(HANDSHAKES_IN, "inbound_handshakes_per_second", "inbound TLS handshakes a second")  \
     X(HANDSHAKES_OUT, "outbound_handshakes_per_second", "outbound TLS handshakes a second") \
     X(LOG_LINES, "log_lines_per_second", "lines of the access log a second")              \

@@ -13,10 +13,11 @@ static bool pay(struct pod_turn *p, uint64_t turn, unsigned cost)
 {
     if (p->turn != turn) {
         p->turn = turn;
-        p->left = TURN_SHARE;
+        p->left = ring_share_has_rival(&p->bytes) ? TURN_SHARE : TURN_SHARE_ALONE;
     }
     if (p->left == 0)
         return false;
+    ring_share_use(&p->bytes);
     p->left -= cost < p->left ? cost : p->left;
     return true;
 }
@@ -98,9 +99,14 @@ void turns_done(struct turns *t) { ring_task_cancel(&t->task); }
 
 void pod_turn_init(struct pod_turn *p, struct turns *t)
 {
-    *p = (struct pod_turn){.turns = t, .left = TURN_SHARE};
+    *p = (struct pod_turn){.turns = t, .turn = UINT64_MAX};
+    ring_share_init(&p->bytes, t->ring);
     list_init(&p->link);
     list_init(&p->waiting);
 }
 
-void pod_turn_done(struct pod_turn *p) { list_remove(&p->link); }
+void pod_turn_done(struct pod_turn *p)
+{
+    list_remove(&p->link);
+    ring_share_done(&p->bytes);
+}

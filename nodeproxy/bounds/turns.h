@@ -1,16 +1,17 @@
 /*
  * Fairness within a worker: in each turn of the loop a pod may begin only so much of what costs time, new connections and steps of TLS handshakes; the
  * rest waits for the next turn, where the pods that wait are served one after the other. So a pod that floods makes a turn longer
- * by a bounded time, whatever comes for it, and its neighbours are served in between. One worker. (What is relayed is bounded by the ring: at most
- * its receive buffers in a turn, and by what a connection seals in one flush.)
+ * by a bounded time, whatever comes for it, and its neighbours are served in between. The same for what is received for it (`bytes`, ring.h). While no
+ * other pod is served shares are larger: nobody waits. One worker.
  */
 #ifndef NODEPROXY_BOUNDS_TURNS_H
 #define NODEPROXY_BOUNDS_TURNS_H
 #include "shared/ring/ring.h"
 
 enum {
-    TURN_SHARE = 32,    /* of a pod, in one turn: a connection costs 1 */
-    TURN_HANDSHAKE = 8, /* and a step of a handshake so much */
+    TURN_SHARE = 8,       /* of a pod, in one turn: a connection costs 1 */
+    TURN_SHARE_ALONE = 32,
+    TURN_HANDSHAKE = 8,   /* and a step of a handshake so much */
     TURN_WAITING_HIGH = 1024, /* accepted connections that wait: then the kernel keeps the others */
 };
 struct turns { /* of a worker */
@@ -25,6 +26,7 @@ struct pod_turn { /* in a pod */
     size_t n_waiting;
     uint64_t turn;
     unsigned left;
+    struct ring_share bytes;
 };
 struct turn_wait { /* in whatever waits */
     struct list link;

@@ -240,9 +240,13 @@ static const struct conn_events upstream_events = {.connected = upstream_connect
 
 static enum step connect_on(struct inbound *in, int taken_fd)
 {
-    if (in->as_client)
-        (void)socket_bind_transparent(taken_fd, &in->source.ip);
+    /* Whom the application sees is what it may decide by: never the node instead of the client. */
+    if (in->as_client && socket_bind_transparent(taken_fd, &in->source.ip) < 0) {
+        socket_close(taken_fd);
+        return inbound_end(in, ENDING_UNREACHABLE);
+    }
     conn_init(&in->upstream, in->pod->env->ring, taken_fd, &upstream_events);
+    conn_share(&in->upstream, &in->pod->turn.bytes);
     in->upstream_open = true;
     in->parts++;
     timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
@@ -600,9 +604,9 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd)
         return;
     }
     conn_init(plain_conn(in), pod->env->ring, taken_fd, &plain_events);
+    conn_share(plain_conn(in), &pod->turn.bytes);
     in->parts++;
     in->downstream = &plain_conn(in)->stream;
-    socket_set_keepalive(taken_fd, 180);
     if (socket_peer(taken_fd, &in->source) < 0)
         return inbound_close(in, ENDING_RESET_BY_CLIENT);
     if (socket_original_dst(taken_fd, &in->destination) < 0) {

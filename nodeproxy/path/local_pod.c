@@ -14,6 +14,7 @@
 enum {
     SOCKETS_TICK_MS = 10000,
     PAUSE_MS = 5,
+    KEEPALIVE_S = 180,
     REFUSALS_SPARE = 1024, /* accepted to be refused: a listener that is full leaves callers without an answer */
 };
 
@@ -162,6 +163,7 @@ static void serve(struct local_pod *p, int taken_fd)
         .credential = p->credential,
         .trust_domain = text_of(config->trust_domain),
         .handshake_ms = config->handshake_ms,
+        .share = &p->turn.bytes,
         .keep_expired = config->keep_expired,
         .streams_max = (uint32_t)config->streams_max * 2, /* room for what a client opens at once */
     };
@@ -175,7 +177,6 @@ static void serve(struct local_pod *p, int taken_fd)
         local_pod_refuse(p, &p->hbone, taken_fd, ENDING_LIMIT);
         return;
     }
-    socket_set_keepalive(taken_fd, 180);
     if (hbone_server_open(&s, taken_fd, &source, &destination, &o, &server_events, p) < 0) {
         const struct account_line line = {.source = source, .destination = destination, .ending = ENDING_NO_MEMORY, .bounds = p->bounds};
         bound_give(p->bounds, BOUND_HANDSHAKES);
@@ -423,6 +424,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         .keep_expired = config->keep_expired,
         .broke = peers_broke,
         .bounds = p->bounds,
+        .turn = &p->turn,
     };
     if (!env->turns.ring)
         turns_init(&env->turns, env->ring);
@@ -431,6 +433,9 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);
     p->listeners_open = 3;
+    socket_set_keepalive(o->taken_outbound, KEEPALIVE_S); /* what is accepted has it, too */
+    socket_set_keepalive(o->taken_inbound, KEEPALIVE_S);
+    socket_set_keepalive(o->taken_hbone, KEEPALIVE_S);
     size_t max = config->connections_max + (p->bounds ? REFUSALS_SPARE : 0);
     listener_open(&p->outbound, env->ring, o->taken_outbound, max, accepted, listener_gone, p);
     listener_open(&p->inbound, env->ring, o->taken_inbound, max, accepted, listener_gone, p);

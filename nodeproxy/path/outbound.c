@@ -257,6 +257,7 @@ static enum step connect_on(struct outbound *c, int taken_fd)
     }
     c->direct->outbound = c;
     conn_init(&c->direct->conn, c->pod->env->ring, taken_fd, &server_events);
+    conn_share(&c->direct->conn, &c->pod->turn.bytes);
     c->server_open = true;
     c->parts++;
     timer_start(ring_timers(c->pod->env->ring), &c->deadline, c->pod->env->config->connect_ms);
@@ -487,8 +488,8 @@ void outbound_accept(struct local_pod *pod, int taken_fd)
     list_push_back(&pod->outbounds, &c->link);
     pod->n_outbounds++;
     conn_init(&c->client, pod->env->ring, taken_fd, &client_events);
+    conn_share(&c->client, &pod->turn.bytes);
     c->parts = 1;
-    socket_set_keepalive(taken_fd, 180);
     if (socket_peer(taken_fd, &c->source) < 0)
         return outbound_close(c, ENDING_RESET_BY_CLIENT);
     if (socket_original_dst(taken_fd, &c->destination) < 0) {

@@ -113,6 +113,7 @@ int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr
     const struct h2_conn_options options = {
         .http2 = {.server = true, .connect_only = true, .streams_max = o->streams_max},
         .tls = o->credential->server,
+        .share = o->share,
         .handshake_ms = o->handshake_ms,
         .ping_ms = o->ping_ms,
         .ping_timeout_ms = o->ping_timeout_ms,

@@ -30,6 +30,7 @@ struct hbone_server_options {
     struct text trust_domain;
     uint64_t handshake_ms, ping_ms, ping_timeout_ms;
     uint32_t streams_max;
+    struct ring_share *share; /* of the pod; NULL: none */
     bool keep_expired; /* a tunnel may outlive its peer's certificate */
 };
 struct hbone_server {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static const struct h2_conn_events link_h2_events;
+static void link_shake(struct turn_wait *w);
 
 static void link_set_state(struct peer_link *l, enum peer_link_state state)
 {
@@ -35,6 +36,8 @@ static void link_free(struct peer_link *l)
 {
     void (*drained)(struct peer_link *) = l->events->drained;
     ring_task_cancel(&l->end_task);
+    if (l->options.turn)
+        turn_forget(l->options.turn, &l->shake);
     proof_done(&l->proof);
     l->options.credential = credential_unref(l->options.credential);
     drained(l);
@@ -55,6 +58,7 @@ static void link_connect(struct peer_link *l, int taken_fd)
     const struct h2_conn_options options = {
         .http2 = {.server = false, .streams_max = l->options.streams_max},
         .tls = l->options.credential->client,
+        .share = l->options.turn ? &l->options.turn->bytes : NULL,
         .handshake_ms = l->options.connect_ms,
         .ping_ms = l->options.ping_ms,
         .ping_timeout_ms = l->options.ping_timeout_ms,
@@ -97,6 +101,7 @@ int peer_link_open(struct peer_link **ret, const struct peer_link_options *o, co
     credential_ref(o->credential);
     ring_task_init(&l->end_task, link_tell_end);
     proof_init(&l->proof, o->ring, link_broke);
+    turn_wait_init(&l->shake, TURN_HANDSHAKE, link_shake);
     timer_init(&l->socket_deadline, link_socket_late);
     socket_waiter_init(&l->socket_waiter, link_socket_got);
     *ret = l;
@@ -176,7 +181,20 @@ static void link_closed(struct h2_conn *h, int error)
 
 static void link_h2_drained(struct h2_conn *h) { link_free(of_h2(h)); }
 
+static bool link_may_shake(struct h2_conn *h)
+{
+    struct peer_link *l = of_h2(h);
+    struct pod_turn *turn = l->options.turn;
+    if (!turn || l->state == PEER_LINK_OVER || turn_take(turn, TURN_HANDSHAKE))
+        return true;
+    turn_wait(turn, &l->shake);
+    return false;
+}
+
+static void link_shake(struct turn_wait *w) { h2_conn_shake(&container_of(w, struct peer_link, shake)->h2); }
+
 static const struct h2_conn_events link_h2_events = {
+    .may_shake = link_may_shake,
     .ready = link_ready,
     .goaway = link_goaway,
     .slot = link_slot,

@@ -6,6 +6,7 @@
  */
 #ifndef NODEPROXY_PEER_PEER_LINK_H
 #define NODEPROXY_PEER_PEER_LINK_H
+#include "nodeproxy/bounds/turns.h"
 #include "nodeproxy/capture/socket_pool.h"
 #include "shared/credentials/credential.h"
 #include "nodeproxy/peer/proof.h"
@@ -30,6 +31,7 @@ struct peer_link_options {
     struct spiffe_id expected;     /* who must be there */
     uint64_t connect_ms;           /* connect and handshake together */
     uint32_t streams_max;
+    struct pod_turn *turn;         /* the pod's, for handshakes and what is received; NULL: none */
     uint64_t ping_ms, ping_timeout_ms;
     bool keep_expired;             /* a tunnel may outlive its peer's certificate */
 };
@@ -46,6 +48,7 @@ struct peer_link {
     bool settled;                  /* the peer's SETTINGS came: its limit of streams is known */
     enum ending ending;
     struct proof proof;
+    struct turn_wait shake;        /* while a step of the handshake waits for the pod's turn */
     struct ring_task end_task;     /* ends are told from the loop, never from inside a call */
     uint64_t idle_since_ms;
     char why[128];

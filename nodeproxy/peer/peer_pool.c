@@ -173,6 +173,7 @@ static void link_opened(struct peer_link *l)
 {
     struct peer_group *g = group_of(l);
     g->n_opening--;
+    bound_give(g->pool->options.bounds, BOUND_OPENING);
     if (g->stale)
         peer_link_drain(l);
     group_serve(g);
@@ -213,6 +214,8 @@ static void link_drained(struct peer_link *l)
     g->n_links--;
     p->n_links--;
     bound_give(p->options.bounds, BOUND_TUNNELS);
+    if (!l->opened_told)
+        bound_give(p->options.bounds, BOUND_OPENING);
     if (!p->closing)
         group_serve(g);
     group_unref(g);
@@ -230,6 +233,17 @@ static void link_broke(struct peer_link *l)
 static const struct peer_link_events pool_link_events = {
     .opened = link_opened, .slot = link_slot, .ended = link_ended, .broke = link_broke, .drained = link_drained};
 
+/* All of it or nothing. */
+static bool take_link(struct pod_bounds *b, uint64_t now)
+{
+    if (!bound_tick(b, BOUND_HANDSHAKES_OUT, now) || !bound_take(b, BOUND_TUNNELS, now))
+        return false;
+    if (bound_take(b, BOUND_OPENING, now))
+        return true;
+    bound_give(b, BOUND_TUNNELS);
+    return false;
+}
+
 static int group_open_link(struct peer_group *g)
 {
     struct peer_pool *p = g->pool;
@@ -245,16 +259,17 @@ static int group_open_link(struct peer_group *g)
         .ping_ms = p->options.ping_ms,
         .ping_timeout_ms = p->options.ping_timeout_ms,
         .keep_expired = p->options.keep_expired,
+        .turn = p->options.turn,
     };
     if (!p->credential)
         return -ENOKEY;
     uint64_t now = ring_now_ms(p->options.ring);
-    if (g->n_links >= p->options.links_max || !bound_tick(p->options.bounds, BOUND_HANDSHAKES_OUT, now) ||
-        !bound_take(p->options.bounds, BOUND_TUNNELS, now))
+    if (g->n_links >= p->options.links_max || !take_link(p->options.bounds, now))
         return -ENOBUFS;
     int r = peer_link_open(&l, &o, &pool_link_events, g);
     if (r < 0) {
         bound_give(p->options.bounds, BOUND_TUNNELS);
+        bound_give(p->options.bounds, BOUND_OPENING);
         return r;
     }
     list_push_back(&g->links, &l->link);

@@ -25,6 +25,7 @@ struct peer_pool_options {
     uint32_t links_max;     /* per destination; 0: 256 */
     bool keep_expired;      /* a tunnel may outlive its peer's certificate */
     struct pod_bounds *bounds; /* tunnels and handshakes count there; NULL: none */
+    struct pod_turn *turn;  /* of the pod, for its links' handshakes and what they receive; NULL: none */
     void (*broke)(struct peer_pool *p); /* a link's proof, or a destination's: see tunnel_broken(). May be NULL */
 };
 struct peer_pool_stats {

@@ -516,6 +516,9 @@ int socket_bind_transparent(int fd, const struct ip *source)
     struct fake_socket *s = fake_socket_of(fd);
     if (!s)
         return -EBADF;
+    int r = call_on(s);
+    if (r < 0)
+        return r;
     if (s->state != FAKE_NEW || ip_family(source) != s->family)
         return -EINVAL;
     s->local.ip = *source;

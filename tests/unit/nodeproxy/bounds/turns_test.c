@@ -73,22 +73,29 @@ static void end(void)
     ring = ring_free(ring);
 }
 
+/* Who is alone has more of a turn than who is not. */
 static void test_a_share(void **state)
 {
     (void)state;
     begin();
-    for (unsigned i = 0; i < TURN_SHARE; i++)
+    for (unsigned i = 0; i < TURN_SHARE_ALONE; i++)
         assert_true(turn_take(&loud, 1));
     assert_false(turn_take(&loud, 1));
     for (unsigned i = 0; i < TURN_SHARE / TURN_HANDSHAKE; i++)
         assert_true(turn_take(&quiet, TURN_HANDSHAKE));
     assert_false(turn_take(&quiet, 1));
+    ring_stop(ring);
+    assert_int_equal(ring_run(ring), 0);
+    for (unsigned i = 0; i < TURN_SHARE; i++)
+        assert_true(turn_take(&loud, 1));
+    assert_false(turn_take(&loud, 1));
     end();
 }
 
 /* A flood is spread over turns; who comes behind it is served in the first one. */
 static void test_a_flood(void **state)
 {
+    enum { QUIET = TURN_SHARE / TURN_HANDSHAKE };
     (void)state;
     begin();
     while (turn_take(&loud, 1))
@@ -102,15 +109,15 @@ static void test_a_flood(void **state)
         turn_wait(&quiet, &small[i].wait);
     assert_false(turn_take(&loud, 1)); /* behind those that wait */
     run_until(FLOOD + ARRAY_SIZE(small));
-    for (size_t i = 0; i < TURN_SHARE + ARRAY_SIZE(small); i++)
-        assert_int_equal(turn_of[i], turn_of[0]);
-    assert_int_equal(order[TURN_SHARE], 's');
-    assert_int_equal(order[TURN_SHARE + ARRAY_SIZE(small) - 1], 's');
-    for (size_t i = TURN_SHARE + ARRAY_SIZE(small); i < n_done; i++) {
-        assert_int_equal(order[i], 'F');
-        if (i >= 2 * TURN_SHARE + ARRAY_SIZE(small))
-            assert_true(turn_of[i] > turn_of[i - TURN_SHARE]);
+    for (size_t i = 0; i < ARRAY_SIZE(small) / QUIET; i++) { /* both, turn by turn */
+        const char *of_turn = order + i * (TURN_SHARE + QUIET);
+        for (size_t k = 0; k < TURN_SHARE; k++)
+            assert_int_equal(of_turn[k], 'F');
+        for (size_t k = 0; k < QUIET; k++)
+            assert_int_equal(of_turn[TURN_SHARE + k], 's');
     }
+    for (size_t i = TURN_SHARE + QUIET; i < n_done; i++)
+        assert_true(turn_of[i] > turn_of[i - TURN_SHARE - QUIET]);
     end();
 }
 

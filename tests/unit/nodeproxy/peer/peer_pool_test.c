@@ -759,6 +759,48 @@ static void there_are_limits(void **state)
     free(all);
 }
 
+/* One handshake at a time: who needs another link meanwhile is refused, or waits where there is one. It counts no longer once it is over,
+ * well or not. */
+static void handshakes_are_bounded(void **state)
+{
+    const struct bounds_max max = {.pod[BOUND_OPENING] = 1};
+    const struct addr nowhere = {.ip = world.at.ip, .port = 1};
+    struct bound_view v;
+    struct bounds *node;
+    struct turns turns;
+    struct pod_turn turn;
+    struct tunnel other;
+    (void)state;
+    assert_int_equal(bounds_new(&node, &max), 0);
+    turns_init(&turns, bed.ring);
+    pod_turn_init(&turn, &turns);
+    pool.options.bounds = bounds_pod(node, "uid", "shop", "web");
+    pool.options.turn = &turn;
+    open_users(1);
+    assert_int_equal(tunnel_open(&pool, &other, &nowhere, &server_id, request_new(), opened), -ENOBUFS);
+    bounds_view_pods(node, BOUND_OPENING, &v);
+    assert_int_equal(v.reached, 1);
+    bed_run_until(all_told);
+    bounds_view(node, BOUND_OPENING, &v);
+    assert_int_equal(v.now, 0);
+    close_users();
+    users[0] = (struct user){.ending = ENDING_NONE};
+    assert_int_equal(tunnel_open(&pool, &users[0].tunnel, &nowhere, &server_id, request_new(), opened), 0);
+    bed_run_until(all_told);
+    assert_int_equal(users[0].ending, ENDING_UNREACHABLE);
+    tunnel_close(&users[0].tunnel);
+    peer_pool_set_credential(&pool, renewed);
+    bed_run_until(links_are_gone);
+    bounds_view(node, BOUND_OPENING, &v);
+    assert_int_equal(v.now, 0);
+    pod_bounds_unref(pool.options.bounds);
+    pool.options.bounds = NULL;
+    pool.options.turn = NULL;
+    pod_turn_done(&turn);
+    turns_done(&turns);
+    bounds_free(node);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -783,6 +825,7 @@ int main(void)
         TEST(closing_in_every_state),
         TEST(closing_the_pool_in_every_state),
         TEST(there_are_limits),
+        TEST(handshakes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
