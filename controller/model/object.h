@@ -39,6 +39,7 @@ struct pod {
     const struct ip *ips;
     size_t n_ips;
     const char *service_account, *node;
+    const char *uid; /* metadata.uid; "": not said */
     const char *owner_kind, *owner_name; /* of the controlling owner; "": none */
     const struct container_port *ports;  /* TCP */
     size_t n_ports;

@@ -107,5 +107,7 @@ void pod_read(struct reader *r, const struct json *document, struct object *o)
     pod->pending = strcmp(phase, "Pending") == 0;
     read_addresses(r, status, pod);
     read_condition(r, status, pod);
-    read_owner(r, read_member(document, "metadata"), pod);
+    const struct json *metadata = read_member(document, "metadata");
+    pod->uid = read_string(r, metadata, "uid");
+    read_owner(r, metadata, pod);
 }

@@ -244,6 +244,8 @@ static int set_policies(const struct view *v, const struct object *o, struct wor
 
 static int set_addresses(const struct object *o, struct workload *w)
 {
+    if (o->pod.n_ips == 0)
+        return 0;
     w->addresses = calloc(o->pod.n_ips, sizeof *w->addresses);
     if (!w->addresses)
         return -ENOMEM;
@@ -270,15 +272,20 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
         if (!o->pod.pending)
             warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address",
                  problems);
-        return 0;
+        /* One that is just being made is told to its node before it has an address: the CNI plugin
+         * waits for that, and the address comes after it. */
+        if (!o->pod.pending || !o->pod.node[0] || o->pod.host_network)
+            return 0;
     }
     struct workload *w = workload_new();
     if (!w)
         return -ENOMEM;
     w->host_network = o->pod.host_network;
     w->tunnel = is_enrolled(v, o) ? TUNNEL_HBONE : TUNNEL_NONE;
-    w->healthy = o->pod.ready && !o->deleting;
+    w->healthy = o->pod.ready && !o->deleting && o->pod.n_ips > 0;
     int r = set_names(v, o, w);
+    if (r == 0 && w->tunnel == TUNNEL_HBONE) /* by it, its node finds it when it runs already */
+        r = workload_set(&w->pod_uid, text_of(o->pod.uid));
     if (r == 0)
         r = set_addresses(o, w);
     if (r == 0)

@@ -21,6 +21,7 @@ static const size_t string_at[] = {
     offsetof(struct workload, canonical_revision),
     offsetof(struct workload, workload_name),
     offsetof(struct workload, cluster_id),
+    offsetof(struct workload, pod_uid),
     offsetof(struct workload, locality.region),
     offsetof(struct workload, locality.zone),
     offsetof(struct workload, locality.subzone),

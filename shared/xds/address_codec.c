@@ -1,4 +1,5 @@
 #include "shared/xds/wire.h"
+#include "weir.pb-c.h"
 #include "workload.pb-c.h"
 
 #include <errno.h>
@@ -7,6 +8,11 @@
 
 /* An unpacked address is at most this many times its bytes, and some more. */
 enum { GROWTH = 64, SPACE_MIN = 64 * 1024, POLICIES_MAX = 1024, ALT_NAMES_MAX = 256 };
+enum { POD_UID_MAX = 128 };
+
+/* What istio.workload has no field for: docs/decisions/0015. */
+static char pod_extension[] = "weir.mesh/pod";
+static char pod_type_url[] = "type.googleapis.com/weir.workload.Pod";
 
 /* ---- Decoding ------------------------------------------------------------------------------ */
 
@@ -124,7 +130,30 @@ static int take_addresses(struct workload *w, const Istio__Workload__Workload *m
     return 0;
 }
 
-static int take_workload(struct workload *w, const Istio__Workload__Workload *m,
+/* Of extensions, ours; those of others are for others. */
+static int take_pod(struct workload *w, const Istio__Workload__Workload *m, struct arena *a,
+                    char why[static XDS_WHY_MAX])
+{
+    for (size_t i = 0; i < m->n_extensions; i++) {
+        const Google__Protobuf__Any *config = m->extensions[i]->config;
+        const ProtobufCMessage *pod;
+        if (strcmp(m->extensions[i]->name, pod_extension) != 0 || !config ||
+            strcmp(config->type_url, pod_type_url) != 0)
+            continue;
+        int r = wire_unpack(&weir__workload__pod__descriptor, config->value.data,
+                            config->value.len, a, &pod, why);
+        if (r < 0)
+            return r;
+        struct text uid = text_of(((const Weir__Workload__Pod *)pod)->uid);
+        if (uid.len > POD_UID_MAX)
+            return wire_refuse(why, "Pod.uid: has %zu bytes, at most %d are allowed", uid.len,
+                               POD_UID_MAX);
+        return workload_set(&w->pod_uid, uid) < 0 ? wire_no_memory(why) : 0;
+    }
+    return 0;
+}
+
+static int take_workload(struct workload *w, const Istio__Workload__Workload *m, struct arena *a,
                          char why[static XDS_WHY_MAX])
 {
     const struct {
@@ -175,7 +204,8 @@ static int take_workload(struct workload *w, const Istio__Workload__Workload *m,
     w->healthy = m->status == ISTIO__WORKLOAD__WORKLOAD_STATUS__HEALTHY;
     w->host_network = m->network_mode == ISTIO__WORKLOAD__NETWORK_MODE__HOST_NETWORK;
     w->capacity = m->capacity ? m->capacity->value : 1;
-    if ((r = take_addresses(w, m, why)) < 0 || (r = take_workload_services(w, m, why)) < 0)
+    if ((r = take_addresses(w, m, why)) < 0 || (r = take_workload_services(w, m, why)) < 0 ||
+        (r = take_pod(w, m, a, why)) < 0)
         return r;
     return take_names(&w->policies, &w->n_policies, m->authorization_policies,
                       m->n_authorization_policies, POLICIES_MAX, "workload.authorization_policies",
@@ -269,7 +299,7 @@ int xds_address_decode(const uint8_t *data, size_t len, struct workload **ret_wo
     const Istio__Workload__Address *m = (const Istio__Workload__Address *)unpacked;
     if (m->type_case == ISTIO__WORKLOAD__ADDRESS__TYPE_WORKLOAD) {
         struct workload *w = workload_new();
-        r = w ? take_workload(w, m->workload, why) : wire_no_memory(why);
+        r = w ? take_workload(w, m->workload, &arena, why) : wire_no_memory(why);
         if (r < 0) {
             (void)workload_free(w);
             goto done;
@@ -334,6 +364,31 @@ static bool give_services(struct arena *a, const struct workload *w, Istio__Work
     return true;
 }
 
+static int give_pod(struct arena *a, const struct workload *w, Istio__Workload__Workload *m)
+{
+    Weir__Workload__Pod pod = WEIR__WORKLOAD__POD__INIT;
+    if (!*w->pod_uid)
+        return 0;
+    pod.uid = w->pod_uid;
+    size_t len = protobuf_c_message_get_packed_size(&pod.base);
+    Istio__Workload__Extension *extension = arena_zero(a, 1, sizeof *extension);
+    Google__Protobuf__Any *config = arena_zero(a, 1, sizeof *config);
+    m->extensions = arena_zero(a, 1, sizeof *m->extensions);
+    uint8_t *bytes = arena_zero(a, len, 1);
+    if (!extension || !config || !m->extensions || !bytes)
+        return -ENOMEM;
+    (void)protobuf_c_message_pack(&pod.base, bytes);
+    google__protobuf__any__init(config);
+    config->type_url = pod_type_url;
+    config->value = (ProtobufCBinaryData){len, bytes};
+    istio__workload__extension__init(extension);
+    extension->name = pod_extension;
+    extension->config = config;
+    m->extensions[0] = extension;
+    m->n_extensions = 1;
+    return 0;
+}
+
 static int pack_address(Istio__Workload__Workload *w, Istio__Workload__Service *s,
                         struct xds_bytes *ret)
 {
@@ -394,7 +449,7 @@ int xds_workload_encode(const struct workload *w, struct xds_bytes *ret)
     m.addresses = arena_zero(&a, w->n_addresses, sizeof *m.addresses);
     for (size_t i = 0; m.addresses && i < w->n_addresses; i++)
         m.addresses[i] = (ProtobufCBinaryData){w->addresses[i].len, w->addresses[i].bytes};
-    if (m.addresses && give_services(&a, w, &m))
+    if (m.addresses && give_services(&a, w, &m) && give_pod(&a, w, &m) == 0)
         r = pack_address(&m, NULL, ret);
     arena_done(&a);
     return r;

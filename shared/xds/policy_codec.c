@@ -387,7 +387,7 @@ static uint32_t *give_match_ports(struct arena *a, const struct port_matches *m)
 static bool give_match(struct arena *a, const struct policy_match *m, Istio__Security__Match *to)
 {
     static Istio__Workload__Extension unreadable = {
-        PROTOBUF_C_MESSAGE_INIT(&istio__workload__extension__descriptor), unreadable_name};
+        PROTOBUF_C_MESSAGE_INIT(&istio__workload__extension__descriptor), unreadable_name, NULL};
     static Istio__Workload__Extension *extensions[] = {&unreadable};
 
     istio__security__match__init(to);

@@ -83,6 +83,7 @@ static void a_pod_in_full(void **state)
                         "{topology.kubernetes.io/region: eu, "
                         "topology.kubernetes.io/zone: eu-1}}}\n---\n" POD(
                             "web-6f-x",
+                            ", uid: 5f0a9a9e-0000-4000-8000-000000010011"
                             ", labels: {app: web, version: v2, pod-template-hash: 6f}, "
                             "ownerReferences: [{kind: ReplicaSet, name: "
                             "web-6f, controller: true}]",
@@ -99,6 +100,7 @@ static void a_pod_in_full(void **state)
     assert_string_equal(p->trust_domain, "td.example");
     assert_string_equal(p->service_account, "web");
     assert_string_equal(p->node, "node-a");
+    assert_string_equal(p->pod_uid, "5f0a9a9e-0000-4000-8000-000000010011");
     assert_string_equal(p->canonical_name, "web");
     assert_string_equal(p->canonical_revision, "v2");
     assert_string_equal(p->workload_name, "web");
@@ -134,6 +136,10 @@ static void which_pods_are_known_and_how(void **state)
          false, true},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Pending"), true, true, true},
         {POD("p", "", "", "phase: Pending"), false, false, false},
+        {POD("p", "", "nodeName: node-a", "phase: Pending"), true, false, true},
+        {POD("p", "", "nodeName: node-a, hostNetwork: true", "phase: Pending"), false, false,
+         false},
+        {POD("p", "", "nodeName: node-a", ""), false, false, false},
         {POD("p", "", "", ""), false, false, false},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Succeeded"), false, false, false},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Failed"), false, false, false},
