@@ -80,6 +80,47 @@ static enum pod_enrolment enrolment(struct pods *p, const char *uid, void *arg)
     return w->tunnel == TUNNEL_HBONE && !w->host_network ? POD_ENROLLED : POD_NOT_ENROLLED;
 }
 
+/* One of this node that the mesh has: if nobody tells of it, it runs already. */
+static void expect(const struct workload *w, void *arg)
+{
+    struct node *n = arg;
+    struct pods_expected told = {.n_addresses = 0};
+    if (w->tunnel != TUNNEL_HBONE || w->host_network || strcmp(w->node, n->config.node) != 0)
+        return;
+    const struct {
+        char *to;
+        size_t size;
+        const char *from;
+    } texts[] = {{told.uid, sizeof told.uid, w->uid}, {told.pod_uid, sizeof told.pod_uid, w->pod_uid}, {told.ns, sizeof told.ns, w->ns}, {told.name, sizeof told.name, w->name}};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if ((size_t)snprintf(texts[i].to, texts[i].size, "%s", texts[i].from) >= texts[i].size)
+            return; /* it is no pod's */
+    for (size_t i = 0; i < w->n_addresses && i < POD_ADDRESSES_MAX; i++)
+        told.addresses[told.n_addresses++] = w->addresses[i];
+    pods_expect(n->pods, &told);
+}
+
+struct living_count {
+    const struct pod *pod;
+    size_t n;
+};
+
+static void count_living(const char *ns, const char *name, const struct bound_view views[static BOUND_COUNT], void *arg)
+{
+    struct living_count *count = arg;
+    if (strcmp(ns, count->pod->ns) == 0 && strcmp(name, count->pod->name) == 0)
+        count->n += views[BOUND_OUTBOUND].now + views[BOUND_INBOUND].now;
+}
+
+static size_t living(struct pods *p, const struct pod *pod, void *arg)
+{
+    struct node *n = arg;
+    struct living_count count = {.pod = pod};
+    (void)p;
+    bounds_each(n->bounds, count_living, &count);
+    return count.n;
+}
+
 static int give_to_worker(struct worker *w, const struct pod *pod)
 {
     struct worker_pod message = {.uid = pod->uid, .name = pod->name, .ns = pod->ns, .addresses = pod->addresses, .n_addresses = pod->n_addresses};
@@ -146,7 +187,7 @@ static void pod_removed(struct pods *p, struct pod *pod, void *arg)
             log_error("node", "no memory to take pod %s from worker %u", pod->uid, i);
 }
 
-static const struct pods_events pods_events = {.enrolment = enrolment, .added = pod_added, .removed = pod_removed};
+static const struct pods_events pods_events = {.enrolment = enrolment, .added = pod_added, .removed = pod_removed, .living = living};
 
 static struct pod *find_pod(struct node *n, const char *uid)
 {
@@ -346,7 +387,7 @@ static int open_control(struct node *n)
         return fail("certificates can't be asked for", r, NULL);
     snprintf(n->node_id, sizeof n->node_id, "ztunnel~127.0.0.1~weir-nodeproxy-%s.weir-system~weir-system.svc.cluster.local", c->node);
     const struct xds_feed_options feed = {.ring = n->ring, .controller = c->controller, .controller_identity = c->controller_identity, .node_id = n->node_id};
-    n->subscription = (struct subscription){.directory = n->directory, .changed = directory_changed, .synced = directory_synced, .arg = n};
+    n->subscription = (struct subscription){.directory = n->directory, .workload = expect, .changed = directory_changed, .synced = directory_synced, .arg = n};
     subscription_init(&n->subscription, &feed);
     return credentials_want(n->credentials, &n->self);
 }
@@ -361,7 +402,7 @@ static int open_capture(struct node *n)
     r = make_folder(n->config.run_dir, "pods", folder, sizeof folder);
     if (r < 0)
         return fail("the state folder can't be made", r, folder);
-    const struct pods_options o = {.state_dir = folder, .cluster_id = n->config.cluster_id, .pods_max = n->config.pods_max};
+    const struct pods_options o = {.state_dir = folder, .cluster_id = n->config.cluster_id, .pods_max = n->config.pods_max, .drain_ms = n->config.drain_ms};
     r = pods_open(&n->pods, n->ring, n->privileged, &o, &pods_events, n);
     if (r < 0)
         return fail("pods can't be kept", r, NULL);

@@ -156,7 +156,8 @@ static int put_node_rules(struct pods *p, char why[static PRIVILEGED_WHY_MAX])
     size_t n = 0;
     list_for_each (link, &p->all) {
         const struct pod *pod = &entry_of(link)->pod;
-        for (size_t i = 0; pod->captured && i < pod->n_addresses; i++)
+        bool captured = pod->captured && !entry_of(link)->quiet;
+        for (size_t i = 0; captured && i < pod->n_addresses; i++)
             pods[n++] = pod->addresses[i];
     }
     int r = privileged_node_rules(p->privileged, pods, n, why);
@@ -191,14 +192,16 @@ static int open_namespace(struct pods *p, struct pod_entry *e, char why[static P
     return 0;
 }
 
-int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX])
+int pods_capture(struct pods *p, struct pod_entry *e, bool running,
+                 char why[static PRIVILEGED_WHY_MAX])
 {
     assert(!e->pod.captured);
     int r = e->pod.netns_fd < 0 ? open_namespace(p, e, why) : 0;
     if (r < 0)
         return r;
     e->wanted = true;
-    r = privileged_enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
+    r = running ? privileged_enrol_running(p->privileged, e->pod.netns_fd, &e->pod.listeners, why)
+                : privileged_enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
     if (r < 0)
         goto close_again;
     e->pod.captured = true;
@@ -279,8 +282,7 @@ void pods_released(struct pods *p, struct pod *taken_pod)
         ring_task_ask(p->ring, &p->waits_task);
 }
 
-/* The pod left the mesh but goes on living: from now on it is like one that never was in it. */
-static void uncapture(struct pods *p, struct pod_entry *e)
+void pods_uncapture(struct pods *p, struct pod_entry *e)
 {
     struct pod_spec spec = {.container_id = text_of(e->pod.container_id),
                             .netns_path = text_of(e->pod.netns_path),
@@ -293,6 +295,7 @@ static void uncapture(struct pods *p, struct pod_entry *e)
     int r = pod_entry_new(p, &spec, &plain, why);
     if (r == 0) {
         plain->netns = e->netns;
+        plain->process = e->process;
         /* The rules first: whoever connects from now on reaches the application without us. */
         r = privileged_release(p->privileged, e->pod.netns_fd, why);
     }
@@ -301,9 +304,10 @@ static void uncapture(struct pods *p, struct pod_entry *e)
                   e->pod.name, why);
         if (plain)
             pod_entry_free(plain);
+        e->quiet_since_ms = ring_now_ms(p->ring);
         return;
     }
-    log_info("capture", "pod %s/%s is no longer enrolled", e->pod.ns, e->pod.name);
+    log_info("capture", "pod %s/%s has left the mesh", e->pod.ns, e->pod.name);
     e->vanished = true;
     p->n_pods--; /* lent to its successor, so that it has room */
     if (pods_register(p, plain) < 0)
@@ -317,10 +321,14 @@ static void uncapture(struct pods *p, struct pod_entry *e)
 static void reconcile(struct pods *p, struct pod_entry *e)
 {
     char why[PRIVILEGED_WHY_MAX];
-    if (e->pod.captured && !e->wanted)
-        uncapture(p, e);
-    else if (!e->pod.captured && e->wanted && !pods_leaving_like(p, e) &&
-             pods_capture(p, e, why) < 0)
+    int r = 0;
+    if (e->pod.captured && !e->quiet && !e->wanted)
+        pods_quieten(p, e);
+    else if (e->quiet && e->wanted)
+        r = pods_revive(p, e, why);
+    else if (!e->pod.captured && e->wanted && !pods_leaving_like(p, e))
+        r = pods_capture(p, e, true, why);
+    if (r < 0)
         log_error("capture", "pod %s/%s is enrolled but can't be captured: %s", e->pod.ns,
                   e->pod.name, why);
 }
@@ -334,9 +342,7 @@ void pods_directory_changed(struct pods *p)
         if (e->leaving)
             continue;
         enum pod_enrolment enrolment = p->events->enrolment(p, e->pod.uid, p->arg);
-        if (p->retired && enrolment == POD_NOT_ENROLLED)
-            pods_let_go(p, e, "it is no longer enrolled");
-        if (p->retired)
+        if (p->retired) /* what lives in it may go on as long as we do */
             continue;
         if (enrolment != POD_UNKNOWN_YET)
             e->wanted = enrolment == POD_ENROLLED;
@@ -360,9 +366,8 @@ size_t pods_waiting(struct pods *p)
 static void restore_one(struct pods *p, struct pod_entry *taken_entry)
 {
     struct pod_entry *e = taken_entry;
-    struct netns_id now;
     char why[PRIVILEGED_WHY_MAX];
-    if (netns_id_at(e->pod.netns_path, &now) < 0 || !netns_same(&now, &e->netns)) {
+    if (pods_gone(e)) {
         log_info("capture", "pod %s/%s is gone since the last run", e->pod.ns, e->pod.name);
         pods_state_remove(p, e);
         pod_entry_free(e);
@@ -380,7 +385,9 @@ static void restore_one(struct pods *p, struct pod_entry *taken_entry)
     list_push_back(&p->all, &e->pod.link);
     p->n_pods++;
     pods_watch_add(p, e);
-    if (e->wanted && pods_capture(p, e, why) < 0)
+    if (e->leftover)
+        pods_quiet_clean(p, e);
+    if (e->wanted && pods_capture(p, e, false, why) < 0)
         log_error("capture", "pod %s/%s can't be captured again yet: %s", e->pod.ns, e->pod.name,
                   why);
 }
@@ -390,6 +397,7 @@ int pods_restore(struct pods *p)
     p->restoring = true;
     int r = pods_state_read(p, restore_one);
     p->restoring = false;
+    p->ours = true;
     pods_put_node_rules(p);
     return r;
 }
@@ -412,6 +420,9 @@ int pods_open(struct pods **ret, struct ring *ring, struct privileged *privilege
     list_init(&p->all);
     list_init(&p->waits);
     ring_task_init(&p->waits_task, pods_waits_run);
+    p->drain_ms = o->drain_ms;
+    pods_search_init(p);
+    pods_quiet_init(p);
     p->state_dir = strdup(o->state_dir);
     p->cluster_id = strdup(o->cluster_id);
     int r = p->state_dir && p->cluster_id ? 0 : -ENOMEM;
@@ -461,6 +472,8 @@ void pods_close(struct pods *p)
     ring_task_cancel(&p->waits_task);
     free_entries(&p->all);
     timer_stop(ring_timers(p->ring), &p->scan_timer);
+    timer_stop(ring_timers(p->ring), &p->quiet_timer);
+    pods_search_done(p);
     p->scope.drained = drained;
     ring_scope_close(&p->scope);
 }

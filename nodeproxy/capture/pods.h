@@ -1,7 +1,8 @@
 /*
  * The pods of this node that the CNI plugin told about, and those of them that are captured: added
  * and removed by the plugin (through the local HTTP endpoints below), or because their namespace
- * vanished. Written down (one small file a pod in the state folder) so that a restarted node proxy
+ * vanished. Pods that ran before anybody could tell are found when the directory has them
+ * (pods_expect). Written down (one small file a pod in the state folder) so that a restarted node proxy
  * captures them again before it is ready. A pod that is not enrolled is remembered too, without
  * holding its namespace: when the directory says that it is enrolled now, it is captured without a
  * restart, and the other way round. Control thread. Bounded by pods_max (0: 512), and as many
@@ -9,6 +10,7 @@
  */
 #ifndef NODEPROXY_CAPTURE_PODS_H
 #define NODEPROXY_CAPTURE_PODS_H
+#include "nodeproxy/capture/pod_process.h"
 #include "nodeproxy/capture/privileged.h"
 #include "shared/base/list.h"
 #include "shared/json/json.h"
@@ -23,7 +25,7 @@ struct pod {
     size_t n_addresses;
     int netns_fd;                   /* -1 unless captured */
     struct pod_listeners listeners; /* valid while captured; whoever takes one over leaves -1 */
-    bool captured;                  /* until removed is told */
+    bool captured;                  /* until removed is told, also while it only goes on */
     void *user;                     /* of the events' owner */
 };
 enum pod_enrolment { POD_ENROLLED, POD_NOT_ENROLLED, POD_UNKNOWN_YET };
@@ -38,12 +40,16 @@ struct pods_events {
     void (*added)(struct pods *p, struct pod *pod, void *arg); /* listeners exist */
     /* The owner lets go of everything, then calls pods_released(), at once or later. */
     void (*removed)(struct pods *p, struct pod *pod, void *arg);
+    /* Connections of it that live. What leaves the mesh without leaving the node is removed when
+     * there are none. NULL: at once. */
+    size_t (*living)(struct pods *p, const struct pod *pod, void *arg);
 };
 struct pods_options {
     const char *state_dir; /* /run/weir/pods; made if it is missing */
     const char *cluster_id;
     uint64_t cni_wait_ms; /* 0: 10000 */
     size_t pods_max;
+    uint64_t drain_ms; /* how long the node proxy before may go on with what it handed over */
 };
 int pods_open(struct pods **ret, struct ring *ring, struct privileged *privileged,
               const struct pods_options *o, const struct pods_events *events, void *arg);
@@ -74,6 +80,16 @@ int pods_adopt(struct pods *p, const struct json *description, int *io_netns_fd,
                struct pod_listeners *io_listeners, char why[static PRIVILEGED_WHY_MAX]);
 /* After the last one. */
 void pods_adopted(struct pods *p);
+
+/* A workload of this node that is enrolled, as the directory has it. If no request of the plugin
+ * tells of it, it runs already: its processes are looked for, and it is captured by them. Not with
+ * its address, which a pod with CAP_NET_ADMIN can take. */
+struct pods_expected {
+    char uid[512], pod_uid[POD_UID_LEN + 1], ns[64], name[256];
+    struct ip addresses[POD_ADDRESSES_MAX];
+    size_t n_addresses; /* 0: it is just being made, and the plugin will tell */
+};
+void pods_expect(struct pods *p, const struct pods_expected *told);
 
 /* Closes what is left (listeners, namespace), frees. */
 void pods_released(struct pods *p, struct pod *taken_pod);

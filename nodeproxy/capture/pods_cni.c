@@ -124,7 +124,7 @@ static void finish_add(struct cni_wait *w, bool capture)
                      p->pods_max);
         return;
     }
-    if (capture && pods_capture(p, e, why) < 0) {
+    if (capture && pods_capture(p, e, false, why) < 0) {
         answer_error(x, 503, "pod %s/%s can't be captured: %s", e->pod.ns, e->pod.name, why);
         pods_remove(p, e, "it could not be captured");
         return;
@@ -199,7 +199,7 @@ static bool is_captured_already(struct pods *p, const struct pod_entry *e)
 {
     char why[PRIVILEGED_WHY_MAX];
     const struct pod_entry *there = pods_find(p, text_of(e->pod.container_id));
-    return there && there->pod.captured && netns_same(&there->netns, &e->netns) &&
+    return there && there->pod.captured && !there->quiet && netns_same(&there->netns, &e->netns) &&
            strcmp(there->pod.uid, e->pod.uid) == 0 &&
            privileged_check(p->privileged, there->pod.netns_fd, why) == 0;
 }
@@ -262,7 +262,26 @@ static bool read_container_id(struct admin_exchange *x, const struct json *root,
     return false;
 }
 
-static void del(struct pods *p, struct admin_exchange *x, struct text container_id)
+/* The container's pod; or, as we were never told the container of one that ran before us, the one
+ * in its namespace. */
+static struct pod_entry *find_named(struct pods *p, const struct json *root,
+                                    struct text container_id)
+{
+    struct text path = json_text(json_get(root, "netns")); /* NUL-terminated; may be empty */
+    struct netns_id netns;
+    struct pod_entry *e = pods_find(p, container_id);
+    if (e || path.len == 0 || path.data[0] != '/' || netns_id_at(path.data, &netns) < 0)
+        return e;
+    list_for_each (n, &p->all) {
+        e = entry_of(n);
+        if (!e->leaving && e->process.pid != 0 && netns_same(&e->netns, &netns))
+            return e;
+    }
+    return NULL;
+}
+
+static void del(struct pods *p, struct admin_exchange *x, const struct json *root,
+                struct text container_id)
 {
     list_for_each (n, &p->waits) {
         struct cni_wait *w = container_of(n, struct cni_wait, link);
@@ -272,7 +291,7 @@ static void del(struct pods *p, struct admin_exchange *x, struct text container_
         wait_free(w);
         break;
     }
-    struct pod_entry *e = pods_find(p, container_id);
+    struct pod_entry *e = find_named(p, root, container_id);
     if (e && e->pod.captured && wait_new(p, WAIT_DEL, e, x, DEL_WAIT_MS)) {
         pods_remove(p, e, "it was deleted"); /* answered when it has been released */
         return;
@@ -298,20 +317,21 @@ void pods_handle_del(struct admin_exchange *x, const struct http1_request *reque
     if (is_handed_over(arg, x) || !read_request(x, request, &root))
         return;
     if (read_container_id(x, root, &container_id))
-        del(arg, x, container_id);
+        del(arg, x, root, container_id);
     json_free(root);
 }
 
-static void check(struct pods *p, struct admin_exchange *x, struct text container_id)
+static void check(struct pods *p, struct admin_exchange *x, const struct json *root,
+                  struct text container_id)
 {
     char why[PRIVILEGED_WHY_MAX] = "";
-    const struct pod_entry *e = pods_find(p, container_id);
+    const struct pod_entry *e = find_named(p, root, container_id);
     if (!e)
         answer_error(x, 404, "the node proxy knows no container %.*s", (int)container_id.len,
                      container_id.data);
     else if (e->wanted && !e->pod.captured)
         answer_error(x, 409, "pod %s/%s is enrolled but not captured", e->pod.ns, e->pod.name);
-    else if (e->pod.captured && privileged_check(p->privileged, e->pod.netns_fd, why) < 0)
+    else if (e->pod.captured && !e->quiet && privileged_check(p->privileged, e->pod.netns_fd, why) < 0)
         answer_error(x, 409, "pod %s/%s: %s", e->pod.ns, e->pod.name, why);
     else
         answer_ok(x);
@@ -324,7 +344,7 @@ void pods_handle_check(struct admin_exchange *x, const struct http1_request *req
     if (is_handed_over(arg, x) || !read_request(x, request, &root))
         return;
     if (read_container_id(x, root, &container_id))
-        check(arg, x, container_id);
+        check(arg, x, root, container_id);
     json_free(root);
 }
 

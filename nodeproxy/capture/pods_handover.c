@@ -80,7 +80,7 @@ static int check_entry(struct pods *p, const struct pod_entry *e, int netns_fd,
         snprintf(why, PRIVILEGED_WHY_MAX, "there are more than %zu pods (--pods-max)", p->pods_max);
         return -ENOBUFS;
     }
-    if (netns_id_at(e->pod.netns_path, &now) < 0 || !netns_same(&now, &e->netns))
+    if (pods_gone(e))
         return -ESTALE;
     if (netns_fd >= 0 && (netns_id(netns_fd, &now) < 0 || !netns_same(&now, &e->netns))) {
         snprintf(why, PRIVILEGED_WHY_MAX, "pod %s/%s comes with the namespace of another one",
@@ -114,7 +114,8 @@ int pods_adopt(struct pods *p, const struct json *description, int *io_netns_fd,
         e->pod.listeners = *io_listeners;
         *io_netns_fd = -1;
         *io_listeners = POD_LISTENERS_NONE;
-        r = pods_capture(p, e, why);
+        e->alone_at_ms = ring_now_ms(p->ring) + p->drain_ms;
+        r = pods_capture(p, e, false, why);
     }
     if (r < 0) { /* it is the other one's still: only our part of it goes */
         pods_watch_remove(p, e);
@@ -128,5 +129,6 @@ int pods_adopt(struct pods *p, const struct json *description, int *io_netns_fd,
 void pods_adopted(struct pods *p)
 {
     p->adopting = false;
+    p->ours = true;
     pods_put_node_rules(p);
 }

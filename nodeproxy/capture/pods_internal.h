@@ -1,12 +1,16 @@
 /*
  * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c
- * (files), pods_watch.c (vanished namespaces), pods_handover.c (from one node proxy to the next). Nobody else includes it. Control thread.
+ * (files), pods_watch.c (vanished namespaces), pods_search.c (those that ran before), pods_quiet.c
+ * (those that leave and live on), pods_handover.c (from one node proxy to the next). Nobody else
+ * includes it. Control thread.
  */
 #ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
 #define NODEPROXY_CAPTURE_PODS_INTERNAL_H
+#include "nodeproxy/capture/pod_process.h"
 #include "nodeproxy/capture/pods.h"
 #include "nodeproxy/capture/netns_id.h"
 #include "shared/json/json.h"
+#include <dirent.h>
 
 enum { CONTAINER_ID_MAX = 128, POD_NAME_MAX = 253, POD_NS_MAX = 63, NETNS_PATH_MAX = 1024 };
 
@@ -17,6 +21,11 @@ struct pod_entry {
     bool leaving;          /* removed was told, released not yet */
     bool vanished;         /* its namespace is going: nothing to clean in there */
     int watch;             /* inotify's, of the path's folder; -1: none */
+    /* Of one that no request of the plugin told: it lives as long as this. pid 0: of others. */
+    struct pod_process process;
+    bool quiet;    /* captured, and no longer enrolled: what lives in it goes on */
+    bool leftover; /* the process before left rules in it, for connections that are no more */
+    uint64_t quiet_since_ms, alone_at_ms; /* alone: the process before has no connections in it */
 };
 
 /* A request of the plugin that can't be answered yet. Owned by pods->waits. */
@@ -31,11 +40,18 @@ struct cni_wait {
     struct timer deadline;
 };
 
+struct pods_search { /* pods_search.c */
+    struct list all;
+    size_t n;
+    struct timer timer;
+    DIR *proc; /* NULL: nobody is looked for just now */
+};
+
 struct pods {
     struct ring *ring;
     struct privileged *privileged;
     char *state_dir, *cluster_id;
-    uint64_t cni_wait_ms;
+    uint64_t cni_wait_ms, drain_ms;
     size_t pods_max;
     const struct pods_events *events;
     void *arg;
@@ -43,6 +59,7 @@ struct pods {
     struct list waits;
     size_t n_pods, n_waits;
     bool closing, restoring;
+    bool ours; /* the node: pods may be captured that nobody gave us */
     bool adopting; /* taking over: what fails here must not touch what the giver still needs */
     bool
         frozen; /* being handed over: nothing is added or removed until it is known how that ends */
@@ -50,7 +67,8 @@ struct pods {
     int inotify_fd;
     struct ring_scope scope;
     struct ring_op watch_op;
-    struct timer scan_timer;
+    struct timer scan_timer, quiet_timer;
+    struct pods_search search;
     struct ring_task waits_task;
 };
 
@@ -74,7 +92,11 @@ struct pod_entry *pods_find(struct pods *p, struct text container_id); /* not on
 struct pod_entry *pods_leaving_like(struct pods *p, const struct pod_entry *e);
 int pods_register(struct pods *p,
                   struct pod_entry *taken_entry); /* -ENOBUFS, and what its file says */
-int pods_capture(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
+/* running: its connections are let live. */
+int pods_capture(struct pods *p, struct pod_entry *e, bool running,
+                 char why[static PRIVILEGED_WHY_MAX]);
+/* The pod left the mesh but goes on living: from now on it is like one that never was in it. */
+void pods_uncapture(struct pods *p, struct pod_entry *e);
 void pods_put_node_rules(struct pods *p);
 void pods_remove(struct pods *p, struct pod_entry *e,
                  const char *reason); /* the entry may be freed when it returns */
@@ -99,7 +121,18 @@ void pods_state_remove(struct pods *p, const struct pod_entry *e);
 /* found owns what it is given. */
 int pods_state_read(struct pods *p, void (*found)(struct pods *p, struct pod_entry *taken_entry));
 
+/* pods_search.c */
+void pods_search_init(struct pods *p);
+void pods_search_done(struct pods *p);
+
+/* pods_quiet.c */
+void pods_quiet_init(struct pods *p);
+void pods_quieten(struct pods *p, struct pod_entry *e); /* may be freed when it returns */
+int pods_revive(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
+void pods_quiet_clean(struct pods *p, struct pod_entry *e);
+
 /* pods_watch.c */
+bool pods_gone(const struct pod_entry *e); /* its namespace is not there any more */
 int pods_watch_open(struct pods *p);
 void pods_watch_add(struct pods *p, struct pod_entry *e);
 void pods_watch_remove(struct pods *p, struct pod_entry *e); /* no longer registered */

@@ -36,6 +36,11 @@ void pods_state_encode(const struct pod_entry *e, struct text_heap *out)
     json_out_u64(&o, "netnsDevice", e->netns.device);
     json_out_u64(&o, "netnsInode", e->netns.inode);
     json_out_bool(&o, "captured", e->wanted);
+    json_out_bool(&o, "leftover", e->quiet);
+    if (e->process.pid != 0) {
+        json_out_u64(&o, "pid", (uint64_t)e->process.pid);
+        json_out_u64(&o, "pidStart", e->process.start);
+    }
     json_out_array(&o, "ips");
     for (size_t i = 0; i < e->pod.n_addresses; i++) {
         char text[IP_TEXT_MAX];
@@ -117,8 +122,8 @@ int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry 
 {
     struct pod_spec spec = {0};
     const struct json *ips = NULL;
-    bool captured = false;
-    int64_t device = 0, inode = 0;
+    bool captured = false, leftover = false;
+    int64_t device = 0, inode = 0, pid = 0, pid_start = 0;
     json_read_text(root, "containerId", &spec.container_id, error);
     json_read_text(root, "podNamespace", &spec.ns, error);
     json_read_text(root, "podName", &spec.name, error);
@@ -126,6 +131,9 @@ int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry 
     json_read_i64(root, "netnsDevice", 0, INT64_MAX, &device, error);
     json_read_i64(root, "netnsInode", 0, INT64_MAX, &inode, error);
     json_read_bool(root, "captured", &captured, error);
+    json_opt_bool(root, "leftover", &leftover, error);
+    json_opt_i64(root, "pid", 0, INT32_MAX, &pid, error);
+    json_opt_i64(root, "pidStart", 0, INT64_MAX, &pid_start, error);
     json_read_node(root, "ips", JSON_ARRAY, &ips, error);
     json_for_each (item, ips) {
         if (spec.n_addresses == POD_ADDRESSES_MAX ||
@@ -144,6 +152,8 @@ int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry 
     }
     (*ret)->netns = (struct netns_id){(dev_t)device, (ino_t)inode};
     (*ret)->wanted = captured;
+    (*ret)->leftover = leftover;
+    (*ret)->process = (struct pod_process){(pid_t)pid, (uint64_t)pid_start};
     return 0;
 }
 

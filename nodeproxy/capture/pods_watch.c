@@ -13,9 +13,11 @@
 
 enum { SCAN_MS = 5000 };
 
-static bool is_gone(const struct pod_entry *e)
+bool pods_gone(const struct pod_entry *e)
 {
     struct netns_id now;
+    if (e->process.pid != 0)
+        return !pod_process_lives(&e->process);
     int r = netns_id_at(e->pod.netns_path, &now);
     if (r == 0)
         return !netns_same(&now, &e->netns);
@@ -28,7 +30,7 @@ static void scan(struct pods *p)
         return;
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
-        if (e->leaving || !is_gone(e))
+        if (e->leaving || !pods_gone(e))
             continue;
         if (p->retired) {
             pods_let_go(p, e, "its network namespace vanished");
@@ -79,6 +81,8 @@ int pods_watch_open(struct pods *p)
 void pods_watch_add(struct pods *p, struct pod_entry *e)
 {
     char folder[NETNS_PATH_MAX + 1];
+    if (e->process.pid != 0) /* /proc tells nobody */
+        return;
     const char *slash = strrchr(e->pod.netns_path, '/');
     size_t len = slash == e->pod.netns_path ? 1 : (size_t)(slash - e->pod.netns_path);
     memcpy(folder, e->pod.netns_path, len);

@@ -301,10 +301,10 @@ static int enrol_given(struct privileged *p, const struct netns_id *netns, int n
     return r;
 }
 
-int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
-                     char why[static PRIVILEGED_WHY_MAX])
+static int enrol(struct privileged *p, enum wire_kind kind, int netns_fd,
+                 struct pod_listeners *io_listeners, char why[static PRIVILEGED_WHY_MAX])
 {
-    struct wire_request q = {.kind = WIRE_ENROL};
+    struct wire_request q = {.kind = kind};
     struct pod_listeners made;
     struct netns_id netns;
     int r = netns_id(netns_fd, &netns);
@@ -320,6 +320,24 @@ int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *i
     remember(p, &netns, netns_fd, &made);
     *io_listeners = made;
     return 0;
+}
+
+int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
+                     char why[static PRIVILEGED_WHY_MAX])
+{
+    return enrol(p, WIRE_ENROL, netns_fd, io_listeners, why);
+}
+
+int privileged_enrol_running(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
+                             char why[static PRIVILEGED_WHY_MAX])
+{
+    return enrol(p, WIRE_ENROL_RUNNING, netns_fd, io_listeners, why);
+}
+
+int privileged_quiet(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX])
+{
+    struct wire_request q = {.kind = WIRE_QUIET};
+    return ask(p, &q, &netns_fd, 1, NULL, 0, why);
 }
 
 int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX])

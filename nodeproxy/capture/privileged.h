@@ -53,6 +53,12 @@ int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns
  * closes them after that, not before. */
 int privileged_enrol(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
                      char why[static PRIVILEGED_WHY_MAX]);
+/* As enrol, of a pod that runs: connections that it has already go on, past us. Nothing of the kind
+ * if its rules are there: then those that it has may be ours. */
+int privileged_enrol_running(struct privileged *p, int netns_fd, struct pod_listeners *io_listeners,
+                             char why[static PRIVILEGED_WHY_MAX]);
+/* Nothing new is redirected; what was goes on. enrol brings it back, release ends it. */
+int privileged_quiet(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
 /* Rules and routes are as enrol made them; why says what is missing or was changed. */
 int privileged_check(struct privileged *p, int netns_fd, char why[static PRIVILEGED_WHY_MAX]);
 /* Takes out all that enrol put in; if it fails, what is kept of the listeners is still kept. */

@@ -28,6 +28,8 @@ static int put(struct xds_feed *f, enum xds_type type, struct text name, const u
         return -EINVAL;
     }
     bool is_workload = workload, is_service = service;
+    if (r == 0 && is_workload && s->workload)
+        s->workload(workload, s->arg);
     if (r == 0)
         r = policy     ? directory_put_policy(s->directory, policy)
             : workload ? directory_put_workload(s->directory, workload)

@@ -9,6 +9,7 @@
 struct subscription {
     struct xds_feed feed;
     struct directory *directory;
+    void (*workload)(const struct workload *w, void *arg); /* comes into the directory; may be NULL */
     void (*changed)(void *arg); /* the directory has new things */
     void (*synced)(void *arg);  /* every type has been received once; called once */
     void *arg;

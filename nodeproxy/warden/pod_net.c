@@ -3,6 +3,7 @@
 #include "nodeproxy/warden/netns.h"
 #include "nodeproxy/warden/redirect.h"
 #include "nodeproxy/warden/reply_routes.h"
+#include "nodeproxy/warden/spared.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
 #include <errno.h>
@@ -16,7 +17,7 @@ static int try_rules(struct pod_net *n, char why[static WHY_MAX])
     int r = netns_enter_new(why);
     if (r < 0)
         return r;
-    r = redirect_put(n->ipv6, words);
+    r = redirect_put(n->ipv6, true, words);
     if (r == 0)
         r = redirect_read(n->ipv6, &n->rules, words);
     netns_leave(n->own_fd);
@@ -60,10 +61,25 @@ int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[s
     return 0;
 }
 
-int pod_net_put(struct pod_net *n, char why[static WHY_MAX])
+int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
 {
+    char *rules = NULL;
+    bool spare = running && redirect_read(n->ipv6, &rules, why) == -ENOENT;
+    free(rules);
     int r = reply_routes_put(why);
-    return r < 0 ? r : redirect_put(n->ipv6, why);
+    if (r == 0 && spare)
+        r = spared_find(n->ipv6, why);
+    if (r < 0)
+        return r;
+    r = redirect_put(n->ipv6, true, why);
+    if (spare)
+        spared_go(n->ipv6);
+    return r;
+}
+
+int pod_net_quiet(struct pod_net *n, char why[static WHY_MAX])
+{
+    return redirect_put(n->ipv6, false, why);
 }
 
 int pod_net_check(struct pod_net *n, char why[static WHY_MAX])
@@ -81,5 +97,6 @@ int pod_net_check(struct pod_net *n, char why[static WHY_MAX])
 int pod_net_remove(struct pod_net *n, char why[static WHY_MAX])
 {
     int r = redirect_remove(n->ipv6, why);
+    spared_remove(n->ipv6);
     return r < 0 ? r : reply_routes_remove(why);
 }

@@ -19,7 +19,9 @@ void pod_net_done(struct pod_net *n);
 /* -EINVAL: it is no network namespace, or the node's own. */
 int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[static WHY_MAX]);
 /* In the pod's namespace: */
-int pod_net_put(struct pod_net *n, char why[static WHY_MAX]);
+/* running: if there are no rules yet, the connections that it has are spared. */
+int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX]);
+int pod_net_quiet(struct pod_net *n, char why[static WHY_MAX]); /* nothing new is redirected */
 int pod_net_check(struct pod_net *n, char why[static WHY_MAX]); /* -ENOENT, -EBADMSG */
 int pod_net_remove(struct pod_net *n, char why[static WHY_MAX]);
 #endif

@@ -4,9 +4,9 @@
  *   answers come back to the proxy instead of leaving for the client.
  * - The nat chains see a connection's first packet only. On the loopback that is the output chain,
  *   so what a pod sends to itself passes both.
- * - Every first packet that tracking sees is redirected, not only a SYN: a connection that was
- *   opened before enrolment, or whose tracking was lost, reaches a listener that does not know it
- *   and is reset. It never goes on outside the mesh.
+ * - Every first packet that tracking sees is redirected, not only a SYN: a connection whose tracking
+ *   was lost reaches a listener that does not know it and is reset. It never goes on outside the
+ *   mesh. Those that a running pod had before its enrolment are not tracked (spared.h).
  * - Packets that tracking can't place (`invalid`) would leave with the addresses that the
  *   application sees, past the proxy, in plain: they are dropped. The state comes first in that
  *   rule: it is all that an ordinary packet is asked.
@@ -20,7 +20,7 @@
 #include "shared/base/text.h"
 #include <assert.h>
 
-int redirect_put(bool ipv6, char why[static WHY_MAX])
+int redirect_put(bool ipv6, bool on, char why[static WHY_MAX])
 {
     char text[4096];
     struct text_out out = TEXT_OUT(text);
@@ -50,16 +50,16 @@ int redirect_put(bool ipv6, char why[static WHY_MAX])
                 "%2$s"
                 "iifname \"lo\" accept\n"
                 "meta mark & $MASK == $PROXY accept\n"
-                "tcp dport != %3$d redirect to :%4$d\n"
+                "%6$s tcp dport != %3$d redirect to :%4$d\n"
                 "}\n"
                 "chain output_redirect {\n"
                 "type nat hook output priority -100; policy accept;\n"
                 "oifname \"lo\" accept\n"
                 "meta mark & $MASK == $PROXY accept\n"
-                "meta l4proto tcp redirect to :%5$d\n"
+                "%6$s meta l4proto tcp redirect to :%5$d\n"
                 "}\n}\n",
                 ipv6 ? "inet" : "ip", ipv6 ? "ip6 saddr " PROBE_SOURCE_V6 " accept\n" : "",
-                PORT_HBONE, PORT_INBOUND, PORT_OUTBOUND);
+                PORT_HBONE, PORT_INBOUND, PORT_OUTBOUND, on ? "" : "#");
     assert(!out.overflow);
     return nft_run(text, NULL, why);
 }

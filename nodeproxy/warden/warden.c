@@ -65,7 +65,7 @@ static int enrol(struct warden *w, char why[static WHY_MAX])
         return r;
     /* To look is quicker than to put, and many pods wait when a data process begins anew. */
     if (!kept || pod_net_check(&w->net, why) < 0)
-        r = pod_net_put(&w->net, why);
+        r = pod_net_put(&w->net, w->asked.kind == WIRE_ENROL_RUNNING, why);
     if (r < 0 && !kept)
         kept_forget(&w->kept, &w->netns);
     if (r < 0)
@@ -78,6 +78,11 @@ static int enrol(struct warden *w, char why[static WHY_MAX])
 static int check(struct warden *w, char why[static WHY_MAX])
 {
     return pod_net_check(&w->net, why);
+}
+
+static int quiet(struct warden *w, char why[static WHY_MAX])
+{
+    return pod_net_quiet(&w->net, why);
 }
 
 static int release(struct warden *w, char why[static WHY_MAX])
@@ -149,6 +154,8 @@ static const struct request {
     [WIRE_HELLO] = {hello},
     [WIRE_NETNS_OPEN] = {netns_at, .gives = true},
     [WIRE_ENROL] = {enrol, .inside = true},
+    [WIRE_ENROL_RUNNING] = {enrol, .inside = true},
+    [WIRE_QUIET] = {quiet, .inside = true},
     [WIRE_KEEP] = {keep},
     [WIRE_CHECK] = {check, .inside = true},
     [WIRE_RELEASE] = {release, .inside = true},

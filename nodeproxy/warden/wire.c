@@ -16,6 +16,8 @@ static const struct shape {
     [WIRE_HELLO] = {0, 0, NOTHING},
     [WIRE_NETNS_OPEN] = {0, 0, PATH},
     [WIRE_ENROL] = {1, 1, NOTHING},
+    [WIRE_ENROL_RUNNING] = {1, 1, NOTHING},
+    [WIRE_QUIET] = {1, 1, NOTHING},
     [WIRE_KEEP] = {1 + POD_LISTENERS, 1 + POD_LISTENERS, NOTHING},
     [WIRE_CHECK] = {1, 1, NOTHING},
     [WIRE_RELEASE] = {1, 1, NOTHING},

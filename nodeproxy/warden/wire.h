@@ -18,6 +18,8 @@ enum wire_kind {
     WIRE_HELLO = 1,  /* none; none */
     WIRE_NETNS_OPEN, /* none; the namespace */
     WIRE_ENROL,      /* the namespace; its listeners: those that are kept, or new ones */
+    WIRE_ENROL_RUNNING, /* the same, and the connections that it has go on past us */
+    WIRE_QUIET,      /* the namespace; none */
     WIRE_KEEP,       /* the namespace and its listeners; none */
     WIRE_CHECK,      /* the namespace; none */
     WIRE_RELEASE,    /* the namespace; none */

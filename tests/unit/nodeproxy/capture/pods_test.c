@@ -65,7 +65,8 @@ static void release_held(void)
     pods_released(pods, held);
     held = NULL;
 }
-static const struct pods_events events = {is_enrolled, added, removed};
+static const struct pods_events events = {
+    .enrolment = is_enrolled, .added = added, .removed = removed};
 
 /* ---- the fixture ---- */
 
@@ -92,7 +93,8 @@ static struct admin_route routes[] = {{"POST", "/cni/add", pods_handle_add, NULL
                                       {"POST", "/cni/check", pods_handle_check, NULL}};
 static void open_pods(size_t pods_max, uint64_t wait_ms)
 {
-    const struct pods_options o = {state_dir, "Kubernetes", wait_ms, pods_max};
+    const struct pods_options o = {
+        .state_dir = state_dir, .cluster_id = "Kubernetes", .cni_wait_ms = wait_ms, .pods_max = pods_max};
     assert_int_equal(pods_open(&pods, ring, privileged, &o, &events, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
         routes[i].arg = pods;
