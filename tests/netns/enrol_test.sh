@@ -125,7 +125,7 @@ must_not get batch http://cart.shop/whoami
 sed '/name: legacy/a\  labels: {weir.mesh/enrolled: "true"}' "$ROOT/docs/examples/shop/namespaces.yaml" >"$WORK/namespaces.yaml"
 must lab apply "$WORK/namespaces.yaml"
 eventually listens_to batch "15001 15006 15008 8080"
-must has_rules batch
+eventually has_rules batch
 mark
 must get batch http://orders.shop/whoami
 logged node-b src.identity=spiffe://cluster.local/ns/legacy/sa/batch dst.workload=orders
