@@ -186,6 +186,8 @@ static void fill(struct worker *w, struct message *m)
     struct local_pod *p = map_get(&w->env.pods, text_of(m->uid));
     if (p) {
         socket_pool_filled(&p->sockets, m->family, m->fds, m->n_fds, m->error);
+        if (m->error == -EMFILE || m->error == -ENFILE)
+            local_pod_starved(p);
         return;
     }
     for (size_t i = 0; i < m->n_fds; i++)

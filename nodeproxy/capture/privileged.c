@@ -63,11 +63,14 @@ static int next_answer(struct privileged *p, uint64_t deadline_ms, struct wire_a
         int r = wait_for(p, POLLIN, deadline_ms);
         if (r == 0)
             r = packet_receive(p->channel, &p->in, false);
-        if (r == 0 && wire_client_decode(p->in.bytes, p->in.len, ret) == 0)
+        if ((r == 0 || r == -EMFILE) && wire_client_decode(p->in.bytes, p->in.len, ret) == 0) {
+            if (r == -EMFILE && ret->result == 0)
+                ret->result = why_errno(r, ret->why, "what the warden gave was lost");
             return 0;
+        }
         if (r == 0)
             packet_close_fds(&p->in);
-        else if (r != -EAGAIN && r != -EMSGSIZE)
+        else if (r != -EAGAIN && r != -EMSGSIZE && r != -EMFILE)
             return r;
     }
 }
@@ -81,8 +84,9 @@ static bool is_another(struct privileged *p, const struct wire_answer *a, bool c
     return p->keep_due;
 }
 
-/* -ERESTART: the warden is another one by now. 0: there is an answer, and its
- * descriptors in p->in. */
+/* -ERESTART: the warden is another one by now. 0: there is an answer, and its descriptors in p->in.
+ * Late answers tell that the warden is there and has only been slow: then it is given its whole time,
+ * or one that is always a little too slow would work for nobody, again and again. */
 static int ask_once(struct privileged *p, struct wire_request *q, const int *fds, size_t n_fds,
                     uint64_t deadline_ms, struct wire_answer *ret)
 {
@@ -108,6 +112,9 @@ static int ask_once(struct privileged *p, struct wire_request *q, const int *fds
         if (ret->id == q->id && !other)
             return 0;
         packet_close_fds(&p->in);
+        if (p->in_vain)
+            deadline_ms = clock_monotonic_ms() + WAIT_MS;
+        p->in_vain = false;
         if (other)
             return -ERESTART;
     }
@@ -144,12 +151,16 @@ static int ask(struct privileged *p, struct wire_request *q, const int *fds, siz
                int *ret_fds, size_t n_ret_fds, char why[static PRIVILEGED_WHY_MAX])
 {
     struct wire_answer a;
-    uint64_t deadline_ms = clock_monotonic_ms() + (p->in_vain ? WAIT_IN_VAIN_MS : WAIT_MS);
+    bool in_vain = p->in_vain;
+    uint64_t deadline_ms = clock_monotonic_ms() + (in_vain ? WAIT_IN_VAIN_MS : WAIT_MS);
     int r;
     do {
         r = p->keep_due ? keep_again(p, deadline_ms) : 0;
         if (r == 0)
             r = ask_once(p, q, fds, n_fds, deadline_ms, &a);
+        if (in_vain && !p->in_vain)
+            deadline_ms = clock_monotonic_ms() + WAIT_MS;
+        in_vain = p->in_vain;
     } while (r == -ERESTART);
     p->in_vain = r == -ETIMEDOUT;
     if (r < 0)
@@ -173,6 +184,7 @@ void privileged_look(struct privileged *p)
     uint64_t now = clock_monotonic_ms();
     while (next_answer(p, now, &a) == 0) {
         packet_close_fds(&p->in);
+        p->in_vain = false;
         if (is_another(p, &a, a.id == 0))
             log_info("capture", "there is a new warden");
     }

@@ -14,6 +14,7 @@
 enum {
     SOCKETS_TICK_MS = 10000,
     PAUSE_MS = 5,
+    STARVED_MS = 250,
     KEEPALIVE_S = 180,
     REFUSALS_SPARE = 1024, /* accepted to be refused: a listener that is full leaves callers without an answer */
 };
@@ -381,6 +382,13 @@ static void refill(struct socket_pool *sockets, int family, unsigned n)
     if (!timer_running(&p->sockets_tick))
         timer_start(ring_timers(p->env->ring), &p->sockets_tick, SOCKETS_TICK_MS);
     p->refill(sockets, family, n);
+}
+
+void local_pod_starved(struct local_pod *p)
+{
+    listener_pause(&p->outbound, STARVED_MS);
+    listener_pause(&p->inbound, STARVED_MS);
+    listener_pause(&p->hbone, STARVED_MS);
 }
 
 static void sockets_tick(struct timer *t)

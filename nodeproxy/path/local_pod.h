@@ -67,6 +67,7 @@ void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enu
 void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w);
 bool local_pod_has_address(const struct local_pod *p, const struct ip *ip);
 bool local_pod_is_idle(const struct local_pod *p); /* after drain: nothing lives or may come */
+void local_pod_starved(struct local_pod *p); /* of descriptors: new connections wait a little, in the backlog */
 void local_pod_drain(struct local_pod *p); /* stop accepting; GOAWAY; connections go on */
 /* Ends all connections with this ending, then everything else; then drained, from the loop. */
 void local_pod_close(struct local_pod *p, enum ending ending);

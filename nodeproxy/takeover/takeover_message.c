@@ -165,7 +165,7 @@ int takeover_receive(int socket, struct takeover_message *ret, char why[static T
     unsigned char bytes[TAKEOVER_BYTES_MAX];
     struct packet p = {.bytes = bytes, .size = sizeof bytes};
     int r = packet_receive(socket, &p, false);
-    if (r == -EMSGSIZE || p.n_fds > TAKEOVER_FDS_MAX) {
+    if (r == -EMSGSIZE || r == -EMFILE || p.n_fds > TAKEOVER_FDS_MAX) {
         snprintf(why, TAKEOVER_WORDS_MAX, "a packet is too large, or has too many descriptors");
         r = -EINVAL;
     }

@@ -222,7 +222,7 @@ static int serve_all(struct warden *w)
         int r = wait_for_request(w);
         if (r == 0)
             r = packet_receive(w->options->channel, &w->in, true);
-        if (r < 0 && r != -EMSGSIZE)
+        if (r < 0 && r != -EMSGSIZE && r != -EMFILE)
             return r;
         if (r == 0 && wire_decode_request(w->in.bytes, w->in.len, w->in.n_fds, &w->asked) == 0)
             answer(w);

@@ -70,7 +70,7 @@ int packet_receive(int socket, struct packet *p, bool wait)
         return -EPIPE;
     if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         packet_close_fds(p);
-        return -EMSGSIZE;
+        return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : -EMFILE;
     }
     return 0;
 }

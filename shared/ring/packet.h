@@ -18,7 +18,8 @@ struct packet {
 };
 /* wait false: -EAGAIN instead of waiting. The descriptors stay the sender's. */
 int packet_send(int socket, const struct packet *p, bool wait);
-/* Descriptors are CLOEXEC and the receiver's. -EMSGSIZE: too much of something, all of it dropped.
+/* Descriptors are CLOEXEC and the receiver's. -EMSGSIZE: too many bytes, all of it dropped. -EMFILE:
+ * this process had no numbers left for the descriptors, which are dropped; the bytes are there.
  * -EPIPE: the other side is gone. */
 int packet_receive(int socket, struct packet *p, bool wait);
 void packet_close_fds(struct packet *p);

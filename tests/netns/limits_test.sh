@@ -117,4 +117,7 @@ must_not grep -x "open 600" "$WORK/starved" # it was about descriptors
 [ "$spent" -lt 1000 ] || fail "the node proxy spins"
 for pid in $pids; do prlimit --pid "$pid" --nofile=20000:20000; done
 must get web http://orders/whoami
-eventually get batch "http://$(pod_v4 orders):8080/whoami" # as those that wait: in plaintext, by a new descriptor
+must get batch "http://$(pod_v4 orders):8080/whoami" -m 5 # as those that wait: in plaintext, by a new descriptor
+eventually grep -q '^open ' "$WORK/starved" # those that wait have been served, or ended meanwhile
+printf '  of 600 that came then: %s\n' "$(tr '\n' ' ' <"$WORK/starved")"
+[ "$(awk '$1 == "open" { print $2 }' "$WORK/starved")" -ge 300 ] || fail "most of them did not wait"

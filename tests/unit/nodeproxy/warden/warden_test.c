@@ -12,7 +12,9 @@
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 static struct privileged *privileged;
 static struct pod_listeners listeners;
@@ -391,6 +393,99 @@ static void answers_to_a_dead_data_process_are_dropped(void **state)
     close(after);
 }
 
+/* A warden that needs longer than is waited for after a question in vain: it works all the same, slowly. */
+struct slow_warden {
+    int fd, over;
+    unsigned answered;
+};
+static bool next_question(struct slow_warden *s, struct packet *p, struct wire_request *ret)
+{
+    struct pollfd fds[] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->over, .events = POLLIN}};
+    assert_true(poll(fds, 2, -1) > 0);
+    if (fds[1].revents)
+        return false;
+    assert_int_equal(packet_receive(s->fd, p, true), 0);
+    assert_int_equal(wire_decode_request(p->bytes, p->len, p->n_fds, ret), 0);
+    packet_close_fds(p);
+    return true;
+}
+static void *answer_late(void *arg)
+{
+    struct slow_warden *s = arg;
+    static unsigned char bytes[WIRE_BYTES_MAX];
+    struct packet p = {.bytes = bytes, .size = sizeof bytes};
+    struct wire_request q, before = {0};
+    while (next_question(s, &p, &q)) {
+        struct wire_answer a = {.id = before.id, .generation = 7};
+        if (q.kind != WIRE_HELLO &&
+            before.kind == WIRE_HELLO) { /* the first one has no answer until the next */
+            before = q;
+            continue;
+        }
+        if (before.id && before.kind != WIRE_HELLO) {
+            p.len = wire_encode_answer(&a, p.bytes);
+            assert_int_equal(packet_send(s->fd, &p, true), 0);
+        }
+        if (q.kind != WIRE_HELLO) /* 0.4 s, unless all is over */
+            (void)is_ready(s->over, POLLIN, 400);
+        a.id = q.id;
+        p.len = wire_encode_answer(&a, p.bytes);
+        assert_int_equal(packet_send(s->fd, &p, true), 0);
+        before = q;
+        s->answered++;
+    }
+    return NULL;
+}
+static void a_slow_warden_is_not_given_up(void **state)
+{
+    (void)state;
+    int pair[2], over[2];
+    pthread_t thread;
+    struct privileged *p = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pipe(over), 0);
+    struct slow_warden slow = {.fd = pair[1], .over = over[0]};
+    assert_int_equal(pthread_create(&thread, NULL, answer_late, &slow), 0);
+    assert_int_equal(privileged_open(&p, pair[0], why), 0);
+    assert_int_equal(privileged_check(p, pod_ns, why), -ETIMEDOUT);
+    int r = -ETIMEDOUT;
+    for (int i = 0; i < 5 && r < 0; i++) /* a busy machine may let the late answer be too late */
+        r = privileged_check(p, pod_ns, why);
+    assert_int_equal(r, 0);
+    assert_int_equal(privileged_check(p, pod_ns, why), 0);
+    assert_int_equal(write(over[1], "", 1), 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    p = privileged_free(p);
+    for (int i = 0; i < 2; i++) {
+        close(pair[i]);
+        close(over[i]);
+    }
+}
+/* Descriptors that find no number are lost: the question ends at once, and the next one is not held up. */
+static void without_numbers_for_descriptors_a_question_ends(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    int fds[8];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    none = (struct rlimit){(rlim_t)lowest + 3, before.rlim_max}; /* three fit, but not eight */
+    close(lowest);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    uint64_t start = clock_monotonic_ms();
+    int r = privileged_sockets(privileged, pod_ns, AF_INET, fds, ARRAY_SIZE(fds));
+    uint64_t took_ms = clock_monotonic_ms() - start;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_true(took_ms < 4000);
+    int again = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(again, lowest); /* none of those that did fit is left */
+    close(again);
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, fds, ARRAY_SIZE(fds)), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 int main(void)
 {
@@ -410,6 +505,8 @@ int main(void)
         TEST(a_question_waits_for_the_next_warden),
         TEST(without_a_warden_a_question_ends),
         TEST(answers_to_a_dead_data_process_are_dropped),
+        TEST(a_slow_warden_is_not_given_up),
+        TEST(without_numbers_for_descriptors_a_question_ends),
     };
     log_configure(LOG_ERROR, LOG_TEXT, 1);
     return cmocka_run_group_tests_name("warden/warden", tests, become_node, NULL);
