@@ -11,7 +11,7 @@
 #include "controller/model/problem.h"
 
 #define KUBE_SOURCE_FILE "kubernetes" /* what stands for the file in problems */
-enum { KUBE_DEBOUNCE_MIN_MS = 50, KUBE_DEBOUNCE_MAX_MS = 2000 };
+enum { KUBE_DEBOUNCE_MIN_MS = 10, KUBE_DEBOUNCE_MAX_MS = 2000 };
 struct kube_source {
     struct ring *ring;
     struct kube_client *client;
