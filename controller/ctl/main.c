@@ -1,112 +1,220 @@
-/* weirctl: the operator's command line. */
-#include "controller/ctl/views.h"
+/* weirctl: the operator's command line; as kubectl-weir a plugin of kubectl. */
+#include "controller/ctl/ctl.h"
+#include "controller/ctl/mesh_read.h"
 #include "shared/base/args.h"
 #include "shared/service/lifecycle.h"
-#include "shared/service/local_http.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 
-enum { ANSWER_MAX = 256 * 1024 * 1024, TIMEOUT_MS = 10000 };
-
-static int fail(const char *what, const char *why)
+int ctl_fail(const char *what, const char *why)
 {
     fprintf(stderr, "weirctl: %s: %s\n", what, why);
     return 1;
 }
 
-static int ask(const char *socket_path, const char *path, struct local_http_answer *ret)
+int ctl_write(struct text_heap *taken_out)
 {
-    const struct local_http_request q = {
-        .socket = text_of(socket_path), .method = "GET", .path = path, .timeout_ms = TIMEOUT_MS, .answer_max = ANSWER_MAX};
-    const char *at;
-    int r = local_http(&q, ret, &at);
-    if (r == -ENOENT || r == -ECONNREFUSED)
-        return fail(socket_path, "no node proxy listens there; is one running on this node? (--socket names another path)");
-    if (r < 0) {
-        fprintf(stderr, "weirctl: %s: %s: %s\n", socket_path, at, strerror(-r));
-        return 1;
-    }
-    if (ret->status == 200)
-        return 0;
-    fprintf(stderr, "weirctl: %s: the node proxy answered %u: %s\n", path, ret->status, ret->body.data ? ret->body.data : "");
-    text_heap_done(&ret->body);
-    return 1;
+    struct text_heap *out = taken_out;
+    bool failed = out->failed || fwrite(out->data ? out->data : "", 1, out->len, stdout) != out->len ||
+                  fflush(stdout) != 0;
+    text_heap_done(out);
+    return failed ? ctl_fail("output", "memory ran out, or standard output can't be written") : 0;
 }
 
-static int show(const struct view *v, const struct local_http_answer *answer, const char *ns, bool as_json)
+int explain_show(const struct ctl *c, const struct json *dump)
 {
-    struct json *tree;
-    struct json_error error = {0};
-    struct table table;
+    struct directory *d = NULL;
+    struct explain x;
+    struct json_error e = {0};
     struct text_heap out;
-    if (json_parse((struct text){answer->body.data, answer->body.len}, NULL, &tree, &error) < 0)
-        return fail("the node proxy's answer", error.text);
-    text_heap_init(&out, ANSWER_MAX);
-    if (as_json) {
-        text_heap_put(&out, (struct text){answer->body.data, answer->body.len});
-        text_heap_puts(&out, "\n");
-    } else {
-        view_table(v, tree, ns, &table);
-        table_print(&table, &out);
-        table_done(&table);
+    struct json_out o;
+    if (c->n_arguments != 2) {
+        fprintf(stderr, "weirctl: say from where to where: weirctl explain shop/web-1 bank/api:80\n");
+        return 2;
     }
-    bool failed = out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0;
-    text_heap_done(&out);
-    json_free(tree);
-    return failed ? fail("output", "memory ran out, or standard output can't be written") : 0;
+    if (directory_new(&d) < 0)
+        return ctl_fail("explain", strerror(ENOMEM));
+    directory_thread_register();
+    int err = mesh_read(dump, d, &e);
+    int r = err < 0 ? ctl_fail("the controller's dump", err == -ENOMEM ? strerror(ENOMEM) : e.text) : 0;
+    if (r == 0) {
+        err = explain_ask(d, c->arguments[0], c->arguments[1], &x);
+        text_heap_init(&out, CTL_TEXT_MAX);
+        if (err < 0)
+            r = ctl_fail("explain", err == -ENOMEM ? strerror(ENOMEM) : x.why);
+        else if (c->as_json) {
+            json_out_init(&o, &out, true);
+            explain_json(&x, &o);
+            text_heap_puts(&out, "\n");
+        } else
+            explain_print(&x, &out);
+        explain_done(&x);
+        r = ctl_write(&out) || r;
+    }
+    directory_thread_unregister();
+    directory_free(d);
+    return r;
 }
 
-static void usage(void)
+/* ---- Commands ------------------------------------------------------------------------------- */
+
+static int do_status(const struct ctl *c)
 {
-    fprintf(stderr, "weirctl: say what to show:");
+    return c->local ? local_status(c) : cluster_status(c);
+}
+static int do_check(const struct ctl *c)
+{
+    return c->local ? local_check(c) : cluster_check(c);
+}
+static int do_explain(const struct ctl *c)
+{
+    return c->controller || c->local ? local_explain(c) : cluster_explain(c);
+}
+static int do_problems(const struct ctl *c)
+{
+    if (!c->local)
+        return cluster_problems(c);
+    fprintf(stderr, "weirctl: problems are asked of a cluster: --kubeconfig FILE\n");
+    return 2;
+}
+static int do_dump(const struct ctl *c)
+{
+    return c->local ? local_show(c, NULL) : cluster_show(c, NULL);
+}
+static int do_enrolling(const struct ctl *c, bool enrol)
+{
+    if (!c->local)
+        return cluster_enrol(c, enrol);
+    fprintf(stderr, "weirctl: namespaces are enrolled in a cluster (--kubeconfig FILE); in a folder "
+                    "of manifests by their label\n");
+    return 2;
+}
+static int do_enrol(const struct ctl *c)
+{
+    return do_enrolling(c, true);
+}
+static int do_unenrol(const struct ctl *c)
+{
+    return do_enrolling(c, false);
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct ctl *c);
+    size_t n_arguments;
+} commands[] = {
+    {"status", do_status, 0},     {"check", do_check, 0},   {"explain", do_explain, 2},
+    {"problems", do_problems, 0}, {"dump", do_dump, 0},     {"enrol", do_enrol, 1},
+    {"unenrol", do_unenrol, 1},   {"enroll", do_enrol, 1},  {"unenroll", do_unenrol, 1},
+};
+
+static const char about[] =
+    "Shows and checks a Weir mesh.\n\n"
+    "  check                    is all in order? Each line that is not says what to do\n"
+    "                           (--before: can Weir be installed here?)\n"
+    "  status                   each node's proxy: whom it follows, what it has acknowledged\n"
+    "  explain SRC DST[:PORT]   what would happen to a connection, and because of which objects:\n"
+    "                           weirctl explain shop/web-1 bank/api:80\n"
+    "  workloads, services, policies        what the mesh knows\n"
+    "  problems                 configuration that is refused, or not honoured in full\n"
+    "  enrol NAMESPACE          its pods join the mesh, those that run too; unenrol: they leave\n"
+    "  certificates, connections            of one node; on the node itself\n"
+    "  dump                     everything, as JSON\n\n"
+    "Asks a cluster (the kubeconfig that kubectl takes), or, where there is none or --socket or\n"
+    "--local is given, the node proxy on this machine. Exit status 1: check has found something.\n"
+    "As `kubectl weir` it is a plugin of kubectl.";
+
+static int usage(void)
+{
+    fprintf(stderr, "weirctl: say what to do:");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands - 2; i++)
+        fprintf(stderr, " %s", commands[i].name);
     for (size_t i = 0; i < n_views; i++)
         fprintf(stderr, " %s", views[i].name);
-    fprintf(stderr, " dump; --help tells more\n");
+    fprintf(stderr, "; --help tells more\n");
+    return 2;
+}
+
+static int run(const struct ctl *c, const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            if (c->n_arguments > commands[i].n_arguments)
+                return usage();
+            return commands[i].run(c);
+        }
+    const struct view *v = view_find(name);
+    if (!v || c->n_arguments > 0)
+        return usage();
+    return c->local ? local_show(c, v) : cluster_show(c, v);
+}
+
+/* ---- The command line ----------------------------------------------------------------------- */
+
+/* The short forms that hands know. */
+static void lengthen(int argc, char **argv)
+{
+    static char output[] = "--output", ns[] = "--namespace";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-o") == 0)
+            argv[i] = output;
+        else if (strcmp(argv[i], "-n") == 0)
+            argv[i] = ns;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    const char *socket_path = "/run/weir/admin.sock", *output = "table", *ns = NULL;
+    struct ctl c = {.cluster = {.ns = "weir-system"}, .enrol_label = "weir.mesh/enrolled"};
+    const char *output = "table";
     bool version = false;
     const struct arg table[] = {
-        {"socket", ARG_STRING, &socket_path, "PATH", "the node proxy's admin socket", 0, 0, false},
+        {"kubeconfig", ARG_STRING, &c.cluster.kubeconfig, "FILE",
+         "how to reach the cluster (default: as kubectl does)", 0, 0, false},
+        {"context", ARG_STRING, &c.cluster.context, "NAME", "of the kubeconfig", 0, 0, false},
+        {"proxy", ARG_STRING, &c.cluster.proxy, "ADDR:PORT",
+         "a running `kubectl proxy`, for users whose credentials a program makes", 0, 0, false},
+        {"kubeconfig-insecure", ARG_FLAG, &c.cluster.insecure, NULL,
+         "take a kubeconfig that says insecure-skip-tls-verify", 0, 0, false},
+        {"weir-namespace", ARG_STRING, &c.cluster.ns, "NAME", "where the mesh itself runs", 0, 0,
+         false},
+        {"enrol-label", ARG_STRING, &c.enrol_label, "KEY", "label of enrolled namespaces", 0, 0,
+         false},
+        {"before", ARG_FLAG, &c.before, NULL, "check: before an installation", 0, 0, false},
+        {"local", ARG_FLAG, &c.local, NULL, "ask this machine, even if there is a kubeconfig", 0, 0,
+         false},
+        {"socket", ARG_STRING, &c.socket, "PATH",
+         "the node proxy's admin socket on this machine (/run/weir/admin.sock)", 0, 0, false},
+        {"controller", ARG_STRING, &c.controller, "ADDR:PORT",
+         "explain: a controller's --admin, where there is no cluster", 0, 0, false},
         {"output", ARG_STRING, &output, "table|json", "how to print (-o)", 0, 0, false},
-        {"namespace", ARG_STRING, &ns, "NAME", "only this namespace (-n)", 0, 0, false},
+        {"namespace", ARG_STRING, &c.ns, "NAME", "only this namespace (-n)", 0, 0, false},
         {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},
     };
-    /* The short forms that hands know. */
-    for (int i = 1; i < argc; i++) {
-        static char long_output[] = "--output", long_ns[] = "--namespace";
-        if (strcmp(argv[i], "-o") == 0)
-            argv[i] = long_output;
-        else if (strcmp(argv[i], "-n") == 0)
-            argv[i] = long_ns;
-    }
+    lengthen(argc, argv);
     int n = 0;
-    int r = args_parse("weirctl", "Shows what a node proxy knows: weirctl workloads|services|policies|certificates|connections|dump.", table,
-                       sizeof table / sizeof *table, argc, argv, &n);
+    int r = args_parse("weirctl", about, table, sizeof table / sizeof *table, argc, argv, &n);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (version) {
-        const struct library_version libraries[] = {{"JSON", json_library()}};
-        lifecycle_print_version("weirctl", libraries, 1);
+        const struct library_version libraries[] = {{"JSON", json_library()},
+                                                    {"HTTP client", kube_library()}};
+        lifecycle_print_version("weirctl", libraries, 2);
         return 0;
     }
     if (strcmp(output, "table") != 0 && strcmp(output, "json") != 0) {
         fprintf(stderr, "weirctl: -o: '%s' is neither table nor json\n", output);
         return 2;
     }
-    bool dump = n == 1 && strcmp(argv[0], "dump") == 0;
-    const struct view *v = n == 1 ? view_find(argv[0]) : NULL;
-    if (!v && !dump) {
-        usage();
-        return 2;
-    }
-    struct local_http_answer answer;
-    if (ask(socket_path, dump ? "/config_dump" : v->path, &answer) != 0)
-        return 1;
-    r = show(v, &answer, ns, dump || strcmp(output, "json") == 0);
-    text_heap_done(&answer.body);
-    return r;
+    if (n == 0)
+        return usage();
+    c.as_json = strcmp(output, "json") == 0;
+    c.local = c.local || c.socket || c.controller ||
+              !(c.cluster.kubeconfig || c.cluster.context || cluster_is_configured(&c.cluster));
+    if (!c.socket)
+        c.socket = "/run/weir/admin.sock";
+    c.arguments = (const char *const *)argv + 1;
+    c.n_arguments = (size_t)n - 1;
+    return run(&c, argv[0]);
 }

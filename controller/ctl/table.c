@@ -1,6 +1,8 @@
 /* Aligned columns; see the header. */
 #include "controller/ctl/table.h"
 
+#include "shared/json/json_out.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 void table_init(struct table *t, const char *const *titles, size_t n_columns)
@@ -53,6 +55,27 @@ void table_print(const struct table *t, struct text_heap *out)
                 text_heap_printf(out, "%s\n", cell(t, r, c));
             else
                 text_heap_printf(out, "%-*s   ", (int)width[c], cell(t, r, c));
+    out->failed |= t->failed;
+}
+
+void table_json(const struct table *t, struct text_heap *out)
+{
+    struct json_out o;
+    json_out_init(&o, out, true);
+    json_out_array(&o, NULL);
+    for (size_t r = 1; r < t->n_rows; r++) {
+        json_out_object(&o, NULL);
+        for (size_t c = 0; c < t->n_columns; c++) {
+            char title[64];
+            snprintf(title, sizeof title, "%s", cell(t, 0, c));
+            for (char *p = title; *p; p++)
+                *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+            json_out_string(&o, title, cell(t, r, c));
+        }
+        json_out_end(&o);
+    }
+    json_out_end(&o);
+    text_heap_puts(out, "\n");
     out->failed |= t->failed;
 }
 

@@ -14,6 +14,8 @@ struct table {
 void table_init(struct table *t, const char *const *titles, size_t n_columns);
 void table_cell(struct table *t, size_t column, struct text value); /* column 0 begins a row */
 void table_print(const struct table *t, struct text_heap *out);
+/* A list of objects, by titles in lower case. */
+void table_json(const struct table *t, struct text_heap *out);
 void table_sort(struct table *t); /* rows by their cells, left to right; titles stay */
 void table_done(struct table *t);
 #endif

@@ -26,15 +26,25 @@ static uint64_t number(const struct json *item, const char *path)
     return (uint64_t)n;
 }
 
+/* As a node proxy says it, or a controller. */
+static bool on_host_network(const struct json *w)
+{
+    struct json_error e = {0};
+    bool host = false;
+    (void)json_opt_bool(w, "hostNetwork", &host, &e);
+    return host || text_equal(get(w, "networkMode"), TEXT("HostNetwork"));
+}
+
 static void workload_rows(struct table *t, const struct json *w)
 {
     char addresses[512];
     table_cell(t, 0, get(w, "namespace"));
     table_cell(t, 1, get(w, "name"));
-    table_cell(t, 2, joined(json_get(w, "addresses"), addresses, sizeof addresses));
+    const struct json *list = json_get(w, "addresses");
+    table_cell(t, 2, joined(list ? list : json_get(w, "workloadIps"), addresses, sizeof addresses));
     table_cell(t, 3, get(w, "node"));
     table_cell(t, 4, TEXT("None"));
-    table_cell(t, 5, get(w, "protocol"));
+    table_cell(t, 5, on_host_network(w) ? TEXT("TCP (host network: never in the mesh)") : get(w, "protocol"));
 }
 
 static void service_rows(struct table *t, const struct json *s)
@@ -45,7 +55,7 @@ static void service_rows(struct table *t, const struct json *s)
     table_cell(t, 1, get(s, "name"));
     table_cell(t, 2, joined(json_get(s, "vips"), vips, sizeof vips));
     table_cell(t, 3, TEXT("None"));
-    table_cell(t, 4, text_of(endpoints));
+    table_cell(t, 4, json_get(s, "endpoints") ? text_of(endpoints) : TEXT("-"));
 }
 
 static void policy_rows(struct table *t, const struct json *p)
@@ -98,11 +108,11 @@ static void connection_rows(struct table *t, const struct json *c)
 }
 
 const struct view views[] = {
-    {"workloads", "/workloads", "workloads", {"NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"}, 6, workload_rows},
-    {"services", "/services", "services", {"NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"}, 5, service_rows},
-    {"policies", "/policies", "policies", {"NAMESPACE", "POLICY NAME", "ACTION", "SCOPE", "DRY RUN"}, 5, policy_rows},
-    {"certificates", "/certificates", "certificates", {"CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"}, 7, certificate_rows},
-    {"connections", "/connections", "connections", {"WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"}, 6, connection_rows},
+    {"workloads", "/workloads", "workloads", {"NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"}, 6, workload_rows, true},
+    {"services", "/services", "services", {"NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"}, 5, service_rows, true},
+    {"policies", "/policies", "policies", {"NAMESPACE", "POLICY NAME", "ACTION", "SCOPE", "DRY RUN"}, 5, policy_rows, true},
+    {"certificates", "/certificates", "certificates", {"CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"}, 7, certificate_rows, false},
+    {"connections", "/connections", "connections", {"WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"}, 6, connection_rows, false},
 };
 const size_t n_views = sizeof views / sizeof *views;
 

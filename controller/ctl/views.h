@@ -12,6 +12,7 @@ struct view {
     const char *titles[TABLE_COLUMNS_MAX];
     size_t n_columns;
     void (*rows)(struct table *t, const struct json *item);
+    bool of_controller; /* a controller's dump has the list, too */
 };
 extern const struct view views[];
 extern const size_t n_views;

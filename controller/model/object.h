@@ -96,7 +96,7 @@ struct object {
     unsigned refs;
     const char *ns; /* "" for kinds that are in none */
     const char *name;
-    struct labels labels, annotations;
+    struct labels labels, annotations; /* of these only the ones that something reads */
     int64_t created_s; /* Unix time; 0: not said */
     bool deleting;     /* metadata.deletionTimestamp is there */
     const char *file;  /* where it was read; "": not from a file */

@@ -2,7 +2,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-enum { BLOCK_BYTES = 2048 };
+enum { BLOCK_BYTES = 1024 };
 
 struct object_arena_block {
     struct object_arena_block *older;

@@ -143,7 +143,9 @@ static int read_known(struct reader *r, const struct json *document, const char 
     o->name = read_copy(r, text_of(identity->name));
     o->file = read_copy(r, text_of(file));
     o->labels = read_labels(r, metadata, "labels");
-    o->annotations = read_labels(r, metadata, "annotations");
+    static const char *const annotations[] = {"istio.io/dry-run",
+                                              "networking.istio.io/traffic-distribution", NULL};
+    o->annotations = read_some_labels(r, metadata, "annotations", annotations);
     o->created_s = read_time(r, metadata, "creationTimestamp");
     o->deleting = read_member(metadata, "deletionTimestamp") != NULL;
     read_kind_fields(r, document, o);

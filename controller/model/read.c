@@ -124,14 +124,31 @@ struct values read_strings(struct reader *r, const struct json *of, const char *
 
 struct labels read_labels(struct reader *r, const struct json *of, const char *name)
 {
+    return read_some_labels(r, of, name, NULL);
+}
+
+static bool is_kept(const char *const *kept, struct text name)
+{
+    for (; kept && *kept; kept++)
+        if (text_equal(text_of(*kept), name))
+            return true;
+    return false;
+}
+
+struct labels read_some_labels(struct reader *r, const struct json *of, const char *name,
+                               const char *const *kept)
+{
     const struct json *map = read_object(r, of, name);
-    struct label *items = read_array(r, json_count(map), sizeof *items);
+    size_t n = 0;
+    json_for_each (j, map)
+        n += !kept || is_kept(kept, json_name(j));
+    struct label *items = read_array(r, n, sizeof *items);
     struct labels labels = {items, 0};
-    if (!items)
-        return labels;
     json_for_each (j, map) {
         if (!json_is(j, JSON_NULL) && !read_is_string(r, j))
             break;
+        if (!items || (kept && !is_kept(kept, json_name(j))))
+            continue;
         items[labels.n++] = (struct label){read_copy(r, json_name(j)), read_copy(r, json_text(j))};
     }
     return labels;

@@ -34,6 +34,9 @@ uint16_t read_port(struct reader *r, const struct json *of,
 /* A list of strings, none of which may be empty. */
 struct values read_strings(struct reader *r, const struct json *of, const char *name, size_t n_max);
 struct labels read_labels(struct reader *r, const struct json *of, const char *name);
+/* Of a map that may be large only these (the list ends with NULL). */
+struct labels read_some_labels(struct reader *r, const struct json *of, const char *name,
+                               const char *const *kept);
 bool read_ip(struct reader *r, const struct json *node,
              struct ip *ret); /* node: the string itself */
 int64_t read_time(struct reader *r, const struct json *of,

@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <weir_version.h>
 
-enum { CONNECT_MS = 10000, DEADLINE_MS = 30000, SILENT_PEER_MS = 45000 };
+enum { DEADLINE_MS = 30000, SILENT_PEER_MS = 45000 };
 
 /* ---- What libcurl tells --------------------------------------------------------------------- */
 
@@ -23,7 +22,7 @@ static size_t take_bytes(char *data, size_t size, size_t n, void *user)
         timer_start(ring_timers(t->client->ring), &t->silence, t->silence_ms);
     if (q->piece) {
         long status = 0;
-        curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(t->easy.curl, CURLINFO_RESPONSE_CODE, &status);
         q->status = (unsigned)status;
         q->piece(q, (struct text){data, len});
         return t->request ? len : 0;
@@ -68,31 +67,6 @@ static int prepare_socket(void *user, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
-static int error_of(CURLcode code)
-{
-    switch (code) {
-    case CURLE_OK:
-        return 0;
-    case CURLE_COULDNT_CONNECT:
-        return -ECONNREFUSED;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return -EHOSTUNREACH;
-    case CURLE_OPERATION_TIMEDOUT:
-        return -ETIMEDOUT;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-        return -EPROTO;
-    case CURLE_OUT_OF_MEMORY:
-        return -ENOMEM;
-    case CURLE_WRITE_ERROR:
-        return -E2BIG;
-    default:
-        return -EIO;
-    }
-}
-
 /* ---- The end of one ------------------------------------------------------------------------- */
 
 static void transfer_free(struct kube_transfer *t)
@@ -101,13 +75,8 @@ static void transfer_free(struct kube_transfer *t)
     timer_stop(ring_timers(c->ring), &t->deadline);
     timer_stop(ring_timers(c->ring), &t->silence);
     if (t->added)
-        curl_multi_remove_handle(c->multi, t->easy);
-    if (t->easy)
-        curl_easy_cleanup(t->easy);
-    for (struct curl_slist *h = t->headers; h; h = h->next)
-        explicit_bzero(h->data, strlen(h->data)); /* one of them holds the token */
-    curl_slist_free_all(t->headers);
-    curl_slist_free_all(t->connect_to);
+        curl_multi_remove_handle(c->multi, t->easy.curl);
+    kube_easy_done(&t->easy);
     text_heap_done(&t->answer);
     if (t->request)
         t->request->transfer = NULL;
@@ -126,7 +95,7 @@ static void transfer_finish(struct kube_transfer *t, int error)
         transfer_free(t);
         return;
     }
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->easy.curl, CURLINFO_RESPONSE_CODE, &status);
     struct text_heap answer = t->answer;
     char why[sizeof t->why];
     memcpy(why, t->why, sizeof why);
@@ -173,7 +142,7 @@ void kube_transfers_finish(struct kube_client *c)
         CURLcode code = m->data.result;
         if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t))
             continue;
-        transfer_finish(t, error_of(code));
+        transfer_finish(t, kube_easy_error(code));
     }
 }
 
@@ -196,114 +165,20 @@ void kube_cancel(struct kube_request *q)
 
 /* ---- The beginning of one ------------------------------------------------------------------- */
 
-static struct curl_blob blob(const struct kube_secret *s)
-{
-    return (struct curl_blob){s->data, s->len, CURL_BLOB_COPY};
-}
-
 /* Sets an option; the first failure is remembered. */
 #define SET(t, option, value)                                                                      \
     do {                                                                                           \
         if (ok)                                                                                    \
-            ok = curl_easy_setopt((t)->easy, (option), (value)) == CURLE_OK;                       \
+            ok = curl_easy_setopt((t)->easy.curl, (option), (value)) == CURLE_OK;                  \
     } while (0)
-
-static bool set_identity(struct kube_transfer *t, const struct kube_config *k)
-{
-    struct curl_blob authorities = blob(&k->authorities), certificate = blob(&k->certificate),
-                     key = blob(&k->key);
-    bool ok = true;
-    SET(t, CURLOPT_SSL_VERIFYPEER, k->insecure ? 0L : 1L);
-    SET(t, CURLOPT_SSL_VERIFYHOST, k->insecure ? 0L : 2L);
-    SET(t, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (k->authorities.data)
-        SET(t, CURLOPT_CAINFO_BLOB, &authorities);
-    if (k->certificate.data) {
-        SET(t, CURLOPT_SSLCERT_BLOB, &certificate);
-        SET(t, CURLOPT_SSLKEY_BLOB, &key);
-    }
-    return ok;
-}
-
-/* With another name for its certificate the server is called by that name, and reached as it is. */
-static bool set_url(struct kube_transfer *t, const struct kube_config *k, const char *path)
-{
-    const char *host = k->server + strlen("https://"), *rest = strchr(host, '/');
-    size_t host_len = rest ? (size_t)(rest - host) : strlen(host);
-    struct text_heap url, to;
-    bool ok = true;
-    text_heap_init(&url, 65536);
-    text_heap_init(&to, 1024);
-    if (k->server_name) {
-        bool has_port = memchr(host, ':', host_len) && host[host_len - 1] != ']';
-        text_heap_printf(&url, "https://%s%s%s", k->server_name, rest ? rest : "", path);
-        text_heap_printf(&to, "::%.*s%s", (int)host_len, host, has_port ? "" : ":443");
-        t->connect_to = to.failed ? NULL : curl_slist_append(NULL, to.data);
-        ok = t->connect_to != NULL;
-        SET(t, CURLOPT_CONNECT_TO, t->connect_to);
-    } else
-        text_heap_printf(&url, "%s%s", k->server, path);
-    ok = ok && !url.failed;
-    SET(t, CURLOPT_URL, url.data);
-    text_heap_done(&url);
-    text_heap_done(&to);
-    return ok;
-}
-
-static bool add_header(struct kube_transfer *t, const char *name, const char *value)
-{
-    struct text_heap line;
-    struct curl_slist *more = NULL;
-    text_heap_init(&line, KUBE_FILE_MAX + 64);
-    text_heap_printf(&line, "%s: %s", name, value);
-    if (!line.failed)
-        more = curl_slist_append(t->headers, line.data);
-    if (line.data)
-        explicit_bzero(line.data, line.len);
-    text_heap_done(&line);
-    if (more)
-        t->headers = more;
-    return more != NULL;
-}
-
-static bool set_request(struct kube_transfer *t, const struct kube_config *k,
-                        const struct kube_call *call)
-{
-    bool ok = add_header(t, "Accept", call->accept ? call->accept : "application/json");
-    if (ok && k->token.data) {
-        struct text_heap bearer;
-        text_heap_init(&bearer, KUBE_FILE_MAX + 64);
-        text_heap_printf(&bearer, "Bearer %s", k->token.data);
-        ok = !bearer.failed && add_header(t, "Authorization", bearer.data);
-        if (bearer.data)
-            explicit_bzero(bearer.data, bearer.len);
-        text_heap_done(&bearer);
-    }
-    if (call->body.data) {
-        ok = ok && add_header(t, "Content-Type", call->type ? call->type : "application/json") &&
-             add_header(t, "Expect", "");
-        SET(t, CURLOPT_POSTFIELDSIZE, (long)call->body.len);
-        SET(t, CURLOPT_COPYPOSTFIELDS, call->body.data);
-    }
-    if (call->method)
-        SET(t, CURLOPT_CUSTOMREQUEST, call->method);
-    SET(t, CURLOPT_HTTPHEADER, t->headers);
-    return ok;
-}
 
 static bool set_transport(struct kube_transfer *t)
 {
     bool ok = true;
     SET(t, CURLOPT_PRIVATE, t);
     SET(t, CURLOPT_ERRORBUFFER, t->why);
-    SET(t, CURLOPT_NOSIGNAL, 1L);
     SET(t, CURLOPT_QUICK_EXIT, 1L); /* a name look-up that hangs does not hold us */
-    SET(t, CURLOPT_PROTOCOLS_STR, "https");
-    SET(t, CURLOPT_PROXY, "");
-    SET(t, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(t, CURLOPT_PIPEWAIT, 1L);
-    SET(t, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    SET(t, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
     SET(t, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
     SET(t, CURLOPT_WRITEFUNCTION, take_bytes);
     SET(t, CURLOPT_WRITEDATA, t);
@@ -334,15 +209,14 @@ int kube_send(struct kube_client *c, struct kube_request *q, const struct kube_c
     if (!t)
         return -ENOMEM;
     kube_client_refresh(c);
-    *t = (struct kube_transfer){.client = c, .easy = curl_easy_init(), .fresh = c->distrust};
+    *t = (struct kube_transfer){.client = c, .easy = {.curl = curl_easy_init()}, .fresh = c->distrust};
     list_push_back(&c->transfers, &t->link);
     list_push_back(&c->waiting, &t->waiting);
     c->n_transfers++;
     timer_init(&t->deadline, deadline_passed);
     timer_init(&t->silence, silent_too_long);
     text_heap_init(&t->answer, call->answer_max ? call->answer_max : KUBE_ANSWER_MAX);
-    if (!t->easy || !set_transport(t) || !set_identity(t, c->config) ||
-        !set_url(t, c->config, call->path) || !set_request(t, c->config, call)) {
+    if (!t->easy.curl || !set_transport(t) || kube_easy_set(&t->easy, c->config, call) < 0) {
         transfer_free(t);
         return -ENOMEM;
     }
@@ -360,7 +234,7 @@ void kube_transfers_begin(struct ring_task *task)
     struct list *n;
     while ((n = list_pop_front(&c->waiting))) {
         struct kube_transfer *t = container_of(n, struct kube_transfer, waiting);
-        t->added = curl_multi_add_handle(c->multi, t->easy) == CURLM_OK;
+        t->added = curl_multi_add_handle(c->multi, t->easy.curl) == CURLM_OK;
         if (!t->added)
             transfer_finish(t, -ENOMEM);
     }

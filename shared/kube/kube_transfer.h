@@ -4,8 +4,7 @@
  */
 #ifndef SHARED_KUBE_KUBE_TRANSFER_H
 #define SHARED_KUBE_KUBE_TRANSFER_H
-#include "shared/kube/kube_client.h"
-#include <curl/curl.h>
+#include "shared/kube/kube_easy.h"
 
 struct kube_client {
     struct ring *ring;
@@ -31,8 +30,7 @@ struct kube_transfer {
     struct kube_client *client;
     struct kube_request *request; /* NULL: cancelled */
     struct list link, waiting;
-    CURL *easy;
-    struct curl_slist *headers, *connect_to;
+    struct kube_easy easy;
     struct timer deadline, silence;
     uint64_t silence_ms, retry_after_ms;
     struct text_heap answer;

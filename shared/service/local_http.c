@@ -1,6 +1,7 @@
 /* A blocking request to a local program; see the header. */
 #include "shared/service/local_http.h"
 
+#include "shared/base/addr.h"
 #include "shared/base/clock.h"
 #include <errno.h>
 #include <poll.h>
@@ -25,8 +26,33 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
     }
 }
 
+static int open_tcp(const struct addr *to, uint64_t deadline_ms, int *ret_fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(to, &sa), error_len = sizeof(int);
+    int error = 0;
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int r = connect(fd, (struct sockaddr *)&sa, len) < 0 ? -errno : 0;
+    if (r == -EINPROGRESS)
+        r = wait_for(fd, POLLOUT, deadline_ms);
+    if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+        error = errno;
+    if (r == 0)
+        r = -error;
+    if (r < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return r;
+}
+
 static int open_connection(struct text path, uint64_t deadline_ms, int *ret_fd)
 {
+    struct addr tcp;
+    if (path.len > 0 && path.data[0] != '/' && addr_parse(path, &tcp) == 0)
+        return open_tcp(&tcp, deadline_ms, ret_fd);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     if (path.len == 0 || path.len >= sizeof sa.sun_path)
         return -ENAMETOOLONG;

@@ -1,5 +1,5 @@
 /*
- * One HTTP/1.1 request to a program on this machine, over its Unix socket: blocking, with one
+ * One HTTP/1.1 request to a program on this machine, over its Unix socket (or TCP): blocking, with one
  * deadline for all of it and a bounded answer. For small programs that ask and end (the CNI plugin,
  * the command line), not for anything with a ring.
  */
@@ -8,7 +8,7 @@
 #include "shared/base/text.h"
 
 struct local_http_request {
-    struct text socket; /* its path */
+    struct text socket; /* its path; or ADDR:PORT, of TCP */
     const char *method, *path;
     struct text body; /* JSON; empty: none is sent */
     uint64_t timeout_ms;

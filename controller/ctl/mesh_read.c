@@ -1,0 +1,342 @@
+#include "controller/ctl/mesh_read.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { ITEMS_MAX = 100000 };
+
+static struct text string_at(const struct json *j, const char *name)
+{
+    struct text t = json_text(json_member(j, text_of(name)));
+    return t.data ? t : (struct text){"", 0};
+}
+
+static bool says(const struct json *j, const char *name, const char *word)
+{
+    return text_equal(string_at(j, name), text_of(word));
+}
+
+static bool is_true(const struct json *j, const char *name)
+{
+    struct json_error e = {0};
+    bool b = false;
+    (void)json_opt_bool(j, name, &b, &e);
+    return b;
+}
+
+/* Room for all items of a list; zeroed. NULL, with *err: no memory. */
+static void *room(const struct json *list, size_t len, int *err)
+{
+    size_t n = json_count(list);
+    void *items = calloc(n ? n : 1, len);
+    if (!items || n > ITEMS_MAX)
+        *err = items ? -EINVAL : -ENOMEM;
+    return items;
+}
+
+static int read_ports(const struct json *list, struct port_pair **ret, size_t *ret_n)
+{
+    struct json_error e = {0};
+    int err = 0;
+    *ret = room(list, sizeof **ret, &err);
+    json_for_each (p, list) {
+        int64_t from = 0, to = 0;
+        if (err == 0 && (json_read_i64(p, "servicePort", 0, 65535, &from, &e) < 0 ||
+                         json_read_i64(p, "targetPort", 0, 65535, &to, &e) < 0))
+            err = -EINVAL;
+        if (err == 0)
+            (*ret)[(*ret_n)++] =
+                (struct port_pair){.service_port = (uint16_t)from, .target_port = (uint16_t)to};
+    }
+    return err;
+}
+
+static int read_ips(const struct json *list, struct ip **ret, size_t *ret_n)
+{
+    int err = 0;
+    *ret = room(list, sizeof **ret, &err);
+    json_for_each (j, list)
+        if (err == 0 && (err = ip_parse(json_text(j), &(*ret)[*ret_n])) == 0)
+            ++*ret_n;
+    return err;
+}
+
+/* ---- Workloads and services ----------------------------------------------------------------- */
+
+static int read_services(const struct json *map, struct workload *w)
+{
+    int err = 0;
+    w->services = room(map, sizeof *w->services, &err);
+    json_for_each (ports, map) {
+        if (err < 0)
+            break;
+        struct workload_service *s = &w->services[w->n_services++];
+        s->key = text_dup(json_name(ports));
+        err = s->key ? read_ports(ports, &s->ports, &s->n_ports) : -ENOMEM;
+    }
+    return err;
+}
+
+static int read_names(const struct json *list, char ***ret, size_t *ret_n)
+{
+    int err = 0;
+    *ret = room(list, sizeof **ret, &err);
+    json_for_each (j, list) {
+        if (err < 0)
+            break;
+        (*ret)[*ret_n] = text_dup(json_text(j));
+        if (!(*ret)[*ret_n])
+            return -ENOMEM;
+        ++*ret_n;
+    }
+    return err;
+}
+
+static int fill_workload(const struct json *j, struct workload *w)
+{
+    const struct {
+        char **field;
+        const char *name;
+    } strings[] = {
+        {&w->uid, "uid"},         {&w->name, "name"},
+        {&w->ns, "namespace"},    {&w->network, "network"},
+        {&w->node, "node"},       {&w->trust_domain, "trustDomain"},
+        {&w->cluster_id, "clusterId"}, {&w->service_account, "serviceAccount"},
+    };
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        if (workload_set(strings[i].field, string_at(j, strings[i].name)) < 0)
+            return -ENOMEM;
+    w->tunnel = says(j, "protocol", "HBONE") ? TUNNEL_HBONE : TUNNEL_NONE;
+    w->healthy = says(j, "status", "Healthy");
+    w->host_network = says(j, "networkMode", "HostNetwork");
+    const struct json *where = json_member(j, TEXT("locality"));
+    if (workload_set(&w->locality.region, string_at(where, "region")) < 0 ||
+        workload_set(&w->locality.zone, string_at(where, "zone")) < 0 ||
+        workload_set(&w->locality.subzone, string_at(where, "subzone")) < 0)
+        return -ENOMEM;
+    int err = read_ips(json_member(j, TEXT("workloadIps")), &w->addresses, &w->n_addresses);
+    if (err == 0)
+        err = read_services(json_member(j, TEXT("services")), w);
+    if (err == 0)
+        err = read_names(json_member(j, TEXT("authorizationPolicies")), &w->policies,
+                         &w->n_policies);
+    return err;
+}
+
+static int read_workload(const struct json *j, struct directory *d)
+{
+    struct workload *w = workload_new();
+    int err = w ? fill_workload(j, w) : -ENOMEM;
+    if (err == 0)
+        return directory_put_workload(d, w);
+    workload_free(w);
+    return err;
+}
+
+static int read_vips(const struct json *list, struct service *s)
+{
+    struct text network, ip;
+    int err = 0;
+    s->addresses = room(list, sizeof *s->addresses, &err);
+    json_for_each (j, list) {
+        if (err < 0)
+            break;
+        if (!text_split(json_text(j), '/', &network, &ip) ||
+            ip_parse(ip, &s->addresses[s->n_addresses].ip) < 0)
+            return -EINVAL;
+        s->addresses[s->n_addresses].network = text_dup(network);
+        if (!s->addresses[s->n_addresses++].network)
+            err = -ENOMEM;
+    }
+    return err;
+}
+
+static int fill_service(const struct json *j, struct service *s)
+{
+    static const char *const scopes[] = {"unspecified", "region",  "zone",   "subzone",
+                                         "node",        "cluster", "network"};
+    if (workload_set(&s->name, string_at(j, "name")) < 0 ||
+        workload_set(&s->ns, string_at(j, "namespace")) < 0 ||
+        workload_set(&s->hostname, string_at(j, "hostname")) < 0 ||
+        workload_set(&s->key, string_at(j, "key")) < 0)
+        return -ENOMEM;
+    s->allow_unhealthy = is_true(j, "allowUnhealthy");
+    s->lb_mode = says(j, "loadBalancing", "strict")     ? LB_STRICT
+                 : says(j, "loadBalancing", "failover") ? LB_FAILOVER
+                                                        : LB_UNSPECIFIED_MODE;
+    json_for_each (scope, json_member(j, TEXT("routingPreference")))
+        for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
+            if (text_equal(json_text(scope), text_of(scopes[i])) && s->n_scopes < LB_SCOPES_MAX)
+                s->scopes[s->n_scopes++] = (enum lb_scope)i;
+    int err = read_vips(json_member(j, TEXT("vips")), s);
+    return err == 0 ? read_ports(json_member(j, TEXT("ports")), &s->ports, &s->n_ports) : err;
+}
+
+static int read_service(const struct json *j, struct directory *d)
+{
+    struct service *s = service_new();
+    int err = s ? fill_service(j, s) : -ENOMEM;
+    if (err == 0)
+        return directory_put_service(d, s);
+    service_free(s);
+    return err;
+}
+
+/* ---- Policies ------------------------------------------------------------------------------- */
+
+static int read_strings(const struct json *m, const char *name, struct string_matches *ret)
+{
+    const struct json *list = json_member(m, text_of(name));
+    int err = 0;
+    ret->items = room(list, sizeof *ret->items, &err);
+    json_for_each (j, list) {
+        if (err < 0)
+            break;
+        struct text t = json_text(j);
+        struct string_match *out = &ret->items[ret->n];
+        if (text_equal(t, TEXT("*")))
+            *out = (struct string_match){MATCH_PRESENCE, text_dup(TEXT(""))};
+        else if (text_ends_with(t, TEXT("*")))
+            *out = (struct string_match){MATCH_PREFIX, text_dup((struct text){t.data, t.len - 1})};
+        else if (text_starts_with(t, TEXT("*")))
+            *out =
+                (struct string_match){MATCH_SUFFIX, text_dup((struct text){t.data + 1, t.len - 1})};
+        else
+            *out = (struct string_match){MATCH_EXACT, text_dup(t)};
+        if (!out->value)
+            return -ENOMEM;
+        ret->n++;
+    }
+    return err;
+}
+
+static int read_accounts(const struct json *m, const char *name, struct account_matches *ret)
+{
+    const struct json *list = json_member(m, text_of(name));
+    int err = 0;
+    ret->items = room(list, sizeof *ret->items, &err);
+    json_for_each (j, list) {
+        struct text ns, account;
+        if (err < 0)
+            break;
+        if (!text_split(json_text(j), '/', &ns, &account))
+            return -EINVAL;
+        struct account_match *out = &ret->items[ret->n++];
+        *out = (struct account_match){text_dup(ns), text_dup(account)};
+        if (!out->ns || !out->service_account)
+            err = -ENOMEM;
+    }
+    return err;
+}
+
+static int read_prefixes(const struct json *m, const char *name, struct prefix_matches *ret)
+{
+    const struct json *list = json_member(m, text_of(name));
+    int err = 0;
+    ret->items = room(list, sizeof *ret->items, &err);
+    json_for_each (j, list)
+        if (err == 0 && (err = prefix_parse(json_text(j), &ret->items[ret->n])) == 0)
+            ret->n++;
+    return err;
+}
+
+static int read_numbers(const struct json *m, const char *name, struct port_matches *ret)
+{
+    const struct json *list = json_member(m, text_of(name));
+    struct json_error e = {0};
+    int err = 0;
+    ret->items = room(list, sizeof *ret->items, &err);
+    json_for_each (j, list) {
+        int64_t port = 0;
+        if (err == 0 && (err = json_read_i64(j, "", 0, 65535, &port, &e)) == 0)
+            ret->items[ret->n++] = (uint16_t)port;
+    }
+    return err;
+}
+
+static int read_match(const struct json *j, struct policy_match *m)
+{
+    int err = read_strings(j, "namespaces", &m->namespaces);
+    err = err ? err : read_strings(j, "notNamespaces", &m->not_namespaces);
+    err = err ? err : read_strings(j, "principals", &m->principals);
+    err = err ? err : read_strings(j, "notPrincipals", &m->not_principals);
+    err = err ? err : read_accounts(j, "serviceAccounts", &m->accounts);
+    err = err ? err : read_accounts(j, "notServiceAccounts", &m->not_accounts);
+    err = err ? err : read_prefixes(j, "sourceIps", &m->source_ips);
+    err = err ? err : read_prefixes(j, "notSourceIps", &m->not_source_ips);
+    err = err ? err : read_prefixes(j, "destinationIps", &m->destination_ips);
+    err = err ? err : read_prefixes(j, "notDestinationIps", &m->not_destination_ips);
+    err = err ? err : read_numbers(j, "destinationPorts", &m->destination_ports);
+    return err ? err : read_numbers(j, "notDestinationPorts", &m->not_destination_ports);
+}
+
+static int read_clause(const struct json *list, struct policy_clause *c)
+{
+    int err = 0;
+    c->matches = room(list, sizeof *c->matches, &err);
+    json_for_each (j, list)
+        if (err == 0)
+            err = read_match(j, &c->matches[c->n++]);
+    return err;
+}
+
+static int read_rule(const struct json *list, struct policy_rule *r)
+{
+    int err = 0;
+    r->clauses = room(list, sizeof *r->clauses, &err);
+    json_for_each (j, list)
+        if (err == 0)
+            err = read_clause(j, &r->clauses[r->n++]);
+    return err;
+}
+
+static int fill_policy(const struct json *j, struct policy *p)
+{
+    const struct json *rules = json_member(j, TEXT("rules"));
+    int err = 0;
+    if (workload_set(&p->name, string_at(j, "name")) < 0 ||
+        workload_set(&p->ns, string_at(j, "namespace")) < 0 ||
+        workload_set(&p->key, string_at(j, "key")) < 0)
+        return -ENOMEM;
+    p->scope = says(j, "scope", "Global")      ? POLICY_GLOBAL
+               : says(j, "scope", "Namespace") ? POLICY_NAMESPACE
+                                               : POLICY_WORKLOAD;
+    p->action = says(j, "action", "Deny") ? POLICY_DENY : POLICY_ALLOW;
+    p->dry_run = is_true(j, "dryRun");
+    p->rules = room(rules, sizeof *p->rules, &err);
+    json_for_each (rule, rules)
+        if (err == 0)
+            err = read_rule(rule, &p->rules[p->n_rules++]);
+    return err;
+}
+
+static int read_policy(const struct json *j, struct directory *d)
+{
+    struct policy *p = policy_new();
+    int err = p ? fill_policy(j, p) : -ENOMEM;
+    if (err == 0)
+        return directory_put_policy(d, p);
+    policy_free(p);
+    return err;
+}
+
+int mesh_read(const struct json *dump, struct directory *d, struct json_error *error)
+{
+    static const struct {
+        const char *list;
+        int (*read)(const struct json *j, struct directory *d);
+    } lists[] = {{"policies", read_policy}, {"services", read_service}, {"workloads", read_workload}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const struct json *list = json_member(dump, text_of(lists[i].list));
+        if (!json_is(list, JSON_ARRAY))
+            return json_fail(error, dump, "has no list '%s': is it a controller's dump?",
+                             lists[i].list);
+        json_for_each (item, list) {
+            int err = lists[i].read(item, d);
+            if (err == -ENOMEM)
+                return err;
+            if (err < 0)
+                return json_fail(error, item, "can't be read as one of %s", lists[i].list);
+        }
+    }
+    return 0;
+}
