@@ -7,7 +7,7 @@ enum {
     KERNEL_MAJOR = 6,
     KERNEL_MINOR = 1,
     KUBE_MINOR = 20,
-    EXPIRES_SOON_S = 3600,
+    EXPIRES_SOON_S = 1800,
     NAMED_MAX = 5, /* configuration errors that are named one by one */
 };
 

@@ -1,61 +1,10 @@
 /* weirctl: the operator's command line; as kubectl-weir a plugin of kubectl. */
 #include "controller/ctl/ctl.h"
-#include "controller/ctl/mesh_read.h"
 #include "shared/base/args.h"
 #include "shared/service/lifecycle.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
-
-int ctl_fail(const char *what, const char *why)
-{
-    fprintf(stderr, "weirctl: %s: %s\n", what, why);
-    return 1;
-}
-
-int ctl_write(struct text_heap *taken_out)
-{
-    struct text_heap *out = taken_out;
-    bool failed = out->failed || fwrite(out->data ? out->data : "", 1, out->len, stdout) != out->len ||
-                  fflush(stdout) != 0;
-    text_heap_done(out);
-    return failed ? ctl_fail("output", "memory ran out, or standard output can't be written") : 0;
-}
-
-int explain_show(const struct ctl *c, const struct json *dump)
-{
-    struct directory *d = NULL;
-    struct explain x;
-    struct json_error e = {0};
-    struct text_heap out;
-    struct json_out o;
-    if (c->n_arguments != 2) {
-        fprintf(stderr, "weirctl: say from where to where: weirctl explain shop/web-1 bank/api:80\n");
-        return 2;
-    }
-    if (directory_new(&d) < 0)
-        return ctl_fail("explain", strerror(ENOMEM));
-    directory_thread_register();
-    int err = mesh_read(dump, d, &e);
-    int r = err < 0 ? ctl_fail("the controller's dump", err == -ENOMEM ? strerror(ENOMEM) : e.text) : 0;
-    if (r == 0) {
-        err = explain_ask(d, c->arguments[0], c->arguments[1], &x);
-        text_heap_init(&out, CTL_TEXT_MAX);
-        if (err < 0)
-            r = ctl_fail("explain", err == -ENOMEM ? strerror(ENOMEM) : x.why);
-        else if (c->as_json) {
-            json_out_init(&o, &out, true);
-            explain_json(&x, &o);
-            text_heap_puts(&out, "\n");
-        } else
-            explain_print(&x, &out);
-        explain_done(&x);
-        r = ctl_write(&out) || r;
-    }
-    directory_thread_unregister();
-    directory_free(d);
-    return r;
-}
 
 /* ---- Commands ------------------------------------------------------------------------------- */
 

@@ -49,6 +49,7 @@ class Api:
         self.objects = {plural: {} for plural in KINDS}
         self.history = []           # (version, plural, type, object), of all kinds
         self.start = self.word()    # the version before all
+        self.answers = {}           # path -> (code, text) or a function of the path, before all else
         self.writes = []            # (time, verb, path, body, token): those that were done
         self.groups = {"coordination.k8s.io": ["v1"], "discovery.k8s.io": ["v1", "v1beta1"], "apiextensions.k8s.io": ["v1"]}
         self.faults = collections.defaultdict(list)  # (verb, plural) -> functions of (handler, query); True: it has answered
@@ -209,6 +210,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def answer_text(self, code, text):
+        data = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def do_GET(self):
         self.do_any(None)
 
@@ -225,6 +234,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         parts = url.path.strip("/").split("/")
         plural = parts[-1] if parts[-1] in KINDS else ""
         self.named = next((p for p in parts[4:-1] if p in KINDS and parts[-1] not in KINDS), None) if "namespaces" in parts else None
+        if parts[:3] == ["api", "v1", "namespaces"] and len(parts) == 4:
+            self.named = "namespaces"
         self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null") if write else None
         verb = write or ("watch" if "watch" in query else "list" if plural else "get")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -239,6 +250,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 self.answer(401, status(401, "Unauthorized"))
             elif fault and fault(self, query):
                 pass
+            elif url.path in api.answers:
+                self.answer_text(*api.answers[url.path]() if callable(api.answers[url.path]) else api.answers[url.path])
             elif write or self.named:
                 self.single(write, parts, plural or self.named)
             elif not plural:
@@ -246,7 +259,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             elif not self.is_served(parts, plural):
                 self.answer(404, status(404, "NotFound"))
             elif verb == "list":
-                self.list(plural, query)
+                self.list(plural, query, parts[parts.index("namespaces") + 1] if "namespaces" in parts[:-1] else None)
             else:
                 self.watch(plural, query)
         except (Cut, OSError, ValueError):
@@ -255,7 +268,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def single(self, write, parts, plural):
         """One object: /apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME, or the collection to create in."""
         api, at = self.api, parts.index("namespaces")
-        namespace, name = parts[at + 1], self.body["metadata"]["name"] if write == "create" else parts[at + 3]
+        namespace = parts[at + 1] if plural != "namespaces" else ""
+        name = self.body["metadata"]["name"] if write == "create" else parts[at + 3 if namespace else at + 1]
         status_only = parts[-1] == "status" and len(parts) == at + 5
         with api.lock:
             there = api.objects[plural].get((namespace, name))
@@ -299,7 +313,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404, status(404, "NotFound"))
 
-    def list(self, plural, query):
+    def list(self, plural, query, namespace=None):
         api = self.api
         with api.lock:
             if "continue" in query:
@@ -309,7 +323,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 rest, version = api.pages.pop(query["continue"])
             else:
                 rest, version = list(api.objects[plural].values()), api.version()
-            page = min(api.page, int(query["limit"]))
+            if namespace is not None:
+                rest = [o for o in rest if o["metadata"]["namespace"] == namespace]
+            page = min(api.page, int(query["limit"])) if "limit" in query else len(rest)
             items, rest = rest[:page], rest[page:]
             metadata = {"resourceVersion": version}
             if rest:

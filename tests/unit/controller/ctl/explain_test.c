@@ -1,0 +1,282 @@
+/* From manifests, by way of the controller's dump, to what weirctl explain says. */
+#include "controller/ctl/explain.h"
+#include "controller/ctl/mesh_read.h"
+#include "controller/serve/dump.h"
+#include "tests/unit/controller/fixture.h"
+#include <errno.h>
+
+static struct directory *directory;
+static struct catalog catalog;
+
+static const char mesh[] =
+    "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {weir.mesh/enrolled: "
+    "'true'}}}\n---\n"
+    "{apiVersion: v1, kind: Namespace, metadata: {name: bank, labels: {weir.mesh/enrolled: "
+    "'true'}}}\n---\n"
+    "{apiVersion: v1, kind: Namespace, metadata: {name: legacy}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}, spec: "
+    "{serviceAccountName: web, nodeName: node-a}, status: {podIP: 10.0.0.1}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: cart, namespace: shop}, spec: "
+    "{serviceAccountName: cart, nodeName: node-a}, status: {podIP: 10.0.0.5}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: old, namespace: legacy}, spec: {nodeName: "
+    "node-a}, status: {podIP: 10.0.0.2}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: bank}, spec: {hostNetwork: "
+    "true, nodeName: node-b}, status: {podIP: 192.168.0.2}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: api-1, namespace: bank, labels: {app: api}}, "
+    "spec: {serviceAccountName: api, nodeName: node-b}, status: {podIP: 10.0.1.1}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: api-2, namespace: bank, labels: {app: api, canary: "
+    "'yes'}}, spec: {serviceAccountName: api, nodeName: node-a}, status: {podIP: 10.0.1.2}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: api-3, namespace: bank, labels: {app: api}}, "
+    "spec: {serviceAccountName: api, nodeName: node-b}, status: {podIP: 10.0.1.3, conditions: "
+    "[{type: Ready, status: 'False'}]}}\n---\n"
+    "{apiVersion: v1, kind: Service, metadata: {name: api, namespace: bank}, spec: {clusterIP: "
+    "10.96.0.1, selector: {app: api}, ports: [{port: 80, targetPort: 8080}]}}\n---\n"
+    "{apiVersion: v1, kind: Service, metadata: {name: two, namespace: bank}, spec: {clusterIP: "
+    "10.96.0.2, selector: {app: none}, ports: [{name: a, port: 80}, {name: b, port: 81}]}}\n---\n"
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: only-web, "
+    "namespace: bank}, spec: {rules: [{from: [{source: {principals: "
+    "['td.example/ns/shop/sa/w*'], ipBlocks: [10.0.0.0/8]}}], to: [{operation: {ports: "
+    "['8080']}}]}]}}\n---\n"
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: no-canary, "
+    "namespace: bank}, spec: {action: DENY, selector: {matchLabels: {canary: 'yes'}}, rules: [{}]}}"
+    "\n---\n"
+    "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: strict, "
+    "namespace: shop}, spec: {mtls: {mode: STRICT}}}\n";
+
+static int open_mesh(void **state)
+{
+    struct object_store store;
+    struct resources resources;
+    struct problems problems;
+    struct ads ads;
+    struct text_heap out;
+    struct json *tree = NULL;
+    struct json_error e = {0};
+    size_t n;
+    (void)state;
+    object_store_init(&store);
+    catalog_init(&catalog);
+    ads_init(&ads, &catalog);
+    problems_init(&problems);
+    fixture_load(&store, mesh);
+    assert_int_equal(translate(&store, &fixture_settings, &resources, &problems), 0);
+    assert_int_equal(catalog_replace(&catalog, &resources, &n), 0);
+    text_heap_init(&out, 1 << 20);
+    dump_config(&catalog, &ads, 0, &out);
+    assert_int_equal(json_parse((struct text){out.data, out.len}, NULL, &tree, &e), 0);
+    assert_int_equal(directory_new(&directory), 0);
+    directory_thread_register();
+    if (mesh_read(tree, directory, &e) < 0)
+        fail_msg("%s", e.text);
+    json_free(tree);
+    text_heap_done(&out);
+    problems_done(&problems);
+    object_store_done(&store);
+    return 0;
+}
+
+static int close_mesh(void **state)
+{
+    (void)state;
+    directory_thread_unregister();
+    directory_free(directory);
+    catalog_done(&catalog);
+    return 0;
+}
+
+/* What was read back is what was dumped. */
+static void nothing_is_lost_on_the_way(void **state)
+{
+    struct directory_counts counts;
+    (void)state;
+    directory_counts(directory, &counts);
+    assert_int_equal(counts.workloads, 7);
+    assert_int_equal(counts.services, 2);
+    assert_int_equal(counts.policies, 3);
+    const struct map_entry *m;
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
+        for (size_t i = 0; (m = map_next(&catalog.entries[type], &i));) {
+            const struct resource *r = ((const struct catalog_entry *)m->value)->resource;
+            struct policy *p = NULL;
+            char why[XDS_WHY_MAX];
+            if (type != XDS_AUTHORIZATION)
+                continue;
+            assert_int_equal(xds_policy_decode(r->body, r->body_len, &p, why), 0);
+            assert_true(policy_equal(p, directory_policy(directory, text_of(p->key))));
+            policy_free(p);
+        }
+}
+
+static void says(const char *from, const char *to, const char *wanted)
+{
+    struct explain x;
+    struct text_heap out;
+    text_heap_init(&out, 1 << 16);
+    int err = explain_ask(directory, from, to, &x);
+    if (err < 0)
+        text_heap_printf(&out, "%s", x.why);
+    else
+        explain_print(&x, &out);
+    assert_string_equal(out.data, wanted);
+    explain_done(&x);
+    text_heap_done(&out);
+}
+
+#define WEB                                                                                        \
+    "from  shop/web  10.0.0.1  on node-a\n"                                                        \
+    "      spiffe://td.example/ns/shop/sa/web\n"
+#define OLD                                                                                        \
+    "from  legacy/old  10.0.0.2  on node-a\n"                                                      \
+    "      not in the mesh: its namespace is not enrolled, or the pod opts out\n"
+#define API "to    Service bank/api port 80  (api.bank.svc.cluster.local), 3 endpoints\n"
+
+static void a_service_with_a_policy_on_some(void **state)
+{
+    static const char wanted[] = WEB API
+        "  allowed  bank/api-1  10.0.1.1:8080  on node-b\n"
+        "           tunnel (HBONE, mTLS); allowed by AuthorizationPolicy bank/only-web\n"
+        "  REFUSED  bank/api-2  10.0.1.2:8080  on node-a\n"
+        "           within the node; refused by AuthorizationPolicy bank/no-canary\n"
+        "  unused   bank/api-3  10.0.1.3:8080  on node-b  (not ready)\n"
+        "           tunnel (HBONE, mTLS); allowed by AuthorizationPolicy bank/only-web\n"
+        "=> mixed\n";
+    (void)state;
+    says("shop/web", "bank/api", wanted);
+    says("10.0.0.1", "10.96.0.1:80", wanted);
+    says("shop/web", "api.bank.svc.cluster.local:80", wanted);
+}
+
+static void who_is_refused_and_why(void **state)
+{
+    (void)state;
+    says("legacy/old", "bank/api-1:8080",
+         OLD "to    bank/api-1 port 8080\n"
+             "  REFUSED  bank/api-1  10.0.1.1:8080  on node-b\n"
+             "           plaintext; refused: no rule of AuthorizationPolicy bank/only-web, nor of "
+             "another ALLOW policy of this workload, takes it; the source is not in the mesh, so it "
+             "has no identity\n"
+             "=> refused\n");
+    says("legacy/old", "shop/cart:80",
+         OLD "to    shop/cart port 80\n"
+             "  REFUSED  shop/cart  10.0.0.5:80  on node-a\n"
+             "           plaintext; refused by PeerAuthentication with mode STRICT (of the mesh, of "
+             "the namespace or of the workload); the source is not in the mesh, so it has no "
+             "identity\n"
+             "=> refused\n");
+    says("shop/web", "bank/api-1:9090",
+         WEB "to    bank/api-1 port 9090\n"
+             "  REFUSED  bank/api-1  10.0.1.1:9090  on node-b\n"
+             "           tunnel (HBONE, mTLS); refused: no rule of AuthorizationPolicy "
+             "bank/only-web, nor of another ALLOW policy of this workload, takes it\n"
+             "=> refused\n");
+}
+
+static void what_is_not_in_the_mesh(void **state)
+{
+    (void)state;
+    says("shop/web", "legacy/old:80",
+         WEB "to    legacy/old port 80\n"
+             "  allowed  legacy/old  10.0.0.2:80  on node-a\n"
+             "           plaintext; passes as it is: the destination is not in the mesh: its "
+             "namespace is not enrolled, or the pod opts out\n"
+             "=> allowed\n");
+    says("bank/agent", "shop/cart:80",
+         "from  bank/agent  192.168.0.2  on node-b\n"
+         "      not in the mesh: it uses its host's network\n"
+         "to    shop/cart port 80\n"
+         "  REFUSED  shop/cart  10.0.0.5:80  on node-a\n"
+         "           plaintext; refused by PeerAuthentication with mode STRICT (of the mesh, of the "
+         "namespace or of the workload); the source is not in the mesh, so it has no identity\n"
+         "=> refused\n");
+    says("shop/web", "203.0.113.9:443",
+         WEB "to    203.0.113.9:443\n"
+             "=> outside the mesh: the mesh knows nothing at this address: the connection passes as "
+             "it is, without the mesh's encryption\n");
+    says("shop/web", "bank/two:80",
+         WEB "to    Service bank/two port 80  (two.bank.svc.cluster.local), 0 endpoints\n"
+             "=> unreachable: the Service has no endpoint: does its selector fit the pods' labels, "
+             "and its port a port of theirs?\n");
+    says("shop/web", "bank/api:99",
+         WEB "to    Service bank/api port 99  (api.bank.svc.cluster.local), 0 endpoints\n"
+             "=> unreachable: the Service has no port 99\n");
+}
+
+static void questions_that_are_none(void **state)
+{
+    (void)state;
+    says("shop/nobody", "bank/api:80",
+         "'shop/nobody' is no pod that the mesh knows: write NAMESPACE/POD, or its address");
+    says("shop/web", "bank/nothing:80",
+         "'bank/nothing:80' is no Service and no pod that the mesh knows: write NAMESPACE/NAME, a "
+         "host name, or an address");
+    says("shop/web", "bank/two", "bank/two has 2 ports: say which, as bank/two:PORT");
+    says("shop/web", "bank/api-1", "say the port: bank/api-1:PORT");
+    says("shop/web", "bank/api:0", "'bank/api:0' has no port that can be: write NAME:80");
+    says("shop/web", "bank/api:http", "'bank/api:http' has no port that can be: write NAME:80");
+    says("shop/web", "",
+         "'' is no Service and no pod that the mesh knows: write NAMESPACE/NAME, a host name, or an "
+         "address");
+}
+
+static void as_json(void **state)
+{
+    struct explain x;
+    struct text_heap out;
+    struct json_out o;
+    (void)state;
+    text_heap_init(&out, 1 << 16);
+    assert_int_equal(explain_ask(directory, "shop/web", "bank/api-1:8080", &x), 0);
+    json_out_init(&o, &out, false);
+    explain_json(&x, &o);
+    assert_string_equal(
+        out.data,
+        "{\"source\":\"shop/web\",\"identity\":\"spiffe://td.example/ns/shop/sa/web\","
+        "\"destination\":\"bank/api-1:8080\",\"port\":8080,\"result\":\"allowed\",\"why\":\"\","
+        "\"endpoints\":[{\"workload\":\"Kubernetes//Pod/bank/api-1\",\"address\":\"10.0.1.1:8080\","
+        "\"node\":\"node-b\",\"way\":\"tunnel (HBONE, mTLS)\",\"ready\":true,\"allowed\":true,"
+        "\"because\":\"allowed by AuthorizationPolicy bank/only-web\"}]}");
+    explain_done(&x);
+    text_heap_done(&out);
+}
+
+/* A dump of something else, or of another version. */
+static void dumps_that_are_none(void **state)
+{
+    static const char *const dumps[] = {
+        "{}",
+        "[]",
+        "{\"policies\":[],\"services\":[]}",
+        "{\"policies\":[{\"rules\":[[[{\"sourceIps\":[\"x\"]}]]]}],\"services\":[],\"workloads\":[]}",
+        "{\"policies\":[{\"rules\":[[[{\"serviceAccounts\":[\"x\"]}]]]}],\"services\":[],"
+        "\"workloads\":[]}",
+        "{\"policies\":[],\"services\":[{\"vips\":[\"x\"]}],\"workloads\":[]}",
+        "{\"policies\":[],\"services\":[{\"ports\":[{}]}],\"workloads\":[]}",
+        "{\"policies\":[],\"services\":[],\"workloads\":[{\"workloadIps\":[7]}]}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof dumps / sizeof *dumps; i++) {
+        struct directory *d = NULL;
+        struct json *tree = NULL;
+        struct json_error e = {0};
+        assert_int_equal(directory_new(&d), 0);
+        assert_int_equal(json_parse(text_of(dumps[i]), NULL, &tree, &e), 0);
+        assert_int_equal(mesh_read(tree, d, &e), -EINVAL);
+        assert_true(json_failed(&e));
+        json_free(tree);
+        directory_free(d);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_lost_on_the_way),
+        cmocka_unit_test(a_service_with_a_policy_on_some),
+        cmocka_unit_test(who_is_refused_and_why),
+        cmocka_unit_test(what_is_not_in_the_mesh),
+        cmocka_unit_test(questions_that_are_none),
+        cmocka_unit_test(as_json),
+        cmocka_unit_test(dumps_that_are_none),
+    };
+    return cmocka_run_group_tests_name("ctl/explain", tests, open_mesh, close_mesh);
+}
