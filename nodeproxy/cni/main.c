@@ -3,6 +3,7 @@
 #include "shared/json/json.h"
 #include "nodeproxy/cni/cni.h"
 #include "nodeproxy/cni/cni_result.h"
+#include "nodeproxy/cni/commands.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@ static int about(FILE *to)
         to,
         "weir-cni " WEIR_VERSION " (" WEIR_GIT_HASH ")\nJSON %s\n"
         "A chained CNI plugin; CNI versions 0.3.1, 0.4.0 and 1.0.0. A container runtime runs it, "
-        "with CNI_COMMAND set.\n",
+        "with CNI_COMMAND set.\n"
+        "weir-cni install, uninstall, ready: puts it onto a node, takes it off again, tells whether "
+        "it is there; see weir-cni install --help.\n",
         json_library());
     return to == stderr;
 }
@@ -50,6 +53,8 @@ int main(int argc, char **argv)
     const struct cni_environment env = {getenv("CNI_COMMAND"), getenv("CNI_CONTAINERID"),
                                         getenv("CNI_NETNS"), getenv("CNI_IFNAME"),
                                         getenv("CNI_ARGS")};
+    if (argc > 1 && commands_has(argv[1]))
+        return commands_run(argc, argv);
     if (argc > 1)
         return about(strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0 ? stdout
                                                                                          : stderr);
