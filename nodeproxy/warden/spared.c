@@ -2,7 +2,7 @@
  * - Nothing tracked a pod's connections before our rules came, so that each of them would look new
  *   with its next packet: redirected to a listener that does not know it, or, if that packet is the
  *   last one (FIN, RST), dropped as invalid. So they are not tracked (`notrack`, before tracking).
- * - First packets are never spared: who uses the same addresses and ports later is captured.
+ * - A first packet ends what is spared of its addresses and ports: who uses them again is captured.
  * - An open that has not been answered yet is not spared: its answer is dropped, its first packet is
  *   sent again, and that is captured.
  */
@@ -12,6 +12,7 @@
 #include "shared/base/log.h"
 #include "shared/base/proc_tcp.h"
 #include <errno.h>
+#include <stdio.h>
 
 #define FLAGS "tcp flags & (fin | syn | rst | ack)"
 enum { TEXT_MAX = 4 * 1024 * 1024 };
@@ -33,23 +34,28 @@ static bool spare(const struct proc_tcp *t, void *arg)
     return ++s->n < SPARED_MAX;
 }
 
+static void write_chain(struct text_heap *o, const char *ip, const char *hook, const char *pair)
+{
+    text_heap_printf(o,
+                     "chain %1$s_%2$s {\n"
+                     "type filter hook %2$s priority raw; policy accept;\n" FLAGS
+                     " == syn delete @%1$s_pairs { %3$s }\n" FLAGS
+                     " != syn %3$s @%1$s_pairs notrack\n"
+                     "}\n",
+                     ip, hook, pair);
+}
+
 static void write_family(struct text_heap *o, const char *ip, const struct text_heap *elements)
 {
+    char sent[128], received[128];
     if (elements->len == 0)
         return;
-    text_heap_printf(o,
-                     "set %1$s_pairs {\n"
-                     "typeof %1$s saddr . tcp sport . %1$s daddr . tcp dport\n"
-                     "elements = { %2$s }\n}\n"
-                     "chain %1$s_sent {\n"
-                     "type filter hook output priority raw; policy accept;\n" FLAGS
-                     " != syn %1$s saddr . tcp sport . %1$s daddr . tcp dport @%1$s_pairs notrack\n"
-                     "}\n"
-                     "chain %1$s_received {\n"
-                     "type filter hook prerouting priority raw; policy accept;\n" FLAGS
-                     " != syn %1$s daddr . tcp dport . %1$s saddr . tcp sport @%1$s_pairs notrack\n"
-                     "}\n",
-                     ip, elements->data);
+    snprintf(sent, sizeof sent, "%1$s saddr . tcp sport . %1$s daddr . tcp dport", ip);
+    snprintf(received, sizeof received, "%1$s daddr . tcp dport . %1$s saddr . tcp sport", ip);
+    text_heap_printf(o, "set %s_pairs {\ntypeof %s\nsize %d\nflags dynamic\nelements = { %s }\n}\n",
+                     ip, sent, SPARED_MAX, elements->data);
+    write_chain(o, ip, "output", sent);
+    write_chain(o, ip, "prerouting", received);
 }
 
 /* In place of a table of that name; body NULL: none. */

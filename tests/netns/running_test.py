@@ -10,15 +10,16 @@ that a plugin told of it. Connections of every kind live through both changes, i
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
 ROOT = os.path.realpath(os.path.dirname(os.path.realpath(__file__)) + "/../..")
 sys.path.insert(0, ROOT + "/tests/interop")
-from mesh_lab import Lab, eventually, receive, receive_all, same, step  # pylint: disable=wrong-import-position
+from mesh_lab import Lab, eventually, in_namespace, receive, receive_all, same, step  # pylint: disable=wrong-import-position
 
 UID = f"5f0a9a9e-0000-4000-8000-{os.getpid():012x}"
-SERVER_PORT, CLIENT_PORT = 9100, 9200
+SERVER_PORT = 9100
 NAMESPACE = """apiVersion: v1
 kind: Namespace
 metadata: {name: legacy%s}
@@ -63,6 +64,15 @@ def remove(folder):
     except OSError:
         return False
     return True
+
+
+def connect_from(here, there):
+    sock = socket.socket(socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.settimeout(30)
+    sock.bind(here)
+    sock.connect(there)
+    return sock
 
 
 class Talk:
@@ -173,12 +183,18 @@ class Test:
 
         step("the same addresses and ports are captured the next time")
         talk = self.living.pop(0)
-        at = talk.ends[0].getsockname()
-        talk.end(0)
-        again = self.talk("again", self.batch, self.orders)
-        again.both_ways()
-        again.end(1)
-        assert at
+        here, there = talk.ends[0].getsockname(), talk.ends[0].getpeername()
+        talk.end(1)
+        self.lab.mark()
+        listener = self.orders.listen(there[1])
+        again = in_namespace("/run/netns/" + self.batch.netns, lambda: connect_from(here, there))
+        accepted = listener.accept()[0]
+        again.sendall(b"again")
+        same(receive(accepted, 5), b"again", "what comes")
+        for end in (again, accepted, listener):
+            end.close()
+        self.lab.logged("node-b", "direction=inbound", "src.identity=spiffe://cluster.local/ns/legacy/sa/batch",
+                        f"dst.addr={there[0]}:{there[1]}")
 
     def try_fresh(self):
         try:
@@ -241,7 +257,7 @@ class Test:
         same(self.inside(self.batch, "ip", "rule", "list", "table", "100"), "", "the routing rule")
 
     def ends(self):
-        step("a pod that was found is let go when its sandbox ends, and by DEL")
+        step("a pod that was found is let go when its sandbox ends")
         self.label(True)
         eventually(lambda: self.is_captured(self.batch), "batch is captured")
         self.lab.mark()
