@@ -160,7 +160,8 @@ def node_by_its_pod(bench):
     assert (bench.reviews(), bench.api.asked_of("get", "pods")) == (1, 1), "an accepted token is remembered"
     told = bench.token("weir-nodeproxy", node="node-b", told=True)
     with bench.client() as client:
-        streams = [client.start(bench.message(), told) for _ in range(20)]
+        message = bench.message()
+        streams = [client.start(message, told) for _ in range(20)]
         assert {answer.status for answer in client.wait(*streams)} == {OK}
     assert (bench.reviews(), bench.api.asked_of("get", "pods")) == (2, 1), "twenty at once are one question"
     nodes = bench.ledger("SELECT node, count(*) FROM issued WHERE node <> '' GROUP BY node ORDER BY node")
@@ -174,6 +175,7 @@ def who_is_refused(bench):
         yield "of another account", bench.token("default")
         yield "of another namespace", bench.token("weir-nodeproxy", namespace="shop")
         yield "that is bound to nothing", bench.token("weir-nodeproxy", bound=False)
+        yield "of a controller, and bound to nothing", bench.token("weir-controller", bound=False)
         yield "that has expired", bench.token("weir-nodeproxy", life_s=-1)
         yield "that nobody made", jwt(aud=[AUDIENCE], exp=int(time.time()) + 600)
         yield "without an end", jwt(aud=[AUDIENCE])
@@ -183,6 +185,9 @@ def who_is_refused(bench):
         another = bench.token("weir-nodeproxy")
         bench.api.objects["pods"]["weir-system", f"weir-nodeproxy-{bench.numbers}"]["metadata"]["uid"] = "another"
         yield "of a pod that is another one by now", another
+        anothers = bench.token("weir-nodeproxy")
+        bench.api.objects["pods"]["weir-system", f"weir-nodeproxy-{bench.numbers}"]["spec"]["serviceAccountName"] = "default"
+        yield "of a pod that runs as another account", anothers
         waiting = bench.token("weir-nodeproxy")
         del bench.api.objects["pods"]["weir-system", f"weir-nodeproxy-{bench.numbers}"]["spec"]["nodeName"]
         yield "of a pod without a node", waiting
@@ -216,7 +221,8 @@ def the_controller_gets_its_own(bench):
         check_refused(bench, client.ask(bench.message(WEB), b), PERMISSION_DENIED)
         check_certificate(bench, client.ask(bench.message(), control), CONTROLLER)
         for identity in (WEB, PROXY, CONTROLLER):
-            check_refused(bench, client.ask(bench.message(identity), control), PERMISSION_DENIED)
+            check_refused(bench, client.ask(bench.message(identity), control), PERMISSION_DENIED,
+                          "only node proxies get identities of others")
         check_refused(bench, client.ask(b"\xff" * 40, a), INVALID_ARGUMENT)
 
 
@@ -240,7 +246,7 @@ def the_api_server_is_away(bench):
 def nobody_waits_for_a_review(bench):
     """While the API server thinks, others are served; who gives up is let go."""
     bench.api.hold = threading.Event()
-    slow = bench.token("weir-nodeproxy")
+    slow, before = bench.token("weir-nodeproxy"), bench.reviews()
     with bench.client() as client:
         with bench.client() as gone:
             gone.start(bench.message(), slow)
@@ -249,6 +255,7 @@ def nobody_waits_for_a_review(bench):
         assert not any(client.answers[stream].ended for stream in streams)
         bench.api.hold.set()
         assert {answer.status for answer in client.wait(*streams)} == {OK}
+    assert bench.reviews() == before + 1, "all of them asked the same"
     bench.api.hold = None
 
 
