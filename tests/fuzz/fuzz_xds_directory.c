@@ -8,17 +8,14 @@
  * covers: shared/mesh/directory_policies.c shared/mesh/directory_decide.c
  */
 #include "nodeproxy/control/subscription.h"
-#include <assert.h>
-#include <stdlib.h>
+#include "tests/fuzz/grpc_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MESSAGES_MAX = 16, VISITS_MAX = 64 };
 
 struct wire {
-    struct http2 *client, *server;
-    struct chunk_pool pool;
-    struct http2_stream raw; /* the controller's side */
+    struct grpc_wire ends; /* the controller's is written by hand */
     struct xds_client xds;
     struct subscription subscription;
     bool accepted, closed;
@@ -54,84 +51,31 @@ static const struct xds_client_events client_events = {put, removed, synced, str
 
 /* ---- the controller */
 
-static void raw_closed(struct http2_stream *s, uint32_t code)
-{
-    (void)s, (void)code;
-}
-static const struct http2_stream_events raw_events = {.closed = raw_closed};
-static void no_bytes(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void no_event(struct stream *s)
-{
-    (void)s;
-}
-static void no_error(struct stream *s, int error)
-{
-    (void)s, (void)error;
-}
-static const struct stream_events raw_stream_events = {.received = no_bytes,
-                                                       .ended = no_event,
-                                                       .writable = no_event,
-                                                       .finished = no_event,
-                                                       .failed = no_error};
-
 static struct http2_stream *on_request(struct http2 *h, const struct http2_head *head,
                                        unsigned *ret_status)
 {
     (void)h, (void)head, (void)ret_status;
     w.accepted = true;
-    return &w.raw;
-}
-static void on_want_flush(struct http2 *h)
-{
-    (void)h;
+    return &w.ends.raw;
 }
 static const struct http2_events session_events = {.request = on_request,
-                                                   .want_flush = on_want_flush};
-
-static void run(void)
-{
-    struct buf b = {0};
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (int i = 0; i < 2; i++) {
-            struct http2 *from = i ? w.server : w.client, *to = i ? w.client : w.server;
-            if (http2_output(from, &b, 1 << 20) < 0)
-                abort();
-            moved = moved || b.len;
-            if (http2_input(to, &b) < 0)
-                abort();
-        }
-    }
-}
+                                                   .want_flush = wire_want_flush};
 
 static void open_wire(void)
 {
-    static const struct http2_header answer[] = {{TEXT(":status"), TEXT("200")},
-                                                 {TEXT("content-type"), TEXT("application/grpc")}};
     const struct xds_feed_options options = {.node_id = "n", .controller_identity = ""};
     static struct directory *directory; /* ends with the program: it waits for its threads */
-    chunk_pool_init(&w.pool, 1000, 32);
-    const struct http2_options client = {.server = false}, server = {.server = true};
-    if ((!directory && directory_new(&directory) < 0) ||
-        http2_new(&w.client, &client, &session_events, NULL, &w.pool) < 0 ||
-        http2_new(&w.server, &server, &session_events, NULL, &w.pool) < 0)
+    if (!directory && directory_new(&directory) < 0)
         abort();
+    grpc_wire_open(&w.ends, &session_events);
     w.subscription.directory = directory;
     subscription_init(&w.subscription, &options);
-    http2_stream_init(&w.raw, &raw_events);
-    w.raw.stream.events = &raw_stream_events;
     xds_client_init(&w.xds, "n", &client_events, NULL);
-    if (xds_client_start(&w.xds, w.client, &w.pool, TEXT("c"), TEXT("")) < 0)
+    if (xds_client_start(&w.xds, w.ends.client, &w.ends.pool, TEXT("c"), TEXT("")) < 0)
         abort();
-    run();
+    grpc_wire_run(&w.ends);
     assert(w.accepted);
-    if (http2_stream_respond(&w.raw, answer, 2, false) < 0)
-        abort();
-    run();
+    grpc_wire_answer(&w.ends);
 }
 
 /* As if the controller had taken it all back. */
@@ -151,12 +95,11 @@ static void remove_all(void)
 static void close_wire(void)
 {
     xds_client_stop(&w.xds);
-    w.client = http2_free(w.client);
-    w.server = http2_free(w.server);
+    grpc_wire_close(&w.ends);
     remove_all();
     xds_client_done(&w.xds);
     xds_client_done(&w.subscription.feed.xds);
-    chunk_pool_done(&w.pool);
+    grpc_wire_done(&w.ends);
 }
 
 /* ---- what must be true of the directory */
@@ -238,11 +181,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (len > size)
             len = size;
         const uint8_t head[5] = {0, 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
-        struct buf b = {0};
-        if (buf_append(&b, &w.pool, head, 5) < 0 || buf_append(&b, &w.pool, data, len) < 0)
-            abort();
-        stream_send(&w.raw.stream, &b);
-        run();
+        grpc_wire_say(&w.ends, head, sizeof head);
+        grpc_wire_say(&w.ends, data, len);
+        grpc_wire_run(&w.ends);
         look();
         data += len;
         size -= len;
