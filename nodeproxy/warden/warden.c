@@ -151,17 +151,17 @@ static const struct request {
     bool inside; /* of the pod's namespace */
     bool gives;  /* what goes out with the answer is not lent: it is closed when it is on its way */
 } requests[WIRE_KINDS] = {
-    [WIRE_HELLO] = {hello},
-    [WIRE_NETNS_OPEN] = {netns_at, .gives = true},
-    [WIRE_ENROL] = {enrol, .inside = true},
-    [WIRE_ENROL_RUNNING] = {enrol, .inside = true},
-    [WIRE_QUIET] = {quiet, .inside = true},
-    [WIRE_KEEP] = {keep},
-    [WIRE_CHECK] = {check, .inside = true},
-    [WIRE_RELEASE] = {release, .inside = true},
-    [WIRE_FORGET] = {forget},
-    [WIRE_SOCKETS] = {sockets, .inside = true, .gives = true},
-    [WIRE_NODE_RULES] = {node_rules},
+    [WIRE_HELLO] = {.serve = hello},
+    [WIRE_NETNS_OPEN] = {.serve = netns_at, .gives = true},
+    [WIRE_ENROL] = {.serve = enrol, .inside = true},
+    [WIRE_ENROL_RUNNING] = {.serve = enrol, .inside = true},
+    [WIRE_QUIET] = {.serve = quiet, .inside = true},
+    [WIRE_KEEP] = {.serve = keep},
+    [WIRE_CHECK] = {.serve = check, .inside = true},
+    [WIRE_RELEASE] = {.serve = release, .inside = true},
+    [WIRE_FORGET] = {.serve = forget},
+    [WIRE_SOCKETS] = {.serve = sockets, .inside = true, .gives = true},
+    [WIRE_NODE_RULES] = {.serve = node_rules},
 };
 
 static int serve(struct warden *w, const struct request *request, char why[static WHY_MAX])
