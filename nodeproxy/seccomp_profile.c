@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,20 +123,39 @@ static int write_file(const char *path, struct text text)
     return r;
 }
 
+static int await_end(const sigset_t *ends, const char *path)
+{
+    int number;
+    if (sigwait(ends, &number) != 0)
+        return -EINVAL;
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 int seccomp_profile_command(int argc, char **argv)
 {
     struct text_heap text;
-    if (argc != 2 || argv[1][0] == '-') {
-        fprintf(stderr, "Usage: weir-nodeproxy seccomp-profile FILE\n"
-                        "Writes the seccomp profile for containers that run Weir's programs.\n");
-        return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+    bool stays = argc < 3 || strcmp(argv[1], "--remove-at-end") != 0;
+    const char *path = argv[argc - 1];
+    if (argc != (stays ? 2 : 3) || path[0] == '-') {
+        fprintf(stderr, "Usage: weir-nodeproxy seccomp-profile [--remove-at-end] FILE\n"
+                        "Writes the seccomp profile for containers that run Weir's programs.\n"
+                        "--remove-at-end: waits for SIGTERM, and removes it.\n");
+        return argc == 2 && strcmp(path, "--help") == 0 ? 0 : 2;
     }
+    sigset_t ends; /* they wait until the file is there */
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    if (!stays && sigprocmask(SIG_BLOCK, &ends, NULL) < 0)
+        return 1;
     text_heap_init(&text, PROFILE_MAX);
     int r = seccomp_profile_print(&text);
     if (r == 0)
-        r = write_file(argv[1], (struct text){text.data, text.len});
+        r = write_file(path, (struct text){text.data, text.len});
     text_heap_done(&text);
+    if (r == 0 && !stays)
+        r = await_end(&ends, path);
     if (r < 0)
-        fprintf(stderr, "weir-nodeproxy: %s: %s\n", argv[1], strerror(-r));
+        fprintf(stderr, "weir-nodeproxy: %s: %s\n", path, strerror(-r));
     return r < 0 ? 1 : 0;
 }

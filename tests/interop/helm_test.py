@@ -55,6 +55,7 @@ VARIANTS = {
     "no storage class": {"ca": {"persistence": {"storageClass": ""}}},
     "runtime's seccomp": {"seccompProfile": {"type": "RuntimeDefault"}},
     "no seccomp, no plugin": {"seccompProfile": {"type": "Unconfined"}, "cni": {"enabled": False}},
+    "to be uninstalled": {"cni": {"removeAtEnd": True}},
     "no policies": {"networkPolicy": {"enabled": False}, "controller": {"pdb": {"enabled": False}, "antiAffinity": "none"}},
 }
 
@@ -211,7 +212,7 @@ def the_programs_know_their_arguments(bench):
         objects = bench.render(bench.helms[1], values)
         for name, _, container in containers_of(objects):
             command = container["command"]
-            if command[:2] in (["weir-nodeproxy", "seccomp-profile"], ["weir-cni", "install"]):
+            if command[:2] == ["weir-nodeproxy", "seccomp-profile"]:
                 continue
             key = tuple(command)
             if key not in helps:
@@ -224,6 +225,8 @@ def the_programs_know_their_arguments(bench):
                 assert option in helps[key], f"{name}: {' '.join(command)} knows no {option}"
             for variable in container.get("env", []):
                 assert set(variable) == {"name", "valueFrom"} and set(variable["valueFrom"]) == {"fieldRef"}, variable
+            probe = container.get("readinessProbe", {}).get("exec", {}).get("command", [])
+            assert probe[2:] == [a for a in container["args"] if "=" in a] if probe else name != "weir-cni", probe
             asked = set(re.findall(r"\$\(([A-Z_]+)\)", " ".join(container["args"])))
             given = {v["name"] for v in container.get("env", [])} | {"WEIR_CONTROLLER_SERVICE_HOST", "WEIR_CA_SERVICE_HOST"}
             assert asked <= given, f"{name}: {asked - given} would stay as it is written"

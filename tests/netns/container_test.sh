@@ -10,6 +10,12 @@ CAPABILITIES=net_admin,sys_admin,sys_ptrace,setpcap
 mkdir "$WORK/build"
 must "$real/weir-nodeproxy" seccomp-profile "$WORK/seccomp/weir.json"
 must "$real/weir-nodeproxy" seccomp-profile "$WORK/seccomp/weir.json" # and again
+"$real/weir-nodeproxy" seccomp-profile --remove-at-end "$WORK/gone.json" &
+writer=$!
+eventually [ -s "$WORK/gone.json" ]
+kill $writer
+must wait $writer
+must_not [ -e "$WORK/gone.json" ]
 for path in "$real"/*; do ln -s "$path" "$WORK/build/"; done
 # wrap PROGRAM OPTION...
 wrap() {
