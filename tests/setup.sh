@@ -2,15 +2,17 @@
 # Installs what building and testing Weir needs, on Debian 12 or 13. It may be run at any time:
 # what is there already is left alone, and a run that finds everything takes about a second.
 #
-# Most of it is packages. Two libraries are built from the source packages of Debian 13, because
-# how they are configured decides whether the mesh is fast and safe: wolfSSL and, on Debian 12,
-# liburing. They go to a cache outside the tree, ${WEIR_CACHE:-~/.cache/weir}/deps. On Debian 12
+# Most of it is packages. Three libraries are built from the source packages of Debian 13: wolfSSL
+# and, on Debian 12, liburing, because how they are configured decides whether the mesh is fast and
+# safe; cJSON, because the CNI plugin must run on nodes of any kind and needs it static. They go to a cache outside the tree, ${WEIR_CACHE:-~/.cache/weir}/deps. On Debian 12
 # llhttp comes from Debian 13 too. Debian 13 is read with a private apt configuration: the machine's
 # own sources, with another suite name, so that nothing else can ever be installed from there.
 set -euo pipefail
 
 WOLFSSL_VERSION=5.7.2
 LIBURING_VERSION=2.9
+CJSON_VERSION=1.7.18
+CJSON_CFLAGS="-O2 -g -fPIC"
 LLHTTP_VERSION=9.2
 SOURCE_SUITE=trixie
 
@@ -215,6 +217,20 @@ build_liburing() {
     rm -rf "$BUILD/liburing"
 }
 
+build_cjson() {
+    say "building cJSON $CJSON_VERSION"
+    fetch_source cjson "$CJSON_VERSION" "$BUILD/cjson"
+    (
+        cd "$BUILD/cjson/src"
+        mkdir -p "$1/include/cjson" "$1/lib"
+        # shellcheck disable=SC2086 # flags
+        gcc $CJSON_CFLAGS -c cJSON.c -o cJSON.o
+        ar rcs "$1/lib/libcjson.a" cJSON.o
+        cp cJSON.h "$1/include/cjson/"
+    ) >"$LOGS/cjson.log" 2>&1 || die "cJSON does not build (its output is in $LOGS/cjson.log)."
+    rm -rf "$BUILD/cjson"
+}
+
 # Makes deps/NAME point at deps/NAME-VERSION-HASH, which `build_NAME` fills if it isn't there.
 # A folder is complete exactly when it holds the file `complete`.
 provide() {
@@ -242,6 +258,7 @@ main() {
     install_llhttp
     provide wolfssl "$WOLFSSL_VERSION" "${WOLFSSL_OPTIONS[*]} $WOLFSSL_CFLAGS"
     [ "$VERSION_ID" = 12 ] && provide liburing "$LIBURING_VERSION" "$LIBURING_CFLAGS"
+    provide cjson "$CJSON_VERSION" "$CJSON_CFLAGS"
     say "ready (libraries in $DEPS)"
 }
 

@@ -118,6 +118,16 @@ def waits_and_chains(node):
     same(os.stat(node.bin + "/weir-cni").st_mode & 0o7777, 0o755, "its mode")
 
 
+def runs_anywhere(node):
+    step("the program brings all that it needs: it runs where nothing else is")
+    needs = subprocess.run(["ldd", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    if "asan" in needs or "tsan" in needs:
+        return  # those can't be static
+    answer = subprocess.run([shutil.which("chroot") or "/usr/sbin/chroot", node.bin, "/weir-cni"], env={"CNI_COMMAND": "VERSION"}, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, check=True).stdout
+    assert "1.0.0" in json.loads(answer)["supportedVersions"], answer
+
+
 def repairs(node):
     step("what others change is repaired")
     node.write("50-net.conflist", {**LIST, "name": "other"})
@@ -187,6 +197,7 @@ def main():
     node = Node()
     try:
         waits_and_chains(node)
+        runs_anywhere(node)
         repairs(node)
         wraps(node)
         same(node.broken, [], "half files")
