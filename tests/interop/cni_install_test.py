@@ -123,8 +123,9 @@ def runs_anywhere(node):
     needs = subprocess.run(["ldd", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
     if "asan" in needs or "tsan" in needs:
         return  # those can't be static
-    answer = subprocess.run([shutil.which("chroot") or "/usr/sbin/chroot", node.bin, "/weir-cni"], env={"CNI_COMMAND": "VERSION"}, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, check=True).stdout
+    chroot = shutil.which("chroot") or "/usr/sbin/chroot"
+    answer = subprocess.run([chroot, node.bin, "/weir-cni"], env={"CNI_COMMAND": "VERSION"}, check=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
     assert "1.0.0" in json.loads(answer)["supportedVersions"], answer
 
 
