@@ -13,7 +13,10 @@ static void read_endpoint(struct reader *r, const struct json *j, const struct o
     if (!ret->pod_ns[0])
         ret->pod_ns = o->ns;
     ret->pod_name = read_string(r, target, "name");
-    ret->ready = read_bool(r, read_object(r, j, "conditions"), "ready", true);
+    const struct json *conditions = read_object(r, j, "conditions");
+    ret->ready = read_bool(r, conditions, "ready", true);
+    ret->serving = read_bool(r, conditions, "serving", ret->ready);
+    ret->terminating = read_bool(r, conditions, "terminating", false);
 
     const struct json *list = read_list(r, j, "addresses", WORKLOAD_ADDRESSES_MAX);
     if (json_count(list) == 0)

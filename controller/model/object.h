@@ -73,7 +73,7 @@ struct slice_endpoint {
     const struct ip *addresses;
     const char *const *address_texts; /* as written */
     size_t n_addresses;
-    bool ready;
+    bool ready, serving, terminating; /* serving: it would be ready if it did not end */
     bool to_pod; /* targetRef is a pod: */
     const char *pod_ns, *pod_name;
     unsigned line;

@@ -2,6 +2,7 @@
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_service.h"
 #include "controller/translate/peer.h"
+#include "controller/translate/serving.h"
 #include "shared/mesh/policy.h"
 #include <errno.h>
 #include <stdio.h>
@@ -283,7 +284,9 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     w->host_network = o->pod.host_network;
     w->tunnel = is_enrolled(v, o) ? TUNNEL_HBONE : TUNNEL_NONE;
     w->healthy = o->pod.ready && !o->deleting && o->pod.n_ips > 0;
-    int r = set_names(v, o, w);
+    int r = serving_pod_leaves(o) ? serving_last_pod(v, o, &w->healthy) : 0;
+    if (r == 0)
+        r = set_names(v, o, w);
     if (r == 0 && w->tunnel == TUNNEL_HBONE) /* by it, its node finds it when it runs already */
         r = workload_set(&w->pod_uid, text_of(o->pod.uid));
     if (r == 0)

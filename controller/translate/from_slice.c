@@ -1,5 +1,6 @@
 #include "controller/translate/from_slice.h"
 #include "controller/translate/from_service.h"
+#include "controller/translate/serving.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +60,7 @@ int from_slice(const struct view *v, const struct object *o, size_t endpoint, st
         return -ENOMEM;
     snprintf(uid, sizeof uid, "%s/discovery.k8s.io/EndpointSlice/%s/%s/%s", v->settings->cluster_id,
              o->ns, o->name, e->address_texts[0]);
-    w->healthy = e->ready;
+    w->healthy = serving_endpoint(v, o, e);
     w->tunnel = TUNNEL_NONE;
     w->host_network = true; /* the address may be shared: it must not become anybody's identity */
     w->type = WORKLOAD_POD;

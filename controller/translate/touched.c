@@ -73,6 +73,12 @@ static int touch_selected(struct touched *t, struct view_range pods, const struc
     return err;
 }
 
+/* Whoever leaves serves on if nothing else does: that depends on the others of its Services. */
+static int touch_leaving(struct touched *t, const struct view *v, const char *ns)
+{
+    return touch_group(t, object_index_get(&v->leaving, text_of(ns)));
+}
+
 /* A slice, and the pods that its endpoints are. */
 static int touch_slice(struct touched *t, const struct view *v, const struct object *o)
 {
@@ -93,10 +99,13 @@ static int touch_pod(struct touched *t, const struct view *v, const struct objec
     int err = touch_object(t, o);
     for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
         struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
-        for (size_t j = 0; j < slices.n && err == 0; j++)
+        for (size_t j = 0; j < slices.n && err == 0; j++) {
             err = touch_slice(t, v, slices.items[j]);
+            if (err == 0 && strcmp(slices.items[j]->ns, o->ns) != 0)
+                err = touch_leaving(t, v, slices.items[j]->ns);
+        }
     }
-    return err;
+    return err == 0 ? touch_leaving(t, v, o->ns) : err;
 }
 
 static int touch_service(struct touched *t, const struct view *v, const struct object *o)
@@ -140,6 +149,7 @@ static int touch_namespace(struct touched *t, const struct view *v, const struct
 
 static int touch_one(struct touched *t, const struct view *v, const struct object *o)
 {
+    int err;
     switch (o->kind) {
     case OBJECT_NAMESPACE:
         return touch_namespace(t, v, o);
@@ -148,9 +158,11 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
     case OBJECT_POD:
         return touch_pod(t, v, o);
     case OBJECT_SERVICE:
-        return touch_service(t, v, o);
+        err = touch_service(t, v, o);
+        return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_ENDPOINT_SLICE:
-        return touch_slice(t, v, o);
+        err = touch_slice(t, v, o);
+        return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_AUTHORIZATION_POLICY:
         return touch_authorization(t, v, o);
     case OBJECT_PEER_AUTHENTICATION:

@@ -1,4 +1,5 @@
 #include "controller/translate/view.h"
+#include "controller/translate/serving.h"
 #include "shared/base/list.h"
 #include "shared/mesh/workload.h"
 #include <errno.h>
@@ -104,6 +105,8 @@ static int add(struct object_index *x, struct text key, const struct object *o, 
 static int index_pod(struct view *v, const struct object *o, bool there)
 {
     int err = o->pod.node[0] ? add(&v->pods_on, text_of(o->pod.node), o, there) : 0;
+    if (err == 0 && serving_pod_leaves(o))
+        err = add(&v->leaving, text_of(o->ns), o, there);
     for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++)
         err = add(&v->pods_at, view_address(&o->pod.ips[i]), o, there);
     return err;
@@ -119,6 +122,8 @@ static int index_slice(struct view *v, const struct object *o, bool there)
         const struct slice_endpoint *e = &o->slice.endpoints[i];
         if (e->to_pod)
             err = add(&v->slices_to, view_name(e->pod_ns, e->pod_name, name), o, there);
+        if (err == 0 && e->terminating && e->serving)
+            err = add(&v->leaving, text_of(o->ns), o, there);
         for (size_t j = 0; !e->to_pod && j < e->n_addresses && err == 0; j++)
             err = add(&v->slices_at, view_address(&e->addresses[j]), o, there);
     }
@@ -149,6 +154,7 @@ int view_open(struct view *v, const struct object_store *s,
     int r = 0;
     object_index_init(&v->pods_at);
     object_index_init(&v->pods_on);
+    object_index_init(&v->leaving);
     object_index_init(&v->slices_of);
     object_index_init(&v->slices_to);
     object_index_init(&v->slices_at);
@@ -170,6 +176,7 @@ void view_close(struct view *v)
         free(v->lists[kind].items);
     object_index_done(&v->pods_at);
     object_index_done(&v->pods_on);
+    object_index_done(&v->leaving);
     object_index_done(&v->slices_of);
     object_index_done(&v->slices_to);
     object_index_done(&v->slices_at);

@@ -36,6 +36,7 @@ struct view {
     struct view_list lists[OBJECT_KIND_COUNT];
     struct object_index pods_at;   /* address -> pods that own it */
     struct object_index pods_on;   /* node -> pods */
+    struct object_index leaving;   /* namespace -> pods, and slices with endpoints, that end and serve */
     struct object_index slices_of; /* view_name() of a service -> its slices */
     struct object_index slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
     struct object_index slices_at; /* address -> slices with an endpoint there that names no pod */

@@ -166,7 +166,8 @@ static void put_slice(struct world *w, struct text_out *out)
         if (below(w, 2))
             text_printf(out, ", targetRef: {kind: Pod, name: p%u, namespace: %s}", below(w, PODS),
                         ns);
-        text_printf(out, ", conditions: {ready: %s}}, ", below(w, 3) ? "true" : "false");
+        text_printf(out, ", conditions: {ready: %s, serving: true, terminating: %s}}, ",
+                    below(w, 3) ? "true" : "false", below(w, 3) ? "false" : "true");
     }
     text_puts(out, "]}");
 }

@@ -116,6 +116,85 @@ static void a_pod_in_full(void **state)
     world_done(&w);
 }
 
+#define LEAVING   ", deletionTimestamp: '2026-01-01T00:00:00Z'"
+#define READY(is) "phase: Running, conditions: [{type: Ready, status: '" is "'}], podIP: "
+#define APP       ", labels: {app: web}"
+
+/* A pod that ends serves on while its Service has nothing else that is ready. */
+static void who_leaves_is_the_last_resort(void **state)
+{
+    static const char service[] = "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: "
+                                  "shop}, spec: {selector: {app: web}, ports: [{port: 80}]}}\n---\n";
+    static const struct {
+        const char *others;
+        bool service, healthy;
+    } cases[] = {
+        {"", false, false}, /* nobody needs it */
+        {"", true, true},
+        {POD("q", APP, "", READY("True") "10.0.0.2"), true, false},
+        {POD("q", APP, "", READY("False") "10.0.0.2"), true, true},
+        {POD("q", APP LEAVING, "", READY("True") "10.0.0.2"), true, true},
+        {POD("q", "", "", READY("True") "10.0.0.2"), true, true}, /* not of the Service */
+        {"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e, namespace: shop, "
+         "labels: {kubernetes.io/service-name: s}}, ports: [{port: 80}], endpoints: [{addresses: "
+         "[192.0.2.1]}]}\n---\n",
+         true, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[4096];
+        struct text_out out = TEXT_OUT(yaml);
+        struct world w;
+        text_printf(&out, SHOP "%s%s" POD("p", APP LEAVING, "", READY("True") "10.0.0.1"),
+                    cases[i].service ? service : "", cases[i].others);
+        world_make(&w, yaml);
+        struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
+        if (p->healthy != cases[i].healthy)
+            fail_msg("case %zu", i);
+        workload_free(p);
+        world_done(&w);
+    }
+}
+
+/* The same for endpoints that are no pods. */
+static void an_endpoint_that_ends(void **state)
+{
+    static const struct {
+        const char *endpoints;
+        bool healthy; /* the first */
+    } cases[] = {
+        {"conditions: {ready: false, serving: true, terminating: true}}", true},
+        {"conditions: {ready: false, serving: false, terminating: true}}", false},
+        {"conditions: {ready: false, serving: true, terminating: true}}, {addresses: [192.0.2.2]}",
+         false},
+        {"conditions: {ready: false, serving: true, terminating: true}}, {addresses: [192.0.2.2], "
+         "conditions: {ready: false}}",
+         true},
+        {"conditions: {ready: false}}", false},
+        {"conditions: {}}", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[4096];
+        struct text_out out = TEXT_OUT(yaml);
+        struct world w;
+        text_printf(&out,
+                    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, spec: "
+                    "{ports: [{port: 80}]}}\n---\n{apiVersion: discovery.k8s.io/v1, kind: "
+                    "EndpointSlice, metadata: {name: e, namespace: shop, labels: "
+                    "{kubernetes.io/service-name: s}}, ports: [{port: 80}], endpoints: [{addresses: "
+                    "[192.0.2.1], %s]}",
+                    cases[i].endpoints);
+        world_make(&w, yaml);
+        struct workload *p =
+            workload_of(&w, "Kubernetes/discovery.k8s.io/EndpointSlice/shop/e/192.0.2.1");
+        if (p->healthy != cases[i].healthy)
+            fail_msg("case %zu", i);
+        workload_free(p);
+        world_done(&w);
+    }
+}
+
 static void which_pods_are_known_and_how(void **state)
 {
     static const struct {
@@ -492,7 +571,10 @@ static void versions_are_stable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_pod_in_full),      cmocka_unit_test(which_pods_are_known_and_how),
+        cmocka_unit_test(a_pod_in_full),
+        cmocka_unit_test(who_leaves_is_the_last_resort),
+        cmocka_unit_test(an_endpoint_that_ends),
+        cmocka_unit_test(which_pods_are_known_and_how),
         cmocka_unit_test(names_of_workloads), cmocka_unit_test(services_of_a_pod),
         cmocka_unit_test(services),           cmocka_unit_test(policies_and_who_they_are_for),
         cmocka_unit_test(what_is_told),       cmocka_unit_test(versions_are_stable),
