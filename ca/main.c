@@ -408,17 +408,8 @@ int main(int argc, char **argv)
         return 1;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        bool accelerated;
-        const char *tls = tls_library(&accelerated);
-        const struct library_version libraries[] = {
-            {"TLS", tls},
-            {"cryptography", accelerated ? "accelerated" : "not accelerated"},
-            {"HTTP/2", http2_library()},
-            {"I/O", ring_library()},
-            {"SQLite", store_library()},
-            {"HTTP client", kube_library()},
-        };
-        lifecycle_print_version("weir-ca", libraries, ARRAY_SIZE(libraries));
+        const struct library_version more[] = {{"SQLite", store_library()}, {"HTTP client", kube_library()}};
+        lifecycle_print_server_version("weir-ca", more, ARRAY_SIZE(more));
         return 0;
     }
     if (argc > 1 && strcmp(argv[1], "--help") == 0)

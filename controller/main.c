@@ -194,17 +194,9 @@ int main(int argc, char **argv)
     if (err < 0)
         return err == -ECANCELED ? 0 : 2;
     if (l.version) {
-        bool accelerated;
-        const char *tls = tls_library(&accelerated);
-        const struct library_version libraries[] = {
-            {"TLS", tls},
-            {"cryptography", accelerated ? "accelerated" : "not accelerated"},
-            {"HTTP/2", http2_library()},
-            {"I/O", ring_library()},
-            {"JSON", json_library()},
-            {"HTTP client", kube_library()},
-        };
-        lifecycle_print_version("weir-controller", libraries, ARRAY_SIZE(libraries));
+        const struct library_version more[] = {{"JSON", json_library()},
+                                               {"HTTP client", kube_library()}};
+        lifecycle_print_server_version("weir-controller", more, ARRAY_SIZE(more));
         return 0;
     }
     if (set_log(&l) < 0 || set_required(&l) < 0 || set_allowed(&l) < 0)

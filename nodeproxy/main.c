@@ -187,16 +187,8 @@ int main(int argc, char **argv)
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (version) {
-        bool accelerated;
-        const char *tls = tls_library(&accelerated);
-        const struct library_version libraries[] = {
-            {"TLS", tls},
-            {"cryptography", accelerated ? "accelerated" : "NOT ACCELERATED: the mesh will be slow"},
-            {"HTTP/2", http2_library()},
-            {"HTTP/1", http1_library()},
-            {"I/O", ring_library()},
-        };
-        lifecycle_print_version("weir-nodeproxy", libraries, ARRAY_SIZE(libraries));
+        const struct library_version more[] = {{"HTTP/1", http1_library()}};
+        lifecycle_print_server_version("weir-nodeproxy", more, ARRAY_SIZE(more));
         return 0;
     }
     if (positional > 0) {

@@ -46,4 +46,7 @@ struct library_version {
 /* "weir-nodeproxy 0.1.0 (commit)\nwolfSSL ... (accelerated)\nnghttp2 ...", to standard output. */
 void lifecycle_print_version(const char *program, const struct library_version *libraries,
                              size_t n);
+/* The same of a program that serves: TLS, cryptography, HTTP/2 and I/O first. */
+void lifecycle_print_server_version(const char *program, const struct library_version *more,
+                                    size_t n_more);
 #endif
