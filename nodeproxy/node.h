@@ -27,7 +27,7 @@ struct node_takeover {
     struct takeover_claim claim;
     struct takeover_offer offer;
     struct timer tick;
-    uint64_t since_ms, say_at_ms;
+    uint64_t since_ms, say_at_ms, gone_at_ms;
     struct node_inherited inherited[ADMIN_SOCKETS_MAX];
     size_t n_inherited;
     struct spiffe_id *warm;        /* identities wanted before their pods are ours; pods_max */

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 50, SAY_MS = 10000, HURRY_MS = 5000 };
+enum { LOOK_MS = 50, SAY_MS = 10000, HURRY_MS = 5000, GONE_MS = 15000 };
 
 static struct node *of_claim(struct takeover_claim *c)
 {
@@ -271,6 +271,7 @@ static void claim_over(struct takeover_claim *c, int taken_lock, bool gone, cons
     if (taken_lock < 0 && gone) {
         log_info("takeover", "%s; this one waits for the node to be free", why);
         t->waiting = true;
+        t->gone_at_ms = ring_now_ms(n->ring);
         return;
     }
     if (taken_lock < 0) {
@@ -380,7 +381,13 @@ static void try_to_own(struct node *n)
         return;
     }
     socket_path(n, path);
-    if (r != -EAGAIN || !list_empty(pods_all(n->pods)) || takeover_socket_connect(path, &fd) < 0)
+    if (r == -EAGAIN && !list_empty(pods_all(n->pods))) { /* its pods are here, and it is not gone */
+        t->waiting = ring_now_ms(n->ring) - t->gone_at_ms < GONE_MS;
+        if (!t->waiting)
+            give_up(n, "the running node proxy goes on after all");
+        return;
+    }
+    if (r != -EAGAIN || takeover_socket_connect(path, &fd) < 0)
         return;
     r = takeover_claim_open(&t->claim, n->ring, fd, &claim_events, n);
     t->claiming = r == 0;

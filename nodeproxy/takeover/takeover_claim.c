@@ -20,11 +20,12 @@ static void end(struct takeover_claim *c, int taken_lock, bool gone, const char 
     c->events->over(c, taken_lock, gone, why);
 }
 
-/* The other one hears why, since its log is where somebody looks for it too. */
+/* The other one hears why, since its log is where somebody looks for it too. Once it has been told
+ * that all is taken it may have let go already: then the node belongs to whoever gets the lock. */
 static void give_up(struct takeover_claim *c, const char *why)
 {
     (void)takeover_send_words(c->fd, TAKEOVER_REFUSE, why);
-    end(c, -1, false, why);
+    end(c, -1, c->taken, why);
 }
 
 static void say(struct takeover_claim *c, enum takeover_kind kind)
@@ -70,8 +71,8 @@ static void take_item(struct takeover_claim *c, struct takeover_message *m)
     if (r < 0) {
         give_up(c, why[0] ? why : strerror(-r));
     } else if (m->kind == TAKEOVER_ALL) {
-        c->taken = true;
         say(c, TAKEOVER_TAKEN);
+        c->taken = !c->over; /* what could not be said has not been heard */
     } else {
         say(c, TAKEOVER_NEXT);
     }
@@ -107,6 +108,8 @@ static void heard(struct ring_op *op, int result)
     struct takeover_message m;
     char why[TAKEOVER_WORDS_MAX] = "";
     int r = result < 0 ? result : takeover_receive(c->fd, &m, why);
+    if (r == -ECONNRESET) /* it left without reading all: its last word may lie behind that */
+        r = takeover_receive(c->fd, &m, why);
     if (r == 0) {
         take_message(c, &m);
         takeover_message_done(&m);

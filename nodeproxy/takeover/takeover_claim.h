@@ -21,7 +21,7 @@ struct takeover_claim_events {
     int (*all)(struct takeover_claim *c, char why[static TAKEOVER_WORDS_MAX]);
     void (*hurry)(struct takeover_claim *c); /* the other one is about to end: ask now */
     /* taken_lock >= 0: the node is ours. -1: it is not, and why says why: the other one goes on, or
-     * (*gone) has ended by itself. Close it now or later. */
+     * (*gone) has ended by itself, or may have let go. Close it now or later. */
     void (*over)(struct takeover_claim *c, int taken_lock, bool gone, const char *why);
     void (*drained)(struct takeover_claim *c);
 };

@@ -8,7 +8,7 @@
 #include <weir_version.h>
 
 /* The successor puts a pod's rules between two messages: on a busy node that takes a while. */
-enum { SILENT_MS = 15000, AGAIN_MS = 20 };
+enum { SILENT_MS = 15000, AGAIN_MS = 20, PAUSE_MS = 100 };
 
 static void heard(struct ring_op *op, int result);
 static void came(struct ring_op *op, int result);
@@ -140,7 +140,7 @@ static void heard(struct ring_op *op, int result)
         take_message(o, &m);
         takeover_message_done(&m);
     } else if (r != -EAGAIN) {
-        session_fail(o, r == -EINVAL, r == -ECONNRESET ? "it left" : why[0] ? why : strerror(-r));
+        session_fail(o, true, r == -ECONNRESET ? "it left" : why[0] ? why : strerror(-r));
     }
     if (!o->session_scope.closing)
         listen_to(o);
@@ -156,9 +156,12 @@ static void came(struct ring_op *op, int result)
         log_error("takeover", "no successor can come: %s", strerror(-result));
         return;
     }
-    if (fd < 0 || takeover_socket_check(fd) < 0) {
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0) { /* without descriptors, say: it waits in the backlog, and we don't spin */
+        timer_start(ring_timers(o->ring), &o->pause, PAUSE_MS);
+        return;
+    }
+    if (takeover_socket_check(fd) < 0) {
+        close(fd);
         listen_on(o);
         return;
     }
@@ -166,6 +169,11 @@ static void came(struct ring_op *op, int result)
     ring_scope_init(&o->session_scope, o->ring, session_gone);
     ring_op_init(&o->op, &o->session_scope);
     listen_to(o);
+}
+
+static void pause_over(struct timer *t)
+{
+    listen_on(container_of(t, struct takeover_offer, pause));
 }
 
 static void drained(struct ring_scope *scope)
@@ -185,6 +193,7 @@ int takeover_offer_open(struct takeover_offer *o, struct ring *ring, const char 
         return r;
     timer_init(&o->deadline, silent_too_long);
     timer_init(&o->again, begin_again);
+    timer_init(&o->pause, pause_over);
     ring_scope_init(&o->scope, ring, drained);
     ring_op_init(&o->accept_op, &o->scope);
     listen_on(o);
@@ -203,6 +212,7 @@ void takeover_offer_close(struct takeover_offer *o)
     if (o->closing)
         return;
     o->closing = true;
+    timer_stop(ring_timers(o->ring), &o->pause);
     session_end(o);
     if (o->fd < 0)
         ring_scope_close(&o->scope);

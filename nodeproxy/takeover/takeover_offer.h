@@ -29,7 +29,7 @@ struct takeover_offer {
     const struct takeover_offer_events *events;
     struct ring_scope scope, session_scope;
     struct ring_op accept_op, op;
-    struct timer deadline, again;
+    struct timer deadline, again, pause;
     int listener, fd; /* fd: the successor; -1: none */
     bool asked, begun, over, closing, session_open;
     size_t next;
