@@ -114,13 +114,13 @@ static int set_locality(const struct view *v, const struct object *o, struct wor
     return 0;
 }
 
-static bool is_enrolled(const struct view *v, const struct object *o)
+/* By its labels. One on its host's network never is. */
+static bool wants_to_be_enrolled(const struct view *v, const struct object *o)
 {
     const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
     const char *of_ns = ns ? labels_get(&ns->labels, v->settings->enrol_label) : NULL;
     const char *own = labels_get(&o->labels, v->settings->enrol_label);
-    return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0) &&
-           !o->pod.host_network;
+    return of_ns && strcmp(of_ns, "true") == 0 && !(own && strcmp(own, "false") == 0);
 }
 
 static uint16_t container_port(const struct pod *pod, const char *name)
@@ -282,7 +282,11 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     if (!w)
         return -ENOMEM;
     w->host_network = o->pod.host_network;
-    w->tunnel = is_enrolled(v, o) ? TUNNEL_HBONE : TUNNEL_NONE;
+    bool wants = wants_to_be_enrolled(v, o);
+    if (wants && o->pod.host_network)
+        warn(o, "spec.hostNetwork", "is true: the pod is its node to others, and never in the mesh",
+             problems);
+    w->tunnel = wants && !o->pod.host_network ? TUNNEL_HBONE : TUNNEL_NONE;
     w->healthy = o->pod.ready && !o->deleting && o->pod.n_ips > 0;
     int r = serving_pod_leaves(o) ? serving_last_pod(v, o, &w->healthy) : 0;
     if (r == 0)

@@ -244,7 +244,15 @@ static void which_pods_are_known_and_how(void **state)
         }
         world_done(&w);
     }
-    struct world w; /* a namespace that is not enrolled, whatever the pod says */
+    struct world w; /* on its host's network: said to be so, unless nobody wants it in the mesh */
+    world_make(&w, SHOP POD("p", "", "hostNetwork: true", "podIP: 10.0.0.1")
+                       POD("q", ", labels: {weir.mesh/enrolled: 'false'}", "hostNetwork: true",
+                           "podIP: 10.0.0.1"));
+    assert_int_equal(w.problems.n, 1);
+    assert_string_equal(w.problems.items[0].object, "Pod shop/p");
+    assert_string_equal(w.problems.items[0].field, "spec.hostNetwork");
+    world_done(&w);
+    /* A namespace that is not enrolled, whatever the pod says. */
     world_make(&w, POD("p", ", labels: {weir.mesh/enrolled: 'true'}", "", "podIP: 10.0.0.1"));
     struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
     assert_int_equal(p->tunnel, TUNNEL_NONE);
