@@ -21,7 +21,7 @@ import h2.settings
 
 import certificates
 from hbone_peer import Closed, Refused, client_context, open_tunnel
-from mesh_lab import DEADLINE_S, PROXY_MARK, Deadline, Lab, eventually, identity, receive, same, step
+from mesh_lab import DEADLINE_S, PROXY_MARK, Deadline, eventually, identity, play_all, receive, same, step
 
 MiB = 1 << 20
 NO_ERROR, CANCEL, CONNECT_ERROR = 0x0, 0x8, 0xA
@@ -441,13 +441,4 @@ def test_tls(world):
     is_served(world)
 
 
-def main():
-    with Lab("--set-proxy-args", "--log-rate 0") as lab:
-        world = World(lab)
-        for name, test in list(globals().items()):
-            if name.startswith("test_"):
-                test(world)
-    print("all of it holds")
-
-
-main()
+play_all(globals(), World, "--set-proxy-args", "--log-rate 0")

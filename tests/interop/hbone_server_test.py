@@ -17,7 +17,7 @@ import struct
 
 import certificates
 from hbone_peer import Refused, accept_tunnel, server_context, wrap
-from mesh_lab import DEADLINE_S, Deadline, Lab, eventually, identity, receive, same, step
+from mesh_lab import DEADLINE_S, Deadline, eventually, identity, play_all, receive, same, step
 from raw_http2 import DATA, END_HEADERS, ENHANCE_YOUR_CALM, HEADERS, PING, PUSH_PROMISE, WINDOW_UPDATE, Raw, frame, literal, settings
 
 FOREIGN_V4, FOREIGN_V6, VIP = "192.168.50.30", "fd00:192:168:50::30", "10.96.0.30"
@@ -471,14 +471,5 @@ def test_identity(world):
         exchange(tunnel, stream, client)
 
 
-def main():
-    # One worker: what is pooled is then the same for all connections.
-    with Lab("--set-proxy-args", "--log-rate 0 --workers 1") as lab:
-        world = World(lab)
-        for name, test in list(globals().items()):
-            if name.startswith("test_"):
-                test(world)
-    print("all of it holds")
-
-
-main()
+# One worker: what is pooled is then the same for all connections.
+play_all(globals(), World, "--set-proxy-args", "--log-rate 0 --workers 1")

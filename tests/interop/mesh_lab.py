@@ -238,3 +238,13 @@ class Lab:
             return eventually(lambda: self.lines(name, *texts), f"a line of {name} with {texts}")[0]
         except AssertionError as error:
             raise AssertionError(f"{error}; since the mark: {self.lines(name)}") from None
+
+
+def play_all(tests, make_world, *arguments):
+    """Every test_* of a file (its globals()), one after the other, in one world on one lab."""
+    with Lab(*arguments) as lab:
+        world = make_world(lab)
+        for name, test in list(tests.items()):
+            if name.startswith("test_"):
+                test(world)
+    print("all of it holds")

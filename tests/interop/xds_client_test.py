@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from hbone_peer import Closed, Refused, client_context, open_tunnel
-from mesh_lab import ROOT, Lab, eventually, identity, same, step
+from mesh_lab import ROOT, eventually, identity, play_all, same, step
 
 CONTROLLER = "192.168.50.2", 15012
 ADDRESS, AUTHORIZATION = "type.googleapis.com/istio.workload.Address", "type.googleapis.com/istio.security.Authorization"
@@ -354,13 +354,4 @@ def test_who(world):
         pass
 
 
-def main():
-    with Lab() as lab:
-        world = World(lab)
-        for name, test in list(globals().items()):
-            if name.startswith("test_"):
-                test(world)
-    print("all of it holds")
-
-
-main()
+play_all(globals(), World)

@@ -28,40 +28,40 @@ static void begin(struct reflector *r)
     s->listing = true;
 }
 
-static int put(struct reflector *r, const struct json *object)
+/* In place of what was known by that name. */
+static int remember(struct map *m, struct text name, struct text version)
 {
-    struct scene *s = r->user;
     void *old = NULL;
-    struct text name = json_text(json_get(object, "metadata.name"));
-    if (s->refuse)
-        return s->refuse;
-    char *version = text_dup(json_text(json_get(object, "metadata.resourceVersion")));
-    if (!version)
+    char *copy = text_dup(version);
+    if (!copy)
         return -ENOMEM;
-    if (map_put(s->listing ? &s->staged : &s->have, name, version, &old) < 0) {
-        free(version);
+    if (map_put(m, name, copy, &old) < 0) {
+        free(copy);
         return -ENOMEM;
     }
     free(old);
-    s->put++;
     return 0;
+}
+
+static int put(struct reflector *r, const struct json *object)
+{
+    struct scene *s = r->user;
+    if (s->refuse)
+        return s->refuse;
+    int error = remember(s->listing ? &s->staged : &s->have,
+                         json_text(json_get(object, "metadata.name")),
+                         json_text(json_get(object, "metadata.resourceVersion")));
+    s->put += error == 0;
+    return error;
 }
 
 static int listed(struct reflector *r)
 {
     struct scene *s = r->user;
     const struct map_entry *e;
-    for (size_t i = 0; (e = map_next(&s->staged, &i));) {
-        void *old = NULL;
-        char *version = text_dup(text_of(e->value));
-        if (!version)
+    for (size_t i = 0; (e = map_next(&s->staged, &i));)
+        if (remember(&s->have, (struct text){e->key, e->key_len}, text_of(e->value)) < 0)
             return -ENOMEM;
-        if (map_put(&s->have, (struct text){e->key, e->key_len}, version, &old) < 0) {
-            free(version);
-            return -ENOMEM;
-        }
-        free(old);
-    }
     s->listing = false;
     s->listed++;
     return 0;
