@@ -144,6 +144,9 @@ void peer_warn(const struct view *v, const struct object *peer, struct problems 
     if (is_root(v, peer->ns) && peer->peer.selector.n > 0)
         problems_add(problems, PROBLEM_WARNING, peer->file, peer->line, key, "spec.selector",
                      "has no effect in the root namespace: the whole policy is ignored");
+    else if (peer->peer.mode == PEER_DISABLE)
+        problems_add(problems, PROBLEM_WARNING, peer->file, peer->line, key, "spec.mtls.mode",
+                     "DISABLE is taken as PERMISSIVE: who is in the mesh is always called by it");
     else if (peer->peer.selector.n == 0 && peer->peer.n_ports > 0)
         problems_add(problems, PROBLEM_WARNING, peer->file, peer->line, key, "spec.portLevelMtls",
                      "has no effect without a selector");

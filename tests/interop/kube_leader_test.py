@@ -12,6 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import certificates  # noqa: E402
 from kube_test import Bench, Controller  # noqa: E402
 
 LEASE_S = 3
@@ -168,6 +169,31 @@ def it_cannot_renew(bench, leader):
     leader.until("it leads again", lambda: ours(bench, "while-nobody-leads"))
 
 
+def one_replica_and_none_that_writes(bench):
+    """`off` leads without a lease; `never` writes nothing; a pod's lease is in its own namespace."""
+    api, folder = bench.api, f"{bench.folder}/account"
+    os.mkdir(folder)
+    bench.write("account/ca.crt", certificates.read(bench.root.certificate))
+    bench.write("account/token", "in-a-pod")
+    bench.write("account/namespace", "mesh-system\n")
+    in_a_pod = {"KUBERNETES_SERVICE_HOST": "localhost", "KUBERNETES_SERVICE_PORT": str(api.port), "WEIR_SERVICE_ACCOUNT_DIR": folder}
+    leases = sum(1 for w in api.writes if "leases" in w[2])
+    policy(bench, "alone", 1, rules=[{}])
+    reader = Controller(bench, "--leader-election", "never", **in_a_pod)
+    reader.wait_log("controller.*ready")
+    n = len(written(bench))
+    alone = Controller(bench, "--leader-election", "off", **in_a_pod)
+    alone.until("its condition", lambda: ours(bench, "alone") == ("True", "Accepted", 1))
+    alone.end()
+    reader.end()
+    assert len(written(bench)) == n + 1 and sum(1 for w in api.writes if "leases" in w[2]) == leases
+    elected = Controller(bench, "--leader-election", "on", "--leader-lease", f"{LEASE_S}s", **in_a_pod)
+    elected.wait_log("this replica leads .lease mesh-system/weir-controller")
+    assert api.objects["leases"]["mesh-system", "weir-controller"]["spec"]["holderIdentity"], api.objects["leases"]
+    elected.end()
+    assert api.objects["leases"]["mesh-system", "weir-controller"]["spec"]["holderIdentity"] == ""
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="weir-kube-leader-") as folder:
         bench = Bench(folder)
@@ -191,6 +217,8 @@ def main():
             who = {w[4] for w in written(bench)}
             assert len(who) == 3, who
             third.end()
+            one_replica_and_none_that_writes(bench)
+            passed("one_replica_and_none_that_writes")
             bench.api.down()
         finally:
             bench.end()

@@ -3,6 +3,7 @@
    this program (tests/interop/kube_api.py) <--- HTTPS: lists, watches --- weir-controller <--- delta xDS --- this program
 """
 import argparse
+import gc
 import importlib
 import os
 import random
@@ -190,6 +191,8 @@ def main():
         bench.api.bookmark_s = 10
         try:
             mesh = Mesh(bench, o.pods, o.services)
+            gc.freeze()
+            gc.disable()  # its pauses would be taken for the controller's
             begun = time.monotonic()
             controller = kube_test.Controller(bench, "--kubeconfig", bench.kubeconfig())
             controller.wait_log("controller.*ready")
