@@ -241,6 +241,16 @@ class Test:
         for talk in self.living:
             talk.both_ways()
 
+    def replaced(self):
+        step("the node proxy is replaced while they live")
+        self.lab.command("replace", "node-a", "--drain", "8s")
+        for talk in self.living:
+            talk.both_ways()
+        self.direct("batch calls orders past the mesh", self.batch, self.orders, self.batch.v4)
+        for talk in self.living:
+            talk.both_ways()
+        assert "weir" in self.rules(self.batch) and not self.is_captured(self.batch)
+
     def direct(self, name, client, server, source):
         """Past the mesh: the server's kernel sees the client itself, and its proxy none who proved anything."""
         talk = self.talk(name, client, server)
@@ -269,6 +279,7 @@ class Test:
         self.enrols()
         self.ends_before()
         self.releases()
+        self.replaced()
         self.clean()
         self.ends()
 
