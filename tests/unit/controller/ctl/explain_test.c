@@ -33,6 +33,11 @@ static const char mesh[] =
     "10.96.0.1, selector: {app: api}, ports: [{port: 80, targetPort: 8080}]}}\n---\n"
     "{apiVersion: v1, kind: Service, metadata: {name: two, namespace: bank}, spec: {clusterIP: "
     "10.96.0.2, selector: {app: none}, ports: [{name: a, port: 80}, {name: b, port: 81}]}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: idle-1, namespace: shop, labels: {app: idle}}, "
+    "spec: {nodeName: node-b}, status: {podIP: 10.0.2.1, conditions: [{type: Ready, status: "
+    "'False'}]}}\n---\n"
+    "{apiVersion: v1, kind: Service, metadata: {name: idle, namespace: shop}, spec: {selector: {app: "
+    "idle}, ports: [{port: 80}]}}\n---\n"
     "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: only-web, "
     "namespace: bank}, spec: {rules: [{from: [{source: {principals: "
     "['td.example/ns/shop/sa/w*'], ipBlocks: [10.0.0.0/8]}}], to: [{operation: {ports: "
@@ -90,8 +95,8 @@ static void nothing_is_lost_on_the_way(void **state)
     struct directory_counts counts;
     (void)state;
     directory_counts(directory, &counts);
-    assert_int_equal(counts.workloads, 7);
-    assert_int_equal(counts.services, 2);
+    assert_int_equal(counts.workloads, 8);
+    assert_int_equal(counts.services, 3);
     assert_int_equal(counts.policies, 3);
     const struct map_entry *m;
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
@@ -196,6 +201,11 @@ static void what_is_not_in_the_mesh(void **state)
          WEB "to    Service bank/two port 80  (two.bank.svc.cluster.local), 0 endpoints\n"
              "=> unreachable: the Service has no endpoint: does its selector fit the pods' labels, "
              "and its port a port of theirs?\n");
+    says("shop/web", "shop/idle",
+         WEB "to    Service shop/idle port 80  (idle.shop.svc.cluster.local), 1 endpoint\n"
+             "  unused   shop/idle-1  10.0.2.1:80  on node-b  (not ready)\n"
+             "           tunnel (HBONE, mTLS); no policy applies\n"
+             "=> unreachable: none of its 1 endpoints is ready: look at the readiness of its pods\n");
     says("shop/web", "bank/api:99",
          WEB "to    Service bank/api port 99  (api.bank.svc.cluster.local), 0 endpoints\n"
              "=> unreachable: the Service has no port 99\n");
