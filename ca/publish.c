@@ -10,8 +10,6 @@
 
 enum { AGAIN_MS = 1000, UNSEEN_MS = 30000, BACKOFF_MIN_MS = 500, BACKOFF_MAX_MS = 30000, BODY_MAX = 512 * 1024 };
 
-#define ONLY_METADATA(kind) "application/json;as=" kind ";g=meta.k8s.io;v=v1,application/json"
-
 struct space { /* one namespace, owned by `spaces` */
     struct list link; /* in `due`; alone otherwise */
     struct publish *publish;
@@ -268,8 +266,6 @@ void publish_open(struct publish *p, struct ring *ring, struct kube_client *clie
     timer_init(&p->pump, pump);
     snprintf(p->path, sizeof p->path, "/api/v1/configmaps?fieldSelector=metadata.name%%3D%s", name);
     kube_informer_start(&p->namespaces, client, ring, "/api/v1/namespaces", 0, &of_namespaces, p);
-    p->namespaces.accept_list = ONLY_METADATA("PartialObjectMetadataList");
-    p->namespaces.accept_watch = ONLY_METADATA("PartialObjectMetadata");
     kube_informer_start(&p->maps, client, ring, p->path, 0, &of_maps, p);
 }
 
