@@ -114,7 +114,8 @@ static void kube_changed(struct kube_source *s)
         return;
     publish(c);
     controller_lead_changed(c);
-    kube_source_cost(s, c->translate_us / 1000);
+    if (c->projection.runs > 1) /* the first one says nothing about the next */
+        kube_source_cost(s, c->translate_us / 1000);
 }
 
 /* ---- The end -------------------------------------------------------------------------------- */
