@@ -8,6 +8,7 @@
 #include "nodeproxy/sandbox.h"
 
 #include "shared/base/list.h"
+#include "shared/base/sanitized.h"
 #include "shared/service/core_dump.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -22,17 +23,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static int fail(char why[static SANDBOX_WHY_MAX], int error, const char *what)
 {

@@ -68,6 +68,11 @@ static void scope_drained(struct ring_scope *scope)
 static void retry(struct timer *t)
 {
     struct listener *l = container_of(t, struct listener, retry);
+    if (l->stopping) {
+        take_the_rest(l);
+        listener_close(l);
+        return;
+    }
     ring_accept(l->ring, &l->accept_op, l->fd, listener_accepted);
 }
 
@@ -109,8 +114,10 @@ void listener_stop(struct listener *l)
     l->stopping = true;
     if (l->full && !l->disarmed) /* about to be disarmed: its end is ours */
         return;
-    if (l->disarmed || timer_running(&l->retry))
+    if (l->disarmed)
         listener_close(l);
+    else if (timer_running(&l->retry)) /* paused: a last look, from the loop */
+        timer_start(ring_timers(l->ring), &l->retry, 0);
     else
         ring_accept_stop(l->ring, &l->accept_op);
 }

@@ -5,6 +5,7 @@
 #include "nodeproxy/sandbox.h"
 
 #include "shared/base/list.h"
+#include "shared/base/sanitized.h"
 #include "shared/ring/ring.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -29,17 +30,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0 /* those trace themselves at the end: less is refused to them */
-#endif
 
 enum process { DATA, WARDEN };
 enum { KILLED = 1000, NO_SANDBOX };

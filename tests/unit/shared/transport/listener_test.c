@@ -221,6 +221,35 @@ static void stop_loses_nobody(void **state)
     }
 }
 
+/* For what came just before a pause, the kernel may have woken us alone: it is not left to wait for the next one. */
+static bool is_paused(void)
+{
+    return timer_running(&l.retry);
+}
+static void stop_in_a_pause(void **state)
+{
+    (void)state;
+    begin(20);
+    bed_wait_ms(1);
+    listener_pause(&l, 60000);
+    bed_run_until(is_paused);
+    int fds[] = {join(), join()};
+    assert_int_equal(n_taken, 0);
+    listener_stop(&l);
+    assert_int_equal(n_taken, 0); /* from the loop, and not from inside */
+    bed_run_until(is_drained);
+    assert_int_equal(n_taken, 2);
+    for (size_t i = 0; i < 2; i++)
+        close(fds[i]);
+    finish();
+    begin(20);
+    bed_wait_ms(1);
+    listener_pause(&l, 60000);
+    bed_run_until(is_paused);
+    listener_stop(&l);
+    finish(); /* closed before that look */
+}
+
 static void stop_when_full(void **state)
 {
     (void)state;
@@ -275,7 +304,7 @@ int main(void)
         ON_RING(accepts_several), ON_RING(stops_at_the_maximum), ON_RING(release_at_once),
         ON_RING(close_when_full), ON_RING(close_while_it_stops), ON_RING(close_in_the_event),
         ON_RING(close_at_once),   ON_RING(broken_descriptor),    ON_RING(stop_loses_nobody),
-        ON_RING(stop_when_full),
+        ON_RING(stop_when_full),  ON_RING(stop_in_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
