@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct config {
-    const char *node, *cluster_id, *network, *trust_domain;
+    const char *node, *cluster_id, *network, *trust_domain, *cluster_domain;
     const char *run_dir, *roots_file, *token_file;
     const char *controller_identity, *ca_identity, *self_identity;
     struct addr controller, ca;
@@ -30,6 +30,9 @@ struct config {
     uint64_t streams_max;         /* per tunnel */
     uint64_t chunks_max;          /* buffers per worker, 16.5 KiB each */
     uint64_t pods_max;
+    uint64_t dns_ttl_ms;          /* of names of the mesh; whole seconds */
+    uint64_t dns_wait_ms;         /* for a pod's resolver */
+    bool dns_capture;             /* pods' queries to port 53 come here */
     bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */

@@ -71,7 +71,7 @@ static void fill_bounds(struct config *c)
 static int run_warden(int channel, void *arg)
 {
     const struct config *c = arg;
-    const struct warden_options o = {.channel = channel, .pods_max = c->pods_max, .orphan_ms = 60000};
+    const struct warden_options o = {.channel = channel, .pods_max = c->pods_max, .dns = c->dns_capture, .orphan_ms = 60000};
     char why[SANDBOX_WHY_MAX];
     if (sandbox_warden(why) < 0) {
         log_error("warden", "%s", why);
@@ -110,12 +110,15 @@ int main(int argc, char **argv)
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *same_node = "direct", *expired_peers = "end";
+    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *expired_peers = "end";
     struct logging logging = {"info", "text", 0};
     struct config c = {
         .cluster_id = "Kubernetes",
         .network = "",
         .trust_domain = "cluster.local",
+        .cluster_domain = "cluster.local",
+        .dns_ttl_ms = 5000,
+        .dns_wait_ms = 4000,
         .run_dir = "/run/weir",
         .connect_ms = 10000,
         .identity_wait_ms = 10000,
@@ -127,8 +130,8 @@ int main(int argc, char **argv)
         .chunks_max = 16384,
         .pods_max = 512,
         .sockets_max = SOCKET_POOL_MAX,
-        .bounds = {.pod = {[BOUND_TUNNELS] = 4096, [BOUND_HANDSHAKES] = 2048, [BOUND_HANDSHAKES_IN] = 4000, [BOUND_LOG_LINES] = 10000},
-                   .node = {[BOUND_OUTBOUND] = 100000, [BOUND_TUNNELS] = 40000, [BOUND_HANDSHAKES] = 8192}},
+        .bounds = {.pod = {[BOUND_TUNNELS] = 4096, [BOUND_HANDSHAKES] = 2048, [BOUND_HANDSHAKES_IN] = 4000, [BOUND_LOG_LINES] = 10000, [BOUND_DNS_QUERIES] = 5000, [BOUND_DNS_FORWARDED] = 256},
+                   .node = {[BOUND_OUTBOUND] = 100000, [BOUND_TUNNELS] = 40000, [BOUND_HANDSHAKES] = 8192, [BOUND_DNS_FORWARDED] = 8192}},
         .metrics = {.port = 15020},
         .ready = {.port = 15021},
     };
@@ -143,6 +146,7 @@ int main(int argc, char **argv)
         {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA", 0, 0, false},
         {"run-dir", ARG_STRING, &c.run_dir, "DIR", "sockets (cni.sock, admin.sock) and the list of captured pods", 0, 0, false},
         {"trust-domain", ARG_STRING, &c.trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
+        {"cluster-domain", ARG_STRING, &c.cluster_domain, "NAME", "the cluster's DNS domain", 0, 0, false},
         {"cluster-id", ARG_STRING, &c.cluster_id, "NAME", "first part of a workload's uid", 0, 0, false},
         {"network", ARG_STRING, &c.network, "NAME", "the network that this node is in", 0, 0, false},
         {"identity", ARG_STRING, &c.self_identity, "SPIFFE-ID", "the node proxy's own identity", 0, 0, false},
@@ -167,11 +171,16 @@ int main(int argc, char **argv)
         {"node-handshakes-max", ARG_U64, &c.bounds.node[BOUND_HANDSHAKES], "N", "TLS handshakes at once, of all pods, per direction (0: no limit)", 0, 0, false},
         {"handshake-rate-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES_IN], "N", "TLS handshakes a second, per pod and direction (0: no limit)", 0, 0, false},
         {"access-log-rate-max", ARG_U64, &c.bounds.pod[BOUND_LOG_LINES], "N", "lines of the access log a second, per pod (0: no limit)", 0, 0, false},
+        {"dns-rate-max", ARG_U64, &c.bounds.pod[BOUND_DNS_QUERIES], "N", "DNS queries a second, per pod (0: no limit)", 0, 1000000, false},
+        {"dns-forwarded-max", ARG_U64, &c.bounds.pod[BOUND_DNS_FORWARDED], "N", "DNS queries that wait for a resolver, per pod (0: no limit)", 0, 0, false},
         {"sockets-max", ARG_U64, &c.sockets_max, "N", "kept ready per pod, worker and family", 1, SOCKET_POOL_MAX, false},
         {"streams-max", ARG_U64, &c.streams_max, "N", "per tunnel", 1, 100000, false},
         {"buffers-max", ARG_U64, &c.chunks_max, "N", "per worker, 16.5 KiB each", 256, 1000000, false},
         {"pod-buffers-max", ARG_U64, &c.pod_chunks_max, "N", "of them, for one pod's slow readers (0: as many as are left to the others)", 0, 0, false},
         {"pods-max", ARG_U64, &c.pods_max, "N", "captured pods", 1, 4096, false},
+        {"dns-capture", ARG_STRING, &dns_capture, "on|off", "answer pods' DNS queries for names of the mesh", 0, 0, false},
+        {"dns-ttl", ARG_DURATION_MS, &c.dns_ttl_ms, "TIME", "of these answers, in whole seconds", 0, 3600000, false},
+        {"dns-timeout", ARG_DURATION_MS, &c.dns_wait_ms, "TIME", "how long a pod's own resolver may take for all other names", 1, 60000, false},
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
         {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},
         {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection", 0, 0, false},
@@ -205,7 +214,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
-        choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
+        choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
         choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0)
         return 2;
     fill_identities(&c, identities);

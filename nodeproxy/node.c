@@ -4,6 +4,7 @@
 #include "nodeproxy/supervisor.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/map.h"
 #include "shared/ring/socket.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -121,14 +122,20 @@ static size_t living(struct pods *p, const struct pod *pod, void *arg)
     return count.n;
 }
 
-static int give_to_worker(struct worker *w, const struct pod *pod)
+static int give_to_worker(struct worker *w, const struct pod *pod, bool names)
 {
-    struct worker_pod message = {.uid = pod->uid, .name = pod->name, .ns = pod->ns, .addresses = pod->addresses, .n_addresses = pod->n_addresses};
+    struct worker_pod message = {.taken_dns_tcp = -1, .taken_dns_udp = -1, .uid = pod->uid, .name = pod->name, .ns = pod->ns, .addresses = pod->addresses, .n_addresses = pod->n_addresses};
     int r = 0;
     message.taken_outbound = fcntl(pod->listeners.outbound, F_DUPFD_CLOEXEC, 3);
     message.taken_inbound = fcntl(pod->listeners.inbound, F_DUPFD_CLOEXEC, 3);
     message.taken_hbone = fcntl(pod->listeners.hbone, F_DUPFD_CLOEXEC, 3);
-    if (message.taken_outbound < 0 || message.taken_inbound < 0 || message.taken_hbone < 0)
+    bool copied = message.taken_outbound >= 0 && message.taken_inbound >= 0 && message.taken_hbone >= 0;
+    if (names) {
+        message.taken_dns_tcp = fcntl(pod->listeners.dns_tcp, F_DUPFD_CLOEXEC, 3);
+        message.taken_dns_udp = fcntl(pod->listeners.dns_udp, F_DUPFD_CLOEXEC, 3);
+        copied = copied && message.taken_dns_tcp >= 0 && message.taken_dns_udp >= 0;
+    }
+    if (!copied)
         r = -EMFILE;
     else
         r = worker_add_pod(w, &message);
@@ -136,6 +143,8 @@ static int give_to_worker(struct worker *w, const struct pod *pod)
         socket_close(message.taken_outbound);
         socket_close(message.taken_inbound);
         socket_close(message.taken_hbone);
+        socket_close(message.taken_dns_tcp);
+        socket_close(message.taken_dns_udp);
     }
     return r;
 }
@@ -146,8 +155,10 @@ static void pod_added(struct pods *p, struct pod *pod, void *arg)
     struct node_pod *np = calloc(1, sizeof *np);
     (void)p;
     pod->user = np;
+    /* A pod's queries have one worker: what is counted of them needs no others. */
+    unsigned names = (unsigned)(hash_bytes((const uint64_t[2]){0}, pod->uid, strlen(pod->uid)) % (n->n_workers > 0 ? n->n_workers : 1));
     for (unsigned i = 0; np && i < n->n_workers; i++) {
-        int r = give_to_worker(n->workers[i], pod);
+        int r = give_to_worker(n->workers[i], pod, n->config.dns_capture && i == names);
         if (r < 0)
             log_error("node", "worker %u can't serve pod %s/%s: error %d", i, pod->ns, pod->name, -r);
         else
@@ -212,7 +223,7 @@ static void worker_pod_gone(struct worker *w, const char *uid, void *arg)
         pod_done(n, pod);
 }
 
-static void worker_refill(struct worker *w, const char *uid, int family, unsigned count, void *arg)
+static void worker_refill(struct worker *w, const char *uid, int family, int type, unsigned count, void *arg)
 {
     struct node *n = arg;
     int fds[SOCKET_POOL_MAX];
@@ -221,10 +232,10 @@ static void worker_refill(struct worker *w, const char *uid, int family, unsigne
     struct pod *pod = find_pod(n, uid);
     if (count > SOCKET_POOL_MAX)
         count = SOCKET_POOL_MAX;
-    int r = pod ? privileged_sockets(n->privileged, pod->netns_fd, family, fds, count) : -ENOENT;
+    int r = pod ? privileged_sockets(n->privileged, pod->netns_fd, family, type, fds, count) : -ENOENT;
     if (r < 0)
         log_error("node", "no sockets for pod %s: error %d", uid, -r);
-    (void)worker_fill(w, uid, family, fds, r < 0 ? 0 : count, r);
+    (void)worker_fill(w, uid, family, type, fds, r < 0 ? 0 : count, r);
 }
 
 static void worker_idle(struct worker *w, void *arg)
@@ -368,7 +379,7 @@ static int open_workers(struct node *n)
     for (unsigned i = 0; i < count; i++) {
         const char *why;
         const struct worker_options o = {
-            .config = &n->config, .directory = n->directory, .bounds = n->bounds, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
+            .config = &n->config, .directory = n->directory, .bounds = n->bounds, .known = &n->synced, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
         int r = worker_start(&n->workers[i], &o, &why);
         if (r < 0)
             return fail("a worker can't start", r, why);

@@ -53,7 +53,7 @@ struct node {
     struct admin_route routes[NODE_ROUTES_MAX];
     struct spiffe_id self;
     char node_id[256];
-    bool synced;                  /* the mesh is known */
+    _Atomic bool synced;          /* the mesh is known: workers look at it, too */
     bool draining;                /* no new connections are taken */
     bool retired;                 /* a successor has taken over: the node is not ours any more */
     bool ending;

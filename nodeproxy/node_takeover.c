@@ -83,10 +83,9 @@ static int offer_item(struct takeover_offer *o, size_t i, struct takeover_messag
     }
     ret->kind = TAKEOVER_POD;
     if (pod->captured) {
-        const int fds[] = {pod->listeners.outbound, pod->listeners.inbound, pod->listeners.hbone,
-                           pod->netns_fd};
-        memcpy(ret->fds, fds, sizeof fds);
-        ret->n_fds = ARRAY_SIZE(fds);
+        memcpy(ret->fds, pod->listeners.fds, sizeof pod->listeners.fds);
+        ret->fds[POD_LISTENERS] = pod->netns_fd;
+        ret->n_fds = POD_LISTENERS + 1;
     }
     int r = pods_describe(pod, &t->description);
     ret->description = (struct text){t->description.data, t->description.len};
@@ -235,12 +234,13 @@ static int claim_pod(struct takeover_claim *c, struct takeover_message *m,
                      char why[static TAKEOVER_WORDS_MAX])
 {
     struct node *n = of_claim(c);
+    _Static_assert((int)TAKEOVER_FDS_MAX == POD_LISTENERS + 1, "all of a pod's");
     _Static_assert((int)TAKEOVER_WORDS_MAX >= (int)PRIVILEGED_WHY_MAX, "room for the reason");
     bool captured = m->n_fds > 0;
     struct pod_listeners l = POD_LISTENERS_NONE;
     if (captured)
-        l = (struct pod_listeners){.fds = {m->fds[0], m->fds[1], m->fds[2]}};
-    int netns_fd = captured ? m->fds[3] : -1;
+        memcpy(l.fds, m->fds, sizeof l.fds);
+    int netns_fd = captured ? m->fds[POD_LISTENERS] : -1;
     int r = pods_adopt(n->pods, m->pod, &netns_fd, &l, why);
     if (captured && netns_fd < 0)
         m->n_fds = 0; /* taken */

@@ -30,6 +30,7 @@ struct worker {
     struct mail directory_mail;
     _Atomic bool directory_posted;
     struct ring_task idle_task;
+    unsigned n_served;
     struct timer idle_timer;
     bool stopping, idle_told, mailbox_closing;
 };
@@ -48,7 +49,7 @@ struct message {
     size_t n_addresses;
     int fds[SOCKET_POOL_MAX];
     size_t n_fds;
-    int family, error;
+    int family, type, error;
     unsigned n;
     struct credential *credential;
     bool connections;
@@ -91,7 +92,7 @@ static void deliver_to_control(struct mail *mail)
 {
     struct message *m = container_of(mail, struct message, mail);
     switch (m->kind) {
-    case REFILL: m->events->refill(m->worker, m->uid, m->family, m->n, m->events_arg); break;
+    case REFILL: m->events->refill(m->worker, m->uid, m->family, m->type, m->n, m->events_arg); break;
     case POD_GONE: m->events->pod_gone(m->worker, m->uid, m->events_arg); break;
     case IDLE: m->events->idle(m->worker, m->events_arg); break;
     case DUMPED:
@@ -104,27 +105,49 @@ static void deliver_to_control(struct mail *mail)
     message_free(m);
 }
 
-static int to_control(struct worker *w, enum message_kind kind, const char *uid, int family, unsigned n)
+static int to_control(struct worker *w, enum message_kind kind, const char *uid)
 {
     struct message *m = message_new(w, kind, uid, deliver_to_control);
     if (!m)
         return -ENOMEM;
-    m->family = family;
-    m->n = n;
     mailbox_post(w->options.control, &m->mail);
     return 0;
 }
 
+/* A pod and, on one of the workers, the name server for it. */
+struct served {
+    struct local_pod pod;
+    struct dns_server dns;
+    bool names;     /* it is this worker */
+    unsigned parts; /* that are not gone yet */
+};
+
+static struct served *served_of(struct list *link) { return container_of(link, struct served, pod.link); }
 static struct worker *of_pod(const struct local_pod *p) { return p->user; }
+
+static void ask_sockets(struct local_pod *p, struct socket_pool *pool, int family, int type, unsigned n)
+{
+    struct message *m = message_new(of_pod(p), REFILL, p->uid, deliver_to_control);
+    if (!m) {
+        /* The waiters run into their deadlines, and the next take asks again. */
+        struct socket_shelf *s = family == AF_INET ? &pool->v4 : &pool->v6;
+        s->asked = false;
+        return;
+    }
+    m->family = family;
+    m->type = type;
+    m->n = n;
+    mailbox_post(m->worker->options.control, &m->mail);
+}
 
 static void pod_refill(struct socket_pool *pool, int family, unsigned n)
 {
-    struct local_pod *p = container_of(pool, struct local_pod, sockets);
-    /* Without memory for the message the waiters run into their deadlines, and the next take asks again. */
-    if (to_control(of_pod(p), REFILL, p->uid, family, n) < 0) {
-        struct socket_shelf *s = family == AF_INET ? &pool->v4 : &pool->v6;
-        s->asked = false;
-    }
+    ask_sockets(container_of(pool, struct local_pod, sockets), pool, family, SOCK_STREAM, n);
+}
+
+static void dns_refill(struct socket_pool *pool, int family, unsigned n)
+{
+    ask_sockets(&container_of(pool, struct served, dns.forward.datagrams)->pod, pool, family, SOCK_DGRAM, n);
 }
 
 static void mailbox_gone(struct mailbox *m) { ring_stop(container_of(m, struct worker, mailbox)->env.ring); }
@@ -134,31 +157,68 @@ static void look_idle(struct ring_task *task)
     struct worker *w = container_of(task, struct worker, idle_task);
     size_t living = 0;
     list_for_each(n, &w->env.all_pods)
-        living += !local_pod_is_idle(container_of(n, struct local_pod, link));
+        living += !local_pod_is_idle(container_of(n, struct local_pod, link)) || (served_of(n)->names && !dns_server_is_idle(&served_of(n)->dns));
     if (w->env.draining && living == 0 && !w->idle_told) {
         w->idle_told = true;
-        (void)to_control(w, IDLE, NULL, 0, 0);
+        (void)to_control(w, IDLE, NULL);
     }
-    if (w->stopping && !w->mailbox_closing && list_empty(&w->env.all_pods)) {
+    if (w->stopping && !w->mailbox_closing && w->n_served == 0) {
         w->mailbox_closing = true;
         mailbox_close(&w->mailbox, mailbox_gone);
     }
 }
 
-static void pod_drained(struct local_pod *p)
+static void part_gone(struct served *v)
 {
-    struct worker *w = of_pod(p);
+    struct worker *w = of_pod(&v->pod);
+    if (--v->parts > 0)
+        return;
     if (!w->stopping)
-        (void)to_control(w, POD_GONE, p->uid, 0, 0);
-    free(p);
+        (void)to_control(w, POD_GONE, v->pod.uid);
+    free(v);
+    w->n_served--;
     ring_task_ask(w->env.ring, &w->idle_task);
+}
+
+static void pod_drained(struct local_pod *p) { part_gone(container_of(p, struct served, pod)); }
+
+static void dns_drained(struct dns_server *s)
+{
+    pod_bounds_unref(s->options.bounds);
+    part_gone(container_of(s, struct served, dns));
 }
 
 /* ---- on the worker's thread ---------------------------------------------- */
 
+static void serve_names(struct worker *w, struct served *v, const struct message *m)
+{
+    const struct config *c = w->options.config;
+    const struct dns_server_options o = {
+        .ring = w->env.ring,
+        .mesh = {.directory = w->options.directory, .network = text_of(c->network), .domain = text_of(c->cluster_domain), .ttl_s = (uint32_t)(c->dns_ttl_ms / 1000)},
+        .known = w->options.known,
+        .metrics = w->metrics,
+        .bounds = w->options.bounds ? bounds_pod(w->options.bounds, m->uid, m->ns, m->name) : NULL,
+        .uid = text_of(v->pod.uid),
+        .ns = text_of(v->pod.ns),
+        .addresses = v->pod.addresses,
+        .n_addresses = v->pod.n_addresses,
+        .wait_ms = c->dns_wait_ms,
+        .port = 53,
+        .taken_tcp = m->fds[3],
+        .taken_udp = m->fds[4],
+        .streams = &v->pod.sockets,
+        .refill = dns_refill,
+        .drained = dns_drained,
+    };
+    v->names = true;
+    v->parts++;
+    dns_server_open(&v->dns, &o);
+}
+
 static void add_pod(struct worker *w, struct message *m)
 {
-    struct local_pod *p = calloc(1, sizeof *p);
+    struct served *v = calloc(1, sizeof *v);
     const struct local_pod_options o = {
         .uid = m->uid,
         .name = m->name,
@@ -172,20 +232,26 @@ static void add_pod(struct worker *w, struct message *m)
         .drained = pod_drained,
         .user = w,
     };
-    if (p && !w->stopping && !w->env.draining && local_pod_open(p, &w->env, &o) == 0)
+    if (v && !w->stopping && !w->env.draining && local_pod_open(&v->pod, &w->env, &o) == 0) {
+        w->n_served++;
+        v->parts = 1;
+        if (m->n_fds > 3)
+            serve_names(w, v, m);
         return;
+    }
     log_error("worker", "pod %s can't be served by worker %u", m->uid, w->options.index);
-    free(p);
+    free(v);
     for (size_t i = 0; i < m->n_fds; i++)
         socket_close(m->fds[i]);
-    (void)to_control(w, POD_GONE, m->uid, 0, 0);
+    (void)to_control(w, POD_GONE, m->uid);
 }
 
 static void fill(struct worker *w, struct message *m)
 {
     struct local_pod *p = map_get(&w->env.pods, text_of(m->uid));
-    if (p) {
-        socket_pool_filled(&p->sockets, m->family, m->fds, m->n_fds, m->error);
+    struct served *v = p ? container_of(p, struct served, pod) : NULL;
+    if (v && (m->type == SOCK_STREAM || v->names)) {
+        socket_pool_filled(m->type == SOCK_STREAM ? &p->sockets : &v->dns.forward.datagrams, m->family, m->fds, m->n_fds, m->error);
         if (m->error == -EMFILE || m->error == -ENFILE)
             local_pod_starved(p);
         return;
@@ -255,15 +321,27 @@ static void drain(struct worker *w)
     w->env.draining = true;
     timer_start(ring_timers(w->env.ring), &w->idle_timer, IDLE_LOOK_MS);
     list_for_each(n, &w->env.all_pods)
-        local_pod_drain(container_of(n, struct local_pod, link));
+    {
+        local_pod_drain(&served_of(n)->pod);
+        if (served_of(n)->names)
+            dns_server_stop(&served_of(n)->dns);
+    }
     ring_task_ask(w->env.ring, &w->idle_task);
+}
+
+/* The name server first: it stands on the pod's sockets. */
+static void close_served(struct served *v, enum ending ending)
+{
+    if (v->names)
+        dns_server_close(&v->dns);
+    local_pod_close(&v->pod, ending);
 }
 
 static void stop(struct worker *w)
 {
     w->stopping = true;
     list_for_each(n, &w->env.all_pods)
-        local_pod_close(container_of(n, struct local_pod, link), ENDING_DRAINED);
+        close_served(served_of(n), ENDING_DRAINED);
     ring_task_ask(w->env.ring, &w->idle_task);
 }
 
@@ -276,7 +354,7 @@ static void deliver_to_worker(struct mail *mail)
     case ADD_POD: add_pod(w, m); break;
     case REMOVE_POD:
         if (p)
-            local_pod_close(p, ENDING_WORKLOAD_GONE);
+            close_served(container_of(p, struct served, pod), ENDING_WORKLOAD_GONE);
         break;
     case SET_CREDENTIAL:
         if (p)
@@ -451,6 +529,11 @@ int worker_add_pod(struct worker *w, const struct worker_pod *pod)
     m->fds[1] = pod->taken_inbound;
     m->fds[2] = pod->taken_hbone;
     m->n_fds = 3;
+    if (pod->taken_dns_udp >= 0) {
+        m->fds[3] = pod->taken_dns_tcp;
+        m->fds[4] = pod->taken_dns_udp;
+        m->n_fds = 5;
+    }
     return to_worker(w, m);
 }
 
@@ -471,7 +554,7 @@ int worker_set_credential(struct worker *w, const char *uid, struct credential *
     return to_worker(w, m);
 }
 
-int worker_fill(struct worker *w, const char *uid, int family, const int *taken_fds, size_t n, int error)
+int worker_fill(struct worker *w, const char *uid, int family, int type, const int *taken_fds, size_t n, int error)
 {
     struct message *m = message_new(w, FILL, uid, deliver_to_worker);
     if (!m || n > SOCKET_POOL_MAX) {
@@ -484,6 +567,7 @@ int worker_fill(struct worker *w, const char *uid, int family, const int *taken_
         m->fds[i] = taken_fds[i];
     m->n_fds = n;
     m->family = family;
+    m->type = type;
     m->error = error;
     return to_worker(w, m);
 }

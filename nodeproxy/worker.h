@@ -5,6 +5,7 @@
  */
 #ifndef NODEPROXY_WORKER_H
 #define NODEPROXY_WORKER_H
+#include "nodeproxy/dns/dns_server.h"
 #include "nodeproxy/path/env.h"
 #include "nodeproxy/path/local_pod.h"
 #include "shared/ring/mailbox.h"
@@ -12,7 +13,8 @@
 
 struct worker;
 struct worker_events { /* on the control thread, by its mailbox */
-    void (*refill)(struct worker *w, const char *uid, int family, unsigned n, void *arg);
+    /* type: SOCK_STREAM or SOCK_DGRAM */
+    void (*refill)(struct worker *w, const char *uid, int family, int type, unsigned n, void *arg);
     void (*pod_gone)(struct worker *w, const char *uid, void *arg);
     void (*idle)(struct worker *w, void *arg); /* after worker_drain: nothing lives any more */
 };
@@ -20,6 +22,7 @@ struct worker_options {
     const struct config *config;
     const struct directory *directory;
     struct bounds *bounds;   /* of the node */
+    const _Atomic bool *known; /* the mesh is: names may be answered from the directory */
     struct mailbox *control; /* the control thread's */
     const struct worker_events *events;
     void *arg;
@@ -35,11 +38,12 @@ struct worker_pod {
     const struct ip *addresses;
     size_t n_addresses;
     int taken_outbound, taken_inbound, taken_hbone;
+    int taken_dns_tcp, taken_dns_udp; /* -1: another worker answers the pod's queries, or nobody does */
 };
 int worker_add_pod(struct worker *w, const struct worker_pod *pod);
 int worker_remove_pod(struct worker *w, const char *uid);            /* pod_gone follows */
 int worker_set_credential(struct worker *w, const char *uid, struct credential *c); /* c may be NULL */
-int worker_fill(struct worker *w, const char *uid, int family, const int *taken_fds, size_t n, int error);
+int worker_fill(struct worker *w, const char *uid, int family, int type, const int *taken_fds, size_t n, int error);
 void worker_directory_changed(struct worker *w);                     /* cheap: coalesced */
 void worker_drain(struct worker *w);                                 /* no new connections; idle follows when none lives */
 void worker_stop(struct worker *w);                                  /* ends all connections, then the thread; then worker_join */

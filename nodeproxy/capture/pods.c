@@ -82,9 +82,8 @@ int pod_entry_new(struct pods *p, const struct pod_spec *s, struct pod_entry **r
 
 static void close_descriptors(struct pod *pod)
 {
-    socket_close(pod->listeners.outbound);
-    socket_close(pod->listeners.inbound);
-    socket_close(pod->listeners.hbone);
+    for (size_t i = 0; i < POD_LISTENERS; i++)
+        socket_close(pod->listeners.fds[i]);
     pod->listeners = POD_LISTENERS_NONE;
     if (pod->netns_fd >= 0)
         close(pod->netns_fd);

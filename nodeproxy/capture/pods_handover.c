@@ -46,9 +46,8 @@ void pods_retire(struct pods *p)
     privileged_forget(p->privileged, -1);
     list_for_each (n, &p->all) {
         struct pod_listeners *l = &entry_of(n)->pod.listeners;
-        socket_close(l->outbound);
-        socket_close(l->inbound);
-        socket_close(l->hbone);
+        for (size_t i = 0; i < POD_LISTENERS; i++)
+            socket_close(l->fds[i]);
         *l = POD_LISTENERS_NONE;
     }
     /* What is not captured has nothing to live on for. */

@@ -379,7 +379,8 @@ void privileged_forget(struct privileged *p, int netns_fd)
         log_warn("capture", "the warden still keeps a pod's listeners: %s", why);
 }
 
-int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n)
+int privileged_sockets(struct privileged *p, int netns_fd, int family, int type, int *ret_fds,
+                       size_t n)
 {
     char why[PRIVILEGED_WHY_MAX];
     size_t made = 0;
@@ -388,7 +389,10 @@ int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_
         return -EAFNOSUPPORT;
     while (made < n && r == 0) {
         size_t count = n - made < PACKET_FDS_MAX ? n - made : PACKET_FDS_MAX;
-        struct wire_request q = {.kind = WIRE_SOCKETS, .family = family, .count = (unsigned)count};
+        struct wire_request q = {.kind = WIRE_SOCKETS,
+                                 .family = family,
+                                 .type = type,
+                                 .count = (unsigned)count};
         r = ask(p, &q, &netns_fd, 1, ret_fds + made, count, why);
         if (r == 0)
             made += count;

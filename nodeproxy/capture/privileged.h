@@ -6,7 +6,8 @@
  * too. No byte of traffic passes here.
  *
  * In a pod's namespace: table `inet weir`; outbound TCP is redirected to 15001, inbound TCP but
- * 15008 to 15006; loopback and the pod's calls to itself stay untouched; sockets with mark 0x539
+ * 15008 to 15006; DNS queries to 15053 (TCP redirected; UDP led there with the address that was
+ * asked, untracked); loopback and the pod's calls to itself stay untouched; sockets with mark 0x539
  * are the proxy's own; replies to spoofed sources come back by connmark 0x111, `ip rule fwmark
  * 0x111/0xfff lookup 100` and a local route, IPv4 and IPv6 (Istio's layout).
  * On the node: TCP from the node's own processes to enrolled pods gets the source 169.254.7.127
@@ -23,11 +24,11 @@ enum { MARK_PROXY = 0x539, MARK_REPLY = 0x111, MARK_MASK = 0xfff, ROUTE_TABLE_RE
 enum { PRIVILEGED_WHY_MAX = WHY_MAX, POD_ADDRESSES_MAX = 8 };
 
 struct privileged;
-enum { POD_LISTENERS = 3 };
-struct pod_listeners { /* listening, dual stack [::], owned by the caller */
+enum { POD_LISTENERS = 5 };
+struct pod_listeners { /* listening (UDP: bound, transparent), dual stack [::], owned by the caller */
     union {
         struct {
-            int outbound, inbound, hbone;
+            int outbound, inbound, hbone, dns_tcp, dns_udp;
         };
         int fds[POD_LISTENERS]; /* the same, in this order */
     };
@@ -46,7 +47,7 @@ void privileged_look(struct privileged *p);
 int privileged_netns_open(struct privileged *p, const char *path, int *ret_netns_fd,
                           char why[static PRIVILEGED_WHY_MAX]);
 /* Listeners first, then rules (one transaction), so that no packet is redirected to nobody.
- * Idempotent: rules are replaced. Three listeners that exist (another node proxy handed them over)
+ * Idempotent: rules are replaced. Listeners that exist (another node proxy handed them over)
  * are used as they are and stay the caller's whatever happens; POD_LISTENERS_NONE: those that are
  * kept of a data process that died are given again, or new ones are made. -EINVAL: some but not
  * all, or not this pod's listeners. They are looked at again until release or forget: the caller
@@ -68,8 +69,10 @@ int privileged_release(struct privileged *p, int netns_fd, char why[static PRIVI
  * a vanished namespace or a successor that has them now does not): connections are refused once the
  * caller has closed its own. netns_fd -1: of all pods. */
 void privileged_forget(struct privileged *p, int netns_fd);
-/* n TCP sockets born in the namespace in one setns: mark, IP(V6)_TRANSPARENT and NODELAY set. */
-int privileged_sockets(struct privileged *p, int netns_fd, int family, int *ret_fds, size_t n);
+/* n sockets born in the namespace in one setns: mark and IP(V6)_TRANSPARENT set. type: SOCK_STREAM
+ * (TCP, NODELAY) or SOCK_DGRAM. */
+int privileged_sockets(struct privileged *p, int netns_fd, int family, int type, int *ret_fds,
+                       size_t n);
 /* Replaces the node's rules; n_pods 0: removes them. At most pods-max times POD_ADDRESSES_MAX. */
 int privileged_node_rules(struct privileged *p, const struct ip *pods, size_t n_pods,
                           char why[static PRIVILEGED_WHY_MAX]);

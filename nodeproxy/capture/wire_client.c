@@ -8,6 +8,7 @@ size_t wire_client_encode(const struct wire_request *q, void *out)
                                      .kind = q->kind,
                                      .id = q->id,
                                      .family = (uint32_t)q->family,
+                                     .type = (uint32_t)q->type,
                                      .count = q->count,
                                      .more = q->more};
     const void *body = q->addresses;

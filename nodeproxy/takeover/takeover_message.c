@@ -60,7 +60,7 @@ static void read_words(const struct json *root, const char *name, struct takeove
 static bool fds_fit(enum takeover_kind kind, size_t n)
 {
     if (kind == TAKEOVER_POD)
-        return n == 0 || n == 4;
+        return n == 0 || n == TAKEOVER_FDS_MAX;
     return n == (kind == TAKEOVER_SOCKET || kind == TAKEOVER_YOURS);
 }
 
@@ -100,7 +100,7 @@ int takeover_decode(struct text bytes, size_t n_fds, struct takeover_message *re
                     char why[static TAKEOVER_WORDS_MAX])
 {
     static const struct json_limits limits = {TAKEOVER_BYTES_MAX, NODES_MAX, DEPTH_MAX};
-    struct takeover_message m = {.fds = {-1, -1, -1, -1}};
+    struct takeover_message m = {.fds = {-1, -1, -1, -1, -1, -1}};
     struct json_error error = {0};
     unsigned kind = 0;
     int r = json_parse(bytes, &limits, &m.root, &error);

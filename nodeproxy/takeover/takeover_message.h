@@ -10,7 +10,7 @@
  *   ask                   ->                            once it has certificates and the mesh
  *                         <-    socket (address) + 1 descriptor
  *   next                  ->
- *                         <-    pod (as in the state folder) + 4 descriptors, or none
+ *                         <-    pod (as in the state folder) + 6 descriptors, or none
  *   next                  ->    ... one by one ...
  *                         <-    all (how many pods)
  *   taken                 ->                            it has enrolled and serves them all
@@ -24,10 +24,10 @@
 #include "shared/json/json.h"
 
 enum {
-    TAKEOVER_PROTOCOL = 1,
+    TAKEOVER_PROTOCOL = 2,
     TAKEOVER_BYTES_MAX = 16 * 1024,
     TAKEOVER_WORDS_MAX = 256,
-    TAKEOVER_FDS_MAX = 4
+    TAKEOVER_FDS_MAX = 6, /* of a pod: five sockets and the namespace */
 };
 enum takeover_kind {
     TAKEOVER_HELLO,

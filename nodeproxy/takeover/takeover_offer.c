@@ -64,7 +64,7 @@ static void listen_to(struct takeover_offer *o)
 
 static void give_next(struct takeover_offer *o)
 {
-    struct takeover_message m = {.fds = {-1, -1, -1, -1}};
+    struct takeover_message m = {.fds = {-1, -1, -1, -1, -1, -1}};
     char why[TAKEOVER_WORDS_MAX];
     timer_start(ring_timers(o->ring), &o->deadline, o->silent_ms);
     int r = o->events->item(o, o->next, &m);

@@ -10,6 +10,6 @@
 /* All of them or none; -EADDRINUSE: why says which port. */
 int pod_listeners_open(struct pod_listeners *ret, char why[static WHY_MAX]);
 void pod_listeners_close(struct pod_listeners *l);
-/* Do they listen, on our ports, and were they born in this namespace? */
+/* Do they listen (UDP: are they bound), on our ports, and were they born in this namespace? */
 bool pod_listeners_are_of(const struct netns_id *netns, const struct pod_listeners *l);
 #endif

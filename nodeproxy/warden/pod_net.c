@@ -17,7 +17,7 @@ static int try_rules(struct pod_net *n, char why[static WHY_MAX])
     int r = netns_enter_new(why);
     if (r < 0)
         return r;
-    r = redirect_put(n->ipv6, true, words);
+    r = redirect_put(n->ipv6, true, n->dns, words);
     if (r == 0)
         r = redirect_read(n->ipv6, &n->rules, words);
     netns_leave(n->own_fd);
@@ -27,10 +27,10 @@ static int try_rules(struct pod_net *n, char why[static WHY_MAX])
         r, why, "%.160s (does the kernel have nf_tables with nat, redirect and conntrack?)", words);
 }
 
-int pod_net_open(struct pod_net *n, char why[static WHY_MAX])
+int pod_net_open(struct pod_net *n, bool dns, char why[static WHY_MAX])
 {
     /* This folder is missing when the kernel was built or started without IPv6. */
-    *n = (struct pod_net){.own_fd = -1, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
+    *n = (struct pod_net){.own_fd = -1, .dns = dns, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
     int r = netns_open("/proc/thread-self/ns/net", &n->own_fd, why);
     if (r == 0 && (r = netns_id(n->own_fd, &n->own)) < 0)
         why_errno(r, why, "cannot look at the node's own network namespace");
@@ -71,7 +71,7 @@ int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
         r = spared_find(n->ipv6, why);
     if (r < 0)
         return r;
-    r = redirect_put(n->ipv6, true, why);
+    r = redirect_put(n->ipv6, true, n->dns, why);
     if (spare)
         spared_go(n->ipv6);
     return r;
@@ -79,7 +79,7 @@ int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
 
 int pod_net_quiet(struct pod_net *n, char why[static WHY_MAX])
 {
-    return redirect_put(n->ipv6, false, why);
+    return redirect_put(n->ipv6, false, n->dns, why);
 }
 
 int pod_net_check(struct pod_net *n, char why[static WHY_MAX])

@@ -11,10 +11,10 @@
 struct pod_net {
     int own_fd; /* the node's namespace */
     struct netns_id own;
-    bool ipv6;
+    bool ipv6, dns;
     char *rules; /* a pod's, as the kernel prints them */
 };
-int pod_net_open(struct pod_net *n, char why[static WHY_MAX]);
+int pod_net_open(struct pod_net *n, bool dns, char why[static WHY_MAX]);
 void pod_net_done(struct pod_net *n);
 /* -EINVAL: it is no network namespace, or the node's own. */
 int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[static WHY_MAX]);

@@ -12,6 +12,10 @@
  *   rule: it is all that an ordinary packet is asked.
  * - The mark of a packet does not survive a change of namespace, so nobody outside can send 0x539.
  *   Inside, setting a mark takes CAP_NET_ADMIN, with which a pod could as well remove the rules.
+ * - A query over UDP keeps the address that it asks: only its port changes, and it is led to the
+ *   loopback as the answers above are. The answer comes from that address (IP_TRANSPARENT) and has its
+ *   port changed back. Nothing of it is tracked, so nothing of it can be lost in tracking. From
+ *   outside nobody reaches that port; IPv6's link-local resolvers would need an interface's name.
  */
 #include "nodeproxy/warden/redirect.h"
 
@@ -20,7 +24,7 @@
 #include "shared/base/text.h"
 #include <assert.h>
 
-int redirect_put(bool ipv6, bool on, char why[static WHY_MAX])
+int redirect_put(bool ipv6, bool on, bool dns, char why[static WHY_MAX])
 {
     char text[4096];
     struct text_out out = TEXT_OUT(text);
@@ -28,8 +32,9 @@ int redirect_put(bool ipv6, bool on, char why[static WHY_MAX])
                 "define MASK = 0x%x\n"
                 "define OTHERS = 0x%x\n"
                 "define PROXY = 0x%x\n"
-                "define REPLY = 0x%x\n",
-                MARK_MASK, ~(unsigned)MARK_MASK, MARK_PROXY, MARK_REPLY);
+                "define REPLY = 0x%x\n"
+                "define DNS = %d\n",
+                MARK_MASK, ~(unsigned)MARK_MASK, MARK_PROXY, MARK_REPLY, PORT_DNS);
     text_printf(&out,
                 "add table %1$s weir\n"
                 "delete table %1$s weir\n"
@@ -37,6 +42,7 @@ int redirect_put(bool ipv6, bool on, char why[static WHY_MAX])
                 "chain prerouting_mark {\n"
                 "type filter hook prerouting priority mangle; policy accept;\n"
                 "ct state invalid meta l4proto tcp iifname != \"lo\" drop\n"
+                "iifname != \"lo\" udp dport $DNS drop\n"
                 "meta mark & $MASK == $PROXY ct mark set ct mark & $OTHERS | $REPLY\n"
                 "}\n"
                 "chain output_mark {\n"
@@ -56,10 +62,25 @@ int redirect_put(bool ipv6, bool on, char why[static WHY_MAX])
                 "type nat hook output priority -100; policy accept;\n"
                 "oifname \"lo\" accept\n"
                 "meta mark & $MASK == $PROXY accept\n"
+                "%7$s"
                 "%6$s meta l4proto tcp redirect to :%5$d\n"
-                "}\n}\n",
+                "}\n",
                 ipv6 ? "inet" : "ip", ipv6 ? "ip6 saddr " PROBE_SOURCE_V6 " accept\n" : "",
-                PORT_HBONE, PORT_INBOUND, PORT_OUTBOUND, on ? "" : "#");
+                PORT_HBONE, PORT_INBOUND, PORT_OUTBOUND, on ? "" : "#",
+                on && dns ? "tcp dport 53 redirect to :$DNS\n" : "");
+    if (dns)
+        text_printf(&out,
+                    "chain output_dns {\n"
+                    "type route hook output priority -300; policy accept;\n"
+                    "meta mark & $MASK == $PROXY udp sport $DNS udp sport set 53 notrack accept\n"
+                    "oifname \"lo\" accept\n"
+                    "meta mark & $MASK == $PROXY accept\n"
+                    "%s"
+                    "%s udp dport 53 udp dport set $DNS notrack meta mark set meta mark & $OTHERS | "
+                    "$REPLY\n"
+                    "}\n",
+                    ipv6 ? "ip6 daddr fe80::/10 accept\n" : "", on ? "" : "#");
+    text_puts(&out, "}\n");
     assert(!out.overflow);
     return nft_run(text, NULL, why);
 }

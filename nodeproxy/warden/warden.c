@@ -104,7 +104,8 @@ static int sockets(struct warden *w, char why[static WHY_MAX])
 {
     const struct wire_request *q = &w->asked;
     for (; w->out.n_fds < q->count; w->out.n_fds++) {
-        int r = socket_open_transparent(q->family, MARK_PROXY, &w->out.fds[w->out.n_fds]);
+        int r = socket_open_transparent(q->family, q->type, MARK_PROXY,
+                                        &w->out.fds[w->out.n_fds]);
         if (r < 0) {
             packet_close_fds(&w->out);
             return why_errno(r, why, "cannot make a socket in the pod");
@@ -166,7 +167,7 @@ static const struct request {
 
 static int serve(struct warden *w, const struct request *request, char why[static WHY_MAX])
 {
-    int r = w->open ? 0 : pod_net_open(&w->net, why);
+    int r = w->open ? 0 : pod_net_open(&w->net, w->options->dns, why);
     w->open = r == 0;
     if (r == 0 && w->in.n_fds > 0)
         r = pod_net_id(&w->net, w->in.fds[0], &w->netns, why);

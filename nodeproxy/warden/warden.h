@@ -7,12 +7,14 @@
  */
 #ifndef NODEPROXY_WARDEN_WARDEN_H
 #define NODEPROXY_WARDEN_WARDEN_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct warden_options {
     int channel; /* the warden's end of a SOCK_SEQPACKET pair */
     size_t pods_max;
+    bool dns; /* pods' queries are captured */
     uint64_t orphan_ms; /* how long a new data process may take to ask for a pod's listeners */
 };
 /* Serves until the channel breaks: -errno. What it can't open yet it tries again at each request,

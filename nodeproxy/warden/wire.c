@@ -34,7 +34,8 @@ static bool is_path(const char *body, size_t len)
 
 static bool are_sockets(const struct wire_request_head *h)
 {
-    return (h->family == AF_INET || h->family == AF_INET6) && h->count > 0 &&
+    return (h->family == AF_INET || h->family == AF_INET6) &&
+           (h->type == SOCK_STREAM || h->type == SOCK_DGRAM) && h->count > 0 &&
            h->count <= PACKET_FDS_MAX;
 }
 
@@ -53,13 +54,13 @@ static bool are_addresses(const struct ip *ips, size_t body_len)
 static bool is_request(const struct wire_request_head *h, const char *body, size_t body_len,
                        size_t n_fds)
 {
-    if (h->magic != WIRE_REQUEST || h->id == 0 || h->zero != 0 || h->kind < WIRE_HELLO ||
+    if (h->magic != WIRE_REQUEST || h->id == 0 || h->kind < WIRE_HELLO ||
         h->kind >= WIRE_KINDS)
         return false;
     const struct shape *s = &shapes[h->kind];
     if (n_fds != s->n_fds && n_fds != s->or_n_fds)
         return false;
-    if (s->has == SOCKETS ? !are_sockets(h) : h->family != 0 || h->count != 0)
+    if (s->has == SOCKETS ? !are_sockets(h) : h->family != 0 || h->type != 0 || h->count != 0)
         return false;
     if (h->more > (s->has == ADDRESSES))
         return false;
@@ -81,6 +82,7 @@ int wire_decode_request(const void *bytes, size_t len, size_t n_fds, struct wire
     *ret = (struct wire_request){.id = head.id,
                                  .kind = (enum wire_kind)head.kind,
                                  .family = (int)head.family,
+                                 .type = (int)head.type,
                                  .count = head.count,
                                  .more = head.more};
     if (shapes[head.kind].has == PATH) {

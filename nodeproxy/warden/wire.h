@@ -33,6 +33,7 @@ struct wire_request {
     uint64_t id;
     enum wire_kind kind;
     int family;                 /* SOCKETS: AF_INET or AF_INET6 */
+    int type;                   /* SOCKETS: SOCK_STREAM or SOCK_DGRAM */
     unsigned count;             /* SOCKETS: 1 to PACKET_FDS_MAX */
     bool more;                  /* NODE_RULES: adds to what was told before, which did not fit */
     const char *path;           /* NETNS_OPEN: borrowed from the packet */
@@ -51,7 +52,7 @@ enum { WIRE_REQUEST = 0x57445251, WIRE_ANSWER = 0x57444157 };
 struct wire_request_head { /* then the path with its NUL, or the addresses */
     uint32_t magic, kind;
     uint64_t id;
-    uint32_t family, count, more, zero;
+    uint32_t family, type, count, more;
 };
 struct wire_answer_head { /* then why, without a NUL */
     uint32_t magic;

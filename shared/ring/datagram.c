@@ -1,5 +1,6 @@
 #include "shared/ring/datagram.h"
 
+#include "shared/ring/socket.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -142,6 +143,20 @@ static void put_source(struct msghdr *message, int family, const struct ip *from
         memcpy(CMSG_DATA(c), &info, sizeof info);
     }
     message->msg_controllen = c->cmsg_len;
+}
+
+int datagram_bind_transparent(uint16_t port, uint32_t mark, int *ret_fd)
+{
+    const struct addr at = {.port = port};
+    int fd, r = datagram_bind(&at, &fd);
+    if (r < 0)
+        return r;
+    r = socket_make_transparent(fd, family_of(fd), mark);
+    if (r < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 int datagram_send(int fd, const void *bytes, size_t len, const struct addr *to,

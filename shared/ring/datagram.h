@@ -12,6 +12,8 @@
 int datagram_open(int family, int *ret_fd);
 /* at->ip.len 0: all addresses of both families, or of IPv4 where there is no IPv6. */
 int datagram_bind(const struct addr *at, int *ret_fd);
+/* All addresses, so that it can answer from them, with a mark. Takes CAP_NET_ADMIN. */
+int datagram_bind_transparent(uint16_t port, uint32_t mark, int *ret_fd);
 /* The bytes, or -EAGAIN: none is there; -EMSGSIZE: it was longer than size, and is dropped. Other
  * errors are of the network, told once. ret_to (may be NULL): where it was sent to. */
 ssize_t datagram_receive(int fd, void *out, size_t size, struct addr *ret_from, struct ip *ret_to);

@@ -1,4 +1,6 @@
 #include "shared/ring/socket.h"
+
+#include "shared/ring/datagram.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -205,16 +207,21 @@ static int set_transparent(int fd, int level, int option)
     return set(fd, level, option, 1);
 }
 
-int socket_open_transparent(int family, uint32_t mark, int *ret_fd)
+int socket_make_transparent(int fd, int family, uint32_t mark)
 {
-    int fd, r = socket_open(family, &fd);
+    int r = socket_set_mark(fd, mark);
     if (r < 0)
         return r;
-    r = socket_set_mark(fd, mark);
-    if (r == 0 && family == AF_INET)
-        r = set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
-    else if (r == 0)
-        r = set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+    return family == AF_INET ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+                             : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+}
+
+int socket_open_transparent(int family, int type, uint32_t mark, int *ret_fd)
+{
+    int fd, r = type == SOCK_DGRAM ? datagram_open(family, &fd) : socket_open(family, &fd);
+    if (r < 0)
+        return r;
+    r = socket_make_transparent(fd, family, mark);
     if (r < 0)
         return close_with(fd, r);
     *ret_fd = fd;

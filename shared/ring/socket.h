@@ -18,9 +18,10 @@ int socket_listen_unix(const char *path, unsigned mode, int *ret_fd);
  * that has just stopped. May block for a few milliseconds if another one is quicker. */
 int socket_accept_now(int listener, int *ret_fd);
 int socket_open(int family, int *ret_fd); /* TCP, NODELAY (or AF_UNIX) */
-/* TCP with a mark and IP(V6)_TRANSPARENT, for connections from others' addresses. Takes
- * CAP_NET_ADMIN. */
-int socket_open_transparent(int family, uint32_t mark, int *ret_fd);
+/* With a mark and IP(V6)_TRANSPARENT, for what goes out with others' addresses. Takes CAP_NET_ADMIN.
+ * type: SOCK_STREAM (TCP, NODELAY) or SOCK_DGRAM. */
+int socket_make_transparent(int fd, int family, uint32_t mark);
+int socket_open_transparent(int family, int type, uint32_t mark, int *ret_fd);
 int socket_local(int fd, struct addr *ret);
 int socket_peer(int fd, struct addr *ret);
 int socket_original_dst(

@@ -3,13 +3,14 @@
 #include "nodeproxy/capture/privileged.h"
 
 #include "nodeproxy/warden/redirect.h"
+#include "shared/ring/datagram.h"
 #include "shared/ring/socket.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <sys/stat.h>
 
 static struct privileged *privileged;
-static struct pod_listeners listeners = {.fds = {-1, -1, -1}};
+static struct pod_listeners listeners = {.fds = {-1, -1, -1, -1, -1}};
 static char why[PRIVILEGED_WHY_MAX];
 
 static int open_all(void **state)
@@ -36,9 +37,8 @@ static void enrol(void)
 }
 static void close_listeners(void)
 {
-    close(listeners.outbound);
-    close(listeners.inbound);
-    close(listeners.hbone);
+    for (size_t i = 0; i < POD_LISTENERS; i++)
+        close(listeners.fds[i]);
     listeners = POD_LISTENERS_NONE;
     privileged_forget(privileged, pod_ns);
 }
@@ -114,6 +114,10 @@ static void enrol_check_release(void **state)
     assert_int_equal(at.port, PORT_INBOUND);
     assert_int_equal(socket_local(listeners.hbone, &at), 0);
     assert_int_equal(at.port, PORT_HBONE);
+    assert_int_equal(socket_local(listeners.dns_tcp, &at), 0);
+    assert_int_equal(at.port, PORT_DNS);
+    assert_int_equal(socket_local(listeners.dns_udp, &at), 0);
+    assert_int_equal(at.port, PORT_DNS);
     close_listeners();
 
     assert_int_equal(privileged_release(privileged, pod_ns, why), 0);
@@ -177,11 +181,15 @@ static void listeners_that_exist_are_used(void **state)
     assert_memory_equal(&given, &listeners, sizeof given);
     assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
 
-    struct pod_listeners wrong = {.outbound = listeners.outbound, .inbound = -1, .hbone = listeners.hbone};
+    struct pod_listeners wrong = listeners;
+    wrong.inbound = -1;
     assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
-    wrong = (struct pod_listeners){
-        .fds = {listeners.inbound, listeners.outbound, listeners.hbone}};
-    assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
+    for (size_t i = 1; i < POD_LISTENERS; i++) { /* each in the place of the one before it */
+        wrong = listeners;
+        wrong.fds[i - 1] = listeners.fds[i];
+        wrong.fds[i] = listeners.fds[i - 1];
+        assert_int_equal(privileged_enrol(privileged, pod_ns, &wrong, why), -EINVAL);
+    }
     assert_non_null(strstr(why, "listening sockets"));
     close(must_connect(client_ns, POD_V4, 8080)); /* they still listen */
     close(must_accept(listeners.inbound));
@@ -224,6 +232,77 @@ static void redirected(int from_ns, const char *source, const char *to, uint16_t
     assert_joined(client, proxy);
     close(client);
     close(proxy);
+}
+/* A query to anybody's port 53 comes to us with the address that was asked, and its answer comes from
+ * there; ours pass, and so do those to the pod itself. */
+static void ask_anybody(const char *resolver)
+{
+    struct addr to, from;
+    struct ip asked;
+    char bytes[100];
+    int fd, home = open_own();
+    assert_int_equal(addr_parse(text_of(resolver), &to), 0);
+    enter_ns(pod_ns);
+    assert_int_equal(datagram_open(ip_family(&to.ip), &fd), 0);
+    enter_ns(home);
+    close(home);
+    assert_int_equal(datagram_connect(fd, &to), 0);
+    assert_int_equal(datagram_send(fd, "query", 5, NULL, NULL), 0);
+    assert_true(is_ready(listeners.dns_udp, POLLIN, NET_WAIT_MS));
+    assert_int_equal(datagram_receive(listeners.dns_udp, bytes, sizeof bytes, &from, &asked), 5);
+    assert_true(ip_equal(&asked, &to.ip));
+    assert_int_equal(datagram_send(listeners.dns_udp, "answer", 6, &from, &asked), 0);
+    assert_true(is_ready(fd, POLLIN, NET_WAIT_MS));
+    assert_int_equal(datagram_receive(fd, bytes, sizeof bytes, &from, NULL), 6);
+    assert_true(addr_equal(&from, &to));
+
+    assert_int_equal(socket_set_mark(fd, MARK_PROXY), 0);
+    assert_int_equal(datagram_send(fd, "ours", 4, NULL, NULL), 0);
+    assert_false(is_ready(listeners.dns_udp, POLLIN, 50));
+    close(fd);
+}
+static void queries_are_led_to_us(void **state)
+{
+    struct addr to = {.port = PORT_DNS}, from;
+    char bytes[100];
+    int fd;
+    (void)state;
+    enrol();
+    ask_anybody("10.96.0.10:53");
+    ask_anybody("[fd00:96::a]:53");
+    ask_anybody(CLIENT_V4 ":53");
+    redirected(pod_ns, POD_V4, "10.96.0.10", 53, listeners.dns_tcp);
+    redirected(pod_ns, POD_V6, "fd00:96::a", 53, listeners.dns_tcp);
+
+    /* From outside nobody gets there. */
+    int home = open_own();
+    enter_ns(client_ns);
+    assert_int_equal(datagram_open(AF_INET6, &fd), 0);
+    enter_ns(home);
+    assert_int_equal(ip_parse(TEXT(POD_V6), &to.ip), 0);
+    assert_int_equal(datagram_send(fd, "outside", 7, &to, NULL), 0);
+    assert_int_equal(ip_parse(TEXT(POD_V4), &to.ip), 0);
+    assert_int_equal(datagram_send(fd, "outside", 7, &to, NULL), 0);
+    assert_false(is_ready(listeners.dns_udp, POLLIN, 50));
+    close(fd);
+
+    /* Its own name server is the pod's business. */
+    int own;
+    enter_ns(pod_ns);
+    assert_int_equal(ip_parse(TEXT("127.0.0.1"), &to.ip), 0);
+    to.port = 53;
+    assert_int_equal(datagram_bind(&to, &own), 0);
+    assert_int_equal(datagram_open(AF_INET, &fd), 0);
+    enter_ns(home);
+    close(home);
+    assert_int_equal(datagram_send(fd, "own", 3, &to, NULL), 0);
+    assert_true(is_ready(own, POLLIN, NET_WAIT_MS));
+    assert_int_equal(datagram_receive(own, bytes, sizeof bytes, &from, NULL), 3);
+    close(fd);
+    close(own);
+    MUST(pod_ns, "nft", "flush", "chain", "inet", "weir", "output_dns");
+    check_fails(-EBADMSG, "changed");
+    close_listeners();
 }
 static void what_leaves_a_pod_is_redirected(void **state)
 {
@@ -320,7 +399,7 @@ static void the_application_sees_the_client(const char *client_ip, const char *p
     struct sockaddr_storage sa;
     socklen_t len = addr_to_sockaddr(&pod, &sa);
     int app = listen_in(pod_ns, pod_ip, 8080), fds[3] = {-1, -1, -1};
-    assert_int_equal(privileged_sockets(privileged, pod_ns, family, fds, 3), 0);
+    assert_int_equal(privileged_sockets(privileged, pod_ns, family, SOCK_STREAM, fds, 3), 0);
     assert_home();
     assert_int_equal(socket_bind_transparent(fds[0], &client.ip), 0);
     assert_int_equal(connect(fds[0], (struct sockaddr *)&sa, len), 0);
@@ -364,7 +443,7 @@ static void the_proxys_own_connections_leave(void **state)
         struct sockaddr_storage sa;
         socklen_t len = addr_to_sockaddr(&to, &sa);
         int server = listen_in(client_ns, cases[i].to, 80), fd = -1;
-        assert_int_equal(privileged_sockets(privileged, pod_ns, cases[i].family, &fd, 1), 0);
+        assert_int_equal(privileged_sockets(privileged, pod_ns, cases[i].family, SOCK_STREAM, &fd, 1), 0);
         assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
         int app = must_accept(server);
         assert_int_equal(socket_peer(app, &peer), 0);
@@ -374,7 +453,7 @@ static void the_proxys_own_connections_leave(void **state)
         close(app);
         close(server);
     }
-    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_UNIX, NULL, 0), -EAFNOSUPPORT);
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_UNIX, SOCK_STREAM, NULL, 0), -EAFNOSUPPORT);
     close_listeners();
 }
 
@@ -474,6 +553,7 @@ int main(void)
         NET_TEST(rules_stay_single_when_put_again),
         NET_TEST(check_sees_every_change),
         NET_TEST(a_port_that_is_taken_leaves_nothing_behind),
+        NET_TEST(queries_are_led_to_us),
         NET_TEST(listeners_that_exist_are_used),
         NET_TEST(a_loopback_that_is_down_is_brought_up),
         NET_TEST(ipv6_switched_off_is_no_obstacle),

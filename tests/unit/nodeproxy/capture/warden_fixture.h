@@ -25,7 +25,7 @@ static uint64_t warden_orphan_ms = 60000;
 static inline void run_warden(void)
 {
     char why[SANDBOX_WHY_MAX];
-    const struct warden_options o = {warden_channel[1], 512, warden_orphan_ms};
+    const struct warden_options o = {warden_channel[1], 512, true, warden_orphan_ms};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (sandbox_warden(why) < 0)
         (void)!write(STDERR_FILENO, why, sizeof why);

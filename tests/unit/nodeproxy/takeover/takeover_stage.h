@@ -68,9 +68,9 @@ static inline int on_item(struct takeover_offer *o, size_t i, struct takeover_me
         ret->description = (struct text){large, sizeof large};
     }
     if (i % 2) {
-        for (size_t k = 0; k < 4; k++)
+        for (size_t k = 0; k < TAKEOVER_FDS_MAX; k++)
             ret->fds[k] = a_file;
-        ret->n_fds = 4;
+        ret->n_fds = TAKEOVER_FDS_MAX;
     }
     return 0;
 }
@@ -121,7 +121,7 @@ static inline int on_pod(struct takeover_claim *c, struct takeover_message *m,
     if (taker.pods == taker.dies_at)
         takeover_claim_close(c);
     assert_non_null(json_get(m->pod, "a"));
-    assert_int_equal(m->n_fds, taker.pods % 2 ? 4 : 0);
+    assert_int_equal(m->n_fds, taker.pods % 2 ? TAKEOVER_FDS_MAX : 0);
     for (size_t i = 0; i < m->n_fds; i++) {
         assert_int_equal(fstat(m->fds[i], &one), 0);
         assert_int_equal(fstat(a_file, &other), 0);

@@ -192,8 +192,8 @@ static void nonsense_is_refused(void **state)
         "{\"message\":\"next\"}",
         "{\"message\":\"yours\"}",
         "{\"message\":\"dance\"}",
-        "{\"message\":\"hello\",\"protocol\":2,\"version\":\"x\"}",
-        "{\"message\":\"hello\",\"protocol\":1}",
+        "{\"message\":\"hello\",\"protocol\":3,\"version\":\"x\"}",
+        "{\"message\":\"hello\",\"protocol\":2}",
         "{\"message\":\"socket\",\"address\":\"here\"}",
         "{\"message\":\"ending\"}",
     };

@@ -38,10 +38,9 @@ static int begin(void **state)
 }
 static void close_listeners(void)
 {
-    const int fds[] = {listeners.outbound, listeners.inbound, listeners.hbone};
-    for (size_t i = 0; i < 3; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    for (size_t i = 0; i < POD_LISTENERS; i++)
+        if (listeners.fds[i] >= 0)
+            close(listeners.fds[i]);
     listeners = POD_LISTENERS_NONE;
 }
 static int end(void **state)
@@ -110,7 +109,7 @@ static void descriptors_must_be_a_pods_namespace(void **state)
                              -EINVAL);
         assert_int_equal(ask_raw(
                              &(struct wire_request){
-                                 .id = 2, .kind = WIRE_SOCKETS, .family = AF_INET, .count = 1},
+                                 .id = 2, .kind = WIRE_SOCKETS, .family = AF_INET, .type = SOCK_STREAM, .count = 1},
                              &bad[i], 1),
                          -EINVAL);
     }
@@ -123,6 +122,7 @@ static void listeners_must_be_this_pods(void **state)
     (void)state;
     enrol();
     privileged_forget(privileged, pod_ns);
+    int fds[1 + POD_LISTENERS] = {pod_ns};
     int elsewhere = listen_in(client_ns, CLIENT_V4, PORT_INBOUND);
     int other_port = listen_in(pod_ns, POD_V4, 80);
     int connected = must_connect(client_ns, POD_V4, 8080);
@@ -130,13 +130,18 @@ static void listeners_must_be_this_pods(void **state)
         must_accept(listeners.inbound); /* its local port is ours, and it does not listen */
     const int bad[] = {elsewhere, other_port, accepted, listeners.hbone, pod_ns, warden_channel[0]};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        const int fds[] = {pod_ns, listeners.outbound, bad[i], listeners.hbone};
-        assert_int_equal(ask_raw(&(struct wire_request){.id = 3, .kind = WIRE_KEEP}, fds, 4),
-                         -EINVAL);
-        assert_non_null(strstr(why, "listening sockets"));
+        for (size_t k = 2; k <= POD_LISTENERS; k += POD_LISTENERS - 2) { /* for inbound, for DNS */
+            memcpy(fds + 1, listeners.fds, sizeof listeners.fds);
+            fds[k] = bad[i];
+            assert_int_equal(ask_raw(&(struct wire_request){.id = 3, .kind = WIRE_KEEP}, fds,
+                                     1 + POD_LISTENERS),
+                             -EINVAL);
+            assert_non_null(strstr(why, "listening sockets"));
+        }
     }
-    const int fds[] = {pod_ns, listeners.outbound, listeners.inbound, listeners.hbone};
-    assert_int_equal(ask_raw(&(struct wire_request){.id = 4, .kind = WIRE_KEEP}, fds, 4), 0);
+    memcpy(fds + 1, listeners.fds, sizeof listeners.fds);
+    assert_int_equal(
+        ask_raw(&(struct wire_request){.id = 4, .kind = WIRE_KEEP}, fds, 1 + POD_LISTENERS), 0);
     close(elsewhere);
     close(other_port);
     close(connected);
@@ -194,11 +199,11 @@ static void lists_have_an_end(void **state)
 
 /* ---- longer than a message ---- */
 
+static void many_sockets(int type);
 static void many_addresses_and_many_sockets(void **state)
 {
     (void)state;
     static struct ip many[2 * WIRE_ADDRESSES_MAX];
-    int fds[300];
     for (size_t i = 0; i < ARRAY_SIZE(many); i++)
         many[i] = (struct ip){.len = 4, .bytes = {10, 8, (uint8_t)(i >> 8), (uint8_t)i}};
     assert_int_equal(privileged_node_rules(privileged, many, ARRAY_SIZE(many), why), 0);
@@ -206,10 +211,19 @@ static void many_addresses_and_many_sockets(void **state)
     MUST(node_ns, "sh", "-c", "nft list set inet weir_node pods_v4 | grep -q '10.8.0.0'");
     assert_int_equal(privileged_node_rules(privileged, NULL, 0, why), 0);
 
-    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET6, fds, ARRAY_SIZE(fds)), 0);
+    many_sockets(SOCK_STREAM);
+    many_sockets(SOCK_DGRAM);
+}
+static void many_sockets(int type)
+{
+    int fds[300];
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET6, type, fds, ARRAY_SIZE(fds)),
+                     0);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-        int mark = 0, transparent = 0;
+        int mark = 0, transparent = 0, is = 0;
         socklen_t len = sizeof mark;
+        assert_int_equal(getsockopt(fds[i], SOL_SOCKET, SO_TYPE, &is, &len), 0);
+        assert_int_equal(is, type);
         assert_int_equal(getsockopt(fds[i], SOL_SOCKET, SO_MARK, &mark, &len), 0);
         assert_int_equal(mark, MARK_PROXY);
         assert_int_equal(getsockopt(fds[i], IPPROTO_IPV6, IPV6_TRANSPARENT, &transparent, &len), 0);
@@ -362,7 +376,7 @@ static void without_a_warden_a_question_ends(void **state)
     assert_non_null(strstr(why, "warden"));
     assert_true(clock_monotonic_ms() - start >= 4000);
     start = clock_monotonic_ms();
-    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, fds, 2), -ETIMEDOUT);
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, SOCK_STREAM, fds, 2), -ETIMEDOUT);
     assert_true(clock_monotonic_ms() - start < 4000); /* not as long, the second time */
     assert_int_equal(fds[0], -1);
     start_warden();
@@ -372,7 +386,7 @@ static void without_a_warden_a_question_ends(void **state)
 static void answers_to_a_dead_data_process_are_dropped(void **state)
 {
     (void)state;
-    struct wire_request q = {.kind = WIRE_SOCKETS, .family = AF_INET, .count = 3};
+    struct wire_request q = {.kind = WIRE_SOCKETS, .family = AF_INET, .type = SOCK_STREAM, .count = 3};
     int before = 0;
     for (unsigned i = 1; i <= 3; i++) {
         q.id = i;

@@ -34,8 +34,13 @@ static const struct {
     {{.id = 7, .kind = WIRE_RELEASE}, 1},
     {{.id = 8, .kind = WIRE_FORGET}, 0},
     {{.id = 9, .kind = WIRE_FORGET}, 1},
-    {{.id = 10, .kind = WIRE_SOCKETS, .family = AF_INET, .count = 1}, 1},
-    {{.id = ~0ull, .kind = WIRE_SOCKETS, .family = AF_INET6, .count = PACKET_FDS_MAX}, 1},
+    {{.id = 10, .kind = WIRE_SOCKETS, .family = AF_INET, .type = SOCK_STREAM, .count = 1}, 1},
+    {{.id = ~0ull,
+      .kind = WIRE_SOCKETS,
+      .family = AF_INET6,
+      .type = SOCK_DGRAM,
+      .count = PACKET_FDS_MAX},
+     1},
     {{.id = 12, .kind = WIRE_NODE_RULES}, 0},
     {{.id = 13, .kind = WIRE_NODE_RULES, .addresses = many, .n_addresses = WIRE_ADDRESSES_MAX}, 0},
     {{.id = 14, .kind = WIRE_NODE_RULES, .more = true, .addresses = many, .n_addresses = 2}, 0},
@@ -51,6 +56,7 @@ static void requests_survive(void **state)
         assert_in_range(len, 1, WIRE_BYTES_MAX);
         assert_int_equal(wire_decode_request(bytes, len, good[i].n_fds, &back), 0);
         assert_true(back.id == q->id && back.kind == q->kind && back.family == q->family &&
+                    back.type == q->type &&
                     back.count == q->count && back.more == q->more);
         assert_int_equal(back.n_addresses, q->n_addresses);
         if (q->n_addresses > 0)
@@ -94,13 +100,18 @@ static void what_is_no_request_is_refused(void **state)
     refused(&(struct wire_request){.id = 0, .kind = WIRE_HELLO}, 0);
     refused(&(struct wire_request){.id = 1, .kind = (enum wire_kind)0}, 0);
     refused(&(struct wire_request){.id = 1, .kind = (enum wire_kind)(WIRE_KINDS)}, 0);
-    refused(&(struct wire_request){.id = 1, .kind = WIRE_SOCKETS, .family = AF_INET}, 1);
-    refused(&(struct wire_request){.id = 1, .kind = WIRE_SOCKETS, .family = AF_UNIX, .count = 1},
-            1);
-    refused(
-        &(struct wire_request){
-            .id = 1, .kind = WIRE_SOCKETS, .family = AF_INET, .count = PACKET_FDS_MAX + 1},
-        1);
+    struct wire_request sockets = {
+        .id = 1, .kind = WIRE_SOCKETS, .family = AF_INET, .type = SOCK_STREAM};
+    refused(&sockets, 1);
+    sockets.count = PACKET_FDS_MAX + 1;
+    refused(&sockets, 1);
+    sockets.count = 1;
+    sockets.family = AF_UNIX;
+    refused(&sockets, 1);
+    sockets.family = AF_INET;
+    sockets.type = SOCK_RAW;
+    refused(&sockets, 1);
+    refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .type = SOCK_STREAM}, 1);
     refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .count = 1}, 1);
     refused(&(struct wire_request){.id = 1, .kind = WIRE_CHECK, .more = true}, 1);
     refused(
