@@ -11,7 +11,8 @@
 #define PROBE_SOURCE_V6 "fd16:9254:7127:1337:ffff:ffff:ffff:ffff"
 
 /* Puts the rules in place of whatever was there, in one transaction. on false: nothing new is
- * redirected, and what was is still translated and finds back. dns: queries are captured, too. */
+ * redirected, and what was is still translated and finds back.
+ * dns: queries are captured, too. */
 int redirect_put(bool ipv6, bool on, bool dns, char why[static WHY_MAX]);
 int redirect_remove(bool ipv6, char why[static WHY_MAX]); /* fine if there are none */
 /* The rules as the kernel has them, on the heap: equal texts are equal rules. -ENOENT: none. */

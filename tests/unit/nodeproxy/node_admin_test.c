@@ -16,9 +16,9 @@ static bool admin_gone, answers_gone;
 
 /* ---- the node, as far as its endpoints need it ------------------------------------------ */
 
-static void refill(struct worker *w, const char *uid, int family, unsigned n, void *arg)
+static void refill(struct worker *w, const char *uid, int family, int type, unsigned n, void *arg)
 {
-    (void)w, (void)uid, (void)family, (void)n, (void)arg;
+    (void)w, (void)uid, (void)family, (void)type, (void)n, (void)arg;
 }
 static void pod_gone(struct worker *w, const char *uid, void *arg)
 {

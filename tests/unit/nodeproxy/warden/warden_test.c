@@ -487,7 +487,7 @@ static void without_numbers_for_descriptors_a_question_ends(void **state)
     close(lowest);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     uint64_t start = clock_monotonic_ms();
-    int r = privileged_sockets(privileged, pod_ns, AF_INET, fds, ARRAY_SIZE(fds));
+    int r = privileged_sockets(privileged, pod_ns, AF_INET, SOCK_STREAM, fds, ARRAY_SIZE(fds));
     uint64_t took_ms = clock_monotonic_ms() - start;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(r, -EMFILE);
@@ -495,7 +495,7 @@ static void without_numbers_for_descriptors_a_question_ends(void **state)
     int again = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_int_equal(again, lowest); /* none of those that did fit is left */
     close(again);
-    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, fds, ARRAY_SIZE(fds)), 0);
+    assert_int_equal(privileged_sockets(privileged, pod_ns, AF_INET, SOCK_STREAM, fds, ARRAY_SIZE(fds)), 0);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close(fds[i]);
 }
