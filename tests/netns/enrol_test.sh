@@ -23,7 +23,7 @@ listeners() { in_pod "$1" ss -Hltn | awk '{ sub(/.*:/, "", $4); print $4 }' | so
 listens_to() { [ "$(listeners "$1")" = "$2 " ]; }
 
 step "an enrolled pod has listeners, rules and routes; another has none"
-same "$(listeners web)" "15001 15006 15008 8080 "
+same "$(listeners web)" "15001 15006 15008 15053 8080 "
 must has_rules web
 must in_pod web sh -c 'ip rule | grep "fwmark 0x111/0xfff lookup 100" && ip -6 rule | grep "fwmark 0x111/0xfff lookup 100"'
 must in_pod web sh -c 'ip route show table 100 | grep local && ip -6 route show table 100 | grep local'
@@ -74,7 +74,7 @@ echo '{"cniVersion": "1.0.0", "name": "n", "type": "weir-cni", "socket": "x"}' >
 CONFIG=$WORK/config must_not cni ADD web
 same "$(answer '["code"]')" 7
 said "socket"
-same "$(listeners web)" "15001 15006 15008 8080 "
+same "$(listeners web)" "15001 15006 15008 15053 8080 "
 
 step "DEL takes everything out, and may be repeated"
 must cni DEL rogue
@@ -87,7 +87,7 @@ must_not cni CHECK rogue
 same "$(answer '["code"]')" 3
 must get rogue http://orders/whoami # as plaintext, like any pod outside
 must cni ADD rogue
-same "$(listeners rogue)" "15001 15006 15008 8080 "
+same "$(listeners rogue)" "15001 15006 15008 15053 8080 "
 must cni DEL rogue CNI_NETNS=
 must has_no_rules rogue
 must cni ADD rogue
@@ -124,7 +124,7 @@ step "a label enrols pods that run already, and its removal lets them go"
 must_not get batch http://cart.shop/whoami
 sed '/name: legacy/a\  labels: {weir.mesh/enrolled: "true"}' "$ROOT/docs/examples/shop/namespaces.yaml" >"$WORK/namespaces.yaml"
 must lab apply "$WORK/namespaces.yaml"
-eventually listens_to batch "15001 15006 15008 8080"
+eventually listens_to batch "15001 15006 15008 15053 8080"
 eventually has_rules batch
 mark
 must get batch http://orders.shop/whoami

@@ -125,9 +125,9 @@ knocks through web orders 80 /whoami
 old=$(pid_of node-a)
 /usr/bin/python3 - "$RUN/node-a/takeover.sock" <<'PY'
 import array, os, socket, sys
-for packets in ([b"garbage"], [b'{"message":"hello","protocol":2,"version":"9"}'], [b'{"message":"next"}'],
-                [b'{"message":"hello","protocol":1,"version":"9"}', b'{"message":"ask"}', b'{"message":"ask"}'],
-                [b'{"message":"hello","protocol":1,"version":"9"}', b'{"message":"ask"}', b'{"message":"taken"}x'],
+for packets in ([b"garbage"], [b'{"message":"hello","protocol":3,"version":"9"}'], [b'{"message":"next"}'],
+                [b'{"message":"hello","protocol":2,"version":"9"}', b'{"message":"ask"}', b'{"message":"ask"}'],
+                [b'{"message":"hello","protocol":2,"version":"9"}', b'{"message":"ask"}', b'{"message":"taken"}x'],
                 [b"x" * 60000], [b'{"message":"refuse","why":"no"}']):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.settimeout(10)
