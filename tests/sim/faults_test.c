@@ -247,9 +247,9 @@ static uint64_t play_case(const struct scenario *s, const struct fault_case *f)
         (void)play_all_errors(s, f, only);
         return 1;
     }
-    unsigned stride = getenv("WEIR_FAULTS") ? 1 : f->stride * SIM_SHARE;
+    unsigned stride = getenv("WEIR_FAULTS") ? 1 : f->stride;
     for (uint64_t nth = 1 + clock_monotonic_us() % stride; play_all_errors(s, f, nth); n++)
-        nth += stride;
+        nth += stride * SIM_SHARE;
     assert_true(n < POINTS_MAX);
     return n;
 }
