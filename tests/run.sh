@@ -3,11 +3,13 @@
 # unit tests, simulations and fuzz corpora (ctest) and the tests of the real programs (netns/ and
 # interop/, one after the other).
 #
-# usage: tests/run.sh [--fast | --tsan] [PATTERN...]
+# usage: tests/run.sh [--fast | --tsan] [--cluster] [PATTERN...]
 #   --fast     only the build `dev`
 #   --tsan     only the build `tsan` (threads), which the others leave out for its time: all that
 #              ctest runs, and of the real programs those tests that use all their threads
-#   PATTERN    only tests whose name matches one of these regular expressions, as in unit/mesh
+#   --cluster  also the cases in a real Kubernetes (tests/cluster; once, with the release build)
+#   PATTERN    only tests whose name matches one of these regular expressions, as in unit/mesh;
+#              with cluster or cluster/NAME alone, only those cases
 #
 # One line a test; the last line is `N passed, N failed`. A test in netns/ or interop/ is an
 # executable *_test.sh or *_test.py. It gets WEIR_BUILD, the folder of the build to test, may say
@@ -18,13 +20,14 @@ cd "$(dirname "$0")/.." || exit 1
 ROOT=$PWD
 OUT=$ROOT/build/run
 BUILDS=(dev asan)
-PATTERN=
+PATTERN= CLUSTER= others=
 passed=0 failed=0 session=
 
 while [ $# -gt 0 ]; do
     case "$1" in
     --fast) BUILDS=(dev) ;;
     --tsan) BUILDS=(tsan) ;;
+    --cluster) CLUSTER=yes ;;
     -h | --help)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 0
@@ -33,10 +36,14 @@ while [ $# -gt 0 ]; do
         echo "run.sh: unknown option $1" >&2
         exit 2
         ;;
-    *) PATTERN=${PATTERN:+$PATTERN|}$1 ;;
+    *)
+        PATTERN=${PATTERN:+$PATTERN|}$1
+        if [[ $1 == cluster* ]]; then CLUSTER=yes; else others=yes; fi
+        ;;
     esac
     shift
 done
+[ -z "$PATTERN" ] || [ -n "$others" ] || BUILDS=()
 
 finish() {
     printf '%d passed, %d failed\n' "$passed" "$failed"
@@ -206,6 +213,25 @@ run_program() {
     esac
 }
 
+# The cases of a real Kubernetes; its runner prints `ok NAME SECONDS`, `FAIL NAME LOG` or `skip NAME WHY`.
+run_cluster() {
+    local status name rest
+    if ! tests/cluster/setup.sh >"$OUT/cluster-setup.log" 2>&1; then
+        fail cluster/setup "$OUT/cluster-setup.log"
+        return
+    fi
+    remains | sort >"$OUT/before"
+    while read -r status name rest; do
+        case "$status" in
+        ok) ok "$name" "$rest" ;;
+        skip) printf 'skip %s: %s\n' "$name" "$rest" ;;
+        FAIL) fail "$name" "$rest" ;;
+        esac
+    done < <(tests/cluster/run.sh ${PATTERN:+"$PATTERN"} 2>"$OUT/cluster.log" </dev/null)
+    left_behind "$OUT/before" >"$OUT/left"
+    [ ! -s "$OUT/left" ] || fail cluster/left-behind "$OUT/left"
+}
+
 mkdir -p "$OUT/sanitizer" && chmod 1777 "$OUT/sanitizer" || exit 1
 # One run at a time in a tree: its builds and what its tests leave are judged as its own.
 exec 8>"$OUT/lock"
@@ -229,4 +255,5 @@ for preset in "${BUILDS[@]}"; do
         run_program "$file" "$preset"
     done
 done
+[ -z "$CLUSTER" ] || run_cluster
 finish

@@ -4,7 +4,7 @@
 usage: dns.py --api URL --pki FOLDER --listen ADDRESS
 
 Names: SERVICE.NAMESPACE.svc.cluster.local, and for those without an address of their own their ready endpoints, also each by its host
-name. No SRV records. A name of another domain is refused.
+name; for one that is another's name (ExternalName) the other's address, not its name. No SRV records. A name of another domain is refused.
 """
 import argparse
 import http.client
@@ -46,6 +46,12 @@ class Records:
     def key(item):
         return item["metadata"]["namespace"], item["metadata"]["name"]
 
+    def lines_of(self, name):
+        """Of another Service, by its whole name; a name outside the cluster has none."""
+        parts = name.split(".", 2)
+        service = self.objects["services"].get((parts[1], parts[0])) if parts[2:] == [DOMAIN] else None
+        return [f"{service['spec']['clusterIP']} {name}"] if service and service["spec"].get("clusterIP") else []
+
     def lines(self):
         lines = []
         for (namespace, name), service in sorted(self.objects["services"].items()):
@@ -53,6 +59,8 @@ class Records:
             spec = service["spec"]
             addresses = [a for a in spec.get("clusterIPs") or [spec.get("clusterIP")] if a not in (None, "", "None")]
             lines += [f"{address} {full}" for address in addresses]
+            if spec.get("type") == "ExternalName":
+                lines += [f"{line.split()[0]} {full}" for line in self.lines_of(spec["externalName"])]
             if addresses or spec.get("type") == "ExternalName":
                 continue
             for subset in self.objects["endpoints"].get((namespace, name), {}).get("subsets") or []:

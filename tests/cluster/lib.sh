@@ -60,7 +60,7 @@ first_process() {
 on() {
     local member=$1 pid
     shift
-    pid=$(first_process "$member") || die "$member does not run."
+    pid=$(first_process "$member") || { say "$member does not run." >&2 && return 1; }
     nsenter --target "$pid" --mount --uts --net --pid "$@"
 }
 

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs Weir's image and charts into a real Kubernetes of two nodes and runs the cases of cases/*.sh there, in their order;
+# afterwards all is taken away again.
+#
+# usage: tests/cluster/run.sh [--keep] [PATTERN...]
+#   --keep     leaves the cluster as it is, to look around (tests/cluster/up.sh shell; tests/cluster/down.sh)
+#   PATTERN    only cases whose name (cluster/NAME) matches one of these regular expressions, and those that all others need
+#
+# Prints a line per case: `ok cluster/NAME SECONDS`, `skip cluster/NAME REASON`, or `FAIL cluster/NAME LOG`.
+# Environment: KUBE_BIN, HELM (default: helm 4), WEIR_BUILD (of the image; default build/release).
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$HERE/cases.sh"
+OUT=$ROOT/build/run/cluster
+PATTERN= KEEP= failed=0
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --keep) KEEP=yes ;;
+    -h | --help)
+        sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    *) PATTERN=${PATTERN:+$PATTERN|}$1 ;;
+    esac
+    shift
+done
+selected() { [ -z "$PATTERN" ] || [[ cluster/$1 =~ $PATTERN ]]; }
+seconds_since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%.1f", now - then }'; }
+
+# run NAME: the case case_NAME, in a shell of its own. 77: it can't be shown here, and the last line says why.
+run() {
+    local name=$1 start=$EPOCHREALTIME log=$OUT/$1.log code
+    # A shell of its own, since one that is asked for its status (`run || ...`) would not end at what fails.
+    OUT=$OUT bash -euo pipefail -c '. "$1/lib.sh" && . "$1/cases.sh" && "case_$2"' run "$HERE" "$name" >"$log" 2>&1 </dev/null
+    code=$?
+    case "$code" in
+    0) echo "ok cluster/$name $(seconds_since "$start")" ;;
+    77) echo "skip cluster/$name $(tail -n 1 "$log")" ;;
+    *)
+        after_failure >>"$log" 2>&1
+        echo "FAIL cluster/$name $log"
+        failed=1
+        return 1
+        ;;
+    esac
+}
+
+ended() {
+    trap - EXIT INT TERM
+    [ -n "$KEEP" ] || "$HERE/down.sh"
+    exit "$failed"
+}
+
+mkdir -p "$OUT" && rm -f "$OUT"/*.log
+# One at a time on a machine: it has one set of names.
+exec 7>"/var/tmp/$NAME.lock"
+flock 7
+trap ended EXIT
+trap 'failed=130; exit 130' INT TERM
+for name in "${FIRST[@]}"; do run "$name" || exit 1; done
+for name in "${CASES[@]}"; do
+    if selected "$name"; then run "$name" || true; fi
+done
