@@ -108,6 +108,19 @@ void ring_connect(struct ring *ring, struct ring_op *op, int fd, const struct so
     io_uring_sqe_set_data(sqe, op);
 }
 
+/* A receive that the kernel does not have, or not any more. */
+static void receive_on(struct ring *ring, struct ring_op *op)
+{
+    struct ring_share *share = op->scope->share;
+    op->yielding = false;
+    if (share && ring_share_is_over(share)) {
+        ring_share_wait(share, op);
+    } else {
+        op->single = false;
+        ring_op_arm(ring, op);
+    }
+}
+
 /* From Linux 6.17 a multishot receive on a Unix socket may miss the end of the stream for ever,
  * if it came together with the last bytes (axboe/liburing issue 1549). Those are received one
  * shot at a time. */
@@ -123,7 +136,7 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, ring_op_done *done
     begin(ring, op, OP_RECV, fd, done);
     op->chunk = NULL;
     op->one_shot = needs_one_shot(fd);
-    ring_op_arm(ring, op);
+    receive_on(ring, op);
 }
 
 /* A message with its gather list, on the stage. */
@@ -248,19 +261,6 @@ static void accepted(struct ring *ring, struct ring_op *op, int result)
         ring_op_finish(op, -ECANCELED);
     else /* the multishot has ended, and we have not */
         ring_op_arm(ring, op);
-}
-
-/* A receive that the kernel does not have any more, and that goes on. */
-static void receive_on(struct ring *ring, struct ring_op *op)
-{
-    struct ring_share *share = op->scope->share;
-    op->yielding = false;
-    if (share && ring_share_is_over(share)) {
-        ring_share_wait(share, op);
-    } else {
-        op->single = false;
-        ring_op_arm(ring, op);
-    }
 }
 
 /* One that the kernel would go on with. */

@@ -102,7 +102,7 @@ struct ring_share {
     size_t used;
     bool over; /* it was used up, and the rush goes on */
 };
-enum { RING_SHARE_BYTES = 8 * RING_RECEIVE_BYTES };
+enum { RING_SHARE_BYTES = 4 * RING_RECEIVE_BYTES };
 void ring_share_init(struct ring_share *s, struct ring *ring);
 void ring_share_done(struct ring_share *s);
 void ring_share_use(struct ring_share *s); /* something else was done for its owner */

@@ -36,12 +36,21 @@ static bool may_deliver(const struct conn *c)
 
 /* ---- the failure ---------------------------------------------------------------------------- */
 
+/* What may be sealed and sent at once: less while others are served, or one turn would be long. */
+static size_t portion(const struct conn *c)
+{
+    const struct ring_share *share = c->scope.share;
+    return share && ring_share_has_rival(share) ? RING_SHARE_BYTES : SEAL_MAX;
+}
+
 static void send_out(struct conn *c)
 {
     if (c->sending || c->connecting || c->closing || c->out.len == 0)
         return;
     struct iovec iov[RING_IOV_MAX];
-    size_t n = buf_iovecs(&c->out, iov, RING_IOV_MAX, NULL);
+    size_t n_all = buf_iovecs(&c->out, iov, RING_IOV_MAX, NULL), n = 1;
+    for (size_t left = portion(c); n < n_all && iov[n - 1].iov_len < left; n++)
+        left -= iov[n - 1].iov_len;
     c->sending = true;
     ring_send(c->ring, &c->send_op, c->fd, iov, (unsigned)n, conn_sent);
 }
@@ -249,11 +258,12 @@ static size_t queued(const struct conn *c)
 
 static int seal(struct conn *c)
 {
-    if (!c->tls || !c->established || c->out.len >= SEAL_MAX)
+    size_t most = portion(c);
+    if (!c->tls || !c->established || c->out.len >= most)
         return 0;
     if (c->out_plain.len > 0) {
         struct buf part = {0};
-        int r = buf_move_some(&part, ring_chunks(c->ring), &c->out_plain, SEAL_MAX);
+        int r = buf_move_some(&part, ring_chunks(c->ring), &c->out_plain, most);
         if (r == 0)
             r = tls_channel_write(c->tls, &part);
         buf_done(&part);

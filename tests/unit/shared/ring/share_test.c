@@ -177,7 +177,9 @@ static void test_stopped_and_closed_while_it_waits(void **state)
     ring_scope_close(&closed->scope);
     RUN_UNTIL(stopped->end != NOT_YET && closed->drained);
     assert_int_equal(stopped->end, -ECANCELED);
-    side_read(stopped); /* and on it goes */
+    (void)turn_with_neighbour();
+    side_read(stopped); /* and on it goes, behind the others */
+    assert_true(!loud.over || !stopped->recv_op.armed);
     closed->end = 0;
     RUN_UNTIL(all_ended());
     assert_int_equal(stopped->n_got, filled[stopped - sides]);
