@@ -114,7 +114,7 @@ void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds,
         else
             socket_close(taken_fds[i]);
     }
-    if (n == 0) {
+    if (n == 0 && error != -ETIMEDOUT) {
         struct socket_waiter *w;
         for (size_t left = s->n_waiting; left > 0 && (w = next_waiter(s)); left--)
             w->got(w, error < 0 ? error : -EIO);

@@ -38,7 +38,8 @@ void socket_pool_set_max(struct socket_pool *p, unsigned max); /* 1 to SOCKET_PO
 int socket_pool_take(struct socket_pool *p, int family, struct socket_waiter *w);
 void socket_waiter_init(struct socket_waiter *w, void (*got)(struct socket_waiter *w, int taken_fd));
 void socket_pool_forget(struct socket_pool *p, struct socket_waiter *w); /* fine if it does not wait */
-void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds, size_t n, int error); /* n 0: error says why */
+/* n 0: error says why. Of -ETIMEDOUT (whoever makes them is slow) nobody hears: it is asked again, as long as somebody waits. */
+void socket_pool_filled(struct socket_pool *p, int family, const int *taken_fds, size_t n, int error);
 /* About every ten seconds. Gives back half of what was not needed; asks again where an answer was lost. False: nothing is
  * held or expected, no tick is needed until the next refill. */
 bool socket_pool_tick(struct socket_pool *p);

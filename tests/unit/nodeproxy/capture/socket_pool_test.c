@@ -166,6 +166,25 @@ static void an_error_goes_to_all_who_wait(void **state)
     assert_int_equal(take(AF_INET, &a), -ECANCELED);
 }
 
+/* Who waits has a deadline of its own, and the sockets may still come before it. */
+static void slow_sockets_are_asked_for_again(void **state)
+{
+    struct guest a;
+    (void)state;
+    begin();
+    take(AF_INET, &a);
+    assert_int_equal(asked[0], 1);
+    socket_pool_filled(&pool, AF_INET, NULL, 0, -ETIMEDOUT);
+    assert_int_equal(a.fd, 0);
+    assert_int_equal(asked[0], 2);
+    fill(AF_INET, 1);
+    assert_true(a.fd > 0);
+    socket_pool_filled(&pool, AF_INET, NULL, 0, -ETIMEDOUT);
+    assert_int_equal(asked[0], 2); /* for nobody */
+    close(a.fd);
+    socket_pool_done(&pool);
+}
+
 /* One that is told may make others stop waiting. */
 static void told_ones_may_forget_others(void **state)
 {
@@ -285,6 +304,7 @@ int main(void)
         cmocka_unit_test(demand_makes_it_larger_up_to_a_maximum),
         cmocka_unit_test(more_than_there_is_room_for_is_closed),
         cmocka_unit_test(an_error_goes_to_all_who_wait),
+        cmocka_unit_test(slow_sockets_are_asked_for_again),
         cmocka_unit_test(told_ones_may_forget_others),
         cmocka_unit_test(who_forgets_is_not_told),
         cmocka_unit_test(there_is_a_limit_to_waiting),
