@@ -2,6 +2,9 @@
  * Notes on the rules
  * - The marks: what the proxy opens to the application, from the client's address, must have its
  *   answers come back to the proxy instead of leaving for the client.
+ * - The proxy picks the port for the client's address, and the client may have the same one in use to
+ *   the application, or take it later. Tracking would mix the two up, so the first direction of what
+ *   the proxy opens is tracked in a zone of its own; the answers are found in the usual one.
  * - The nat chains see a connection's first packet only. On the loopback that is the output chain,
  *   so what a pod sends to itself passes both.
  * - Every first packet that tracking sees is redirected, not only a SYN: a connection whose tracking
@@ -44,6 +47,10 @@ int redirect_put(bool ipv6, bool on, bool dns, char why[static WHY_MAX])
                 "ct state invalid meta l4proto tcp iifname != \"lo\" drop\n"
                 "iifname != \"lo\" udp dport $DNS drop\n"
                 "meta mark & $MASK == $PROXY ct mark set ct mark & $OTHERS | $REPLY\n"
+                "}\n"
+                "chain output_zone {\n"
+                "type filter hook output priority -300; policy accept;\n"
+                "oifname \"lo\" meta mark & $MASK == $PROXY meta l4proto tcp ct original zone set 1\n"
                 "}\n"
                 "chain output_mark {\n"
                 "type route hook output priority mangle; policy accept;\n"

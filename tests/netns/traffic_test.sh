@@ -60,6 +60,24 @@ must get web http://web/whoami
 must get web "http://$(pod_v4 web):8080/whoami"
 must get web http://127.0.0.1:8080/whoami
 
+step "a client outside may use a port that the proxy uses for its address"
+lab exec batch -- /usr/bin/python3 -c "
+import json, socket
+def ask(s):
+    s.settimeout(10)
+    s.sendall(b'GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n')
+    return json.loads(s.recv(4096).partition(b'\r\n\r\n')[2])['peer']
+to = ('$(pod_v4 orders)', 8080)
+open = [socket.create_connection(to, 10) for _ in range(8)]
+used = [int(ask(s).rpartition(':')[2]) for s in open]
+for port in set(used) - {s.getsockname()[1] for s in open}:
+    s = socket.socket()
+    s.bind(('', port))
+    s.settimeout(10)
+    s.connect(to)
+    ask(s)
+[ask(s) for s in open]" || fail "the two are mixed up"
+
 step "large bodies, both ways at once"
 head -c 48000000 /dev/urandom >"$WORK/body"
 sum=$(sha256sum <"$WORK/body")
