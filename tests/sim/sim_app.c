@@ -2,7 +2,7 @@
 
 #include "tests/sim/sim_alloc.h"
 
-enum { STUCK_MS = 60 * 1000, /* without any progress */ PIECE_MAX = 16384 };
+enum { STUCK_MS = 60 * 1000, /* without any progress */ PIECE_MAX = 16384, PIECE_MIN = 256 };
 
 /* ---- the pattern --------------------------------------------------------------------------------------------- */
 
@@ -162,9 +162,12 @@ static bool write_some(struct sim_end *e)
         if (e->is_client && e->flow->order == SIM_SERVER_FIRST && e->sent < SIM_HEADER_BYTES &&
             n > SIM_HEADER_BYTES - e->sent)
             n = (size_t)(SIM_HEADER_BYTES - e->sent);
+        if (n > e->taken_last + PIECE_MIN) /* who takes little is not offered much: it costs time */
+            n = e->taken_last + PIECE_MIN;
         for (size_t j = 0; j < n; j++)
             piece[j] = byte_of(e->flow, e->is_client, e->sent + j);
         ssize_t r = fake_socket_write(e->fd, piece, n);
+        e->taken_last = r > 0 ? 2 * (size_t)r : 0;
         if (r == -EAGAIN)
             return true;
         if (r < 0) {

@@ -25,6 +25,7 @@ struct sim_end {
     int fd, error; /* error: how it failed; 0 */
     bool is_client, connected, fin_sent, eof, aborted, done;
     uint64_t sent, got;
+    size_t taken_last; /* twice what the last write took */
     uint8_t header[SIM_HEADER_BYTES];
     struct addr local, peer;
 };
