@@ -52,3 +52,19 @@ int explain_show(const struct ctl *c, const struct json *dump)
     directory_free(d);
     return r;
 }
+
+int ctl_tell(const struct ctl *c, struct check *taken_check)
+{
+    struct text_heap out;
+    struct json_out o;
+    text_heap_init(&out, CTL_TEXT_MAX);
+    if (c->as_json) {
+        json_out_init(&o, &out, true);
+        check_json(taken_check, &o);
+        text_heap_puts(&out, "\n");
+    } else
+        check_print(taken_check, &out);
+    bool failed = check_count(taken_check, CHECK_FAIL) > 0;
+    check_done(taken_check);
+    return ctl_write(&out) || failed;
+}

@@ -21,6 +21,8 @@ struct ctl {
 int ctl_fail(const char *what, const char *why); /* 1, the exit status */
 int ctl_write(struct text_heap *taken_out);      /* to standard output; the exit status */
 
+int ctl_tell(const struct ctl *c, struct check *taken_check); /* what was found; the exit status */
+
 /* Each returns the exit status: 0; 1: it failed, or found what is wrong; 2: it was not asked rightly. */
 int cluster_show(const struct ctl *c, const struct view *v); /* a controller's part of the view */
 int cluster_status(const struct ctl *c);

@@ -137,8 +137,6 @@ int cluster_check(const struct ctl *c)
 {
     struct world w;
     struct check check;
-    struct text_heap out;
-    struct json_out o;
     int err = world_open(&w, c, c->before ? CLUSTER_API : CLUSTER_ALL);
     const struct check_facts facts = {.server = cluster_server(&w.cluster),
                                       .ns = c->cluster.ns,
@@ -155,17 +153,9 @@ int cluster_check(const struct ctl *c)
         check_before(&check, &facts);
     else
         check_installed(&check, &facts);
-    text_heap_init(&out, CTL_TEXT_MAX);
-    if (c->as_json) {
-        json_out_init(&o, &out, true);
-        check_json(&check, &o);
-        text_heap_puts(&out, "\n");
-    } else
-        check_print(&check, &out);
-    bool failed = check_count(&check, CHECK_FAIL) > 0;
-    check_done(&check);
+    int r = ctl_tell(c, &check);
     world_close(&w);
-    return ctl_write(&out) || failed;
+    return r;
 }
 
 /* ---- explain, enrol ------------------------------------------------------------------------- */

@@ -230,8 +230,6 @@ int local_check(const struct ctl *c)
 {
     char why[KUBE_WHY_MAX];
     struct check check;
-    struct text_heap out;
-    struct json_out o;
     struct json *tree = NULL;
     check_init(&check);
     check_machine(&check);
@@ -242,14 +240,5 @@ int local_check(const struct ctl *c)
     else if (!c->before)
         check_node(&check, tree);
     json_free(tree);
-    text_heap_init(&out, CTL_TEXT_MAX);
-    if (c->as_json) {
-        json_out_init(&o, &out, true);
-        check_json(&check, &o);
-        text_heap_puts(&out, "\n");
-    } else
-        check_print(&check, &out);
-    bool failed = check_count(&check, CHECK_FAIL) > 0;
-    check_done(&check);
-    return ctl_write(&out) || failed;
+    return ctl_tell(c, &check);
 }

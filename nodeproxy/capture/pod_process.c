@@ -1,5 +1,6 @@
 #include "nodeproxy/capture/pod_process.h"
 
+#include "shared/base/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -83,17 +84,10 @@ static int read_file(pid_t pid, const char *name, char out[static FILE_MAX], str
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
     size_t len = 0;
-    ssize_t n = 0;
-    while (len < FILE_MAX && (n = read(fd, out + len, FILE_MAX - len)) > 0)
-        len += (size_t)n;
-    int r = n < 0 ? -errno : len == FILE_MAX ? -EFBIG : 0;
-    close(fd);
+    int r = file_read(path, 0, out, FILE_MAX, &len);
     *ret = (struct text){out, len};
-    return r;
+    return r == -ENOENT ? -ESRCH : r;
 }
 
 /* The name, which may hold anything, is in brackets; then state (3rd field) ... start (22nd). */

@@ -5,6 +5,7 @@
  */
 #include "nodeproxy/capture/pods_internal.h"
 
+#include "shared/base/file.h"
 #include "shared/base/log.h"
 #include "shared/json/json.h"
 #include "shared/json/json_out.h"
@@ -102,21 +103,6 @@ void pods_state_remove(struct pods *p, const struct pod_entry *e)
 
 /* ---- reading ---- */
 
-static int read_file(const char *path, char out[static FILE_MAX], size_t *ret_len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    size_t len = 0;
-    ssize_t n = 0;
-    while (len < FILE_MAX && (n = read(fd, out + len, FILE_MAX - len)) > 0)
-        len += (size_t)n;
-    int r = n < 0 ? -errno : len == FILE_MAX ? -EFBIG : 0;
-    close(fd);
-    *ret_len = len;
-    return r;
-}
-
 int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry **ret,
                       struct json_error *error)
 {
@@ -163,7 +149,7 @@ static int read_entry(struct pods *p, const char *path, struct pod_entry **ret,
     char data[FILE_MAX];
     size_t len = 0;
     struct json *root = NULL;
-    int r = read_file(path, data, &len);
+    int r = file_read(path, O_NOFOLLOW | O_NONBLOCK, data, FILE_MAX, &len);
     if (r < 0)
         snprintf(error->text, sizeof error->text, "%s", strerror(-r));
     else
