@@ -179,6 +179,15 @@ void http2_die(struct http2 *h, const char *why)
     h->dead = true;
 }
 
+void http2_owes(struct http2 *h, int error)
+{
+    if (error != NGHTTP2_ERR_NOMEM)
+        return;
+    h->forgot = h->broken = true;
+    http2_die(h, nghttp2_strerror(error));
+    http2_ask_flush(h);
+}
+
 void http2_ask_flush(struct http2 *h)
 {
     if (h->flush_asked || h->output || h->freeing)
@@ -297,10 +306,10 @@ static int pump(struct http2 *h)
 int http2_output(struct http2 *h, struct buf *out, size_t max)
 {
     assert(!h->busy);
-    if (h->broken)
-        return -EPROTO;
-    h->busy = true;
     h->flush_asked = false;
+    if (h->broken)
+        return h->forgot ? -ENOMEM : -EPROTO;
+    h->busy = true;
     h->output = out;
     h->output_max = max;
     h->no_room = false;
@@ -311,7 +320,7 @@ int http2_output(struct http2 *h, struct buf *out, size_t max)
         r = pump(h);
     h->output = NULL;
     h->busy = false;
-    return r;
+    return r == 0 && h->forgot ? -ENOMEM : r;
 }
 
 bool http2_wants_output(const struct http2 *h)
@@ -330,7 +339,7 @@ void http2_shutdown_notice(struct http2 *h)
 {
     h->going_away = true;
     if (h->options.server)
-        nghttp2_submit_shutdown_notice(h->session);
+        http2_owes(h, nghttp2_submit_shutdown_notice(h->session));
     http2_ask_flush(h);
 }
 
@@ -339,8 +348,9 @@ void http2_goaway(struct http2 *h, uint32_t error_code)
     h->going_away = true;
     if (error_code)
         h->goaway_error_is_ours = true;
-    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(h->session), error_code, NULL, 0);
+    http2_owes(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+                                        nghttp2_session_get_last_proc_stream_id(h->session),
+                                        error_code, NULL, 0));
     http2_ask_flush(h);
 }
 

@@ -35,6 +35,11 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
 
 /* ---- In -------------------------------------------------------------------------------------- */
 
+static void reset(struct http2 *h, int32_t id, uint32_t code)
+{
+    http2_owes(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, code));
+}
+
 /* Tells who owns the session, if the frame was a request. */
 static void tell_refused(struct http2 *h, const nghttp2_frame *frame, unsigned status,
                          uint32_t code, const char *why)
@@ -47,10 +52,10 @@ static void tell_refused(struct http2 *h, const nghttp2_frame *frame, unsigned s
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct http2 *h = user_data;
+    (void)session;
     http2_head_arena_reset(&h->arena);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && ++h->n_open > h->options.streams_max) {
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  HTTP2_REFUSED_STREAM);
+        reset(h, frame->hd.stream_id, HTTP2_REFUSED_STREAM);
         tell_refused(h, frame, 0, HTTP2_REFUSED_STREAM, "more streams at once than are allowed");
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
@@ -61,14 +66,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user_data)
 {
-    (void)flags;
+    (void)session, (void)flags;
     struct http2 *h = user_data;
     int r = http2_head_arena_add(&h->arena, (struct text){(const char *)name, name_len},
                                  (struct text){(const char *)value, value_len});
     if (r == 0)
         return 0;
     uint32_t code = r == -E2BIG ? HTTP2_ENHANCE_YOUR_CALM : HTTP2_INTERNAL_ERROR;
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, code);
+    reset(h, frame->hd.stream_id, code);
     tell_refused(h, frame, 0, code, r == -E2BIG ? "the head is too large" : "out of memory");
     if (r == -E2BIG && charge(h, HTTP2_COST_OVERSIZED) < 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -97,7 +102,7 @@ static void refuse(struct http2 *h, int32_t id, unsigned status)
 {
     char digits[4];
     if (!status) {
-        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, HTTP2_REFUSED_STREAM);
+        reset(h, id, HTTP2_REFUSED_STREAM);
         return;
     }
     if (status < 200 || status > 599)
@@ -107,7 +112,7 @@ static void refuse(struct http2 *h, int32_t id, unsigned status)
     nghttp2_nv nv;
     http2_frames_fill(&nv, &header, 1);
     if (nghttp2_submit_response(h->session, id, &nv, 1, NULL))
-        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, HTTP2_INTERNAL_ERROR);
+        reset(h, id, HTTP2_INTERNAL_ERROR);
 }
 
 /* What nghttp2 leaves to us of RFC 9113 sections 8.3.1 and 8.5. Returns 0 or the status to
@@ -240,12 +245,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                          size_t len, void *user_data)
 {
-    (void)flags, (void)user_data;
+    (void)flags;
     struct http2_stream *s = stream_of(session, id);
     if (s)
         http2_stream_deliver(s, data, len);
     else
-        nghttp2_session_consume_connection(session, len);
+        http2_owes(user_data, nghttp2_session_consume_connection(session, len));
     return 0;
 }
 
@@ -289,7 +294,7 @@ static void sent_end(struct http2 *h, nghttp2_session *session, int32_t id)
     } else if (h->options.server && nghttp2_session_get_stream_remote_close(session, id) == 0) {
         /* Refused, or answered and let go of: RFC 9113 section 8.1, the client need not send the
          * rest. */
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, HTTP2_NO_ERROR);
+        reset(h, id, HTTP2_NO_ERROR);
     }
 }
 

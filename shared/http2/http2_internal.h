@@ -49,6 +49,7 @@ struct http2 {
     bool goaway_error_is_ours; /* http2_goaway() asked for one with an error code */
     bool dead;                 /* no more input; output only to say so */
     bool broken;               /* no output either */
+    bool forgot;               /* and that is because memory was out, see http2_owes() */
     bool flooded;
 };
 
@@ -71,6 +72,11 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
 /* http2.c */
 void http2_ask_flush(struct http2 *h);
 void http2_die(struct http2 *h, const char *why);
+/*
+ * The result of an nghttp2 function that was to tell the peer something. If there was no memory for it, nobody says it
+ * later: a session that forgets a reset or a window leaves the peer waiting forever. It ends at its next output.
+ */
+void http2_owes(struct http2 *h, int error);
 
 /* http2_stream.c */
 void http2_stream_bind(struct http2_stream *s, struct http2 *h, int32_t id);

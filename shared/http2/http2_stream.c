@@ -17,7 +17,7 @@ static void wake(struct http2_stream *s)
 {
     if (s->deferred) {
         s->deferred = false;
-        nghttp2_session_resume_data(s->http2->session, s->id);
+        http2_owes(s->http2, nghttp2_session_resume_data(s->http2->session, s->id));
     }
     http2_ask_flush(s->http2);
 }
@@ -77,7 +77,7 @@ static void return_connection_window(struct http2_stream *s)
     struct http2 *h = s->http2;
     h->held -= s->unreturned_connection;
     if (s->unreturned_connection)
-        nghttp2_session_consume_connection(h->session, s->unreturned_connection);
+        http2_owes(h, nghttp2_session_consume_connection(h->session, s->unreturned_connection));
     s->unreturned_connection = 0;
 }
 
@@ -88,7 +88,7 @@ static void stream_op_resume(struct stream *stream)
     if (!lives(s) || !s->unreturned)
         return;
     return_connection_window(s);
-    nghttp2_session_consume_stream(s->http2->session, s->id, s->unreturned);
+    http2_owes(s->http2, nghttp2_session_consume_stream(s->http2->session, s->id, s->unreturned));
     s->unreturned = 0;
     if (nghttp2_session_want_write(s->http2->session))
         http2_ask_flush(s->http2);
@@ -181,7 +181,8 @@ void http2_stream_end(struct http2_stream *s, uint32_t code, int error)
 static void tell_peer(struct http2_stream *s, uint32_t code)
 {
     if (!s->peer_ended || !s->finish_sent)
-        nghttp2_submit_rst_stream(s->http2->session, NGHTTP2_FLAG_NONE, s->id, code);
+        http2_owes(s->http2, nghttp2_submit_rst_stream(s->http2->session, NGHTTP2_FLAG_NONE, s->id,
+                                                       code));
 }
 
 void http2_stream_abort(struct http2_stream *s, uint32_t code, int error)
@@ -282,7 +283,7 @@ static void return_window(struct http2_stream *s, size_t len)
 {
     struct http2 *h = s->http2;
     if (!s->paused) {
-        nghttp2_session_consume(h->session, s->id, len);
+        http2_owes(h, nghttp2_session_consume(h->session, s->id, len));
         return;
     }
     s->unreturned += len;
@@ -290,7 +291,7 @@ static void return_window(struct http2_stream *s, size_t len)
         h->held += len;
         s->unreturned_connection += len;
     } else {
-        nghttp2_session_consume_connection(h->session, len);
+        http2_owes(h, nghttp2_session_consume_connection(h->session, len));
     }
 }
 
@@ -303,7 +304,7 @@ void http2_stream_deliver(struct http2_stream *s, const uint8_t *data, size_t le
         return;
     }
     if (take_data(h, data, len, &bytes) < 0) {
-        nghttp2_session_consume_connection(h->session, len);
+        http2_owes(h, nghttp2_session_consume_connection(h->session, len));
         http2_stream_abort(s, HTTP2_ENHANCE_YOUR_CALM, -ENOBUFS);
         return;
     }
@@ -313,7 +314,7 @@ void http2_stream_deliver(struct http2_stream *s, const uint8_t *data, size_t le
     if (here && !s->dead)
         return_window(s, len);
     else
-        nghttp2_session_consume_connection(h->session, len);
+        http2_owes(h, nghttp2_session_consume_connection(h->session, len));
 }
 
 void http2_stream_deliver_end(struct http2_stream *s)

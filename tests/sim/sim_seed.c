@@ -9,6 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_THREAD__
+enum { RUN_S_MAX = 1200 };
+#else
+enum { RUN_S_MAX = 120 }; /* the slowest take 5, under asan on a busy machine */
+#endif
+
 static const uint64_t *watched;
 static uint64_t first_failed;
 static bool any_failed;
@@ -37,8 +43,13 @@ static void tell(void)
         _exit(1); /* nobody listens */
 }
 
+/* Weak: there only with a sanitizer. */
+void __sanitizer_print_stack_trace(void) __attribute__((weak));
+
 static void ended_by(int signal_number)
 {
+    if (signal_number == SIGALRM && __sanitizer_print_stack_trace)
+        __sanitizer_print_stack_trace(); /* where a run is that does not end */
     tell();
     (void)raise(signal_number); /* it is the default's again, and comes when this returns */
 }
@@ -62,6 +73,11 @@ static int watch_sanitizer(struct dl_phdr_info *loaded, size_t size, void *arg)
         set(tell);
     (void)dlclose(library);
     return 0;
+}
+
+void seed_begins(void)
+{
+    (void)alarm(RUN_S_MAX);
 }
 
 void seed_watch(const uint64_t *current)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 void seed_watch(const uint64_t *current); /* from now on; *current changes with each run */
+void seed_begins(void);                   /* a run; one that takes minutes is ended by SIGALRM */
 void seed_failed(uint64_t seed);          /* a test failed in this run, and the program goes on */
 /*
  * The program's end, with the number of tests that failed: 0 is returned, with others it ends here, without a search for

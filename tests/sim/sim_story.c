@@ -29,6 +29,7 @@ static void pods_add(void)
 void story_begin_with(const struct sim_mesh_options *o)
 {
     story_goes_on = true;
+    seed_begins();
     sim_log_open();
     sim_mesh_open(&mesh, o);
     pods_add();

@@ -93,6 +93,23 @@ static void story(struct pair *p)
         run(p);
 }
 
+/* A reset that there is no memory for is never said: the session ends, or the peer would wait forever. */
+static void test_reset_without_memory(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct peer client, *server;
+    pair_open(&p, &(struct http2_options){0}, &(struct http2_options){.server = true});
+    pair_open_stream(&p, &client, &server, true);
+    alloc_fail_at(0);
+    http2_stream_reset(&server->s, HTTP2_CONNECT_ERROR);
+    assert_true(alloc_failed());
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(http2_output(p.server.http2, &p.server.wire, 1024 * 1024), -ENOMEM);
+    assert_string_equal(http2_why(p.server.http2), "Out of memory");
+    pair_close(&p);
+}
+
 static void test_each_allocation_fails(void **state)
 {
     (void)state;
@@ -125,6 +142,7 @@ static void test_each_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reset_without_memory),
         cmocka_unit_test(test_each_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
