@@ -6,7 +6,7 @@
  */
 #ifndef SHARED_XDS_WIRE_H
 #define SHARED_XDS_WIRE_H
-#include "shared/xds/arena.h"
+#include "shared/base/arena.h"
 #include "shared/xds/xds.h"
 #include <protobuf-c/protobuf-c.h>
 

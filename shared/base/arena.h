@@ -1,13 +1,11 @@
 /*
- * Memory for one message: taken piece by piece, given back as a whole. It has a maximum, so that a
- * small message cannot unpack to a big one. Owned by one decode or encode, then by the decoded
- * message.
+ * Memory for one value, for instance a message: taken piece by piece, given back as a whole. It has
+ * a maximum, so that a small message cannot unpack to a big one. Owned by one decode or encode, then
+ * by what was made.
  */
-#ifndef SHARED_XDS_ARENA_H
-#define SHARED_XDS_ARENA_H
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#ifndef SHARED_BASE_ARENA_H
+#define SHARED_BASE_ARENA_H
+#include "shared/base/text.h"
 
 struct arena_block;
 struct arena {
@@ -21,4 +19,6 @@ void arena_done(struct arena *a);
 void *arena_take(struct arena *a,
                  size_t size); /* aligned for pointers and 64 bits; NULL: see above */
 void *arena_zero(struct arena *a, size_t n, size_t size); /* n zeroed elements; n 0: one */
+/* A copy of the bytes, with a NUL behind them; data NULL: see above. */
+struct text arena_text(struct arena *a, struct text t);
 #endif

@@ -1,4 +1,4 @@
-#include "shared/xds/arena.h"
+#include "shared/base/arena.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,4 +69,15 @@ void *arena_zero(struct arena *a, size_t n, size_t size)
     }
     void *taken = arena_take(a, n * size);
     return taken ? memset(taken, 0, n * size) : NULL;
+}
+
+struct text arena_text(struct arena *a, struct text t)
+{
+    char *copy = t.len < SIZE_MAX ? arena_take(a, t.len + 1) : NULL;
+    if (!copy)
+        return (struct text){0};
+    if (t.len > 0)
+        memcpy(copy, t.data, t.len);
+    copy[t.len] = '\0';
+    return (struct text){copy, t.len};
 }

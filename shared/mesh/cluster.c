@@ -1,0 +1,32 @@
+#include "shared/mesh/cluster.h"
+
+#include <stdlib.h>
+
+struct cluster *cluster_new(size_t arena_max)
+{
+    struct cluster *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    arena_init(&c->arena, arena_max);
+    c->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    c->balance = (struct balance_settings){.choices = 2,
+                                           .active_bias = 1,
+                                           .ring_min = RING_SIZE_MIN,
+                                           .ring_max = RING_SIZE_MAX,
+                                           .maglev_table = MAGLEV_TABLE,
+                                           .slow_start = {0, 1, 10},
+                                           .panic_percent = 50};
+    for (size_t i = 0; i < 2; i++)
+        breaker_limits_init(&c->breaker[i]);
+    return c;
+}
+
+struct cluster *cluster_free(struct cluster *c)
+{
+    if (!c)
+        return NULL;
+    endpoints_free(c->inline_endpoints);
+    arena_done(&c->arena);
+    free(c);
+    return NULL;
+}
