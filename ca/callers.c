@@ -247,7 +247,7 @@ static void accepted(struct listener *l, int taken_fd)
     struct callers *c = l->user;
     const struct h2_conn_options o = {
         .tls = c->tls, .ping_idle = true, .http2 = {.streams_max = CALLERS_CALLS_MAX}};
-    struct caller *caller = c->leaving || !c->tls ? NULL : calloc(1, sizeof *caller);
+    struct caller *caller = c->closing || !c->tls ? NULL : calloc(1, sizeof *caller);
     if (!caller) {
         socket_close(taken_fd);
         listener_release(l);
@@ -264,7 +264,10 @@ static void accepted(struct listener *l, int taken_fd)
         return;
     }
     list_push_back(&c->all, &caller->link);
-    stay(caller);
+    if (c->leaving) /* it was in the backlog: it is served, and told to go */
+        leave(caller);
+    else
+        stay(caller);
 }
 
 /* ---- beginning and end --------------------------------------------------- */
@@ -297,7 +300,7 @@ void callers_drain(struct callers *c)
     if (c->leaving)
         return;
     c->leaving = true;
-    listener_close(&c->listener);
+    listener_stop(&c->listener);
     list_for_each (n, &c->all) {
         struct caller *caller = container_of(n, struct caller, link);
         if (!caller->leaving)
@@ -307,6 +310,7 @@ void callers_drain(struct callers *c)
 
 void callers_close(struct callers *c)
 {
+    c->closing = true;
     callers_drain(c);
     list_for_each (n, &c->all)
         h2_conn_close(&container_of(n, struct caller, link)->h2);

@@ -31,14 +31,14 @@ struct callers {
     struct list all;  /* of struct caller */
     uint64_t idle_ms; /* CALLERS_IDLE_MS, unless changed after callers_open() */
     uint64_t issued, refused[GRPC_UNAUTHENTICATED + 1];
-    bool leaving, listener_gone, told;
+    bool leaving, closing, listener_gone, told;
 };
 /* Takes the listening fd. */
 void callers_open(struct callers *c, struct ring *ring, struct grant *grant, int taken_fd,
                   const struct callers_events *events);
 /* Our certificate, the first or a new one; before it comes, connections are refused. */
 void callers_set_tls(struct callers *c, struct tls_config *server);
-/* Nobody new; those that are here end when their calls have. */
+/* Nobody new but those that the kernel has accepted already; all end when their calls have. */
 void callers_drain(struct callers *c);
 void callers_close(struct callers *c); /* nobody new, and those that are here end now */
 #endif

@@ -199,6 +199,48 @@ static void drain_lets_calls_end(void **state)
     bed_run_until(all_are_gone);
 }
 
+static bool is_paused(void)
+{
+    return timer_running(&callers.listener.retry);
+}
+static bool first_has_connected(void)
+{
+    struct addr peer;
+    return socket_peer(clients[0].h2.conn.fd, &peer) == 0;
+}
+static void first_into_the_backlog(void)
+{
+    listener_pause(&callers.listener, DEADLINE_MS);
+    bed_run_until(is_paused);
+    client_open(0, client_tls);
+    bed_run_until(first_has_connected);
+    assert_true(list_empty(&callers.all));
+}
+
+/* Whom the kernel has accepted, and we have not yet, is served like those that are here. */
+static void drain_serves_the_backlog(void **state)
+{
+    (void)state;
+    first_into_the_backlog();
+    callers_drain(&callers);
+    bed_run_until(first_is_ready);
+    call_start(0, XDS_CREATE_CERTIFICATE_PATH, token);
+    call_send(0);
+    await_calls(1);
+    assert_int_equal(calls[0].status, GRPC_OK);
+    bed_run_until(all_are_gone);
+}
+
+static void close_refuses_the_backlog(void **state)
+{
+    (void)state;
+    first_into_the_backlog();
+    callers_drain(&callers);
+    callers_close(&callers);
+    bed_run_until(all_are_gone);
+    assert_false(clients[0].ready);
+}
+
 static void drain_without_anybody(void **state)
 {
     (void)state;
@@ -238,7 +280,8 @@ int main(void)
         TEST(calls_that_are_given_up),   TEST(refused_before_there_is_a_certificate),
         TEST(certificate_renewed),       TEST(strangers_lose_their_place),
         TEST(strangers_who_say_nothing), TEST(who_asks_stays),
-        TEST(drain_lets_calls_end),      TEST(drain_without_anybody),
+        TEST(drain_lets_calls_end),      TEST(drain_serves_the_backlog),
+        TEST(close_refuses_the_backlog), TEST(drain_without_anybody),
         TEST(close_cuts_calls),          TEST(close_in_a_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
