@@ -212,21 +212,6 @@ static void nonsense_is_refused(void **state)
     finish();
 }
 
-static void owner_lock_is_for_one(void **state)
-{
-    int one, other;
-    (void)state;
-    assert_int_equal(owner_lock_take(dir, &one), 0);
-    assert_int_equal(owner_lock_take(dir, &other), -EAGAIN);
-    int copy = dup(one);
-    close(one);
-    assert_int_equal(owner_lock_take(dir, &other), -EAGAIN);
-    close(copy);
-    assert_int_equal(owner_lock_take(dir, &other), 0);
-    close(other);
-    assert_int_equal(owner_lock_take("/nowhere/at/all", &other), -ENOENT);
-}
-
 #define ON_RING(test) cmocka_unit_test_setup_teardown(test, bed_open, bed_close)
 
 int main(void)
@@ -240,7 +225,6 @@ int main(void)
         ON_RING(silence_ends_it),
         ON_RING(hurries),
         ON_RING(nonsense_is_refused),
-        cmocka_unit_test(owner_lock_is_for_one),
     };
     if (stage_open() < 0)
         return 1;
