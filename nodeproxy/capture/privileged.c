@@ -128,8 +128,10 @@ static size_t keep_fds(int netns_fd, const struct pod_listeners *l, int out[1 + 
     return 1 + POD_LISTENERS;
 }
 
+/* A warden that has no room for descriptors now is given them with the next question. */
 static int keep_again(struct privileged *p, uint64_t deadline_ms)
 {
+    bool is_due = false;
     for (size_t i = 0; i < p->n_enrolled; i++) {
         struct wire_request q = {.kind = WIRE_KEEP};
         struct wire_answer a;
@@ -139,10 +141,11 @@ static int keep_again(struct privileged *p, uint64_t deadline_ms)
         if (r < 0)
             return r;
         packet_close_fds(&p->in);
+        is_due |= a.result == -EMFILE;
         if (a.result < 0)
             log_warn("capture", "the warden does not keep the listeners of a pod: %s", a.why);
     }
-    p->keep_due = false;
+    p->keep_due = is_due;
     return 0;
 }
 

@@ -200,6 +200,18 @@ static void answer(struct warden *w)
         packet_close_fds(&w->out);
 }
 
+/* Its descriptors found no number here, and whoever asks need not wait for an answer. */
+static void refuse(struct warden *w)
+{
+    struct wire_answer a = {.id = wire_request_id(w->in.bytes, w->in.len),
+                            .generation = w->generation};
+    a.result = why_errno(-EMFILE, a.why, "the warden has lost what came with the request");
+    w->out.n_fds = 0;
+    log_warn("warden", "a request is refused: no descriptors are left");
+    if (a.id != 0)
+        (void)say(w, &a, true);
+}
+
 /* ---- the loop ---- */
 
 static int wait_for_request(struct warden *w)
@@ -225,7 +237,9 @@ static int serve_all(struct warden *w)
             r = packet_receive(w->options->channel, &w->in, true);
         if (r < 0 && r != -EMSGSIZE && r != -EMFILE)
             return r;
-        if (r == 0 && wire_decode_request(w->in.bytes, w->in.len, w->in.n_fds, &w->asked) == 0)
+        if (r == -EMFILE)
+            refuse(w);
+        else if (r == 0 && wire_decode_request(w->in.bytes, w->in.len, w->in.n_fds, &w->asked) == 0)
             answer(w);
         else
             log_error("warden", "the data process sent what is no request");

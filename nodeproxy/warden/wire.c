@@ -69,6 +69,15 @@ static bool is_request(const struct wire_request_head *h, const char *body, size
     return s->has == PATH ? is_path(body, body_len) : body_len == 0;
 }
 
+uint64_t wire_request_id(const void *bytes, size_t len)
+{
+    struct wire_request_head head;
+    if (len < sizeof head)
+        return 0;
+    memcpy(&head, bytes, sizeof head);
+    return head.magic == WIRE_REQUEST ? head.id : 0;
+}
+
 int wire_decode_request(const void *bytes, size_t len, size_t n_fds, struct wire_request *ret)
 {
     struct wire_request_head head;

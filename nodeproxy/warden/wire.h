@@ -62,6 +62,8 @@ struct wire_answer_head { /* then why, without a NUL */
 
 /* -EBADMSG: it is none, or not with that many descriptors. */
 int wire_decode_request(const void *bytes, size_t len, size_t n_fds, struct wire_request *ret);
+/* Of a request that can't be read any further, because its descriptors are lost. 0: it is none. */
+uint64_t wire_request_id(const void *bytes, size_t len);
 /* The length; out has room for WIRE_BYTES_MAX. */
 size_t wire_encode_answer(const struct wire_answer *a, void *out);
 #endif

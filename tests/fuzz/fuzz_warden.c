@@ -20,8 +20,10 @@ static void check_request(const uint8_t *data, size_t size, size_t n_fds)
 {
     static unsigned char again[WIRE_BYTES_MAX];
     struct wire_request q;
+    uint64_t id = wire_request_id(data, size);
     if (wire_decode_request(data, size, n_fds, &q) < 0)
         return;
+    check(q.id == id);
     check(q.id != 0 && q.kind >= WIRE_HELLO && q.kind <= WIRE_NODE_RULES);
     check(q.count <= PACKET_FDS_MAX && q.n_addresses <= WIRE_ADDRESSES_MAX);
     if (q.path)

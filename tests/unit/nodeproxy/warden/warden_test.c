@@ -500,6 +500,49 @@ static void without_numbers_for_descriptors_a_question_ends(void **state)
         close(fds[i]);
 }
 
+/* The same on the other side: what it can't take in it refuses at once. */
+static void refused_without_numbers(void)
+{
+    struct rlimit before, none;
+    assert_int_equal(prlimit(warden_pid, RLIMIT_NOFILE, NULL, &before), 0);
+    none = (struct rlimit){1, before.rlim_max}; /* poll() itself wants one */
+    assert_int_equal(prlimit(warden_pid, RLIMIT_NOFILE, &none, NULL), 0);
+    uint64_t start = clock_monotonic_ms();
+    int r = privileged_check(privileged, pod_ns, why);
+    uint64_t took_ms = clock_monotonic_ms() - start;
+    assert_int_equal(prlimit(warden_pid, RLIMIT_NOFILE, &before, NULL), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_non_null(strstr(why, "the warden has lost"));
+    assert_true(took_ms < 4000);
+}
+/* It has served all before, and holds nothing of it any more. */
+static unsigned wardens_descriptors_at_rest(void)
+{
+    assert_int_equal(ask_raw(&(struct wire_request){.id = ~0ull, .kind = WIRE_HELLO}, NULL, 0), 0);
+    return wardens_descriptors();
+}
+static void a_warden_without_numbers_says_so(void **state)
+{
+    (void)state;
+    enrol();
+    unsigned had = wardens_descriptors_at_rest();
+    refused_without_numbers();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+    assert_int_equal(wardens_descriptors_at_rest(), had);
+
+    /* A new one, which could not take what it is to keep: it is told again. */
+    kill_warden();
+    start_warden();
+    assert_true(is_ready(warden_channel[0], POLLIN, NET_WAIT_MS));
+    refused_without_numbers();
+    assert_int_equal(privileged_check(privileged, pod_ns, why), 0);
+    data_process_dies();
+    int waiting = must_connect(client_ns, POD_V4, 8080);
+    open_client();
+    enrol();
+    assert_waits_for(waiting);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 int main(void)
 {
@@ -521,6 +564,7 @@ int main(void)
         TEST(answers_to_a_dead_data_process_are_dropped),
         TEST(a_slow_warden_is_not_given_up),
         TEST(without_numbers_for_descriptors_a_question_ends),
+        TEST(a_warden_without_numbers_says_so),
     };
     log_configure(LOG_ERROR, LOG_TEXT, 1);
     return cmocka_run_group_tests_name("warden/warden", tests, become_node, NULL);

@@ -55,6 +55,7 @@ static void requests_survive(void **state)
         size_t len = wire_client_encode(q, bytes);
         assert_in_range(len, 1, WIRE_BYTES_MAX);
         assert_int_equal(wire_decode_request(bytes, len, good[i].n_fds, &back), 0);
+        assert_true(wire_request_id(bytes, len) == q->id);
         assert_true(back.id == q->id && back.kind == q->kind && back.family == q->family &&
                     back.type == q->type &&
                     back.count == q->count && back.more == q->more);
