@@ -7,6 +7,7 @@
 
 #include "shared/base/args.h"
 #include "shared/base/log.h"
+#include "shared/http1/http1_codec.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>

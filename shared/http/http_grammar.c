@@ -35,6 +35,14 @@ static bool all_are(struct text t, unsigned char class)
     return true;
 }
 
+size_t http_value_span(const char *data, size_t len)
+{
+    size_t n = 0;
+    while (n < len && (classes[(unsigned char)data[n]] & VALUE))
+        n++;
+    return n;
+}
+
 bool http_is_token(struct text t)
 {
     return t.len > 0 && all_are(t, TOKEN);

@@ -9,6 +9,8 @@
 bool http_is_token(struct text t); /* a method, a field's name; not empty */
 /* No control character but tab, and no blank at either end. Bytes from 0x80 on are fine. */
 bool http_is_field_value(struct text t);
+/* How many of the first bytes may stand in a field's value, blanks included. */
+size_t http_value_span(const char *data, size_t len);
 /* A host with or without a port, as Host and :authority have it (RFC 3986 section 3.2 without user
  * information): a name, an IPv4 address or an IPv6 one in brackets. */
 bool http_is_authority(struct text t);

@@ -77,12 +77,13 @@ int http_head_alloc(struct http_head *h, size_t size, char **ret)
     return 0;
 }
 
-/* Into a block of its own; one that held nothing else goes. */
+/* Into a block of its own, with as much again behind it for the next time; one that held nothing
+ * else goes. */
 static int enlarge_by_moving(struct http_head *h, char **memory, size_t size, size_t used,
                              size_t want)
 {
     struct http_head_block *old = h->blocks;
-    int r = add_block(h, want);
+    int r = add_block(h, 2 * want);
     if (r < 0)
         return r;
     memcpy(h->blocks->data, *memory, used);

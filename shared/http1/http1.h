@@ -1,12 +1,10 @@
 /*
  * HTTP/1.1 requests as a machine without I/O, server side, for the admin endpoints and the local
- * sockets: the only door to llhttp, strict mode. Bounded: target, header bytes and fields, body.
- * One request at a time; pipelined ones wait. Owned by its connection, one thread.
+ * sockets: whole requests in memory, on top of http1_codec.h. Bounded: target, header bytes and
+ * fields, body. One request at a time; pipelined ones wait. Owned by its connection, one thread.
  *
- * Refuses what is ambiguous (RFC 9112; both Content-Length and Transfer-Encoding, two lengths,
- * folded lines, bare CR or LF, no Host in 1.1, a Host that differs from the target's...), what we
- * have no use for (trailers, CONNECT and TRACE; an Upgrade is ignored) and paths that could mean
- * another one ("..", "%2f", backslash, control characters).
+ * Refuses what the codec refuses, what we have no use for (trailers, CONNECT and TRACE; an Upgrade
+ * is ignored) and paths that could mean another one ("..", "%2f", backslash, control characters).
  */
 #ifndef SHARED_HTTP1_HTTP1_H
 #define SHARED_HTTP1_HTTP1_H
@@ -45,5 +43,4 @@ int http1_respond(struct buf *out, struct chunk_pool *pool, unsigned status,
 /* The head alone, for HEAD: as if a body of this length followed. */
 int http1_respond_head(struct buf *out, struct chunk_pool *pool, unsigned status,
                        const char *content_type, size_t body_len, bool keep_alive);
-const char *http1_library(void); /* for --version: "llhttp 9.2.1" */
 #endif
