@@ -6,11 +6,11 @@
 #define CONTROLLER_MODEL_POLICY_OBJECT_H
 #include "shared/base/addr.h"
 
-struct label {
+struct object_label {
     const char *key, *value;
 };
 struct labels {
-    const struct label *items;
+    const struct object_label *items;
     size_t n;
 };
 const char *labels_get(const struct labels *l, const char *key); /* NULL: absent */

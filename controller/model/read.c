@@ -142,14 +142,15 @@ struct labels read_some_labels(struct reader *r, const struct json *of, const ch
     size_t n = 0;
     json_for_each (j, map)
         n += !kept || is_kept(kept, json_name(j));
-    struct label *items = read_array(r, n, sizeof *items);
+    struct object_label *items = read_array(r, n, sizeof *items);
     struct labels labels = {items, 0};
     json_for_each (j, map) {
         if (!json_is(j, JSON_NULL) && !read_is_string(r, j))
             break;
         if (!items || (kept && !is_kept(kept, json_name(j))))
             continue;
-        items[labels.n++] = (struct label){read_copy(r, json_name(j)), read_copy(r, json_text(j))};
+        items[labels.n++] =
+            (struct object_label){read_copy(r, json_name(j)), read_copy(r, json_text(j))};
     }
     return labels;
 }

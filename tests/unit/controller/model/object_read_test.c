@@ -351,13 +351,13 @@ static void reads_a_policy(void **state)
 static void selectors(void **state)
 {
     (void)state;
-    const struct label ab[] = {{"a", "1"}, {"b", "2"}};
+    const struct object_label ab[] = {{"a", "1"}, {"b", "2"}};
     const struct labels both = {ab, 2}, one = {ab, 1}, none = {NULL, 0};
     assert_true(labels_select(&none, &both));
     assert_true(labels_select(&one, &both));
     assert_true(labels_select(&both, &both));
     assert_false(labels_select(&both, &one));
-    const struct label other[] = {{"a", "2"}};
+    const struct object_label other[] = {{"a", "2"}};
     assert_false(labels_select(&(struct labels){other, 1}, &both));
 }
 

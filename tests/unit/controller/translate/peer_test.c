@@ -94,7 +94,7 @@ static void fill(struct rng *rng, struct object_store *store, struct written *al
 
 static size_t attached(const struct view *v, const char *ns, const char *label, struct policy **ret)
 {
-    const struct label labels[] = {{"app", label}};
+    const struct object_label labels[] = {{"app", label}};
     struct peer_outcome outcome;
     size_t n = 0;
     peer_compose(v, ns, &(struct labels){labels, 1}, &outcome);
