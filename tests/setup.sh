@@ -32,10 +32,10 @@ WOLFSSL_CFLAGS="-O3 -DWOLFSSL_ALT_NAMES -DWOLFSSL_SMALL_SESSION_CACHE"
 LIBURING_CFLAGS="-O3 -g -fPIC"
 
 PACKAGES=(
-    gcc libc6-dev clang clang-format cmake ninja-build make pkg-config git
+    gcc g++ libc6-dev clang clang-format cmake ninja-build make pkg-config git
     libcmocka-dev libnghttp2-dev libcjson-dev libyaml-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-    libsqlite3-dev libnftables-dev libmnl-dev libseccomp-dev liburcu-dev libcurl4-openssl-dev
+    libsqlite3-dev libnftables-dev libmnl-dev libseccomp-dev liburcu-dev libcurl4-openssl-dev libre2-dev
     nftables iproute2 curl wrk bind9-dnsutils dnsmasq-base nginx-light haproxy nghttp2-client nghttp2-server tcpdump openssl
     python3 python3-h2 python3-hpack python3-yaml python3-protobuf
     autoconf automake libtool dpkg-dev jq procps util-linux netcat-openbsd ca-certificates

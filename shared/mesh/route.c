@@ -1,5 +1,9 @@
 #include "shared/mesh/route.h"
 
+#include "shared/http/http_head.h"
+#include "shared/mesh/kept_regex.h"
+
+#include <errno.h>
 #include <stdlib.h>
 
 struct route_table *route_table_new(size_t arena_max)
@@ -14,7 +18,50 @@ struct route_table *route_table_free(struct route_table *t)
 {
     if (!t)
         return NULL;
+    kept_regex_done(&t->regexes);
     arena_done(&t->arena);
     free(t);
     return NULL;
+}
+
+/* The same number decides about fractions; spread anew (splitmix64's last steps), so that who fell
+ * into the smaller part there is not all in the first backend here. */
+static uint64_t spread(uint64_t z)
+{
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+const struct route_backend *route_forward_backend(const struct route_forward *f, uint64_t random)
+{
+    if (f->total_weight == 0)
+        return NULL;
+    uint64_t at = spread(random) % f->total_weight;
+    for (size_t i = 0; i < f->n_backends; i++) {
+        if (at < f->backends[i].weight)
+            return &f->backends[i];
+        at -= f->backends[i].weight;
+    }
+    return NULL;
+}
+
+int route_table_choose(const struct route_table *t, const struct route_request *request,
+                       struct route_choice *ret)
+{
+    struct route_choice c = {.host = route_table_host(t, request->head->authority)};
+
+    if (c.host)
+        c.route = virtual_host_route(c.host, request);
+    if (c.route) {
+        const struct route_action *a = &c.route->action;
+        c.fault = a->fault ? a->fault : c.host->fault;
+        c.cors = a->cors ? a->cors : c.host->cors;
+        if (a->kind == ROUTE_FORWARD) {
+            c.backend = route_forward_backend(&a->forward, request->random);
+            c.retry = a->forward.retry ? a->forward.retry : c.host->retry;
+        }
+    }
+    *ret = c;
+    return c.route ? 0 : -ENOENT;
 }

@@ -81,7 +81,17 @@ const struct route *virtual_host_route(const struct virtual_host *h,
 bool route_matches(const struct route_match *m, const struct route_request *request);
 const struct route_backend *route_forward_backend(const struct route_forward *f, uint64_t random);
 
-/* What becomes of a path (with its query) and where a redirect leads to. -ENOBUFS: too long. */
-int route_rewritten_path(const struct route *r, struct text path, struct text_out *ret);
+/* What becomes of a path (with its query). A path that stays is written, too. -ENOBUFS: too long;
+ * -EINVAL: it would be no path; -ENOMEM. */
+int route_rewritten_path(const struct path_rewrite *w, const struct route_match *m,
+                         struct text path, struct text_out *ret);
+/* Where a redirect leads to, absolute. A port that the scheme implies is left out. */
 int route_location(const struct route *r, const struct http_head *request, struct text_out *ret);
+
+/* All edits that concern a request, or its answer, in Envoy's order: of the backend, the route, the
+ * host and the table, or backwards if the most specific wins. Errors as http_head_set()'s. */
+enum route_message { ROUTE_REQUEST, ROUTE_RESPONSE };
+int route_edit(const struct route_table *t, const struct route_choice *c, enum route_message which,
+               struct http_head *head);
+int header_edits_apply(const struct header_edits *e, struct http_head *head);
 #endif
