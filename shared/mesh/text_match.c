@@ -11,8 +11,10 @@ static bool same_bytes(const char *a, const char *b, size_t len, bool ignore_cas
 
 static bool contains(struct text t, struct text part, bool ignore_case)
 {
+    if (part.len == 0 || t.len < part.len)
+        return part.len == 0;
     if (!ignore_case)
-        return part.len == 0 || memmem(t.data, t.len, part.data, part.len) != NULL;
+        return memmem(t.data, t.len, part.data, part.len) != NULL;
     for (size_t at = 0; at + part.len <= t.len; at++) {
         if (same_bytes(t.data + at, part.data, part.len, true))
             return true;
