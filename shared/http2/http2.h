@@ -112,13 +112,15 @@ bool http2_can_open(const struct http2 *h);
 const char *http2_why(const struct http2 *h);
 
 struct http2_stream_events {
-    /* Client: response head (1xx left out); both: trailers come with head->end_stream. */
+    /* Client: response head (not a 1xx); both: trailers come with head->end_stream. */
     void (*head)(struct http2_stream *s, const struct http2_head *head);
     /* The last event of a stream, exactly once, also after failed or reset: memory may go in it or
      * after it. code: enum http2_code, 0 = regular. */
     void (*closed)(struct http2_stream *s, uint32_t code);
     /* Server: right after `request` returned the stream: it can be answered now. May be NULL. */
     void (*opened)(struct http2_stream *s);
+    /* Client: a 1xx before the response head. May be NULL. */
+    void (*informed)(struct http2_stream *s, const struct http2_head *head);
 };
 struct http2_stream {
     struct stream stream; /* its events, as in base/stream.h, may be NULL until they are wanted */

@@ -177,8 +177,13 @@ static void received_head(struct http2 *h, const nghttp2_frame *frame,
         return;
     if (!h->options.server && !s->head_seen) {
         struct text status = http2_head_get(head, TEXT(":status"));
-        if (status.len && status.data[0] == '1')
+        if (status.len && status.data[0] == '1') {
+            h->current = s;
+            if (s->events->informed)
+                s->events->informed(s, head);
+            h->current = NULL;
             return;
+        }
         s->head_seen = true;
     }
     s->peer_ended = head->end_stream;

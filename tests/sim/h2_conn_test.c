@@ -133,7 +133,8 @@ static void side_opened(struct http2_stream *stream)
 
 static const struct stream_events side_stream_events = {side_received, side_ended, side_writable,
                                                         side_finished, side_failed};
-static const struct http2_stream_events side_events = {side_head, side_closed, side_opened};
+static const struct http2_stream_events side_events = {
+    .head = side_head, .closed = side_closed, .opened = side_opened};
 
 static struct side *side_new(struct party *p)
 {

@@ -139,7 +139,8 @@ static inline void on_opened(struct http2_stream *stream)
 
 static const struct stream_events byte_events = {on_received, on_ended, on_writable, on_finished,
                                                  on_failed};
-static const struct http2_stream_events stream_events = {on_head, on_closed, on_opened};
+static const struct http2_stream_events stream_events = {
+    .head = on_head, .closed = on_closed, .opened = on_opened};
 
 static inline struct side *side_new(struct party *p)
 {
