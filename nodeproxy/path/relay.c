@@ -68,6 +68,8 @@ static void relay_look(struct relay *r)
 {
     if (r->client.ended && r->client.finished && r->server.ended && r->server.finished)
         relay_end(r, ENDING_CLOSED);
+    else if (r->half && r->server.ended && r->client.finished && !r->client.ended)
+        r->half(r);
 }
 
 static void side_ended(struct stream *s)
@@ -112,6 +114,8 @@ static enum ending ending_of(int error, bool client)
 static void side_failed(struct stream *s, int error)
 {
     struct relay_side *side = s->user;
+    if (!side->relay->is_over)
+        side->relay->server_failed = side == &side->relay->server;
     relay_end(side->relay, ending_of(error, side == &side->relay->client));
 }
 

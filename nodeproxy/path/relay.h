@@ -28,6 +28,9 @@ struct relay {
     uint64_t idle_ms, active_ms; /* idle_ms 0: never */
     size_t queued;               /* both ways, when the timer looked last */
     bool is_over;
+    bool server_failed;          /* that ended it */
+    /* The server has ended and the client has it all, but goes on itself. Set after relay_start(); may be NULL. */
+    void (*half)(struct relay *r);
     struct hold *hold;           /* set before relay_start(); may be NULL */
     struct hold_link held;
 };

@@ -45,6 +45,10 @@
     X(TLS_FAILED, "tls failed", "TLS_FAILURE", 0, "the handshake failed")                          \
     X(HANDSHAKE_TIMEOUT, "handshake timeout", "TLS_FAILURE", 0, "the handshake took too long")     \
     X(PROTOCOL, "protocol error", "H2_HANDSHAKE_FAILURE", 0, "the peer broke HTTP/2")              \
+    X(BAD_REQUEST, "bad request", "DPE", 400,                                                      \
+      "a request that is malformed, ambiguous, or asks for what is not done here")                 \
+    X(BAD_ANSWER, "bad answer", "UPE", 502, "the server's answer was malformed")                   \
+    X(ANSWER_TIMEOUT, "answer timeout", "UT", 504, "the server took too long to answer")           \
     X(IDLE_TIMEOUT, "idle timeout", "-", 0, "no byte either way for longer than allowed")          \
     X(LIMIT, "limit reached", "-", 503, "a bound of the workload or of the node was reached")      \
     X(NO_MEMORY, "out of memory", "-", 503, "memory or buffers ran out")                           \
