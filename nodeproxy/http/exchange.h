@@ -1,0 +1,71 @@
+/*
+ * One request and its answer, told by a table: normalise -> filter -> choose -> send -> answer -> relay, and account.
+ * Bodies pass by path/relay.c, as they come and go, whatever their size and whatever both sides speak. Who owns the
+ * connection that requests come by is the host: it says what may be asked, and by which link it goes on.
+ *
+ * Owned by its host's pool, one worker: one allocation an exchange, and none when the pool has one left. Bounded:
+ * exchanges of a host at a time, what a client may send before its request goes on (its stream's window), the time until
+ * the answer, the time without a byte. Each ends once, with one of shared/mesh/ending.h.
+ */
+#ifndef NODEPROXY_HTTP_EXCHANGE_H
+#define NODEPROXY_HTTP_EXCHANGE_H
+#include "nodeproxy/http/http_link.h"
+#include "nodeproxy/path/relay.h"
+#include "nodeproxy/path/stage.h"
+#include "shared/http/http_path.h"
+
+struct exchange;
+struct exchange_record { /* what is left of one; texts are valid during the call only */
+    struct text method, authority, path;
+    unsigned status;                  /* that the client was told; 0: none */
+    int grpc_status;                  /* -1: none was seen */
+    bool own;                         /* the answer was ours */
+    enum http_version client, server; /* server: valid if chosen */
+    bool chosen;
+    uint64_t bytes_received, bytes_sent; /* of bodies: by the client, to the client */
+    uint64_t duration_ms;
+    enum ending ending;
+};
+struct exchange_host;
+struct exchange_host_ops {
+    /* May this be asked? ENDING_NONE: yes. */
+    enum ending (*filter)(struct exchange_host *host, const struct http_head *request);
+    /* NEXT: *ret is a client's link that can take a request. WAIT: exchange_chosen() follows, unless `forget` comes
+     * first. END: *ret_ending says why not. */
+    enum step (*choose)(struct exchange_host *host, struct exchange *x, struct http_link **ret,
+                        enum ending *ret_ending);
+    void (*forget)(struct exchange_host *host, struct exchange *x);
+    void (*over)(struct exchange_host *host, const struct exchange_record *record);
+    void (*gone)(struct exchange_host *
+                     host); /* after `over`: its memory is given back, from the loop; may be NULL */
+};
+struct exchange_pool { /* of a worker */
+    struct list free;
+    size_t n_free, n_keep;
+};
+struct exchange_host {
+    const struct exchange_host_ops *ops;
+    struct ring *ring;
+    struct exchange_pool *pool;
+    struct hold *hold;           /* may be NULL */
+    uint64_t answer_ms, idle_ms; /* 0: no limit */
+    enum http_path_mode paths;   /* the form in which paths are decided on and go on */
+    unsigned strips;             /* enum http_hop_edge: what no client may say */
+    size_t n_max;                /* exchanges at a time */
+    struct list exchanges;       /* living ones */
+    size_t n;                    /* those whose memory is not given back, too */
+};
+void exchange_pool_init(struct exchange_pool *pool, size_t keep);
+void exchange_pool_done(struct exchange_pool *pool);
+void exchange_host_init(struct exchange_host *host, const struct exchange_host_ops *ops,
+                        struct ring *ring, struct exchange_pool *pool);
+/* For the event `request` of a server's link. NULL: the bound is reached, or no memory. */
+struct http_stream *exchange_begin(struct exchange_host *host);
+/* After `choose` had to wait: the link, or NULL and why. */
+void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why);
+void exchange_close(struct exchange *x,
+                    enum ending ending); /* answered with it, if there was no answer yet */
+struct exchange *exchange_of_link(struct list *link); /* in host->exchanges */
+struct list *exchange_waiting(struct exchange *x);    /* a node for `choose` to wait in a list */
+struct exchange *exchange_of_waiting(struct list *node);
+#endif

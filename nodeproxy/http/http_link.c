@@ -1,0 +1,83 @@
+/* What both kinds of link have in common, and the ways into them. */
+#include "nodeproxy/http/http_link.h"
+
+#include <errno.h>
+
+static void nothing(struct stream *s)
+{
+    (void)s;
+}
+static void dropped(struct stream *s, struct buf *bytes)
+{
+    (void)s;
+    buf_done(bytes);
+}
+static void failed(struct stream *s, int error)
+{
+    (void)s, (void)error;
+}
+static const struct stream_events nobody = {.received = dropped,
+                                            .ended = nothing,
+                                            .writable = nothing,
+                                            .finished = nothing,
+                                            .failed = failed};
+
+void http_link_leave_carrier(struct http_link *l)
+{
+    l->carrier->events = &nobody;
+    l->carrier->user = NULL;
+}
+
+int http_link_request(struct http_link *l, struct http_stream *s, const struct http_head *head,
+                      bool end)
+{
+    return l->ops->request(l, s, head, end);
+}
+bool http_link_can_request(const struct http_link *l)
+{
+    return l->ops->can_request(l);
+}
+void http_link_drain(struct http_link *l)
+{
+    l->ops->drain(l);
+}
+void http_link_close(struct http_link *l)
+{
+    l->ops->close(l);
+}
+
+void http_stream_init(struct http_stream *s, const struct http_stream_events *events, void *user)
+{
+    memset(s, 0, offsetof(struct http_stream, head)); /* the arena in the head need not be zero */
+    s->events = events;
+    s->user = user;
+    http_head_init(&s->head);
+}
+
+void http_stream_done(struct http_stream *s)
+{
+    http_head_done(&s->head);
+}
+
+int http_stream_answer(struct http_stream *s, const struct http_head *head, bool end)
+{
+    return s->link ? s->link->ops->answer(s, head, end) : -EPIPE;
+}
+
+int http_stream_inform(struct http_stream *s, const struct http_head *head)
+{
+    return s->link ? s->link->ops->inform(s, head) : -EPIPE;
+}
+
+int http_stream_trailers(struct http_stream *s, const struct http_head *trailers)
+{
+    return s->link ? s->link->ops->trailers(s, trailers) : -EPIPE;
+}
+
+void http_stream_detach(struct http_stream *s)
+{
+    if (!s->link)
+        return;
+    s->link->ops->detach(s);
+    s->link = NULL;
+}

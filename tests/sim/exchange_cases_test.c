@@ -1,0 +1,333 @@
+/*
+ * What single exchanges must do, in each pairing of HTTP/1.1 and HTTP/2: our own answers, deadlines, servers that break off,
+ * readers that are slow; and each operation and each allocation of an exchange made to fail in turn.
+ */
+#include "tests/sim/http_world.h"
+#include "tests/sim/sim_alloc.h"
+
+static enum http_version from_version, to_version;
+static const struct fake_weather calm = {.socket_bytes = 65536};
+static const struct wish plain_wish = {
+    .seed = 7, .request_bytes = 3000, .answer_bytes = 20000, .status = 200};
+
+static void begin(uint64_t seed)
+{
+    world_new(seed, &calm, to_version);
+    client_connect(from_version);
+}
+
+/* What became of it; the call itself is gone by then. */
+static struct {
+    unsigned status, grpc_status, n_informed;
+    int error;
+    bool own, heard_all;
+    uint64_t got;
+} result;
+
+static void keep_result(struct call *c)
+{
+    client_over(c);
+    result.status = c->status;
+    result.error = c->error;
+    result.own = c->own_answer;
+    result.got = c->got;
+    result.heard_all = c->heard_all;
+    result.n_informed = c->informed;
+    result.grpc_status = c->s.head.status ? (unsigned)number_in(&c->s.head, "grpc-status") : 0;
+}
+
+static void play(const struct wish *wish)
+{
+    struct call *c = ask(wish);
+    assert_non_null(c);
+    memset(&result, 0, sizeof result);
+    c->told_over = keep_result;
+    if (!fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS))
+        tell_stuck();
+}
+
+static void expect(unsigned status, enum ending ending)
+{
+    assert_int_equal(result.status, status);
+    assert_int_equal(proxy.last.status, status);
+    assert_string_equal(ending_text(proxy.last.ending), ending_text(ending));
+}
+
+/* ---- cases ---- */
+
+static void whole(void)
+{
+    begin(1);
+    play(&plain_wish);
+    expect(200, ENDING_CLOSED);
+    assert_int_equal(result.got, plain_wish.answer_bytes);
+    assert_int_equal(proxy.last.bytes_received, 3000);
+    assert_int_equal(proxy.last.bytes_sent, 20000);
+    assert_true(proxy.last.chosen && !proxy.last.own);
+    world_free();
+}
+
+/* The second one uses the first one's memory and connections again. */
+static void again(void)
+{
+    begin(2);
+    for (unsigned i = 0; i < 20; i++) {
+        struct wish w = plain_wish;
+        w.seed = i;
+        play(&w);
+        expect(200, ENDING_CLOSED);
+    }
+    assert_int_equal(proxy.pool.n_free, 1);
+    unsigned n_upstreams = 0;
+    for (unsigned i = 0; i < UPSTREAMS_MAX; i++)
+        n_upstreams += proxy.upstreams[i] != NULL;
+    assert_int_equal(n_upstreams, 1);
+    world_free();
+}
+
+static void denied(void)
+{
+    begin(3);
+    proxy.deny = ENDING_DENIED;
+    struct wish w = plain_wish;
+    w.request_bytes = 0;
+    play(&w);
+    expect(403, ENDING_DENIED);
+    assert_true(result.own && proxy.last.own && !proxy.last.chosen);
+    assert_int_equal(result.got, strlen("RBAC: access denied"));
+    w.head = true;
+    play(&w); /* by the same connection: nothing of the body stands in its way */
+    expect(403, ENDING_DENIED);
+    assert_int_equal(result.got, 0);
+    w = plain_wish; /* with a body that nobody reads */
+    play(&w);
+    expect(403, ENDING_DENIED);
+    w.grpc = true;
+    w.request_bytes = 0;
+    play(&w);
+    expect(200, ENDING_DENIED);
+    assert_int_equal(result.grpc_status, 7);
+    assert_int_equal(proxy.last.grpc_status, 7);
+    assert_int_equal(result.got, 0);
+    proxy.deny = ENDING_NONE;
+    w = plain_wish;
+    play(&w);
+    expect(200, ENDING_CLOSED);
+    world_free();
+}
+
+static void informed(void)
+{
+    begin(4);
+    struct wish w = plain_wish;
+    w.informs = true;
+    play(&w);
+    expect(200, ENDING_CLOSED);
+    assert_int_equal(result.n_informed, 1);
+    world_free();
+}
+
+static void too_late(void)
+{
+    begin(5);
+    proxy.host.answer_ms = 500;
+    struct wish w = plain_wish;
+    w.silent = true;
+    play(&w);
+    expect(504, ENDING_ANSWER_TIMEOUT);
+    assert_in_range(proxy.last.duration_ms, 500, 600);
+    proxy.host.answer_ms = 0;
+    proxy.host.idle_ms = 2000; /* the relay's clock ends it as well */
+    play(&w);
+    expect(504, ENDING_IDLE_TIMEOUT);
+    world_free();
+}
+
+static void broken_off(void)
+{
+    begin(6);
+    struct wish w = plain_wish;
+    w.aborts = true;
+    w.answer_bytes = 600000;
+    w.length = from_version == HTTP_VERSION_2;
+    play(&w);
+    expect(200, ENDING_RESET_BY_SERVER);
+    assert_false(result.heard_all);
+    assert_true(result.error < 0);
+    world_free();
+}
+
+/* Before a byte of the answer. */
+static void cut(struct timer *t)
+{
+    for (unsigned i = 0; i < UPSTREAMS_MAX; i++)
+        if (proxy.upstreams[i] && proxy.upstreams[i]->conn.fd >= 0)
+            fake_socket_reset(proxy.upstreams[i]->conn.fd);
+    (void)t;
+}
+static void broken_before(void)
+{
+    struct timer t;
+    begin(7);
+    timer_init(&t, cut);
+    timer_start(ring_timers(client_ring), &t, 50);
+    struct wish w = plain_wish;
+    w.silent = true;
+    play(&w);
+    expect(503, ENDING_RESET_BY_SERVER);
+    play(&plain_wish);
+    expect(200, ENDING_CLOSED);
+    world_free();
+}
+
+static void nobody(struct timer *t)
+{
+    (void)t;
+    proxy.choose_late = 0;
+}
+/* A choice that waits; and one that is forgotten because the client has gone. */
+static void chosen_late(void)
+{
+    struct timer t;
+    begin(8);
+    timer_init(&t, nobody);
+    proxy.choose_late = 1;
+    timer_start(ring_timers(client_ring), &t, 20);
+    play(&plain_wish);
+    timer_stop(ring_timers(client_ring), &t);
+    expect(200, ENDING_CLOSED);
+    world_free();
+}
+
+static size_t chunks_most;
+static void sample(struct timer *t)
+{
+    struct ring_stats stats;
+    ring_stats(proxy_ring, &stats);
+    if (stats.chunks_live > chunks_most)
+        chunks_most = stats.chunks_live;
+    timer_start(ring_timers(proxy_ring), t, 1);
+}
+/* 8 MiB each way past a reader that is slow, at both ends. */
+static void flat(void)
+{
+    struct timer t;
+    begin(9);
+    chunks_most = 0;
+    timer_init(&t, sample);
+    timer_start(ring_timers(proxy_ring), &t, 1);
+    struct wish w = plain_wish;
+    w.request_bytes = w.answer_bytes = 8 << 20;
+    w.pauses = 2;
+    w.early = true;
+    play(&w);
+    timer_stop(ring_timers(proxy_ring), &t);
+    expect(200, ENDING_CLOSED);
+    assert_int_equal(result.got, w.answer_bytes);
+    /* Each way: a queue, the machine's output, a window that is held, what lies in the socket's way. */
+    assert_in_range(chunks_most, 2, 2 * 4 * (STREAM_QUEUE_HIGH / CHUNK_BYTES + 4));
+    world_free();
+}
+
+static void bound(void)
+{
+    begin(10);
+    proxy.host.n_max = 0;
+    play(&plain_wish);
+    assert_int_equal(proxy.n_begun, 0);
+    assert_true(from_version == HTTP_VERSION_2 ? result.status == 503
+                                               : result.status == 503 || result.error < 0);
+    world_free();
+}
+
+/* ---- faults ---- */
+
+enum { POINTS_MAX = 4000 };
+static const struct wish fault_wishes[] = {
+    {.seed = 1, .request_bytes = 4000, .answer_bytes = 40000, .status = 200},
+    {.seed = 2,
+     .request_bytes = 300,
+     .answer_bytes = 400,
+     .status = 200,
+     .trailers = true,
+     .informs = true},
+};
+
+static bool fault(unsigned points, enum fake_fault_kind kind, int error, uint64_t nth)
+{
+    running = nth;
+    begin(nth);
+    if (points == 0)
+        sim_alloc_fail_at(nth);
+    else
+        fake_net_set_fault(
+            net, &(struct fake_fault){.points = points, .kind = kind, .error = error, .nth = nth});
+    for (size_t i = 0; i < ARRAY_SIZE(fault_wishes); i++)
+        if (client_can_ask())
+            (void)ask(&fault_wishes[i]);
+    if (!fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS))
+        tell_stuck();
+    bool reached = points == 0 ? sim_alloc_failed() : fake_net_points(net) >= nth;
+    sim_alloc_fail_at(0);
+    fake_net_set_fault(net, NULL);
+    if (!client || !client->link) /* and then all is well again */
+        client_connect(from_version);
+    fake_net_run_for(net, 3000);
+    if (client_can_ask()) {
+        play(&plain_wish);
+        expect(200, ENDING_CLOSED);
+    }
+    world_free();
+    return reached;
+}
+
+static void faults(void)
+{
+    static const struct {
+        unsigned points;
+        enum fake_fault_kind kind;
+        int error;
+    } table[] = {
+        {0, FAKE_ERROR, 0},
+        {FAKE_AT_RECV, FAKE_ERROR, -ECONNRESET},
+        {FAKE_AT_SEND, FAKE_ERROR, -EPIPE},
+        {FAKE_AT_RECV | FAKE_AT_SEND, FAKE_ONE_BYTE, 0},
+        {FAKE_AT_RECV | FAKE_AT_SEND, FAKE_STALL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        uint64_t nth = 1;
+        while (fault(table[i].points, table[i].kind, table[i].error, nth))
+            assert_true(++nth < POINTS_MAX);
+        assert_true(nth > 1);
+    }
+    running = 0;
+}
+
+/* ---- */
+
+#define CASES(X)                                                                                   \
+    X(whole)                                                                                       \
+    X(again) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late)       \
+        X(flat) X(bound) X(faults)
+#define IN_PAIRING(name, from, to)                                                                 \
+    static void name##_##from##_to_##to(void **state)                                              \
+    {                                                                                              \
+        (void)state;                                                                               \
+        from_version = HTTP_VERSION_##from;                                                        \
+        to_version = HTTP_VERSION_##to;                                                            \
+        name();                                                                                    \
+    }
+#define CASE(name)                                                                                 \
+    IN_PAIRING(name, 1, 1) IN_PAIRING(name, 1, 2) IN_PAIRING(name, 2, 1) IN_PAIRING(name, 2, 2)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_teardown(name##_1_to_1, tell_seed),                                           \
+        cmocka_unit_test_teardown(name##_1_to_2, tell_seed),                                       \
+        cmocka_unit_test_teardown(name##_2_to_1, tell_seed),                                       \
+        cmocka_unit_test_teardown(name##_2_to_2, tell_seed),
+CASES(CASE)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CASES(TEST)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
