@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -116,6 +115,10 @@ class Bench(ca_test.Bench):
         shutil.copy(self.api_root.certificate, f"{folder}/account/ca.crt")
         self.write("account/token", "the-ca")
         self.api.token = "the-ca"
+
+    def end(self):
+        super().end()
+        self.api.down()
 
     def start_ca(self, *options):
         os.environ.update(KUBERNETES_SERVICE_HOST="localhost", KUBERNETES_SERVICE_PORT=str(self.api.port),
@@ -333,35 +336,16 @@ def wrong_settings(bench):
     assert "KUBERNETES_SERVICE_HOST" in run("weir-ca", *serve, "--listen", "127.0.0.1:0", "--attest", "kubernetes", code=1)
 
 
+def all_ends_well(bench):
+    assert bench.ca.end() == 0 and bench.controller.end() == 0
+
+
 CHECKS = (node_by_its_pod, who_is_refused, the_controller_gets_its_own, the_api_server_is_away, nobody_waits_for_a_review,
-          roots_are_everywhere, a_namespace_that_goes, after_a_restart, who_asks_in_vain_is_stopped)
+          roots_are_everywhere, a_namespace_that_goes, after_a_restart, who_asks_in_vain_is_stopped, all_ends_well, wrong_settings)
 
 
 def main():
-    folder = tempfile.mkdtemp(prefix="weir-attest-test-")
-    bench = None
-    try:
-        bench = Bench(folder)
-        bench.start_ca()
-        for check in CHECKS:
-            began = time.monotonic()
-            try:
-                check(bench)
-            except BaseException:
-                print(f"FAIL {check.__name__}")
-                for program in (bench.ca, bench.controller):
-                    if program:
-                        print("".join(program.seen[-10:] + [line or "" for line in list(program.lines.queue)[-40:]]))
-                raise
-            print(f"ok   {check.__name__} ({time.monotonic() - began:.1f}s)")
-        assert bench.ca.end() == 0 and bench.controller.end() == 0
-        wrong_settings(bench)
-        print("ok   wrong_settings")
-    finally:
-        if bench:
-            bench.end()
-            bench.api.down()
-        shutil.rmtree(folder)
+    ca_test.play_checks("attest", Bench, CHECKS)
 
 
 if __name__ == "__main__":

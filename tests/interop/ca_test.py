@@ -630,25 +630,35 @@ CHECKS = (state_is_for_its_owner, a_second_init_changes_nothing, own_identity_by
           killed_while_issuing, ends_with_its_calls)
 
 
-def main():
-    folder = tempfile.mkdtemp(prefix="weir-ca-test-")
+def play_checks(name, make_bench, checks):
+    """Each check, one after the other, on one bench with a CA that runs; what its programs said last when one fails."""
+    folder = tempfile.mkdtemp(prefix=f"weir-{name}-test-")
     bench = None
     try:
-        a_mistyped_folder(folder)
-        bench = Bench(folder)
+        bench = make_bench(folder)
         bench.start_ca()
-        for check in CHECKS:
+        for check in checks:
             began = time.monotonic()
             try:
                 check(bench)
             except BaseException:
                 print(f"FAIL {check.__name__}")
+                for program in (bench.ca, bench.controller):
+                    if program:
+                        print("".join(program.seen[-10:] + [line or "" for line in list(program.lines.queue)[-40:]]))
                 raise
             print(f"ok   {check.__name__} ({time.monotonic() - began:.1f}s)")
     finally:
         if bench:
             bench.end()
         shutil.rmtree(folder)
+
+
+def main():
+    def make_bench(folder):
+        a_mistyped_folder(folder)
+        return Bench(folder)
+    play_checks("ca", make_bench, CHECKS)
 
 
 if __name__ == "__main__":

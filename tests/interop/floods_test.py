@@ -16,8 +16,8 @@ import struct
 import time
 
 from hbone_peer import client_context, open_tunnel, wrap
-from mesh_lab import DEADLINE_S, Lab, eventually, identity, same, step
-from raw_http2 import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
+from mesh_lab import DEADLINE_S, eventually, identity, play_all, same, step
+from raw_http2 import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
                        FRAME_SIZE_ERROR, HEADERS, PADDED, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS,
                        WINDOW_UPDATE, Raw, block, frame, literal, settings)
 
@@ -34,6 +34,7 @@ class World:
         self.lab, self.batch, self.orders = lab, lab.pod("batch"), lab.pod("orders")
         files = lab.issue("web", identity("web"))
         self.context = client_context(files[2], *files[:2])
+        is_served(self)
 
     def at(self, port=8080):
         return f"{self.orders.v4}:{port}"
@@ -326,15 +327,8 @@ def test_connections(world):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def main():
-    with Lab("--set-proxy-args", f"--log-rate 0 --idle-timeout {IDLE_S}s --workers 1") as lab:
-        world = World(lab)
-        is_served(world)
-        for name, test in list(globals().items()):
-            if name.startswith("test_"):
-                test(world)
-        same(lab.lines("node-b", "runtime error"), [], "what a sanitizer said")
-    print("all of it holds")
+def test_no_sanitizer_said_anything(world):
+    same(world.lab.lines("node-b", "runtime error"), [], "what a sanitizer said")
 
 
-main()
+play_all(globals(), World, "--set-proxy-args", f"--log-rate 0 --idle-timeout {IDLE_S}s --workers 1")

@@ -6,29 +6,18 @@
      |
   underlay -- control: weir-controller, port 15012
 """
-import importlib
 import ipaddress
 import os
 import struct
-import subprocess
-import sys
 
 from hbone_peer import Closed, Refused, client_context, open_tunnel
-from mesh_lab import ROOT, eventually, identity, play_all, same, step
+from mesh_lab import eventually, identity, play_all, same, step
+from xds_messages import make_messages
 
 CONTROLLER = "192.168.50.2", 15012
 ADDRESS, AUTHORIZATION = "type.googleapis.com/istio.workload.Address", "type.googleapis.com/istio.security.Authorization"
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 UNKNOWN, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 2, 3, 7, 8, 12, 13
-
-
-def make_messages(folder):
-    """Google's classes from our .proto files."""
-    source = ROOT + "/shared/xds/proto"
-    names = ["ads", "core", "status", "workload", "authorization"]
-    subprocess.run(["protoc", "-I", source, "--python_out", folder, *(f"{source}/{name}.proto" for name in names)], check=True)
-    sys.path.insert(0, folder)
-    return {name: importlib.import_module(name + "_pb2") for name in names}
 
 
 class Call:

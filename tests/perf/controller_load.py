@@ -4,14 +4,12 @@
 """
 import argparse
 import gc
-import importlib
 import os
 import random
 import re
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,18 +19,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, f"{ROOT}/tests/interop")
 import kube_test  # noqa: E402
 from hbone_peer import client_context, open_tunnel  # noqa: E402
+from xds_messages import make_messages  # noqa: E402
 
 ADDRESS, AUTHORIZATION = "type.googleapis.com/istio.workload.Address", "type.googleapis.com/istio.security.Authorization"
 PROXY = "spiffe://cluster.local/ns/weir-system/sa/weir-nodeproxy"
 PODS_A_SERVICE = 10
-
-
-def messages(folder):
-    source = ROOT + "/shared/xds/proto"
-    names = ["ads", "core", "status", "workload", "authorization"]
-    subprocess.run(["protoc", "-I", source, "--python_out", folder, *(f"{source}/{name}.proto" for name in names)], check=True)
-    sys.path.insert(0, folder)
-    return {name: importlib.import_module(name + "_pb2") for name in names}
 
 
 class Client:
@@ -200,7 +191,7 @@ def main():
             start_cpu = cpu_s(pid)
             listening = controller.wait_log(r"xds.*listening on (127\.0\.0\.1):(\d+)")
             proxy = bench.root.make(uris=[PROXY])
-            client = Client(messages(folder), (listening[1], int(listening[2])), client_context(bench.root.certificate, *proxy))
+            client = Client(make_messages(folder), (listening[1], int(listening[2])), client_context(bench.root.certificate, *proxy))
             client.until(lambda: client.n >= o.pods + o.services)
             idle_mb = memory_mb(pid, "VmRSS")
             before, wholes = cpu_s(pid), controller.metric("weir_controller_whole_translations_total")

@@ -5,17 +5,14 @@
 #ifndef TESTS_UNIT_CA_CALLERS_FIXTURE_H
 #define TESTS_UNIT_CA_CALLERS_FIXTURE_H
 #include "ca/callers.h"
-#include "tests/unit/ca/ca_fixture.h"
+#include "tests/unit/ca/grant_fixture.h"
 #include "tests/unit/shared/transport/fixture.h"
 
-#define PROXY "spiffe://cluster.local/ns/weir-system/sa/weir-nodeproxy"
-#define CA    "spiffe://cluster.local/ns/weir-system/sa/weir-ca"
+#define CA "spiffe://cluster.local/ns/weir-system/sa/weir-ca"
 
 enum { CALLS_MAX = 80 };
 
 static struct callers callers;
-static struct grant grant;
-static struct placement placement;
 static struct addr at;
 static struct tls_config *client_tls;
 static struct ring *client_ring; /* the CA's, unless a test has another one */
@@ -117,14 +114,7 @@ static inline int callers_begin(void **state)
     memset(clients, 0, sizeof clients);
     callers_drained = false;
     client_ring = bed.ring;
-    placement_init(&placement);
-    grant_init(&grant);
-    grant.store = bench.store;
-    grant.root = &bench.root;
-    grant.placement = &placement;
-    grant.trust_domain = TEXT("cluster.local");
-    grant.proxy_id = id_of(PROXY);
-    grant.ttl_s = grant.ttl_max_s = 3600;
+    grant_begin(3600, 3600);
     int fd = listen_loopback(&at);
     callers_open(&callers, bed.ring, &grant, fd, &events);
     struct tls_config *server = tls_make(TLS_SERVER, false);
@@ -151,8 +141,7 @@ static inline int callers_end(void **state)
             h2_conn_close(&clients[i].h2);
     bed_run_until(is_over);
     tls_config_unref(client_tls);
-    grant_done(&grant);
-    placement_done(&placement);
+    grant_end();
     return bed_close(state);
 }
 

@@ -2,16 +2,10 @@
  * The whole decision: what each refusal answers and what it does not tell, which requests get a
  * certificate, whose it is, and how many a node may ask for. Requests are made by openssl.
  */
-#include "tests/unit/ca/ca_fixture.h"
-
-#include "ca/grant.h"
-
-#define PROXY "spiffe://cluster.local/ns/weir-system/sa/weir-nodeproxy"
+#include "tests/unit/ca/grant_fixture.h"
 
 enum { TTL_S = 86400, TTL_MAX_S = 10 * 86400 };
 
-static struct grant grant;
-static struct placement placement;
 static struct grant_answer answer;
 static char token_a[ATTEST_TOKEN_TEXT_MAX], token_b[ATTEST_TOKEN_TEXT_MAX];
 static char *csr;
@@ -33,15 +27,7 @@ static void place(const char *name, const char *node, const char *account)
 static int begin(void **state)
 {
     bench_root(state);
-    placement_init(&placement);
-    grant_init(&grant);
-    grant.store = bench.store;
-    grant.root = &bench.root;
-    grant.placement = &placement;
-    grant.trust_domain = TEXT("cluster.local");
-    grant.proxy_id = id_of(PROXY);
-    grant.ttl_s = TTL_S;
-    grant.ttl_max_s = TTL_MAX_S;
+    grant_begin(TTL_S, TTL_MAX_S);
     now_ms = 1000;
     known = true;
     int64_t expires_s = bench.now_s + 1000 * DAY_S;
@@ -56,8 +42,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     free(csr);
-    grant_done(&grant);
-    placement_done(&placement);
+    grant_end();
     return bench_done(state);
 }
 

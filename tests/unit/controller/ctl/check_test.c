@@ -1,15 +1,6 @@
 /* What weirctl check and status make of what a cluster, and a node, say. tests/interop/weirctl_test.py has the broken set-ups one by one. */
 #include "controller/ctl/ctl.h"
-#include "tests/unit/shared/base/test.h"
-
-static struct json *parsed(const char *text)
-{
-    struct json *tree = NULL;
-    struct json_error e = {0};
-    if (json_parse(text_of(text), NULL, &tree, &e) < 0)
-        fail_msg("%s: %s", text, e.text);
-    return tree;
-}
+#include "tests/unit/shared/json/parsed.h"
 
 /* ---- A sample of Prometheus' format --------------------------------------------------------- */
 

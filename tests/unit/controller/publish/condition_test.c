@@ -1,6 +1,6 @@
 /* What is said on a policy, and that nobody else's words are touched. */
 #include "controller/publish/condition.h"
-#include "tests/unit/shared/base/test.h"
+#include "tests/unit/shared/json/parsed.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,15 +11,6 @@ static struct problems list_of(enum problem_severity severity, const char *objec
     problems_init(&p);
     problems_add(&p, severity, "kubernetes", 0, object, field, "%s", message);
     return p;
-}
-
-static struct json *parsed(const char *text)
-{
-    struct json *tree = NULL;
-    struct json_error e = {0};
-    if (json_parse(text_of(text), NULL, &tree, &e) < 0)
-        fail_msg("%s: %s", text, e.text);
-    return tree;
 }
 
 static void what_is_judged(void **state)

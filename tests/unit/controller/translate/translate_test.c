@@ -116,6 +116,17 @@ static void a_pod_in_full(void **state)
     world_done(&w);
 }
 
+static bool is_healthy(const char *yaml, const char *uid)
+{
+    struct world w;
+    world_make(&w, yaml);
+    struct workload *p = workload_of(&w, uid);
+    bool healthy = p->healthy;
+    workload_free(p);
+    world_done(&w);
+    return healthy;
+}
+
 #define LEAVING   ", deletionTimestamp: '2026-01-01T00:00:00Z'"
 #define READY(is) "phase: Running, conditions: [{type: Ready, status: '" is "'}], podIP: "
 #define APP       ", labels: {app: web}"
@@ -144,15 +155,10 @@ static void who_leaves_is_the_last_resort(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char yaml[4096];
         struct text_out out = TEXT_OUT(yaml);
-        struct world w;
         text_printf(&out, SHOP "%s%s" POD("p", APP LEAVING, "", READY("True") "10.0.0.1"),
                     cases[i].service ? service : "", cases[i].others);
-        world_make(&w, yaml);
-        struct workload *p = workload_of(&w, "Kubernetes//Pod/shop/p");
-        if (p->healthy != cases[i].healthy)
+        if (is_healthy(yaml, "Kubernetes//Pod/shop/p") != cases[i].healthy)
             fail_msg("case %zu", i);
-        workload_free(p);
-        world_done(&w);
     }
 }
 
@@ -177,7 +183,6 @@ static void an_endpoint_that_ends(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char yaml[4096];
         struct text_out out = TEXT_OUT(yaml);
-        struct world w;
         text_printf(&out,
                     "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, spec: "
                     "{ports: [{port: 80}]}}\n---\n{apiVersion: discovery.k8s.io/v1, kind: "
@@ -185,13 +190,9 @@ static void an_endpoint_that_ends(void **state)
                     "{kubernetes.io/service-name: s}}, ports: [{port: 80}], endpoints: [{addresses: "
                     "[192.0.2.1], %s]}",
                     cases[i].endpoints);
-        world_make(&w, yaml);
-        struct workload *p =
-            workload_of(&w, "Kubernetes/discovery.k8s.io/EndpointSlice/shop/e/192.0.2.1");
-        if (p->healthy != cases[i].healthy)
+        if (is_healthy(yaml, "Kubernetes/discovery.k8s.io/EndpointSlice/shop/e/192.0.2.1") !=
+            cases[i].healthy)
             fail_msg("case %zu", i);
-        workload_free(p);
-        world_done(&w);
     }
 }
 

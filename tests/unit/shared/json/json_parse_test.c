@@ -1,18 +1,8 @@
 #include "shared/json/json_out.h"
 #include "shared/json/json_tree.h"
 #include "tests/unit/shared/base/failing_alloc.h"
+#include "tests/unit/shared/json/parsed.h"
 #include "tests/unit/shared/json/random_json.h"
-
-static struct json *parse(const char *s)
-{
-    struct json_error e;
-    struct json *j = NULL;
-
-    if (json_parse(text_of(s), NULL, &j, &e) < 0)
-        fail_msg("%s: line %u: %s", s, e.line, e.text);
-    assert_false(json_failed(&e));
-    return j;
-}
 
 static void assert_print(const struct json *j, bool pretty, const char *expected)
 {
@@ -54,7 +44,7 @@ static void takes_what_is_json(void **state)
         {"{\"a\":1,\"A\":2}", "{\"a\":1,\"A\":2}"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct json *j = parse(cases[i].in);
+        struct json *j = parsed(cases[i].in);
         assert_print(j, false, cases[i].out);
         json_free(j);
     }
@@ -195,7 +185,7 @@ static void finds_duplicates_among_many(void **state)
 static void knows_lines(void **state)
 {
     (void)state;
-    struct json *j = parse("{\n\"a\": 1,\n \"b\":\n  [ {},\n\n {\"c\":\n\"\\n\"} ],\r\n\"d\":2}");
+    struct json *j = parsed("{\n\"a\": 1,\n \"b\":\n  [ {},\n\n {\"c\":\n\"\\n\"} ],\r\n\"d\":2}");
 
     assert_int_equal(json_line(j), 1);
     assert_int_equal(json_line(json_get(j, "a")), 2);

@@ -1,5 +1,5 @@
 #include "shared/json/json.h"
-#include "tests/unit/shared/base/test.h"
+#include "tests/unit/shared/json/parsed.h"
 
 #include <errno.h>
 
@@ -289,14 +289,6 @@ static void long_names_are_cut(void **state)
     json_free(j);
 }
 
-static struct json *parse(const char *s)
-{
-    struct json_error e;
-    struct json *j = NULL;
-    assert_int_equal(json_parse(text_of(s), NULL, &j, &e), 0);
-    return j;
-}
-
 static void compares(void **state)
 {
     (void)state;
@@ -321,7 +313,7 @@ static void compares(void **state)
         {"[]", "{}", false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct json *a = parse(cases[i].a), *b = parse(cases[i].b);
+        struct json *a = parsed(cases[i].a), *b = parsed(cases[i].b);
         print_message("  %s %s\n", cases[i].a, cases[i].b);
         assert_int_equal(json_equal(a, b), cases[i].equal);
         assert_int_equal(json_equal(b, a), cases[i].equal);
@@ -336,7 +328,7 @@ static void compares(void **state)
 static void copies_outlive_the_original(void **state)
 {
     (void)state;
-    struct json *original = parse(manifest), *copy = json_copy(json_get(original, "spec.rules"));
+    struct json *original = parsed(manifest), *copy = json_copy(json_get(original, "spec.rules"));
 
     assert_non_null(copy);
     assert_true(json_equal(copy, json_get(original, "spec.rules")));
