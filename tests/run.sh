@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all tests: the rules of the house, and then, with the build `dev` and again with `asan`, the
 # unit tests, simulations and fuzz corpora (ctest) and the tests of the real programs (netns/ and
-# interop/, one after the other).
+# interop/). As many as there are processors run at the same time; those that measure, alone.
 #
 # usage: tests/run.sh [--fast | --tsan] [--cluster] [PATTERN...]
 #   --fast     only the build `dev`
@@ -10,18 +10,23 @@
 #   --cluster  also the cases in a real Kubernetes (tests/cluster; once, with the release build)
 #   PATTERN    only tests whose name matches one of these regular expressions, as in unit/mesh;
 #              with cluster or cluster/NAME alone, only those cases
+# Environment: WEIR_AT_ONCE, how many tests of the real programs run at the same time.
 #
 # One line a test; the last line is `N passed, N failed`. A test in netns/ or interop/ is an
-# executable *_test.sh or *_test.py. It gets WEIR_BUILD, the folder of the build to test, may say
-# `# timeout: SECONDS` (default 120) and `# builds: dev` in its first lines, exits with 77 to skip,
-# and fails if it leaves anything behind.
+# executable *_test.sh or *_test.py. It gets WEIR_BUILD, the folder of the build to test,
+# WEIR_LAB_NAME, a name that no other test has, and TMPDIR, a folder of its own. In its first lines
+# it may say `# timeout: SECONDS` (default 120), `# builds: dev`, and `# alone` if what it measures
+# would be another with a test beside it. It exits with 77 to skip, and fails if it leaves anything
+# behind.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 ROOT=$PWD
 OUT=$ROOT/build/run
 BUILDS=(dev asan)
 PATTERN= CLUSTER= others=
-passed=0 failed=0 session=
+AT_ONCE=${WEIR_AT_ONCE:-$(nproc)}
+LABS=weir-test-$$ # what this run's labs and files begin with; other runs may go on beside it
+passed=0 failed=0 played=0
 
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -58,10 +63,10 @@ ok() {
     passed=$((passed + 1))
 }
 
-# fail NAME LOG
+# fail NAME LOG [HOW]: how it ended, in the same line; the log's end may not tell.
 fail() {
-    printf 'FAIL %s\n' "$1"
-    tail -n 60 "$2" | sed 's/^/     | /'
+    printf 'FAIL %s%s\n' "$1" "${3:+ ($3)}"
+    tail -n 60 "$2" | awk '{ print "     | " $0 }'
     failed=$((failed + 1))
 }
 
@@ -70,9 +75,9 @@ seconds_since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%.1f
 # What must not outlive a test. Processes of ours are those whose program is below build/.
 remains() {
     local exe path
-    ip netns list 2>/dev/null | sed -n 's/^\(weir-[^ ]*\).*/network namespace \1/p'
+    ip netns list 2>/dev/null | sed -n "s/^\($LABS-[^ ]*\).*/network namespace \1/p"
     nft list tables 2>/dev/null | sed 's/^table/nft table/'
-    for path in /run/weir/* /tmp/weir-*; do
+    for path in /run/weir/* /run/"$LABS"-* /tmp/"$LABS"-*; do
         [ -e "$path" ] && echo "file $path"
     done
     for path in /proc/[0-9]*/exe; do
@@ -83,15 +88,36 @@ remains() {
     done
 }
 
-# New since the snapshot in $1, after up to three seconds for what is just ending.
-left_behind() {
-    local try new
-    for try in 1 2 3 4 5 6; do
-        new=$(comm -13 "$1" <(remains | sort))
-        [ -z "$new" ] && return
-        sleep 0.5
+# try_for_a_while COMMAND...: until it prints nothing, for up to three seconds: something may be just ending.
+try_for_a_while() {
+    local out
+    for _ in 1 2 3 4 5 6; do
+        out=$("$@")
+        [ -z "$out" ] && return
+        read -rt 0.5 <> <(:) || true
     done
-    printf '%s\n' "$new" | sed 's/^/left behind: /'
+    printf '%s\n' "$out" | sed 's/^/left behind: /'
+}
+new_since() { comm -13 "$1" <(remains | sort); }
+# New since the snapshot in $1, whosever it is. Only while nothing runs.
+left_behind() { try_for_a_while new_since "$1"; }
+
+# What is one test's, while others run: it has the name of the test's lab, or a process has inherited that; or it is in the test's
+# session, or in its folder.
+left_of() {
+    local lab=$1 session=$2 folder=$3 line pid
+    remains | while read -r line; do
+        case "$line" in
+        "file $folder") ;;
+        *"$lab"-* | *"$lab") echo "$line" ;;
+        process*)
+            pid=${line#process } pid=${pid%% *}
+            { tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "WEIR_LAB_NAME=$lab"; } 2>/dev/null && echo "$line"
+            ;;
+        esac
+    done
+    find "$folder" -mindepth 1 -maxdepth 1 -printf 'file %p\n'
+    ps -o stat=,pid=,args= -s "$session" | sed -n '/^Z/!s/^[^ ]* *//p' | sed 's/^ */process /'
 }
 
 # simple NAME COMMAND...: a test that is one command.
@@ -102,7 +128,7 @@ simple() {
     if "$@" >"$OUT/log" 2>&1; then
         ok "$name" "$(seconds_since "$start")"
     else
-        fail "$name" "$OUT/log"
+        fail "$name" "$OUT/log" "exit status $?"
     fi
 }
 
@@ -117,7 +143,7 @@ build() {
     return 1
 }
 
-# Prints ctest's results (a JUnit file), one line a test, as `ok NAME SECONDS` or `FAIL NAME LOG`.
+# Prints ctest's results (a JUnit file), one line a test, as `ok NAME SECONDS` or `FAIL NAME LOG HOW...`.
 ctest_results() {
     /usr/bin/python3 - "$1" "$OUT" <<'PYTHON'
 import sys
@@ -128,89 +154,177 @@ for number, case in enumerate(tree.parse(sys.argv[1]).getroot().iter("testcase")
         continue
     log = f"{sys.argv[2]}/ctest-{number}.log"
     with open(log, "w", encoding="utf-8") as file:
-        failure = case.find("failure")
-        file.write(f"{case.get('status')}: "
-                   f"{failure.get('message') if failure is not None else ''}\n")
         file.write(case.findtext("system-out") or "")
-    print("FAIL", case.get("name"), log)
+    failure = case.find("failure")
+    how = (failure.get("message") if failure is not None else "") or case.get("status")
+    print("FAIL", case.get("name"), log, how.lower(), "after", f"{float(case.get('time')):.0f} s")
 PYTHON
 }
 
 run_ctest() {
-    local preset=$1 status name rest junit=$OUT/junit-$1.xml
+    local preset=$1 status name rest how junit=$OUT/junit-$1.xml
     rm -f "$junit"
     remains | sort >"$OUT/before"
-    ctest --test-dir "build/$preset" -j "$(nproc)" --no-tests=ignore ${PATTERN:+-R "$PATTERN"} \
+    mkdir "/tmp/$LABS-0"
+    TMPDIR=/tmp/$LABS-0 ctest --test-dir "build/$preset" -j $((2 * $(nproc))) --no-tests=ignore ${PATTERN:+-R "$PATTERN"} \
         --output-junit "$junit" >"$OUT/ctest-$preset.log" 2>&1
     if [ ! -e "$junit" ]; then
         # Where no test is selected, ctest writes no results.
         grep -q 'No tests were found' "$OUT/ctest-$preset.log" ||
             fail "ctest [$preset]" "$OUT/ctest-$preset.log"
+        rm -rf "/tmp/$LABS-0"
         return
     fi
-    while read -r status name rest; do
-        if [ "$status" = ok ]; then ok "$name [$preset]" "$rest"; else fail "$name [$preset]" "$rest"; fi
+    while read -r status name rest how; do
+        if [ "$status" = ok ]; then ok "$name [$preset]" "$rest"; else fail "$name [$preset]" "$rest" "$how"; fi
     done < <(ctest_results "$junit" || echo "FAIL ctest-results $OUT/ctest-$preset.log")
-    left_behind "$OUT/before" >"$OUT/left"
+    find "/tmp/$LABS-0" -mindepth 1 -maxdepth 1 -printf 'left behind: file %p\n' >"$OUT/left"
+    rm -rf "/tmp/$LABS-0"
+    left_behind "$OUT/before" >>"$OUT/left"
     [ ! -s "$OUT/left" ] || fail "ctest/left-behind [$preset]" "$OUT/left"
 }
 
 # The value of `# KEY: VALUE` in the first lines of a file.
 setting() { sed -n "1,40s/^# $2: *//p" "$1" | head -n 1; }
 
-end_session() {
-    [ -n "$session" ] && pkill "$1" -s "$session"
+# Does a file say `# WORD` in its first lines?
+says() { sed -n 1,40p "$1" | grep -qx "# $2"; }
+
+# end_sessions PLACE...: of those that play, or should not any more.
+end_sessions() {
+    local place
+    for place in "$@"; do
+        [ -s "$place/session" ] && pkill -KILL -s "$(<"$place/session")"
+    done
     return 0
 }
-trap 'end_session -KILL; exit 130' INT TERM
+trap 'end_sessions "$OUT"/place-*; exit 130' INT TERM
 
-# run_program FILE PRESET: one test of the real programs, in a session of its own.
-run_program() {
-    local file=$1 preset=$2 name builds limit start log=$OUT/log code layout=()
-    name=${file#tests/}
-    name=${name%.*}
-    selected "$name" || return 0
-    builds=$(setting "$file" builds)
-    [ -z "$builds" ] || [[ " $builds " == *" $preset "* ]] || return 0
+# play FILE PRESET PLACE LAB: one test of the real programs, in a session of its own. How it ended is then in PLACE/result, as
+# `ok SECONDS`, `skip` or `FAIL HOW`, and what it said in PLACE/log.
+play() {
+    local file=$1 preset=$2 place=$3 lab=$4 limit start log=$3/log code session how layout=()
     limit=$(setting "$file" timeout)
-    name="$name [$preset]"
+    limit=${limit:-120}
     if [ ! -x "$file" ]; then
-        echo "$file is not executable" >"$log"
-        fail "$name" "$log"
+        echo "FAIL not executable" >"$place/result"
         return
     fi
-    remains | sort >"$OUT/before"
-    rm -f "$OUT"/sanitizer/*
+    mkdir -m 711 "/tmp/$lab" || return
     start=$EPOCHREALTIME
     # ThreadSanitizer knows only the address layouts of older kernels.
     [ "$preset" != tsan ] || layout=(setarch --addr-no-randomize)
-    WEIR_BUILD=$ROOT/build/$preset \
-        TSAN_OPTIONS=log_path=$OUT/sanitizer/report \
-        ASAN_OPTIONS=log_path=$OUT/sanitizer/report \
-        UBSAN_OPTIONS=print_stacktrace=1:log_path=$OUT/sanitizer/report \
-        setsid "${layout[@]}" timeout -k 10 "${limit:-120}" "$file" </dev/null >"$log" 2>&1 8>&- &
+    WEIR_BUILD=$ROOT/build/$preset WEIR_LAB_NAME=$lab TMPDIR=/tmp/$lab \
+        TSAN_OPTIONS=log_path=$place/sanitizer/report \
+        ASAN_OPTIONS=log_path=$place/sanitizer/report \
+        UBSAN_OPTIONS=print_stacktrace=1:log_path=$place/sanitizer/report \
+        setsid "${layout[@]}" timeout -k 10 "$limit" "$file" </dev/null >"$log" 2>&1 7>&- 8>&- &
     session=$!
+    echo "$session" >"$place/session"
     wait "$session"
     code=$?
-    [ "$code" = 124 ] && echo "timeout: not done after ${limit:-120} s" >>"$log"
-    {
-        left_behind "$OUT/before"
-        ps -o stat=,pid=,args= -s "$session" | sed -n '/^Z/!s/^[^ ]* *//p' | sed 's/^ */left behind: process /'
-    } >"$OUT/left"
-    end_session -KILL
-    session=
-    # A sanitizer's report counts, even if the test did not look how its programs ended.
-    if [ "$code" = 0 ] || [ "$code" = 77 ]; then
-        [ -s "$OUT/left" ] && code=1
-        compgen -G "$OUT/sanitizer/*" >/dev/null && code=1
+    how="exit status $code"
+    [ "$code" -le 128 ] || how="signal $((code - 128))"
+    if [ "$code" = 124 ] || { [ "$code" = 137 ] && [ "${EPOCHREALTIME%.*}" -ge $((${start%.*} + limit)) ]; }; then
+        how="timeout after $limit s"
     fi
-    cat "$OUT/left" >>"$log"
-    tail -n 45 "$OUT"/sanitizer/* >>"$log" 2>/dev/null
+    try_for_a_while left_of "$lab" "$session" "/tmp/$lab" >"$place/left"
+    pkill -KILL -s "$session"
+    rm -f "$place/session"
+    rm -rf --one-file-system "/tmp/$lab"
+    cat "$place/left" >>"$log"
+    # A sanitizer's report counts, even if the test did not look how its programs ended.
+    tail -n 45 "$place"/sanitizer/* >>"$log" 2>/dev/null
+    if [ "$code" = 0 ] || [ "$code" = 77 ]; then
+        [ -s "$place/left" ] && code=1 how="something is left behind"
+        compgen -G "$place/sanitizer/*" >/dev/null && code=1 how="a sanitizer's report"
+    fi
     case "$code" in
-    0) ok "$name" "$(seconds_since "$start")" ;;
-    77) printf 'skip %s: %s\n' "$name" "$(tail -n 1 "$log")" ;;
-    *) fail "$name" "$log" ;;
+    0) echo "ok $(seconds_since "$start")" ;;
+    77) echo skip ;;
+    *) echo "FAIL $how" ;;
+    esac >"$place/result"
+}
+
+# Of the tests that play, by their number: name, place, and the process that plays it.
+declare -A names=() places=() players=()
+
+# start_program FILE PRESET: now, in a free place.
+start_program() {
+    local place n=0 name=${1#tests/}
+    while [[ " ${places[*]} " == *" $OUT/place-$n "* ]]; do n=$((n + 1)); done
+    place=$OUT/place-$n
+    played=$((played + 1))
+    rm -rf "$place"
+    # The data process, which has no user of its own in some tests, writes its reports there, too.
+    mkdir -p "$place/sanitizer" && chmod 1777 "$place/sanitizer"
+    {
+        play "$1" "$2" "$place" "$LABS-$played"
+        echo "$played" >&7
+    } &
+    names[$played]="${name%.*} [$2]"
+    places[$played]=$place
+    players[$played]=$!
+}
+
+# Waits for the next one that ends, and says how.
+end_program() {
+    local ended each status= rest= name place
+    until read -rt 5 ended <&7; do # or somebody has killed the process that plays it
+        for each in "${!players[@]}"; do kill -0 "${players[$each]}" 2>/dev/null || break 2; done
+    done
+    ended=${ended:-$each}
+    [ -n "${names[$ended]-}" ] || return 0 # that was found out already
+    name=${names[$ended]} place=${places[$ended]}
+    unset "names[$ended]" "places[$ended]" "players[$ended]"
+    [ ! -e "$place/result" ] || read -r status rest <"$place/result"
+    touch "$place/log"
+    case "$status" in
+    ok) ok "$name" "$rest" ;;
+    skip) printf 'skip %s: %s\n' "$name" "$(tail -n 1 "$place/log")" ;;
+    *)
+        fail "$name" "$place/log" "${rest:-no result}"
+        end_sessions "$place"
+        ;;
     esac
+}
+# Until at most N play.
+end_programs() { while [ "${#places[@]}" -gt "$1" ]; do end_program; done; }
+
+# Those with the longest time limit first, so that none of them runs alone in the end.
+longest_first() {
+    local file limit
+    for file in "$@"; do
+        limit=$(setting "$file" timeout)
+        printf '%s %s\n' "${limit:-120}" "$file"
+    done | sort -srnk 1,1 | cut -d ' ' -f 2
+}
+
+# run_programs PRESET FILE...
+run_programs() {
+    local preset=$1 file name builds together=() alone=()
+    shift
+    for file in $(longest_first "$@"); do
+        name=${file#tests/}
+        selected "${name%.*}" || continue
+        builds=$(setting "$file" builds)
+        [ -z "$builds" ] || [[ " $builds " == *" $preset "* ]] || continue
+        if says "$file" alone; then alone+=("$file"); else together+=("$file"); fi
+    done
+    [ $((${#together[@]} + ${#alone[@]})) -gt 0 ] || return 0
+    remains | sort >"$OUT/before"
+    for file in "${together[@]}"; do
+        end_programs $((AT_ONCE - 1))
+        start_program "$file" "$preset"
+    done
+    end_programs 0
+    for file in "${alone[@]}"; do
+        start_program "$file" "$preset"
+        end_programs 0
+    done
+    # What nobody could be blamed for, because it has no test's name.
+    left_behind "$OUT/before" >"$OUT/left"
+    [ ! -s "$OUT/left" ] || fail "netns/left-behind [$preset]" "$OUT/left"
 }
 
 # The cases of a real Kubernetes; its runner prints `ok NAME SECONDS`, `FAIL NAME LOG` or `skip NAME WHY`.
@@ -220,6 +334,7 @@ run_cluster() {
         fail cluster/setup "$OUT/cluster-setup.log"
         return
     fi
+    LABS=weir # its namespaces have other names
     remains | sort >"$OUT/before"
     while read -r status name rest; do
         case "$status" in
@@ -232,11 +347,12 @@ run_cluster() {
     [ ! -s "$OUT/left" ] || fail cluster/left-behind "$OUT/left"
 }
 
-mkdir -p "$OUT/sanitizer" && chmod 1777 "$OUT/sanitizer" || exit 1
+mkdir -p "$OUT" || exit 1
+mkfifo "$OUT/ends-$$" && exec 7<>"$OUT/ends-$$" && rm "$OUT/ends-$$" || exit 1
 # One run at a time in a tree: its builds and what its tests leave are judged as its own.
 exec 8>"$OUT/lock"
 flock 8
-rm -f "$OUT"/*.log "$OUT"/*.xml
+rm -rf "$OUT"/*.log "$OUT"/*.xml "$OUT"/place-*
 
 if ! tests/setup.sh; then
     failed=1
@@ -251,9 +367,7 @@ programs=(tests/{netns,interop}/*_test.{sh,py})
 for preset in "${BUILDS[@]}"; do
     build "$preset" || continue
     run_ctest "$preset"
-    for file in "${programs[@]}"; do
-        run_program "$file" "$preset"
-    done
+    run_programs "$preset" "${programs[@]}"
 done
 [ -z "$CLUSTER" ] || run_cluster
 finish

@@ -8,6 +8,7 @@
 #include "shared/ring/socket.h"
 #include "shared/service/admin.h"
 #include "shared/transport/conn.h"
+#include "tests/support/tmp.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +139,11 @@ static void at_exit(void)
 
 static void set_up(void)
 {
-    (void)snprintf(server.sun_path, sizeof server.sun_path, "/tmp/weir-fuzz-admin-%d.sock",
-                   (int)getpid());
+    int fd = mkstemp(tmp_path(server.sun_path, "fuzz-admin"));
+    if (fd < 0)
+        abort();
+    close(fd); /* the name is ours */
+    unlink(server.sun_path);
     if (ring_open(&ring, &(struct ring_options){0}, NULL) < 0 ||
         admin_new(&admin, ring, routes, ARRAY_SIZE(routes)) < 0 ||
         admin_listen_unix(admin, server.sun_path, 0600, 7) < 0)

@@ -6,6 +6,7 @@
  * covers: ca/grant.c shared/xds/certificate_codec.c
  */
 #include "ca/grant.h"
+#include "tests/support/tmp.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NOW_S = 1800000000, UNKNOWN_BIT = 1, OTHER_NODE_BIT = 2, BAD_TOKEN_BIT = 4 };
 
-static char folder[] = "/tmp/weir-fuzz-ca-XXXXXX";
+static char folder[TMP_PATH_MAX];
 static struct store *store;
 static struct root root;
 static struct placement placement;
@@ -50,7 +51,7 @@ static void must(bool good)
 static void begin(void)
 {
     char path[64], why[STORE_WHY_MAX];
-    must(mkdtemp(folder) != NULL);
+    must(tmp_folder(folder, "fuzz-ca") != NULL);
     snprintf(path, sizeof path, "%s/state", folder);
     must(store_open(&store, path, why) == 0 && root_open(&root, store, NOW_S, why) == 0);
     placement_init(&placement);

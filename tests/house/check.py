@@ -68,6 +68,7 @@ GENERATED = re.compile(r"^weir_version\.h$|\.pb-c\.h$")
 
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|system|popen|"
                     r"alloca|__builtin_alloca)\s*\(")
+TMP_IN_TESTS = re.compile(r"""["'( ]/tmp/weir""")
 BANNED_IN_TESTS = re.compile(r"(?<![\w.>])(sleep|usleep)\s*\(")
 
 LINES_MAX = 700
@@ -125,6 +126,8 @@ class House:
                 self.check_code(path, text)
             if path.endswith(".h"):
                 self.check_header(path, text)
+            if path.startswith(("tests/unit/", "tests/sim/", "tests/fuzz/", "tests/netns/", "tests/interop/")):
+                self.check_tmp(path, text)
             if path.endswith(".md"):
                 self.check_links(path, text)
         for path in self.files:
@@ -216,6 +219,11 @@ class House:
             for match in BANNED_IN_TESTS.finditer(code):
                 self.report(path, line_of(match.start()), "banned",
                             f"{match[1]}(): a test waits for an event")
+
+    def check_tmp(self, path, text):
+        for number, line in enumerate(text.splitlines(), 1):
+            if TMP_IN_TESTS.search(line):
+                self.report(path, number, "tmp", "a test's files lie below TMPDIR")
 
     def check_header(self, path, text):
         if not re.match(r"\s*/\*.*?\*/\s*(#ifndef\b|#pragma once\b)", text, re.S):

@@ -35,6 +35,8 @@ PLANTED = [
     ("tests/planted.h", HEADER, []),
     ("tests/planted_test.c", '#include <liburing.h>\n#include "ca/planted.h"\n'
      'void f(void)\n{\n    sleep(1);\n    usleep (1);\n}\n', [(5, "banned"), (6, "banned")]),
+    ("tests/unit/tmp_test.c", 'char folder[] = "/tmp/weir-x";\nchar *tmp = "/tmp";\n', [(1, "tmp")]),
+    ("tests/netns/tmp_test.sh", "x=$(mktemp -d /tmp/weir-x)\ny='/tmp/weir-x'\n", [(1, "tmp"), (2, "tmp")]),
     ("ca/planted_code.c",
      '/* strcpy(a, b) // not code\n TO' 'DO */\nconst char *s = "// strcpy(a)\\"", c = \'"\';\n'
      'int a = atoi(s), b = atol(s);\nx->system(1); x.system(2); my_system(3); fgets(a, b, c);\n'

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# alone
 # timeout: 300
 """What a peer with a valid certificate of the mesh may do to a pod's port 15008, and what it costs: floods, bombs, stalls and
 heads that are none. After each one a fresh client is served within a second, and the proxy's memory is as large as before.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 120
 # builds: dev
 # The programs as the chart's containers run them: under the seccomp profile that weir-nodeproxy writes for the kubelet, the node

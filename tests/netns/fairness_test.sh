@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 240
 # builds: dev
 # Noisy neighbours: the p99 of rogue's steady calls to cart, alone and while web, on the same two nodes, floods with each of: new connections, bytes,

@@ -5,7 +5,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export WEIR_BUILD=${WEIR_BUILD:-$ROOT/build/dev}
 export WEIR_LAB_NAME=${WEIR_LAB_NAME:-weir-test-$$}
 RUN=/run/$WEIR_LAB_NAME
-WORK=$(mktemp -d /tmp/weir-netns-test-XXXXXX)
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/weir-netns-test-XXXXXX")
 DEADLINE_S=${DEADLINE_S:-20}
 declare -A marks=()
 

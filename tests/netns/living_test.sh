@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 240
 # Policy on the living: a principal is taken out of a policy while many connections live. Those concerned end in time, and no others;
 # other traffic hardly notices. How much of what it notices is the closing itself is shown by as many connections that their own client closes in the

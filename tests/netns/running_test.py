@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.realpath(os.path.dirname(os.path.realpath(__file__)) + "/../..")
 sys.path.insert(0, ROOT + "/tests/interop")
@@ -286,9 +287,9 @@ class Test:
 
 def main():
     kubelet = Kubelet()
-    manifests = f"/tmp/weir-running-{os.getpid()}"
+    folder = tempfile.mkdtemp(prefix="weir-running-")
     try:
-        shutil.copytree(ROOT + "/docs/examples/shop", manifests)
+        manifests = shutil.copytree(ROOT + "/docs/examples/shop", folder + "/manifests")
         with open(manifests + "/batch.yaml", encoding="utf-8") as file:
             text = file.read()
         with open(manifests + "/batch.yaml", "w", encoding="utf-8") as file:
@@ -297,7 +298,7 @@ def main():
             Test(lab, kubelet).play()
     finally:
         kubelet.done()
-        shutil.rmtree(manifests, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     print("all of it holds")
 
 

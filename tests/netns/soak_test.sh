@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 150
 # builds: dev
 # Under load from several workloads, all the time: node proxies are replaced; data processes, wardens, controller and CA killed (-9).

@@ -10,6 +10,7 @@
 #include "shared/ring/socket.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/xds/xds_client.h"
+#include "tests/support/tmp.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -166,8 +167,8 @@ static int setup(void **state)
     char pem[PEM_MAX];
     const char *why = "";
     size_t len;
-    s = (struct scene){.folder = "/tmp/weir-controller-XXXXXX"};
-    assert_non_null(mkdtemp(s.folder));
+    s = (struct scene){0};
+    assert_non_null(tmp_folder(s.folder, "controller"));
     snprintf(s.manifests, sizeof s.manifests, "%s/manifests", s.folder);
     snprintf(s.tls, sizeof s.tls, "%s/tls", s.folder);
     assert_int_equal(mkdir(s.manifests, 0700), 0);

@@ -1,6 +1,7 @@
 /* The folder source over a real folder, with the kernel's own events. */
 #include "controller/discovery/files.h"
 #include "shared/base/log.h"
+#include "tests/support/tmp.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -94,8 +95,8 @@ static int setup(void **state)
 {
     static struct scene s;
     const char *why = "";
-    s = (struct scene){.folder = "/tmp/weir-files-XXXXXX"};
-    if (!mkdtemp(s.folder) ||
+    s = (struct scene){0};
+    if (!tmp_folder(s.folder, "files") ||
         ring_open(&s.ring, &(struct ring_options){.entries = 64, .buffers = 8}, &why) < 0) {
         print_error("%s\n", why);
         return -1;

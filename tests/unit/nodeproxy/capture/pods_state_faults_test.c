@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "nodeproxy/capture/pods_internal.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -80,7 +81,7 @@ int rename(const char *from, const char *to)
 
 /* ---- the bench ---- */
 
-static char folder[32];
+static char folder[TMP_PATH_MAX];
 static struct pods pods;
 static struct pod_entry *read_back;
 static unsigned n_read;
@@ -88,8 +89,7 @@ static unsigned n_read;
 static int begin(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/weir-state-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!tmp_folder(folder, "state"))
         return -1;
     pods = (struct pods){.state_dir = folder, .cluster_id = "test"};
     return 0;

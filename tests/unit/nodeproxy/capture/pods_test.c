@@ -7,6 +7,7 @@
 
 #include "shared/service/local_http.h"
 #include "shared/base/log.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <dirent.h>
@@ -151,8 +152,7 @@ static int begin(void **state)
     start_warden();
     if (privileged_open(&privileged, warden_channel[0], why) < 0)
         fail_msg("privileged_open: %s", why);
-    snprintf(folder, sizeof folder, "/tmp/weir-pods-test-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(tmp_folder(folder, "pods"));
     snprintf(socket_path, sizeof socket_path, "%s/cni.sock", folder);
     snprintf(state_dir, sizeof state_dir, "%s/pods", folder);
     snprintf(netns_path, sizeof netns_path, "%s/netns", folder);

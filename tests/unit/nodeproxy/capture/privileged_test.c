@@ -5,6 +5,7 @@
 #include "nodeproxy/warden/redirect.h"
 #include "shared/ring/datagram.h"
 #include "shared/ring/socket.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/nodeproxy/capture/netns_fixture.h"
 #include "tests/unit/nodeproxy/capture/warden_fixture.h"
 #include <sys/stat.h>
@@ -61,9 +62,9 @@ static void assert_home(void)
 static void netns_open_takes_only_other_network_namespaces(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/weir-netns-test-XXXXXX", path[64];
+    char folder[TMP_PATH_MAX], path[64];
     int fd = -1;
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(tmp_folder(folder, "netns"));
     snprintf(path, sizeof path, "%s/x", folder);
     assert_int_equal(privileged_netns_open(privileged, path, &fd, why), -ENOENT);
     assert_non_null(strstr(why, path));

@@ -11,6 +11,7 @@
 
 #include "nodeproxy/takeover/owner_lock.h"
 #include "shared/base/list.h"
+#include "tests/support/tmp.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/weir-owner-lock-XXXXXX";
-static char file[64];
+static char dir[TMP_PATH_MAX], file[96];
 static int open_error, lock_error; /* 0: it does not fail */
 static unsigned n_failed;
 
@@ -146,7 +146,7 @@ static void what_is_no_file_there(void **state)
 static int begin(void **state)
 {
     (void)state;
-    snprintf(file, sizeof file, "%s/owner.lock", mkdtemp(dir));
+    snprintf(file, sizeof file, "%s/owner.lock", tmp_folder(dir, "owner"));
     return 0;
 }
 

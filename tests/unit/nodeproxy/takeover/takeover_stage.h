@@ -7,14 +7,14 @@
 #include "nodeproxy/takeover/owner_lock.h"
 #include "nodeproxy/takeover/takeover_claim.h"
 #include "nodeproxy/takeover/takeover_offer.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/transport/fixture.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 
 enum { PODS = 40 };
 static size_t pods = PODS; /* that the giver has */
-static char dir[] = "/tmp/weir-takeover-test-XXXXXX";
-static char path[64];
+static char dir[TMP_PATH_MAX], path[96];
 static struct takeover_offer offer;
 static struct takeover_claim claim;
 static struct {
@@ -229,7 +229,7 @@ static inline void is_owned(void)
 
 static inline int stage_open(void)
 {
-    if (!mkdtemp(dir))
+    if (!tmp_folder(dir, "takeover"))
         return -1;
     snprintf(path, sizeof path, "%s/takeover.sock", dir);
     return 0;

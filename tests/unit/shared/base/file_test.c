@@ -1,4 +1,5 @@
 #include "shared/base/file.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/base/test.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +8,9 @@
 
 static void whole_or_not_at_all(void **state)
 {
-    char path[] = "/tmp/weir-file-test-XXXXXX", out[8];
+    char path[TMP_PATH_MAX], out[8];
     size_t len = 0;
-    int fd = mkstemp(path);
+    int fd = mkstemp(tmp_path(path, "file"));
     (void)state;
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "1234567", 7), 7);
@@ -24,9 +25,9 @@ static void whole_or_not_at_all(void **state)
 
 static void errors_are_told(void **state)
 {
-    char link[] = "/tmp/weir-file-test-link-XXXXXX", out[8];
+    char link[TMP_PATH_MAX], out[8];
     size_t len = 0;
-    int fd = mkstemp(link);
+    int fd = mkstemp(tmp_path(link, "link"));
     (void)state;
     assert_true(fd >= 0);
     close(fd);

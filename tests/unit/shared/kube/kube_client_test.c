@@ -3,6 +3,7 @@
  * requests end that do not end well. And what a TokenReview says, without a server.
  */
 #include "shared/kube/kube_api.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/ring/ring_fixture.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -57,8 +58,7 @@ static int world_begin(void **state)
     char path[96], why[KUBE_WHY_MAX] = "";
     struct kube_config *config = NULL;
     (void)state;
-    snprintf(world.folder, sizeof world.folder, "/tmp/weir-kube-client.XXXXXX");
-    assert_non_null(mkdtemp(world.folder));
+    assert_non_null(tmp_folder(world.folder, "kube-client"));
     start_server();
     ring_begin((struct ring_options){0});
     snprintf(path, sizeof path, "%s/kubeconfig", world.folder);

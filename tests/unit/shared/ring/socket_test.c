@@ -1,6 +1,7 @@
 #include "shared/ring/socket.h"
 
 #include "shared/ring/ring.h"
+#include "tests/support/tmp.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -101,8 +102,8 @@ static void test_listen_at_an_address(void **state)
 static void test_unix(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/weir-socket-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[TMP_PATH_MAX], path[64];
+    assert_non_null(tmp_folder(folder, "socket"));
     snprintf(path, sizeof path, "%s/s", folder);
     int fd = -1, other = -1;
     struct stat st;
@@ -172,8 +173,8 @@ static _Noreturn void serve_until_killed(const int *listeners, int told)
 static void test_at_once_after_a_kill(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/weir-socket-XXXXXX", path[64], byte;
-    assert_non_null(mkdtemp(folder));
+    char folder[TMP_PATH_MAX], path[64], byte;
+    assert_non_null(tmp_folder(folder, "socket"));
     snprintf(path, sizeof path, "%s/s", folder);
     struct addr at = address("127.0.0.1:0");
     for (int i = 0; i < 5; i++) { /* without the patience each one fails */

@@ -5,6 +5,7 @@
 #ifndef TESTS_UNIT_SHARED_SERVICE_ADMIN_BENCH_H
 #define TESTS_UNIT_SHARED_SERVICE_ADMIN_BENCH_H
 #include "shared/service/admin.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/transport/fixture.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -92,7 +93,10 @@ static inline int open_admin(void **state)
     assert_int_equal(addr_parse(TEXT("127.0.0.1:0"), &any), 0);
     assert_int_equal(admin_listen_tcp(admin, &any, ~(uint64_t)SECRET), 0);
     assert_int_equal(admin_local(admin, 0, &at), 0);
-    snprintf(unix_path, sizeof unix_path, "/tmp/weir-admin-test-%d.sock", (int)getpid());
+    int fd = mkstemp(tmp_path(unix_path, "admin"));
+    assert_true(fd >= 0);
+    close(fd); /* the name is ours */
+    unlink(unix_path);
     assert_int_equal(admin_listen_unix(admin, unix_path, 0600, ~(uint64_t)0), 0);
     assert_int_equal(admin_local(admin, 2, &any), -ENOENT);
     return 0;

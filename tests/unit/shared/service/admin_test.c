@@ -1,4 +1,5 @@
 /* The admin endpoint as curl sees it, and its sockets. */
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/service/admin_bench.h"
 
 static void gets_an_answer(void **state)
@@ -83,10 +84,10 @@ static void posts_a_body(void **state)
 static void refuses_too_much(void **state)
 {
     struct child c;
-    char name[] = "/tmp/weir-admin-test-XXXXXX", argument[64];
+    char name[TMP_PATH_MAX], argument[64];
 
     (void)state;
-    int fd = mkstemp(name);
+    int fd = mkstemp(tmp_path(name, "admin"));
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, 4 << 20), 0);
     close(fd);
@@ -191,7 +192,7 @@ static void too_many_sockets(void **state)
     for (int i = 2; i < ADMIN_SOCKETS_MAX; i++)
         assert_int_equal(admin_listen_tcp(admin, &any, 1), 0);
     assert_int_equal(admin_listen_tcp(admin, &any, 1), -ENOSPC);
-    assert_int_equal(admin_listen_unix(admin, "/tmp/weir-none.sock", 0600, 1), -ENOSPC);
+    assert_int_equal(admin_listen_unix(admin, "/nowhere/at/all.sock", 0600, 1), -ENOSPC);
 }
 
 static void paths_that_fail(void **state)

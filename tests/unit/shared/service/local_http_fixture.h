@@ -1,6 +1,7 @@
 /* A Unix socket in a folder of its own, and a thread that answers one connection. */
 #ifndef TESTS_UNIT_SHARED_SERVICE_LOCAL_HTTP_FIXTURE_H
 #define TESTS_UNIT_SHARED_SERVICE_LOCAL_HTTP_FIXTURE_H
+#include "tests/support/tmp.h"
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -49,8 +50,7 @@ static inline int proxy_begin(void **state)
     (void)state;
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     memset(&proxy, 0, sizeof proxy);
-    snprintf(proxy.folder, sizeof proxy.folder, "/tmp/weir-cni-test-XXXXXX");
-    assert_non_null(mkdtemp(proxy.folder));
+    assert_non_null(tmp_folder(proxy.folder, "cni-test"));
     snprintf(proxy.path, sizeof proxy.path, "%s/s", proxy.folder);
     memcpy(sa.sun_path, proxy.path, sizeof proxy.path);
     proxy.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

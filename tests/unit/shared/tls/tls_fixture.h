@@ -15,6 +15,7 @@
 #include "shared/tls/der.h"
 #include "shared/tls/signature.h"
 #include "shared/tls/tls_channel.h"
+#include "tests/support/tmp.h"
 #include "tests/unit/shared/base/test.h"
 
 enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S };
@@ -249,8 +250,7 @@ static inline struct party forge(const struct forged *f, const struct party *iss
 /* A folder for one test's files. */
 static inline void folder_make(char path[static 64])
 {
-    memcpy(path, "/tmp/weir-tls-XXXXXX", sizeof "/tmp/weir-tls-XXXXXX");
-    assert_non_null(mkdtemp(path));
+    assert_non_null(tmp_folder(path, "tls"));
 }
 static inline void file_write(const char *folder, const char *name, const char *data, size_t len)
 {
