@@ -91,7 +91,8 @@ void ring_scope_init(struct ring_scope *scope, struct ring *ring,
  * descriptors closed); then drained, from the loop. Closing twice is closing once. */
 void ring_scope_close(struct ring_scope *scope);
 /* What several scopes may receive together in a turn while others are served, too. What
- * is more waits in the sockets for the next turns, and those that wait go on one after the other.
+ * is more waits in the sockets for the next turns, and those that wait go on one after the other,
+ * as many as fit into a turn.
  * Whoever is alone (no other share was used within a tenth of a second) has the whole turn. Owned by
  * whoever the scopes belong to; their operations end before it does. */
 struct ring_share {
@@ -100,9 +101,10 @@ struct ring_share {
     struct list waiting; /* operations, by `waiting` */
     uint64_t turn;       /* in which `used` was counted, in bytes */
     size_t used;
-    bool over; /* it was used up, and the rush goes on */
+    uint64_t used_up_ms; /* when it was used up last */
+    bool over;           /* a rush has begun, and goes on */
 };
-enum { RING_SHARE_BYTES = 4 * RING_RECEIVE_BYTES };
+enum { RING_SHARE_BYTES = RING_RECEIVE_BYTES };
 void ring_share_init(struct ring_share *s, struct ring *ring);
 void ring_share_done(struct ring_share *s);
 void ring_share_use(struct ring_share *s); /* something else was done for its owner */

@@ -8,8 +8,11 @@
 #include <assert.h>
 
 enum {
-    CALM_BYTES = RING_RECEIVE_BYTES / 2, /* in a turn: the rush is over */
-    RIVAL_MS = 100,                      /* so long ago somebody else was served */
+    RUSH_BYTES = 2 * RING_SHARE_BYTES, /* in a turn: a rush begins */
+    CALM_MS = 100,                     /* so long no share was used up: it is over */
+    TRY_BYTES = RING_SHARE_BYTES / 4,  /* at least, in a receive that comes back */
+    ALL_BYTES = 4 * RING_SHARE_BYTES,  /* in a turn, of all that wait */
+    RIVAL_MS = 100,                    /* so long ago somebody else was served */
 };
 
 void ring_share_init(struct ring_share *s, struct ring *ring)
@@ -45,14 +48,17 @@ bool ring_share_has_rival(const struct ring_share *s)
 
 bool ring_share_pay(struct ring_share *s, size_t bytes)
 {
+    uint64_t now = s->ring->timers.now_ms;
     ring_share_use(s);
     if (s->turn != s->ring->stats.turns) {
-        s->over = s->over && s->used > CALM_BYTES;
         s->turn = s->ring->stats.turns;
         s->used = 0;
+        s->over = s->over && now - s->used_up_ms <= CALM_MS;
     }
     s->used += bytes;
-    s->over = s->over || s->used >= RING_SHARE_BYTES;
+    s->over = s->over || s->used >= RUSH_BYTES;
+    if (s->used >= RING_SHARE_BYTES)
+        s->used_up_ms = now;
     return ring_share_is_over(s);
 }
 
@@ -68,29 +74,33 @@ void ring_share_wait(struct ring_share *s, struct ring_op *op)
         list_push_back(&s->ring->shares, &s->link);
 }
 
-/* What each brought last time is what it is expected to bring. */
-static void go_on(struct ring_share *s)
+/* What each brought last time is what it is expected to bring now. The sum, but of who is alone. */
+static size_t go_on(struct ring_share *s)
 {
     bool rival = ring_share_has_rival(s);
-    size_t room = RING_SHARE_BYTES;
-    for (struct list *n; room > 0 && (n = list_pop_front(&s->waiting));) {
+    size_t expected = 0;
+    for (struct list *n; expected < RING_SHARE_BYTES && (n = list_pop_front(&s->waiting));) {
         struct ring_op *op = container_of(n, struct ring_op, waiting);
         op->single = rival;
         if (rival)
-            room -= op->got < room ? op->got : room;
+            expected += op->got > TRY_BYTES ? op->got : TRY_BYTES;
         ring_op_arm(s->ring, op);
     }
+    return expected;
 }
 
+/* Each share once, as long as there is room; the others are the first ones of the next turn. */
 void ring_shares_run(struct ring *ring)
 {
-    struct list now;
-    list_init(&now);
-    list_splice(&now, &ring->shares);
-    for (struct list *n; (n = list_pop_front(&now));) {
+    const struct list *last = ring->shares.prev;
+    size_t expected = 0;
+    while (expected < ALL_BYTES && !list_empty(&ring->shares)) {
+        struct list *n = list_pop_front(&ring->shares);
         struct ring_share *s = container_of(n, struct ring_share, link);
-        go_on(s);
+        expected += go_on(s);
         if (!list_empty(&s->waiting))
             list_push_back(&ring->shares, &s->link);
+        if (n == last)
+            return;
     }
 }
