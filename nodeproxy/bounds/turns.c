@@ -22,14 +22,34 @@ static bool pay(struct pod_turn *p, uint64_t turn, unsigned cost)
     return true;
 }
 
-static void serve(struct pod_turn *p, uint64_t turn)
+/* What it came to; of a pod that is alone nothing, since nobody waits for it. */
+static unsigned serve(struct pod_turn *p, uint64_t turn, unsigned room)
 {
-    while (!list_empty(&p->waiting)) {
+    bool rival = ring_share_has_rival(&p->bytes);
+    unsigned spent = 0;
+    while (!list_empty(&p->waiting) && (!rival || spent < room)) {
         struct turn_wait *w = container_of(p->waiting.next, struct turn_wait, link);
         if (!pay(p, turn, w->cost))
-            return;
+            break;
+        spent += w->cost;
         turn_forget(p, w);
         w->go(w);
+    }
+    return rival ? spent : 0;
+}
+
+/* Each pod once, as long as there is room; the others are the first ones of the next turn. */
+static void serve_all(struct turns *t, uint64_t turn)
+{
+    for (unsigned room = TURN_ALL; room > 0 && !list_empty(&t->waiting);) {
+        struct pod_turn *p = container_of(t->waiting.next, struct pod_turn, link);
+        if (p->served == turn)
+            return;
+        p->served = turn;
+        list_remove(&p->link);
+        list_push_back(&t->waiting, &p->link);
+        unsigned spent = serve(p, turn, room); /* may take it off the list */
+        room -= spent < room ? spent : room;
     }
 }
 
@@ -38,16 +58,9 @@ static void run(struct ring_task *task)
 {
     struct turns *t = container_of(task, struct turns, task);
     uint64_t turn = turn_now(t);
-    struct list now;
     if (t->served != turn) {
         t->served = turn;
-        list_init(&now);
-        list_splice(&now, &t->waiting);
-        for (struct list *n; (n = list_pop_front(&now));) {
-            struct pod_turn *p = container_of(n, struct pod_turn, link);
-            list_push_back(&t->waiting, n);
-            serve(p, turn); /* may let the pod go, and with it its place in the list */
-        }
+        serve_all(t, turn);
     }
     if (!list_empty(&t->waiting))
         ring_task_ask(t->ring, task);
@@ -99,7 +112,7 @@ void turns_done(struct turns *t) { ring_task_cancel(&t->task); }
 
 void pod_turn_init(struct pod_turn *p, struct turns *t)
 {
-    *p = (struct pod_turn){.turns = t, .turn = UINT64_MAX};
+    *p = (struct pod_turn){.turns = t, .turn = UINT64_MAX, .served = UINT64_MAX};
     ring_share_init(&p->bytes, t->ring);
     list_init(&p->link);
     list_init(&p->waiting);

@@ -1,17 +1,18 @@
 /*
  * Fairness within a worker: in each turn of the loop a pod may begin only so much of what costs time, new connections and steps of TLS handshakes; the
- * rest waits for the next turn, where the pods that wait are served one after the other. So a pod that floods makes a turn longer
- * by a bounded time, whatever comes for it, and its neighbours are served in between. The same for what is received for it (`bytes`, ring.h). While no
- * other pod is served shares are larger: nobody waits. One worker.
+ * rest waits for the next turn, where the pods that wait are served one after the other, as many as fit into a turn. So pods that flood make a turn longer
+ * by a bounded time, whatever comes for them and however many they are, and their neighbours are served in between. The same for what is received for
+ * a pod (`bytes`, ring.h). While no other pod is served shares are larger: nobody waits. One worker.
  */
 #ifndef NODEPROXY_BOUNDS_TURNS_H
 #define NODEPROXY_BOUNDS_TURNS_H
 #include "shared/ring/ring.h"
 
 enum {
-    TURN_SHARE = 8,       /* of a pod, in one turn: a connection costs 1 */
+    TURN_SHARE = 2,       /* of a pod, in one turn: a connection, or a stream that becomes one, costs 1 */
     TURN_SHARE_ALONE = 32,
-    TURN_HANDSHAKE = 8,   /* and a step of a handshake so much */
+    TURN_ALL = 4,         /* of all pods that wait */
+    TURN_HANDSHAKE = 8,   /* what a step of a handshake costs: one, whatever is left */
     TURN_WAITING_HIGH = 1024, /* accepted connections that wait: then the kernel keeps the others */
 };
 struct turns { /* of a worker */
@@ -24,7 +25,8 @@ struct pod_turn { /* in a pod */
     struct turns *turns;
     struct list link, waiting;
     size_t n_waiting;
-    uint64_t turn;
+    uint64_t turn;       /* of `left` */
+    uint64_t served;     /* the turn in which those that wait were looked at last */
     unsigned left;
     struct ring_share bytes;
 };

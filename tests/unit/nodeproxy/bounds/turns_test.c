@@ -3,10 +3,10 @@
 #include "tests/unit/shared/base/test.h"
 #include <string.h>
 
-enum { FLOOD = 200 };
+enum { FLOOD = 200, POD_CROWD = 2 * TURN_ALL, HANDSHAKES = (TURN_SHARE + TURN_HANDSHAKE - 1) / TURN_HANDSHAKE /* in a turn */ };
 static struct ring *ring;
 static struct turns turns;
-static struct pod_turn loud, quiet;
+static struct pod_turn loud, quiet, crowd[POD_CROWD];
 struct work {
     struct turn_wait wait;
     char who;
@@ -81,7 +81,7 @@ static void test_a_share(void **state)
     for (unsigned i = 0; i < TURN_SHARE_ALONE; i++)
         assert_true(turn_take(&loud, 1));
     assert_false(turn_take(&loud, 1));
-    for (unsigned i = 0; i < TURN_SHARE / TURN_HANDSHAKE; i++)
+    for (unsigned i = 0; i < HANDSHAKES; i++)
         assert_true(turn_take(&quiet, TURN_HANDSHAKE));
     assert_false(turn_take(&quiet, 1));
     ring_stop(ring);
@@ -95,7 +95,6 @@ static void test_a_share(void **state)
 /* A flood is spread over turns; who comes behind it is served in the first one. */
 static void test_a_flood(void **state)
 {
-    enum { QUIET = TURN_SHARE / TURN_HANDSHAKE };
     (void)state;
     begin();
     while (turn_take(&loud, 1))
@@ -109,15 +108,40 @@ static void test_a_flood(void **state)
         turn_wait(&quiet, &small[i].wait);
     assert_false(turn_take(&loud, 1)); /* behind those that wait */
     run_until(FLOOD + ARRAY_SIZE(small));
-    for (size_t i = 0; i < ARRAY_SIZE(small) / QUIET; i++) { /* both, turn by turn */
-        const char *of_turn = order + i * (TURN_SHARE + QUIET);
+    for (size_t i = 0; i < ARRAY_SIZE(small) / HANDSHAKES; i++) { /* both, turn by turn */
+        const char *of_turn = order + i * (TURN_SHARE + HANDSHAKES);
         for (size_t k = 0; k < TURN_SHARE; k++)
             assert_int_equal(of_turn[k], 'F');
-        for (size_t k = 0; k < QUIET; k++)
+        for (size_t k = 0; k < HANDSHAKES; k++)
             assert_int_equal(of_turn[TURN_SHARE + k], 's');
     }
-    for (size_t i = TURN_SHARE + QUIET; i < n_done; i++)
-        assert_true(turn_of[i] > turn_of[i - TURN_SHARE - QUIET]);
+    for (size_t i = TURN_SHARE + HANDSHAKES; i < n_done; i++)
+        assert_true(turn_of[i] > turn_of[i - TURN_SHARE - HANDSHAKES]);
+    end();
+}
+
+/* However many pods flood: a turn has so much room, and the others are the first ones of the next turn. */
+static void test_many_floods(void **state)
+{
+    enum { EACH = 2, ALL = EACH * POD_CROWD };
+    (void)state;
+    begin();
+    for (size_t p = 0; p < POD_CROWD; p++) {
+        pod_turn_init(&crowd[p], &turns);
+        ring_share_use(&crowd[p].bytes);
+    }
+    for (size_t i = 0; i < ALL; i++) {
+        flood[i].who = (char)('a' + i % POD_CROWD);
+        flood[i].wait.cost = TURN_SHARE;
+        turn_wait(&crowd[i % POD_CROWD], &flood[i].wait);
+    }
+    run_until(ALL);
+    for (size_t i = 0; i < ALL; i++)
+        assert_int_equal(order[i], 'a' + i % POD_CROWD);
+    for (size_t i = TURN_ALL / TURN_SHARE; i < ALL; i++)
+        assert_true(turn_of[i] > turn_of[i - TURN_ALL / TURN_SHARE]);
+    for (size_t p = 0; p < POD_CROWD; p++)
+        pod_turn_done(&crowd[p]);
     end();
 }
 
@@ -141,6 +165,6 @@ static void test_forgotten_and_flushed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_share), cmocka_unit_test(test_a_flood), cmocka_unit_test(test_forgotten_and_flushed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_share), cmocka_unit_test(test_a_flood), cmocka_unit_test(test_many_floods), cmocka_unit_test(test_forgotten_and_flushed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
