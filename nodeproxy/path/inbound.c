@@ -33,7 +33,10 @@ struct inbound {
     struct addr source, destination, target; /* destination: as the caller named it */
     char *service_key;              /* namespace/hostname when called by name; NULL: by address */
     struct text forwarded_host;     /* during the story's beginning only */
-    struct conn upstream;
+    union {
+        struct turn_wait turn;      /* before upstream_open */
+        struct conn upstream;
+    };
     bool upstream_open, answered, as_client;
     struct relay relay;
     struct account account;
@@ -263,13 +266,31 @@ static void socket_came(struct socket_waiter *w, int taken_fd)
         inbound_continue(in, connect_on(in, taken_fd));
 }
 
-static enum step connect_to_app(struct inbound *in)
+static enum step take_socket(struct inbound *in)
 {
     int fd = socket_pool_take(&in->pod->sockets, ip_family(&in->target.ip), &in->socket_waiter);
     if (fd >= 0)
         return connect_on(in, fd);
     if (fd != -EAGAIN)
         return inbound_end(in, ENDING_LIMIT);
+    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
+    return STEP_WAIT;
+}
+
+static void turn_came(struct turn_wait *w)
+{
+    struct inbound *in = container_of(w, struct inbound, turn);
+    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
+    inbound_continue(in, take_socket(in));
+}
+
+/* Streams come as many as a tunnel may have, all in one turn; connections took theirs when they were accepted. */
+static enum step connect_to_app(struct inbound *in)
+{
+    struct pod_turn *turn = &in->pod->turn;
+    if (in->kind != INBOUND_HBONE || turn_take(turn, 1))
+        return take_socket(in);
+    turn_wait(turn, &in->turn);
     timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
     return STEP_WAIT;
 }
@@ -385,6 +406,8 @@ static void inbound_shut(struct inbound *in)
     timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
     list_remove(&in->pod_waiter.link);
     socket_pool_forget(&in->pod->sockets, &in->socket_waiter);
+    if (!in->upstream_open)
+        turn_forget(&in->pod->turn, &in->turn);
     relay_stop(&in->relay);
     account(in);
     in->parts++; /* held until both sides have been told */
@@ -439,6 +462,7 @@ static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind
     list_init(&in->pod_waiter.link);
     in->pod_waiter.ready = pod_became_ready;
     socket_waiter_init(&in->socket_waiter, socket_came);
+    turn_wait_init(&in->turn, 1, turn_came);
     timer_init(&in->deadline, stage_late);
     ring_task_init(&in->free_task, inbound_free);
     list_push_back(&pod->inbounds, &in->link);

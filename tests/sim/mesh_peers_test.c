@@ -235,8 +235,47 @@ static uint64_t pod_leaves_a_crowd(uint64_t seed)
     return story_end_abruptly();
 }
 
+/* ---- many streams at once ---- */
+
+enum { STREAMS = 6 * TURN_SHARE_ALONE }; /* of both families */
+
+/* They wait for the tunnel together, and go through it as one. */
+static void streams_come(struct sim_flow *flows[static STREAMS])
+{
+    fake_net_set_weather(mesh.net, &(struct fake_weather){.socket_bytes = 65536});
+    for (size_t i = 0; i < STREAMS; i++)
+        flows[i] = started(call(web, orders));
+    if (!fake_net_run_until(mesh.net, somebody_waits, NULL, 5000))
+        fail_msg("nobody had to wait");
+}
+
+/* More than a turn has room for are connected to the application in the next ones, and nobody is forgotten. */
+static uint64_t crowd_of_streams(uint64_t seed)
+{
+    struct sim_flow *flows[STREAMS];
+    story_begin(seed);
+    streams_come(flows);
+    sim_apps_run(&apps);
+    for (size_t i = 0; i < STREAMS; i++)
+        expect_clean(flows[i]);
+    assert_int_equal(orders->local.turn.n_waiting, 0);
+    return story_end();
+}
+
+/* Those that wait when their pod leaves, or the tunnel breaks, go with it. */
+static uint64_t crowd_is_cut_off(uint64_t seed)
+{
+    struct sim_flow *flows[STREAMS];
+    story_begin(seed);
+    streams_come(flows);
+    sim_pod_remove(either() ? orders : web, ENDING_WORKLOAD_GONE);
+    sim_pods_drained(&mesh);
+    return story_end_abruptly();
+}
+
 #define STORIES(X)                                                                                 \
-    X(foreign_client, 10) X(wrong_peers, 10) X(crowd_of_handshakes, 10) X(pod_leaves_a_crowd, 10)
+    X(foreign_client, 10) X(wrong_peers, 10) X(crowd_of_handshakes, 10) X(pod_leaves_a_crowd, 10) \
+    X(crowd_of_streams, 5) X(crowd_is_cut_off, 10)
 
 STORIES(STORY)
 
