@@ -1,6 +1,7 @@
 /* A worker thread and the messages to and from it; see the header. */
 #include "nodeproxy/worker.h"
 
+#include "nodeproxy/bounds/turn_watch.h"
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
@@ -23,6 +24,7 @@ struct worker {
     struct path_env env;
     struct mailbox mailbox;
     struct metrics *metrics;
+    struct turn_watch turn_watch;
     pthread_t thread;
     sem_t started;
     int start_result;
@@ -404,13 +406,14 @@ static void directory_news(struct mail *mail)
 
 static void before_wait(void *arg)
 {
-    (void)arg;
+    struct worker *w = arg;
+    turn_watch_look(&w->turn_watch, clock_thread_us);
     directory_thread_offline();
 }
 static void after_wait(void *arg)
 {
-    struct path_env *env = arg;
-    env->turn++;
+    struct worker *w = arg;
+    w->env.turn++;
     directory_thread_online();
 }
 
@@ -432,7 +435,7 @@ static int worker_prepare(struct worker *w)
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
     timer_init(&w->idle_timer, idle_due);
-    ring_set_idle_hooks(w->env.ring, before_wait, after_wait, &w->env);
+    ring_set_idle_hooks(w->env.ring, before_wait, after_wait, w);
     return 0;
 }
 
@@ -472,6 +475,7 @@ int worker_start(struct worker **ret, const struct worker_options *o, const char
     w->env.directory = o->directory;
     w->env.bounds = o->bounds;
     w->env.metrics = w->metrics;
+    turn_watch_init(&w->turn_watch, w->metrics);
     r = -pthread_create(&w->thread, NULL, worker_main, w);
     if (r < 0) {
         *ret_why = "a thread can't be made";

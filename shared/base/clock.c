@@ -10,10 +10,20 @@ static struct timespec read_clock(clockid_t id)
     return ts;
 }
 
+static uint64_t read_us(clockid_t id)
+{
+    struct timespec ts = read_clock(id);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 uint64_t clock_monotonic_us(void)
 {
-    struct timespec ts = read_clock(CLOCK_MONOTONIC);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+    return read_us(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_thread_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t clock_monotonic_ms(void)

@@ -9,6 +9,7 @@
 
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);
+uint64_t clock_thread_us(void); /* processor time of this thread; a system call */
 int64_t clock_unix_s(void);
 int64_t clock_unix_ms(void);
 enum { CLOCK_TEXT_MAX = 32 };

@@ -1,5 +1,6 @@
 #include "shared/service/metrics.h"
 
+#include "shared/base/list.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -214,22 +215,37 @@ struct metric_series *metrics_series(struct metrics *m, const struct metric_fami
 
 /* A histogram's series are its buckets, then the sum in microseconds and the count: the last label
  * holds which, as a letter, so that they sort as they are printed. */
-static const struct {
+struct bucket {
     const char *letter, *le;
     uint64_t us;
-} buckets[] = {{"a", "0.001", 1000},   {"b", "0.005", 5000},     {"c", "0.01", 10000},
-               {"d", "0.1", 100000},   {"e", "1.0", 1000000},    {"f", "5.0", 5000000},
-               {"g", "+Inf", UINT64_MAX}};
-enum { BUCKETS = sizeof buckets / sizeof *buckets };
-static const char sum_letter[] = "h", count_letter[] = "i";
+};
+static const struct bucket long_buckets[] = {
+    {"a", "0.001", 1000},  {"b", "0.005", 5000},  {"c", "0.01", 10000},     {"d", "0.1", 100000},
+    {"e", "1.0", 1000000}, {"f", "5.0", 5000000}, {"g", "+Inf", UINT64_MAX}};
+static const struct bucket short_buckets[] = {
+    {"a", "0.00002", 20}, {"b", "0.00005", 50}, {"c", "0.0001", 100}, {"d", "0.0002", 200},
+    {"e", "0.0005", 500}, {"f", "0.001", 1000}, {"g", "0.01", 10000}, {"h", "+Inf", UINT64_MAX}};
+static const char sum_letter[] = "y", count_letter[] = "z";
+
+static bool is_histogram(const struct metric_family *f)
+{
+    return f->kind == METRIC_SECONDS || f->kind == METRIC_SHORT_SECONDS;
+}
+
+static size_t buckets_of(const struct metric_family *f, const struct bucket **ret)
+{
+    *ret = f->kind == METRIC_SECONDS ? long_buckets : short_buckets;
+    return f->kind == METRIC_SECONDS ? ARRAY_SIZE(long_buckets) : ARRAY_SIZE(short_buckets);
+}
 
 void metrics_observe(struct metrics *m, const struct metric_family *family,
                      struct text *label_values, uint64_t us)
 {
     struct text *which = &label_values[family->n_labels - 1];
+    const struct bucket *buckets;
 
-    assert(family->kind == METRIC_SECONDS && family->n_labels > 0);
-    for (size_t i = 0; i < BUCKETS; i++) {
+    assert(is_histogram(family) && family->n_labels > 0);
+    for (size_t i = 0, n = buckets_of(family, &buckets); i < n; i++) {
         *which = text_of(buckets[i].letter);
         metric_add(metrics_series(m, family, label_values), us <= buckets[i].us);
     }
@@ -343,7 +359,7 @@ static void put_family(struct text_heap *out, const struct metric_family *f, boo
     put_escaped(out, f->help, open_metrics);
     text_heap_printf(out, "\n# TYPE %.*s %s\n", (int)name.len, name.data,
                      f->kind == METRIC_COUNTER   ? "counter"
-                     : f->kind == METRIC_SECONDS ? "histogram"
+                     : is_histogram(f) ? "histogram"
                                                  : "gauge");
 }
 
@@ -355,7 +371,8 @@ static bool is_sum(const struct row *row)
 /* NULL: it is the sum or the count. What overflows is everybody's, and only counted. */
 static const char *bucket_of(const struct row *row)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
+    const struct bucket *buckets;
+    for (size_t i = 0, n = buckets_of(row->family, &buckets); i < n; i++)
         if (strcmp(row->values[row->family->n_labels - 1], buckets[i].letter) == 0)
             return buckets[i].le;
     return NULL;
@@ -371,7 +388,7 @@ static void put_row(struct text_heap *out, const struct row *row, bool open_metr
 
     if (open_metrics && f->kind == METRIC_COUNTER)
         text_heap_puts(out, "_total");
-    if (f->kind == METRIC_SECONDS) {
+    if (is_histogram(f)) {
         le = bucket_of(row);
         n--;
         text_heap_puts(out, le ? "_bucket" : is_sum(row) ? "_sum" : "_count");
@@ -385,7 +402,7 @@ static void put_row(struct text_heap *out, const struct row *row, bool open_metr
         text_heap_printf(out, "%sle=\"%s\"", n == 0 ? "{" : ",", le);
     if (n > 0 || le)
         text_heap_puts(out, "}");
-    if (f->kind == METRIC_SECONDS && is_sum(row))
+    if (is_histogram(f) && is_sum(row))
         text_heap_printf(out, " %" PRIu64 ".%06" PRIu64 "\n", row->value / 1000000,
                          row->value % 1000000);
     else if (f->kind == METRIC_GAUGE)

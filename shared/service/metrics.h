@@ -12,8 +12,9 @@
 #include "shared/base/map.h"
 #include <stdatomic.h>
 
-/* SECONDS: a histogram of durations; its last label is "le", and metrics_observe() fills it. */
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS };
+/* SECONDS: a histogram of durations, from a millisecond on, or, SHORT, from 20 microseconds on; its
+ * last label is "le", and metrics_observe() fills it. */
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS, METRIC_SHORT_SECONDS };
 enum {
     METRIC_LABELS_MAX = 32,
     METRIC_LABEL_BYTES_MAX = 8192, /* all values of a series together; longer ones are overflow */
@@ -44,7 +45,7 @@ static inline void metric_set(struct metric_series *s, int64_t v)
 {
     atomic_store_explicit(&s->value, (uint64_t)v, memory_order_relaxed);
 }
-/* One more duration, for a family of METRIC_SECONDS; label_values has room for the last one. Owner
+/* One more duration, for a family of one of the SECONDS; label_values has room for the last one. Owner
  * thread only. */
 void metrics_observe(struct metrics *m, const struct metric_family *family,
                      struct text *label_values, uint64_t us);
