@@ -35,9 +35,24 @@ static bool all_are(struct text t, unsigned char class)
     return true;
 }
 
+/* Eight bytes at once: those below 0x20 and 0x7f, and what a borrow makes look like them. */
+static bool has_control(uint64_t eight)
+{
+    const uint64_t each = 0x0101010101010101, high = each * 0x80;
+    uint64_t del = eight ^ (each * 0x7f);
+    return (((eight - each * 0x20) & ~eight) | ((del - each) & ~del)) & high;
+}
+
 size_t http_value_span(const char *data, size_t len)
 {
     size_t n = 0;
+    uint64_t eight;
+    while (len - n >= sizeof eight) {
+        memcpy(&eight, data + n, sizeof eight);
+        if (has_control(eight))
+            break;
+        n += sizeof eight;
+    }
     while (n < len && (classes[(unsigned char)data[n]] & VALUE))
         n++;
     return n;

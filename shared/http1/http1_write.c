@@ -52,10 +52,13 @@ static void put_cookies(struct sink *s, const struct http_head *head)
     const struct http_field *f;
     bool first = true;
     put(s, TEXT("cookie: "));
-    for (size_t at = 0; (f = http_head_next(head, TEXT("cookie"), &at)); first = false) {
+    for (size_t at = 0; (f = http_head_next(head, TEXT("cookie"), &at));) {
+        if (f->value.len == 0)
+            continue;
         if (!first)
             put(s, TEXT("; "));
         put(s, f->value);
+        first = false;
     }
     put(s, TEXT("\r\n"));
 }

@@ -185,6 +185,24 @@ static void grammar(void **state)
     assert_int_equal(http_hex_digit('g'), -1);
 }
 
+/* Each byte at each place of texts of all lengths. */
+static void spans(void **state)
+{
+    (void)state;
+    char text[40];
+    for (size_t len = 0; len < sizeof text; len++) {
+        for (size_t at = 0; at <= len; at++) {
+            for (int c = 0; c < 256; c++) {
+                bool fine = c == '\t' || (c >= 0x20 && c != 0x7f);
+                memset(text, at % 2 ? 'x' : '\x80', len);
+                if (at < len)
+                    text[at] = (char)c;
+                assert_int_equal(http_value_span(text, len), fine ? len : at);
+            }
+        }
+    }
+}
+
 static void lists(void **state)
 {
     (void)state;
@@ -333,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_request_is_set, begin, end),
         cmocka_unit_test(grammar),
+        cmocka_unit_test(spans),
         cmocka_unit_test(lists),
         cmocka_unit_test_setup_teardown(views_stay_while_the_head_grows, begin, end),
         cmocka_unit_test_setup_teardown(bounds, begin, end),

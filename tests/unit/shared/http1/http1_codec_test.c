@@ -254,6 +254,7 @@ static void requests_are_written(void **state)
     http_head_init(&trailers);
     assert_int_equal(http_head_add(&trailers, TEXT("x-sum"), TEXT("1")), 0);
     assert_int_equal(http_head_add(&trailers, TEXT("content-length"), TEXT("1")), 0);
+    assert_int_equal(http_head_add(&trailers, TEXT("authorization"), TEXT("x")), 0);
     assert_int_equal(http1_codec_write_end(client, &wire, &trailers), 0);
     is_buf(&wire, "5\r\nhello\r\n11\r\n0123456789abcdefg\r\n0\r\nx-sum: 1\r\n\r\n");
 }
@@ -547,6 +548,26 @@ static void no_chunks(void **state)
     is_buf(&wire, "5\r\nhello\r\n0\r\n\r\n");
 }
 
+/* There is one for the size, and none for CR LF behind a chunk that is full. */
+static void no_second_chunk(void **state)
+{
+    (void)state;
+    static char many[CHUNK_BYTES];
+    struct buf b = {0};
+    be_asked(GET "\r\n");
+    assert_int_equal(http1_codec_write_head(server, &wire, answer(200), false), 0);
+    buf_done(&wire);
+    assert_int_equal(buf_append(&b, &pool, many, sizeof many), 0);
+    size_t n_max = pool.n_max, live = pool.n_live;
+    pool.n_max = live + 1;
+    assert_int_equal(http1_codec_write_body(server, &wire, &b), -ENOBUFS);
+    assert_int_equal(b.len, sizeof many);
+    assert_int_equal(pool.n_live, live);
+    pool.n_max = n_max;
+    assert_int_equal(http1_codec_write_body(server, &wire, &b), 0);
+    assert_int_equal(wire.len, sizeof many + 4 + 2 + 2);
+}
+
 /* A body's chunk must be split, and there is none to put the rest into. */
 static void no_chunk_to_split(void **state)
 {
@@ -664,6 +685,7 @@ int main(void)
         T(an_early_answer),
         T(bodies_are_not_copied),
         T(no_chunks),
+        T(no_second_chunk),
         T(no_chunk_to_split),
         T(a_large_head),
         T(no_allocation),

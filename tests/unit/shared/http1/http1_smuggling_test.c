@@ -225,6 +225,7 @@ static const struct request requests[] = {
     A("no blank after the colon", "GET / HTTP/1.1\r\nHost:a\r\nX:\r\n\r\n", GET_ON "x: \r\n\r\n"),
     A("chunks", CHUNKED "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", NULL),
     A("cookies", G "Cookie: a=1\r\nX: y\r\nCookie: b=2\r\n\r\n", GET_ON "cookie: a=1; b=2\r\nx: y\r\n\r\n"),
+    A("an empty cookie", G "Cookie:\r\nCookie: b=2\r\nCookie:\r\n\r\n", GET_ON "cookie: b=2\r\n\r\n"),
     A("POST without a body", P "\r\n", POST_ON "content-length: 0\r\n\r\n"),
 };
 /* clang-format on */
