@@ -35,6 +35,7 @@ struct config {
     bool dns_capture;             /* pods' queries to port 53 come here */
     bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
+    bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such, inbound */
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };
 #endif

@@ -104,6 +104,8 @@ static enum step normalise(struct exchange *x)
 
 static enum step filter(struct exchange *x)
 {
+    if (!x->host->ops->filter)
+        return STEP_NEXT;
     enum ending ending = x->host->ops->filter(x->host, &x->down.head);
     return ending == ENDING_NONE ? STEP_NEXT : end(x, ending);
 }
@@ -182,6 +184,8 @@ static enum step answer(struct exchange *x)
         http_head_remove(head, TEXT("content-length"));
     if (head->status == 101 && !x->down.upgrade)
         return end(x, ENDING_BAD_ANSWER);
+    if (x->up.last && x->client_version == HTTP_VERSION_1) /* the client is told what we were */
+        http_link_drain(x->down.link);
     int r = http_stream_answer(&x->down, head, x->up.no_body);
     if (r < 0)
         return end(x, r == -EPIPE   ? ENDING_RESET_BY_CLIENT

@@ -28,7 +28,7 @@ struct exchange_record { /* what is left of one; texts are valid during the call
 };
 struct exchange_host;
 struct exchange_host_ops {
-    /* May this be asked? ENDING_NONE: yes. */
+    /* May this be asked? ENDING_NONE: yes. May be NULL. */
     enum ending (*filter)(struct exchange_host *host, const struct http_head *request);
     /* NEXT: *ret is a client's link that can take a request. WAIT: exchange_chosen() follows, unless `forget` comes
      * first. END: *ret_ending says why not. */

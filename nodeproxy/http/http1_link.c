@@ -282,8 +282,7 @@ static void refuse(struct http1_link *l, unsigned status, const char *why)
     if (s) {
         s->refused = status;
         leave(s, -EPROTO);
-    }
-    if (l->link.events->refused)
+    } else if (l->link.events->refused)
         l->link.events->refused(&l->link, status, why);
 }
 
@@ -318,6 +317,7 @@ static void came_head(struct http1_link *l)
         s->answered = true;
         s->raw = s->head.status == 101;
         s->no_body = http1_codec_ends(l->codec);
+        s->last = !http1_codec_keep_alive(l->codec);
         s->events->head(s);
     }
 }

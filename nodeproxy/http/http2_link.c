@@ -269,9 +269,6 @@ static struct http2_stream *link_asked(struct http2 *http2, const struct http2_h
     if (r < 0) {
         s->refused = *ret_status = r == -E2BIG ? 431 : r == -EPROTO ? 400 : 503;
         s->events->closed(s, r);
-        if (l->link.events->refused)
-            l->link.events->refused(&l->link, *ret_status,
-                                    "a head that is too much, or out of memory for it");
         return NULL;
     }
     attach(l, s);

@@ -17,8 +17,8 @@ struct http_link_events {
     /* Server: a request is about to come: where its stream is, after http_stream_init(); `opened` comes
      * next if the request is one. NULL: refused with *ret_status (503; 0: tried elsewhere, if it can be). */
     struct http_stream *(*request)(struct http_link *l, unsigned *ret_status);
-    /* Server: a request that could not be read, or was too much, was answered so (0: not at all). Static
-     * text. May be NULL. */
+    /* Server: a request that got no stream was answered so (0: RST_STREAM): too much at once, or HTTP/2 did not
+     * understand it. Static text. May be NULL. */
     void (*refused)(struct http_link *l, unsigned status, const char *why);
     void (*slot)(struct http_link *l); /* client: it can take a request again; may be NULL */
     /* The last event, from the end of a turn: every stream has had its `closed`, the carrier has no events

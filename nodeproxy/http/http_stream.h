@@ -45,6 +45,7 @@ struct http_stream {
     bool answered;          /* server: a final head was sent; client: one came */
     bool upgrade;           /* the request asks for another protocol, and the link could */
     unsigned refused; /* server: what the link answered; then `closed` comes and never `opened` */
+    bool last;        /* client: the server ends the connection after this answer */
     bool raw;         /* the other protocol is spoken */
     union {
         struct http1_part h1;

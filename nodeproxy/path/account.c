@@ -1,6 +1,7 @@
 /* What every connection leaves behind: counters and a line; see the header. */
 #include "nodeproxy/path/account.h"
 
+#include "nodeproxy/http/exchange.h"
 #include "shared/base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,37 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
         write_line(a, env, reporter, relay, line);
     free(a->own_names);
     a->names = a->own_names = NULL;
+}
+
+static struct text at_most(struct text t, size_t len) { return (struct text){t.data, t.len < len ? t.len : len}; }
+
+void account_request(const struct account *a, struct path_env *env, const struct exchange_record *record, const struct addr *source,
+                     const struct addr *destination, struct pod_bounds *bounds)
+{
+    enum { PATH_MAX_LOGGED = 1024, NAME_MAX_LOGGED = 256 };
+    char duration[32];
+    struct log_line l;
+    if (!env->config->access_log || !log_enabled(LOG_INFO) || !bound_tick(bounds, BOUND_LOG_LINES, ring_now_ms(env->ring)))
+        return;
+    log_line_begin(&l, is_failure(record->ending) ? LOG_WARN : LOG_INFO, "access", "request complete");
+    put_addr(&l, "src.addr", source);
+    log_line_text(&l, "src.workload", label_of(a, L_SOURCE_WORKLOAD));
+    log_line_text(&l, "src.identity", label_of(a, L_SOURCE_PRINCIPAL));
+    put_addr(&l, "dst.addr", destination);
+    log_line_text(&l, "dst.workload", label_of(a, L_DST_WORKLOAD));
+    log_line_text(&l, "method", at_most(record->method, NAME_MAX_LOGGED));
+    log_line_text(&l, "authority", at_most(record->authority, NAME_MAX_LOGGED));
+    log_line_text(&l, "path", at_most(record->path, PATH_MAX_LOGGED));
+    log_line_text(&l, "protocol", record->client == HTTP_VERSION_2 ? TEXT("HTTP/2") : TEXT("HTTP/1.1"));
+    log_line_u64(&l, "status", record->status);
+    if (record->grpc_status >= 0)
+        log_line_u64(&l, "grpc_status", (uint64_t)record->grpc_status);
+    log_line_u64(&l, "bytes_sent", record->bytes_sent);
+    log_line_u64(&l, "bytes_recv", record->bytes_received);
+    snprintf(duration, sizeof duration, "%llums", (unsigned long long)record->duration_ms);
+    log_line_text(&l, "duration", text_of(duration));
+    log_line_text(&l, "ending", text_of(ending_text(record->ending)));
+    log_line_end(&l);
 }
 
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line)

@@ -35,6 +35,10 @@ struct account_line { /* what only the story knows */
 };
 /* Counts the end and writes the access log line. Begins (with nothing known) if the story did not get that far. */
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);
+/* One line of a request of this connection, as `account_end` writes one of the connection. */
+struct exchange_record;
+void account_request(const struct account *a, struct path_env *env, const struct exchange_record *record, const struct addr *source,
+                     const struct addr *destination, struct pod_bounds *bounds);
 /* For what came to nothing before it had a story: the same counters, the same line. */
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line);
 extern const struct metric_family account_opened, account_closed, account_sent, account_received, account_failed;

@@ -1,6 +1,8 @@
 /* inbound.c - the life of one stream that arrives for a local workload, read top to bottom. */
 #include "nodeproxy/path/inbound.h"
 
+#include "nodeproxy/path/called_service.h"
+#include "nodeproxy/path/inbound_http.h"
 #include "nodeproxy/path/stage.h"
 #include "nodeproxy/peer/hbone.h"
 #include "shared/ring/socket.h"
@@ -39,6 +41,7 @@ struct inbound {
     };
     bool upstream_open, answered, as_client;
     struct relay relay;
+    struct inbound_http *http;      /* instead of the relay, which then only counts; NULL: bytes */
     struct account account;
     char *policy, *dry_run;         /* names, for the log */
     struct ring_task free_task;
@@ -69,6 +72,7 @@ static const struct stage {
 };
 
 static void inbound_shut(struct inbound *in);
+static void part_drained(struct inbound *in);
 
 static void inbound_continue(struct inbound *in, enum step step)
 {
@@ -237,7 +241,6 @@ static void upstream_connected(struct conn *c, int result)
         inbound_continue(in, inbound_end(in, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
 }
 
-static void part_drained(struct inbound *in);
 static void upstream_drained(struct conn *c) { part_drained(container_of(c, struct inbound, upstream)); }
 static const struct conn_events upstream_events = {.connected = upstream_connected, .drained = upstream_drained};
 
@@ -312,15 +315,63 @@ static void relay_over(struct relay *r, enum ending ending)
     inbound_continue(in, inbound_end(in, ending));
 }
 
+static void request_over(void *user, const struct exchange_record *record)
+{
+    struct inbound *in = user;
+    struct relay_side *client = &in->relay.client, *server = &in->relay.server;
+    client->bytes += record->bytes_received;
+    server->bytes += record->bytes_sent;
+    metric_add(client->count, record->bytes_received);
+    metric_add(server->count, record->bytes_sent);
+    account_request(&in->account, in->pod->env, record, &in->source, &in->target, in->pod->bounds);
+}
+
+static void http_ended(void *user, enum ending ending) { inbound_continue(user, inbound_end(user, ending)); }
+
+static void http_drained(void *user)
+{
+    struct inbound *in = user;
+    in->http = NULL;
+    part_drained(in);
+}
+
+static const struct inbound_http_events http_events = {.over = request_over, .ended = http_ended, .drained = http_drained};
+
+static bool speaks_http(const struct inbound *in)
+{
+    const struct path_env *env = in->pod->env;
+    const struct workload *self = env->config->parse_http ? directory_workload(env->directory, text_of(in->pod->uid)) : NULL;
+    return self && inbound_http_declared(env->directory, self, in->target.port);
+}
+
+static int http_begin(struct inbound *in)
+{
+    const struct inbound_http_options o = {
+        .ring = in->pod->env->ring,
+        .pool = &in->pod->exchanges,
+        .hold = &in->pod->hold,
+        .client = in->downstream,
+        .server = &in->upstream.stream,
+        .idle_ms = in->pod->env->config->idle_ms,
+    };
+    int r = inbound_http_open(&in->http, &o, &http_events, in);
+    if (r == 0)
+        in->parts++;
+    return r;
+}
+
 static enum step relay(struct inbound *in)
 {
     static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
     const struct config *config = in->pod->env->config;
+    if (speaks_http(in) && http_begin(in) < 0)
+        return inbound_end(in, ENDING_NO_MEMORY);
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->relay.hold = &in->pod->hold;
-    relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
+    if (!in->http)
+        relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
     conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
         conn_start(plain_conn(in));
@@ -328,7 +379,10 @@ static enum step relay(struct inbound *in)
         conn_start(in->local.client);
     else
         stream_resume(in->downstream);
-    relay_give(&in->relay, &in->early, in->early_end);
+    if (in->http)
+        inbound_http_give(in->http, &in->early, in->early_end);
+    else
+        relay_give(&in->relay, &in->early, in->early_end);
     return STEP_WAIT;
 }
 
@@ -409,6 +463,8 @@ static void inbound_shut(struct inbound *in)
     if (!in->upstream_open)
         turn_forget(&in->pod->turn, &in->turn);
     relay_stop(&in->relay);
+    if (in->http)
+        inbound_http_close(in->http, in->ending);
     account(in);
     in->parts++; /* held until both sides have been told */
     tell_downstream(in);
@@ -522,44 +578,6 @@ static void early_failed(struct stream *s, int error)
 static const struct stream_events early_events = {
     .received = early_received, .ended = early_ended, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
 
-/* The service that a CONNECT names by host: its own namespace first, then the one in the name. */
-static char *service_key_of(const struct local_pod *pod, struct text host, const struct service **ret)
-{
-    char data[600];
-    struct text_out out = TEXT_OUT(data);
-    struct text first, rest, ns;
-    text_printf(&out, "%s/%.*s", pod->ns, (int)host.len, host.data);
-    *ret = directory_service(pod->env->directory, text_of(data));
-    if (!*ret && text_split(host, '.', &first, &rest) && text_split(rest, '.', &ns, &rest)) {
-        out = TEXT_OUT(data);
-        text_printf(&out, "%.*s/%.*s", (int)ns.len, ns.data, (int)host.len, host.data);
-        *ret = directory_service(pod->env->directory, text_of(data));
-    }
-    return *ret ? text_dup(text_of((*ret)->key)) : NULL;
-}
-
-static uint16_t target_port_of(const struct port_pair *ports, size_t n, uint16_t service_port)
-{
-    for (size_t i = 0; i < n; i++)
-        if (ports[i].service_port == service_port)
-            return ports[i].target_port;
-    return 0;
-}
-
-/* 0: the pod is no endpoint of the service, or the service has no such port. */
-static uint16_t own_target_port(const struct local_pod *pod, const struct service *s, uint16_t service_port)
-{
-    const struct workload *self = directory_workload(pod->env->directory, text_of(pod->uid));
-    for (size_t i = 0; self && i < self->n_services; i++) {
-        const struct workload_service *mine = &self->services[i];
-        if (!text_equal(text_of(mine->key), text_of(s->key)))
-            continue;
-        uint16_t port = target_port_of(mine->ports, mine->n_ports, service_port);
-        return port ? port : target_port_of(s->ports, s->n_ports, service_port);
-    }
-    return 0;
-}
-
 /* Where a CONNECT leads: only ever to this pod. target.port stays 0 when the authority can't be honoured. */
 static void read_authority(struct inbound *in, struct text text)
 {
@@ -576,9 +594,9 @@ static void read_authority(struct inbound *in, struct text text)
         return;
     }
     in->destination = (struct addr){in->server->destination.ip, a.addr.port};
-    in->service_key = service_key_of(in->pod, a.host, &s);
+    in->service_key = called_service_key(in->pod, a.host, &s);
     if (in->service_key)
-        in->target.port = own_target_port(in->pod, s, a.addr.port);
+        in->target.port = called_service_target(in->pod, s, a.addr.port);
 }
 
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)

@@ -16,6 +16,7 @@ enum {
     PAUSE_MS = 5,
     STARVED_MS = 250,
     KEEPALIVE_S = 180,
+    EXCHANGES_KEPT = 32, /* 7 KiB each */
     REFUSALS_SPARE = 1024, /* accepted to be refused: a listener that is full leaves callers without an answer */
 };
 
@@ -365,6 +366,7 @@ static void look(struct ring_task *task)
     list_remove(&p->link);
     p->credential = credential_unref(p->credential);
     hold_done(&p->hold);
+    exchange_pool_done(&p->exchanges);
     pod_turn_done(&p->turn);
     p->bounds = pod_bounds_unref(p->bounds);
     p->drained(p);
@@ -438,6 +440,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         turns_init(&env->turns, env->ring);
     pod_turn_init(&p->turn, &env->turns);
     peer_pool_init(&p->peers, &peers, peers_gone);
+    exchange_pool_init(&p->exchanges, EXCHANGES_KEPT);
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);
     p->listeners_open = 3;

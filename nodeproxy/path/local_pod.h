@@ -7,6 +7,7 @@
 #ifndef NODEPROXY_PATH_LOCAL_POD_H
 #define NODEPROXY_PATH_LOCAL_POD_H
 #include "nodeproxy/capture/socket_pool.h"
+#include "nodeproxy/http/exchange.h"
 #include "nodeproxy/path/account.h"
 #include "nodeproxy/peer/hbone_server.h"
 #include "nodeproxy/peer/peer_pool.h"
@@ -37,6 +38,7 @@ struct local_pod {
     void (*refill)(struct socket_pool *p, int family, unsigned n);
     struct peer_pool peers;
     struct hold hold;              /* of its relays */
+    struct exchange_pool exchanges; /* of its HTTP */
     struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;

@@ -307,8 +307,9 @@ static void faults(void)
 
 #define CASES(X)                                                                                   \
     X(whole)                                                                                       \
-    X(again) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late)       \
-        X(flat) X(bound) X(faults)
+    X(again)                                                                                       \
+    X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
+        X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
     {                                                                                              \

@@ -53,6 +53,16 @@ bool sim_log_next(char line[static SIM_LINE_MAX])
     return false;
 }
 
+unsigned sim_log_requests(const char *ending)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n = 0;
+    sim_log_rewind();
+    while (fgets(line, SIM_LINE_MAX, reader))
+        n += strstr(line, " access: request complete ") && strcmp(sim_log_field(line, "ending", value), ending) == 0;
+    return n;
+}
+
 const char *sim_log_field(const char *line, const char *key, char out[static SIM_LINE_MAX])
 {
     char want[64];

@@ -13,6 +13,7 @@ void sim_log_tell(void); /* all of it, on standard error */
 /* The next line; false: no more. Starts again after sim_log_rewind(). */
 bool sim_log_next(char line[static SIM_LINE_MAX]);
 void sim_log_rewind(void);
+unsigned sim_log_requests(const char *ending); /* lines of requests that ended so */
 /* A field's value, "" if it is not there. */
 const char *sim_log_field(const char *line, const char *key, char out[static SIM_LINE_MAX]);
 bool sim_log_outbound(

@@ -82,6 +82,7 @@ struct sim_mesh {
     unsigned n_listeners;
     bool memory_failed; /* a story about that */
     bool calls_failed;  /* a story about calls of socket.h */
+    uint8_t app_protocol; /* that services declare; set before they and pods are published */
     bool plain_ports;   /* who calls a capture port itself gets there, as if there were no rules */
     struct sim_troubles troubles;
     struct list refills;
@@ -96,6 +97,7 @@ struct sim_mesh_options {
     size_t chunks_max;
     uint64_t streams_max, connections_max;
     bool same_node_hbone;
+    bool http;  /* --http on */
     bool quick; /* keys and certificates of earlier runs are used again */
 };
 void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o);

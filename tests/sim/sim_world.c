@@ -26,10 +26,10 @@ static void *zeroed(size_t n, size_t size)
     return p;
 }
 
-static struct port_pair *service_ports(void)
+static struct port_pair *service_ports(const struct sim_mesh *m)
 {
     struct port_pair *p = zeroed(1, sizeof *p);
-    *p = (struct port_pair){.service_port = SIM_SERVICE_PORT, .target_port = SIM_PORT};
+    *p = (struct port_pair){.service_port = SIM_SERVICE_PORT, .target_port = SIM_PORT, .app_protocol = m->app_protocol};
     return p;
 }
 
@@ -53,7 +53,7 @@ static struct workload *workload_make(const struct sim_pod *p)
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (p->services & 1u << i)
             w->services[w->n_services++] = (struct workload_service){
-                .key = format_text("shop/s%u.shop", i), .ports = service_ports(), .n_ports = 1};
+                .key = format_text("shop/s%u.shop", i), .ports = service_ports(p->mesh), .n_ports = 1};
     return w;
 }
 
@@ -77,7 +77,7 @@ struct addr sim_service_addr(unsigned number, bool v6)
     return a;
 }
 
-static struct service *service_make(unsigned number)
+static struct service *service_make(const struct sim_mesh *m, unsigned number)
 {
     struct service *s = service_new();
     assert_non_null(s);
@@ -89,7 +89,7 @@ static struct service *service_make(unsigned number)
     for (unsigned i = 0; i < 2; i++)
         s->addresses[s->n_addresses++] = (struct service_address){
             .network = format_text("%s", ""), .ip = sim_service_addr(number, i == 1).ip};
-    s->ports = service_ports();
+    s->ports = service_ports(m);
     s->n_ports = 1;
     return s;
 }
@@ -97,7 +97,7 @@ static struct service *service_make(unsigned number)
 void sim_service(struct sim_mesh *m, unsigned number)
 {
     for (unsigned i = 0; i < SIM_NODES; i++)
-        assert_int_equal(directory_put_service(m->nodes[i].directory, service_make(number)), 0);
+        assert_int_equal(directory_put_service(m->nodes[i].directory, service_make(m, number)), 0);
     sim_news(m);
 }
 

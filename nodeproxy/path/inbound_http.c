@@ -1,0 +1,362 @@
+#include "nodeproxy/path/inbound_http.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    SNIFF_MS = 10000,
+    PREFACE_SEEN = 3 /* "PRI": no method of HTTP/1.1 that is in use begins so */
+};
+enum { APP_HTTP11 = 1, APP_HTTP2 = 2, APP_GRPC = 3 }; /* istio.workload.AppProtocol */
+
+struct inbound_http {
+    struct exchange_host host;
+    const struct inbound_http_events *events;
+    void *user;
+    struct stream *client, *server;
+    struct http_link *down, *up; /* NULL: not yet, or closed */
+    /* Of the client, until it is clear what it speaks; and of the server meanwhile (in HTTP/2 it begins as well): a received
+     * piece at most. */
+    struct buf first, server_first;
+    struct timer sniff;
+    struct list waiting; /* exchanges, for `up` */
+    struct ring_task look;
+    enum ending ending;
+    bool first_ended, sniffed, told, closing, gone;
+};
+
+static struct inbound_http *of_host(struct exchange_host *host)
+{
+    return container_of(host, struct inbound_http, host);
+}
+
+/* ---- declared? ------------------------------------------------------------- */
+
+static bool is_http(uint8_t app_protocol)
+{
+    return app_protocol >= APP_HTTP11 && app_protocol <= APP_GRPC;
+}
+
+static void look_at(const struct port_pair *ports, size_t n, uint16_t port, unsigned *n_http,
+                    unsigned *n_other)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ports[i].target_port == port)
+            *(is_http(ports[i].app_protocol) ? n_http : n_other) += 1;
+}
+
+bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port)
+{
+    unsigned n_http = 0, n_other = 0;
+    for (size_t i = 0; i < self->n_services; i++) {
+        const struct workload_service *mine = &self->services[i];
+        const struct service *s =
+            mine->n_ports == 0 ? directory_service(d, text_of(mine->key)) : NULL;
+        look_at(mine->ports, mine->n_ports, port, &n_http, &n_other);
+        if (s)
+            look_at(s->ports, s->n_ports, port, &n_http, &n_other);
+    }
+    return n_http > 0 && n_other == 0;
+}
+
+/* ---- the end --------------------------------------------------------------- */
+
+static void end(struct inbound_http *h, enum ending ending)
+{
+    if (h->ending == ENDING_NONE)
+        h->ending = ending;
+    ring_task_ask(h->host.ring, &h->look);
+}
+
+static void look(struct ring_task *task)
+{
+    struct inbound_http *h = container_of(task, struct inbound_http, look);
+    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->down && !h->up) {
+        h->told = true;
+        h->events->ended(h->user, h->ending);
+    }
+    if (!h->closing || h->gone || h->down || h->up || h->host.n > 0)
+        return;
+    h->gone = true;
+    ring_task_cancel(&h->look); /* asked for again by the close */
+    timer_stop(ring_timers(h->host.ring), &h->sniff);
+    buf_done(&h->first);
+    buf_done(&h->server_first);
+    h->events->drained(h->user);
+    free(h);
+}
+
+static enum ending ending_of(int error)
+{
+    switch (error) {
+    case 0:
+        return ENDING_CLOSED;
+    case -EPROTO:
+        return ENDING_BAD_REQUEST;
+    case -ENOMEM:
+    case -ENOBUFS:
+        return ENDING_NO_MEMORY;
+    case -ECONNABORTED: /* a tunnel's stream whose connection broke */
+        return ENDING_TUNNEL_FAILED;
+    default:
+        return ENDING_RESET_BY_CLIENT;
+    }
+}
+
+/* ---- the exchanges ----------------------------------------------------------- */
+
+static enum step choose(struct exchange_host *host, struct exchange *x, struct http_link **ret,
+                        enum ending *ret_ending)
+{
+    struct inbound_http *h = of_host(host);
+    *ret_ending = ENDING_RESET_BY_SERVER;
+    if (!h->up)
+        return STEP_END;
+    if (list_empty(&h->waiting) && http_link_can_request(h->up)) {
+        *ret = h->up;
+        return STEP_NEXT;
+    }
+    list_push_back(&h->waiting, exchange_waiting(x));
+    return STEP_WAIT;
+}
+
+static void forget(struct exchange_host *host, struct exchange *x)
+{
+    (void)host, (void)x;
+}
+
+static void over(struct exchange_host *host, const struct exchange_record *record)
+{
+    struct inbound_http *h = of_host(host);
+    h->events->over(h->user, record);
+}
+
+static void gone(struct exchange_host *host)
+{
+    ring_task_ask(host->ring, &of_host(host)->look);
+}
+
+static const struct exchange_host_ops host_ops = {
+    .choose = choose, .forget = forget, .over = over, .gone = gone};
+
+/* ---- the links --------------------------------------------------------------- */
+
+static struct http_stream *asked(struct http_link *l, unsigned *ret_status)
+{
+    struct inbound_http *h = l->user;
+    *ret_status = 503;
+    return h->closing ? NULL : exchange_begin(&h->host);
+}
+
+/* What came to nothing before it was an exchange leaves its record, too. */
+static void refused(struct http_link *l, unsigned status, const char *why)
+{
+    struct inbound_http *h = l->user;
+    const struct exchange_record record = {
+        .status = status,
+        .grpc_status = -1,
+        .own = true,
+        .client = l->version,
+        .ending = status == 503 || status == 0 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
+    };
+    (void)why;
+    h->events->over(h->user, &record);
+}
+
+static void down_closed(struct http_link *l, int error, const char *why)
+{
+    struct inbound_http *h = l->user;
+    (void)why;
+    h->down = NULL;
+    end(h, ending_of(error));
+    if (h->up)
+        http_link_drain(h->up);
+}
+
+static void slot(struct http_link *l)
+{
+    struct inbound_http *h = l->user;
+    while (!list_empty(&h->waiting) && http_link_can_request(l))
+        exchange_chosen(exchange_of_waiting(list_pop_front(&h->waiting)), l, ENDING_NONE);
+}
+
+static void up_closed(struct http_link *l, int error, const char *why)
+{
+    struct inbound_http *h = l->user;
+    (void)error, (void)why; /* whoever was waiting for an answer has heard of it */
+    h->up = NULL;
+    for (struct list *n; (n = list_pop_front(&h->waiting));)
+        exchange_chosen(exchange_of_waiting(n), NULL, ENDING_RESET_BY_SERVER);
+    if (h->down)
+        http_link_drain(h->down);
+    ring_task_ask(h->host.ring, &h->look);
+}
+
+static const struct http_link_events down_events = {
+    .request = asked, .refused = refused, .closed = down_closed};
+static const struct http_link_events up_events = {.slot = slot, .closed = up_closed};
+
+static int open_links(struct inbound_http *h, enum http_version version)
+{
+    int (*link_open)(struct http_link **, const struct http_link_options *,
+                     const struct http_link_events *, void *) =
+        version == HTTP_VERSION_2 ? http2_link_open : http1_link_open;
+    struct http_link_options o = {
+        .ring = h->host.ring, .carrier = h->server, .idle_ms = h->host.idle_ms};
+    int r = link_open(&h->up, &o, &up_events, h);
+    if (r < 0)
+        return r;
+    o.server = true;
+    o.carrier = h->client;
+    return link_open(&h->down, &o, &down_events, h);
+}
+
+/* ---- the first bytes ----------------------------------------------------------- */
+
+static void nothing(struct stream *s)
+{
+    (void)s;
+}
+static void dropped(struct stream *s, struct buf *bytes)
+{
+    (void)s;
+    buf_done(bytes);
+}
+static void server_lost(struct stream *s)
+{
+    end(s->user, ENDING_CLOSED);
+}
+static void server_failed(struct stream *s, int error)
+{
+    (void)error;
+    end(s->user, ENDING_RESET_BY_SERVER);
+}
+static void server_received(struct stream *s, struct buf *bytes)
+{
+    struct inbound_http *h = s->user;
+    buf_move(&h->server_first, bytes);
+    stream_pause(s);
+}
+static const struct stream_events server_first = {.received = server_received,
+                                                  .ended = server_lost,
+                                                  .writable = nothing,
+                                                  .finished = nothing,
+                                                  .failed = server_failed};
+
+static void decide(struct inbound_http *h)
+{
+    uint8_t seen[PREFACE_SEEN];
+    size_t n = buf_peek(&h->first, seen, PREFACE_SEEN);
+    bool preface = memcmp(seen, "PRI", n) == 0;
+    if (h->sniffed || h->ending != ENDING_NONE || (n < PREFACE_SEEN && preface && !h->first_ended))
+        return;
+    h->sniffed = true;
+    timer_stop(ring_timers(h->host.ring), &h->sniff);
+    if (n == 0) { /* it has gone without a word */
+        end(h, ENDING_CLOSED);
+        return;
+    }
+    if (open_links(h, preface ? HTTP_VERSION_2 : HTTP_VERSION_1) < 0) {
+        if (h->up)
+            http_link_close(h->up);
+        end(h, ENDING_NO_MEMORY);
+        return;
+    }
+    struct buf bytes = {0};
+    if (h->server_first.len > 0) {
+        buf_move(&bytes, &h->server_first);
+        h->server->events->received(h->server, &bytes);
+        stream_resume(h->server);
+    }
+    buf_move(&bytes, &h->first);
+    h->client->events->received(h->client, &bytes);
+    if (h->first_ended)
+        h->client->events->ended(h->client);
+}
+
+static void client_received(struct stream *s, struct buf *bytes)
+{
+    struct inbound_http *h = s->user;
+    buf_move(&h->first, bytes);
+    if (!timer_running(&h->sniff))
+        timer_start(ring_timers(h->host.ring), &h->sniff, SNIFF_MS);
+    decide(h);
+}
+static void client_ended(struct stream *s)
+{
+    struct inbound_http *h = s->user;
+    h->first_ended = true;
+    decide(h);
+}
+static void client_failed(struct stream *s, int error)
+{
+    end(s->user, ending_of(error));
+}
+static const struct stream_events client_first = {.received = client_received,
+                                                  .ended = client_ended,
+                                                  .writable = nothing,
+                                                  .finished = nothing,
+                                                  .failed = client_failed};
+
+static void sniff_late(struct timer *t)
+{
+    end(container_of(t, struct inbound_http, sniff), ENDING_IDLE_TIMEOUT);
+}
+
+/* ---- beginning and end --------------------------------------------------------- */
+
+int inbound_http_open(struct inbound_http **ret, const struct inbound_http_options *o,
+                      const struct inbound_http_events *events, void *user)
+{
+    struct inbound_http *h = calloc(1, sizeof *h);
+    if (!h)
+        return -ENOMEM;
+    exchange_host_init(&h->host, &host_ops, o->ring, o->pool);
+    h->host.hold = o->hold;
+    h->host.idle_ms = o->idle_ms;
+    h->events = events;
+    h->user = user;
+    h->client = o->client;
+    h->server = o->server;
+    list_init(&h->waiting);
+    timer_init(&h->sniff, sniff_late);
+    ring_task_init(&h->look, look);
+    h->client->events = &client_first;
+    h->server->events = &server_first;
+    h->client->user = h->server->user = h;
+    *ret = h;
+    return 0;
+}
+
+void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended)
+{
+    if (bytes->len > 0)
+        client_received(h->client, bytes);
+    if (ended && !h->sniffed)
+        client_ended(h->client);
+    else if (ended && h->down)
+        h->client->events->ended(h->client);
+}
+
+void inbound_http_close(struct inbound_http *h, enum ending ending)
+{
+    if (h->closing)
+        return;
+    h->closing = true;
+    if (h->ending == ENDING_NONE)
+        h->ending = ending;
+    timer_stop(ring_timers(h->host.ring), &h->sniff);
+    list_for_each (n, &h->host.exchanges)
+        exchange_close(exchange_of_link(n), ending);
+    if (h->down)
+        http_link_close(h->down);
+    if (h->up)
+        http_link_close(h->up);
+    if (!h->sniffed) {
+        static const struct stream_events nobody = {
+            .received = dropped, .ended = nothing, .writable = nothing, .finished = nothing};
+        h->sniffed = true;
+        h->client->events = h->server->events = &nobody;
+    }
+    ring_task_ask(h->host.ring, &h->look);
+}

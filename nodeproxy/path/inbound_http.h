@@ -1,0 +1,33 @@
+/*
+ * The relay stage of an inbound stream whose port is declared HTTP: requests instead of bytes. The client's first bytes
+ * say which HTTP it is, and the application is spoken to in the same by one connection: what ends or closes on one side
+ * does on the other, as if there were nobody between. Owned by its inbound; one worker; bounded as exchange.h says.
+ */
+#ifndef NODEPROXY_PATH_INBOUND_HTTP_H
+#define NODEPROXY_PATH_INBOUND_HTTP_H
+#include "nodeproxy/http/exchange.h"
+#include "shared/mesh/directory.h"
+
+struct inbound_http;
+struct inbound_http_events {
+    void (*over)(void *user, const struct exchange_record *record); /* of each request */
+    /* Nothing more will be said, all has left that could: inbound_http_close(), now or later. Once; not after it. */
+    void (*ended)(void *user, enum ending ending);
+    void (*drained)(void *user); /* after the close, from the loop: the memory goes */
+};
+struct inbound_http_options {
+    struct ring *ring;
+    struct exchange_pool *pool;
+    struct hold *hold;
+    struct stream *client, *server; /* neither has been started; lent until inbound_http_close() */
+    uint64_t idle_ms;               /* 0: never */
+};
+/* Whether every service that leads to this port of the workload declares it so. */
+bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port);
+int inbound_http_open(struct inbound_http **ret, const struct inbound_http_options *o,
+                      const struct inbound_http_events *events, void *user); /* -ENOMEM */
+/* What the client had said before; takes the bytes. */
+void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended);
+void inbound_http_close(struct inbound_http *h,
+                        enum ending ending); /* living requests end so; `drained` follows */
+#endif

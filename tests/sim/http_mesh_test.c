@@ -1,0 +1,233 @@
+/*
+ * Requests through the mesh: a client in one pod, an application in another, ports that are declared HTTP. By a tunnel, within a
+ * node and from outside of the mesh; HTTP/1.1 and HTTP/2; and a port that is not declared stays bytes.
+ */
+#include "nodeproxy/path/inbound_http.h"
+#include "tests/sim/http_calls.h"
+#include "tests/sim/sim_log.h"
+#include "tests/sim/sim_seed.h"
+
+enum { APP_PORT_HTTP = 1, REQUESTS = 12, PORT = SIM_PORT };
+
+static struct sim_mesh mesh;
+static struct sim_pod *web, *near_by, *orders, *batch;
+static enum http_version version;
+static int listening, calling;
+static struct addr called, seen_from;
+static struct timer ticking;
+static unsigned n_left, n_asked, n_accepted;
+static bool rough;
+
+static void accepted(int fd)
+{
+    struct addr from;
+    assert_int_equal(socket_peer(fd, &from), 0);
+    assert_true(ip_equal(&from.ip, &seen_from.ip)); /* the application sees its client */
+    n_accepted++;
+    assert_non_null(wire_new(server_ring, fd, version, true, &server_link_events, 0));
+}
+
+static void ask_some(void)
+{
+    while (n_left > 0 && client_can_ask()) {
+        struct wish w = {
+            .seed = n_asked,
+            .request_bytes = one_in(3) ? 0 : rng_below(chance, 30000),
+            .answer_bytes = rng_below(chance, one_in(5) ? 400000 : 3000),
+            .status = 200,
+            .trailers = one_in(4),
+            .informs = one_in(5),
+            .length = one_in(2),
+            .aborts = rough && one_in(6),
+            .pauses = one_in(4) ? 5 : 0,
+        };
+        if (!ask(&w))
+            return;
+        n_left--;
+        n_asked++;
+    }
+}
+
+static void tick(struct timer *t)
+{
+    int fd;
+    sim_alloc_leave();
+    while (fake_socket_accept(listening, &fd) == 0)
+        accepted(fd);
+    if (calling >= 0) {
+        int r = fake_socket_connect(calling, &called);
+        if (r == 0) {
+            client = wire_new(client_ring, calling, version, false, &client_link_events, 0);
+            assert_non_null(client);
+            client->told_gone = client_gone;
+            calling = -1;
+        } else {
+            assert_int_equal(r, -EAGAIN);
+        }
+    }
+    ask_some();
+    timer_start(ring_timers(mesh.apps), t, 1 + rng_below(chance, 10));
+}
+
+static void mesh_begin(uint64_t seed, bool http)
+{
+    seed_begins();
+    sim_log_open();
+    sim_mesh_open(&mesh, &(struct sim_mesh_options){.seed = seed, .quick = true, .http = http});
+    mesh.app_protocol = APP_PORT_HTTP;
+    web = sim_pod_add(&mesh, 0, "web", "web");
+    near_by = sim_pod_add(&mesh, 0, "near", "near");
+    orders = sim_pod_add(&mesh, 1, "orders", "orders");
+    batch = sim_pod_add(&mesh, -1, "batch", "batch");
+    near_by->services = 1u << 0;
+    orders->services = 1u << 1;
+    sim_service(&mesh, 0);
+    sim_service(&mesh, 1);
+    for (unsigned i = 0; i < mesh.n_pods; i++)
+        sim_pod_start(&mesh.pods[i]);
+    net = mesh.net;
+    chance = mesh.rng;
+    client_ring = server_ring = mesh.apps;
+    list_init(&calls);
+    n_calls = n_wires = n_client_whole = n_client_over = n_asked = n_accepted = 0;
+    client = NULL;
+    client_told_slot = ask_some;
+    calling = -1;
+}
+
+static void mesh_call(struct sim_pod *from, struct sim_pod *to, enum http_version spoken)
+{
+    version = spoken;
+    bool v6 = one_in(2);
+    called = sim_pod_addr(to, PORT, v6);
+    seen_from = sim_pod_addr(from, 0, v6);
+    listening = sim_listen(&mesh, to, PORT);
+    uint32_t before = fake_net_enter_namespace(net, from->namespace_id);
+    assert_int_equal(socket_open(ip_family(&called.ip), &calling), 0);
+    fake_net_enter_namespace(net, before);
+    timer_init(&ticking, tick);
+    timer_start(ring_timers(mesh.apps), &ticking, 1);
+}
+
+static bool all_over(void *arg)
+{
+    (void)arg;
+    return n_left == 0 && n_calls == 0;
+}
+static bool all_gone(void *arg)
+{
+    (void)arg;
+    return n_calls == 0 && n_wires == 0 && sim_living(&mesh) == 0;
+}
+
+static uint64_t mesh_end(void)
+{
+    if (client && client->link)
+        http_link_drain(client->link);
+    if (!fake_net_run_until(net, all_gone, NULL, 60 * 1000))
+        fail_msg("stuck: %u calls, %u wires, %zu stories", n_calls, n_wires, sim_living(&mesh));
+    timer_stop(ring_timers(mesh.apps), &ticking);
+    uint64_t trace = sim_mesh_close(&mesh);
+    sim_log_close();
+    return trace;
+}
+
+static uint64_t play(uint64_t seed, int kind, bool http)
+{
+    mesh_begin(seed, http);
+    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
+    n_left = REQUESTS;
+    as_it_was = !http;
+    mesh_call(from, to, seed % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2);
+    if (!fake_net_run_until(net, all_over, NULL, 300 * 1000))
+        fail_msg("stuck: %u to ask, %u calls, %zu stories", n_left, n_calls, sim_living(&mesh));
+    assert_int_equal(n_client_whole, REQUESTS);
+    assert_int_equal(n_accepted, 1);
+    assert_int_equal(sim_log_requests("closed"), http ? REQUESTS : 0);
+    return mesh_end();
+}
+
+static uint64_t by_tunnel(uint64_t seed)
+{
+    return play(seed, 0, true);
+}
+static uint64_t within_a_node(uint64_t seed)
+{
+    return play(seed, 1, true);
+}
+static uint64_t from_outside(uint64_t seed)
+{
+    return play(seed, 2, true);
+}
+static uint64_t as_bytes(uint64_t seed)
+{
+    return play(seed, (int)(seed % 3), false);
+}
+
+/* Living requests end with their connection, when a policy says so and when the pod goes; the client never takes half for whole. */
+static uint64_t ended_in_the_middle(uint64_t seed)
+{
+    mesh_begin(seed, true);
+    int kind = (int)(seed % 3);
+    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
+    rough = true;
+    as_it_was = false;
+    n_left = 6;
+    mesh_call(from, to, seed / 3 % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2);
+    fake_net_run_for(net, 20 + rng_below(chance, 150));
+    n_left = 0;
+    if (seed % 2)
+        sim_policy_allow(&mesh, "nobody", to, NULL);
+    else
+        sim_pod_remove(to, ENDING_WORKLOAD_GONE);
+    fake_net_run_for(net, 15 * 1000);
+    if (calling >= 0)
+        socket_close(calling);
+    calling = -1;
+    rough = false;
+    if (client && client->link)
+        http_link_close(client->link);
+    return mesh_end();
+}
+
+static uint64_t story_seed;
+static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
+{
+    const char *one = getenv("WEIR_SEED");
+    uint64_t last = one ? strtoull(one, NULL, 10) : n;
+    for (story_seed = one ? last : 1; story_seed <= last; story_seed++)
+        (void)story(story_seed);
+}
+
+#define STORIES(X)                                                                                 \
+    X(by_tunnel, 30)                                                                               \
+    X(within_a_node, 30) X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60)
+#define STORY(name, n)                                                                             \
+    static void name##_story(void **state)                                                         \
+    {                                                                                              \
+        (void)state, run(name, n);                                                                 \
+    }
+#define TEST(name, n) cmocka_unit_test(name##_story),
+STORIES(STORY)
+
+static void declared(void **state)
+{
+    (void)state;
+    struct port_pair http[] = {{80, 8080, 1}, {81, 9090, 0}}, grpc[] = {{90, 8080, 3}},
+                     tcp[] = {{91, 8080, 4}};
+    char key[] = "ns/host";
+    struct workload_service s[] = {{key, http, 2}, {key, grpc, 1}, {key, tcp, 1}};
+    struct workload w = {.services = s, .n_services = 2};
+    assert_true(inbound_http_declared(NULL, &w, 8080));
+    assert_false(inbound_http_declared(NULL, &w, 9090));
+    assert_false(inbound_http_declared(NULL, &w, 80));
+    w.n_services = 3; /* they do not agree: bytes */
+    assert_false(inbound_http_declared(NULL, &w, 8080));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(declared), STORIES(TEST)};
+    seed_watch(&story_seed);
+    return seed_tell(cmocka_run_group_tests(tests, NULL, NULL));
+}
