@@ -1,5 +1,7 @@
 #include "shared/mesh/cluster.h"
 
+#include "shared/mesh/kept_regex.h"
+
 #include <stdlib.h>
 
 struct cluster *cluster_new(size_t arena_max)
@@ -18,6 +20,7 @@ struct cluster *cluster_new(size_t arena_max)
                                            .panic_percent = 50};
     for (size_t i = 0; i < 2; i++)
         breaker_limits_init(&c->breaker[i]);
+    outlier_settings_init(&c->outlier);
     return c;
 }
 
@@ -25,6 +28,7 @@ struct cluster *cluster_free(struct cluster *c)
 {
     if (!c)
         return NULL;
+    kept_regex_done(&c->regexes);
     endpoints_free(c->inline_endpoints);
     arena_done(&c->arena);
     free(c);

@@ -17,6 +17,7 @@ enum {
     CLUSTER_HEALTH_CHECKS_MAX = 8,
     RING_SIZE_MAX = 8 * 1024 * 1024,
     RING_SIZE_MIN = 1024,
+    RING_ENTRIES_MAX = 256 * 1024, /* of a ring of ours, whatever ring_max says */
     MAGLEV_TABLE = 65537,
     CONNECT_TIMEOUT_MS = 5000
 };

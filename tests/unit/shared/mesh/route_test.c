@@ -1,0 +1,600 @@
+/* What route tables mean, case by case, and what they refuse. route_random_test does the rest. */
+#include "tests/unit/shared/mesh/routes.h"
+
+#include "shared/mesh/cluster.h"
+
+#include <errno.h>
+#include <time.h>
+
+static void finish(struct route_table *t)
+{
+    char why[WHY_MAX] = "";
+    if (route_table_finish(t, why) < 0)
+        fail_msg("%s", why);
+}
+
+/* ---- Hosts (Envoy's order: exact, longest ending, longest start, any). */
+
+static void test_hosts_in_envoys_order(void **state)
+{
+    static const struct {
+        const char *authority;
+        int host;
+    } cases[] = {
+        {"www.foo.com", 0},
+        {"WWW.Foo.com", 0},
+        {"bar.foo.com", 1},
+        {"a.bar.foo.com", 1},
+        {"x-bar.foo.com", 2},
+        {"-bar.foo.com", 1},
+        {"foo.com", 4},
+        {"foo.net", 3},
+        {"foo.", 4},
+        {"www.foo.com:80", 3 + 1},
+        {"", 4},
+        {".foo.com", 4},
+    };
+    struct route_table *t = new_table(5);
+    (void)state;
+    SET_HOST(t, 0, "exact", 0, "www.foo.com");
+    SET_HOST(t, 1, "ending", 0, "*.foo.com");
+    SET_HOST(t, 2, "longer", 0, "*-bar.foo.com");
+    SET_HOST(t, 3, "start", 0, "foo.n*", "foo.o*");
+    SET_HOST(t, 4, "any", 0, "*");
+    finish(t);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct virtual_host *h = route_table_host(t, text_of(cases[i].authority));
+        if (h != &t->hosts[cases[i].host])
+            fail_msg("%s: %td", cases[i].authority, h - t->hosts);
+    }
+    t->ignore_port = true;
+    assert_ptr_equal(route_table_host(t, TEXT("www.foo.com:8080")), &t->hosts[0]);
+    assert_ptr_equal(route_table_host(t, TEXT("[::1]:80")), &t->hosts[4]);
+    route_table_free(t);
+}
+
+/* ---- Rewrites and redirects. */
+
+static struct route a_route(enum path_match_kind kind, const char *path)
+{
+    return (struct route){.match.path = {.kind = kind, .value = text_of(path)}};
+}
+
+static void test_rewrites(void **state)
+{
+    static const struct {
+        enum path_match_kind match;
+        const char *matched, *path, *becomes, *result;
+    } prefixes[] = {
+        {PATH_PREFIX, "/prefix", "/prefix/foo?a=b", "/", "//foo?a=b"}, /* as Envoy says it */
+        {PATH_PREFIX, "/prefix/", "/prefix/foo", "/", "/foo"},
+        {PATH_PREFIX, "/prefix", "/prefixed", "/p", "/ped"},
+        {PATH_SEPARATED, "/api", "/api/v1?x", "/new", "/new/v1?x"},
+        {PATH_SEPARATED, "/api", "/api", "/new", "/new"},
+        {PATH_EXACT, "/a", "/a?q=/a", "/b", "/b?q=/a"},
+        {PATH_REGEX, "/.*", "/a/b?c", "/b", "/b?c"},
+    };
+    char place[200];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        struct route r = a_route(prefixes[i].match, prefixes[i].matched);
+        struct path_rewrite w = {.kind = REWRITE_PREFIX, .value = text_of(prefixes[i].becomes)};
+        struct text_out o = TEXT_OUT(place);
+        assert_int_equal(route_rewritten_path(&w, &r.match, text_of(prefixes[i].path), &o), 0);
+        assert_string_equal(place, prefixes[i].result);
+    }
+    struct route r = a_route(PATH_PREFIX, "/");
+    struct regex *regex;
+    char why[WHY_MAX];
+    assert_int_equal(regex_new(&regex, TEXT("^/strip(/|$)"), why), 0);
+    struct path_rewrite w = {.kind = REWRITE_REGEX, .value = TEXT("/"), .regex = regex};
+    struct text_out o = TEXT_OUT(place);
+    assert_int_equal(route_rewritten_path(&w, &r.match, TEXT("/strip/three?x=/strip"), &o), 0);
+    assert_string_equal(place, "/three?x=/strip"); /* not the query */
+    w.value = TEXT("a b");
+    o = TEXT_OUT(place);
+    assert_int_equal(route_rewritten_path(&w, &r.match, TEXT("/strip"), &o), -EINVAL);
+    struct text_out small = {place, 0, 4, false};
+    w.value = TEXT("/");
+    assert_int_equal(route_rewritten_path(&w, &r.match, TEXT("/abcd"), &small), -ENOBUFS);
+    regex_free(regex);
+}
+
+static void test_locations(void **state)
+{
+    static const struct {
+        const char *authority, *path;
+        struct route_redirect d;
+        const char *location;
+    } cases[] = {
+        {"a.org", "/x?y", {.host = TEXT("b.org")}, "http://b.org/x?y"},
+        {"a.org:8080", "/x", {.host = TEXT("b.org")}, "http://b.org/x"},
+        {"a.org", "/x", {.https = true}, "https://a.org/x"},
+        {"a.org:80", "/x", {.https = true}, "https://a.org/x"}, /* the port was the scheme's */
+        {"a.org:8080", "/x", {.https = true}, "https://a.org:8080/x"},
+        {"a.org:8080", "/x", {.port = 8443}, "http://a.org:8443/x"},
+        {"a.org:8080", "/x", {.port = 80}, "http://a.org/x"},
+        {"a.org", "/x", {.scheme = TEXT("https"), .port = 443}, "https://a.org/x"},
+        {"a.org", "/x", {.scheme = TEXT("https"), .port = 80}, "https://a.org:80/x"},
+        {"[::1]:80", "/x", {.port = 81}, "http://[::1]:81/x"},
+        {"[::1]", "/x", {.port = 81}, "http://[::1]:81/x"},
+        {"a.org", "/x?y", {.strip_query = true}, "http://a.org/x"},
+        {"a.org", "/x?y", {.path = {REWRITE_WHOLE, TEXT("/z"), {0}, NULL}}, "http://a.org/z?y"},
+        {"a.org",
+         "/x?y",
+         {.path = {REWRITE_WHOLE, TEXT("/z?w"), {0}, NULL}, .strip_query = true},
+         "http://a.org/z?w"},
+        {"a.org",
+         "/api/x",
+         {.path = {REWRITE_PREFIX, TEXT("/new"), {0}, NULL}},
+         "http://a.org/new/x"},
+    };
+    char place[200];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct route r = a_route(PATH_SEPARATED, "/api");
+        struct http_head head;
+        struct text_out o = TEXT_OUT(place);
+        r.action = (struct route_action){.kind = ROUTE_REDIRECT, .redirect = cases[i].d};
+        set_head(&head, "GET", cases[i].authority, cases[i].path);
+        assert_int_equal(route_location(&r, &head, &o), 0);
+        assert_string_equal(place, cases[i].location);
+        http_head_done(&head);
+    }
+}
+
+/* ---- Weights, edits. */
+
+static void test_weights(void **state)
+{
+    struct route_backend backends[] = {{.weight = 70}, {.weight = 0}, {.weight = 30}};
+    struct route_forward f = {.backends = backends, .n_backends = 3, .total_weight = 100};
+    size_t counts[3] = {0}, n = 100000;
+    struct rng r;
+    (void)state;
+    rng_seed(&r, 9);
+    for (size_t i = 0; i < n; i++)
+        counts[route_forward_backend(&f, rng_u64(&r)) - backends]++;
+    assert_in_range(counts[0], 69275, 70725); /* 5 deviations of 145 */
+    assert_int_equal(counts[1], 0);
+    /* Independent of fractions that the same number decides: of those that fall into the lower half
+     * there, 70 % are the first's here, too. */
+    size_t lower = 0, both = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t random = rng_u64(&r);
+        if (!fraction_hits((struct fraction){50, 100}, random))
+            continue;
+        lower++;
+        both += route_forward_backend(&f, random) == &backends[0];
+    }
+    assert_true(both * 100 > lower * 69 && both * 100 < lower * 71);
+    f.total_weight = 0;
+    assert_null(route_forward_backend(&f, 1));
+}
+
+static void edit(struct header_edits *e, struct header_edit *put, size_t n_put)
+{
+    *e = (struct header_edits){.put = put, .n_put = n_put};
+}
+
+static void test_edits_in_envoys_order(void **state)
+{
+    struct route_table *t = new_table(1);
+    struct virtual_host *h = SET_HOST(t, 0, "h", 1, "*");
+    struct header_edit by_table = {HEADER_SET, TEXT("x-who"), TEXT("table")},
+                       by_route[] = {{HEADER_SET, TEXT("x-who"), TEXT("route")},
+                                     {HEADER_APPEND, TEXT("x-list"), TEXT("2")},
+                                     {HEADER_ADD_IF_ABSENT, TEXT("x-list"), TEXT("3")},
+                                     {HEADER_ADD_IF_ABSENT, TEXT("x-new"), TEXT("4")},
+                                     {HEADER_SET_IF_PRESENT, TEXT("x-none"), TEXT("5")},
+                                     {HEADER_SET_IF_PRESENT, TEXT("x-gone"), TEXT("6")}};
+    struct text gone = TEXT("x-gone");
+    struct http_head head;
+    (void)state;
+    edit(&t->edits.request, &by_table, 1);
+    edit(&h->routes[0].action.edits.request, by_route, ARRAY_SIZE(by_route));
+    h->routes[0].action.edits.request.remove = &gone;
+    h->routes[0].action.edits.request.n_remove = 1;
+    finish(t);
+    struct route_choice c = {.host = h, .route = h->routes};
+    for (int specific = 0; specific < 2; specific++) {
+        t->most_specific_edits_win = specific;
+        set_head(&head, "GET", "a", "/");
+        assert_int_equal(http_head_add(&head, TEXT("x-list"), TEXT("1")), 0);
+        assert_int_equal(http_head_add(&head, TEXT("x-gone"), TEXT("1")), 0);
+        assert_int_equal(route_edit(t, &c, ROUTE_REQUEST, &head), 0);
+        struct text joined;
+        assert_true(text_equal(http_head_get(&head, TEXT("x-who")),
+                               specific ? TEXT("route") : TEXT("table")));
+        assert_int_equal(http_head_joined(&head, TEXT("x-list"), &joined), 0);
+        assert_true(text_equal(joined, TEXT("1, 2")));
+        assert_true(text_equal(http_head_get(&head, TEXT("x-new")), TEXT("4")));
+        assert_null(http_head_get(&head, TEXT("x-none")).data);
+        assert_null(http_head_get(&head, TEXT("x-gone")).data);
+        size_t before = head.n;
+        assert_int_equal(route_edit(t, &c, ROUTE_RESPONSE, &head), 0);
+        assert_int_equal(head.n, before);
+        http_head_done(&head);
+    }
+    route_table_free(t);
+}
+
+/* ---- What is refused, and where it is. */
+
+static struct header_match bad_name = {.name = {"X-A", 3}, .kind = HEADER_PRESENT},
+                           bad_regex = {.name = {"x-a", 3},
+                                        .kind = HEADER_TEXT,
+                                        .text = {.kind = TEXT_REGEX, .value = {"(", 1}}};
+static struct route_backend a_backend = {.cluster = {"c", 1}, .weight = 1},
+                            no_backend = {.weight = 1};
+static struct header_edit bad_edit = {HEADER_SET, {"host", 4}, {"x", 1}},
+                          bad_value = {HEADER_SET, {"x-a", 3}, {"a\nb", 3}};
+static struct retry_policy bad_retry = {.retries_max = 101};
+static struct fault bad_fault = {.abort_status = 700, .abort = {1, 100}};
+
+static void forward(struct route *r)
+{
+    r->action = (struct route_action){
+        .kind = ROUTE_FORWARD,
+        .forward = {.backends = &a_backend, .n_backends = 1, .no_cluster_status = 503}};
+}
+
+static void test_refuses_with_the_fields_place(void **state)
+{
+    static const char *const expected[] = {
+        "virtual_hosts[1].name: is empty",
+        "virtual_hosts[1].domains: is empty",
+        "virtual_hosts[1].domains[0]: is no domain, with or without a * at one end",
+        "virtual_hosts[1].domains: www.a.org is there twice",
+        "virtual_hosts[1].routes[1].match.headers[0].name: is no field name: X-A",
+        "virtual_hosts[1].routes[1].match.headers[0].string_match.safe_regex.regex: missing ): (",
+        "virtual_hosts[1].routes[1].match.path_separated_prefix: has less than two characters, "
+        "ends "
+        "in /, or has a ? or #",
+        "virtual_hosts[1].routes[1].match.safe_regex.regex: missing ]: [a",
+        "virtual_hosts[1].routes[1].route: has no cluster",
+        "virtual_hosts[1].routes[1].route.cluster: there must be a name or cluster_header",
+        "virtual_hosts[1].routes[1].route.prefix_rewrite: does not begin with /, or is no path",
+        "virtual_hosts[1].routes[1].route.regex_rewrite.substitution: speaks of group 1, and the "
+        "expression has 0",
+        "virtual_hosts[1].routes[1].route.retry_policy.num_retries: is 101, at most 100 may be",
+        "virtual_hosts[1].routes[1].request_headers_to_add[0].header.key: is no field that can be "
+        "changed: host",
+        "virtual_hosts[1].routes[1].request_headers_to_add[0].header.value: can't stand in a "
+        "header",
+        "virtual_hosts[1].routes[1].redirect.response_code: is no redirect: 200",
+        "virtual_hosts[1].routes[1].direct_response.status: is 99; 200 to 599 would be right",
+        "virtual_hosts[1].routes[1].typed_per_filter_config[envoy.filters.http.fault].abort."
+        "http_status: is 700; 200 to 599 would be right",
+        "virtual_hosts[1].routes[1].match.runtime_fraction.default_value.denominator: is 7; 100, "
+        "10,000 or 1,000,000 would be right",
+        "virtual_hosts[1].routes: there are 20001, at most 20000 may be",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        struct route_table *t = new_table(2);
+        char why[WHY_MAX] = "";
+        SET_HOST(t, 0, "a", 1, "www.a.org");
+        struct virtual_host *h = SET_HOST(t, 1, "b", 2, "b.org");
+        struct route *r = &h->routes[1];
+        struct route_forward *f = &r->action.forward;
+        switch (i) {
+        case 0:
+            h->name = TEXT("");
+            break;
+        case 1:
+            h->n_domains = 0;
+            break;
+        case 2:
+            h->domains[0] = TEXT("a*b");
+            break;
+        case 3:
+            h->domains[0] = TEXT("WWW.a.org");
+            break;
+        case 4:
+            r->match.headers = &bad_name;
+            r->match.n_headers = 1;
+            break;
+        case 5:
+            r->match.headers = &bad_regex;
+            r->match.n_headers = 1;
+            break;
+        case 6:
+            r->match.path = (struct path_match){PATH_SEPARATED, false, TEXT("/a/"), NULL};
+            break;
+        case 7:
+            r->match.path = (struct path_match){PATH_REGEX, false, TEXT("[a"), NULL};
+            break;
+        case 8:
+            forward(r);
+            f->n_backends = 0;
+            break;
+        case 9:
+            forward(r);
+            f->backends = &no_backend;
+            break;
+        case 10:
+            forward(r);
+            f->path = (struct path_rewrite){REWRITE_PREFIX, TEXT("x"), {0}, NULL};
+            break;
+        case 11:
+            forward(r);
+            f->path = (struct path_rewrite){REWRITE_REGEX, TEXT("\\1"), TEXT("a"), NULL};
+            break;
+        case 12:
+            forward(r);
+            f->retry = &bad_retry;
+            break;
+        case 13:
+            edit(&r->action.edits.request, &bad_edit, 1);
+            break;
+        case 14:
+            edit(&r->action.edits.request, &bad_value, 1);
+            break;
+        case 15:
+            r->action = (struct route_action){.kind = ROUTE_REDIRECT, .redirect = {.status = 200}};
+            break;
+        case 16:
+            r->action.respond.status = 99;
+            break;
+        case 17:
+            r->action.fault = &bad_fault;
+            break;
+        case 18:
+            r->match.some = true;
+            r->match.fraction = (struct fraction){1, 7};
+            break;
+        case 19:
+            h->n_routes = ROUTES_MAX + 1;
+            break;
+        default:
+            fail();
+        }
+        assert_int_equal(route_table_finish(t, why), -EINVAL);
+        assert_string_equal(why, expected[i]);
+        assert_false(t->finished);
+        route_table_free(t);
+    }
+}
+
+static void test_a_full_arena_is_told(void **state)
+{
+    (void)state;
+    for (size_t max = 2000; max < 4000; max += 8) {
+        struct route_table *t = new_table(1);
+        char why[WHY_MAX] = "";
+        SET_HOST(t, 0, "a", 8, "www.a.org", "*.b.org");
+        t->arena.max = max;
+        int e = route_table_finish(t, why);
+        assert_true(e == 0 || (e == -ENOMEM && strcmp(why, "no memory") == 0));
+        route_table_free(t);
+    }
+}
+
+/* ---- Clusters and endpoints. */
+
+static void test_endpoints_refuse_with_the_fields_place(void **state)
+{
+    static const char *const expected[] = {
+        "cluster_name: is empty",
+        "endpoints[1].lb_endpoints[0].endpoint.address: is there twice",
+        "endpoints[1].lb_endpoints[0].endpoint.address.port_value: is 0 or missing",
+        "endpoints[1].lb_endpoints[0].load_balancing_weight: is 0",
+        "endpoints[1].lb_endpoints[0].endpoint.address.address: is empty",
+        "endpoints[1].locality: is there twice with priority 0",
+        "endpoints: has priority 2 and none with priority 1",
+        "endpoints[1].priority: is 128, at most 127 may be",
+        "policy.overprovisioning_factor: is 99, less than 100",
+        "policy.drop_overloads[0].drop_percentage.denominator: is 1; 100, 10,000 or 1,000,000 "
+        "would be "
+        "right",
+        NULL,
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        struct endpoints *e = endpoints_new(1 << 16);
+        char why[WHY_MAX] = "";
+        e->name = TEXT("c");
+        e->n_groups = 2;
+        e->groups = arena_zero(&e->arena, 2, sizeof *e->groups);
+        for (size_t g = 0; g < 2; g++) {
+            e->groups[g].zone = g ? TEXT("b") : TEXT("a");
+            e->groups[g].n_endpoints = 1;
+            e->groups[g].endpoints = arena_zero(&e->arena, 1, sizeof(struct endpoint));
+            e->groups[g].endpoints[0] =
+                (struct endpoint){.addr = {{4, {10, 0, 0, (uint8_t)g}}, 80}, .weight = 1};
+        }
+        struct endpoint *p = e->groups[1].endpoints;
+        struct endpoint_drop drop = {TEXT("x"), {1, 1}};
+        switch (i) {
+        case 0:
+            e->name = TEXT("");
+            break;
+        case 1:
+            p->addr.ip.bytes[3] = 0;
+            break;
+        case 2:
+            p->addr.port = 0;
+            break;
+        case 3:
+            p->weight = 0;
+            break;
+        case 4:
+            p->addr.ip = (struct ip){0};
+            break;
+        case 5:
+            e->groups[1].zone = TEXT("a");
+            break;
+        case 6:
+            e->groups[1].priority = 2;
+            break;
+        case 7:
+            e->groups[1].priority = 128;
+            break;
+        case 8:
+            e->overprovisioning_percent = 99;
+            break;
+        case 9:
+            e->drops = &drop;
+            e->n_drops = 1;
+            break;
+        default:
+            break;
+        }
+        assert_int_equal(endpoints_finish(e, why), expected[i] ? -EINVAL : 0);
+        assert_string_equal(why, expected[i] ? expected[i] : "");
+        assert_int_equal(e->finished, !expected[i]);
+        endpoints_free(e);
+    }
+}
+
+static void test_clusters_refuse_with_the_fields_place(void **state)
+{
+    static const char *const expected[] = {
+        "name: is empty",
+        "connect_timeout: is 0",
+        "load_assignment: is missing",
+        "load_assignment.cluster_name: is empty",
+        "least_request_lb_config.choice_count: is 1, less than 2",
+        "ring_hash_lb_config.minimum_ring_size: is above maximum_ring_size",
+        "maglev_lb_config.table_size: is 65536, no prime number up to 5000011",
+        "common_lb_config.healthy_panic_threshold: is 101; 0 to 100 would be right",
+        "outlier_detection.interval: is 0",
+        "outlier_detection.max_ejection_percent: is 101; 0 to 100 would be right",
+        "health_checks[0].timeout: is 0",
+        "health_checks[0].http_health_check.path: does not begin with /",
+        "transport_socket.typed_config.common_tls_context.validation_context."
+        "match_typed_subject_alt_names[0].matcher.safe_regex.regex: missing ): (",
+        "lb_subset_config.subset_selectors[0].keys: is empty",
+        NULL,
+    };
+    static struct health_check check = {CHECK_HTTP, .timeout_ms = 1, .interval_ms = 1,
+                                        .unhealthy_threshold = 1, .healthy_threshold = 1};
+    static struct text_match san = {.kind = TEXT_REGEX, .value = {"(", 1}};
+    static struct subset_keys keys;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        struct cluster *c = cluster_new(1 << 16);
+        struct health_check h = check;
+        char why[WHY_MAX] = "";
+        c->name = TEXT("c");
+        switch (i) {
+        case 0:
+            c->name = TEXT("");
+            break;
+        case 1:
+            c->connect_timeout_ms = 0;
+            break;
+        case 2:
+            c->kind = CLUSTER_STATIC;
+            break;
+        case 3:
+            c->kind = CLUSTER_STATIC;
+            c->inline_endpoints = endpoints_new(100);
+            break;
+        case 4:
+            c->balance.kind = BALANCE_LEAST_REQUEST;
+            c->balance.choices = 1;
+            break;
+        case 5:
+            c->balance.ring_max = 1023;
+            break;
+        case 6:
+            c->balance.maglev_table = 65536;
+            break;
+        case 7:
+            c->balance.panic_percent = 101;
+            break;
+        case 8:
+            c->outlier_detection = true;
+            c->outlier.interval_ms = 0;
+            break;
+        case 9:
+            c->outlier_detection = true;
+            c->outlier.max_ejection_percent = 101;
+            break;
+        case 10:
+            h.timeout_ms = 0;
+            c->health_checks = &h;
+            c->n_health_checks = 1;
+            break;
+        case 11:
+            c->health_checks = &h;
+            c->n_health_checks = 1;
+            break;
+        case 12:
+            c->tls.sans = &san;
+            c->tls.n_sans = 1;
+            break;
+        case 13:
+            c->subsets.keys = &keys;
+            c->subsets.n_keys = 1;
+            break;
+        default:
+            break;
+        }
+        assert_int_equal(cluster_finish(c, why), expected[i] ? -EINVAL : 0);
+        assert_string_equal(why, expected[i] ? expected[i] : "");
+        cluster_free(c);
+    }
+}
+
+/* ---- Cost. */
+
+static double ns_per_request(size_t n_routes)
+{
+    struct route_table *t = new_table(1);
+    struct virtual_host *h = SET_HOST(t, 0, "a", n_routes, "a.org");
+    struct http_head heads[16];
+    char path[64];
+    for (size_t i = 0; i < n_routes; i++) {
+        snprintf(path, sizeof path, "/service/%zu/items", i);
+        h->routes[i].match.path = (struct path_match){i % 2 ? PATH_EXACT : PATH_SEPARATED, false,
+                                                      arena_text(&t->arena, text_of(path)), NULL};
+    }
+    finish(t);
+    for (size_t i = 0; i < 16; i++) {
+        snprintf(path, sizeof path, "/service/%zu/items", n_routes * i / 16);
+        set_head(&heads[i], "GET", "a.org", path);
+    }
+    struct timespec from, to;
+    enum { N = 100000 };
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    for (size_t i = 0; i < N; i++) {
+        struct route_request request = {.head = &heads[i % 16]};
+        struct route_choice c;
+        assert_int_equal(route_table_choose(t, &request, &c), 0);
+        assert_int_equal(c.route - h->routes, n_routes * (i % 16) / 16);
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    for (size_t i = 0; i < 16; i++)
+        http_head_done(&heads[i]);
+    route_table_free(t);
+    return ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / N;
+}
+
+static void test_ten_thousand_routes_cost_what_few_do(void **state)
+{
+    (void)state;
+    double few = ns_per_request(16), hundred = ns_per_request(100), many = ns_per_request(10000);
+    print_message("ns per request: 16 routes %.0f, 100 routes %.0f, 10,000 routes %.0f\n", few,
+                  hundred, many);
+    assert_true(many < 20 * few); /* one by one it would be some 300 times */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hosts_in_envoys_order),
+        cmocka_unit_test(test_rewrites),
+        cmocka_unit_test(test_locations),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_edits_in_envoys_order),
+        cmocka_unit_test(test_refuses_with_the_fields_place),
+        cmocka_unit_test(test_a_full_arena_is_told),
+        cmocka_unit_test(test_endpoints_refuse_with_the_fields_place),
+        cmocka_unit_test(test_clusters_refuse_with_the_fields_place),
+        cmocka_unit_test(test_ten_thousand_routes_cost_what_few_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
