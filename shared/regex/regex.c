@@ -3,8 +3,18 @@
 #include "shared/regex/re2_door.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 enum { GROUPS = 10 }; /* \0 to \9 */
+
+/* RE2 does not outlive every allocation of its own that fails while it compiles. So it only begins
+ * where twice what it may take can be had. */
+static bool has_room(void)
+{
+    void *room = malloc(2 * (size_t)REGEX_MEMORY_MAX);
+    free(room);
+    return room != NULL;
+}
 
 /* A struct regex is RE2's object, by another name. */
 int regex_new(struct regex **ret, struct text source, char why[static WHY_MAX])
@@ -15,6 +25,8 @@ int regex_new(struct regex **ret, struct text source, char why[static WHY_MAX])
     if (source.len > REGEX_SOURCE_MAX)
         return why_say(-EINVAL, why, "a regular expression of %zu bytes, at most %d may be",
                        source.len, REGEX_SOURCE_MAX);
+    if (!has_room())
+        return why_say(-ENOMEM, why, "no memory");
     int e = re2_door_new(&re, source.len ? source.data : "", source.len, REGEX_MEMORY_MAX, refusal,
                          sizeof refusal);
     if (e < 0)

@@ -539,6 +539,38 @@ static void test_clusters_refuse_with_the_fields_place(void **state)
     }
 }
 
+/* ---- More lists of candidates than are followed at once. */
+
+static void test_a_hundred_prefixes_in_one_another(void **state)
+{
+    struct route_table *t = new_table(1);
+    struct virtual_host *h = SET_HOST(t, 0, "a", 100, "*");
+    struct http_head head;
+    char path[101];
+    (void)state;
+    memset(path, 'a', 100);
+    path[0] = '/';
+    path[100] = '\0';
+    for (size_t i = 0; i < 100; i++)
+        h->routes[i].match.path = (struct path_match){
+            PATH_PREFIX, false, arena_text(&t->arena, (struct text){path, i + 1}), NULL};
+    finish(t);
+    for (size_t len = 1; len <= 100; len++) {
+        path[len] = '\0';
+        set_head(&head, "GET", "a", path);
+        struct route_request request = {.head = &head};
+        for (size_t first = 0; first < len; first += 7) {
+            /* Those before it do not match. */
+            for (size_t i = 0; i < 100; i++)
+                h->routes[i].match.grpc = i < first;
+            assert_ptr_equal(virtual_host_route(h, &request), &h->routes[first]);
+        }
+        path[len] = 'a';
+        http_head_done(&head);
+    }
+    route_table_free(t);
+}
+
 /* ---- Cost. */
 
 static double ns_per_request(size_t n_routes)
@@ -594,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_a_full_arena_is_told),
         cmocka_unit_test(test_endpoints_refuse_with_the_fields_place),
         cmocka_unit_test(test_clusters_refuse_with_the_fields_place),
+        cmocka_unit_test(test_a_hundred_prefixes_in_one_another),
         cmocka_unit_test(test_ten_thousand_routes_cost_what_few_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

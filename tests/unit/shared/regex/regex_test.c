@@ -1,5 +1,6 @@
 #include "shared/regex/regex.h"
 
+#include "tests/unit/shared/base/failing_alloc.h"
 #include "tests/unit/shared/base/test.h"
 
 #include <errno.h>
@@ -146,6 +147,18 @@ static void test_is_linear(void **state)
     free(as);
 }
 
+static void test_does_not_begin_without_room(void **state)
+{
+    struct regex *r = NULL;
+    char why[WHY_MAX] = "";
+    (void)state;
+    alloc_fail_at(0);
+    assert_int_equal(regex_new(&r, TEXT("a"), why), -ENOMEM);
+    assert_true(alloc_failed());
+    assert_string_equal(why, "no memory");
+    assert_null(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_replaces_every_match),
         cmocka_unit_test(test_checks_substitutions),
         cmocka_unit_test(test_is_linear),
+        cmocka_unit_test(test_does_not_begin_without_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
