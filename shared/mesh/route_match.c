@@ -139,7 +139,7 @@ bool header_fits(const struct header_match *m, const struct http_head *head)
 
 /* ---- The rest. */
 
-static bool query_get(struct text query, struct text name, struct text *ret)
+bool query_get(struct text query, struct text name, struct text *ret)
 {
     struct text pair, rest = query, key, value;
 

@@ -2,6 +2,8 @@
 #include "tests/unit/shared/mesh/routes.h"
 
 #include "shared/mesh/cluster.h"
+#include "shared/mesh/hash64.h"
+#include "shared/mesh/route_hash.h"
 
 #include <errno.h>
 #include <time.h>
@@ -539,6 +541,57 @@ static void test_clusters_refuse_with_the_fields_place(void **state)
     }
 }
 
+/* ---- Hashes. */
+
+static uint64_t hash_by(const struct hash_policy *policies, size_t n, const struct http_head *head)
+{
+    struct route_forward f = {.hashes = (struct hash_policy *)(uintptr_t)policies, .n_hashes = n};
+    struct ip ip = {4, {10, 0, 0, 1}};
+    struct route_hash h = route_hash_of(&f, head, &ip, 0xabc);
+    return h.any ? h.hash : 0;
+}
+
+static void test_hash_policies(void **state)
+{
+    static const struct hash_policy header = {.source = HASH_HEADER, .name = {"x-user", 6}},
+                                    cookie = {.source = HASH_COOKIE, .name = {"s", 1}},
+                                    address = {.source = HASH_SOURCE_IP},
+                                    query = {.source = HASH_QUERY, .name = {"q", 1}};
+    uint64_t foo = hash64_xx(TEXT("foo"), 0), bar = hash64_xx(TEXT("bar"), 0),
+             from = hash64_xx(TEXT("10.0.0.1"), 0);
+    struct http_head head;
+    (void)state;
+    set_head(&head, "GET", "a", "/?x=1&q=bar&q=foo");
+    assert_true(hash_by(&header, 1, &head) == 0); /* nothing there */
+    assert_true(hash_by(&cookie, 1, &head) == 0);
+    assert_true(hash_by(&query, 1, &head) == bar);
+    assert_true(hash_by(&address, 1, &head) == from);
+    assert_int_equal(http_head_add(&head, TEXT("x-user"), TEXT("foo")), 0);
+    assert_true(hash_by(&header, 1, &head) == foo);
+    assert_int_equal(http_head_add(&head, TEXT("x-user"), TEXT("bar")), 0);
+    assert_true(hash_by(&header, 1, &head) == hash64_xx(TEXT("foo"), bar)); /* sorted, chained */
+    assert_int_equal(http_head_add(&head, TEXT("cookie"), TEXT("ss=1; s=\"foo\"; s=2")), 0);
+    assert_true(hash_by(&cookie, 1, &head) == foo);
+
+    struct hash_policy both[] = {query, address};
+    assert_true(hash_by(both, 2, &head) == ((bar << 1 | bar >> 63) ^ from));
+    both[0].terminal = true;
+    assert_true(hash_by(both, 2, &head) == bar);
+    both[0] = query;
+    both[0].name = TEXT("none");
+    both[0].terminal = true; /* found nothing: the next one counts */
+    assert_true(hash_by(both, 2, &head) == from);
+
+    struct hash_policy make = {.source = HASH_COOKIE, .name = TEXT("new"), .make_cookie = true};
+    struct route_forward f = {.hashes = &make, .n_hashes = 1};
+    struct ip none = {0};
+    struct route_hash h = route_hash_of(&f, &head, &none, 0xabc);
+    assert_ptr_equal(h.make_cookie, &make);
+    assert_string_equal(h.cookie, "0000000000000abc");
+    assert_true(h.any && h.hash == hash64_xx(text_of(h.cookie), 0));
+    http_head_done(&head);
+}
+
 /* ---- More lists of candidates than are followed at once. */
 
 static void test_a_hundred_prefixes_in_one_another(void **state)
@@ -626,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_a_full_arena_is_told),
         cmocka_unit_test(test_endpoints_refuse_with_the_fields_place),
         cmocka_unit_test(test_clusters_refuse_with_the_fields_place),
+        cmocka_unit_test(test_hash_policies),
         cmocka_unit_test(test_a_hundred_prefixes_in_one_another),
         cmocka_unit_test(test_ten_thousand_routes_cost_what_few_do),
     };
