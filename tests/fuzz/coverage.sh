@@ -27,7 +27,8 @@ if [ ${#targets[@]} -eq 0 ]; then
     done
 fi
 
-cmake -S . -B "$BUILD" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=$FLAGS" >"$BUILD.log" 2>&1 ||
+cmake -S . -B "$BUILD" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug \
+    "-DCMAKE_C_FLAGS=$FLAGS" "-DCMAKE_CXX_FLAGS=$FLAGS" >"$BUILD.log" 2>&1 ||
     { tail "$BUILD.log" >&2 && die "cmake fails."; }
 cmake --build "$BUILD" -- "${targets[@]/#/fuzz.fuzz_}" >"$BUILD.log" 2>&1 || { tail "$BUILD.log" >&2 && die "the build fails."; }
 
