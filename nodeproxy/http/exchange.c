@@ -271,6 +271,8 @@ static void answer_is_whole(struct relay *r)
 
 static enum ending ending_of(const struct exchange *x, const struct relay *r, enum ending ending)
 {
+    if (!r->server_failed && x->answered && r->server.ended && r->client.finished)
+        return ENDING_CLOSED; /* it has all it asked for, and does not say the rest */
     if (!r->server_failed)
         return ending == ENDING_TUNNEL_FAILED || ending == ENDING_IO ? ENDING_RESET_BY_CLIENT
                                                                      : ending;

@@ -10,6 +10,7 @@ enum {
     IDLE_MS = 3600 * 1000,
     RETRY_MS = 10,
     NOTICE_MS = 1000,  /* of a drain, until its second step comes anyhow */
+    LINGER_MS = 2000,  /* after our end, for the peer's */
     FINISH_MS = 10000, /* for the last bytes to leave */
     STREAMS_MAX = 100,
     /* What a paused stream's peer may have sent is held in memory: less than a tunnel's. */
@@ -24,7 +25,8 @@ struct http2_link {
     struct timer retry, notice, idle, finish;
     uint64_t idle_ms;
     bool server, over, closing;
-    bool finishing; /* nothing more will be said: waiting for the last bytes to leave */
+    bool in_ended, finished; /* the carrier's two ends */
+    bool finishing;          /* nothing more will be said: waiting for the last bytes to leave */
     bool draining, goaway_sent;
     int error;
     const char *why;
@@ -106,6 +108,16 @@ static void look_idle(struct http2_link *l)
         timer_start(ring_timers(l->link.ring), &l->idle, l->idle_ms);
 }
 
+/* Nothing more will be said; the end of our direction leaves after what is queued. */
+static void finish(struct http2_link *l)
+{
+    if (l->finishing)
+        return;
+    l->finishing = true;
+    timer_start(ring_timers(l->link.ring), &l->finish, FINISH_MS);
+    stream_finish(l->link.carrier);
+}
+
 static void flush_run(struct ring_task *task)
 {
     struct http2_link *l = container_of(task, struct http2_link, flush_task);
@@ -125,11 +137,8 @@ static void flush_run(struct ring_task *task)
         return;
     }
     look_idle(l);
-    if (!l->finishing && http2_over(l->http2) && !http2_wants_output(l->http2)) {
-        l->finishing = true;
-        timer_start(ring_timers(l->link.ring), &l->finish, FINISH_MS);
-        stream_finish(l->link.carrier);
-    }
+    if (http2_over(l->http2) && !http2_wants_output(l->http2))
+        finish(l);
 }
 
 static void retry_due(struct timer *t)
@@ -395,7 +404,7 @@ static const struct http2_events machine_events = {
 static void carrier_received(struct stream *c, struct buf *bytes)
 {
     struct http2_link *l = c->user;
-    if (!is_live(l)) {
+    if (!is_live(l) || l->finished) {
         buf_done(bytes);
         return;
     }
@@ -409,21 +418,30 @@ static void carrier_received(struct stream *c, struct buf *bytes)
 static void carrier_ended(struct stream *c)
 {
     struct http2_link *l = c->user;
-    if (l->over || l->finishing)
+    l->in_ended = true;
+    if (l->over)
         return;
-    if (http2_stream_count(l->http2) > 0)
+    if (l->finished)
+        end(l, 0, NULL);
+    else if (!l->finishing && http2_stream_count(l->http2) > 0)
         end(l, -ECONNRESET, "the connection was closed while streams were open");
     else
-        end(l, 0, NULL);
+        finish(l);
 }
 
 static void carrier_writable(struct stream *c)
 {
     ask_flush(c->user);
 }
+/* The peer's end may take a moment: to let go before it would look like a reset. */
 static void carrier_finished(struct stream *c)
 {
-    end(c->user, 0, NULL);
+    struct http2_link *l = c->user;
+    l->finished = true;
+    if (l->in_ended)
+        end(l, 0, NULL);
+    else
+        timer_start(ring_timers(l->link.ring), &l->finish, LINGER_MS);
 }
 
 static void carrier_failed(struct stream *c, int error)

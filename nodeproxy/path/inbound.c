@@ -551,7 +551,7 @@ static void tunnel_closed(struct http2_stream *s, uint32_t code)
     struct inbound *in = container_of(s, struct inbound, tunnel);
     if (in->closing)
         return;
-    if (code == 0 && in->relay.client.ended && in->relay.client.finished)
+    if (code == 0 && (in->http || (in->relay.client.ended && in->relay.client.finished)))
         outlive_tunnel(in);
     else
         inbound_close(in, ENDING_RESET_BY_CLIENT);

@@ -37,24 +37,32 @@ static bool is_http(uint8_t app_protocol)
     return app_protocol >= APP_HTTP11 && app_protocol <= APP_GRPC;
 }
 
-static void look_at(const struct port_pair *ports, size_t n, uint16_t port, unsigned *n_http,
-                    unsigned *n_other)
+static uint8_t declared_by_service(const struct service *s, uint16_t service_port)
 {
-    for (size_t i = 0; i < n; i++)
-        if (ports[i].target_port == port)
-            *(is_http(ports[i].app_protocol) ? n_http : n_other) += 1;
+    for (size_t i = 0; s && i < s->n_ports; i++)
+        if (s->ports[i].service_port == service_port)
+            return s->ports[i].app_protocol;
+    return 0;
 }
 
+/* The ports of an endpoint say where they lead; what is spoken there they may leave to the Service. */
 bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port)
 {
     unsigned n_http = 0, n_other = 0;
     for (size_t i = 0; i < self->n_services; i++) {
         const struct workload_service *mine = &self->services[i];
-        const struct service *s =
-            mine->n_ports == 0 ? directory_service(d, text_of(mine->key)) : NULL;
-        look_at(mine->ports, mine->n_ports, port, &n_http, &n_other);
-        if (s)
-            look_at(s->ports, s->n_ports, port, &n_http, &n_other);
+        const struct service *s = directory_service(d, text_of(mine->key));
+        const struct port_pair *ports = mine->n_ports > 0 || !s ? mine->ports : s->ports;
+        size_t n = mine->n_ports > 0 || !s ? mine->n_ports : s->n_ports;
+        for (size_t k = 0; k < n; k++) {
+            if (ports[k].target_port != port)
+                continue;
+            uint8_t app = ports[k].app_protocol;
+            if (is_http(app ? app : declared_by_service(s, ports[k].service_port)))
+                n_http++;
+            else
+                n_other++;
+        }
     }
     return n_http > 0 && n_other == 0;
 }

@@ -16,7 +16,8 @@ static int listening, calling;
 static struct addr called, seen_from;
 static struct timer ticking;
 static unsigned n_left, n_asked, n_accepted;
-static bool rough;
+static bool rough, upgrades;
+static unsigned n_lines_expected;
 
 static void accepted(int fd)
 {
@@ -41,6 +42,10 @@ static void ask_some(void)
             .aborts = rough && one_in(6),
             .pauses = one_in(4) ? 5 : 0,
         };
+        if (upgrades && n_left == 1) { /* the last one: nothing comes after it by this connection */
+            w.upgrade = true;
+            w.trailers = w.informs = false;
+        }
         if (!ask(&w))
             return;
         n_left--;
@@ -120,13 +125,33 @@ static bool all_gone(void *arg)
     return n_calls == 0 && n_wires == 0 && sim_living(&mesh) == 0;
 }
 
-static uint64_t mesh_end(void)
+/* The connection has one ending at each end of it. */
+static void check_closed(void)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n = 0;
+    sim_log_rewind();
+    for (; sim_log_next(line); n++)
+        if (strcmp(sim_log_field(line, "ending", value), "closed") != 0)
+            goto wrong;
+    assert_in_range(n, 1, 2);
+    return;
+wrong:
+    sim_log_tell();
+    fail_msg("it should have closed: %s", line);
+}
+
+static uint64_t mesh_end(bool ends_well)
 {
     if (client && client->link)
         http_link_drain(client->link);
     if (!fake_net_run_until(net, all_gone, NULL, 60 * 1000))
         fail_msg("stuck: %u calls, %u wires, %zu stories", n_calls, n_wires, sim_living(&mesh));
     timer_stop(ring_timers(mesh.apps), &ticking);
+    if (ends_well)
+        check_closed();
+    if (ends_well)
+        assert_int_equal(sim_log_requests("closed"), n_lines_expected);
     uint64_t trace = sim_mesh_close(&mesh);
     sim_log_close();
     return trace;
@@ -138,13 +163,14 @@ static uint64_t play(uint64_t seed, int kind, bool http)
     struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
     n_left = REQUESTS;
     as_it_was = !http;
+    upgrades = seed % 4 == 1;
     mesh_call(from, to, seed % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2);
     if (!fake_net_run_until(net, all_over, NULL, 300 * 1000))
         fail_msg("stuck: %u to ask, %u calls, %zu stories", n_left, n_calls, sim_living(&mesh));
-    assert_int_equal(n_client_whole, REQUESTS);
+    assert_int_equal(n_client_whole, n_asked);
     assert_int_equal(n_accepted, 1);
-    assert_int_equal(sim_log_requests("closed"), http ? REQUESTS : 0);
-    return mesh_end();
+    n_lines_expected = http ? n_asked : 0;
+    return mesh_end(true);
 }
 
 static uint64_t by_tunnel(uint64_t seed)
@@ -171,7 +197,7 @@ static uint64_t ended_in_the_middle(uint64_t seed)
     int kind = (int)(seed % 3);
     struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
     rough = true;
-    as_it_was = false;
+    as_it_was = upgrades = false;
     n_left = 6;
     mesh_call(from, to, seed / 3 % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2);
     fake_net_run_for(net, 20 + rng_below(chance, 150));
@@ -187,7 +213,7 @@ static uint64_t ended_in_the_middle(uint64_t seed)
     rough = false;
     if (client && client->link)
         http_link_close(client->link);
-    return mesh_end();
+    return mesh_end(false);
 }
 
 static uint64_t story_seed;
@@ -210,19 +236,41 @@ static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
 #define TEST(name, n) cmocka_unit_test(name##_story),
 STORIES(STORY)
 
+/* As Services and their endpoints say it, in whichever of the two. */
 static void declared(void **state)
 {
     (void)state;
+    char tcp_key[] = "ns/tcp", http_key[] = "ns/http", named_key[] = "ns/named",
+         none_key[] = "ns/none";
     struct port_pair http[] = {{80, 8080, 1}, {81, 9090, 0}}, grpc[] = {{90, 8080, 3}},
                      tcp[] = {{91, 8080, 4}};
-    char key[] = "ns/host";
-    struct workload_service s[] = {{key, http, 2}, {key, grpc, 1}, {key, tcp, 1}};
-    struct workload w = {.services = s, .n_services = 2};
-    assert_true(inbound_http_declared(NULL, &w, 8080));
-    assert_false(inbound_http_declared(NULL, &w, 9090));
-    assert_false(inbound_http_declared(NULL, &w, 80));
-    w.n_services = 3; /* they do not agree: bytes */
-    assert_false(inbound_http_declared(NULL, &w, 8080));
+    struct port_pair told_by_service[] = {{70, 7070, 0}};
+    struct workload_service s[] = {{http_key, http, 2},
+                                   {none_key, grpc, 1},
+                                   {named_key, told_by_service, 1},
+                                   {tcp_key, tcp, 1}};
+    struct workload w = {.services = s, .n_services = 3};
+    struct directory *d;
+    directory_thread_register();
+    assert_int_equal(directory_new(&d), 0);
+    struct service *named = service_new();
+    assert_non_null(named);
+    free(named->key);
+    named->key = text_dup(TEXT("ns/named"));
+    named->ports = calloc(1, sizeof *named->ports);
+    assert_true(named->key && named->ports);
+    named->ports[0] = (struct port_pair){70, 0, 2};
+    named->n_ports = 1;
+    assert_int_equal(directory_put_service(d, named), 0);
+    assert_true(inbound_http_declared(d, &w, 8080));
+    assert_true(inbound_http_declared(d, &w, 7070));
+    assert_false(inbound_http_declared(d, &w, 9090));
+    assert_false(inbound_http_declared(d, &w, 80));
+    w.n_services = 4; /* they do not agree: bytes */
+    assert_false(inbound_http_declared(d, &w, 8080));
+    directory_thread_offline();
+    directory_thread_unregister();
+    directory_free(d);
 }
 
 int main(void)
