@@ -32,6 +32,11 @@ end_jobs() {
     wait 2>/dev/null || true
 }
 
+end_job() {
+    kill "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
 failed_logs() {
     local file
     for file in "$RUN"/logs/{controller,ca,node-?}.log; do
