@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# timeout: 120
+# timeout: 240
 # builds: asan
 """The real weir-controller against an API server that sets the traps which watches of Kubernetes are known for: what the controller
 serves must end as equal to the server's objects, and no kind is listed again without need.

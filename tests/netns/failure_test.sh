@@ -48,7 +48,7 @@ lab apply "$ROOT/docs/examples/strict/peer-authentication.yaml"
 must get batch http://orders.shop/whoami # nobody knows yet
 must lab pod-down rogue
 must lab pod-up rogue
-must_not get rogue "http://$(pod_v4 "$(replica node-b)"):8080/whoami"
+must_not get rogue "http://$(pod_v4 "$(replica node-b)"):8080/whoami" -m 4
 
 step "back again: the change arrives, and the state is that of a fresh start"
 must lab start controller
