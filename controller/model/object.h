@@ -7,6 +7,7 @@
  */
 #ifndef CONTROLLER_MODEL_OBJECT_H
 #define CONTROLLER_MODEL_OBJECT_H
+#include "controller/model/gateway_route.h"
 #include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
 #include "shared/base/addr.h"
@@ -22,7 +23,10 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
     X(ENDPOINT_SLICE, "EndpointSlice", "discovery.k8s.io", true)                                   \
     X(SERVICE_ACCOUNT, "ServiceAccount", "", true)                                                 \
     X(AUTHORIZATION_POLICY, "AuthorizationPolicy", "security.istio.io", true)                      \
-    X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)
+    X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)                        \
+    X(HTTP_ROUTE, "HTTPRoute", GATEWAY_GROUP, true)                                                \
+    X(GRPC_ROUTE, "GRPCRoute", GATEWAY_GROUP, true)                                                \
+    X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)
 enum object_kind {
 #define X(name, kind, group, namespaced) OBJECT_##name,
     OBJECT_KINDS(X)
@@ -108,6 +112,8 @@ struct object {
         struct endpoint_slice slice;
         struct authorization_policy authorization;
         struct peer_authentication peer;
+        struct gateway_route route;
+        struct reference_grant grant;
     };
 };
 struct object *object_ref(struct object *o);

@@ -11,6 +11,9 @@ void kube_service_read(struct reader *r, const struct json *document, struct obj
 void endpoint_slice_read(struct reader *r, const struct json *document, struct object *o);
 void authorization_policy_read(struct reader *r, const struct json *document, struct object *o);
 void peer_authentication_read(struct reader *r, const struct json *document, struct object *o);
+void http_route_read(struct reader *r, const struct json *document, struct object *o);
+void grpc_route_read(struct reader *r, const struct json *document, struct object *o);
+void reference_grant_read(struct reader *r, const struct json *document, struct object *o);
 /* spec.selector.matchLabels of the two policies */
 struct labels policy_selector_read(struct reader *r, const struct json *spec);
 /* Spread of traffic as a field or an annotation says it; false: not a known word. */

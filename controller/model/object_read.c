@@ -54,7 +54,9 @@ static int read_kind(struct reader *r, const struct json *document,
             continue;
         identity->kind = (enum object_kind)i;
         bool has_beta = kinds[i].group[0] != '\0';
-        if (text_equal(number, TEXT("v1")) || (has_beta && text_equal(number, TEXT("v1beta1"))))
+        bool has_alpha = strcmp(kinds[i].group, GATEWAY_GROUP) == 0;
+        if (text_equal(number, TEXT("v1")) || (has_beta && text_equal(number, TEXT("v1beta1"))) ||
+            (has_alpha && text_equal(number, TEXT("v1alpha2"))))
             return 0;
         read_fail(r, version, "'%s' is not supported; write %s%sv1", api.data, kinds[i].group,
                   has_beta ? "/" : "");
@@ -116,6 +118,15 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
         break;
     case OBJECT_PEER_AUTHENTICATION:
         peer_authentication_read(r, document, o);
+        break;
+    case OBJECT_HTTP_ROUTE:
+        http_route_read(r, document, o);
+        break;
+    case OBJECT_GRPC_ROUTE:
+        grpc_route_read(r, document, o);
+        break;
+    case OBJECT_REFERENCE_GRANT:
+        reference_grant_read(r, document, o);
         break;
     case OBJECT_NAMESPACE:
     case OBJECT_NODE:

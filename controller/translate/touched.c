@@ -147,6 +147,33 @@ static int touch_namespace(struct touched *t, const struct view *v, const struct
     return err == 0 ? touch_range(t, view_namespace(v, OBJECT_SERVICE, o->name)) : err;
 }
 
+/* Routes of one Service may be in each other's way. */
+static int touch_route(struct touched *t, const struct view *v, const struct object *o)
+{
+    char name[VIEW_KEY_MAX];
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
+        const struct gateway_ref *ref = &o->route.parents[i].ref;
+        err = touch_group(t, object_index_get(&v->routes_of, view_name(ref->ns, ref->name, name)));
+    }
+    return err;
+}
+
+/* What is said of routes with it as a parent or a backend depends on it. */
+static int touch_routes_of(struct touched *t, const struct view *v, const struct object *service)
+{
+    char name[VIEW_KEY_MAX];
+    struct text key = view_name(service->ns, service->name, name);
+    int err = touch_group(t, object_index_get(&v->routes_of, key));
+    return err == 0 ? touch_group(t, object_index_get(&v->routes_to, key)) : err;
+}
+
+static int touch_all_routes(struct touched *t, const struct view *v)
+{
+    int err = touch_range(t, view_all(v, OBJECT_HTTP_ROUTE));
+    return err == 0 ? touch_range(t, view_all(v, OBJECT_GRPC_ROUTE)) : err;
+}
+
 static int touch_one(struct touched *t, const struct view *v, const struct object *o)
 {
     int err;
@@ -159,6 +186,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_pod(t, v, o);
     case OBJECT_SERVICE:
         err = touch_service(t, v, o);
+        if (err == 0)
+            err = touch_routes_of(t, v, o);
         return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_ENDPOINT_SLICE:
         err = touch_slice(t, v, o);
@@ -167,6 +196,11 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_authorization(t, v, o);
     case OBJECT_PEER_AUTHENTICATION:
         return touch_peer(t, v, o);
+    case OBJECT_HTTP_ROUTE:
+    case OBJECT_GRPC_ROUTE:
+        return touch_route(t, v, o);
+    case OBJECT_REFERENCE_GRANT:
+        return touch_all_routes(t, v);
     default:
         return 0;
     }

@@ -3,6 +3,7 @@
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_slice.h"
+#include "controller/translate/gateway_status.h"
 #include "controller/translate/peer.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -95,7 +96,7 @@ static int translate_slice(const struct view *v, const struct object *o, struct 
 
 const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_AUTHORIZATION_POLICY, OBJECT_PEER_AUTHENTICATION, OBJECT_SERVICE, OBJECT_POD,
-    OBJECT_ENDPOINT_SLICE,
+    OBJECT_ENDPOINT_SLICE,       OBJECT_HTTP_ROUTE,          OBJECT_GRPC_ROUTE,
 };
 
 int translate_object(const struct view *v, const struct object *o, struct resources *all,
@@ -121,6 +122,9 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return r < 0 ? r : add_workload(all, w, o, problems);
     case OBJECT_ENDPOINT_SLICE:
         return translate_slice(v, o, all, problems);
+    case OBJECT_HTTP_ROUTE:
+    case OBJECT_GRPC_ROUTE:
+        return gateway_warn(v, o, problems);
     default:
         return 0; /* it only counts for others */
     }

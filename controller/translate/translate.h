@@ -11,8 +11,8 @@ struct resources { /* owned */
     struct resource **items;
     size_t n, size;
 };
-enum { TRANSLATED_KINDS = 5 };
-/* Kinds that something is made of, in the order in which it is. */
+enum { TRANSLATED_KINDS = 7 };
+/* Kinds that something is made of, or told of, in the order in which it is. */
 extern const enum object_kind translated_kinds[TRANSLATED_KINDS];
 /* Appends what one object becomes, and what is worth telling of it. -ENOMEM: a part was appended. */
 int translate_object(const struct view *v, const struct object *o, struct resources *all,

@@ -130,8 +130,34 @@ static int index_slice(struct view *v, const struct object *o, bool there)
     return err;
 }
 
+static int index_ref(struct object_index *x, const struct object *o, const struct gateway_ref *ref,
+                     bool there)
+{
+    char name[VIEW_KEY_MAX];
+    bool service = ref->group[0] == '\0' && strcmp(ref->kind, "Service") == 0;
+    return service ? add(x, view_name(ref->ns, ref->name, name), o, there) : 0;
+}
+
+static int index_route(struct view *v, const struct object *o, bool there)
+{
+    const struct gateway_route *route = &o->route;
+    int err = 0;
+    for (size_t i = 0; i < route->n_parents && err == 0; i++)
+        err = index_ref(&v->routes_of, o, &route->parents[i].ref, there);
+    for (size_t i = 0; i < route->n_rules && err == 0; i++) {
+        const struct gateway_rule *rule = &route->rules[i];
+        for (size_t j = 0; j < rule->n_backends && err == 0; j++)
+            err = index_ref(&v->routes_to, o, &rule->backends[j].ref, there);
+        for (size_t j = 0; j < rule->filters.n_mirrors && err == 0; j++)
+            err = index_ref(&v->routes_to, o, &rule->filters.mirrors[j].ref, there);
+    }
+    return err;
+}
+
 static int view_index(struct view *v, const struct object *o, bool there)
 {
+    if (o->kind == OBJECT_HTTP_ROUTE || o->kind == OBJECT_GRPC_ROUTE)
+        return index_route(v, o, there);
     if (o->kind == OBJECT_POD)
         return index_pod(v, o, there);
     return o->kind == OBJECT_ENDPOINT_SLICE ? index_slice(v, o, there) : 0;
@@ -158,6 +184,8 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->slices_of);
     object_index_init(&v->slices_to);
     object_index_init(&v->slices_at);
+    object_index_init(&v->routes_of);
+    object_index_init(&v->routes_to);
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
         struct view_list *l = &v->lists[kind];
         r = object_store_list(s, (enum object_kind)kind, &l->items, &l->n);
@@ -180,6 +208,8 @@ void view_close(struct view *v)
     object_index_done(&v->slices_of);
     object_index_done(&v->slices_to);
     object_index_done(&v->slices_at);
+    object_index_done(&v->routes_of);
+    object_index_done(&v->routes_to);
     *v = (struct view){0};
 }
 

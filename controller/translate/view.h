@@ -17,6 +17,7 @@ struct translate_settings {     /* strings live as long as the program */
     const char *cluster_domain; /* of service names: "cluster.local" */
     const char *root_namespace; /* whose policies are the mesh's */
     const char *enrol_label;    /* of namespaces and pods */
+    bool grants_required;       /* of routes to other namespaces; the mesh asks for none (GEP-1294) */
 };
 struct view_range {
     struct object *const *items;
@@ -40,6 +41,8 @@ struct view {
     struct object_index slices_of; /* view_name() of a service -> its slices */
     struct object_index slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
     struct object_index slices_at; /* address -> slices with an endpoint there that names no pod */
+    struct object_index routes_of; /* view_name() of a Service -> routes with it as a parent */
+    struct object_index routes_to; /* view_name() of a Service -> routes with it as a backend */
 };
 int view_open(struct view *v, const struct object_store *s,
               const struct translate_settings *settings); /* -ENOMEM */

@@ -7,7 +7,7 @@
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <stdio.h>
 
-enum { STEPS = 6000, NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
+enum { STEPS = 4000, NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
 
 struct world {
     struct object_store store;
@@ -203,12 +203,34 @@ static void put_peer(struct world *w, struct text_out *out)
                 below(w, POLICIES), ns_of(w), below(w, 10), specs[below(w, 6)]);
 }
 
+static void put_route(struct world *w, struct text_out *out)
+{
+    static const char *const rules[] = {
+        "backendRefs: [{name: s0, port: 80}]",
+        "backendRefs: [{name: s1, port: 80, namespace: shop}, {name: s2, port: 90}]",
+        "filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s3, port: 80}}}]",
+        "backendRefs: [{name: s0, port: 80}], sessionPersistence: {}",
+    };
+    static const char *const ports[] = {"", ", port: 80", ", port: 90"};
+    bool grpc = below(w, 3) == 0;
+    text_printf(out,
+                "{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {name: %c%u, "
+                "namespace: %s}, spec: {parentRefs: [{group: '', kind: Service, name: s%u%s}, "
+                "{group: '', kind: Service, name: s%u, namespace: %s}], rules: [{%s}]}}",
+                grpc ? "GRPCRoute" : "HTTPRoute", grpc ? 'g' : 'h', below(w, 2), ns_of(w),
+                below(w, SERVICES), ports[below(w, 3)], below(w, SERVICES), ns_of(w),
+                rules[below(w, 4)]);
+}
+
 static void remove_some(struct world *w)
 {
     static const char prefixes[] = {[OBJECT_POD] = 'p', [OBJECT_SERVICE] = 's',
                                     [OBJECT_ENDPOINT_SLICE] = 'e',
                                     [OBJECT_AUTHORIZATION_POLICY] = 'a',
-                                    [OBJECT_PEER_AUTHENTICATION] = 'm'};
+                                    [OBJECT_PEER_AUTHENTICATION] = 'm',
+                                    [OBJECT_HTTP_ROUTE] = 'h',
+                                    [OBJECT_GRPC_ROUTE] = 'g',
+                                    [OBJECT_REFERENCE_GRANT] = 'r'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];
     if (kind == OBJECT_SERVICE_ACCOUNT)
@@ -227,10 +249,11 @@ static void step(struct world *w)
     static void (*const makers[])(struct world *w, struct text_out *out) = {
         put_pod,     put_pod,   put_pod,           put_pod,  put_service, put_service,
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
+        put_route,   put_route,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 16);
+    unsigned which = below(w, 18);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;

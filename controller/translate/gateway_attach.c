@@ -1,0 +1,171 @@
+#include "controller/translate/gateway_attach.h"
+
+bool gateway_is_service(const struct gateway_ref *ref)
+{
+    return ref->group[0] == '\0' && strcmp(ref->kind, "Service") == 0;
+}
+
+static bool is_service_port(const struct object *service, uint16_t port)
+{
+    for (size_t i = 0; i < service->service.n_ports; i++)
+        if (service->service.ports[i].port == port)
+            return true;
+    return false;
+}
+
+static bool grants(const struct reference_grant *g, const struct object *route,
+                   const struct gateway_ref *ref)
+{
+    bool from = false, to = false;
+    for (size_t i = 0; i < g->n_from; i++)
+        from |= strcmp(g->from[i].group, GATEWAY_GROUP) == 0 &&
+                strcmp(g->from[i].kind, object_kind_name(route->kind)) == 0 &&
+                strcmp(g->from[i].ns, route->ns) == 0;
+    for (size_t i = 0; i < g->n_to; i++)
+        to |= strcmp(g->to[i].group, ref->group) == 0 && strcmp(g->to[i].kind, ref->kind) == 0 &&
+              (!g->to[i].name[0] || strcmp(g->to[i].name, ref->name) == 0);
+    return from && to;
+}
+
+static bool is_granted(const struct view *v, const struct object *route,
+                       const struct gateway_ref *ref)
+{
+    struct view_range all = view_namespace(v, OBJECT_REFERENCE_GRANT, ref->ns);
+    if (!v->settings->grants_required || strcmp(route->ns, ref->ns) == 0)
+        return true;
+    for (size_t i = 0; i < all.n; i++)
+        if (grants(&all.items[i]->grant, route, ref))
+            return true;
+    return false;
+}
+
+const char *gateway_backend_refused(const struct view *v, const struct object *route,
+                                    const struct gateway_ref *ref, struct text_out *message)
+{
+    if (!gateway_is_service(ref)) {
+        text_printf(message, "%s: a %s%s%s can't be a backend, only a Service", ref->field,
+                    ref->kind, ref->group[0] ? " of " : "", ref->group);
+        return "InvalidKind";
+    }
+    if (!is_granted(v, route, ref)) {
+        text_printf(message, "%s: no ReferenceGrant in %s allows it", ref->field, ref->ns);
+        return "RefNotPermitted";
+    }
+    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, ref->ns, ref->name);
+    if (!service || service->service.external_name) {
+        text_printf(message, "%s: %s", ref->field,
+                    service ? "a Service of type ExternalName can't be a backend"
+                            : "there is no such Service");
+        return "BackendNotFound";
+    }
+    if (is_service_port(service, ref->port))
+        return NULL;
+    text_printf(message, "%s: the Service has no port %u", ref->field, ref->port);
+    return "BackendNotFound";
+}
+
+static const char *flaw_reason(enum gateway_flaw_kind kind)
+{
+    return kind == GATEWAY_FLAW_FILTERS ? "IncompatibleFilters" : "UnsupportedValue";
+}
+
+const char *gateway_route_refused(const struct object *route, struct text_out *message)
+{
+    const struct gateway_route *r = &route->route;
+    const struct gateway_flaw *flaw = &r->flaw;
+    if (flaw->kind == GATEWAY_NO_FLAW) {
+        for (size_t i = 0; i < r->n_rules; i++)
+            if (r->rules[i].flaw.kind == GATEWAY_NO_FLAW ||
+                r->rules[i].flaw.kind == GATEWAY_FLAW_KIND)
+                return NULL;
+        if (r->n_rules == 0)
+            return NULL; /* a GRPCRoute that takes everything and leads nowhere */
+        flaw = &r->rules[0].flaw;
+    }
+    text_puts(message, flaw->text);
+    return flaw_reason(flaw->kind);
+}
+
+bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port)
+{
+    return (!parent->ref.port || parent->ref.port == port->port) &&
+           (!parent->section[0] || strcmp(parent->section, port->name) == 0);
+}
+
+static bool means(const struct object *route, const struct gateway_scope *s)
+{
+    for (size_t i = 0; i < route->route.n_parents; i++) {
+        const struct gateway_parent *p = &route->route.parents[i];
+        if (gateway_is_service(&p->ref) && strcmp(p->ref.ns, s->service->ns) == 0 &&
+            strcmp(p->ref.name, s->service->name) == 0 && gateway_parent_means(p, s->port))
+            return true;
+    }
+    return false;
+}
+
+/* Apart from what others of its namespace say. */
+static bool wants(const struct object *route, const struct gateway_scope *s)
+{
+    char message[GATEWAY_MESSAGE_MAX];
+    struct text_out out = TEXT_OUT(message);
+    return strcmp(route->ns, s->ns) == 0 && means(route, s) && !gateway_route_refused(route, &out);
+}
+
+enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s)
+{
+    char name[VIEW_KEY_MAX];
+    struct object_group routes =
+        object_index_get(&v->routes_of, view_name(s->service->ns, s->service->name, name));
+    enum object_kind kind = OBJECT_KIND_COUNT;
+    for (size_t i = 0; i < routes.n; i++)
+        if (kind != OBJECT_GRPC_ROUTE && wants(routes.items[i], s))
+            kind = routes.items[i]->kind;
+    return kind;
+}
+
+bool gateway_scope_has(const struct view *v, const struct gateway_scope *s,
+                       const struct object *route)
+{
+    return wants(route, s) && gateway_scope_kind(v, s) == route->kind;
+}
+
+/* Of the ports that a parent means, one at which the route counts is enough. */
+static bool loses(const struct view *v, const struct object *route,
+                  const struct gateway_parent *parent, const struct object *service)
+{
+    for (size_t i = 0; i < service->service.n_ports; i++) {
+        const struct gateway_scope s = {service, &service->service.ports[i], route->ns};
+        if (gateway_parent_means(parent, s.port) && gateway_scope_kind(v, &s) == route->kind)
+            return false;
+    }
+    return true;
+}
+
+const char *gateway_parent_refused(const struct view *v, const struct object *route,
+                                   const struct gateway_parent *parent, struct text_out *message)
+{
+    const struct gateway_ref *ref = &parent->ref;
+    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, ref->ns, ref->name);
+    if (!service || service->service.external_name) {
+        text_printf(message, "%s: %s", ref->field,
+                    service ? "a Service of type ExternalName can't be a parent"
+                            : "there is no such Service");
+        return "NoMatchingParent";
+    }
+    size_t i = 0;
+    while (i < service->service.n_ports &&
+           !gateway_parent_means(parent, &service->service.ports[i]))
+        i++;
+    if (i == service->service.n_ports) {
+        text_printf(message, "%s: the Service has no such port", ref->field);
+        return "NoMatchingParent";
+    }
+    const char *refused = gateway_route_refused(route, message);
+    if (refused)
+        return refused;
+    if (!loses(v, route, parent, service))
+        return NULL;
+    text_printf(message, "%s: a GRPCRoute of this namespace has the Service, and comes first",
+                ref->field);
+    return "Conflicted";
+}

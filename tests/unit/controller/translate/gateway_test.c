@@ -1,0 +1,338 @@
+/*
+ * HTTPRoutes and GRPCRoutes: each file *.yaml in tests/unit/controller/translate/gateway is a case.
+ * What its manifests become, tables and status, must be what stands in the file *.txt of its name.
+ * Its comments that begin with "#?" are requests and what becomes of them:
+ *     #? [NAMESPACE>]SERVICE.NAMESPACE:PORT METHOD PATH [HEADER=VALUE ...] => ANSWER
+ * NAMESPACE> is the client's; the default is the Service's. ANSWER is "default" (no table), a status
+ * with the location of a redirect, or the backends, with "*WEIGHT" if there are several; then, if they
+ * are changed, "path PATH", "host HOST", and the headers that are there, "+HEADER=VALUE", and of the
+ * answer, "<HEADER=VALUE".
+ */
+#include "tests/unit/controller/fixture.h"
+#include "tests/unit/controller/translate/gateway_case.h"
+#include "tests/unit/shared/base/failing_alloc.h"
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+
+#define CASES "tests/unit/controller/translate/gateway/"
+enum { FILE_MAX = 256 * 1024, ANSWER_MAX = 4096 };
+
+struct mesh {
+    struct object_store store;
+    struct view view;
+    struct problems problems;
+};
+
+static char *read_all(const char *path)
+{
+    char *content = NULL;
+    FILE *f = fopen(path, "re");
+    if (!f)
+        fail_msg("%s: %s", path, strerror(errno));
+    content = calloc(1, FILE_MAX);
+    assert_non_null(content);
+    assert_true(fread(content, 1, FILE_MAX - 1, f) < FILE_MAX - 1);
+    (void)fclose(f);
+    return content;
+}
+
+static void mesh_open(struct mesh *m, const char *yaml, const struct translate_settings *settings)
+{
+    object_store_init(&m->store);
+    fixture_load(&m->store, yaml);
+    problems_init(&m->problems);
+    assert_int_equal(view_open(&m->view, &m->store, settings), 0);
+}
+
+static void mesh_close(struct mesh *m)
+{
+    view_close(&m->view);
+    object_store_done(&m->store);
+    problems_done(&m->problems);
+}
+
+/* ---- Tables and status ---------------------------------------------------------------------- */
+
+static void put_statuses(struct text_heap *h, const struct view *v, enum object_kind kind)
+{
+    struct view_range routes = view_all(v, kind);
+    for (size_t i = 0; i < routes.n; i++) {
+        struct gateway_parent_status *all;
+        size_t n;
+        assert_int_equal(gateway_status(v, routes.items[i], &all, &n), 0);
+        put_status(h, routes.items[i], all, n);
+        free(all);
+    }
+}
+
+static void put_mesh(struct text_heap *h, struct mesh *m)
+{
+    struct view_range services = view_all(&m->view, OBJECT_SERVICE);
+    for (size_t i = 0; i < services.n; i++) {
+        struct gateway_tables tables;
+        assert_int_equal(gateway_tables(&m->view, services.items[i], &tables, &m->problems), 0);
+        for (size_t j = 0; j < tables.n; j++)
+            put_table(h, tables.items[j]);
+        gateway_tables_done(&tables);
+    }
+    put_statuses(h, &m->view, OBJECT_HTTP_ROUTE);
+    put_statuses(h, &m->view, OBJECT_GRPC_ROUTE);
+    for (size_t i = 0; i < m->problems.n; i++)
+        text_heap_printf(h, "problem: %s: %s\n", m->problems.items[i].object,
+                         m->problems.items[i].message);
+}
+
+/* ---- Requests ------------------------------------------------------------------------------- */
+
+static struct text word(struct text *line)
+{
+    struct text head;
+    *line = text_trim(*line);
+    if (!text_split(*line, ' ', &head, line)) {
+        head = *line;
+        *line = TEXT("");
+    }
+    return head;
+}
+
+static const struct kube_service_port *port_of(const struct object *service, uint64_t number)
+{
+    for (size_t i = 0; i < service->service.n_ports; i++)
+        if (service->service.ports[i].port == number)
+            return &service->service.ports[i];
+    fail_msg("no port %u", (unsigned)number);
+    return NULL;
+}
+
+/* The client namespace's own table, or everybody's; NULL: neither. */
+static struct route_table *table_for(struct mesh *m, struct text target)
+{
+    struct text client = TEXT(""), rest = target, host, name, ns, port;
+    char texts[3][64];
+    uint64_t number;
+    struct route_table *t = NULL;
+    if (text_split(target, '>', &client, &rest))
+        target = rest;
+    assert_true(text_split(target, ':', &host, &port) && text_split(host, '.', &name, &ns));
+    assert_int_equal(text_to_u64(port, 65535, &number), 0);
+    snprintf(texts[0], 64, "%.*s", (int)ns.len, ns.data);
+    snprintf(texts[1], 64, "%.*s", (int)name.len, name.data);
+    snprintf(texts[2], 64, "%.*s", (int)client.len, client.data);
+    const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, texts[0], texts[1]);
+    assert_non_null(service);
+    struct gateway_scope s = {service, port_of(service, number), client.len ? texts[2] : texts[0]};
+    assert_int_equal(gateway_table(&m->view, &s, &t, &m->problems), 0);
+    s.ns = texts[0];
+    if (!t)
+        assert_int_equal(gateway_table(&m->view, &s, &t, &m->problems), 0);
+    return t;
+}
+
+static void put_fields(struct text_heap *h, const char *mark, const struct http_head *head)
+{
+    for (size_t i = 0; i < head->n; i++)
+        text_heap_printf(h, " %s%.*s=%.*s", mark, (int)head->fields[i].name.len,
+                         head->fields[i].name.data, (int)head->fields[i].value.len,
+                         head->fields[i].value.data);
+}
+
+static void put_taken(struct text_heap *h, const struct route_table *t,
+                      const struct route_choice *c, struct http_head *head)
+{
+    const struct route_action *a = &c->route->action;
+    char text[ANSWER_MAX];
+    struct text_out out = TEXT_OUT(text);
+    struct http_head answer;
+    http_head_init(&answer);
+    if (a->kind == ROUTE_REDIRECT) {
+        assert_int_equal(route_location(c->route, head, &out), 0);
+        text_heap_printf(h, "%u %s", a->redirect.status, out.data);
+    } else if (a->kind == ROUTE_RESPOND) {
+        text_heap_printf(h, "%u", a->respond.status);
+    } else {
+        const struct route_forward *f = &a->forward;
+        for (size_t i = 0; i < f->n_backends; i++) {
+            text_heap_puts(h, i ? "," : "");
+            put_cluster(h, f->backends[i].cluster);
+            if (f->n_backends > 1)
+                text_heap_printf(h, "*%u", f->backends[i].weight);
+        }
+        assert_int_equal(route_rewritten_path(&f->path, &c->route->match, head->path, &out), 0);
+        if (!text_equal((struct text){out.data, out.len}, head->path))
+            text_heap_printf(h, " path %s", out.data);
+        if (f->host.kind == HOST_LITERAL)
+            text_heap_printf(h, " host %s", f->host.value.data);
+        assert_int_equal(route_edit(t, c, ROUTE_REQUEST, head), 0);
+        put_fields(h, "+", head);
+    }
+    assert_int_equal(route_edit(t, c, ROUTE_RESPONSE, &answer), 0);
+    put_fields(h, "<", &answer);
+    http_head_done(&answer);
+}
+
+static void put_answer(struct text_heap *h, const struct route_table *t, struct http_head *head)
+{
+    const struct route_request request = {.head = head};
+    struct route_choice choice;
+    if (!t)
+        text_heap_puts(h, "default");
+    else if (route_table_choose(t, &request, &choice) < 0)
+        text_heap_puts(h, "404");
+    else
+        put_taken(h, t, &choice, head);
+}
+
+static void ask(struct mesh *m, const char *file, struct text line)
+{
+    const char *arrow = memmem(line.data, line.len, " => ", 4);
+    if (!arrow)
+        fail_msg("%s: no => in %.*s", file, (int)line.len, line.data);
+    struct text request = {line.data, (size_t)(arrow - line.data)}, header, name, value;
+    struct text wanted = text_trim((struct text){arrow + 4, line.len - request.len - 4});
+    struct http_head head;
+    struct text_heap answer;
+    struct text target = word(&request), host, port = target;
+    http_head_init(&head);
+    text_heap_init(&answer, ANSWER_MAX);
+    (void)text_split(target, '>', &host, &port);
+    assert_int_equal(http_head_set_method(&head, word(&request)), 0);
+    assert_int_equal(http_head_set_scheme(&head, TEXT("http")), 0);
+    assert_true(text_split(port, '.', &host, &port)); /* as short as a client says it */
+    assert_int_equal(http_head_set_authority(&head, host), 0);
+    assert_int_equal(http_head_set_path(&head, word(&request)), 0);
+    while ((header = word(&request)).len > 0) {
+        assert_true(text_split(header, '=', &name, &value));
+        assert_int_equal(http_head_add(&head, name, value), 0);
+    }
+    struct route_table *t = table_for(m, target);
+    put_answer(&answer, t, &head);
+    if (!text_equal(wanted, (struct text){answer.data, answer.len}))
+        fail_msg("%s: %.*s\nand is:  %s", file, (int)line.len, line.data, answer.data);
+    route_table_free(t);
+    text_heap_done(&answer);
+    http_head_done(&head);
+}
+
+static size_t ask_all(struct mesh *m, const char *file, const char *yaml)
+{
+    struct text rest = text_of(yaml), line;
+    size_t n = 0;
+    while (text_split(rest, '\n', &line, &rest))
+        if (text_starts_with(line, TEXT("#?"))) {
+            ask(m, file, text_trim((struct text){line.data + 2, line.len - 2}));
+            n++;
+        }
+    return n;
+}
+
+/* ---- Cases ---------------------------------------------------------------------------------- */
+
+static const struct translate_settings *settings_of(const char *yaml)
+{
+    static struct translate_settings strict;
+    strict = fixture_settings;
+    strict.grants_required = true;
+    return strstr(yaml, "#! grants") ? &strict : &fixture_settings;
+}
+
+static size_t play(const char *file)
+{
+    char expected[512];
+    char *yaml = read_all(file);
+    struct mesh m;
+    struct text_heap h;
+    text_heap_init(&h, FILE_MAX);
+    mesh_open(&m, yaml, settings_of(yaml));
+    size_t n = ask_all(&m, file, yaml);
+    put_mesh(&h, &m);
+    snprintf(expected, sizeof expected, "%.*stxt", (int)(strlen(file) - 4), file);
+    char *wanted = read_all(expected);
+    if (strcmp(wanted, h.data ? h.data : "") != 0)
+        fail_msg("%s: it is:\n%s", expected, h.data);
+    free(wanted);
+    free(yaml);
+    text_heap_done(&h);
+    mesh_close(&m);
+    return n;
+}
+
+static void cases(void **state)
+{
+    glob_t found;
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(glob(CASES "*.yaml", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        n += play(found.gl_pathv[i]);
+    print_message("%zu cases, %zu requests\n", (size_t)found.gl_pathc, n);
+    assert_true(found.gl_pathc >= 10 && n >= 80);
+    globfree(&found);
+}
+
+/* Each allocation fails in turn; afterwards it is the same as ever. */
+static void no_memory(void **state)
+{
+    char *yaml = read_all(CASES "filters.yaml");
+    struct mesh m;
+    struct text_heap wanted, is;
+    long n = 0;
+    bool failed = true;
+    (void)state;
+    text_heap_init(&wanted, FILE_MAX);
+    mesh_open(&m, yaml, &fixture_settings);
+    put_mesh(&wanted, &m);
+    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "mesh", "echo");
+    const struct object *route = object_store_get(&m.store, OBJECT_HTTP_ROUTE, "mesh", "filters");
+    assert_non_null(service);
+    assert_non_null(route);
+    for (; failed && n < 5000; n++) {
+        struct gateway_tables tables = {0};
+        struct gateway_parent_status *all = NULL;
+        size_t n_all;
+        alloc_fail_at(n);
+        int err = gateway_tables(&m.view, service, &tables, &m.problems);
+        if (err == 0)
+            err = gateway_status(&m.view, route, &all, &n_all);
+        failed = alloc_failed();
+        assert_int_equal(err, failed ? -ENOMEM : 0);
+        gateway_tables_done(&tables);
+        free(all);
+    }
+    assert_false(failed);
+    assert_true(n > 5);
+    text_heap_init(&is, FILE_MAX);
+    put_mesh(&is, &m);
+    assert_string_equal(wanted.data, is.data);
+    text_heap_done(&is);
+    text_heap_done(&wanted);
+    mesh_close(&m);
+    free(yaml);
+}
+
+/* What the view is told of changes is what it would see anew. */
+static void changes(void **state)
+{
+    static const char route[] =
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, "
+        "namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: s}], rules: "
+        "[{backendRefs: [{name: t, port: 80}]}]}}\n";
+    struct mesh m;
+    char name[VIEW_KEY_MAX];
+    (void)state;
+    mesh_open(&m, route, &fixture_settings);
+    struct object *o = object_store_get(&m.store, OBJECT_HTTP_ROUTE, "n", "r");
+    assert_int_equal(object_index_get(&m.view.routes_of, view_name("n", "s", name)).n, 1);
+    assert_int_equal(object_index_get(&m.view.routes_to, view_name("n", "t", name)).n, 1);
+    assert_int_equal(view_change(&m.view, o, NULL), 0);
+    assert_int_equal(object_index_get(&m.view.routes_of, view_name("n", "s", name)).n, 0);
+    assert_int_equal(object_index_get(&m.view.routes_to, view_name("n", "t", name)).n, 0);
+    mesh_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(no_memory),
+                                       cmocka_unit_test(changes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
