@@ -62,7 +62,7 @@ struct try_result {
 };
 bool retry_policy_wants_request(const struct retry_policy *p, const struct http_head *request);
 bool retry_policy_wants(const struct retry_policy *p, const struct try_result *r);
-/* How long to wait before retry 1, 2, ...: uniform in [0, base * 2^retry - base... capped): see
- * retry_policy.c. */
+/* How long to wait before retry 1, 2, ...: uniform from 0 to below base, 2 * base, 4 * base, ..., at
+ * most to below backoff_max_ms. */
 uint64_t retry_policy_backoff_ms(const struct retry_policy *p, uint32_t retry, struct rng *rng);
 #endif
