@@ -111,7 +111,8 @@ int main(int argc, char **argv)
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "off", *expired_peers = "end";
+    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "off", *expired_peers = "end", *replaced = "end";
+    bool stays = false;
     struct logging logging = {"info", "text", 0};
     struct config c = {
         .cluster_id = "Kubernetes",
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
         {"dns-timeout", ARG_DURATION_MS, &c.dns_wait_ms, "TIME", "how long a pod's own resolver may take for all other names", 1, 60000, false},
         {"http", ARG_STRING, &http, "on|off", "requests instead of bytes at ports that a Service declares HTTP", 0, 0, false},
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
+        {"replaced", ARG_STRING, &replaced, "end|stay", "when another node proxy has taken over and the drain is done; stay: wait for SIGTERM, where an end would be followed by a new start", 0, 0, false},
         {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},
         {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection", 0, 0, false},
         {"log-level", ARG_STRING, &logging.level, "LEVEL", "error, warn, info, debug", 0, 0, false},
@@ -217,7 +219,7 @@ int main(int argc, char **argv)
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
         choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
-        choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0)
+        choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0 || choice("replaced", replaced, "stay", "end", &stays) < 0)
         return 2;
     fill_identities(&c, identities);
     fill_bounds(&c);
@@ -226,6 +228,6 @@ int main(int argc, char **argv)
         log_error("main", "%s", why);
         return 1;
     }
-    const struct supervisor_options processes = {.warden = run_warden, .data = run_data, .arg = &c};
+    const struct supervisor_options processes = {.warden = run_warden, .data = run_data, .arg = &c, .stays_when_replaced = stays};
     return supervisor_run(&processes);
 }

@@ -33,6 +33,7 @@ struct supervisor {
     int signal_fd;
     sigset_t before;
     bool ending; /* a signal has come: what dies now stays dead */
+    bool idle;   /* replaced: nothing is started any more, and a signal is the end */
     bool over;
     int code;
 };
@@ -115,16 +116,28 @@ static void end(struct supervisor *s, int code)
             (void)kill(s->children[i].pid, SIGKILL);
 }
 
+static void be_idle(struct supervisor *s)
+{
+    log_info("supervisor", "another node proxy serves this node: nothing is left to do but to be ended");
+    s->idle = true;
+    if (s->children[WARDEN].pid > 0)
+        (void)kill(s->children[WARDEN].pid, SIGKILL);
+}
+
 static void child_ended(struct supervisor *s, int which, int status)
 {
     struct child *c = &s->children[which];
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     int stage = atomic_load(stage_page);
     c->pid = 0;
-    if (s->over)
+    if (s->over || s->idle)
         return;
+    bool replaced = which == DATA && stage == SUPERVISOR_LEAVING && !s->ending;
     if (which == DATA && code == 0) {
-        end(s, 0);
+        if (replaced && s->options->stays_when_replaced)
+            be_idle(s);
+        else
+            end(s, 0);
         return;
     }
     if (WIFSIGNALED(status))
@@ -134,6 +147,8 @@ static void child_ended(struct supervisor *s, int which, int status)
         log_error("supervisor", "%s ended with code %d", c->name, code);
     if ((code == 1 || code == 2) && stage == 0)
         end(s, code);
+    else if (replaced && s->options->stays_when_replaced)
+        be_idle(s);
     else if (which == DATA && (s->ending || stage == SUPERVISOR_LEAVING))
         end(s, code);
     else
@@ -171,7 +186,7 @@ static int start_due(struct supervisor *s)
     int wait_ms = -1;
     for (int i = 0; i < N_CHILDREN; i++) {
         struct child *c = &s->children[i];
-        if (c->pid > 0)
+        if (c->pid > 0 || s->idle)
             continue;
         if (c->start_at_ms <= now) {
             start(s, i);

@@ -8,6 +8,7 @@
  */
 #ifndef NODEPROXY_SUPERVISOR_H
 #define NODEPROXY_SUPERVISOR_H
+#include <stdbool.h>
 
 struct supervisor_options {
     /* Each runs in a process of its own, with its end of the channel
@@ -15,6 +16,10 @@ struct supervisor_options {
     int (*warden)(int channel, void *arg);
     int (*data)(int channel, void *arg);
     void *arg;
+    /* When the data process has ended by itself after LEAVING, because another node proxy has taken
+     * over, wait for a signal before ending: where an end would be taken for a failure (a container
+     * that is always started again), the next one would take the node back. */
+    bool stays_when_replaced;
 };
 /* The exit code: the data process's 0, or 1 and 2 of either before the data
  * process was ever READY (a mistake in the settings does not go away by trying

@@ -30,11 +30,12 @@ enum behaviour { LIVES, EXITS_0, EXITS_1, EXITS_2, CRASHES, CRASHES_ONCE };
 static struct page {
     _Atomic int warden_runs, data_runs, warden_pid, data_pid;
     _Atomic int signal; /* the last one that the data process got */
-    _Atomic bool ready, leaving, stays;
+    _Atomic bool ready, leaving, stays, stays_when_replaced;
     _Atomic int echoed;
 } * page;
 static enum behaviour warden_does, data_does;
 static pid_t supervisor;
+static int log_to = -1; /* -1: nobody reads it */
 
 static int behave(enum behaviour b, int runs)
 {
@@ -90,9 +91,9 @@ static void run(enum behaviour warden_behaviour, enum behaviour data_behaviour)
     assert_true(supervisor >= 0);
     if (supervisor == 0) {
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        const struct supervisor_options o = {warden, data, page};
+        const struct supervisor_options o = {warden, data, page, page->stays_when_replaced};
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        log_set_fd(null);
+        log_set_fd(log_to >= 0 ? log_to : null);
         _exit(supervisor_run(&o));
     }
 }
@@ -196,6 +197,42 @@ static void who_was_leaving_is_not_started_again(void **state)
     assert_int_equal(code_of_end(), 128 + SIGKILL);
     assert_int_equal(page->data_runs, 1);
 }
+static void wait_for_log(int fd, const char *words)
+{
+    char said[2048];
+    size_t len = 0;
+    do {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        ssize_t n = read(fd, said + len, sizeof said - 1 - len);
+        assert_true(n > 0); /* 0: it has ended */
+        len += (size_t)n;
+        said[len] = '\0';
+    } while (!strstr(said, words));
+}
+static void who_was_replaced_waits_for_its_end(void **state)
+{
+    static const enum behaviour ends[] = {EXITS_0, CRASHES};
+    (void)state;
+    page->leaving = page->stays_when_replaced = true;
+    for (int i = 0; i < 2; i++) {
+        int out[2];
+        page->data_runs = 0;
+        assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+        log_to = out[1];
+        run(LIVES, ends[i]);
+        log_to = -1;
+        close(out[1]);
+        wait_for_log(out[0], "nothing is left to do");
+        assert_int_equal(kill(supervisor, SIGTERM), 0);
+        assert_int_equal(code_of_end(), 0);
+        assert_int_equal(page->data_runs, 1);
+        close(out[0]);
+    }
+    page->leaving = false; /* an end that nobody asked for */
+    run(LIVES, EXITS_0);
+    assert_int_equal(code_of_end(), 0);
+}
 static void nothing_outlives_a_killed_supervisor(void **state)
 {
     (void)state;
@@ -262,6 +299,7 @@ int main(void)
         TEST(signals_are_handed_on),
         TEST(a_mistake_in_the_settings_ends_all),
         TEST(who_was_leaving_is_not_started_again),
+        TEST(who_was_replaced_waits_for_its_end),
         TEST(nothing_outlives_a_killed_supervisor),
         TEST(whoever_dies_is_started_again_on_the_same_channel),
         TEST(a_failure_after_it_was_ready_is_a_crash),
