@@ -225,7 +225,7 @@ static void put_status(struct node *n, struct json_out *o)
     json_out_u64(o, "workers", n->n_workers);
     json_out_bool(o, "controllerConnected", n->subscription.feed.xds.stats.connected);
     json_out_string(o, "controllerError", n->subscription.feed.last_error);
-    json_out_bool(o, "caConnected", credentials.connected);
+    json_out_bool(o, "caConnected", credentials.reachable);
     json_out_string(o, "caError", credentials.last_error);
     json_out_u64(o, "directoryVersion", directory_version(n->directory));
     json_out_array(o, "pods");
@@ -327,7 +327,7 @@ GAUGE(directory_services, "weir_directory_services", "Services known.");
 GAUGE(directory_policies, "weir_directory_policies", "Policies known.");
 COUNTER(certificates_issued, "weir_certificates_issued_total", "Certificates received from the CA.");
 COUNTER(certificates_failed, "weir_certificates_failed_total", "Certificate requests that failed.");
-GAUGE(ca_connected, "weir_ca_connected", "1 while the CA is connected.");
+GAUGE(ca_connected, "weir_ca_connected", "0 when the CA could not be reached the last time that something was to be asked.");
 GAUGE(pods_captured, "workload_manager_active_proxy_count", "Pods captured on this node.");
 GAUGE(connections_out, "weir_connections_outbound", "Living outbound connections.");
 GAUGE(connections_in, "weir_connections_inbound", "Living inbound connections and streams.");
@@ -419,7 +419,7 @@ static void set_all(struct node *n, const struct worker_dump *d)
     set(n, &directory_policies, NULL, counts.policies);
     set(n, &certificates_issued, NULL, credentials.issued);
     set(n, &certificates_failed, NULL, credentials.failed);
-    set(n, &ca_connected, NULL, credentials.connected);
+    set(n, &ca_connected, NULL, credentials.reachable);
     set(n, &pods_captured, NULL, captured);
     set(n, &connections_out, NULL, d->n_outbounds);
     set(n, &connections_in, NULL, d->n_inbounds);

@@ -306,7 +306,9 @@ static void pump(struct ring_task *task)
 
 static void link_ready(struct ca_link *l)
 {
-    ask_pump(l->user);
+    struct credentials *m = l->user;
+    m->stats.reachable = true;
+    ask_pump(m);
 }
 
 /* Those that wait are told, and stay in the queue for the next connection. */
@@ -315,6 +317,7 @@ static void link_failed(struct ca_link *l, const char *why)
     struct credentials *m = l->user;
     if (strcmp(m->stats.last_error, why) != 0)
         log_warn("credentials", "%s", why);
+    m->stats.reachable = false;
     snprintf(m->stats.last_error, sizeof m->stats.last_error, "%s", why);
     list_for_each (n, &m->queue) {
         struct entry *e = container_of(n, struct entry, link);

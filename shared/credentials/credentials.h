@@ -35,6 +35,7 @@ struct credentials_events {
 struct credentials_stats {
     uint64_t issued, failed;
     bool connected;
+    bool reachable; /* the last connection was good: one that nobody needs for now is closed */
     char last_error[256];
 };
 int credentials_open(struct credentials **ret, struct ring *ring,

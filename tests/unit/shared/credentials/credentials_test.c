@@ -140,6 +140,7 @@ static void ca_away_and_back(void **state)
     look_until(has_an_error);
     expect_shown("Unavailable", "the connection to the CA ended");
     assert_false(stats().connected);
+    assert_false(stats().reachable);
     fake_listen();
     await_changes(1);
     assert_int_equal(stats().last_error[0], '\0');
@@ -217,6 +218,7 @@ static void connection_rests(void **state)
     await_changes(1);
     look_until(is_disconnected);
     assert_int_equal(stats().failed, 0);
+    assert_true(stats().reachable); /* it is away because nobody needs it */
     assert_string_equal(stats().last_error, "");
     want(BOB);
     await_changes(1);
