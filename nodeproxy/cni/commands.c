@@ -2,6 +2,7 @@
 
 #include "nodeproxy/cni/cni_call.h"
 #include "nodeproxy/cni/install.h"
+#include "nodeproxy/cni/run_folder.h"
 #include "shared/base/args.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
@@ -16,7 +17,10 @@ static int run_install(const struct install_options *o)
 static int run_uninstall(const struct install_options *o)
 {
     char why[WHY_MAX];
-    if (install_remove(o, why) == 0)
+    int r = install_remove(o, why);
+    if (r == 0 && o->run_dir)
+        r = run_folder_remove(o->run_dir, why);
+    if (r == 0)
         return 0;
     log_error("install", "%s", why);
     return 1;
@@ -78,6 +82,8 @@ int commands_run(int argc, char **argv)
          0, 0, false},
         {"remove-at-end", ARG_FLAG, &o.remove_at_end, NULL,
          "of install: at SIGTERM the plugin is taken out and removed", 0, 0, false},
+        {"run-dir", ARG_STRING, &o.run_dir, "DIR",
+         "the node proxy's: removed with the plugin, when its node proxy has ended", 0, 0, false},
     };
     static const char *const usual[] = {"kube-system", "weir-system"};
     char program[32];

@@ -1,6 +1,7 @@
 #include "nodeproxy/cni/install.h"
 
 #include "nodeproxy/cni/node_file.h"
+#include "nodeproxy/cni/run_folder.h"
 #include "shared/base/log.h"
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 enum { PROGRAM_MAX = 64 * 1024 * 1024, FILES_MAX = 1024, LOOK_MS = 30000, REST_MS = 200 };
+enum { END_LOOK_MS = 200, END_WAIT_MS = 24 * 3600 * 1000 }; /* the longest drain of a node proxy */
 enum {
     CHANGES = IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
               IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB
@@ -308,6 +310,25 @@ static void repair(struct watch *w, const struct install_options *o)
         w->said[0] = '\0';
 }
 
+/* The plugin has gone at once; a node proxy that ends with us may still drain. */
+static int leave(struct watch *w, const struct install_options *o, char why[static WHY_MAX])
+{
+    struct signalfd_siginfo first;
+    (void)!read(w->signal_fd, &first, sizeof first);
+    int r = install_remove(o, why);
+    if (r < 0 || !o->run_dir)
+        return r;
+    bool said = false;
+    for (int waited = 0; (r = run_folder_remove(o->run_dir, why)) == -EBUSY; waited += END_LOOK_MS) {
+        if (!said)
+            log_info("install", "the plugin is removed; waits for the node proxy's end");
+        said = true;
+        if (waited >= END_WAIT_MS || watch_wait(w, END_LOOK_MS, false))
+            return r;
+    }
+    return r;
+}
+
 int install_run(const struct install_options *o)
 {
     struct watch w;
@@ -320,7 +341,7 @@ int install_run(const struct install_options *o)
         over = watch_wait(&w, LOOK_MS, true) || watch_wait(&w, REST_MS, false);
     }
     if (r == 0 && o->remove_at_end)
-        r = install_remove(o, why);
+        r = leave(&w, o, why);
     if (r < 0)
         log_error("install", "%s", why[0] ? why : strerror(-r));
     else

@@ -3,10 +3,12 @@
 """weir-cni install on folders of a node: waits for the primary CNI, chains itself in, repairs what others change, takes
 itself out. Another program reads the configurations all the time, as a runtime would: each is whole, always.
 """
+import fcntl
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ PROGRAM = os.environ.get("WEIR_BUILD", ROOT + "/build/dev") + "/weir-cni"
 BRIDGE = {"type": "bridge", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}, "mtu": 1450}
 LIST = {"cniVersion": "1.0.0", "name": "net", "disableCheck": True, "plugins": [BRIDGE, {"type": "portmap"}]}
 SINGLE = {"cniVersion": "0.3.1", "name": "flat", "type": "flannel", "delegate": {"hairpinMode": True}}
+F_OFD_SETLK = 37  # linux/fcntl.h; not in every python
 OURS = {"type": "weir-cni", "socket": "/run/x/cni.sock", "excludeNamespaces": ["kube-system", "mesh"]}
 
 
@@ -192,6 +195,21 @@ def wraps(node):
     same(node.read("50-net.conflist"), LIST, "the list")
     same(os.listdir(node.bin), [], "the programs")
     assert not any(name.startswith(".") for name in node.names()), node.names()
+
+    step("and the node proxy's folder with it, when that one has ended")
+    os.makedirs(node.base + "/run/pods")
+    with open(node.base + "/run/owner.lock", "w", encoding="ascii") as lock:
+        # As a node proxy holds it: the lock of an open file description.
+        fcntl.fcntl(lock, F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        node.start("--remove-at-end", "--run-dir", node.base + "/run")
+        eventually(node.is_ready, "it is ready")
+        node.installer.send_signal(signal.SIGTERM)
+        eventually(lambda: "waits for the node proxy's end" in node.log(), "it waits")
+        same(node.read("50-net.conflist"), LIST, "the list")
+        assert os.path.exists(node.base + "/run/owner.lock") and node.installer.poll() is None
+    same(node.installer.wait(timeout=20), 0, "the installer's status")
+    node.installer = None
+    assert not os.path.exists(node.base + "/run")
 
 
 def main():
