@@ -11,10 +11,17 @@ mount --make-rshared /
 mount -t tmpfs -o mode=755 "$NAME" /run
 hostname "$member"
 
+# run PROGRAM ARGUMENT...: where the file `again` is found at its end, that end was meant, and the program is started again.
 run() {
-    local program=$1
+    local program=$1 again=$CLUSTER/$member/again
     shift
-    "$program" "$@" >"$CLUSTER/log/$member-${program##*/}" 2>&1 &
+    {
+        "$program" "$@" || true
+        while [ -e "$again" ]; do
+            rm "$again"
+            "$program" "$@" || true
+        done
+    } >"$CLUSTER/log/$member-${program##*/}" 2>&1 &
 }
 
 control() {
@@ -32,7 +39,9 @@ control() {
         --kubelet-client-certificate admin.crt --kubelet-client-key admin.key --kubelet-preferred-address-types InternalIP \
         --service-account-issuer https://kubernetes.default.svc --api-audiences https://kubernetes.default.svc \
         --service-account-signing-key-file accounts.key --service-account-key-file accounts.pub "${apiserver[@]}"
+    # Pods of nodes that are not there stay (load.py), and thousands of endpoints are written in time.
     run "$KUBE_BIN/kube-controller-manager" --kubeconfig "$CLUSTER/controller-manager.kubeconfig" --leader-elect=false \
+        --node-monitor-grace-period 1h --node-startup-grace-period 1h --kube-api-qps 200 --kube-api-burst 400 \
         --service-account-private-key-file accounts.key --root-ca-file ca.crt --use-service-account-credentials
     run "$KUBE_BIN/kube-scheduler" --kubeconfig "$CLUSTER/scheduler.kubeconfig" --leader-elect=false
     run "$HERE/dns.py" --api "$API" --pki "$CLUSTER/pki" --listen "$CONTROL_IP"

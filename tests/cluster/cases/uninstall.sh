@@ -1,0 +1,82 @@
+# Weir is taken away, and put there again by the other helm.
+# shellcheck shell=bash
+
+# What of us is on a node: files, mounts, rules in its network and in its pods'. The cluster's own names have ours in them.
+traces() {
+    on "$1" sh -c 'ls -d /opt/cni/bin/*weir* /run/weir /var/lib/kubelet/seccomp/weir* /etc/cni/net.d/*weir* /etc/cni/net.d/.*weir* 2>/dev/null
+        grep -l weir-cni /etc/cni/net.d/* 2>/dev/null
+        grep -e weir-cni -e weir-nodeproxy -e weir-ca -e "run/weir " /proc/self/mounts
+        nft list tables 2>/dev/null | grep weir
+        ip rule | grep -e "fwmark" ; ip -6 rule | grep -e "fwmark"
+        for pid in $(ls /proc | grep "^[0-9]*$"); do
+            [ -e /proc/$pid/ns/net ] || continue
+            net=$(readlink /proc/$pid/ns/net); case " $seen " in *" $net "*) continue ;; esac; seen="$seen $net"
+            nsenter --target $pid --net sh -c "nft list tables 2>/dev/null | grep weir; ip rule | grep fwmark; ip -6 rule | grep fwmark" | sed "s/^/a pod: /"
+        done' 2>/dev/null || true
+}
+no_traces() {
+    local left
+    left=$(traces node-a && traces node-b)
+    echo "$left"
+    [ -z "$left" ]
+}
+objects() {
+    k get clusterrole,clusterrolebinding,crd,priorityclass,mutatingwebhookconfigurations,validatingwebhookconfigurations,namespace -o name |
+        grep -i -e weir -e istio || true
+    k get configmap,secret,service,lease -A -o name | grep -i weir || true
+}
+captured() { ctl status -o json | /usr/bin/python3 -c 'import json, sys; print(" ".join(row["captured"] for row in json.load(sys.stdin)))'; }
+nothing_is_captured() { [ "$(captured)" = "0 0" ]; }
+
+# The steps of docs/INSTALL.md, with the helm that is in $HELM.
+everybody_leaves() { k label namespace -l weir.mesh/enrolled=true weir.mesh/enrolled-; }
+uninstall() {
+    eventually nothing_is_captured
+    helm upgrade weir "$ROOT/helm/weir" --namespace "$WEIR_NS" --reuse-values --set cni.removeAtEnd=true --wait --timeout 5m
+    helm uninstall weir --namespace "$WEIR_NS" --wait --timeout 5m
+    k delete configmap -A --field-selector metadata.name=weir-ca-root
+    k delete pvc -n "$WEIR_NS" state-weir-ca-0 --timeout="${DEADLINE_S}s"
+    helm uninstall weir-crds --namespace "$WEIR_NS"
+    k delete crd authorizationpolicies.security.istio.io peerauthentications.security.istio.io --timeout="${DEADLINE_S}s"
+    k delete namespace "$WEIR_NS" --timeout="${DEADLINE_S}s"
+}
+
+# After it nothing is left on the nodes and in the cluster, and pods that were in the mesh, with their connections, go on without it.
+case_uninstall() {
+    local client
+    client=$(pod web node-a)
+    traces node-a
+    [ -n "$(traces node-a)" ] || fail "what is looked for is not there while Weir is"
+    everybody_leaves
+    eventually plain_again "$client"
+    stream_start "$client" "$(pod_ip "$(pod cart node-b)"):8080"
+    stream_goes "$client"
+    uninstall
+    step "what is left"
+    eventually no_traces
+    same "$(objects)" "" "objects that are left"
+    stream_goes "$client"
+    stream_end "$client"
+    get "$client" http://cart/whoami
+    k rollout restart -n shop ds/web
+    ready shop ds/web
+    get "$(pod web node-b)" http://cart/whoami
+}
+plain_again() { plain_call "$1" "$(pod_ip "$(pod cart node-b)")"; }
+CASES+=(uninstall)
+
+# The same again with helm 3: install, a call, uninstall.
+case_helm3() {
+    local HELM=$TOOLS/helm3 client
+    k delete pv weir-ca --wait
+    rm -rf "$CLUSTER/volume"
+    case_install
+    k label namespace shop weir.mesh/enrolled=true
+    client=$(pod web node-a)
+    eventually meshed_call "$client" "$(pod_ip "$(pod cart node-b)")"
+    everybody_leaves
+    uninstall
+    eventually no_traces
+    same "$(objects)" "" "objects that are left"
+}
+CASES+=(helm3)
