@@ -5,9 +5,13 @@
  * covers: controller/discovery/manifest.c controller/model/read.c
  * covers: controller/model/authorization_policy.c controller/model/pod.c
  * covers: controller/model/kube_service.c controller/translate/from_authorization.c
+ * covers: controller/model/gateway_read.c controller/model/gateway_route.c
+ * covers: controller/model/gateway_filter.c controller/translate/gateway_action.c
+ * covers: controller/translate/gateway_match.c
  */
 #include "controller/discovery/manifest.h"
 #include "controller/model/object_store.h"
+#include "controller/translate/gateway_table.h"
 #include "controller/translate/translate.h"
 #include <stdlib.h>
 
@@ -37,6 +41,26 @@ static void check(const struct resource *r)
     policy_free(p);
 }
 
+/* What was read without a flaw is a table that is right. */
+static void make_tables(const struct object_store *store)
+{
+    struct view v;
+    struct problems problems;
+    if (view_open(&v, store, &settings) < 0)
+        return;
+    problems_init(&problems);
+    struct view_range services = view_all(&v, OBJECT_SERVICE);
+    for (size_t i = 0; i < services.n; i++) {
+        struct gateway_tables tables;
+        if (gateway_tables(&v, services.items[i], &tables, &problems) == 0)
+            gateway_tables_done(&tables);
+    }
+    if (problems.n > 0)
+        abort();
+    problems_done(&problems);
+    view_close(&v);
+}
+
 static void run(const char *file, struct text content)
 {
     struct manifest m;
@@ -55,6 +79,7 @@ static void run(const char *file, struct text content)
                 check(resources.items[i]);
             resources_done(&resources);
         }
+        make_tables(&store);
         object_store_done(&store);
     }
     problems_done(&problems);
