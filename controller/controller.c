@@ -256,8 +256,12 @@ static int serve(struct controller *c)
 {
     char printed[ADDR_TEXT_MAX];
     const struct controller_options *o = c->options;
-    int err = xds_server_open(&c->server, c->ring, &o->listen, &c->catalog, &c->certificate,
-                              o->allowed, o->n_allowed);
+    const struct xds_server_options options = {.at = o->listen,
+                                               .plain_at = o->listen_plain,
+                                               .certificate = &c->certificate,
+                                               .allowed = o->allowed,
+                                               .n_allowed = o->n_allowed};
+    int err = xds_server_open(&c->server, c->ring, &options, &c->catalog);
     c->server.user = c;
     if (err < 0) {
         log_error("xds", "%s: %s", addr_print(&o->listen, printed), strerror(-err));
@@ -266,6 +270,9 @@ static int serve(struct controller *c)
     c->serving = true;
     log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed),
              c->certificate.uri);
+    if (o->listen_plain.ip.len)
+        log_warn("xds", "listening on %s, too: anybody may ask there for routes and endpoints",
+                 addr_print(&c->server.plain_address, printed));
     lifecycle_reached(&c->lifecycle, "source");
     log_info("controller", "ready");
     return 0;

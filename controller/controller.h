@@ -31,6 +31,7 @@ struct controller_options { /* all live as long as the program */
     const char *token_file, *identity, *ca_identity;
     const char *roots;
     struct addr listen, admin;
+    struct addr listen_plain; /* no address: none */
     struct translate_settings translate;
     const char *const *allowed;
     size_t n_allowed;

@@ -79,11 +79,6 @@ static void set(struct controller *c, const struct metric_family *f, const struc
     metric_set(metrics_series(c->metrics, f, labels), (int64_t)value);
 }
 
-static const struct text type_names[XDS_TYPE_COUNT] = {
-    [XDS_ADDRESS] = {"address", 7},
-    [XDS_AUTHORIZATION] = {"authorization", 13},
-};
-
 static void count_xds(struct controller *c)
 {
     const struct ads_stats *stats = &c->server.ads.stats;
@@ -91,10 +86,11 @@ static void count_xds(struct controller *c)
     set(c, &refused_family, NULL, stats->refused);
     set(c, &handshake_family, NULL, c->server.handshake_failures);
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
-        set(c, &pushes_family, &type_names[type], stats->pushes[type]);
-        set(c, &sent_family, &type_names[type], stats->resources_sent[type]);
-        set(c, &nacks_family, &type_names[type], stats->nacks[type]);
-        set(c, &resources_family, &type_names[type],
+        const struct text name = xds_type_name((enum xds_type)type);
+        set(c, &pushes_family, &name, stats->pushes[type]);
+        set(c, &sent_family, &name, stats->resources_sent[type]);
+        set(c, &nacks_family, &name, stats->nacks[type]);
+        set(c, &resources_family, &name,
             catalog_count(&c->catalog, (enum xds_type)type));
     }
 }

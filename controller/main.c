@@ -49,6 +49,10 @@ static int parse(struct command_line *l, int argc, char **argv)
          false},
         {"listen", ARG_ADDR, &o->listen, "ADDR:PORT", "xDS for node proxies and the CA", 0, 0,
          false},
+        {"listen-plain", ARG_ADDR, &o->listen_plain, "ADDR:PORT",
+         "xDS without TLS, for proxyless gRPC: anybody may ask there for listeners, routes, clusters "
+         "and endpoints, and for nothing else (default: none)",
+         0, 0, false},
         {"admin", ARG_ADDR, &o->admin, "ADDR:PORT",
          "/healthz/ready, /metrics, /config_dump, /debug/errors", 0, 0, false},
         {"certificate", ARG_STRING, &o->certificate, "FILE",

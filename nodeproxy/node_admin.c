@@ -392,7 +392,6 @@ static void set_limits(struct node *n)
 
 static void set_all(struct node *n, const struct worker_dump *d)
 {
-    static const struct text types[] = {[XDS_ADDRESS] = {"address", 7}, [XDS_AUTHORIZATION] = {"authorization", 13}};
     const struct text build[] = {TEXT("weir-nodeproxy"), TEXT(WEIR_VERSION)};
     const struct xds_client_stats *x = &n->subscription.feed.xds.stats;
     struct directory_counts counts;
@@ -404,9 +403,10 @@ static void set_all(struct node *n, const struct worker_dump *d)
         captured += container_of(link, struct pod, link)->captured;
     set(n, &build_info, build, 1);
     for (size_t i = 0; i < XDS_TYPE_COUNT; i++) {
-        set(n, &xds_messages, &types[i], x->messages[i]);
-        set(n, &xds_bytes, &types[i], x->bytes[i]);
-        set(n, &xds_nacks, &types[i], x->nacks[i]);
+        const struct text type = xds_type_name((enum xds_type)i);
+        set(n, &xds_messages, &type, x->messages[i]);
+        set(n, &xds_bytes, &type, x->bytes[i]);
+        set(n, &xds_nacks, &type, x->nacks[i]);
     }
     for (size_t i = 1; i < ENDING_COUNT; i++) {
         const struct text label = text_of(ending_text((enum ending)i));

@@ -1,10 +1,14 @@
 /*
- * The delta ADS service as a machine without I/O: streams of clients on one side, the catalog on
- * the other. One thread. Each stream has at most FLIGHTS_MAX responses that the client has not
- * acknowledged, and all streams together ADS_FLIGHT_BYTES_MAX bytes: what changes meanwhile waits
- * in the catalog, where it costs nothing. A client that acknowledges nothing for ADS_ACK_MS is cut
- * off (ads_tick()). Authorization is told before Address, its removals after, so that no workload
- * is told without a policy that protects it.
+ * The ADS service as a machine without I/O: streams of clients on one side, the catalog on the
+ * other. One thread. A stream speaks one of two dialects: delta, or the state of the world. Each has
+ * few responses that the client has not acknowledged, and all streams together ADS_FLIGHT_BYTES_MAX
+ * bytes: what changes meanwhile waits in the catalog, where it costs nothing. A client that
+ * acknowledges nothing for ADS_ACK_MS is cut off (ads_tick()).
+ *
+ * The order of types, so that nothing is told before what it needs, nor taken away while it is
+ * needed: Authorization before Address, its removals after, so that no workload is told without a
+ * policy that protects it; Cluster, ClusterLoadAssignment, Listener, RouteConfiguration, and then
+ * what is gone of the first two.
  */
 #ifndef CONTROLLER_SERVE_ADS_H
 #define CONTROLLER_SERVE_ADS_H
@@ -12,7 +16,7 @@
 #include "shared/grpc/grpc.h"
 
 enum {
-    FLIGHTS_MAX = 2,
+    FLIGHTS_MAX = 2, /* of a delta stream; of the other kind: one of each type */
     ADS_FLIGHT_BYTES_MAX = 64 * 1024 * 1024,
     ADS_ACK_MS = 60000,
     ADS_REQUEST_MAX = 64 * 1024 * 1024, /* a request with the versions of a whole big mesh */
@@ -32,10 +36,18 @@ struct ads {
 };
 void ads_init(struct ads *a, struct catalog *catalog);
 void ads_done(struct ads *a); /* cancels what is left */
-/* A call on the path of DeltaAggregatedResources; from the request event: return the result.
- * NULL: no memory. `peer` is the client's identity, for the log. */
-struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool, const char *peer,
-                                uint64_t now_ms);
+
+/* Who calls, and for what. */
+struct ads_caller {
+    struct text path;     /* of the call */
+    const char *identity; /* for the log */
+    bool routes_only;     /* no word of workloads and policies */
+    uint64_t now_ms;
+};
+/* From the request event: return the result. Another path than those of the two dialects is
+ * answered UNIMPLEMENTED. NULL: no memory. */
+struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool,
+                                const struct ads_caller *caller);
 /* Ends a call at once with this status; from the request event too. */
 struct http2_stream *ads_refuse(struct ads *a, struct chunk_pool *pool, enum grpc_status status,
                                 const char *message);
@@ -46,6 +58,7 @@ void ads_finish(struct ads *a, enum grpc_status status,
 /* Visits the clients, for dumps. */
 struct ads_client {
     const char *peer, *node;
+    const char *dialect;   /* "delta", "sotw" */
     uint64_t connected_ms; /* since when, in the clock of now_ms */
     size_t unacknowledged;
     bool wildcard[XDS_TYPE_COUNT], started[XDS_TYPE_COUNT], synced[XDS_TYPE_COUNT];

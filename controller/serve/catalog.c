@@ -8,9 +8,10 @@ enum { LOG_VOID_MIN = 64 };
 void catalog_init(struct catalog *c)
 {
     *c = (struct catalog){0};
-    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         map_init(&c->entries[type], 0);
-    map_init(&c->aliases, 0);
+        map_init(&c->aliases[type], 0);
+    }
     map_init(&c->members, 0);
 }
 
@@ -18,6 +19,7 @@ static void entry_free(void *value)
 {
     struct catalog_entry *e = value;
     resource_free(e->resource);
+    resource_free(e->buried);
     free(e->name);
     free(e);
 }
@@ -33,9 +35,9 @@ void catalog_done(struct catalog *c)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         map_done(&c->entries[type], entry_free);
+        map_done(&c->aliases[type], group_free);
         free(c->logs[type].items);
     }
-    map_done(&c->aliases, group_free);
     map_done(&c->members, group_free);
 }
 
@@ -85,7 +87,7 @@ static void group_remove(struct map *m, const char *key, const struct catalog_en
 static void unlink_names(struct catalog *c, const struct catalog_entry *e, const struct resource *r)
 {
     for (size_t i = 0; r && i < r->n_aliases; i++)
-        group_remove(&c->aliases, r->aliases[i], e);
+        group_remove(&c->aliases[r->type], r->aliases[i], e);
     for (size_t i = 0; r && i < r->n_services; i++)
         group_remove(&c->members, r->services[i], e);
 }
@@ -94,7 +96,7 @@ static int link_names(struct catalog *c, struct catalog_entry *e, const struct r
 {
     int err = 0;
     for (size_t i = 0; i < r->n_aliases && err == 0; i++)
-        err = group_add(&c->aliases, r->aliases[i], e);
+        err = group_add(&c->aliases[r->type], r->aliases[i], e);
     for (size_t i = 0; i < r->n_services && err == 0; i++)
         err = group_add(&c->members, r->services[i], e);
     return err;
@@ -271,6 +273,7 @@ int catalog_put(struct catalog *c, struct resource *taken_resource)
     if (!e->resource && e->sequence > 0)
         c->logs[type].n_graves--;
     resource_free(e->resource);
+    e->buried = resource_free(e->buried);
     e->resource = r;
     log_append(c, type, e);
     return 1;
@@ -291,7 +294,11 @@ int catalog_remove(struct catalog *c, enum xds_type type, struct text name)
     if (log_reserve(l) < 0)
         return -ENOMEM;
     unlink_names(c, e, e->resource);
-    e->resource = resource_free(e->resource);
+    if (type == XDS_CLUSTER)
+        e->buried = e->resource;
+    else
+        resource_free(e->resource);
+    e->resource = NULL;
     log_append(c, type, e);
     if (++l->n_graves > GRAVES_MAX) {
         size_t oldest = 0;
@@ -313,9 +320,10 @@ size_t catalog_count(const struct catalog *c, enum xds_type type)
     return c->entries[type].count - c->logs[type].n_graves;
 }
 
-const struct catalog_group *catalog_by_alias(const struct catalog *c, struct text alias)
+const struct catalog_group *catalog_by_alias(const struct catalog *c, enum xds_type type,
+                                             struct text alias)
 {
-    return map_get(&c->aliases, alias);
+    return map_get(&c->aliases[type], alias);
 }
 
 const struct catalog_group *catalog_members(const struct catalog *c, struct text service)

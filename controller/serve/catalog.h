@@ -13,6 +13,8 @@
 enum { GRAVES_MAX = 100000 };
 struct catalog_entry {
     struct resource *resource; /* NULL: a grave */
+    /* Of a grave of a type that outlives its name for a while (XDS_CLUSTER): what it was. */
+    struct resource *buried;
     char *name;
     uint64_t sequence; /* of its latest change */
 };
@@ -34,7 +36,7 @@ struct catalog {
     uint64_t sequence; /* of the latest change; 0: none yet */
     struct map entries[XDS_TYPE_COUNT];
     struct catalog_log logs[XDS_TYPE_COUNT];
-    struct map aliases; /* alias -> catalog_group */
+    struct map aliases[XDS_TYPE_COUNT]; /* alias -> catalog_group */
     struct map members; /* name of a service -> catalog_group of the workloads that serve it */
 };
 void catalog_init(struct catalog *c);
@@ -50,7 +52,7 @@ int catalog_replace(struct catalog *c, struct resources *taken, size_t *ret_chan
 const struct resource *catalog_get(const struct catalog *c, enum xds_type type,
                                    struct text name); /* NULL: absent */
 size_t catalog_count(const struct catalog *c, enum xds_type type);
-const struct catalog_group *catalog_by_alias(const struct catalog *c,
+const struct catalog_group *catalog_by_alias(const struct catalog *c, enum xds_type type,
                                              struct text alias); /* NULL: none */
 const struct catalog_group *catalog_members(const struct catalog *c, struct text service);
 /* Changes after a sequence: an index to begin with, then one entry after the other until NULL. */

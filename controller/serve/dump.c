@@ -263,6 +263,7 @@ static void put_client(const struct ads_client *client, void *arg)
     json_out_object(d->out, NULL);
     json_out_string(d->out, "node", client->node);
     json_out_string(d->out, "identity", client->peer);
+    json_out_string(d->out, "dialect", client->dialect);
     json_out_u64(d->out, "connectedMs", d->now_ms - client->connected_ms);
     json_out_u64(d->out, "unacknowledged", client->unacknowledged);
     json_out_object(d->out, "types");

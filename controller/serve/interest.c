@@ -4,42 +4,6 @@
 
 static char present; /* the value of sets */
 
-/* ---- Queue of names ------------------------------------------------------------------------- */
-
-static int queue_push(struct name_queue *q, const char *name)
-{
-    if (map_get(&q->set, text_of(name)))
-        return 0;
-    if (q->n == q->size) {
-        size_t size = q->size ? 2 * q->size : 16;
-        char **items = realloc(q->items, size * sizeof(char *));
-        if (!items)
-            return -ENOMEM;
-        q->items = items;
-        q->size = size;
-    }
-    char *copy = text_dup(text_of(name));
-    if (!copy)
-        return -ENOMEM;
-    if (map_put(&q->set, text_of(name), &present, NULL) < 0) {
-        free(copy);
-        return -ENOMEM;
-    }
-    q->items[q->n++] = copy;
-    return 0;
-}
-
-static void queue_pop(struct name_queue *q, size_t n)
-{
-    for (; n > 0 && q->begin < q->n; n--) {
-        char *name = q->items[q->begin++];
-        map_remove(&q->set, text_of(name));
-        free(name);
-    }
-    if (q->begin == q->n)
-        q->begin = q->n = 0;
-}
-
 /* ---- Life ----------------------------------------------------------------------------------- */
 
 void interest_init(struct interest *s, enum xds_type type)
@@ -48,14 +12,14 @@ void interest_init(struct interest *s, enum xds_type type)
     map_init(&s->names, INTEREST_NAMES_MAX);
     map_init(&s->given, 0);
     map_init(&s->initial, 0);
-    map_init(&s->due.set, 0);
+    name_queue_init(&s->due);
+    name_queue_init(&s->gone);
 }
 
 void interest_done(struct interest *s)
 {
-    queue_pop(&s->due, s->due.n);
-    free(s->due.items);
-    map_done(&s->due.set, NULL);
+    name_queue_done(&s->due);
+    name_queue_done(&s->gone);
     map_done(&s->names, NULL);
     map_done(&s->given, NULL);
     map_done(&s->initial, free);
@@ -104,11 +68,11 @@ static bool is_wanted(const struct interest *s, const struct catalog *c, const c
 
 static int make_due(struct interest *s, const struct catalog *c, const struct resource *r)
 {
-    int err = queue_push(&s->due, r->name);
+    int err = name_queue_push(&s->due, r->name);
     const struct catalog_group *members =
         r->is_service ? catalog_members(c, text_of(r->name)) : NULL;
     for (size_t i = 0; members && i < members->n && err == 0; i++)
-        err = queue_push(&s->due, members->items[i]->name);
+        err = name_queue_push(&s->due, members->items[i]->name);
     return err;
 }
 
@@ -119,10 +83,9 @@ static int make_asked_due(struct interest *s, const struct catalog *c, const cha
     const struct resource *r = catalog_get(c, s->type, text_of(name));
     if (r)
         return make_due(s, c, r);
-    const struct catalog_group *g =
-        s->type == XDS_ADDRESS ? catalog_by_alias(c, text_of(name)) : NULL;
+    const struct catalog_group *g = catalog_by_alias(c, s->type, text_of(name));
     if (!g)
-        return queue_push(&s->due, name);
+        return name_queue_push(&s->due, name);
     int err = 0;
     for (size_t i = 0; i < g->n && err == 0; i++)
         err = make_due(s, c, g->items[i]->resource);
@@ -137,7 +100,7 @@ int interest_refresh(struct interest *s, const struct catalog *c)
     const struct catalog_entry *e;
     while ((e = catalog_next(c, s->type, &index))) {
         bool wanted = has(&s->given, e->name) || is_wanted(s, c, e->name, e->resource);
-        if (wanted && queue_push(&s->due, e->name) < 0)
+        if (wanted && name_queue_push(&s->due, e->name) < 0)
             return -ENOMEM;
         s->puts_at = e->sequence;
     }
@@ -179,7 +142,7 @@ static int take_initial(struct interest *s, const struct catalog *c,
         }
         free(old);
         bool gone = !catalog_get(c, s->type, text_of(v->name));
-        if ((gone || !s->wildcard) && queue_push(&s->due, v->name) < 0)
+        if ((gone || !s->wildcard) && name_queue_push(&s->due, v->name) < 0)
             return -ENOMEM;
         if (!s->wildcard && map_put(&s->given, text_of(v->name), &present, NULL) < 0)
             return -ENOMEM;
@@ -303,7 +266,9 @@ static bool in_log(const struct interest *s, const struct catalog_entry *e)
     return s->wildcard && e && e->sequence > (e->resource ? s->puts_at : s->removals_at);
 }
 
-static int answer_due(struct interest *s, const struct catalog *c, struct interest_answer *a)
+/* What is gone waits for a time when removals are told. */
+static int answer_due(struct interest *s, const struct catalog *c, bool removals,
+                      struct interest_answer *a)
 {
     const struct name_queue *q = &s->due;
     for (size_t i = q->begin; i < q->n && !answer_full(a); i++, a->due++) {
@@ -311,13 +276,20 @@ static int answer_due(struct interest *s, const struct catalog *c, struct intere
         if (in_log(s, e))
             continue;
         if (!e || !e->resource) {
-            answer_remove(a, q->items[i]);
+            if (name_queue_push(&s->gone, q->items[i]) < 0)
+                return -ENOMEM;
             continue;
         }
         if (!s->wildcard && map_put(&s->given, text_of(e->name), &present, NULL) < 0)
             return -ENOMEM;
         if (!client_has(s, e->resource))
             answer_put(a, e->resource);
+    }
+    q = &s->gone;
+    for (size_t i = q->begin; removals && i < q->n && !answer_full(a); i++, a->gone++) {
+        const struct catalog_entry *e = map_get(&c->entries[s->type], text_of(q->items[i]));
+        if (!in_log(s, e) && (!e || !e->resource)) /* else it came back */
+            answer_remove(a, q->items[i]);
     }
     return 0;
 }
@@ -331,7 +303,8 @@ int interest_answer(struct interest *s, const struct catalog *c, bool removals,
     if (!s->started)
         return 0;
     bool news =
-        s->must_answer || s->due.begin < s->due.n ||
+        s->must_answer || !name_queue_empty(&s->due) ||
+        (removals && !name_queue_empty(&s->gone)) ||
         (s->wildcard && (s->puts_at < c->sequence || (removals && s->removals_at < c->sequence)));
     if (!news)
         return 0;
@@ -341,14 +314,18 @@ int interest_answer(struct interest *s, const struct catalog *c, bool removals,
         interest_answer_done(&a);
         return -ENOMEM;
     }
-    if (answer_due(s, c, &a) < 0) {
+    if (answer_due(s, c, removals, &a) < 0) {
         interest_answer_done(&a);
         return -ENOMEM;
     }
     if (s->wildcard)
         answer_wildcard(s, c, removals, &a);
-    if (a.n_resources == 0 && a.n_removed == 0 && !s->must_answer) {
+    /* An answer that consists of removals comes when these are told. */
+    bool later = !removals && !name_queue_empty(&s->gone);
+    if (a.n_resources == 0 && a.n_removed == 0 && (!s->must_answer || later)) {
+        bool must_answer = s->must_answer;
         interest_told(s, c, &a);
+        s->must_answer = must_answer;
         interest_answer_done(&a);
         return 0;
     }
@@ -363,7 +340,8 @@ void interest_told(struct interest *s, const struct catalog *c, const struct int
     for (size_t i = 0; s->initial.count > 0 && i < a->n_resources;
          i++) /* it has another version now */
         free(map_remove(&s->initial, text_of(a->resources[i].name)));
-    queue_pop(&s->due, a->due);
+    name_queue_pop(&s->due, a->due);
+    name_queue_pop(&s->gone, a->gone);
     s->must_answer = false;
     if (s->wildcard) {
         size_t index = catalog_after(c, s->type, a->puts_at);
@@ -374,7 +352,7 @@ void interest_told(struct interest *s, const struct catalog *c, const struct int
         s->removals_at = all_removed ? c->sequence : a->removals_at;
         if (all_put && s->initial.count > 0)
             set_clear(&s->initial, free);
-    } else if (s->due.n == 0 && s->initial.count > 0)
+    } else if (s->due.n == 0 && s->gone.n == 0 && s->initial.count > 0)
         set_clear(&s->initial, free);
 }
 

@@ -8,6 +8,7 @@
 #ifndef CONTROLLER_SERVE_INTEREST_H
 #define CONTROLLER_SERVE_INTEREST_H
 #include "controller/serve/catalog.h"
+#include "controller/serve/name_queue.h"
 #include "shared/xds/delta.h"
 
 enum {
@@ -15,11 +16,6 @@ enum {
     ANSWER_BYTES_MAX =
         1024 * 1024, /* a response has at least one resource, and no more once it is that big */
     ANSWER_RESOURCES_MAX = 5000,
-};
-struct name_queue {
-    char **items; /* owned; from `begin` */
-    size_t begin, n, size;
-    struct map set;
 };
 struct interest {
     enum xds_type type;
@@ -31,6 +27,7 @@ struct interest {
     struct map given;              /* on demand: what the client has from us */
     struct map initial; /* name -> version that the client brought along; until it has all else */
     struct name_queue due;
+    struct name_queue gone; /* was due, and is to be told as removed */
 };
 void interest_init(struct interest *s, enum xds_type type);
 void interest_done(struct interest *s);
@@ -48,8 +45,8 @@ struct interest_answer {
     char **removed;
     size_t n_resources, n_removed, bytes;
     uint64_t puts_at, removals_at;
-    size_t due;    /* names taken from the queue */
-    bool removals; /* they were asked for */
+    size_t due, gone; /* names taken from the queues */
+    bool removals;    /* they were asked for */
 };
 /* removals false: only what is to be put. 1: there is something to send, 0: nothing; -ENOMEM. */
 int interest_answer(struct interest *s, const struct catalog *c, bool removals,

@@ -11,7 +11,7 @@ struct xds_peer {
     struct h2_conn h2;
     struct xds_server *server;
     struct list link;
-    bool allowed;
+    bool allowed, plain;
     char uri[256]; /* longer ones are not allowed anyway */
 };
 
@@ -25,6 +25,14 @@ static struct xds_peer *of_h2(struct h2_conn *h)
 static void peer_ready(struct h2_conn *h)
 {
     struct xds_peer *p = of_h2(h);
+    if (p->plain) {
+        char printed[ADDR_TEXT_MAX];
+        struct addr from;
+        p->allowed = true;
+        if (socket_peer(h->conn.fd, &from) == 0)
+            snprintf(p->uri, sizeof p->uri, "%s", addr_print(&from, printed));
+        return;
+    }
     const struct tls_peer *peer = conn_peer(&h->conn);
     snprintf(p->uri, sizeof p->uri, "%s", peer && peer->present ? peer->uri : "(none)");
     for (size_t i = 0; i < p->server->n_allowed; i++)
@@ -49,12 +57,13 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
     if (!p->allowed)
         return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED,
                           "this identity may not ask for configuration");
-    if (!text_equal(path, text_of(XDS_DELTA_PATH)))
-        return ads_refuse(&s->ads, pool, GRPC_UNIMPLEMENTED,
-                          "only DeltaAggregatedResources is served here");
     if (s->closing)
         return ads_refuse(&s->ads, pool, GRPC_UNAVAILABLE, "shutting down");
-    return ads_accept(&s->ads, pool, p->uri, ring_now_ms(s->ring));
+    return ads_accept(&s->ads, pool,
+                      &(struct ads_caller){.path = path,
+                                           .identity = p->uri,
+                                           .routes_only = p->plain,
+                                           .now_ms = ring_now_ms(s->ring)});
 }
 
 static void peer_closed(struct h2_conn *h, int error)
@@ -82,9 +91,10 @@ static void peer_drained(struct h2_conn *h)
 {
     struct xds_peer *p = of_h2(h);
     struct xds_server *s = p->server;
+    struct listener *l = p->plain ? &s->plain : &s->listener;
     list_remove(&p->link);
     free(p);
-    listener_release(&s->listener);
+    listener_release(l);
     server_over(s);
 }
 
@@ -98,18 +108,21 @@ static const struct h2_conn_events peer_events = {
 static void accepted(struct listener *l, int taken_fd)
 {
     struct xds_server *s = l->user;
+    bool plain = l == &s->plain;
     const struct h2_conn_options options = {
         .http2 = {.streams_max = XDS_STREAMS_MAX},
-        .tls = s->certificate->config,
+        .tls = plain ? NULL : s->certificate->config,
         .ping_idle = true, /* a client that is gone without a word must not hold a place */
     };
-    struct xds_peer *p = options.tls ? calloc(1, sizeof *p) : NULL; /* without a certificate: later */
+    /* Without a certificate: later. */
+    struct xds_peer *p = options.tls || plain ? calloc(1, sizeof *p) : NULL;
     if (!p) {
         socket_close(taken_fd);
         listener_release(l);
         return;
     }
     p->server = s;
+    p->plain = plain;
     list_init(&p->link);
     if (h2_conn_open_server(&p->h2, s->ring, taken_fd, &options, &peer_events, p) < 0) {
         free(p);
@@ -131,28 +144,47 @@ static void tick(struct timer *t)
 static void listener_drained(struct listener *l)
 {
     struct xds_server *s = l->user;
-    s->listening = false;
+    s->listening--;
     server_over(s);
 }
 
-int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at,
-                    struct catalog *catalog, struct serving_cert *certificate,
-                    const char *const *allowed, size_t n_allowed)
+static int listen_at(const struct addr *at, int *ret_fd, struct addr *ret_address)
 {
-    int fd;
-    *s = (struct xds_server){
-        .ring = ring, .certificate = certificate, .allowed = allowed, .n_allowed = n_allowed};
-    int err = socket_listen(at, BACKLOG, false, &fd);
-    if (err == 0 && (err = socket_local(fd, &s->address)) < 0)
-        socket_close(fd);
+    int err = socket_listen(at, BACKLOG, false, ret_fd);
+    if (err == 0 && (err = socket_local(*ret_fd, ret_address)) < 0)
+        socket_close(*ret_fd);
+    return err;
+}
+
+static void open_listener(struct xds_server *s, struct listener *l, int taken_fd)
+{
+    s->listening++;
+    listener_open(l, s->ring, taken_fd, XDS_CONNECTIONS_MAX, accepted, listener_drained, s);
+}
+
+int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,
+                    struct catalog *catalog)
+{
+    int fd, plain_fd = -1;
+    *s = (struct xds_server){.ring = ring,
+                             .certificate = o->certificate,
+                             .allowed = o->allowed,
+                             .n_allowed = o->n_allowed};
+    int err = listen_at(&o->at, &fd, &s->address);
     if (err < 0)
         return err;
+    if (o->plain_at.ip.len &&
+        (err = listen_at(&o->plain_at, &plain_fd, &s->plain_address)) < 0) {
+        socket_close(fd);
+        return err;
+    }
     list_init(&s->clients);
     ads_init(&s->ads, catalog);
     timer_init(&s->tick, tick);
     timer_start(ring_timers(ring), &s->tick, TICK_MS);
-    s->listening = true;
-    listener_open(&s->listener, ring, fd, XDS_CONNECTIONS_MAX, accepted, listener_drained, s);
+    open_listener(s, &s->listener, fd);
+    if (plain_fd >= 0)
+        open_listener(s, &s->plain, plain_fd);
     return 0;
 }
 
@@ -168,6 +200,8 @@ void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s)
     s->closing = true;
     s->closed = closed;
     listener_close(&s->listener);
+    if (s->listening > 1)
+        listener_close(&s->plain);
     list_for_each (node, &s->clients)
         h2_conn_drain(&container_of(node, struct xds_peer, link)->h2);
     ads_finish(&s->ads, GRPC_UNAVAILABLE, "shutting down");

@@ -1,7 +1,9 @@
 /*
  * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is
- * told PERMISSION_DENIED. Owned by the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX
- * connections, XDS_STREAMS_MAX calls on each.
+ * told PERMISSION_DENIED. Where it is asked for, a second port without TLS, for consumers that
+ * can't do mTLS with SPIFFE IDs (proxyless gRPC): anybody may ask there, for routes alone. Owned by
+ * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections on each port,
+ * XDS_STREAMS_MAX calls on each connection.
  */
 #ifndef CONTROLLER_SERVE_XDS_SERVER_H
 #define CONTROLLER_SERVE_XDS_SERVER_H
@@ -13,23 +15,30 @@
 enum { XDS_CONNECTIONS_MAX = 10000, XDS_STREAMS_MAX = 16 };
 struct xds_server {
     struct ring *ring;
-    struct listener listener;
+    struct listener listener, plain;
     struct ads ads;
     struct serving_cert *certificate;
     const char *const *allowed; /* SPIFFE IDs; borrowed */
     size_t n_allowed;
     struct list clients;
     struct timer tick;
-    struct addr address; /* where it listens */
+    struct addr address, plain_address; /* where it listens */
     uint64_t handshake_failures, denied;
-    bool listening, closing;
+    unsigned listening; /* ports */
+    bool closing;
     void (*closed)(struct xds_server *s);
     void *user;
 };
+struct xds_server_options {
+    struct addr at;
+    struct addr plain_at; /* no address: none */
+    struct serving_cert *certificate;
+    const char *const *allowed;
+    size_t n_allowed;
+};
 /* -errno */
-int xds_server_open(struct xds_server *s, struct ring *ring, const struct addr *at,
-                    struct catalog *catalog, struct serving_cert *certificate,
-                    const char *const *allowed, size_t n_allowed);
+int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,
+                    struct catalog *catalog);
 void xds_server_push(struct xds_server *s); /* the catalog has changed */
 /* No new connections; living ones are told to go elsewhere (GOAWAY, UNAVAILABLE). `closed` comes
  * when all are gone. */

@@ -116,6 +116,16 @@ int resource_of_policy(const struct policy *p, struct resource **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
+int resource_of_body(enum xds_type type, const char *name, struct xds_bytes *taken_body,
+                     struct resource **ret)
+{
+    struct resource *r = resource_new(type, name, taken_body);
+    if (!r)
+        return -ENOMEM;
+    *ret = r;
+    return 0;
+}
+
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
     return a->type == b->type && a->body_len == b->body_len &&

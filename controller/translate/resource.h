@@ -23,6 +23,9 @@ struct resource {
 int resource_of_workload(const struct workload *w, struct resource **ret); /* -ENOMEM */
 int resource_of_service(const struct service *s, struct resource **ret);
 int resource_of_policy(const struct policy *p, struct resource **ret);
+/* Of any type, already encoded, under a name of its own. Takes the body in every case. -ENOMEM. */
+int resource_of_body(enum xds_type type, const char *name, struct xds_bytes *taken_body,
+                     struct resource **ret);
 struct resource *resource_free(struct resource *r);
 bool resource_equal(const struct resource *a, const struct resource *b);
 #endif

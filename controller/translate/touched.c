@@ -73,16 +73,70 @@ static int touch_selected(struct touched *t, struct view_range pods, const struc
     return err;
 }
 
+/* Services that take a pod: their endpoints. */
+static int touch_selecting(struct touched *t, const struct view *v, const struct object *pod)
+{
+    struct view_range services = view_namespace(v, OBJECT_SERVICE, pod->ns);
+    int err = 0;
+    for (size_t i = 0; i < services.n && err == 0; i++) {
+        const struct labels *selector = &services.items[i]->service.selector;
+        if (selector->n > 0 && labels_select(selector, &pod->labels))
+            err = touch_object(t, services.items[i]);
+    }
+    return err;
+}
+
+static int touch_slices_services(struct touched *t, const struct view *v, struct object_group g)
+{
+    int err = 0;
+    for (size_t i = 0; i < g.n && err == 0; i++) {
+        const struct object *service = view_slice_service(v, g.items[i]);
+        err = service ? touch_object(t, service) : 0;
+    }
+    return err;
+}
+
+/* Those that point at it by a slice, by its name or its address. */
+static int touch_linking(struct touched *t, const struct view *v, const struct object *pod)
+{
+    char name[VIEW_KEY_MAX];
+    struct text key = view_name(pod->ns, pod->name, name);
+    int err = touch_slices_services(t, v, object_index_get(&v->slices_to, key));
+    for (size_t i = 0; view_owns_addresses(pod) && i < pod->pod.n_ips && err == 0; i++)
+        err = touch_slices_services(
+            t, v, object_index_get(&v->slices_at, view_address(&pod->pod.ips[i])));
+    return err;
+}
+
+static int touch_services_of(struct touched *t, const struct view *v, const struct object *pod)
+{
+    int err = touch_selecting(t, v, pod);
+    return err == 0 ? touch_linking(t, v, pod) : err;
+}
+
 /* Whoever leaves serves on if nothing else does: that depends on the others of its Services. */
 static int touch_leaving(struct touched *t, const struct view *v, const char *ns)
 {
-    return touch_group(t, object_index_get(&v->leaving, text_of(ns)));
+    struct object_group g = object_index_get(&v->leaving, text_of(ns));
+    int err = touch_group(t, g);
+    for (size_t i = 0; i < g.n && err == 0; i++) {
+        const struct object *o = g.items[i];
+        const struct object *service =
+            o->kind == OBJECT_ENDPOINT_SLICE ? view_slice_service(v, o) : NULL;
+        err = service ? touch_object(t, service) : 0;
+        if (o->kind == OBJECT_POD)
+            err = touch_services_of(t, v, o);
+    }
+    return err;
 }
 
 /* A slice, and the pods that its endpoints are. */
 static int touch_slice(struct touched *t, const struct view *v, const struct object *o)
 {
+    const struct object *service = view_slice_service(v, o);
     int err = touch_object(t, o);
+    if (err == 0 && service)
+        err = touch_object(t, service);
     for (size_t i = 0; i < o->slice.n_endpoints && err == 0; i++) {
         const struct slice_endpoint *e = &o->slice.endpoints[i];
         if (e->to_pod)
@@ -97,6 +151,8 @@ static int touch_slice(struct touched *t, const struct view *v, const struct obj
 static int touch_pod(struct touched *t, const struct view *v, const struct object *o)
 {
     int err = touch_object(t, o);
+    if (err == 0)
+        err = touch_services_of(t, v, o);
     for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
         struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
         for (size_t j = 0; j < slices.n && err == 0; j++) {
@@ -174,6 +230,16 @@ static int touch_all_routes(struct touched *t, const struct view *v)
     return err == 0 ? touch_range(t, view_all(v, OBJECT_GRPC_ROUTE)) : err;
 }
 
+/* Its labels are where its pods are. */
+static int touch_node(struct touched *t, const struct view *v, const struct object *o)
+{
+    struct object_group pods = object_index_get(&v->pods_on, text_of(o->name));
+    int err = touch_group(t, pods);
+    for (size_t i = 0; i < pods.n && err == 0; i++)
+        err = touch_services_of(t, v, pods.items[i]);
+    return err;
+}
+
 static int touch_one(struct touched *t, const struct view *v, const struct object *o)
 {
     int err;
@@ -181,7 +247,7 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
     case OBJECT_NAMESPACE:
         return touch_namespace(t, v, o);
     case OBJECT_NODE:
-        return touch_group(t, object_index_get(&v->pods_on, text_of(o->name)));
+        return touch_node(t, v, o);
     case OBJECT_POD:
         return touch_pod(t, v, o);
     case OBJECT_SERVICE:

@@ -1,4 +1,5 @@
 #include "controller/translate/translate.h"
+#include "controller/translate/default_routes.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
@@ -25,7 +26,7 @@ static void refuse(const struct object *o, int error, struct problems *problems)
                  "can't be sent to the proxies: %s", strerror(-error));
 }
 
-static int resources_add(struct resources *all, struct resource *taken)
+int resources_add(struct resources *all, struct resource *taken)
 {
     if (all->n == all->size) {
         size_t size = all->size ? 2 * all->size : 256;
@@ -116,7 +117,9 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return r < 0 ? r : add_policy(all, p, o, problems);
     case OBJECT_SERVICE:
         r = from_service(v, o, &s);
-        return r < 0 ? r : add_service(all, s, o, problems);
+        if (r == 0)
+            r = add_service(all, s, o, problems);
+        return r < 0 ? r : default_routes(v, o, all);
     case OBJECT_POD:
         r = from_pod(v, o, &w, problems);
         return r < 0 ? r : add_workload(all, w, o, problems);

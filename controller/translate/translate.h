@@ -22,5 +22,7 @@ int translate_common(const struct view *v, struct resources *all, struct problem
 /* All of it. Adds what is worth telling to problems. -ENOMEM: nothing is given out. */
 int translate(const struct object_store *s, const struct translate_settings *settings,
               struct resources *ret, struct problems *problems);
+/* Takes the resource in every case. -ENOMEM. */
+int resources_add(struct resources *all, struct resource *taken);
 void resources_done(struct resources *r);
 #endif

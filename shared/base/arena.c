@@ -25,6 +25,22 @@ void arena_done(struct arena *a)
     *a = (struct arena){.max = a->max};
 }
 
+struct arena *arena_new(size_t max)
+{
+    struct arena *a = malloc(sizeof *a);
+    if (a)
+        arena_init(a, max);
+    return a;
+}
+
+struct arena *arena_free(struct arena *a)
+{
+    if (a)
+        arena_done(a);
+    free(a);
+    return NULL;
+}
+
 /* A block that at least `size` bytes fit in; it grows with what was already needed. */
 static bool more(struct arena *a, size_t size)
 {

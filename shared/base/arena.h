@@ -16,6 +16,8 @@ struct arena {
 };
 void arena_init(struct arena *a, size_t max);
 void arena_done(struct arena *a);
+struct arena *arena_new(size_t max); /* NULL: no memory */
+struct arena *arena_free(struct arena *a);
 void *arena_take(struct arena *a,
                  size_t size); /* aligned for pointers and 64 bits; NULL: see above */
 void *arena_zero(struct arena *a, size_t n, size_t size); /* n zeroed elements; n 0: one */

@@ -1,6 +1,6 @@
 /*
  * Where in a value something is, so that a checker can name it: `virtual_hosts[2].domains[0]`. A
- * chain on the stack, from the field to what it is in. Not for others than this folder.
+ * chain on the stack, from the field to what it is in. For this folder, and for what decodes its values.
  */
 #ifndef SHARED_MESH_PLACE_H
 #define SHARED_MESH_PLACE_H

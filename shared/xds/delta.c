@@ -16,46 +16,6 @@ typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVer
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse Response;
 typedef Envoy__Service__Discovery__V3__Resource Resource;
 
-static struct arena *arena_new(size_t max)
-{
-    struct arena *a = malloc(sizeof *a);
-    if (a)
-        arena_init(a, max);
-    return a;
-}
-
-static struct arena *arena_free(struct arena *a)
-{
-    if (a)
-        arena_done(a);
-    free(a);
-    return NULL;
-}
-
-static int check_count(const char *name, size_t n, char why[static XDS_WHY_MAX])
-{
-    return n > XDS_RESOURCES_MAX ? wire_refuse(why, "%s: has %zu entries, at most %d are allowed",
-                                               name, n, XDS_RESOURCES_MAX)
-                                 : 0;
-}
-
-static int check_names(const char *name, char *const *names, size_t n, char why[static XDS_WHY_MAX])
-{
-    int r = check_count(name, n, why);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        if (strlen(names[i]) > XDS_NAME_MAX)
-            r = wire_refuse(why, "%s: a name is longer than %d bytes", name, XDS_NAME_MAX);
-    }
-    return r;
-}
-
-static int check_text(const char *name, const char *text, char why[static XDS_WHY_MAX])
-{
-    return strlen(text) > XDS_NAME_MAX
-               ? wire_refuse(why, "%s: is longer than %d bytes", name, XDS_NAME_MAX)
-               : 0;
-}
-
 int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *ret,
                          char why[static XDS_WHY_MAX])
 {
@@ -71,15 +31,15 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
     if (r < 0)
         goto failed;
     const Request *m = (const Request *)unpacked;
-    if ((r = check_text("type_url", m->type_url, why)) < 0 ||
-        (r = check_text("response_nonce", m->response_nonce, why)) < 0 ||
-        (m->node && (r = check_text("node.id", m->node->id, why)) < 0) ||
-        (m->node && (r = check_text("node.cluster", m->node->cluster, why)) < 0) ||
-        (r = check_names("resource_names_subscribe", m->resource_names_subscribe,
+    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = wire_check_text("response_nonce", m->response_nonce, why)) < 0 ||
+        (m->node && (r = wire_check_text("node.id", m->node->id, why)) < 0) ||
+        (m->node && (r = wire_check_text("node.cluster", m->node->cluster, why)) < 0) ||
+        (r = wire_check_names("resource_names_subscribe", m->resource_names_subscribe,
                          m->n_resource_names_subscribe, why)) < 0 ||
-        (r = check_names("resource_names_unsubscribe", m->resource_names_unsubscribe,
+        (r = wire_check_names("resource_names_unsubscribe", m->resource_names_unsubscribe,
                          m->n_resource_names_unsubscribe, why)) < 0 ||
-        (r = check_count("initial_resource_versions", m->n_initial_resource_versions, why)) < 0)
+        (r = wire_check_count("initial_resource_versions", m->n_initial_resource_versions, why)) < 0)
         goto failed;
     struct delta_request request = {
         .node_id = m->node ? m->node->id : none,
@@ -104,8 +64,8 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
     }
     for (size_t i = 0; i < request.n_initial; i++) {
         const Version *v = m->initial_resource_versions[i];
-        if ((r = check_text("initial_resource_versions", v->key, why)) < 0 ||
-            (r = check_text("initial_resource_versions", v->value, why)) < 0)
+        if ((r = wire_check_text("initial_resource_versions", v->key, why)) < 0 ||
+            (r = wire_check_text("initial_resource_versions", v->value, why)) < 0)
             goto failed;
         request.initial[i] = (struct xds_version){v->key, v->value};
     }
@@ -198,11 +158,11 @@ int delta_response_decode(const uint8_t *data, size_t len, struct delta_response
     if (r < 0)
         goto failed;
     const Response *m = (const Response *)unpacked;
-    if ((r = check_text("type_url", m->type_url, why)) < 0 ||
-        (r = check_text("nonce", m->nonce, why)) < 0 ||
-        (r = check_text("system_version_info", m->system_version_info, why)) < 0 ||
-        (r = check_count("resources", m->n_resources, why)) < 0 ||
-        (r = check_names("removed_resources", m->removed_resources, m->n_removed_resources, why)) <
+    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = wire_check_text("nonce", m->nonce, why)) < 0 ||
+        (r = wire_check_text("system_version_info", m->system_version_info, why)) < 0 ||
+        (r = wire_check_count("resources", m->n_resources, why)) < 0 ||
+        (r = wire_check_names("removed_resources", m->removed_resources, m->n_removed_resources, why)) <
             0)
         goto failed;
     struct delta_response response = {
@@ -223,9 +183,9 @@ int delta_response_decode(const uint8_t *data, size_t len, struct delta_response
     for (size_t i = 0; i < response.n_resources; i++) {
         const Resource *from = m->resources[i];
         struct delta_resource *to = &response.resources[i];
-        if ((r = check_text("resources.name", from->name, why)) < 0 ||
-            (r = check_text("resources.version", from->version, why)) < 0 ||
-            (r = check_names("resources.aliases", from->aliases, from->n_aliases, why)) < 0)
+        if ((r = wire_check_text("resources.name", from->name, why)) < 0 ||
+            (r = wire_check_text("resources.version", from->version, why)) < 0 ||
+            (r = wire_check_names("resources.aliases", from->aliases, from->n_aliases, why)) < 0)
             goto failed;
         *to = (struct delta_resource){
             .name = from->name,

@@ -7,6 +7,7 @@
 #ifndef SHARED_XDS_WIRE_H
 #define SHARED_XDS_WIRE_H
 #include "shared/base/arena.h"
+#include "shared/mesh/place.h"
 #include "shared/xds/xds.h"
 #include <protobuf-c/protobuf-c.h>
 
@@ -16,8 +17,18 @@ enum { WIRE_STRING_MAX = 1024 * 1024 };
 int wire_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,
                 struct arena *a, const ProtobufCMessage **ret, char why[static XDS_WHY_MAX]);
 int wire_pack(const ProtobufCMessage *m, struct xds_bytes *ret); /* -ENOMEM */
+/* The same where nothing may be left out in silence (Envoy's messages): a field that the .proto file
+ * lacks, or that it marks as deprecated, is refused. Google's own messages are excepted. `at` is
+ * where the message stands, NULL: nowhere. */
+int wire_unpack_strictly(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,
+                         struct arena *a, const struct place *at, const ProtobufCMessage **ret,
+                         char why[static XDS_WHY_MAX]);
 /* Writes the sentence and returns -EINVAL, for `return wire_refuse(...)`. */
 int wire_refuse(char why[static XDS_WHY_MAX], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int wire_no_memory(char why[static XDS_WHY_MAX]); /* -ENOMEM */
+/* What every message of discovery is held against: XDS_RESOURCES_MAX entries, XDS_NAME_MAX bytes. */
+int wire_check_count(const char *field, size_t n, char why[static XDS_WHY_MAX]);
+int wire_check_text(const char *field, const char *text, char why[static XDS_WHY_MAX]);
+int wire_check_names(const char *field, char *const *names, size_t n, char why[static XDS_WHY_MAX]);
 #endif

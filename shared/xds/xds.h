@@ -7,18 +7,28 @@
  */
 #ifndef SHARED_XDS_XDS_H
 #define SHARED_XDS_XDS_H
+#include "shared/base/why.h"
 #include "shared/mesh/policy.h"
 #include "shared/mesh/service.h"
 
-enum { XDS_WHY_MAX = 256, XDS_NAME_MAX = 1024 };
+enum { XDS_WHY_MAX = WHY_MAX, XDS_NAME_MAX = 1024 };
 struct xds_bytes {
     uint8_t *data;
     size_t len;
 }; /* heap; xds_bytes_done() */
 void xds_bytes_done(struct xds_bytes *b);
 
-enum xds_type { XDS_ADDRESS, XDS_AUTHORIZATION, XDS_TYPE_COUNT };
+enum xds_type {
+    XDS_ADDRESS,
+    XDS_AUTHORIZATION,
+    XDS_LISTENER,
+    XDS_ROUTES, /* RouteConfiguration */
+    XDS_CLUSTER,
+    XDS_ENDPOINTS, /* ClusterLoadAssignment */
+    XDS_TYPE_COUNT
+};
 const char *xds_type_url(enum xds_type type);
+struct text xds_type_name(enum xds_type type); /* one word, for metrics */
 int xds_type_of(struct text url, enum xds_type *ret); /* -ENOENT */
 
 /* istio.workload.Address: exactly one of the two is returned. */

@@ -12,7 +12,15 @@
 enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ERROR_MAX = 2048 };
 
 /* Policies are asked for first, so that they tend to be here before what they protect. */
-static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS};
+static const enum xds_type order[XDS_CLIENT_TYPES] = {XDS_AUTHORIZATION, XDS_ADDRESS};
+
+static bool is_asked_for(enum xds_type type)
+{
+    for (size_t i = 0; i < XDS_CLIENT_TYPES; i++)
+        if (order[i] == type)
+            return true;
+    return false;
+}
 
 static struct xds_client *client_of(struct grpc_call *call)
 {
@@ -265,7 +273,7 @@ static void message(struct grpc_call *call, const uint8_t *data, size_t len)
     }
     struct delta_request answer = {.type_url = response.type_url, .nonce = response.nonce};
     int r = 0;
-    if (xds_type_of(text_of(response.type_url), &type) < 0) {
+    if (xds_type_of(text_of(response.type_url), &type) < 0 || !is_asked_for(type)) {
         add_reason(&reasons, response.type_url, "was not asked for");
     } else {
         c->stats.messages[type]++;

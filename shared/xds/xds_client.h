@@ -16,6 +16,7 @@
 #include "shared/grpc/grpc.h"
 #include "shared/xds/delta.h"
 
+enum { XDS_CLIENT_TYPES = 2 }; /* it asks for: Address and Authorization */
 struct xds_client;
 struct xds_client_events {
     /* 0: applied; else why[] says what is wrong with it, and the old stays. Neither put nor

@@ -13,6 +13,7 @@
 #include "controller/model/object_store.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/translate.h"
+#include "shared/xds/routing.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,10 +33,39 @@ static void check(const struct resource *r)
     struct workload *w = NULL;
     struct service *s = NULL;
     struct policy *p = NULL;
-    int err = r->type == XDS_ADDRESS ? xds_address_decode(r->body, r->body_len, &w, &s, why)
-                                     : xds_policy_decode(r->body, r->body_len, &p, why);
+    struct api_listener l = {0};
+    struct route_table *t = NULL;
+    struct endpoints *e = NULL;
+    struct cluster *c = NULL;
+    int err = 0;
+    switch (r->type) {
+    case XDS_ADDRESS:
+        err = xds_address_decode(r->body, r->body_len, &w, &s, why);
+        break;
+    case XDS_AUTHORIZATION:
+        err = xds_policy_decode(r->body, r->body_len, &p, why);
+        break;
+    case XDS_LISTENER:
+        err = xds_listener_decode(r->body, r->body_len, &l, why);
+        break;
+    case XDS_ROUTES:
+        err = xds_routes_decode(r->body, r->body_len, &t, why);
+        break;
+    case XDS_ENDPOINTS:
+        err = xds_endpoints_decode(r->body, r->body_len, &e, why);
+        break;
+    case XDS_CLUSTER:
+        err = xds_cluster_decode(r->body, r->body_len, &c, why);
+        break;
+    default:
+        break;
+    }
     if (err < 0)
         abort();
+    api_listener_done(&l);
+    route_table_free(t);
+    endpoints_free(e);
+    cluster_free(c);
     workload_free(w);
     service_free(s);
     policy_free(p);

@@ -332,7 +332,7 @@ static void back_but_silent(void **state)
     unsigned first = server.n_streams;
     for (unsigned cut = 0; cut < 3; cut++) {
         unsigned before = server.n_streams;
-        while (server.n_streams == before || server.n_asked < XDS_TYPE_COUNT)
+        while (server.n_streams == before || server.n_asked < XDS_CLIENT_TYPES)
             fake_net_run_for(net, 500);
         assert_int_equal(server.n_initial, NAMES);
         fake_net_run_for(net, 5000);

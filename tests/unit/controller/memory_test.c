@@ -95,7 +95,7 @@ static void assert_equal_catalogs(const struct catalog *a, const struct catalog 
             assert_non_null(other);
             assert_string_equal(e->resource->version, other->version);
             for (size_t j = 0; j < other->n_aliases; j++)
-                assert_non_null(catalog_by_alias(b, text_of(other->aliases[j])));
+                assert_non_null(catalog_by_alias(b, other->type, text_of(other->aliases[j])));
         }
     }
 }

@@ -15,7 +15,8 @@ struct wire {
     struct chunk_pool pool;
     struct http2 *client, *server;
     struct ads *ads;
-    bool cut_client; /* the client reads nothing */
+    bool cut_client;  /* the client reads nothing */
+    bool routes_only; /* its streams are told of routes alone */
 };
 
 static inline struct http2_stream *request(struct http2 *h, const struct http2_head *head,
@@ -25,8 +26,10 @@ static inline struct http2_stream *request(struct http2 *h, const struct http2_h
     struct text path, bearer;
     if (grpc_request_check(head, &path, &bearer, ret_status) < 0)
         return NULL;
-    assert_true(text_equal(path, TEXT(XDS_DELTA_PATH)));
-    return ads_accept(w->ads, &w->pool, "spiffe://td/ns/a/sa/b", 0);
+    return ads_accept(w->ads, &w->pool,
+                      &(struct ads_caller){.path = path,
+                                           .identity = "spiffe://td/ns/a/sa/b",
+                                           .routes_only = w->routes_only});
 }
 
 static inline void ignore(struct http2 *h)

@@ -79,12 +79,12 @@ static void aliases(void **state)
     catalog_init(&c);
     assert_int_equal(catalog_put(&c, service("a", "10.0.0.1", 1)), 1);
     assert_int_equal(catalog_put(&c, service("b", "10.0.0.1", 1)), 1);
-    assert_int_equal(catalog_by_alias(&c, TEXT("/10.0.0.1"))->n, 2);
+    assert_int_equal(catalog_by_alias(&c, XDS_ADDRESS, TEXT("/10.0.0.1"))->n, 2);
     assert_int_equal(catalog_put(&c, service("a", "10.0.0.9", 1)), 1);
-    assert_int_equal(catalog_by_alias(&c, TEXT("/10.0.0.1"))->n, 1);
-    assert_string_equal(catalog_by_alias(&c, TEXT("/10.0.0.9"))->items[0]->name, "n/a");
+    assert_int_equal(catalog_by_alias(&c, XDS_ADDRESS, TEXT("/10.0.0.1"))->n, 1);
+    assert_string_equal(catalog_by_alias(&c, XDS_ADDRESS, TEXT("/10.0.0.9"))->items[0]->name, "n/a");
     assert_int_equal(catalog_remove(&c, XDS_ADDRESS, TEXT("n/a")), 0);
-    assert_null(catalog_by_alias(&c, TEXT("/10.0.0.9")));
+    assert_null(catalog_by_alias(&c, XDS_ADDRESS, TEXT("/10.0.0.9")));
     catalog_done(&c);
 }
 

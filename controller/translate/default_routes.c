@@ -1,0 +1,312 @@
+#include "controller/translate/default_routes.h"
+#include "controller/translate/from_pod.h"
+#include "controller/translate/from_service.h"
+#include "controller/translate/from_slice.h"
+#include "shared/base/map.h"
+#include "shared/xds/routing.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void routes_name(const char *host, uint16_t port, char out[static ROUTES_NAME_MAX])
+{
+    snprintf(out, ROUTES_NAME_MAX, "outbound|%u||%s", port, host);
+}
+
+static int add(struct resources *all, enum xds_type type, const char *name, int encoded,
+               struct xds_bytes *taken_body)
+{
+    struct resource *r;
+    int err = encoded < 0 ? encoded : resource_of_body(type, name, taken_body, &r);
+    return err < 0 ? err : resources_add(all, r);
+}
+
+/* ---- Who serves ----------------------------------------------------------------------------- */
+
+struct workloads {
+    struct workload **items;
+    size_t n, size;
+    struct map known; /* by uid */
+};
+
+static int workloads_add(struct workloads *w, struct workload *taken)
+{
+    void *old = NULL;
+    if (!taken || map_get(&w->known, text_of(taken->uid))) {
+        workload_free(taken);
+        return 0;
+    }
+    if (w->n == w->size) {
+        size_t size = w->size ? 2 * w->size : 16;
+        struct workload **items = realloc(w->items, size * sizeof(struct workload *));
+        if (!items) {
+            workload_free(taken);
+            return -ENOMEM;
+        }
+        w->items = items;
+        w->size = size;
+    }
+    if (map_put(&w->known, text_of(taken->uid), taken, &old) < 0) {
+        workload_free(taken);
+        return -ENOMEM;
+    }
+    w->items[w->n++] = taken;
+    return 0;
+}
+
+static void workloads_done(struct workloads *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        workload_free(w->items[i]);
+    free(w->items);
+    map_done(&w->known, NULL);
+}
+
+static int add_pod(const struct view *v, const struct object *pod, struct workloads *all)
+{
+    struct workload *w;
+    struct problems told_with_the_pod;
+    problems_init(&told_with_the_pod);
+    int err = from_pod(v, pod, &w, &told_with_the_pod);
+    problems_done(&told_with_the_pod);
+    return err < 0 ? err : workloads_add(all, w);
+}
+
+static int add_slice(const struct view *v, const struct object *slice, struct workloads *all)
+{
+    int err = 0;
+    for (size_t i = 0; i < slice->slice.n_endpoints && err == 0; i++) {
+        const struct object *pod = view_endpoint_pod(v, &slice->slice.endpoints[i]);
+        struct workload *w = NULL;
+        err = pod ? add_pod(v, pod, all) : from_slice(v, slice, i, &w);
+        if (err == 0)
+            err = workloads_add(all, w);
+    }
+    return err;
+}
+
+static int workload_order(const void *a, const void *b)
+{
+    return strcmp((*(struct workload *const *)a)->uid, (*(struct workload *const *)b)->uid);
+}
+
+static int who_serves(const struct view *v, const struct object *service, struct workloads *all)
+{
+    char name[VIEW_KEY_MAX];
+    const struct labels *selector = &service->service.selector;
+    struct view_range pods = view_namespace(v, OBJECT_POD, service->ns);
+    struct object_group slices =
+        object_index_get(&v->slices_of, view_name(service->ns, service->name, name));
+    int err = 0;
+    for (size_t i = 0; selector->n > 0 && i < pods.n && err == 0; i++)
+        if (labels_select(selector, &pods.items[i]->labels))
+            err = add_pod(v, pods.items[i], all);
+    for (size_t i = 0; i < slices.n && err == 0; i++)
+        err = add_slice(v, slices.items[i], all);
+    if (all->n > 1)
+        qsort(all->items, all->n, sizeof *all->items, workload_order);
+    return err;
+}
+
+/* ---- Endpoints ------------------------------------------------------------------------------ */
+
+/* 0: it does not serve this port. */
+static uint16_t target_of(const struct workload *w, const char *key, uint16_t port)
+{
+    for (size_t i = 0; i < w->n_services; i++) {
+        if (strcmp(w->services[i].key, key) != 0)
+            continue;
+        for (size_t j = 0; j < w->services[i].n_ports; j++)
+            if (w->services[i].ports[j].service_port == port)
+                return w->services[i].ports[j].target_port;
+    }
+    return 0;
+}
+
+struct serving {
+    const struct workload *workload;
+    uint16_t port;
+};
+
+static int locality_order(const void *a, const void *b)
+{
+    const struct serving *x = a, *y = b;
+    int by = strcmp(x->workload->locality.region, y->workload->locality.region);
+    if (by == 0)
+        by = strcmp(x->workload->locality.zone, y->workload->locality.zone);
+    if (by == 0)
+        by = strcmp(x->workload->locality.subzone, y->workload->locality.subzone);
+    return by ? by : strcmp(x->workload->uid, y->workload->uid);
+}
+
+static bool same_locality(const struct workload *a, const struct workload *b)
+{
+    return strcmp(a->locality.region, b->locality.region) == 0 &&
+           strcmp(a->locality.zone, b->locality.zone) == 0 &&
+           strcmp(a->locality.subzone, b->locality.subzone) == 0;
+}
+
+/* An address serves a port once: pods of the host's network may share theirs. */
+static bool first_there(struct map *seen, const struct serving *s, int *err)
+{
+    char key[ADDR_TEXT_MAX];
+    void *old = NULL;
+    const struct addr at = {s->workload->addresses[0], s->port};
+    *err = map_put(seen, text_of(addr_print(&at, key)), seen, &old);
+    return !old;
+}
+
+static size_t serving_of(const struct object *service, const struct workloads *all, const char *key,
+                         uint16_t port, struct serving *out, int *err)
+{
+    size_t n = 0;
+    struct map seen;
+    map_init(&seen, 0);
+    for (size_t i = 0; i < all->n && *err == 0; i++) {
+        const struct serving s = {all->items[i], target_of(all->items[i], key, port)};
+        bool serves = s.workload->healthy || service->service.publish_not_ready;
+        if (serves && s.port && s.workload->n_addresses > 0 && first_there(&seen, &s, err))
+            out[n++] = s;
+    }
+    map_done(&seen, NULL);
+    qsort(out, n, sizeof *out, locality_order);
+    return n;
+}
+
+static void fill_endpoint(const struct serving *s, struct endpoint *e)
+{
+    *e = (struct endpoint){
+        .addr = {s->workload->addresses[0], s->port},
+        .hostname = text_of(s->workload->hostname),
+        .health = HEALTH_HEALTHY,
+        .weight = s->workload->capacity ? s->workload->capacity : 1,
+        .workload = text_of(s->workload->uid),
+    };
+}
+
+/* Texts are the workloads'. */
+static int fill_endpoints(const struct serving *list, size_t n, struct endpoints *e)
+{
+    struct endpoint *items = arena_zero(&e->arena, n, sizeof *items);
+    struct endpoint_group *groups = arena_zero(&e->arena, n, sizeof *groups);
+    if (!items || !groups)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct workload *w = list[i].workload;
+        if (i == 0 || !same_locality(w, list[i - 1].workload))
+            groups[e->n_groups++] =
+                (struct endpoint_group){.region = text_of(w->locality.region),
+                                        .zone = text_of(w->locality.zone),
+                                        .sub_zone = text_of(w->locality.subzone),
+                                        .endpoints = &items[i]};
+        struct endpoint_group *g = &groups[e->n_groups - 1];
+        fill_endpoint(&list[i], &items[i]);
+        g->weight += items[i].weight; /* consumers skip a locality without one */
+        g->n_endpoints++;
+    }
+    e->groups = groups;
+    return 0;
+}
+
+static int add_endpoints(const struct object *service, const struct workloads *workloads,
+                         const char *key, uint16_t port, const char *name, struct resources *all)
+{
+    struct xds_bytes body = {0};
+    struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
+    struct serving *list = calloc(workloads->n + 1, sizeof *list);
+    int err = e && list ? 0 : -ENOMEM;
+    size_t n = err == 0 ? serving_of(service, workloads, key, port, list, &err) : 0;
+    if (err == 0) {
+        e->name = text_of(name);
+        err = fill_endpoints(list, n, e);
+    }
+    if (err == 0)
+        err = add(all, XDS_ENDPOINTS, name, xds_endpoints_encode(e, &body), &body);
+    free(list);
+    endpoints_free(e);
+    return err;
+}
+
+/* ---- The way there -------------------------------------------------------------------------- */
+
+static bool speaks_http2(uint8_t app_protocol)
+{
+    enum { HTTP2 = 2, GRPC = 3 }; /* istio.workload.AppProtocol */
+    return app_protocol == HTTP2 || app_protocol == GRPC;
+}
+
+static int add_cluster(const struct kube_service_port *port, const char *name,
+                       struct resources *all)
+{
+    struct xds_bytes body = {0};
+    struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
+    if (!c)
+        return -ENOMEM;
+    c->name = c->eds_name = text_of(name);
+    c->kind = CLUSTER_EDS;
+    /* Not every proxyless client knows another one. */
+    c->balance.kind = BALANCE_ROUND_ROBIN;
+    c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
+    int err = add(all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
+    cluster_free(c);
+    return err;
+}
+
+/* All requests, whatever host they name: who asks has chosen the Service by its address or name. */
+static int add_routes(const char *host, uint16_t port, const char *name, struct resources *all)
+{
+    char host_port[ROUTES_NAME_MAX];
+    struct xds_bytes body = {0};
+    struct text any = TEXT("*");
+    struct route_backend backend = {.cluster = text_of(name), .weight = 1};
+    struct route route = {
+        .name = TEXT("default"),
+        .match.path = {.kind = PATH_PREFIX, .value = TEXT("/")},
+        .action = {.kind = ROUTE_FORWARD,
+                   .forward = {.backends = &backend,
+                               .n_backends = 1,
+                               .no_cluster_status = 503,
+                               .grpc_timeout = true}},
+    };
+    struct virtual_host virtual_host = {
+        .domains = &any, .n_domains = 1, .routes = &route, .n_routes = 1};
+    struct route_table table = {.name = text_of(name), .hosts = &virtual_host, .n_hosts = 1};
+    snprintf(host_port, sizeof host_port, "%s:%u", host, port);
+    virtual_host.name = text_of(host_port);
+    return add(all, XDS_ROUTES, name, xds_routes_encode(&table, &body), &body);
+}
+
+static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
+{
+    char host_port[ROUTES_NAME_MAX];
+    struct xds_bytes body = {0};
+    snprintf(host_port, sizeof host_port, "%s:%u", host, port);
+    const struct api_listener l = {host_port, (char *)name};
+    return add(all, XDS_LISTENER, host_port, xds_listener_encode(&l, &body), &body);
+}
+
+int default_routes(const struct view *v, const struct object *service, struct resources *all)
+{
+    char key[SERVICE_KEY_MAX], name[ROUTES_NAME_MAX];
+    const struct kube_service *s = &service->service;
+    struct workloads workloads = {0};
+    if (s->external_name || s->n_ports == 0)
+        return 0;
+    map_init(&workloads.known, 0);
+    service_key(v, service->ns, service->name, key);
+    const char *host = key + strlen(service->ns) + 1;
+    int err = who_serves(v, service, &workloads);
+    for (size_t i = 0; i < s->n_ports && err == 0; i++) {
+        uint16_t port = s->ports[i].port;
+        routes_name(host, port, name);
+        err = add_endpoints(service, &workloads, key, port, name, all);
+        if (err == 0)
+            err = add_cluster(&s->ports[i], name, all);
+        if (err == 0)
+            err = add_routes(host, port, name, all);
+        if (err == 0)
+            err = add_listener(host, port, name, all);
+    }
+    workloads_done(&workloads);
+    return err;
+}

@@ -1,0 +1,15 @@
+/*
+ * What consumers of Envoy's resources get of a Service where nobody says otherwise, for each of its
+ * ports and with Istio's names: a listener `HOST:PORT` for proxyless clients, a RouteConfiguration,
+ * a Cluster and a ClusterLoadAssignment `outbound|PORT||HOST`. Endpoints are those that the
+ * Service's workloads are, by locality. Pure.
+ */
+#ifndef CONTROLLER_TRANSLATE_DEFAULT_ROUTES_H
+#define CONTROLLER_TRANSLATE_DEFAULT_ROUTES_H
+#include "controller/translate/translate.h"
+
+enum { ROUTES_NAME_MAX = 600 };
+void routes_name(const char *host, uint16_t port, char out[static ROUTES_NAME_MAX]);
+/* Appends; nothing for what is only a DNS alias. -ENOMEM: a part was appended. */
+int default_routes(const struct view *v, const struct object *service, struct resources *all);
+#endif

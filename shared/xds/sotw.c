@@ -1,0 +1,161 @@
+#include "shared/xds/sotw.h"
+
+#include "ads.pb-c.h"
+#include "shared/xds/wire.h"
+
+#include <errno.h>
+
+/* An unpacked message is at most this many times its bytes, and some more. */
+enum { GROWTH = 24, SPACE_MIN = 64 * 1024 };
+
+typedef Envoy__Service__Discovery__V3__DiscoveryRequest Request;
+typedef Envoy__Service__Discovery__V3__DiscoveryResponse Response;
+
+int sotw_request_decode(const uint8_t *data, size_t len, struct sotw_request *ret,
+                        char why[static XDS_WHY_MAX])
+{
+    static char none[1];
+    const ProtobufCMessage *unpacked;
+    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
+    int r;
+
+    if (!arena)
+        return wire_no_memory(why);
+    r = wire_unpack(&envoy__service__discovery__v3__discovery_request__descriptor, data, len, arena,
+                    &unpacked, why);
+    if (r < 0)
+        goto failed;
+    const Request *m = (const Request *)unpacked;
+    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = wire_check_text("version_info", m->version_info, why)) < 0 ||
+        (r = wire_check_text("response_nonce", m->response_nonce, why)) < 0 ||
+        (m->node && (r = wire_check_text("node.id", m->node->id, why)) < 0) ||
+        (m->node && (r = wire_check_text("node.cluster", m->node->cluster, why)) < 0) ||
+        (r = wire_check_names("resource_names", m->resource_names, m->n_resource_names, why)) < 0)
+        goto failed;
+    *ret = (struct sotw_request){
+        .node_id = m->node ? m->node->id : none,
+        .node_cluster = m->node ? m->node->cluster : none,
+        .version = m->version_info,
+        .type_url = m->type_url,
+        .names = m->resource_names,
+        .n_names = m->n_resource_names,
+        .nonce = m->response_nonce,
+        .has_error = m->error_detail != NULL,
+        .error_code = m->error_detail ? m->error_detail->code : 0,
+        .error_message = m->error_detail ? m->error_detail->message : none,
+        .arena = arena,
+    };
+    return 0;
+failed:
+    (void)arena_free(arena);
+    return r;
+}
+
+int sotw_request_encode(const struct sotw_request *r, struct xds_bytes *ret)
+{
+    Request m = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_REQUEST__INIT;
+    Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
+    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+
+    node.id = r->node_id;
+    node.cluster = r->node_cluster;
+    if ((node.id && *node.id) || (node.cluster && *node.cluster))
+        m.node = &node;
+    m.version_info = r->version;
+    m.type_url = r->type_url;
+    m.n_resource_names = r->n_names;
+    m.resource_names = r->names;
+    m.response_nonce = r->nonce;
+    if (r->has_error) {
+        status.code = r->error_code;
+        status.message = r->error_message;
+        m.error_detail = &status;
+    }
+    return wire_pack(&m.base, ret);
+}
+
+void sotw_request_done(struct sotw_request *r)
+{
+    (void)arena_free(r->arena);
+    *r = (struct sotw_request){0};
+}
+
+int sotw_response_decode(const uint8_t *data, size_t len, struct sotw_response *ret,
+                         char why[static XDS_WHY_MAX])
+{
+    const ProtobufCMessage *unpacked;
+    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
+    int r;
+
+    if (!arena)
+        return wire_no_memory(why);
+    r = wire_unpack(&envoy__service__discovery__v3__discovery_response__descriptor, data, len,
+                    arena, &unpacked, why);
+    if (r < 0)
+        goto failed;
+    const Response *m = (const Response *)unpacked;
+    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = wire_check_text("version_info", m->version_info, why)) < 0 ||
+        (r = wire_check_text("nonce", m->nonce, why)) < 0 ||
+        (r = wire_check_count("resources", m->n_resources, why)) < 0)
+        goto failed;
+    struct sotw_response response = {
+        .version = m->version_info,
+        .type_url = m->type_url,
+        .nonce = m->nonce,
+        .n_resources = m->n_resources,
+        .arena = arena,
+    };
+    response.resources = arena_zero(arena, response.n_resources, sizeof *response.resources);
+    if (!response.resources) {
+        r = arena->no_memory ? wire_no_memory(why)
+                             : wire_refuse(why, "resources: has too many parts");
+        goto failed;
+    }
+    for (size_t i = 0; i < response.n_resources; i++) {
+        if (strcmp(m->resources[i]->type_url, m->type_url) != 0) {
+            r = wire_refuse(why, "resources[%zu]: is of another type than the response", i);
+            goto failed;
+        }
+        response.resources[i] =
+            (struct xds_bytes){m->resources[i]->value.data, m->resources[i]->value.len};
+    }
+    *ret = response;
+    return 0;
+failed:
+    (void)arena_free(arena);
+    return r;
+}
+
+int sotw_response_encode(const struct sotw_response *r, struct xds_bytes *ret)
+{
+    Response m = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_RESPONSE__INIT;
+    struct arena a;
+    int result = -ENOMEM;
+
+    arena_init(&a, SIZE_MAX);
+    m.version_info = r->version;
+    m.type_url = r->type_url;
+    m.nonce = r->nonce;
+    m.n_resources = r->n_resources;
+    m.resources = arena_zero(&a, r->n_resources, sizeof(Google__Protobuf__Any *));
+    Google__Protobuf__Any *bodies = arena_zero(&a, r->n_resources, sizeof *bodies);
+    if (m.resources && bodies) {
+        for (size_t i = 0; i < r->n_resources; i++) {
+            google__protobuf__any__init(&bodies[i]);
+            bodies[i].type_url = r->type_url;
+            bodies[i].value = (ProtobufCBinaryData){r->resources[i].len, r->resources[i].data};
+            m.resources[i] = &bodies[i];
+        }
+        result = wire_pack(&m.base, ret);
+    }
+    arena_done(&a);
+    return result;
+}
+
+void sotw_response_done(struct sotw_response *r)
+{
+    (void)arena_free(r->arena);
+    *r = (struct sotw_response){0};
+}
