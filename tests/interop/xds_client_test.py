@@ -302,7 +302,7 @@ def test_protocol(world):
     with Call(world) as witness:
         witness.send(ADDRESS)
         witness.all(ADDRESS)
-        for path in (SERVICE + "StreamAggregatedResources", "/none/None"):
+        for path in (SERVICE + "FetchAggregatedResources", "/none/None"):
             same(Call(world, path, tunnel=witness.tunnel).status(), UNIMPLEMENTED, "the status of " + path)
         for what, send in (("bytes that are no message", lambda c: c.send_bytes(b"\xff" * 40)),
                            ("a compressed message", lambda c: c.send_bytes(b"x", compressed=1)),
@@ -313,7 +313,7 @@ def test_protocol(world):
             status = call.status()
             assert status in (UNKNOWN, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL), f"{what}: status {status}"
         call = Call(world, tunnel=witness.tunnel)
-        call.send("type.googleapis.com/envoy.config.cluster.v3.Cluster")
+        call.send("type.googleapis.com/envoy.config.none.v3.None")
         call.send(AUTHORIZATION)
         seen = call.receive()
         if seen.type_url != AUTHORIZATION:

@@ -115,7 +115,7 @@ static void wait_until(_Atomic int *what, int value)
 }
 static bool lives(pid_t pid)
 {
-    return kill(pid, 0) == 0;
+    return pid > 0 && kill(pid, 0) == 0; /* 0: it ended before it said so */
 }
 static void wait_until_gone(pid_t pid)
 {
