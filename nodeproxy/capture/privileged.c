@@ -81,6 +81,8 @@ static bool is_another(struct privileged *p, const struct wire_answer *a, bool c
         return false;
     p->keep_due = p->generation != 0;
     p->generation = a->generation;
+    if (p->keep_due)
+        log_info("capture", "there is a new warden");
     return p->keep_due;
 }
 
@@ -188,13 +190,12 @@ void privileged_look(struct privileged *p)
     while (next_answer(p, now, &a) == 0) {
         packet_close_fds(&p->in);
         p->in_vain = false;
-        if (is_another(p, &a, a.id == 0))
-            log_info("capture", "there is a new warden");
+        (void)is_another(p, &a, a.id == 0);
     }
-    int r = 0;
-    while (p->keep_due && (r == 0 || r == -ERESTART))
+    int r = -ERESTART;
+    while (p->keep_due && r == -ERESTART)
         r = keep_again(p, now + WAIT_MS);
-    if (r < 0)
+    if (p->keep_due && r < 0)
         log_warn("capture", "the warden does not know the pods' listeners yet: %s", strerror(-r));
 }
 
