@@ -91,7 +91,7 @@ same "$(get web 'http://orders/big?bytes=100000000' | sha256sum | cut -d ' ' -f 
 
 # A server and a client of one exchange each, in two pods: `server CODE` has the connection as c, `client CODE` too.
 exchange() {
-    local from=$1 to=$2 address=$3 server=$4 client=$5
+    local from=$1 to=$2 address=$3 server=$4 client=$5 job
     rm -f "$WORK/server"
     lab exec "$to" -- /usr/bin/python3 -c "
 import socket, struct, sys
@@ -106,6 +106,7 @@ def read_all():
         n += len(data)
     return n
 $server" >"$WORK/server" 2>&1 &
+    job=$! # now: eventually has children of its own
     eventually grep -q listening "$WORK/server"
     must lab exec "$from" -- /usr/bin/python3 -c "
 import socket, struct
@@ -116,7 +117,7 @@ def read_all():
         n += len(data)
     return n
 $client"
-    wait $! || { cat "$WORK/server"; fail "the server of the exchange"; }
+    wait "$job" || { cat "$WORK/server"; fail "the server of the exchange"; }
 }
 half_close() { # FROM TO ADDRESS
     exchange "$1" "$2" "$3" "
