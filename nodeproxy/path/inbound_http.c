@@ -1,28 +1,22 @@
 #include "nodeproxy/path/inbound_http.h"
 
+#include "nodeproxy/http/http_front.h"
 #include <errno.h>
 #include <stdlib.h>
-
-enum {
-    SNIFF_MS = 10000,
-    PREFACE_SEEN = 3 /* "PRI": no method of HTTP/1.1 that is in use begins so */
-};
-enum { APP_HTTP11 = 1, APP_HTTP2 = 2, APP_GRPC = 3 }; /* istio.workload.AppProtocol */
 
 struct inbound_http {
     struct exchange_host host;
     const struct inbound_http_events *events;
     void *user;
-    struct stream *client, *server;
-    struct http_link *down, *up; /* NULL: not yet, or closed */
-    /* Of the client, until it is clear what it speaks; and of the server meanwhile (in HTTP/2 it begins as well): a received
-     * piece at most. */
-    struct buf first, server_first;
-    struct timer sniff;
+    struct http_front front;
+    struct stream *server;
+    struct http_link *up; /* NULL: not yet, or closed */
+    struct buf
+        server_first; /* what it said (in HTTP/2 it begins as well) before the client: a received piece at most */
     struct list waiting; /* exchanges, for `up` */
     struct ring_task look;
     enum ending ending;
-    bool first_ended, sniffed, told, closing, gone;
+    bool told, closing, gone;
 };
 
 static struct inbound_http *of_host(struct exchange_host *host)
@@ -31,11 +25,6 @@ static struct inbound_http *of_host(struct exchange_host *host)
 }
 
 /* ---- declared? ------------------------------------------------------------- */
-
-static bool is_http(uint8_t app_protocol)
-{
-    return app_protocol >= APP_HTTP11 && app_protocol <= APP_GRPC;
-}
 
 static uint8_t declared_by_service(const struct service *s, uint16_t service_port)
 {
@@ -58,7 +47,7 @@ bool inbound_http_declared(const struct directory *d, const struct workload *sel
             if (ports[k].target_port != port)
                 continue;
             uint8_t app = ports[k].app_protocol;
-            if (is_http(app ? app : declared_by_service(s, ports[k].service_port)))
+            if (app_protocol_is_http(app ? app : declared_by_service(s, ports[k].service_port)))
                 n_http++;
             else
                 n_other++;
@@ -79,36 +68,17 @@ static void end(struct inbound_http *h, enum ending ending)
 static void look(struct ring_task *task)
 {
     struct inbound_http *h = container_of(task, struct inbound_http, look);
-    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->down && !h->up) {
+    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->front.link && !h->up) {
         h->told = true;
         h->events->ended(h->user, h->ending);
     }
-    if (!h->closing || h->gone || h->down || h->up || h->host.n > 0)
+    if (!h->closing || h->gone || h->front.link || h->up || h->host.n > 0)
         return;
     h->gone = true;
     ring_task_cancel(&h->look); /* asked for again by the close */
-    timer_stop(ring_timers(h->host.ring), &h->sniff);
-    buf_done(&h->first);
     buf_done(&h->server_first);
     h->events->drained(h->user);
     free(h);
-}
-
-static enum ending ending_of(int error)
-{
-    switch (error) {
-    case 0:
-        return ENDING_CLOSED;
-    case -EPROTO:
-        return ENDING_BAD_REQUEST;
-    case -ENOMEM:
-    case -ENOBUFS:
-        return ENDING_NO_MEMORY;
-    case -ECONNABORTED: /* a tunnel's stream whose connection broke */
-        return ENDING_TUNNEL_FAILED;
-    default:
-        return ENDING_RESET_BY_CLIENT;
-    }
 }
 
 /* ---- the exchanges ----------------------------------------------------------- */
@@ -175,8 +145,8 @@ static void down_closed(struct http_link *l, int error, const char *why)
 {
     struct inbound_http *h = l->user;
     (void)why;
-    h->down = NULL;
-    end(h, ending_of(error));
+    h->front.link = NULL;
+    end(h, http_front_ending(error));
     if (h->up)
         http_link_drain(h->up);
 }
@@ -195,29 +165,14 @@ static void up_closed(struct http_link *l, int error, const char *why)
     h->up = NULL;
     for (struct list *n; (n = list_pop_front(&h->waiting));)
         exchange_chosen(exchange_of_waiting(n), NULL, ENDING_RESET_BY_SERVER);
-    if (h->down)
-        http_link_drain(h->down);
+    if (h->front.link)
+        http_link_drain(h->front.link);
     ring_task_ask(h->host.ring, &h->look);
 }
 
 static const struct http_link_events down_events = {
     .request = asked, .refused = refused, .closed = down_closed};
 static const struct http_link_events up_events = {.slot = slot, .closed = up_closed};
-
-static int open_links(struct inbound_http *h, enum http_version version)
-{
-    int (*link_open)(struct http_link **, const struct http_link_options *,
-                     const struct http_link_events *, void *) =
-        version == HTTP_VERSION_2 ? http2_link_open : http1_link_open;
-    struct http_link_options o = {
-        .ring = h->host.ring, .carrier = h->server, .idle_ms = h->host.idle_ms};
-    int r = link_open(&h->up, &o, &up_events, h);
-    if (r < 0)
-        return r;
-    o.server = true;
-    o.carrier = h->client;
-    return link_open(&h->down, &o, &down_events, h);
-}
 
 /* ---- the first bytes ----------------------------------------------------------- */
 
@@ -250,66 +205,37 @@ static const struct stream_events server_first = {.received = server_received,
                                                   .writable = nothing,
                                                   .finished = nothing,
                                                   .failed = server_failed};
+static const struct stream_events server_nobody = {
+    .received = dropped, .ended = nothing, .writable = nothing, .finished = nothing};
 
-static void decide(struct inbound_http *h)
+static int spoken(struct http_front *f, enum http_version version)
 {
-    uint8_t seen[PREFACE_SEEN];
-    size_t n = buf_peek(&h->first, seen, PREFACE_SEEN);
-    bool preface = memcmp(seen, "PRI", n) == 0;
-    if (h->sniffed || h->ending != ENDING_NONE || (n < PREFACE_SEEN && preface && !h->first_ended))
-        return;
-    h->sniffed = true;
-    timer_stop(ring_timers(h->host.ring), &h->sniff);
-    if (n == 0) { /* it has gone without a word */
-        end(h, ENDING_CLOSED);
-        return;
-    }
-    if (open_links(h, preface ? HTTP_VERSION_2 : HTTP_VERSION_1) < 0) {
-        if (h->up)
-            http_link_close(h->up);
-        end(h, ENDING_NO_MEMORY);
-        return;
-    }
+    struct inbound_http *h = f->user;
+    const struct http_link_options o = {
+        .ring = f->ring, .carrier = h->server, .idle_ms = f->idle_ms};
+    if (h->ending != ENDING_NONE) /* the server has gone before */
+        return -EPIPE;
+    int r = version == HTTP_VERSION_2 ? http2_link_open(&h->up, &o, &up_events, h)
+                                      : http1_link_open(&h->up, &o, &up_events, h);
+    if (r < 0 || h->server_first.len == 0)
+        return r;
     struct buf bytes = {0};
-    if (h->server_first.len > 0) {
-        buf_move(&bytes, &h->server_first);
-        h->server->events->received(h->server, &bytes);
-        stream_resume(h->server);
-    }
-    buf_move(&bytes, &h->first);
-    h->client->events->received(h->client, &bytes);
-    if (h->first_ended)
-        h->client->events->ended(h->client);
+    buf_move(&bytes, &h->server_first);
+    h->server->events->received(h->server, &bytes);
+    stream_resume(h->server);
+    return 0;
 }
 
-static void client_received(struct stream *s, struct buf *bytes)
+static void front_failed(struct http_front *f, enum ending ending)
 {
-    struct inbound_http *h = s->user;
-    buf_move(&h->first, bytes);
-    if (!timer_running(&h->sniff))
-        timer_start(ring_timers(h->host.ring), &h->sniff, SNIFF_MS);
-    decide(h);
+    struct inbound_http *h = f->user;
+    end(h, ending);
+    if (h->up)
+        http_link_close(h->up);
 }
-static void client_ended(struct stream *s)
-{
-    struct inbound_http *h = s->user;
-    h->first_ended = true;
-    decide(h);
-}
-static void client_failed(struct stream *s, int error)
-{
-    end(s->user, ending_of(error));
-}
-static const struct stream_events client_first = {.received = client_received,
-                                                  .ended = client_ended,
-                                                  .writable = nothing,
-                                                  .finished = nothing,
-                                                  .failed = client_failed};
 
-static void sniff_late(struct timer *t)
-{
-    end(container_of(t, struct inbound_http, sniff), ENDING_IDLE_TIMEOUT);
-}
+static const struct http_front_events front_events = {
+    .spoken = spoken, .failed = front_failed, .link = &down_events};
 
 /* ---- beginning and end --------------------------------------------------------- */
 
@@ -324,26 +250,19 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
     h->host.idle_ms = o->idle_ms;
     h->events = events;
     h->user = user;
-    h->client = o->client;
     h->server = o->server;
     list_init(&h->waiting);
-    timer_init(&h->sniff, sniff_late);
     ring_task_init(&h->look, look);
-    h->client->events = &client_first;
+    http_front_init(&h->front, o->ring, o->client, o->idle_ms, &front_events, h);
     h->server->events = &server_first;
-    h->client->user = h->server->user = h;
+    h->server->user = h;
     *ret = h;
     return 0;
 }
 
 void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended)
 {
-    if (bytes->len > 0)
-        client_received(h->client, bytes);
-    if (ended && !h->sniffed)
-        client_ended(h->client);
-    else if (ended && h->down)
-        h->client->events->ended(h->client);
+    http_front_give(&h->front, bytes, ended);
 }
 
 void inbound_http_close(struct inbound_http *h, enum ending ending)
@@ -353,18 +272,12 @@ void inbound_http_close(struct inbound_http *h, enum ending ending)
     h->closing = true;
     if (h->ending == ENDING_NONE)
         h->ending = ending;
-    timer_stop(ring_timers(h->host.ring), &h->sniff);
     list_for_each (n, &h->host.exchanges)
         exchange_close(exchange_of_link(n), ending);
-    if (h->down)
-        http_link_close(h->down);
+    http_front_close(&h->front);
     if (h->up)
         http_link_close(h->up);
-    if (!h->sniffed) {
-        static const struct stream_events nobody = {
-            .received = dropped, .ended = nothing, .writable = nothing, .finished = nothing};
-        h->sniffed = true;
-        h->client->events = h->server->events = &nobody;
-    }
+    else if (h->server->events == &server_first)
+        h->server->events = &server_nobody;
     ring_task_ask(h->host.ring, &h->look);
 }

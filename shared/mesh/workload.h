@@ -11,9 +11,21 @@ enum tunnel_protocol { TUNNEL_NONE, TUNNEL_HBONE };
 enum workload_type { WORKLOAD_DEPLOYMENT, WORKLOAD_CRONJOB, WORKLOAD_POD, WORKLOAD_JOB };
 enum { WORKLOAD_ADDRESSES_MAX = 16, WORKLOAD_SERVICES_MAX = 256, SERVICE_PORTS_MAX = 128 };
 
+enum app_protocol { /* istio.workload.AppProtocol */
+                    APP_UNKNOWN,
+                    APP_HTTP11,
+                    APP_HTTP2,
+                    APP_GRPC,
+                    APP_TCP,
+                    APP_TLS
+};
+static inline bool app_protocol_is_http(uint8_t app_protocol)
+{
+    return app_protocol >= APP_HTTP11 && app_protocol <= APP_GRPC;
+}
 struct port_pair {
     uint16_t service_port, target_port;
-    uint8_t app_protocol; /* istio.workload.AppProtocol */
+    uint8_t app_protocol; /* enum app_protocol */
 };
 struct workload_service { /* one service that this workload is an endpoint of */
     char *key;            /* namespace/hostname */
