@@ -407,12 +407,16 @@ static void next(struct http1_link *l)
 static void read_on(struct http1_link *l)
 {
     while (!l->over && !l->finishing) {
-        if (l->between)
+        if (l->between) {
             next(l);
-        else if (!l->server || !is_idle(l) || (l->in.len > 0 && request_begins(l))) {
-            if (l->over || l->finishing || (!l->current && !l->discards) || !read_one(l))
+        } else if (!is_idle(l)) {
+            if (!read_one(l))
                 return;
-        } else {
+        } else if (l->in.len == 0) {
+            return;
+        } else if (!l->server) {
+            finish(l); /* nobody asked: it must not become the next request's answer */
+        } else if (!request_begins(l)) {
             return;
         }
     }

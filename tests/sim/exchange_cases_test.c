@@ -85,6 +85,21 @@ static void again(void)
     world_free();
 }
 
+/* What a server says beyond its answer is not taken for the next one. */
+static void too_much(void)
+{
+    begin(11);
+    struct wish w = plain_wish;
+    w.too_much = to_version == HTTP_VERSION_1;
+    for (w.seed = 1; w.seed < 5; w.seed++) {
+        play(&w);
+        expect(200, ENDING_CLOSED);
+        assert_false(result.own);
+        assert_int_equal(result.got, w.answer_bytes);
+    }
+    world_free();
+}
+
 static void denied(void)
 {
     begin(3);
@@ -308,6 +323,7 @@ static void faults(void)
 #define CASES(X)                                                                                   \
     X(whole)                                                                                       \
     X(again)                                                                                       \
+    X(too_much)                                                                                    \
     X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
         X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \

@@ -34,6 +34,7 @@ struct wish {
     bool head;       /* HEAD */
     bool silent;     /* the server never answers */
     bool grpc;       /* by its content type */
+    bool too_much;   /* HTTP/1.1: another answer follows, that nobody asked for */
     bool length;     /* both say their content-length */
     unsigned pauses; /* one in so many pieces makes the reader pause; 0: never */
 };
@@ -204,6 +205,14 @@ static inline unsigned their_seed(const struct call *c)
     return c->wish.seed * 2 + !c->is_client;
 }
 
+static inline void say_too_much(struct call *c)
+{
+    static const char more[] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwrong";
+    struct buf bytes = {0};
+    assert_int_equal(buf_append(&bytes, ring_chunks(c->ring), more, sizeof more - 1), 0);
+    stream_send(c->s.link->carrier, &bytes);
+}
+
 static inline void call_finish(struct call *c)
 {
     struct http_head trailers;
@@ -213,6 +222,8 @@ static inline void call_finish(struct call *c)
         http_head_done(&trailers);
     }
     stream_finish(c->s.body);
+    if (!c->is_client && c->wish.too_much)
+        say_too_much(c);
 }
 
 static inline void call_pump(struct call *c)
@@ -416,6 +427,7 @@ static inline void server_opened(struct http_stream *s)
         .upgrade = bits & 16,
         .length = bits & 32,
         .silent = bits & 64,
+        .too_much = bits & 128,
         .head = text_equal(h->method, TEXT("HEAD")),
     };
     assert_true(text_equal(h->authority, TEXT("server:80")));
@@ -573,7 +585,7 @@ static inline struct call *ask(const struct wish *wish)
     put_field(&h, "x-pauses", wish->pauses);
     put_field(&h, "x-bits",
               wish->trailers * 1u + wish->early * 2u + wish->informs * 4u + wish->aborts * 8u +
-                  wish->upgrade * 16u + wish->length * 32u + wish->silent * 64u);
+                  wish->upgrade * 16u + wish->length * 32u + wish->silent * 64u + wish->too_much * 128u);
     if (wish->grpc)
         assert_int_equal(http_head_add(&h, TEXT("content-type"), TEXT("application/grpc+proto")),
                          0);
