@@ -556,7 +556,9 @@ static void link_detach(struct http_stream *s)
     l->current = NULL;
     if (l->over)
         return;
-    if (s->raw && s->h1.finish_asked && s->h1.peer_ended)
+    if (s->raw && s->h1.finished && s->h1.peer_ended)
+        end(l, 0, NULL); /* and so has the connection, both ways */
+    else if (s->raw && s->h1.finish_asked && s->h1.peer_ended)
         finish(l);
     else if (!said || (!l->server && !s->h1.peer_ended))
         end(l, -ECANCELED, "the exchange was given up");

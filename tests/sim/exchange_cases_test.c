@@ -142,6 +142,22 @@ static void informed(void)
     world_free();
 }
 
+/* Bytes of another protocol; when both sides have ended so have the connections, at once. */
+static void upgraded(void)
+{
+    if (from_version != HTTP_VERSION_1 || to_version != HTTP_VERSION_1)
+        return; /* HTTP/2 has no such thing */
+    begin(12);
+    struct wish w = plain_wish;
+    w.upgrade = true;
+    play(&w);
+    expect(101, ENDING_CLOSED);
+    assert_int_equal(result.got, w.request_bytes);
+    fake_net_run_for(net, 500);
+    assert_int_equal(n_wires, 0);
+    world_free();
+}
+
 static void too_late(void)
 {
     begin(5);
@@ -324,6 +340,7 @@ static void faults(void)
     X(whole)                                                                                       \
     X(again)                                                                                       \
     X(too_much)                                                                                    \
+    X(upgraded)                                                                                    \
     X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
         X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
