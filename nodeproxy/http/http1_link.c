@@ -13,13 +13,15 @@ enum {
     FINISH_MS = 10000,
     RETRY_MS = 10,
     DISCARD_MAX = 64 * 1024, /* of a request that was answered before it was whole */
+    DISCARD_MS = 5000,       /* and so long it may take */
 };
 
 struct http1_link {
     struct http_link link;
     struct http1_codec *codec;
     struct ring_task task;
-    struct timer timer; /* for a head, for the next request, for the end, for the pool */
+    struct timer timer; /* for a head, for its rest, for the next request, for the end */
+    struct timer retry; /* for the pool */
     struct buf in; /* received, and not read: bounded by HTTP_LINK_WAITING and a received piece */
     struct http_stream *current; /* NULL: none */
     size_t discarded;
@@ -101,6 +103,7 @@ static void tear_down(struct http1_link *l)
     struct http_stream *s = l->current;
     int error = l->error ? l->error : -ECONNABORTED;
     timer_stop(timers(l), &l->timer);
+    timer_stop(timers(l), &l->retry);
     l->current = NULL;
     stream_pause(l->link.carrier);
     if (s && s->body && s->body->events && !s->h1.dropped && l->opened) {
@@ -437,7 +440,7 @@ static void read_end(struct http1_link *l)
     int r = http1_codec_read_end(l->codec);
     if (r == HTTP1_END)
         came_end(l);
-    else if (r < 0 || !l->server)
+    else if (r < 0 || !l->server || !l->opened)
         end(l, -ECONNRESET, "the connection was closed in the middle of a message");
 }
 
@@ -488,7 +491,7 @@ static void run(struct ring_task *task)
     look_full(l);
     if (l->starved) {
         l->starved = false;
-        timer_for(l, RETRY_MS);
+        timer_start(timers(l), &l->retry, RETRY_MS);
     }
     if (!l->server && !was_free && http_link_can_request(&l->link) && l->link.events->slot)
         l->link.events->slot(&l->link);
@@ -499,11 +502,16 @@ static void link_late(struct timer *t)
     struct http1_link *l = container_of(t, struct http1_link, timer);
     if (l->finishing)
         end(l, 0, NULL);
-    else if (is_idle(l))
+    else if (is_idle(l) || l->discards)
         finish(l);
-    else if (l->server && l->current && !l->opened && l->in.len == 0)
+    else if (l->server && l->current && !l->opened)
         refuse(l, 408, "a request whose head took too long");
     ask(l);
+}
+
+static void retry_due(struct timer *t)
+{
+    ask(container_of(t, struct http1_link, retry));
 }
 
 /* ---- the link ------------------------------------------------------------ */
@@ -566,8 +574,10 @@ static void link_detach(struct http_stream *s)
         l->between = true;
     else if (l->expects || !l->opened)
         finish(l);
-    else
+    else {
         l->discards = true;
+        timer_for(l, DISCARD_MS);
+    }
     ask(l);
 }
 
@@ -667,6 +677,7 @@ int http1_link_open(struct http_link **ret, const struct http_link_options *o,
     l->idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
     ring_task_init(&l->task, run);
     timer_init(&l->timer, link_late);
+    timer_init(&l->retry, retry_due);
     timer_for(l, l->idle_ms);
     o->carrier->events = &carrier_events;
     o->carrier->user = l;

@@ -131,6 +131,24 @@ static void denied(void)
     world_free();
 }
 
+/* A request that was answered, and does not go on. */
+static void stalled(void)
+{
+    if (from_version != HTTP_VERSION_1)
+        return; /* in HTTP/2 it is reset */
+    begin(13);
+    proxy.deny = ENDING_DENIED;
+    struct wish w = plain_wish;
+    w.stalls = true;
+    assert_non_null(ask(&w));
+    fake_net_run_for(net, 1000);
+    assert_int_equal(proxy.n_records, 1);
+    assert_int_equal(n_wires, 2); /* the rest may be on its way */
+    fake_net_run_for(net, 10000);
+    assert_int_equal(n_wires, 1); /* the client's own */
+    world_free();
+}
+
 static void informed(void)
 {
     begin(4);
@@ -340,7 +358,7 @@ static void faults(void)
     X(whole)                                                                                       \
     X(again)                                                                                       \
     X(too_much)                                                                                    \
-    X(upgraded)                                                                                    \
+    X(upgraded) X(stalled)                                                                         \
     X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
         X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \

@@ -34,6 +34,7 @@ struct wish {
     bool head;       /* HEAD */
     bool silent;     /* the server never answers */
     bool grpc;       /* by its content type */
+    bool stalls;     /* the client, in the middle of its request */
     bool too_much;   /* HTTP/1.1: another answer follows, that nobody asked for */
     bool length;     /* both say their content-length */
     unsigned pauses; /* one in so many pieces makes the reader pause; 0: never */
@@ -235,7 +236,10 @@ static inline void call_pump(struct call *c)
             call_over(c, -ECANCELED);
             return;
         }
-        n = n < c->to_send - c->sent ? n : c->to_send - c->sent;
+        uint64_t left = (c->wish.stalls ? c->to_send / 2 : c->to_send) - c->sent;
+        if (left == 0)
+            return;
+        n = n < left ? n : left;
         pattern_put(&part, c->ring, own_seed(c), c->sent, (size_t)n);
         c->sent += n;
         stream_send(c->s.body, &part);
