@@ -211,14 +211,29 @@ static void stream_informed(struct http2_stream *h2, const struct http2_head *he
     http_head_done(&s->head);
 }
 
+/* What can't be read ends the stream; a reset of our own is told to nobody here, so it is told. */
+static void break_off(struct http_stream *s, int error)
+{
+    error = error == -ENOMEM ? error : -EPROTO;
+    http2_stream_reset(&s->h2, HTTP2_INTERNAL_ERROR);
+    if (s->body->events)
+        s->body->events->failed(s->body, error);
+    if (!s->link)
+        return; /* detached by that */
+    http2_stream_detach(&s->h2);
+    s->link = NULL;
+    s->events->closed(s, error);
+}
+
 static void received_trailers(struct http_stream *s, const struct http2_head *head)
 {
     struct http_head trailers;
     http_head_init(&trailers);
-    if (http2_trailers_read(head, &trailers) == 0)
-        s->events->trailers(s, &trailers);
+    int r = http2_trailers_read(head, &trailers);
+    if (r < 0)
+        break_off(s, r);
     else
-        http2_stream_reset(&s->h2, HTTP2_INTERNAL_ERROR);
+        s->events->trailers(s, &trailers);
     http_head_done(&trailers);
 }
 
@@ -231,8 +246,9 @@ static void stream_head(struct http2_stream *h2, const struct http2_head *head)
     }
     s->answered = true;
     s->no_body = head->end_stream;
-    if (http2_head_read(head, &s->head) < 0)
-        http2_stream_reset(&s->h2, HTTP2_INTERNAL_ERROR);
+    int r = http2_head_read(head, &s->head);
+    if (r < 0)
+        break_off(s, r);
     else
         s->events->head(s);
 }

@@ -206,6 +206,22 @@ static void broken_off(void)
     world_free();
 }
 
+/* An answer that HTTP/2 lets through and that no head can hold: told at once. */
+static void strange(void)
+{
+    if (to_version != HTTP_VERSION_2)
+        return; /* HTTP/1.1 could not say it */
+    begin(14);
+    struct wish w = plain_wish;
+    w.status = 999;
+    play(&w);
+    expect(502, ENDING_BAD_ANSWER);
+    assert_in_range(proxy.last.duration_ms, 0, 1000);
+    play(&plain_wish);
+    expect(200, ENDING_CLOSED);
+    world_free();
+}
+
 /* Before a byte of the answer. */
 static void cut(struct timer *t)
 {
@@ -358,7 +374,7 @@ static void faults(void)
     X(whole)                                                                                       \
     X(again)                                                                                       \
     X(too_much)                                                                                    \
-    X(upgraded) X(stalled)                                                                         \
+    X(upgraded) X(stalled) X(strange)                                                                \
     X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
         X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
