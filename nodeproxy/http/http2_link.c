@@ -288,8 +288,11 @@ static struct http2_stream *link_asked(struct http2 *http2, const struct http2_h
     if (!is_live(l) || l->goaway_sent)
         return NULL;
     struct http_stream *s = l->link.events->request(&l->link, ret_status);
-    if (!s)
+    if (!s) {
+        if (l->link.events->refused)
+            l->link.events->refused(&l->link, *ret_status, "no room for a request");
         return NULL;
+    }
     int r = http2_head_read(head, &s->head);
     if (r < 0) {
         s->refused = *ret_status = r == -E2BIG ? 431 : r == -EPROTO ? 400 : 503;

@@ -300,6 +300,8 @@ static void bound(void)
     proxy.host.n_max = 0;
     play(&plain_wish);
     assert_int_equal(proxy.n_begun, 0);
+    assert_int_equal(n_proxy_refused, 1); /* it leaves its record */
+    assert_int_equal(last_refused, 503);
     assert_true(from_version == HTTP_VERSION_2 ? result.status == 503
                                                : result.status == 503 || result.error < 0);
     world_free();
