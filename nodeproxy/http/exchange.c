@@ -173,6 +173,13 @@ static enum step send_on(struct exchange *x)
 
 /* ---- answer -------------------------------------------------------------- */
 
+static void see_grpc_status(struct exchange *x, const struct http_head *head)
+{
+    uint64_t value;
+    if (text_to_u64(http_head_get(head, TEXT("grpc-status")), 1000, &value) == 0)
+        x->grpc_status = (int)value;
+}
+
 static enum step answer(struct exchange *x)
 {
     struct http_head *head = &x->up.head;
@@ -193,6 +200,7 @@ static enum step answer(struct exchange *x)
                                     : ENDING_NO_MEMORY);
     x->answered = true;
     x->status = head->status;
+    see_grpc_status(x, head); /* "Trailers-Only" */
     return STEP_NEXT;
 }
 
@@ -219,13 +227,6 @@ static enum step relay(struct exchange *x)
     return STEP_WAIT;
 }
 
-static void see_grpc_status(struct exchange *x, const struct http_head *head)
-{
-    uint64_t value;
-    if (text_to_u64(http_head_get(head, TEXT("grpc-status")), 1000, &value) == 0)
-        x->grpc_status = (int)value;
-}
-
 static void up_trailers(struct http_stream *s, const struct http_head *trailers)
 {
     struct exchange *x = s->user;
@@ -243,9 +244,9 @@ static void down_trailers(struct http_stream *s, const struct http_head *trailer
     int r = 0;
     if (x->shut)
         return;
-    if (x->up.link) {
+    if (x->chosen) {
         r = http_stream_trailers(&x->up, trailers);
-    } else if (!x->early_trailers && (x->early_trailers = malloc(sizeof *trailers))) {
+    } else if ((x->early_trailers = malloc(sizeof *trailers))) {
         http_head_init(x->early_trailers);
         r = http_head_copy(x->early_trailers, trailers);
     } else {

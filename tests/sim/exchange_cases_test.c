@@ -125,9 +125,15 @@ static void denied(void)
     assert_int_equal(proxy.last.grpc_status, 7);
     assert_int_equal(result.got, 0);
     proxy.deny = ENDING_NONE;
+    w.answer_bytes = 0;
+    play(&w); /* the server's own */
+    expect(200, ENDING_CLOSED);
+    assert_int_equal(proxy.last.grpc_status, 5);
+    assert_false(proxy.last.own);
     w = plain_wish;
     play(&w);
     expect(200, ENDING_CLOSED);
+    assert_int_equal(proxy.last.grpc_status, -1);
     world_free();
 }
 

@@ -33,7 +33,7 @@ struct wish {
     bool upgrade;    /* to bytes that are given back; HTTP/1.1 alone */
     bool head;       /* HEAD */
     bool silent;     /* the server never answers */
-    bool grpc;       /* by its content type */
+    bool grpc;       /* by its content type; without a body the answer is "Trailers-Only" */
     bool stalls;     /* the client, in the middle of its request */
     bool too_much;   /* HTTP/1.1: another answer follows, that nobody asked for */
     bool length;     /* both say their content-length */
@@ -366,6 +366,8 @@ static inline void server_answer(struct call *c)
     put_field(&h, "x-seed", c->wish.seed);
     if (c->wish.length && !c->wish.trailers && c->wish.status != 204)
         put_field(&h, "content-length", c->wish.answer_bytes);
+    if (c->wish.grpc && c->wish.answer_bytes == 0)
+        put_field(&h, "grpc-status", 5);
     if (c->wish.upgrade && c->s.upgrade) {
         h.status = 101;
         c->raw = true;
@@ -432,6 +434,7 @@ static inline void server_opened(struct http_stream *s)
         .length = bits & 32,
         .silent = bits & 64,
         .too_much = bits & 128,
+        .grpc = http_head_get(h, TEXT("content-type")).data,
         .head = text_equal(h->method, TEXT("HEAD")),
     };
     assert_true(text_equal(h->authority, TEXT("server:80")));
