@@ -19,6 +19,7 @@ static void begin(uint64_t seed)
 /* What became of it; the call itself is gone by then. */
 static struct {
     unsigned status, grpc_status, n_informed;
+    uint32_t code; /* HTTP/2: of the stream's end */
     int error;
     bool own, heard_all;
     uint64_t got;
@@ -29,6 +30,7 @@ static void keep_result(struct call *c)
     client_over(c);
     result.status = c->status;
     result.error = c->error;
+    result.code = from_version == HTTP_VERSION_2 ? c->s.h2.code : HTTP2_NO_ERROR;
     result.own = c->own_answer;
     result.got = c->got;
     result.heard_all = c->heard_all;
@@ -137,6 +139,24 @@ static void denied(void)
     world_free();
 }
 
+/* Connection: close is passed on to who speaks HTTP/1.1 as well, for it may count on it. */
+static void last(void)
+{
+    begin(15);
+    struct wish w = plain_wish;
+    w.last = true;
+    play(&w);
+    expect(200, ENDING_CLOSED);
+    fake_net_run_for(net, 1000);
+    if (from_version == HTTP_VERSION_1 && to_version == HTTP_VERSION_1) {
+        assert_null(client);
+    } else {
+        play(&plain_wish);
+        expect(200, ENDING_CLOSED);
+    }
+    world_free();
+}
+
 /* A request that was answered, and does not go on. */
 static void stalled(void)
 {
@@ -209,6 +229,8 @@ static void broken_off(void)
     expect(200, ENDING_RESET_BY_SERVER);
     assert_false(result.heard_all);
     assert_true(result.error < 0);
+    if (from_version == HTTP_VERSION_2) /* CANCEL is the end of the answer to some */
+        assert_int_equal(result.code, HTTP2_INTERNAL_ERROR);
     world_free();
 }
 
@@ -382,9 +404,9 @@ static void faults(void)
     X(whole)                                                                                       \
     X(again)                                                                                       \
     X(too_much)                                                                                    \
-    X(upgraded) X(stalled) X(strange)                                                                \
-    X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat)        \
-        X(bound) X(faults)
+    X(upgraded)                                                                                    \
+    X(stalled) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) \
+        X(chosen_late) X(flat) X(bound) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
     {                                                                                              \

@@ -35,6 +35,7 @@ struct wish {
     bool silent;     /* the server never answers */
     bool grpc;       /* by its content type; without a body the answer is "Trailers-Only" */
     bool stalls;     /* the client, in the middle of its request */
+    bool last;       /* the server: nothing after this answer */
     bool too_much;   /* HTTP/1.1: another answer follows, that nobody asked for */
     bool length;     /* both say their content-length */
     unsigned pauses; /* one in so many pieces makes the reader pause; 0: never */
@@ -362,6 +363,8 @@ static inline void server_answer(struct call *c)
         (void)http_stream_inform(&c->s, &h);
         http_head_done(&h);
     }
+    if (c->wish.last)
+        http_link_drain(c->s.link);
     h.status = c->wish.status;
     put_field(&h, "x-seed", c->wish.seed);
     if (c->wish.length && !c->wish.trailers && c->wish.status != 204)
@@ -434,6 +437,7 @@ static inline void server_opened(struct http_stream *s)
         .length = bits & 32,
         .silent = bits & 64,
         .too_much = bits & 128,
+        .last = bits & 256,
         .grpc = http_head_get(h, TEXT("content-type")).data,
         .head = text_equal(h->method, TEXT("HEAD")),
     };
@@ -592,7 +596,8 @@ static inline struct call *ask(const struct wish *wish)
     put_field(&h, "x-pauses", wish->pauses);
     put_field(&h, "x-bits",
               wish->trailers * 1u + wish->early * 2u + wish->informs * 4u + wish->aborts * 8u +
-                  wish->upgrade * 16u + wish->length * 32u + wish->silent * 64u + wish->too_much * 128u);
+                  wish->upgrade * 16u + wish->length * 32u + wish->silent * 64u +
+                  wish->too_much * 128u + wish->last * 256u);
     if (wish->grpc)
         assert_int_equal(http_head_add(&h, TEXT("content-type"), TEXT("application/grpc+proto")),
                          0);
