@@ -7,8 +7,6 @@
 #include <stdlib.h>
 
 enum {
-    HEAD_MS = 10000,
-    IDLE_MS = 3600 * 1000,
     LINGER_MS = 2000, /* our last bytes have left: so long the peer may take to stop */
     FINISH_MS = 10000,
     RETRY_MS = 10,
@@ -19,14 +17,11 @@ enum {
 struct http1_link {
     struct http_link link;
     struct http1_codec *codec;
-    struct ring_task task;
     struct timer timer; /* for a head, for its rest, for the next request, for the end */
     struct timer retry; /* for the pool */
     struct buf in; /* received, and not read: bounded by HTTP_LINK_WAITING and a received piece */
     struct http_stream *current; /* NULL: none */
     size_t discarded;
-    uint64_t head_ms, idle_ms;
-    bool server, over;
     bool opened;    /* the current request's head is there */
     bool between;   /* the last exchange has ended, its codec has not been told */
     bool discards;  /* what is left of a request that nobody reads */
@@ -36,8 +31,6 @@ struct http1_link {
     bool full;      /* the carrier is paused: too much waits */
     bool in_ended;  /* the carrier's */
     bool starved;   /* of chunks: it is tried again */
-    int error;
-    const char *why;
 };
 
 static struct http1_link *of_link(const struct http_link *l)
@@ -54,18 +47,11 @@ static struct timer_wheel *timers(const struct http1_link *l)
 }
 static void ask(struct http1_link *l)
 {
-    ring_task_ask(l->link.ring, &l->task);
+    ring_task_ask(l->link.ring, &l->link.turn);
 }
-
-/* Told at the end of the turn, when no stream's event is running. */
 static void end(struct http1_link *l, int error, const char *why)
 {
-    if (l->over)
-        return;
-    l->over = true;
-    l->error = error;
-    l->why = why;
-    ask(l);
+    http_link_end(&l->link, error, why);
 }
 
 /* ---- the end ------------------------------------------------------------- */
@@ -80,7 +66,7 @@ static void timer_for(struct http1_link *l, uint64_t ms)
 /* Graceful: what is queued leaves, then the end of our direction; the peer's rest is not looked at (RFC 9112, 9.6). */
 static void finish(struct http1_link *l)
 {
-    if (l->finishing || l->over)
+    if (l->finishing || l->link.over)
         return;
     l->finishing = true;
     buf_done(&l->in);
@@ -101,7 +87,7 @@ static void leave(struct http_stream *s, int error)
 static void tear_down(struct http1_link *l)
 {
     struct http_stream *s = l->current;
-    int error = l->error ? l->error : -ECONNABORTED;
+    int error = l->link.error ? l->link.error : -ECONNABORTED;
     timer_stop(timers(l), &l->timer);
     timer_stop(timers(l), &l->retry);
     l->current = NULL;
@@ -114,11 +100,9 @@ static void tear_down(struct http1_link *l)
     }
     if (s)
         leave(s, error);
-    ring_task_cancel(&l->task);
-    http_link_leave_carrier(&l->link);
     l->codec = http1_codec_free(l->codec);
     buf_done(&l->in);
-    l->link.events->closed(&l->link, l->error, l->why ? l->why : "");
+    http_link_leave(&l->link);
     free(l);
 }
 
@@ -136,7 +120,7 @@ static void body_send(struct stream *body, struct buf *bytes)
 {
     struct http_stream *s = of_body(body);
     struct buf out = {0};
-    if (!s->link || of_link(s->link)->over) {
+    if (!s->link || s->link->over) {
         buf_done(bytes);
         return;
     }
@@ -176,7 +160,7 @@ static int say_end(struct http_stream *s, const struct http_head *trailers)
 static void body_finish(struct stream *body)
 {
     struct http_stream *s = of_body(body);
-    if (s->link && !of_link(s->link)->over && !s->h1.finish_asked)
+    if (s->link && !s->link->over && !s->h1.finish_asked)
         (void)say_end(s, NULL);
 }
 
@@ -218,7 +202,7 @@ static int say_head(struct http_stream *s, const struct http_head *head, bool no
 {
     struct http1_link *l = of_link(s->link);
     struct buf out = {0};
-    if (l->over)
+    if (l->link.over)
         return -EPIPE;
     if (l->last || l->in_ended)
         http1_codec_close_after(l->codec);
@@ -251,14 +235,14 @@ static int link_inform(struct http_stream *s, const struct http_head *head)
 
 static int link_trailers(struct http_stream *s, const struct http_head *trailers)
 {
-    return of_link(s->link)->over || s->h1.finish_asked ? -EPIPE : say_end(s, trailers);
+    return s->link->over || s->h1.finish_asked ? -EPIPE : say_end(s, trailers);
 }
 
 /* ---- in ------------------------------------------------------------------ */
 
 static void attach(struct http1_link *l, struct http_stream *s)
 {
-    s->h1 = (struct http1_part){.stream.ops = &body_ops, .paused = l->server};
+    s->h1 = (struct http1_part){.stream.ops = &body_ops, .paused = l->link.server};
     s->body = &s->h1.stream;
     s->link = &l->link;
     l->current = s;
@@ -300,14 +284,14 @@ static bool request_begins(struct http1_link *l)
     }
     attach(l, s);
     l->opened = false;
-    timer_for(l, l->head_ms);
+    timer_for(l, l->link.head_ms);
     return true;
 }
 
 static void came_head(struct http1_link *l)
 {
     struct http_stream *s = l->current;
-    if (l->server) {
+    if (l->link.server) {
         timer_stop(timers(l), &l->timer);
         l->opened = true;
         l->expects = http_head_get(&s->head, TEXT("expect")).data != NULL;
@@ -383,7 +367,7 @@ static bool read_one(struct http1_link *l)
     default:
         break;
     }
-    if (l->server && !l->opened)
+    if (l->link.server && !l->opened)
         refuse(l, (unsigned)-r, "a request that is malformed or too much");
     else
         end(l, r == -503 ? -ENOMEM : -EPROTO, "a message that is malformed");
@@ -404,12 +388,12 @@ static void next(struct http1_link *l)
     if (!ok)
         finish(l);
     else
-        timer_for(l, l->idle_ms);
+        timer_for(l, l->link.idle_ms);
 }
 
 static void read_on(struct http1_link *l)
 {
-    while (!l->over && !l->finishing) {
+    while (!l->link.over && !l->finishing) {
         if (l->between) {
             next(l);
         } else if (!is_idle(l)) {
@@ -417,7 +401,7 @@ static void read_on(struct http1_link *l)
                 return;
         } else if (l->in.len == 0) {
             return;
-        } else if (!l->server) {
+        } else if (!l->link.server) {
             finish(l); /* nobody asked: it must not become the next request's answer */
         } else if (!request_begins(l)) {
             return;
@@ -428,7 +412,7 @@ static void read_on(struct http1_link *l)
 /* The carrier has ended, and all that came before has been read. */
 static void read_end(struct http1_link *l)
 {
-    if (!l->in_ended || l->in.len > 0 || l->over || l->finishing || l->between)
+    if (!l->in_ended || l->in.len > 0 || l->link.over || l->finishing || l->between)
         return;
     if (is_idle(l)) {
         finish(l);
@@ -440,7 +424,7 @@ static void read_end(struct http1_link *l)
     int r = http1_codec_read_end(l->codec);
     if (r == HTTP1_END)
         came_end(l);
-    else if (r < 0 || !l->server || !l->opened)
+    else if (r < 0 || !l->link.server || !l->opened)
         end(l, -ECONNRESET, "the connection was closed in the middle of a message");
 }
 
@@ -474,17 +458,17 @@ static void look_done(struct http1_link *l)
 
 static void run(struct ring_task *task)
 {
-    struct http1_link *l = container_of(task, struct http1_link, task);
+    struct http1_link *l = container_of(task, struct http1_link, link.turn);
     bool was_free = http_link_can_request(&l->link);
-    if (!l->over)
+    if (!l->link.over)
         look_done(l);
     read_on(l);
     read_end(l);
-    if (!l->over)
+    if (!l->link.over)
         look_done(l);
-    if (l->between && !l->over)
+    if (l->between && !l->link.over)
         ask(l);
-    if (l->over) {
+    if (l->link.over) {
         tear_down(l);
         return;
     }
@@ -493,7 +477,7 @@ static void run(struct ring_task *task)
         l->starved = false;
         timer_start(timers(l), &l->retry, RETRY_MS);
     }
-    if (!l->server && !was_free && http_link_can_request(&l->link) && l->link.events->slot)
+    if (!l->link.server && !was_free && http_link_can_request(&l->link) && l->link.events->slot)
         l->link.events->slot(&l->link);
 }
 
@@ -504,7 +488,7 @@ static void link_late(struct timer *t)
         end(l, 0, NULL);
     else if (is_idle(l) || l->discards)
         finish(l);
-    else if (l->server && l->current && !l->opened)
+    else if (l->link.server && l->current && !l->opened)
         refuse(l, 408, "a request whose head took too long");
     ask(l);
 }
@@ -519,7 +503,8 @@ static void retry_due(struct timer *t)
 static bool link_can_request(const struct http_link *link)
 {
     const struct http1_link *l = of_link(link);
-    return !l->server && is_idle(l) && !l->over && !l->finishing && !l->last && !l->in_ended;
+    return !l->link.server && is_idle(l) && !l->link.over && !l->finishing && !l->last &&
+           !l->in_ended;
 }
 
 static int link_request(struct http_link *link, struct http_stream *s, const struct http_head *head,
@@ -549,11 +534,6 @@ static void link_drain(struct http_link *link)
         finish(l);
 }
 
-static void link_close(struct http_link *link)
-{
-    end(of_link(link), 0, NULL);
-}
-
 /* What was not said to its end is cut off; what was not heard to its end is read on for a while. */
 static void link_detach(struct http_stream *s)
 {
@@ -562,13 +542,13 @@ static void link_detach(struct http_stream *s)
     if (l->current != s)
         return;
     l->current = NULL;
-    if (l->over)
+    if (l->link.over)
         return;
     if (s->raw && s->h1.finished && s->h1.peer_ended)
         end(l, 0, NULL); /* and so has the connection, both ways */
     else if (s->raw && s->h1.finish_asked && s->h1.peer_ended)
         finish(l);
-    else if (!said || (!l->server && !s->h1.peer_ended))
+    else if (!said || (!l->link.server && !s->h1.peer_ended))
         end(l, -ECANCELED, "the exchange was given up");
     else if (s->h1.peer_ended)
         l->between = true;
@@ -585,21 +565,21 @@ static void link_detach(struct http_stream *s)
 
 static void carrier_received(struct stream *c, struct buf *bytes)
 {
-    struct http1_link *l = c->user;
-    if (l->over || l->finishing) {
+    struct http1_link *l = of_link(c->user);
+    if (l->link.over || l->finishing) {
         buf_done(bytes);
         return;
     }
     buf_move(&l->in, bytes);
     read_on(l);
     look_full(l);
-    if (l->over || l->between || l->starved)
+    if (l->link.over || l->between || l->starved)
         ask(l);
 }
 
 static void carrier_ended(struct stream *c)
 {
-    struct http1_link *l = c->user;
+    struct http1_link *l = of_link(c->user);
     l->in_ended = true;
     if (l->finishing && timer_running(&l->timer))
         timer_for(l, LINGER_MS);
@@ -608,9 +588,9 @@ static void carrier_ended(struct stream *c)
 
 static void carrier_writable(struct stream *c)
 {
-    struct http1_link *l = c->user;
+    struct http1_link *l = of_link(c->user);
     struct http_stream *s = l->current;
-    if (l->over || !s || !s->h1.was_high)
+    if (l->link.over || !s || !s->h1.was_high)
         return;
     s->h1.was_high = false;
     if (!s->h1.finish_asked)
@@ -619,12 +599,12 @@ static void carrier_writable(struct stream *c)
 
 static void carrier_finished(struct stream *c)
 {
-    struct http1_link *l = c->user;
+    struct http1_link *l = of_link(c->user);
     struct http_stream *s = l->current;
-    if (s && s->raw && !l->over) {
+    if (s && s->raw && !l->link.over) {
         s->h1.finished_due = true;
         ask(l);
-    } else if (l->finishing && (l->in_ended || !l->server)) {
+    } else if (l->finishing && (l->in_ended || !l->link.server)) {
         end(l, 0, NULL);
     } else if (l->finishing) {
         timer_for(l, LINGER_MS);
@@ -633,7 +613,7 @@ static void carrier_finished(struct stream *c)
 
 static void carrier_failed(struct stream *c, int error)
 {
-    struct http1_link *l = c->user;
+    struct http1_link *l = of_link(c->user);
     end(l, l->finishing ? 0 : error, "the connection broke");
 }
 
@@ -644,10 +624,12 @@ static const struct stream_events carrier_events = {.received = carrier_received
                                                     .failed = carrier_failed};
 
 static const struct http_link_ops link_ops = {
+    .version = HTTP_VERSION_1,
+    .carrier = &carrier_events,
+    .turn = run,
     .request = link_request,
     .can_request = link_can_request,
     .drain = link_drain,
-    .close = link_close,
     .answer = link_answer,
     .inform = link_inform,
     .trailers = link_trailers,
@@ -666,21 +648,10 @@ int http1_link_open(struct http_link **ret, const struct http_link_options *o,
         free(l);
         return r;
     }
-    l->link = (struct http_link){.ops = &link_ops,
-                                 .events = events,
-                                 .user = user,
-                                 .version = HTTP_VERSION_1,
-                                 .ring = o->ring,
-                                 .carrier = o->carrier};
-    l->server = o->server;
-    l->head_ms = o->head_ms ? o->head_ms : HEAD_MS;
-    l->idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
-    ring_task_init(&l->task, run);
+    http_link_begin(&l->link, &link_ops, o, events, user);
     timer_init(&l->timer, link_late);
     timer_init(&l->retry, retry_due);
-    timer_for(l, l->idle_ms);
-    o->carrier->events = &carrier_events;
-    o->carrier->user = l;
+    timer_for(l, l->link.idle_ms);
     *ret = &l->link;
     return 0;
 }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 
 enum {
-    HEAD_MS = 10000,
-    IDLE_MS = 3600 * 1000,
     RETRY_MS = 10,
     NOTICE_MS = 1000,  /* of a drain, until its second step comes anyhow */
     LINGER_MS = 2000,  /* after our end, for the peer's */
@@ -21,15 +19,10 @@ enum {
 struct http2_link {
     struct http_link link;
     struct http2 *http2;
-    struct ring_task flush_task;
     struct timer retry, notice, idle, finish;
-    uint64_t idle_ms;
-    bool server, over, closing;
     bool in_ended, finished; /* the carrier's two ends */
     bool finishing;          /* nothing more will be said: waiting for the last bytes to leave */
     bool draining, goaway_sent;
-    int error;
-    const char *why;
 };
 
 static struct http2_link *of_link(const struct http_link *l)
@@ -46,23 +39,16 @@ static struct http_stream *of_h2(struct http2_stream *s)
 }
 static bool is_live(const struct http2_link *l)
 {
-    return !l->over;
+    return !l->link.over;
 }
 
 static void ask_flush(struct http2_link *l)
 {
-    ring_task_ask(l->link.ring, &l->flush_task);
+    ring_task_ask(l->link.ring, &l->link.turn);
 }
-
-/* Told at the end of the turn, when no stream's event is running. */
 static void end(struct http2_link *l, int error, const char *why)
 {
-    if (l->over)
-        return;
-    l->over = true;
-    l->error = error;
-    l->why = why;
-    ask_flush(l);
+    http_link_end(&l->link, error, why);
 }
 
 /* Also runs the events of streams that are due, so it is called even if there is no room. */
@@ -88,15 +74,14 @@ static void tear_down(struct http2_link *l)
     timer_stop(timers, &l->idle);
     timer_stop(timers, &l->finish);
     stream_pause(l->link.carrier);
+    int error = l->link.error;
     if (!l->finishing &&
-        (l->error == 0 || l->error == -EPROTO)) { /* the last words: why, or that it is over */
-        http2_goaway(l->http2, l->error == 0 ? HTTP2_NO_ERROR : HTTP2_PROTOCOL_ERROR);
+        (error == 0 || error == -EPROTO)) { /* the last words: why, or that it is over */
+        http2_goaway(l->http2, error == 0 ? HTTP2_NO_ERROR : HTTP2_PROTOCOL_ERROR);
         (void)output(l);
     }
     l->http2 = http2_free(l->http2);
-    http_link_leave_carrier(&l->link);
-    ring_task_cancel(&l->flush_task); /* a stream's `closed` may have asked */
-    l->link.events->closed(&l->link, l->error, l->why ? l->why : "");
+    http_link_leave(&l->link);
     free(l);
 }
 
@@ -105,7 +90,7 @@ static void look_idle(struct http2_link *l)
     if (http2_stream_count(l->http2) > 0)
         timer_stop(ring_timers(l->link.ring), &l->idle);
     else if (!timer_running(&l->idle))
-        timer_start(ring_timers(l->link.ring), &l->idle, l->idle_ms);
+        timer_start(ring_timers(l->link.ring), &l->idle, l->link.idle_ms);
 }
 
 /* Nothing more will be said; the end of our direction leaves after what is queued. */
@@ -120,13 +105,13 @@ static void finish(struct http2_link *l)
 
 static void flush_run(struct ring_task *task)
 {
-    struct http2_link *l = container_of(task, struct http2_link, flush_task);
-    if (l->over) {
+    struct http2_link *l = container_of(task, struct http2_link, link.turn);
+    if (l->link.over) {
         tear_down(l);
         return;
     }
     int r = output(l);
-    if (l->over) {
+    if (l->link.over) {
         ask_flush(l);
         return;
     }
@@ -154,7 +139,7 @@ static void finish_late(struct timer *t)
 
 static void drain_last(struct http2_link *l)
 {
-    if (!l->draining || l->goaway_sent || l->over)
+    if (!l->draining || l->goaway_sent || l->link.over)
         return;
     l->goaway_sent = true;
     timer_stop(ring_timers(l->link.ring), &l->notice);
@@ -171,10 +156,10 @@ static void notice_over(struct timer *t)
 static void link_drain(struct http_link *link)
 {
     struct http2_link *l = of_link(link);
-    if (l->over || l->draining)
+    if (l->link.over || l->draining)
         return;
     l->draining = true;
-    if (!l->server) {
+    if (!l->link.server) {
         drain_last(l);
         return;
     }
@@ -187,11 +172,6 @@ static void link_drain(struct http_link *link)
 static void idle_long(struct timer *t)
 {
     link_drain(&container_of(t, struct http2_link, idle)->link);
-}
-
-static void link_close(struct http_link *link)
-{
-    end(of_link(link), 0, NULL);
 }
 
 /* ---- streams ---- */
@@ -240,7 +220,7 @@ static void received_trailers(struct http_stream *s, const struct http2_head *he
 static void stream_head(struct http2_stream *h2, const struct http2_head *head)
 {
     struct http_stream *s = of_h2(h2);
-    if (of_link(s->link)->server || s->answered) {
+    if (s->link->server || s->answered) {
         received_trailers(s, head);
         return;
     }
@@ -366,7 +346,7 @@ static int link_trailers(struct http_stream *s, const struct http_head *trailers
 static void link_detach(struct http_stream *s)
 {
     struct http2_link *l = of_link(s->link);
-    if (l->server && s->answered && !s->h2.finish_sent && !s->h2.answer_ends)
+    if (l->link.server && s->answered && !s->h2.finish_sent && !s->h2.answer_ends)
         http2_stream_reset(&s->h2, HTTP2_INTERNAL_ERROR);
     http2_stream_detach(&s->h2);
     ask_flush(l);
@@ -392,7 +372,7 @@ static void link_goaway(struct http2 *http2, uint32_t error_code)
     (void)error_code; /* either way: no new streams here */
     l->draining = true;
     l->goaway_sent =
-        l->goaway_sent || !l->server; /* a client that is told so has nothing to answer */
+        l->goaway_sent || !l->link.server; /* a client that is told so has nothing to answer */
     ask_flush(l);
 }
 
@@ -422,7 +402,7 @@ static const struct http2_events machine_events = {
 
 static void carrier_received(struct stream *c, struct buf *bytes)
 {
-    struct http2_link *l = c->user;
+    struct http2_link *l = of_link(c->user);
     if (!is_live(l) || l->finished) {
         buf_done(bytes);
         return;
@@ -436,9 +416,9 @@ static void carrier_received(struct stream *c, struct buf *bytes)
 
 static void carrier_ended(struct stream *c)
 {
-    struct http2_link *l = c->user;
+    struct http2_link *l = of_link(c->user);
     l->in_ended = true;
-    if (l->over)
+    if (l->link.over)
         return;
     if (l->finished)
         end(l, 0, NULL);
@@ -450,12 +430,12 @@ static void carrier_ended(struct stream *c)
 
 static void carrier_writable(struct stream *c)
 {
-    ask_flush(c->user);
+    ask_flush(of_link(c->user));
 }
 /* The peer's end may take a moment: to let go before it would look like a reset. */
 static void carrier_finished(struct stream *c)
 {
-    struct http2_link *l = c->user;
+    struct http2_link *l = of_link(c->user);
     l->finished = true;
     if (l->in_ended)
         end(l, 0, NULL);
@@ -465,7 +445,7 @@ static void carrier_finished(struct stream *c)
 
 static void carrier_failed(struct stream *c, int error)
 {
-    struct http2_link *l = c->user;
+    struct http2_link *l = of_link(c->user);
     end(l, l->finishing ? 0 : error, "the connection broke");
 }
 
@@ -478,10 +458,12 @@ static const struct stream_events carrier_events = {
 };
 
 static const struct http_link_ops link_ops = {
+    .version = HTTP_VERSION_2,
+    .carrier = &carrier_events,
+    .turn = flush_run,
     .request = link_request,
     .can_request = link_can_request,
     .drain = link_drain,
-    .close = link_close,
     .answer = link_answer,
     .inform = link_inform,
     .trailers = link_trailers,
@@ -505,21 +487,11 @@ int http2_link_open(struct http_link **ret, const struct http_link_options *o,
         free(l);
         return r;
     }
-    l->link = (struct http_link){.ops = &link_ops,
-                                 .events = events,
-                                 .user = user,
-                                 .version = HTTP_VERSION_2,
-                                 .ring = o->ring,
-                                 .carrier = o->carrier};
-    l->server = o->server;
-    l->idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
-    ring_task_init(&l->flush_task, flush_run);
+    http_link_begin(&l->link, &link_ops, o, events, user);
     timer_init(&l->retry, retry_due);
     timer_init(&l->notice, notice_over);
     timer_init(&l->idle, idle_long);
     timer_init(&l->finish, finish_late);
-    o->carrier->events = &carrier_events;
-    o->carrier->user = l;
     ask_flush(l); /* SETTINGS */
     *ret = &l->link;
     return 0;

@@ -22,10 +22,42 @@ static const struct stream_events nobody = {.received = dropped,
                                             .finished = nothing,
                                             .failed = failed};
 
-void http_link_leave_carrier(struct http_link *l)
+enum { HEAD_MS = 10000, IDLE_MS = 3600 * 1000 };
+
+void http_link_begin(struct http_link *l, const struct http_link_ops *ops,
+                     const struct http_link_options *o, const struct http_link_events *events,
+                     void *user)
 {
+    *l = (struct http_link){.ops = ops,
+                            .events = events,
+                            .user = user,
+                            .version = ops->version,
+                            .ring = o->ring,
+                            .carrier = o->carrier,
+                            .head_ms = o->head_ms ? o->head_ms : HEAD_MS,
+                            .idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS,
+                            .server = o->server};
+    ring_task_init(&l->turn, ops->turn);
+    o->carrier->events = ops->carrier;
+    o->carrier->user = l;
+}
+
+void http_link_end(struct http_link *l, int error, const char *why)
+{
+    if (l->over)
+        return;
+    l->over = true;
+    l->error = error;
+    l->why = why;
+    ring_task_ask(l->ring, &l->turn);
+}
+
+void http_link_leave(struct http_link *l)
+{
+    ring_task_cancel(&l->turn); /* a stream's `closed` may have asked */
     l->carrier->events = &nobody;
     l->carrier->user = NULL;
+    l->events->closed(l, l->error, l->why ? l->why : "");
 }
 
 int http_link_request(struct http_link *l, struct http_stream *s, const struct http_head *head,
@@ -43,7 +75,7 @@ void http_link_drain(struct http_link *l)
 }
 void http_link_close(struct http_link *l)
 {
-    l->ops->close(l);
+    http_link_end(l, 0, NULL);
 }
 
 void http_stream_init(struct http_stream *s, const struct http_stream_events *events, void *user)

@@ -4,7 +4,8 @@
  * `closed`. One worker. The carrier is lent from the open to `closed`: its events are the link's.
  *
  * Bounded: streams at a time (one in HTTP/1.1: pipelined requests wait as bytes, HTTP_LINK_WAITING of them),
- * a head (http_head.h), the time that a request's head may take, the time without any exchange.
+ * a head (http_head.h), the time that a request's head may take (in HTTP/1.1; in HTTP/2 that is time without any
+ * exchange), the time without any exchange.
  */
 #ifndef NODEPROXY_HTTP_HTTP_LINK_H
 #define NODEPROXY_HTTP_HTTP_LINK_H
@@ -33,20 +34,27 @@ struct http_link_options {
     uint64_t head_ms, idle_ms; /* 0: 10 s, 1 hour */
 };
 struct http_link_ops;
-struct http_link {
+struct http_link { /* but for `user` and `version` it is the links' own */
     const struct http_link_ops *ops;
     const struct http_link_events *events;
     void *user;
     enum http_version version;
     struct ring *ring;
     struct stream *carrier;
+    uint64_t head_ms, idle_ms;
+    struct ring_task turn; /* what is due at the end of a turn, the end of the link, too */
+    bool server, over;
+    int error; /* once over */
+    const char *why;
 };
 struct http_link_ops { /* of http1_link.c and http2_link.c */
+    enum http_version version;
+    const struct stream_events *carrier; /* their user is the http_link */
+    void (*turn)(struct ring_task *task);
     int (*request)(struct http_link *l, struct http_stream *s, const struct http_head *head,
                    bool end);
     bool (*can_request)(const struct http_link *l);
     void (*drain)(struct http_link *l);
-    void (*close)(struct http_link *l);
     int (*answer)(struct http_stream *s, const struct http_head *head, bool end);
     int (*inform)(struct http_stream *s, const struct http_head *head);
     int (*trailers)(struct http_stream *s, const struct http_head *trailers);
@@ -62,8 +70,17 @@ int http2_link_open(struct http_link **ret, const struct http_link_options *o,
 int http_link_request(struct http_link *l, struct http_stream *s, const struct http_head *head,
                       bool end);
 bool http_link_can_request(const struct http_link *l);
-void http_link_leave_carrier(struct http_link *l); /* of the links alone */
 /* No new exchanges; those that live go on; then `closed`. */
 void http_link_drain(struct http_link *l);
 void http_link_close(struct http_link *l); /* all end now; `closed` follows */
+
+/* ---- Of the links alone ---- */
+
+void http_link_begin(struct http_link *l, const struct http_link_ops *ops,
+                     const struct http_link_options *o, const struct http_link_events *events,
+                     void *user);
+/* It is over: `turn` comes, when no stream's event is running. The first error and reason count. */
+void http_link_end(struct http_link *l, int error, const char *why);
+/* The last thing that `turn` does: the carrier is left, `closed` told. The memory may go then. */
+void http_link_leave(struct http_link *l);
 #endif
