@@ -247,9 +247,8 @@ static void pair_check(const struct actor *a, const struct actor *b)
         assert_true(a->got <= b->sent);
 }
 
-static uint64_t run_pairs(uint64_t seed, bool with_tls)
+static uint64_t run_pairs(uint64_t seed)
 {
-    secure = with_tls;
     memset(clients, 0, sizeof clients);
     memset(servers, 0, sizeof servers);
     world_new(seed, actor_accepted, listener_gone);
@@ -265,12 +264,14 @@ static uint64_t run_pairs(uint64_t seed, bool with_tls)
 static void plain_connections(void **state)
 {
     (void)state;
-    run_seeds(run_pairs, false, SEEDS);
+    secure = false;
+    run_seeds(run_pairs, SEEDS, true);
 }
 static void tls_connections(void **state)
 {
     (void)state;
-    run_seeds(run_pairs, true, SEEDS / 10);
+    secure = true;
+    run_seeds(run_pairs, SEEDS / 10, false);
 }
 
 static int make_identities(void **state)

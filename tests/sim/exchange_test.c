@@ -117,7 +117,7 @@ static void pairing(enum http_version from, enum http_version to, bool is_rough,
     client_version = from;
     server_version = to;
     rough = is_rough;
-    run_seeds(run_exchanges, seeds);
+    run_seeds(run_exchanges, seeds, true);
 }
 
 #define PAIRING(from, to)                                                                          \

@@ -250,11 +250,10 @@ static void party_accepted(struct listener *l, int fd)
     listener_close(l);
 }
 
-static uint64_t run_session(uint64_t seed, bool with_tls)
+static uint64_t run_session(uint64_t seed)
 {
     int fd;
 
-    secure = with_tls;
     memset(&server, 0, sizeof server);
     world_new(seed, party_accepted, listener_gone);
     struct h2_conn_options o = {.tls = secure ? client_tls : NULL};
@@ -274,12 +273,14 @@ static uint64_t run_session(uint64_t seed, bool with_tls)
 static void plain_sessions(void **state)
 {
     (void)state;
-    run_seeds(run_session, false, SEEDS);
+    secure = false;
+    run_seeds(run_session, SEEDS, true);
 }
 static void tls_sessions(void **state)
 {
     (void)state;
-    run_seeds(run_session, true, SEEDS / 5);
+    secure = true;
+    run_seeds(run_session, SEEDS / 5, false);
 }
 
 static int make_identities(void **state)

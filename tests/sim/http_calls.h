@@ -5,21 +5,12 @@
  */
 #ifndef TESTS_SIM_HTTP_CALLS_H
 #define TESTS_SIM_HTTP_CALLS_H
-/* cmocka.h wants these four first. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "nodeproxy/http/exchange.h"
 #include "shared/transport/conn.h"
+#include "tests/sim/seed_runs.h"
 #include "tests/sim/sim_alloc.h"
-#include "tests/support/fake_ring.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* What a request asks the server for; it travels in the path. */
 struct wish {
@@ -43,15 +34,9 @@ struct wish {
 enum { FROM_CLIENT = 1, FROM_SERVER = 2 };
 
 static struct fake_net *net;
-static struct rng *chance;
 static bool
     as_it_was; /* requests come to the server as the client said them: nobody understood them */
 static struct ring *client_ring, *server_ring;
-
-static inline bool one_in(unsigned n)
-{
-    return n > 0 && rng_below(chance, n) == 0;
-}
 
 static inline uint8_t pattern_byte(unsigned seed, uint64_t at)
 {

@@ -13,7 +13,6 @@
 enum { UPSTREAMS_MAX = 8, CALLS_MAX = 40, WORLD_STUCK_MS = 600 * 1000 };
 
 static struct ring *proxy_ring;
-static uint64_t running;
 
 /* ---- The proxy: one host --------------------------------------------------------------------- */
 
@@ -266,26 +265,5 @@ static inline uint64_t world_free(void)
     uint64_t trace = fake_net_trace(net);
     net = fake_net_free(net);
     return trace;
-}
-
-static inline void run_seeds(uint64_t (*run)(uint64_t seed), unsigned seeds)
-{
-    const char *one = getenv("WEIR_SEED");
-    uint64_t first = one ? strtoull(one, NULL, 10) : 1, last = one ? first : seeds;
-    for (running = first; running <= last; running++) {
-        uint64_t trace = run(running);
-        if (running % 20 == 0 && run(running) != trace)
-            fail_msg("two runs of one seed differ");
-    }
-    running = 0;
-}
-
-static inline int tell_seed(void **state)
-{
-    (void)state;
-    if (running)
-        print_error("WEIR_SEED=%llu\n", (unsigned long long)running);
-    running = 0;
-    return 0;
 }
 #endif
