@@ -9,7 +9,7 @@
 #include "shared/ring/ring.h"
 
 enum {
-    TURN_SHARE = 2,       /* of a pod, in one turn: a connection, or a stream that becomes one, costs 1 */
+    TURN_SHARE = 2,       /* of a pod, in one turn: a connection or a stream costs 1 */
     TURN_SHARE_ALONE = 32,
     TURN_ALL = 4,         /* of all pods that wait */
     TURN_HANDSHAKE = 8,   /* what a step of a handshake costs: one, whatever is left */

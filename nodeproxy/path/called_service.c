@@ -35,3 +35,13 @@ uint16_t called_service_target(const struct local_pod *pod, const struct service
     }
     return 0;
 }
+
+const struct service *called_service_among(const struct local_pod *pod, const struct workload *self, struct text host)
+{
+    for (size_t i = 0; host.len > 0 && i < self->n_services; i++) {
+        const struct service *s = directory_service(pod->env->directory, text_of(self->services[i].key));
+        if (s && text_equal_nocase(text_of(s->hostname), host))
+            return s;
+    }
+    return NULL;
+}

@@ -54,9 +54,10 @@ struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tun
 static struct conn *plain_conn(struct inbound *in) { return &container_of(in, struct plain, in)->conn; }
 
 static enum step identify(struct inbound *in);
+static enum step await_turn(struct inbound *in);
 static enum step authorise(struct inbound *in);
 static enum step route(struct inbound *in);
-static enum step connect_to_app(struct inbound *in);
+static enum step take_socket(struct inbound *in);
 static enum step relay(struct inbound *in);
 
 /* ---- The story ----------------------------------------------------------- */
@@ -65,9 +66,10 @@ static const struct stage {
     enum step (*begin)(struct inbound *in);
 } story[] = {
     {"identify", identify},        /* who calls, and what does it want?    */
+    {"turn", await_turn},          /* are others of the pod before it?     */
     {"authorise", authorise},      /* may it? access policy, here, always  */
     {"route", route},              /* how is the application reached?      */
-    {"connect", connect_to_app},   /* from the pod's own namespace         */
+    {"connect", take_socket},      /* from the pod's own namespace         */
     {"relay", relay},              /* bytes both ways until both end       */
 };
 
@@ -112,19 +114,6 @@ static const struct workload *source_workload(const struct inbound *in)
     return w && (!in->peer || named_by(w, in->peer)) ? w : NULL;
 }
 
-static const struct service *called_service(const struct inbound *in, const struct workload *self)
-{
-    const struct directory *d = in->pod->env->directory;
-    if (in->service_key)
-        return directory_service(d, text_of(in->service_key));
-    for (size_t i = 0; in->forwarded_host.len > 0 && i < self->n_services; i++) {
-        const struct service *s = directory_service(d, text_of(self->services[i].key));
-        if (s && text_equal_nocase(text_of(s->hostname), in->forwarded_host))
-            return s;
-    }
-    return NULL;
-}
-
 static void pod_became_ready(struct local_pod_waiter *w)
 {
     struct inbound *in = container_of(w, struct inbound, pod_waiter);
@@ -148,17 +137,33 @@ static enum step identify(struct inbound *in)
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
-        .service = called_service(in, self),
+        .service = in->service_key ? directory_service(env->directory, text_of(in->service_key)) : called_service_among(in->pod, self, in->forwarded_host),
         .source_id = in->peer,
         .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
         .mutual_tls = in->kind == INBOUND_HBONE,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
-    if (in->target.port == 0)
-        return inbound_end(in, ENDING_BAD_AUTHORITY);
-    if (hbone_port_is_own(in->target.port))
-        return inbound_end(in, ENDING_OWN_PORT);
     return STEP_NEXT;
+}
+
+/* ---- turn ---------------------------------------------------------------- */
+
+static void turn_came(struct turn_wait *w)
+{
+    struct inbound *in = container_of(w, struct inbound, turn);
+    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
+    inbound_continue(in, STEP_NEXT);
+}
+
+/* Streams come as many as a tunnel may have, all in one turn, to be refused or not; connections took theirs when they were accepted. */
+static enum step await_turn(struct inbound *in)
+{
+    struct pod_turn *turn = &in->pod->turn;
+    if (in->kind != INBOUND_HBONE || turn_take(turn, 1))
+        return STEP_NEXT;
+    turn_wait(turn, &in->turn);
+    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
+    return STEP_WAIT;
 }
 
 /* ---- authorise ----------------------------------------------------------- */
@@ -178,6 +183,10 @@ static bool allowed(struct inbound *in, struct verdict *ret)
 static enum step authorise(struct inbound *in)
 {
     struct verdict verdict;
+    if (in->target.port == 0)
+        return inbound_end(in, ENDING_BAD_AUTHORITY);
+    if (hbone_port_is_own(in->target.port))
+        return inbound_end(in, ENDING_OWN_PORT);
     bool yes = allowed(in, &verdict);
     /* The names are for the log; without memory the decision stands, nameless. */
     if (verdict.policy[0])
@@ -194,7 +203,7 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
         return ENDING_IDENTITY_CHANGED;
     if (in->server && in->server->proof.broken != ENDING_NONE)
         return in->server->proof.broken;
-    if (allowed(in, ret))
+    if (in->stage < 3 || allowed(in, ret)) /* one that waits for its turn has not been authorised yet, and will be */
         return ENDING_NONE;
     bool known = directory_workload(in->pod->env->directory, text_of(in->pod->uid));
     return known ? ENDING_POLICY_CHANGED : ENDING_WORKLOAD_GONE; /* nothing says any more who may come */
@@ -203,7 +212,7 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
 bool inbound_look_again(struct inbound *in)
 {
     struct verdict verdict;
-    if (in->closing || in->stage < 2) /* what has not been authorised yet will be */
+    if (in->closing || in->stage < 2) /* what has not been identified yet will be */
         return false;
     enum ending ending = broken(in, &verdict);
     if (ending == ENDING_NONE)
@@ -276,24 +285,6 @@ static enum step take_socket(struct inbound *in)
         return connect_on(in, fd);
     if (fd != -EAGAIN)
         return inbound_end(in, ENDING_LIMIT);
-    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
-    return STEP_WAIT;
-}
-
-static void turn_came(struct turn_wait *w)
-{
-    struct inbound *in = container_of(w, struct inbound, turn);
-    timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
-    inbound_continue(in, take_socket(in));
-}
-
-/* Streams come as many as a tunnel may have, all in one turn; connections took theirs when they were accepted. */
-static enum step connect_to_app(struct inbound *in)
-{
-    struct pod_turn *turn = &in->pod->turn;
-    if (in->kind != INBOUND_HBONE || turn_take(turn, 1))
-        return take_socket(in);
-    turn_wait(turn, &in->turn);
     timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
     return STEP_WAIT;
 }

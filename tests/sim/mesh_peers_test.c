@@ -249,7 +249,7 @@ static void streams_come(struct sim_flow *flows[static STREAMS])
         fail_msg("nobody had to wait");
 }
 
-/* More than a turn has room for are connected to the application in the next ones, and nobody is forgotten. */
+/* More than a turn has room for begin in the next ones, and nobody is forgotten. */
 static uint64_t crowd_of_streams(uint64_t seed)
 {
     struct sim_flow *flows[STREAMS];
@@ -259,6 +259,26 @@ static uint64_t crowd_of_streams(uint64_t seed)
     for (size_t i = 0; i < STREAMS; i++)
         expect_clean(flows[i]);
     assert_int_equal(orders->local.turn.n_waiting, 0);
+    return story_end();
+}
+
+/* Who is refused has waited for the turn like everybody, and is refused by what counts then. */
+static uint64_t crowd_is_denied(uint64_t seed)
+{
+    struct sim_flow *flows[STREAMS];
+    bool from_the_start = seed % 2;
+    story_begin(seed);
+    if (from_the_start)
+        sim_policy_allow(&mesh, "nobody", orders, NULL);
+    streams_come(flows);
+    size_t n_waiting = orders->local.turn.n_waiting;
+    if (!from_the_start)
+        sim_policy_allow(&mesh, "nobody", orders, NULL);
+    sim_apps_run(&apps);
+    for (size_t i = 0; from_the_start && i < STREAMS; i++)
+        expect_broken(flows[i]);
+    unsigned n_denied = count_inbound("ending", ending_text(ENDING_DENIED));
+    assert_in_range(n_denied, from_the_start ? STREAMS : n_waiting, STREAMS);
     return story_end();
 }
 
@@ -275,7 +295,7 @@ static uint64_t crowd_is_cut_off(uint64_t seed)
 
 #define STORIES(X)                                                                                 \
     X(foreign_client, 10) X(wrong_peers, 10) X(crowd_of_handshakes, 10) X(pod_leaves_a_crowd, 10) \
-    X(crowd_of_streams, 5) X(crowd_is_cut_off, 10)
+    X(crowd_of_streams, 5) X(crowd_is_denied, 6) X(crowd_is_cut_off, 10)
 
 STORIES(STORY)
 
