@@ -1,6 +1,7 @@
 /* What is removed of a run folder, and what keeps it. */
 #include "nodeproxy/cni/run_folder.h"
 #include "shared/base/text.h"
+#include "tests/support/tmp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-static char base[64], folder[96], why[WHY_MAX];
+static char base[TMP_PATH_MAX], folder[96], why[WHY_MAX];
 
 static const char *in(const char *name)
 {
@@ -37,8 +38,7 @@ static int begin(void **state)
     static const char *const files[] = {"admin.sock", "cni.sock", "takeover.sock", "takeover.sock.new",
                                         "owner.lock", "pods/half.new"};
     (void)state;
-    snprintf(base, sizeof base, "/tmp/run-folder-XXXXXX");
-    assert_non_null(mkdtemp(base));
+    assert_non_null(tmp_folder(base, "run"));
     snprintf(folder, sizeof folder, "%s/weir", base);
     assert_int_equal(mkdir(folder, 0711), 0);
     assert_int_equal(mkdir(in("pods"), 0700), 0);
