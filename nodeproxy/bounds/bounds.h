@@ -13,6 +13,7 @@
     /* name, label, what it bounds */                                                     \
     X(OUTBOUND, "outbound_connections", "connections that the workload opened")           \
     X(INBOUND, "inbound_connections", "connections and streams that came for it")         \
+    X(REQUESTS_IN, "inbound_requests", "HTTP requests at once that came for it")          \
     X(TUNNELS, "tunnels", "tunnel connections that were opened for it")                   \
     X(TUNNELS_ACCEPTED, "tunnels_accepted", "tunnel connections that came for it")        \
     X(HANDSHAKES, "handshakes", "inbound TLS handshakes that are not over yet")           \

@@ -329,6 +329,7 @@ static void exchange_free(struct ring_task *task)
         free(x->early_trailers);
     }
     exchange_put(host->pool, x);
+    bound_give(host->bounds, host->bound);
     host->n--;
     if (host->ops->gone)
         host->ops->gone(host);
@@ -526,11 +527,13 @@ static struct exchange *exchange_take(struct exchange_pool *pool)
 
 struct http_stream *exchange_begin(struct exchange_host *host)
 {
-    if (host->n >= host->n_max)
+    if (host->n >= host->n_max || !bound_take(host->bounds, host->bound, ring_now_ms(host->ring)))
         return NULL;
     struct exchange *x = exchange_take(host->pool);
-    if (!x)
+    if (!x) {
+        bound_give(host->bounds, host->bound);
         return NULL;
+    }
     memset(x, 0, offsetof(struct exchange, down)); /* the heads' arenas need not be zero */
     x->host = host;
     x->grpc_status = -1;

@@ -4,11 +4,12 @@
  * connection that requests come by is the host: it says what may be asked, and by which link it goes on.
  *
  * Owned by its host's pool, one worker: one allocation an exchange, and none when the pool has one left. Bounded:
- * exchanges of a host at a time, what a client may send before its request goes on (its stream's window), the time until
- * the answer, the time without a byte. Each ends once, with one of shared/mesh/ending.h.
+ * exchanges of a host and of a pod at a time, what a client may send before its request goes on (its stream's window),
+ * the time until the answer, the time without a byte. Each ends once, with one of shared/mesh/ending.h.
  */
 #ifndef NODEPROXY_HTTP_EXCHANGE_H
 #define NODEPROXY_HTTP_EXCHANGE_H
+#include "nodeproxy/bounds/bounds.h"
 #include "nodeproxy/http/http_link.h"
 #include "nodeproxy/path/relay.h"
 #include "nodeproxy/path/stage.h"
@@ -39,7 +40,7 @@ struct exchange_host_ops {
     void (*gone)(struct exchange_host *
                      host); /* after `over`: its memory is given back, from the loop; may be NULL */
 };
-struct exchange_pool { /* of a worker */
+struct exchange_pool { /* of a pod on a worker: what is left of a head may lie in it */
     struct list free;
     size_t n_free, n_keep;
 };
@@ -47,7 +48,9 @@ struct exchange_host {
     const struct exchange_host_ops *ops;
     struct ring *ring;
     struct exchange_pool *pool;
-    struct hold *hold;           /* may be NULL */
+    struct hold *hold;         /* may be NULL */
+    struct pod_bounds *bounds; /* each exchange is one of `bound`; NULL: without */
+    enum bound bound;
     uint64_t answer_ms, idle_ms; /* 0: no limit */
     enum http_path_mode paths;   /* the form in which paths are decided on and go on */
     unsigned strips;             /* enum http_hop_edge: what no client may say */
@@ -59,7 +62,7 @@ void exchange_pool_init(struct exchange_pool *pool, size_t keep);
 void exchange_pool_done(struct exchange_pool *pool);
 void exchange_host_init(struct exchange_host *host, const struct exchange_host_ops *ops,
                         struct ring *ring, struct exchange_pool *pool);
-/* For the event `request` of a server's link. NULL: the bound is reached, or no memory. */
+/* For the event `request` of a server's link. NULL: a bound is reached, or no memory. */
 struct http_stream *exchange_begin(struct exchange_host *host);
 /* After `choose` had to wait: the link, or NULL and why. */
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why);

@@ -341,6 +341,7 @@ static int http_begin(struct inbound *in)
         .ring = in->pod->env->ring,
         .pool = &in->pod->exchanges,
         .hold = &in->pod->hold,
+        .bounds = in->pod->bounds,
         .client = in->downstream,
         .server = &in->upstream.stream,
         .idle_ms = in->pod->env->config->idle_ms,

@@ -247,6 +247,8 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
         return -ENOMEM;
     exchange_host_init(&h->host, &host_ops, o->ring, o->pool);
     h->host.hold = o->hold;
+    h->host.bounds = o->bounds;
+    h->host.bound = BOUND_REQUESTS_IN;
     h->host.idle_ms = o->idle_ms;
     h->events = events;
     h->user = user;

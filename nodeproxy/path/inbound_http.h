@@ -19,6 +19,7 @@ struct inbound_http_options {
     struct ring *ring;
     struct exchange_pool *pool;
     struct hold *hold;
+    struct pod_bounds *bounds;
     struct stream *client, *server; /* neither has been started; lent until inbound_http_close() */
     uint64_t idle_ms;               /* 0: never */
 };

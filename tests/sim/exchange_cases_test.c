@@ -335,6 +335,35 @@ static void bound(void)
     world_free();
 }
 
+/* The pod's requests count over all of its connections. */
+static void bound_of_the_pod(void)
+{
+    const struct bounds_max max = {.pod = {[BOUND_REQUESTS_IN] = 1}};
+    struct bounds *node;
+    struct bound_view view;
+    begin(16);
+    assert_int_equal(bounds_new(&node, &max), 0);
+    struct pod_bounds *pod = bounds_pod(node, "uid", "ns", "name");
+    proxy.host.bounds = pod;
+    proxy.host.bound = BOUND_REQUESTS_IN;
+    for (unsigned i = 0; i < 3; i++) {
+        play(&plain_wish);
+        expect(200, ENDING_CLOSED);
+    }
+    assert_true(bound_take(pod, BOUND_REQUESTS_IN, 0)); /* another connection's */
+    play(&plain_wish);
+    assert_int_equal(proxy.n_begun, 3);
+    assert_int_equal(last_refused, 503);
+    bound_give(pod, BOUND_REQUESTS_IN);
+    bounds_view(node, BOUND_REQUESTS_IN, &view);
+    assert_int_equal(view.now, 0);
+    bounds_view_pods(node, BOUND_REQUESTS_IN, &view);
+    assert_int_equal(view.reached, 1);
+    world_free();
+    pod_bounds_unref(pod);
+    bounds_free(node);
+}
+
 /* ---- faults ---- */
 
 enum { POINTS_MAX = 4000 };
@@ -405,8 +434,9 @@ static void faults(void)
     X(again)                                                                                       \
     X(too_much)                                                                                    \
     X(upgraded)                                                                                    \
-    X(stalled) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before) \
-        X(chosen_late) X(flat) X(bound) X(faults)
+    X(stalled)                                                                                     \
+    X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before)            \
+        X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
     {                                                                                              \
