@@ -266,6 +266,8 @@ static void linger_over(struct timer *t)
 static void answer_is_whole(struct relay *r)
 {
     struct exchange *x = container_of(r, struct exchange, relay);
+    if (x->up.raw) /* after 101 a half is none of HTTP's business */
+        return;
     x->deadline.fired = linger_over;
     timer_start(timers(x), &x->deadline, LINGER_MS);
 }

@@ -202,6 +202,36 @@ static void upgraded(void)
     world_free();
 }
 
+static struct call *slow;
+static void slow_goes_on(struct timer *t)
+{
+    (void)t;
+    slow->wish.stalls = false;
+    call_pump(slow);
+}
+/* One side of another protocol has said all; the other one may take its time. */
+static void half_closed(void)
+{
+    struct timer t;
+    if (from_version != HTTP_VERSION_1 || to_version != HTTP_VERSION_1)
+        return;
+    begin(17);
+    struct wish w = plain_wish;
+    w.upgrade = w.early = w.stalls = true;
+    slow = ask(&w);
+    assert_non_null(slow);
+    slow->told_over = keep_result;
+    timer_init(&t, slow_goes_on);
+    timer_start(ring_timers(client_ring), &t, 20 * 1000);
+    if (!fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS))
+        tell_stuck();
+    timer_stop(ring_timers(client_ring), &t);
+    expect(101, ENDING_CLOSED);
+    assert_int_equal(result.error, 0);
+    assert_int_equal(proxy.last.bytes_received, w.request_bytes);
+    world_free();
+}
+
 static void too_late(void)
 {
     begin(5);
@@ -434,9 +464,8 @@ static void faults(void)
     X(again)                                                                                       \
     X(too_much)                                                                                    \
     X(upgraded)                                                                                    \
-    X(stalled)                                                                                     \
-    X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off) X(broken_before)            \
-        X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
+    X(half_closed) X(stalled) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)   \
+        X(broken_before) X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
     {                                                                                              \

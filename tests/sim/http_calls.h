@@ -12,23 +12,23 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What a request asks the server for; it travels in the path. */
+/* What a request asks the server for; it travels in the request's fields. */
 struct wish {
     unsigned seed;
     uint64_t request_bytes, answer_bytes;
     unsigned status;
-    bool trailers;   /* after both bodies */
-    bool early;      /* the answer is given before the request has been read */
-    bool informs;    /* 103 first */
-    bool aborts;     /* the server, in the middle of its answer */
-    bool upgrade;    /* to bytes that are given back; HTTP/1.1 alone */
-    bool head;       /* HEAD */
-    bool silent;     /* the server never answers */
-    bool grpc;       /* by its content type; without a body the answer is "Trailers-Only" */
-    bool stalls;     /* the client, in the middle of its request */
-    bool last;       /* the server: nothing after this answer */
-    bool too_much;   /* HTTP/1.1: another answer follows, that nobody asked for */
-    bool length;     /* both say their content-length */
+    bool trailers; /* after both bodies */
+    bool early;    /* the answer is given before the request has been read; after 101 it is empty */
+    bool informs;  /* 103 first */
+    bool aborts;   /* the server, in the middle of its answer */
+    bool upgrade;  /* to bytes that are given back; HTTP/1.1 alone */
+    bool head;     /* HEAD */
+    bool silent;   /* the server never answers */
+    bool grpc;     /* by its content type; without a body the answer is "Trailers-Only" */
+    bool stalls;   /* the client, in the middle of its request */
+    bool last;     /* the server: nothing after this answer */
+    bool too_much; /* HTTP/1.1: another answer follows, that nobody asked for */
+    bool length;   /* both say their content-length */
     unsigned pauses; /* one in so many pieces makes the reader pause; 0: never */
 };
 enum { FROM_CLIENT = 1, FROM_SERVER = 2 };
@@ -251,12 +251,12 @@ static inline void call_received(struct stream *s, struct buf *bytes)
         buf_done(bytes);
         return;
     }
-    if (c->raw && !c->is_client) { /* an echo; its own bytes are said first */
+    if (c->raw && !c->is_client && !c->wish.early) { /* an echo; its own bytes are said first */
         stream_send(c->s.body, bytes);
     } else if (c->own_answer) {
         buf_done(bytes);
     } else {
-        pattern_check(bytes, c->raw ? own_seed(c) : their_seed(c), c->got);
+        pattern_check(bytes, c->raw && c->is_client ? own_seed(c) : their_seed(c), c->got);
     }
     c->got += len;
     if (c->is_client && c->abort_at > 0 && c->got >= c->abort_at) {
@@ -370,6 +370,8 @@ static inline void server_answer(struct call *c)
     http_head_done(&h);
     if (!end && !c->raw)
         call_pump(c);
+    if (c->raw && c->wish.early)
+        stream_finish(c->s.body);
 }
 
 static inline void server_ended(struct stream *s)
@@ -518,7 +520,10 @@ static inline void client_ended(struct stream *s)
     c->heard_all = true;
     if (c->own_answer)
         return call_look(c);
-    assert_int_equal(c->got, c->raw ? c->wish.request_bytes : bodyless ? 0 : c->wish.answer_bytes);
+    bool echo = c->raw && !c->wish.early;
+    assert_int_equal(c->got, echo                 ? c->wish.request_bytes
+                             : bodyless || c->raw ? 0
+                                                  : c->wish.answer_bytes);
     assert_int_equal(c->trailers_seen, c->wish.trailers && !bodyless && !c->raw);
     call_look(c);
 }
