@@ -175,6 +175,22 @@ static void stalled(void)
     world_free();
 }
 
+/* An empty line and the end of it: nobody waits for a head. */
+static void asks_nothing(void)
+{
+    if (from_version != HTTP_VERSION_1)
+        return;
+    struct buf line = {0};
+    begin(18);
+    assert_int_equal(buf_append(&line, ring_chunks(client_ring), "\r\n", 2), 0);
+    stream_send(&client->conn.stream, &line);
+    stream_finish(&client->conn.stream);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(n_wires, 0);
+    assert_int_equal(proxy.n_records, 1);
+    world_free();
+}
+
 static void informed(void)
 {
     begin(4);
@@ -464,7 +480,8 @@ static void faults(void)
     X(again)                                                                                       \
     X(too_much)                                                                                    \
     X(upgraded)                                                                                    \
-    X(half_closed) X(stalled) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)   \
+    X(half_closed)                                                                                 \
+    X(stalled) X(asks_nothing) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)  \
         X(broken_before) X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
