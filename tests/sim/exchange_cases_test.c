@@ -335,6 +335,17 @@ static void chosen_late(void)
     play(&plain_wish);
     timer_stop(ring_timers(client_ring), &t);
     expect(200, ENDING_CLOSED);
+    assert_int_equal(proxy.n_forgot, 0);
+    proxy.choose_late = 1;
+    proxy.choose_never = true;
+    assert_non_null(ask(&plain_wish));
+    fake_net_run_for(net, 50);
+    assert_int_equal(proxy.n_records, 1);
+    http_link_close(client->link);
+    if (!fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS))
+        tell_stuck();
+    assert_int_equal(proxy.n_forgot, 1);
+    assert_true(proxy.last.ending == ENDING_RESET_BY_CLIENT && !proxy.last.chosen);
     world_free();
 }
 

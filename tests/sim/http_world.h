@@ -24,6 +24,7 @@ static struct proxy {
     struct list waiting;
     struct timer late;
     unsigned choose_late; /* one in so many choices waits */
+    bool choose_never;    /* those that wait go on waiting */
     unsigned n_begun, n_records, n_gone, n_whole, n_forgot;
     enum ending deny; /* what the filter says */
     uint64_t endings[ENDING_COUNT];
@@ -98,7 +99,8 @@ static inline void serve_waiting(void)
 
 static inline void proxy_late(struct timer *t)
 {
-    serve_waiting();
+    if (!proxy.choose_never)
+        serve_waiting();
     if (!list_empty(&proxy.waiting))
         timer_start(ring_timers(proxy_ring), t, 5);
 }
