@@ -227,7 +227,7 @@ static enum step relay(struct exchange *x)
     return STEP_WAIT;
 }
 
-static void up_trailers(struct http_stream *s, const struct http_head *trailers)
+static void up_trailers(struct http_stream *s, struct http_head *trailers)
 {
     struct exchange *x = s->user;
     if (x->shut)
@@ -238,12 +238,13 @@ static void up_trailers(struct http_stream *s, const struct http_head *trailers)
         go_on(x, end(x, ENDING_NO_MEMORY));
 }
 
-static void down_trailers(struct http_stream *s, const struct http_head *trailers)
+static void down_trailers(struct http_stream *s, struct http_head *trailers)
 {
     struct exchange *x = s->user;
     int r = 0;
     if (x->shut)
         return;
+    http_hop_strip_edge(trailers, x->host->strips); /* some take them for fields of the head */
     if (x->chosen) {
         r = http_stream_trailers(&x->up, trailers);
     } else if ((x->early_trailers = malloc(sizeof *trailers))) {

@@ -27,7 +27,8 @@ struct http_stream_events {
                      s); /* client: the answer's head has come; its status is not 1xx but for 101 */
     void (*informed)(
         struct http_stream *s); /* client: a 1xx before it, in `head` until the event returns */
-    void (*trailers)(struct http_stream *s, const struct http_head *trailers);
+    void (*trailers)(struct http_stream *s,
+                     struct http_head *trailers); /* may be changed during the event */
     /* The last event, once (its memory may go after, from a task), after body's `failed` if it did: 0: both messages are whole. -ECONNREFUSED:
      * the other side did nothing with it. -ECONNRESET, -ECONNABORTED (the link broke), -EPROTO, -ENOMEM... */
     void (*closed)(struct http_stream *s, int error);

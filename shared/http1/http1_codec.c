@@ -65,7 +65,7 @@ uint64_t http1_codec_announced(const struct http1_codec *c)
     return 0;
 }
 
-const struct http_head *http1_codec_trailers(const struct http1_codec *c)
+struct http_head *http1_codec_trailers(const struct http1_codec *c)
 {
     return c->trailers;
 }

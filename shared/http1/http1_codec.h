@@ -56,7 +56,7 @@ int http1_codec_read_end(struct http1_codec *c);
 bool http1_codec_ends(const struct http1_codec *c);
 /* Bytes of the body that are announced and have not come, of this chunk or of all of it; 0: untold. */
 uint64_t http1_codec_announced(const struct http1_codec *c);
-const struct http_head *http1_codec_trailers(const struct http1_codec *c); /* until _next() */
+struct http_head *http1_codec_trailers(const struct http1_codec *c); /* until _next() */
 
 /* ---- Writing. All or nothing; -ENOBUFS: nothing was written, try again. */
 
