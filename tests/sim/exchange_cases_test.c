@@ -438,6 +438,8 @@ static bool fault(unsigned points, enum fake_fault_kind kind, int error, uint64_
 {
     running = nth;
     begin(nth);
+    if (kind != FAKE_STALL)
+        proxy.host.idle_ms = 0; /* what is broken is told; no clock has to find it */
     if (points == 0)
         sim_alloc_fail_at(nth);
     else
