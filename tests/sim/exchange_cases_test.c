@@ -341,7 +341,7 @@ static void chosen_late(void)
     assert_non_null(ask(&plain_wish));
     fake_net_run_for(net, 50);
     assert_int_equal(proxy.n_records, 1);
-    http_link_close(client->link);
+    fake_socket_reset(client->conn.fd);
     if (!fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS))
         tell_stuck();
     assert_int_equal(proxy.n_forgot, 1);
