@@ -131,7 +131,7 @@ int gateway_table(const struct view *v, const struct gateway_scope *s, struct ro
         *ret = t;
         return 0;
     }
-    route_table_free(t);
+    route_table_unref(t);
     if (err == -ENOMEM)
         return err;
     complain(s, why, problems);
@@ -143,7 +143,7 @@ int gateway_table(const struct view *v, const struct gateway_scope *s, struct ro
 void gateway_tables_done(struct gateway_tables *t)
 {
     for (size_t i = 0; i < t->n; i++)
-        route_table_free(t->items[i]);
+        route_table_unref(t->items[i]);
     free(t->items);
     *t = (struct gateway_tables){0};
 }

@@ -79,9 +79,10 @@ int directory_new(struct directory **ret)
     d->services = rcu_table_new();
     d->policies = rcu_table_new();
     d->namespaces = rcu_table_new();
+    d->routes = rcu_table_new();
     d->service_names = rcu_table_new();
-    if (!d->workloads || !d->services || !d->policies || !d->namespaces || !d->service_names ||
-        address_table_init(&d->workload_addresses, d->seed) < 0 ||
+    if (!d->workloads || !d->services || !d->policies || !d->namespaces || !d->routes ||
+        !d->service_names || address_table_init(&d->workload_addresses, d->seed) < 0 ||
         address_table_init(&d->service_addresses, d->seed) < 0)
         goto failed;
     *ret = d;
@@ -108,7 +109,8 @@ struct directory *directory_free(struct directory *d)
     if (!d)
         return NULL;
     directory_thread_register();
-    if (d->workloads && d->services && d->policies && d->namespaces && d->service_names) {
+    if (d->workloads && d->services && d->policies && d->namespaces && d->routes &&
+        d->service_names) {
         struct cds_lfht_node *node;
         cds_lfht_for_each(d->workloads, &iter, node)
             directory_drop_workload(d, slot_of(workload_slot, node));
@@ -116,6 +118,8 @@ struct directory *directory_free(struct directory *d)
             directory_drop_service(d, slot_of(service_slot, node));
         cds_lfht_for_each(d->policies, &iter, node)
             directory_drop_policy(d, slot_of(policy_slot, node));
+        cds_lfht_for_each(d->routes, &iter, node)
+            directory_drop_routes(d, slot_of(routes_slot, node));
     }
     urcu_qsbr_barrier();
     /* A table's end waits for its helper thread, which may wait for all that are online. */
@@ -124,6 +128,7 @@ struct directory *directory_free(struct directory *d)
     table_done(d->services);
     table_done(d->policies);
     table_done(d->namespaces);
+    table_done(d->routes);
     table_done(d->service_names);
     address_table_done(&d->workload_addresses);
     address_table_done(&d->service_addresses);
@@ -149,4 +154,5 @@ void directory_counts(const struct directory *d, struct directory_counts *ret)
     ret->workloads = atomic_load_explicit(&d->n_workloads, memory_order_relaxed);
     ret->services = atomic_load_explicit(&d->n_services, memory_order_relaxed);
     ret->policies = atomic_load_explicit(&d->n_policies, memory_order_relaxed);
+    ret->routes = atomic_load_explicit(&d->n_routes, memory_order_relaxed);
 }

@@ -1,5 +1,5 @@
 /*
- * All workloads, services and policies that this process knows. One thread writes; worker threads
+ * All workloads, services, policies and route tables that this process knows. One thread writes; worker threads
  * read without locks (liburcu, QSBR). Entries are immutable; a write replaces. A read's pointers
  * are valid until the reader's next quiescent moment (worker loops: before they wait in the
  * kernel), so nothing may be kept over a wait: copy out. An update costs what changed (and the
@@ -12,6 +12,7 @@
 #include "shared/mesh/service.h"
 
 struct directory;
+struct route_table; /* route.h */
 int directory_new(struct directory **ret);
 /* No reader may be left; runs pending frees, and waits for them. */
 struct directory *directory_free(struct directory *d);
@@ -27,11 +28,14 @@ void directory_thread_online(void);
 int directory_put_workload(struct directory *d, struct workload *taken_workload);
 int directory_put_service(struct directory *d, struct service *taken_service);
 int directory_put_policy(struct directory *d, struct policy *taken_policy);
+int directory_put_routes(struct directory *d, struct route_table *taken_table); /* finished */
 bool directory_remove_workload(struct directory *d, struct text uid);
 bool directory_remove_service(struct directory *d, struct text key);
 bool directory_remove_policy(struct directory *d, struct text key);
-/* Grows with each change: of anything, of policies (or of what selects them). Atomic reads, any
- * thread. */
+bool directory_remove_routes(struct directory *d, struct text name);
+/* Grows with each change: of workloads, services and policies (routes are asked for request by
+ * request, so that nothing that lives was decided by them); of policies (or of what selects them).
+ * Atomic reads, any thread. */
 uint64_t directory_version(const struct directory *d);
 uint64_t directory_policy_version(const struct directory *d);
 
@@ -54,6 +58,10 @@ const struct service *directory_service_at(const struct directory *d, struct tex
 const struct service *directory_service_named(const struct directory *d, struct text hostname,
                                               struct text ns);
 const struct policy *directory_policy(const struct directory *d, struct text key);
+/* A reference of the caller's, since an exchange keeps its table over waits: route_table_unref(),
+ * from any thread, also after the directory's end. By the table's name: `outbound|PORT||HOST`, or
+ * with `@NAMESPACE` behind it that of this namespace's clients. */
+struct route_table *directory_routes(const struct directory *d, struct text name);
 /* Visits all (for dumps); stop by returning false. */
 void directory_each_workload(const struct directory *d,
                              bool (*visit)(const struct workload *w, void *arg), void *arg);
@@ -61,8 +69,10 @@ void directory_each_service(const struct directory *d,
                             bool (*visit)(const struct service *s, void *arg), void *arg);
 void directory_each_policy(const struct directory *d,
                            bool (*visit)(const struct policy *p, void *arg), void *arg);
+void directory_each_routes(const struct directory *d,
+                           bool (*visit)(const struct route_table *t, void *arg), void *arg);
 struct directory_counts {
-    size_t workloads, services, policies;
+    size_t workloads, services, policies, routes; /* routes: tables */
 };
 void directory_counts(const struct directory *d, struct directory_counts *ret);
 size_t directory_endpoints(const struct directory *d, const struct service *s,

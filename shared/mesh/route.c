@@ -9,14 +9,23 @@
 struct route_table *route_table_new(size_t arena_max)
 {
     struct route_table *t = calloc(1, sizeof *t);
-    if (t)
-        arena_init(&t->arena, arena_max);
+    if (!t)
+        return NULL;
+    atomic_init(&t->refs, 1);
+    arena_init(&t->arena, arena_max);
     return t;
 }
 
-struct route_table *route_table_free(struct route_table *t)
+struct route_table *route_table_ref(struct route_table *t)
 {
-    if (!t)
+    if (t)
+        atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+struct route_table *route_table_unref(struct route_table *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
         return NULL;
     kept_regex_done(&t->regexes);
     arena_done(&t->arena);

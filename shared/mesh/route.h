@@ -1,14 +1,16 @@
 /*
  * Route tables (Envoy's RouteConfiguration): virtual hosts with their domains, and routes of which
  * the first one that matches counts. Whoever decodes or translates takes memory of the table's
- * arena, fills the fields in and finishes it; afterwards it is immutable, and readers in any thread
- * may use it for as long as they hold it (RCU). Memory: arena_max bytes, compiled expressions and
- * the index apart.
+ * arena, fills the fields in and finishes it; afterwards it is immutable and counted: readers in any
+ * thread may use it for as long as they hold a reference. Memory: arena_max bytes, compiled
+ * expressions and the index apart.
  */
 #ifndef SHARED_MESH_ROUTE_H
 #define SHARED_MESH_ROUTE_H
 #include "shared/base/arena.h"
 #include "shared/mesh/route_action.h"
+
+#include <stdatomic.h>
 
 enum {
     ROUTE_TABLE_BYTES_MAX = 16 * 1024 * 1024,
@@ -43,6 +45,7 @@ struct virtual_host {
     const struct route_index *index; /* made by route_table_finish() */
 };
 struct route_table {
+    _Atomic unsigned refs;
     struct arena arena;
     struct text name;
     struct virtual_host *hosts;
@@ -55,9 +58,11 @@ struct route_table {
     struct kept_regex *regexes;         /* what the table frees */
 };
 
-/* NULL: no memory. */
+/* With one reference; NULL: no memory. */
 struct route_table *route_table_new(size_t arena_max);
-struct route_table *route_table_free(struct route_table *t);
+/* From any thread; the last one frees. NULL is fine; unref returns NULL. */
+struct route_table *route_table_ref(struct route_table *t);
+struct route_table *route_table_unref(struct route_table *t);
 /* Checks everything, compiles and indexes it. -EINVAL: why names the field, as in
  * `virtual_hosts[2].routes[5].match.headers[0].name: is empty`; -ENOMEM. */
 int route_table_finish(struct route_table *t, char why[static WHY_MAX]);

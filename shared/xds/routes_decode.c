@@ -179,7 +179,7 @@ int xds_routes_decode(const uint8_t *data, size_t len, struct route_table **ret,
         e = route_table_finish(made, why);
     arena_done(&scratch);
     if (e < 0) {
-        route_table_free(made);
+        route_table_unref(made);
         return e;
     }
     *ret = made;

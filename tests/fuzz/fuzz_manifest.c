@@ -63,7 +63,7 @@ static void check(const struct resource *r)
     if (err < 0)
         abort();
     api_listener_done(&l);
-    route_table_free(t);
+    route_table_unref(t);
     endpoints_free(e);
     cluster_free(c);
     workload_free(w);

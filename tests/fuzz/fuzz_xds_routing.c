@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #undef HELD
 #define HELD(x) ((x).is)
     if ((data[0] & 3) == 1)
-        TWICE(struct table, decode_routes, xds_routes_encode, (void)route_table_free);
+        TWICE(struct table, decode_routes, xds_routes_encode, (void)route_table_unref);
     if ((data[0] & 3) == 2)
         TWICE(struct one_cluster, decode_cluster, xds_cluster_encode, (void)cluster_free);
     if ((data[0] & 3) == 3)

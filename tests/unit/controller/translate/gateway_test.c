@@ -209,7 +209,7 @@ static void ask(struct mesh *m, const char *file, struct text line)
     put_answer(&answer, t, &head);
     if (!text_equal(wanted, (struct text){answer.data, answer.len}))
         fail_msg("%s: %.*s\nand is:  %s", file, (int)line.len, line.data, answer.data);
-    route_table_free(t);
+    route_table_unref(t);
     text_heap_done(&answer);
     http_head_done(&head);
 }

@@ -2,6 +2,7 @@
 
 #include "shared/base/clock.h"
 #include "tests/unit/shared/mesh/nouns.h"
+#include "tests/unit/shared/mesh/routes.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,7 +11,15 @@
  * Two readers and the writer at once, for a bounded time: worth most under ThreadSanitizer and
  * AddressSanitizer. What the readers check holds at every moment, whatever the writer is doing.
  */
-enum { WORKLOADS = 40, SERVICES = 5, POLICIES = 6, ADDRESSES = 16, READERS = 2, RUN_MS = 2000 };
+enum {
+    WORKLOADS = 40,
+    SERVICES = 5,
+    POLICIES = 6,
+    ADDRESSES = 16,
+    READERS = 2,
+    TABLES = 4,
+    RUN_MS = 2000
+};
 
 struct world {
     struct directory *d;
@@ -95,10 +104,28 @@ static void read_once(const struct world *world, struct rng *rng, const struct w
     }
 }
 
+/* Whole, and of its name; whoever took it may wait as long as he likes. */
+static void check_routes(const struct route_table *t)
+{
+    must(t->finished && t->n_hosts == 1);
+    must(text_equal(t->name, t->hosts[0].name));
+}
+
+static struct route_table *take_routes(const struct directory *d, struct rng *rng)
+{
+    char name[16];
+    snprintf(name, sizeof name, "r%u", (unsigned)rng_below(rng, TABLES));
+    struct route_table *t = directory_routes(d, text_of(name));
+    if (t)
+        must(text_equal(t->name, text_of(name)));
+    return t;
+}
+
 static void *reader(void *arg)
 {
     struct world *world = arg;
     struct workload *guarded = workload_new();
+    struct route_table *kept = NULL;
     struct rng rng;
     uint64_t reads = 0, version = 0;
 
@@ -113,9 +140,15 @@ static void *reader(void *arg)
         must(now >= version);
         version = now;
         reads += 20;
+        struct route_table *taken = take_routes(world->d, &rng);
         directory_thread_offline(); /* as before a wait in the kernel */
         directory_thread_online();
+        if (kept)
+            check_routes(kept);
+        route_table_unref(kept);
+        kept = taken;
     }
+    route_table_unref(kept);
     directory_thread_unregister();
     (void)workload_free(guarded);
     atomic_fetch_add(&world->reads, reads);
@@ -138,6 +171,17 @@ static struct policy *deny_all(enum policy_scope scope, unsigned n)
     return p;
 }
 
+static struct route_table *some_routes(unsigned id)
+{
+    char name[16], why[WHY_MAX];
+    struct route_table *t = new_table(1);
+    snprintf(name, sizeof name, "r%u", id);
+    (void)SET_HOST(t, 0, name, 0, "*");
+    t->name = t->hosts[0].name;
+    assert_int_equal(route_table_finish(t, why), 0);
+    return t;
+}
+
 static void readers_see_only_whole_things(void **state)
 {
     struct world world = {0};
@@ -157,7 +201,14 @@ static void readers_see_only_whole_things(void **state)
         for (unsigned i = 0; i < 50; i++, writes++) {
             unsigned id = (unsigned)rng_below(&rng, WORKLOADS);
             char key[64];
-            switch (rng_below(&rng, 10)) {
+            switch (rng_below(&rng, 12)) {
+            case 10:
+                snprintf(key, sizeof key, "r%u", id % TABLES);
+                (void)directory_remove_routes(world.d, text_of(key));
+                break;
+            case 11:
+                assert_int_equal(directory_put_routes(world.d, some_routes(id % TABLES)), 0);
+                break;
             case 0:
                 snprintf(key, sizeof key, "cluster//Pod/ns/w%u", id);
                 (void)directory_remove_workload(world.d, text_of(key));

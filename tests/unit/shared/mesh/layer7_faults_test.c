@@ -36,7 +36,7 @@ static void test_finishing_a_table(void **state)
         assert_int_equal(e, e == 0 ? 0 : -ENOMEM);
         assert_string_equal(why, e == 0 ? "" : "no memory");
         assert_int_equal(t->finished, e == 0);
-        route_table_free(t);
+        route_table_unref(t);
     }
     assert_true(points > 4);
     print_message("%ld allocations\n", points - 1);

@@ -390,7 +390,7 @@ static void test_agrees_with_the_naive_one(void **state)
             deep += route && route - host->routes > 5;
             http_head_done(&head);
         }
-        route_table_free(t);
+        route_table_unref(t);
     }
     print_message(
         "%llu tables, %llu requests: %llu found a route, %llu of them not the first six\n",

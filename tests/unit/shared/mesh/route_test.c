@@ -52,7 +52,7 @@ static void test_hosts_in_envoys_order(void **state)
     t->ignore_port = true;
     assert_ptr_equal(route_table_host(t, TEXT("www.foo.com:8080")), &t->hosts[0]);
     assert_ptr_equal(route_table_host(t, TEXT("[::1]:80")), &t->hosts[4]);
-    route_table_free(t);
+    route_table_unref(t);
 }
 
 /* ---- Rewrites and redirects. */
@@ -218,7 +218,7 @@ static void test_edits_in_envoys_order(void **state)
         assert_int_equal(head.n, before);
         http_head_done(&head);
     }
-    route_table_free(t);
+    route_table_unref(t);
 }
 
 /* ---- What is refused, and where it is. */
@@ -355,7 +355,7 @@ static void test_refuses_with_the_fields_place(void **state)
         assert_int_equal(route_table_finish(t, why), -EINVAL);
         assert_string_equal(why, expected[i]);
         assert_false(t->finished);
-        route_table_free(t);
+        route_table_unref(t);
     }
 }
 
@@ -369,7 +369,7 @@ static void test_a_full_arena_is_told(void **state)
         t->arena.max = max;
         int e = route_table_finish(t, why);
         assert_true(e == 0 || (e == -ENOMEM && strcmp(why, "no memory") == 0));
-        route_table_free(t);
+        route_table_unref(t);
     }
 }
 
@@ -621,7 +621,7 @@ static void test_a_hundred_prefixes_in_one_another(void **state)
         path[len] = 'a';
         http_head_done(&head);
     }
-    route_table_free(t);
+    route_table_unref(t);
 }
 
 /* ---- Cost. */
@@ -654,7 +654,7 @@ static double ns_per_request(size_t n_routes)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
     for (size_t i = 0; i < 16; i++)
         http_head_done(&heads[i]);
-    route_table_free(t);
+    route_table_unref(t);
     return ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / N;
 }
 

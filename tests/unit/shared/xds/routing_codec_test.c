@@ -111,7 +111,7 @@ static void a_split(void **state)
     assert_int_equal(f->timeout_ms, 1500);
     assert_int_equal(f->path.kind, REWRITE_WHOLE);
     assert_true(text_equal(f->path.value, TEXT("/a\\b")));
-    route_table_free(back);
+    route_table_unref(back);
     xds_bytes_done(&b);
 }
 
