@@ -245,8 +245,9 @@ static void encode_http_check(struct writer *w, const struct health_check *from,
         return;
     http->host = encode_text(w, from->host);
     http->path = encode_text(w, from->path);
-    const ProtobufCEnumValue *method = protobuf_c_enum_descriptor_get_value_by_name(
-        &CORE(request_method), encode_text(w, from->method));
+    const char *name = encode_text(w, from->method);
+    const ProtobufCEnumValue *method =
+        name ? protobuf_c_enum_descriptor_get_value_by_name(&CORE(request_method), name) : NULL;
     http->method = method ? (Envoy__Config__Core__V3__RequestMethod)method->value : 0;
     for (size_t i = 0; i < from->n_request_headers; i++) {
         Envoy__Config__Core__V3__HeaderValueOption *option =

@@ -147,11 +147,10 @@ void encode_add_metadata(struct writer *w, Metadata **m, const char *filter,
     enum { FILTERS_MAX = 4 }; /* that anybody here writes for one message */
     if (n == 0)
         return;
-    if (!*m) {
-        *m = encode_message(w, &envoy__config__core__v3__metadata__descriptor);
-        if (!*m || !((*m)->filter_metadata = encode_list(w, FILTERS_MAX, sizeof(void *))))
-            return;
-    }
+    if (!*m && (*m = encode_message(w, &envoy__config__core__v3__metadata__descriptor)))
+        (*m)->filter_metadata = encode_list(w, FILTERS_MAX, sizeof(void *));
+    if (!*m || !(*m)->filter_metadata)
+        return;
     Envoy__Config__Core__V3__Metadata__FilterMetadataEntry *e =
         encode_message(w, &envoy__config__core__v3__metadata__filter_metadata_entry__descriptor);
     if (!e || !(e->value = encode_labels(w, labels, n)))
@@ -164,7 +163,7 @@ Google__Protobuf__Any *encode_any(struct writer *w, const ProtobufCMessage *m)
 {
     char url[256];
     Google__Protobuf__Any *any = encode_message(w, &google__protobuf__any__descriptor);
-    if (!any || !m)
+    if (w->failed || !m) /* a message that is half made can't be packed */
         return NULL;
     struct text_out out = TEXT_OUT(url);
     text_printf(&out, "%s%s", URL_PREFIX, m->descriptor->name);
