@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* An unpacked address is at most this many times its bytes, and some more. */
-enum { GROWTH = 64, SPACE_MIN = 64 * 1024, POLICIES_MAX = 1024, ALT_NAMES_MAX = 256 };
+enum { GROWTH = 64, POLICIES_MAX = 1024, ALT_NAMES_MAX = 256 };
 enum { POD_UID_MAX = 128 };
 
 /* What istio.workload has no field for: docs/decisions/0015. */
@@ -292,7 +292,7 @@ int xds_address_decode(const uint8_t *data, size_t len, struct workload **ret_wo
     const ProtobufCMessage *unpacked;
     struct arena arena;
 
-    arena_init(&arena, len * GROWTH + SPACE_MIN);
+    arena_init(&arena, wire_space(len, GROWTH));
     int r = wire_unpack(&istio__workload__address__descriptor, data, len, &arena, &unpacked, why);
     if (r < 0)
         goto done;

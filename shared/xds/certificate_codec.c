@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { GROWTH = 32, SPACE_MIN = 64 * 1024, CSR_MAX = 64 * 1024, PEMS_MAX = 64 };
+enum { GROWTH = 32, CSR_MAX = 64 * 1024, PEMS_MAX = 64 };
 static char impersonation_key[] = "ImpersonatedIdentity"; /* as Istio's node agents write it */
 
 /* A heap copy with a maximum; *field is NULL before. */
@@ -26,7 +26,7 @@ int certificate_request_decode(const uint8_t *data, size_t len, struct certifica
     const char *impersonated = "";
     struct arena arena;
 
-    arena_init(&arena, len * GROWTH + SPACE_MIN);
+    arena_init(&arena, wire_space(len, GROWTH));
     int r = wire_unpack(&istio__v1__auth__istio_certificate_request__descriptor, data, len, &arena,
                         &unpacked, why);
     if (r < 0)
@@ -96,7 +96,7 @@ int certificate_response_decode(const uint8_t *data, size_t len, struct certific
     const ProtobufCMessage *unpacked;
     struct arena arena;
 
-    arena_init(&arena, len * GROWTH + SPACE_MIN);
+    arena_init(&arena, wire_space(len, GROWTH));
     int r = wire_unpack(&istio__v1__auth__istio_certificate_response__descriptor, data, len, &arena,
                         &unpacked, why);
     if (r < 0)

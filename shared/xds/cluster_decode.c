@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <math.h>
 
-/* An unpacked message is at most this many times its bytes, and some more. */
-enum { GROWTH = 64, SPACE_MIN = 64 * 1024 };
+enum { GROWTH = 64 };
 
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__OutlierDetection Outlier;
@@ -369,7 +368,7 @@ int xds_cluster_decode(const uint8_t *data, size_t len, struct cluster **ret,
     struct cluster *made = cluster_new(CLUSTER_BYTES_MAX);
     if (!made)
         return wire_no_memory(why);
-    arena_init(&scratch, len * GROWTH + SPACE_MIN);
+    arena_init(&scratch, wire_space(len, GROWTH));
     struct reader r = {&made->arena, &scratch, why};
     int e = wire_unpack_strictly(&envoy__config__cluster__v3__cluster__descriptor, data, len,
                                  &scratch, NULL, &m, why);

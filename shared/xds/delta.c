@@ -1,13 +1,9 @@
 #include "shared/xds/delta.h"
 
-#include "ads.pb-c.h"
-#include "shared/xds/wire.h"
+#include "shared/xds/discovery.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* An unpacked message is at most this many times its bytes, and some more. */
-enum { GROWTH = 24, SPACE_MIN = 64 * 1024 };
 
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest Request;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry Version;
@@ -21,27 +17,32 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
 {
     static char none[1];
     const ProtobufCMessage *unpacked;
-    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
-    int r;
+    struct arena *arena;
+    struct xds_version *initial;
+    int r = discovery_unpack(&envoy__service__discovery__v3__delta_discovery_request__descriptor,
+                             data, len, &arena, &unpacked, why);
 
-    if (!arena)
-        return wire_no_memory(why);
-    r = wire_unpack(&envoy__service__discovery__v3__delta_discovery_request__descriptor, data, len,
-                    arena, &unpacked, why);
     if (r < 0)
-        goto failed;
+        return r;
     const Request *m = (const Request *)unpacked;
-    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
-        (r = wire_check_text("response_nonce", m->response_nonce, why)) < 0 ||
-        (m->node && (r = wire_check_text("node.id", m->node->id, why)) < 0) ||
-        (m->node && (r = wire_check_text("node.cluster", m->node->cluster, why)) < 0) ||
-        (r = wire_check_names("resource_names_subscribe", m->resource_names_subscribe,
-                         m->n_resource_names_subscribe, why)) < 0 ||
-        (r = wire_check_names("resource_names_unsubscribe", m->resource_names_unsubscribe,
-                         m->n_resource_names_unsubscribe, why)) < 0 ||
-        (r = wire_check_count("initial_resource_versions", m->n_initial_resource_versions, why)) < 0)
+    if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = discovery_check_text("response_nonce", m->response_nonce, why)) < 0 ||
+        (r = discovery_check_node(m->node, why)) < 0 ||
+        (r = discovery_check_names("resource_names_subscribe", m->resource_names_subscribe,
+                                   m->n_resource_names_subscribe, why)) < 0 ||
+        (r = discovery_check_names("resource_names_unsubscribe", m->resource_names_unsubscribe,
+                                   m->n_resource_names_unsubscribe, why)) < 0 ||
+        (r = discovery_list(arena, "initial_resource_versions", m->n_initial_resource_versions,
+                            sizeof *initial, (void **)&initial, why)) < 0)
         goto failed;
-    struct delta_request request = {
+    for (size_t i = 0; i < m->n_initial_resource_versions; i++) {
+        const Version *v = m->initial_resource_versions[i];
+        if ((r = discovery_check_text("initial_resource_versions", v->key, why)) < 0 ||
+            (r = discovery_check_text("initial_resource_versions", v->value, why)) < 0)
+            goto failed;
+        initial[i] = (struct xds_version){v->key, v->value};
+    }
+    *ret = (struct delta_request){
         .node_id = m->node ? m->node->id : none,
         .node_cluster = m->node ? m->node->cluster : none,
         .type_url = m->type_url,
@@ -49,6 +50,7 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
         .n_subscribe = m->n_resource_names_subscribe,
         .unsubscribe = m->resource_names_unsubscribe,
         .n_unsubscribe = m->n_resource_names_unsubscribe,
+        .initial = initial,
         .n_initial = m->n_initial_resource_versions,
         .nonce = m->response_nonce,
         .has_error = m->error_detail != NULL,
@@ -56,20 +58,6 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
         .error_message = m->error_detail ? m->error_detail->message : none,
         .arena = arena,
     };
-    request.initial = arena_zero(arena, request.n_initial, sizeof *request.initial);
-    if (!request.initial) {
-        r = arena->no_memory ? wire_no_memory(why)
-                             : wire_refuse(why, "initial_resource_versions: has too many parts");
-        goto failed;
-    }
-    for (size_t i = 0; i < request.n_initial; i++) {
-        const Version *v = m->initial_resource_versions[i];
-        if ((r = wire_check_text("initial_resource_versions", v->key, why)) < 0 ||
-            (r = wire_check_text("initial_resource_versions", v->value, why)) < 0)
-            goto failed;
-        request.initial[i] = (struct xds_version){v->key, v->value};
-    }
-    *ret = request;
     return 0;
 failed:
     (void)arena_free(arena);
@@ -79,27 +67,20 @@ failed:
 int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret)
 {
     Request m = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
-    Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Envoy__Config__Core__V3__Node node;
+    Google__Rpc__Status status;
     struct arena a;
     int result = -ENOMEM;
 
     arena_init(&a, SIZE_MAX);
-    node.id = r->node_id;
-    node.cluster = r->node_cluster;
-    if ((node.id && *node.id) || (node.cluster && *node.cluster))
-        m.node = &node;
+    m.node = discovery_node(&node, r->node_id, r->node_cluster);
     m.type_url = r->type_url;
     m.n_resource_names_subscribe = r->n_subscribe;
     m.resource_names_subscribe = r->subscribe;
     m.n_resource_names_unsubscribe = r->n_unsubscribe;
     m.resource_names_unsubscribe = r->unsubscribe;
     m.response_nonce = r->nonce;
-    if (r->has_error) {
-        status.code = r->error_code;
-        status.message = r->error_message;
-        m.error_detail = &status;
-    }
+    m.error_detail = discovery_error(&status, r->has_error, r->error_code, r->error_message);
     Version *items = arena_zero(&a, r->n_initial, sizeof *items);
     m.initial_resource_versions = arena_zero(&a, r->n_initial, sizeof(Version *));
     m.n_initial_resource_versions = r->n_initial;
@@ -148,44 +129,28 @@ int delta_response_decode(const uint8_t *data, size_t len, struct delta_response
 {
     static char none[1];
     const ProtobufCMessage *unpacked;
-    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
-    int r;
+    struct arena *arena;
+    struct delta_resource *resources;
+    int r = discovery_unpack(&envoy__service__discovery__v3__delta_discovery_response__descriptor,
+                             data, len, &arena, &unpacked, why);
 
-    if (!arena)
-        return wire_no_memory(why);
-    r = wire_unpack(&envoy__service__discovery__v3__delta_discovery_response__descriptor, data, len,
-                    arena, &unpacked, why);
     if (r < 0)
-        goto failed;
+        return r;
     const Response *m = (const Response *)unpacked;
-    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
-        (r = wire_check_text("nonce", m->nonce, why)) < 0 ||
-        (r = wire_check_text("system_version_info", m->system_version_info, why)) < 0 ||
-        (r = wire_check_count("resources", m->n_resources, why)) < 0 ||
-        (r = wire_check_names("removed_resources", m->removed_resources, m->n_removed_resources, why)) <
-            0)
+    if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = discovery_check_text("nonce", m->nonce, why)) < 0 ||
+        (r = discovery_check_text("system_version_info", m->system_version_info, why)) < 0 ||
+        (r = discovery_check_names("removed_resources", m->removed_resources,
+                                   m->n_removed_resources, why)) < 0 ||
+        (r = discovery_list(arena, "resources", m->n_resources, sizeof *resources,
+                            (void **)&resources, why)) < 0)
         goto failed;
-    struct delta_response response = {
-        .type_url = m->type_url,
-        .nonce = m->nonce,
-        .system_version = m->system_version_info,
-        .n_resources = m->n_resources,
-        .removed = m->removed_resources,
-        .n_removed = m->n_removed_resources,
-        .arena = arena,
-    };
-    response.resources = arena_zero(arena, response.n_resources, sizeof *response.resources);
-    if (!response.resources) {
-        r = arena->no_memory ? wire_no_memory(why)
-                             : wire_refuse(why, "resources: has too many parts");
-        goto failed;
-    }
-    for (size_t i = 0; i < response.n_resources; i++) {
+    for (size_t i = 0; i < m->n_resources; i++) {
         const Resource *from = m->resources[i];
-        struct delta_resource *to = &response.resources[i];
-        if ((r = wire_check_text("resources.name", from->name, why)) < 0 ||
-            (r = wire_check_text("resources.version", from->version, why)) < 0 ||
-            (r = wire_check_names("resources.aliases", from->aliases, from->n_aliases, why)) < 0)
+        struct delta_resource *to = &resources[i];
+        if ((r = discovery_check_text("resources.name", from->name, why)) < 0 ||
+            (r = discovery_check_text("resources.version", from->version, why)) < 0 ||
+            (r = discovery_check_names("resources.aliases", from->aliases, from->n_aliases, why)) < 0)
             goto failed;
         *to = (struct delta_resource){
             .name = from->name,
@@ -197,7 +162,16 @@ int delta_response_decode(const uint8_t *data, size_t len, struct delta_response
             .body_len = from->resource ? from->resource->value.len : 0,
         };
     }
-    *ret = response;
+    *ret = (struct delta_response){
+        .type_url = m->type_url,
+        .nonce = m->nonce,
+        .system_version = m->system_version_info,
+        .resources = resources,
+        .n_resources = m->n_resources,
+        .removed = m->removed_resources,
+        .n_removed = m->n_removed_resources,
+        .arena = arena,
+    };
     return 0;
 failed:
     (void)arena_free(arena);

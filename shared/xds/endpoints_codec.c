@@ -3,8 +3,7 @@
 
 #include <errno.h>
 
-/* An unpacked message is at most this many times its bytes, and some more. */
-enum { GROWTH = 64, SPACE_MIN = 64 * 1024 };
+enum { GROWTH = 64 };
 
 typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment Assignment;
 typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment__Policy Policy;
@@ -125,7 +124,7 @@ int xds_endpoints_decode(const uint8_t *data, size_t len, struct endpoints **ret
     struct endpoints *made = endpoints_new(ENDPOINTS_BYTES_MAX);
     if (!made)
         return wire_no_memory(why);
-    arena_init(&scratch, len * GROWTH + SPACE_MIN);
+    arena_init(&scratch, wire_space(len, GROWTH));
     struct reader r = {&made->arena, &scratch, why};
     int e = wire_unpack_strictly(&envoy__config__endpoint__v3__cluster_load_assignment__descriptor,
                                  data, len, &scratch, NULL, &m, why);

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { GROWTH = 24, SPACE_MIN = 64 * 1024 };
+enum { GROWTH = 24 };
 
 typedef Envoy__Config__Listener__V3__Listener Listener;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
@@ -107,7 +107,7 @@ int xds_listener_decode(const uint8_t *data, size_t len, struct api_listener *re
     const ProtobufCMessage *m;
     struct arena scratch;
     struct reader r = {&scratch, &scratch, why};
-    arena_init(&scratch, len * GROWTH + SPACE_MIN);
+    arena_init(&scratch, wire_space(len, GROWTH));
     int e = wire_unpack_strictly(&envoy__config__listener__v3__listener__descriptor, data, len,
                                  &scratch, NULL, &m, why);
     if (e == 0)

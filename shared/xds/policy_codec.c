@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GROWTH = 128, SPACE_MIN = 64 * 1024, PARTS_MAX = 512 };
+enum { GROWTH = 128, PARTS_MAX = 512 };
 /* How a match that can't be read is told to the next one: an extension that nobody knows. */
 static char unreadable_name[] = "weir.mesh/unreadable";
 
@@ -298,7 +298,7 @@ int xds_policy_decode(const uint8_t *data, size_t len, struct policy **ret,
     struct policy *p = NULL;
     struct arena arena;
 
-    arena_init(&arena, len * GROWTH + SPACE_MIN);
+    arena_init(&arena, wire_space(len, GROWTH));
     int r = wire_unpack(&istio__security__authorization__descriptor, data, len, &arena, &m, why);
     if (r < 0)
         goto done;

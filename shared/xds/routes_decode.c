@@ -1,8 +1,7 @@
 #include "shared/xds/route_codec.h"
 #include "shared/xds/routing.h"
 
-/* An unpacked message is at most this many times its bytes, and some more. */
-enum { GROWTH = 64, SPACE_MIN = 64 * 1024 };
+enum { GROWTH = 64 };
 
 typedef Envoy__Config__Route__V3__RouteConfiguration Table;
 typedef Envoy__Config__Route__V3__VirtualHost Host;
@@ -169,7 +168,7 @@ int xds_routes_decode(const uint8_t *data, size_t len, struct route_table **ret,
     struct route_table *made = route_table_new(ROUTE_TABLE_BYTES_MAX);
     if (!made)
         return wire_no_memory(why);
-    arena_init(&scratch, len * GROWTH + SPACE_MIN);
+    arena_init(&scratch, wire_space(len, GROWTH));
     struct reader r = {&made->arena, &scratch, why};
     int e = wire_unpack_strictly(&envoy__config__route__v3__route_configuration__descriptor, data,
                                  len, &scratch, NULL, &m, why);

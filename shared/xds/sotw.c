@@ -1,12 +1,8 @@
 #include "shared/xds/sotw.h"
 
-#include "ads.pb-c.h"
-#include "shared/xds/wire.h"
+#include "shared/xds/discovery.h"
 
 #include <errno.h>
-
-/* An unpacked message is at most this many times its bytes, and some more. */
-enum { GROWTH = 24, SPACE_MIN = 64 * 1024 };
 
 typedef Envoy__Service__Discovery__V3__DiscoveryRequest Request;
 typedef Envoy__Service__Discovery__V3__DiscoveryResponse Response;
@@ -16,23 +12,22 @@ int sotw_request_decode(const uint8_t *data, size_t len, struct sotw_request *re
 {
     static char none[1];
     const ProtobufCMessage *unpacked;
-    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
-    int r;
+    struct arena *arena;
+    int r = discovery_unpack(&envoy__service__discovery__v3__discovery_request__descriptor, data,
+                             len, &arena, &unpacked, why);
 
-    if (!arena)
-        return wire_no_memory(why);
-    r = wire_unpack(&envoy__service__discovery__v3__discovery_request__descriptor, data, len, arena,
-                    &unpacked, why);
     if (r < 0)
-        goto failed;
+        return r;
     const Request *m = (const Request *)unpacked;
-    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
-        (r = wire_check_text("version_info", m->version_info, why)) < 0 ||
-        (r = wire_check_text("response_nonce", m->response_nonce, why)) < 0 ||
-        (m->node && (r = wire_check_text("node.id", m->node->id, why)) < 0) ||
-        (m->node && (r = wire_check_text("node.cluster", m->node->cluster, why)) < 0) ||
-        (r = wire_check_names("resource_names", m->resource_names, m->n_resource_names, why)) < 0)
-        goto failed;
+    if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = discovery_check_text("version_info", m->version_info, why)) < 0 ||
+        (r = discovery_check_text("response_nonce", m->response_nonce, why)) < 0 ||
+        (r = discovery_check_node(m->node, why)) < 0 ||
+        (r = discovery_check_names("resource_names", m->resource_names, m->n_resource_names,
+                                   why)) < 0) {
+        (void)arena_free(arena);
+        return r;
+    }
     *ret = (struct sotw_request){
         .node_id = m->node ? m->node->id : none,
         .node_cluster = m->node ? m->node->cluster : none,
@@ -47,31 +42,21 @@ int sotw_request_decode(const uint8_t *data, size_t len, struct sotw_request *re
         .arena = arena,
     };
     return 0;
-failed:
-    (void)arena_free(arena);
-    return r;
 }
 
 int sotw_request_encode(const struct sotw_request *r, struct xds_bytes *ret)
 {
     Request m = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_REQUEST__INIT;
-    Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Envoy__Config__Core__V3__Node node;
+    Google__Rpc__Status status;
 
-    node.id = r->node_id;
-    node.cluster = r->node_cluster;
-    if ((node.id && *node.id) || (node.cluster && *node.cluster))
-        m.node = &node;
+    m.node = discovery_node(&node, r->node_id, r->node_cluster);
     m.version_info = r->version;
     m.type_url = r->type_url;
     m.n_resource_names = r->n_names;
     m.resource_names = r->names;
     m.response_nonce = r->nonce;
-    if (r->has_error) {
-        status.code = r->error_code;
-        status.message = r->error_message;
-        m.error_detail = &status;
-    }
+    m.error_detail = discovery_error(&status, r->has_error, r->error_code, r->error_message);
     return wire_pack(&m.base, ret);
 }
 
@@ -85,43 +70,35 @@ int sotw_response_decode(const uint8_t *data, size_t len, struct sotw_response *
                          char why[static XDS_WHY_MAX])
 {
     const ProtobufCMessage *unpacked;
-    struct arena *arena = arena_new(len * GROWTH + SPACE_MIN);
-    int r;
+    struct arena *arena;
+    struct xds_bytes *resources;
+    int r = discovery_unpack(&envoy__service__discovery__v3__discovery_response__descriptor, data,
+                             len, &arena, &unpacked, why);
 
-    if (!arena)
-        return wire_no_memory(why);
-    r = wire_unpack(&envoy__service__discovery__v3__discovery_response__descriptor, data, len,
-                    arena, &unpacked, why);
     if (r < 0)
-        goto failed;
+        return r;
     const Response *m = (const Response *)unpacked;
-    if ((r = wire_check_text("type_url", m->type_url, why)) < 0 ||
-        (r = wire_check_text("version_info", m->version_info, why)) < 0 ||
-        (r = wire_check_text("nonce", m->nonce, why)) < 0 ||
-        (r = wire_check_count("resources", m->n_resources, why)) < 0)
+    if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
+        (r = discovery_check_text("version_info", m->version_info, why)) < 0 ||
+        (r = discovery_check_text("nonce", m->nonce, why)) < 0 ||
+        (r = discovery_list(arena, "resources", m->n_resources, sizeof *resources,
+                            (void **)&resources, why)) < 0)
         goto failed;
-    struct sotw_response response = {
-        .version = m->version_info,
-        .type_url = m->type_url,
-        .nonce = m->nonce,
-        .n_resources = m->n_resources,
-        .arena = arena,
-    };
-    response.resources = arena_zero(arena, response.n_resources, sizeof *response.resources);
-    if (!response.resources) {
-        r = arena->no_memory ? wire_no_memory(why)
-                             : wire_refuse(why, "resources: has too many parts");
-        goto failed;
-    }
-    for (size_t i = 0; i < response.n_resources; i++) {
+    for (size_t i = 0; i < m->n_resources; i++) {
         if (strcmp(m->resources[i]->type_url, m->type_url) != 0) {
             r = wire_refuse(why, "resources[%zu]: is of another type than the response", i);
             goto failed;
         }
-        response.resources[i] =
-            (struct xds_bytes){m->resources[i]->value.data, m->resources[i]->value.len};
+        resources[i] = (struct xds_bytes){m->resources[i]->value.data, m->resources[i]->value.len};
     }
-    *ret = response;
+    *ret = (struct sotw_response){
+        .version = m->version_info,
+        .type_url = m->type_url,
+        .nonce = m->nonce,
+        .resources = resources,
+        .n_resources = m->n_resources,
+        .arena = arena,
+    };
     return 0;
 failed:
     (void)arena_free(arena);

@@ -1,5 +1,4 @@
 #include "shared/xds/wire.h"
-#include "shared/xds/delta.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -20,30 +19,6 @@ int wire_no_memory(char why[static XDS_WHY_MAX])
 {
     (void)wire_refuse(why, "out of memory");
     return -ENOMEM;
-}
-
-int wire_check_count(const char *name, size_t n, char why[static XDS_WHY_MAX])
-{
-    return n > XDS_RESOURCES_MAX ? wire_refuse(why, "%s: has %zu entries, at most %d are allowed",
-                                               name, n, XDS_RESOURCES_MAX)
-                                 : 0;
-}
-
-int wire_check_names(const char *name, char *const *names, size_t n, char why[static XDS_WHY_MAX])
-{
-    int r = wire_check_count(name, n, why);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        if (strlen(names[i]) > XDS_NAME_MAX)
-            r = wire_refuse(why, "%s: a name is longer than %d bytes", name, XDS_NAME_MAX);
-    }
-    return r;
-}
-
-int wire_check_text(const char *name, const char *text, char why[static XDS_WHY_MAX])
-{
-    return strlen(text) > XDS_NAME_MAX
-               ? wire_refuse(why, "%s: is longer than %d bytes", name, XDS_NAME_MAX)
-               : 0;
 }
 
 struct walk {

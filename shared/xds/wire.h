@@ -13,6 +13,12 @@
 
 enum { WIRE_STRING_MAX = 1024 * 1024 };
 
+/* The most that a message of this length may unpack to: so many times its bytes, and some more. */
+static inline size_t wire_space(size_t len, size_t growth)
+{
+    enum { SPACE_MIN = 64 * 1024 };
+    return len * growth + SPACE_MIN;
+}
 /* -EINVAL, -ENOMEM, with why. The message lives in the arena. */
 int wire_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,
                 struct arena *a, const ProtobufCMessage **ret, char why[static XDS_WHY_MAX]);
@@ -27,8 +33,4 @@ int wire_unpack_strictly(const ProtobufCMessageDescriptor *type, const uint8_t *
 int wire_refuse(char why[static XDS_WHY_MAX], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int wire_no_memory(char why[static XDS_WHY_MAX]); /* -ENOMEM */
-/* What every message of discovery is held against: XDS_RESOURCES_MAX entries, XDS_NAME_MAX bytes. */
-int wire_check_count(const char *field, size_t n, char why[static XDS_WHY_MAX]);
-int wire_check_text(const char *field, const char *text, char why[static XDS_WHY_MAX]);
-int wire_check_names(const char *field, char *const *names, size_t n, char why[static XDS_WHY_MAX]);
 #endif

@@ -1,9 +1,12 @@
 /*
- * Input: a byte that says which, then a delta request, a delta response, or a certificate request
- * or response. What decodes is written again, and read again as the same bytes.
- * covers: shared/xds/delta.c shared/xds/certificate_codec.c shared/xds/wire.c
+ * Input: a byte that says which, then a delta request, a delta response, a certificate request or
+ * response, or a request or response of the state of the world ('s', 'S'). What decodes is written
+ * again, and read again as the same bytes.
+ * covers: shared/xds/delta.c shared/xds/sotw.c shared/xds/discovery.c shared/xds/certificate_codec.c
+ * covers: shared/xds/wire.c
  */
 #include "shared/xds/delta.h"
+#include "shared/xds/sotw.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    switch (data[0] & 3) {
+    switch (data[0] == 's' || data[0] == 'S' ? data[0] : data[0] & 3) {
+    case 's':
+        TWICE(sotw_request);
+        break;
+    case 'S':
+        TWICE(sotw_response);
+        break;
     case 0:
         TWICE(delta_request);
         break;

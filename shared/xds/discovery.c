@@ -1,0 +1,82 @@
+#include "shared/xds/discovery.h"
+
+#include <errno.h>
+
+enum { GROWTH = 24 };
+
+int discovery_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,
+                     struct arena **ret_arena, const ProtobufCMessage **ret,
+                     char why[static XDS_WHY_MAX])
+{
+    struct arena *arena = arena_new(wire_space(len, GROWTH));
+    if (!arena)
+        return wire_no_memory(why);
+    int r = wire_unpack(type, data, len, arena, ret, why);
+    if (r < 0)
+        (void)arena_free(arena);
+    else
+        *ret_arena = arena;
+    return r;
+}
+
+static int check_count(const char *field, size_t n, char why[static XDS_WHY_MAX])
+{
+    return n > XDS_RESOURCES_MAX ? wire_refuse(why, "%s: has %zu entries, at most %d are allowed",
+                                               field, n, XDS_RESOURCES_MAX)
+                                 : 0;
+}
+
+int discovery_list(struct arena *a, const char *field, size_t n, size_t size, void **ret,
+                   char why[static XDS_WHY_MAX])
+{
+    int r = check_count(field, n, why);
+    if (r < 0)
+        return r;
+    void *list = arena_zero(a, n, size);
+    if (!list)
+        return a->no_memory ? wire_no_memory(why) : wire_refuse(why, "%s: has too many parts", field);
+    *ret = list;
+    return 0;
+}
+
+int discovery_check_text(const char *field, const char *text, char why[static XDS_WHY_MAX])
+{
+    return strlen(text) > XDS_NAME_MAX
+               ? wire_refuse(why, "%s: is longer than %d bytes", field, XDS_NAME_MAX)
+               : 0;
+}
+
+int discovery_check_names(const char *field, char *const *names, size_t n,
+                          char why[static XDS_WHY_MAX])
+{
+    int r = check_count(field, n, why);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (strlen(names[i]) > XDS_NAME_MAX)
+            r = wire_refuse(why, "%s: a name is longer than %d bytes", field, XDS_NAME_MAX);
+    }
+    return r;
+}
+
+int discovery_check_node(const Envoy__Config__Core__V3__Node *node, char why[static XDS_WHY_MAX])
+{
+    int r = node ? discovery_check_text("node.id", node->id, why) : 0;
+    return node && r == 0 ? discovery_check_text("node.cluster", node->cluster, why) : r;
+}
+
+Envoy__Config__Core__V3__Node *discovery_node(Envoy__Config__Core__V3__Node *made, char *id,
+                                              char *cluster)
+{
+    envoy__config__core__v3__node__init(made);
+    made->id = id;
+    made->cluster = cluster;
+    return (id && *id) || (cluster && *cluster) ? made : NULL;
+}
+
+Google__Rpc__Status *discovery_error(Google__Rpc__Status *made, bool has_error, int32_t code,
+                                     char *message)
+{
+    google__rpc__status__init(made);
+    made->code = code;
+    made->message = message;
+    return has_error ? made : NULL;
+}
