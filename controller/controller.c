@@ -263,10 +263,8 @@ static int serve(struct controller *c)
                                                .n_allowed = o->n_allowed};
     int err = xds_server_open(&c->server, c->ring, &options, &c->catalog);
     c->server.user = c;
-    if (err < 0) {
-        log_error("xds", "%s: %s", addr_print(&o->listen, printed), strerror(-err));
+    if (err < 0)
         return err;
-    }
     c->serving = true;
     log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed),
              c->certificate.uri);

@@ -150,9 +150,12 @@ static void listener_drained(struct listener *l)
 
 static int listen_at(const struct addr *at, int *ret_fd, struct addr *ret_address)
 {
+    char printed[ADDR_TEXT_MAX];
     int err = socket_listen(at, BACKLOG, false, ret_fd);
     if (err == 0 && (err = socket_local(*ret_fd, ret_address)) < 0)
         socket_close(*ret_fd);
+    if (err < 0)
+        log_error("xds", "%s: %s", addr_print(at, printed), strerror(-err));
     return err;
 }
 

@@ -36,7 +36,7 @@ struct xds_server_options {
     const char *const *allowed;
     size_t n_allowed;
 };
-/* -errno */
+/* -errno; the log says which address it was. */
 int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,
                     struct catalog *catalog);
 void xds_server_push(struct xds_server *s); /* the catalog has changed */
