@@ -213,7 +213,8 @@ static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool,
     snprintf(s->peer, sizeof s->peer, "%s", caller->identity);
     dialect->init(s);
     list_push_back(&a->streams, &s->link);
-    grpc_call_accept(&s->call, pool, ADS_REQUEST_MAX, &call_events, s);
+    grpc_call_accept(&s->call, pool,
+                     s->routes_only ? ADS_STRANGERS_REQUEST_MAX : ADS_REQUEST_MAX, &call_events, s);
     return s;
 }
 

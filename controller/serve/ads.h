@@ -20,6 +20,9 @@ enum {
     ADS_FLIGHT_BYTES_MAX = 64 * 1024 * 1024,
     ADS_ACK_MS = 60000,
     ADS_REQUEST_MAX = 64 * 1024 * 1024, /* a request with the versions of a whole big mesh */
+    /* of callers that nobody knows, who are told of routes alone */
+    ADS_STRANGERS_REQUEST_MAX = 1024 * 1024,
+    ADS_STRANGERS_NAMES_MAX = 10000,
 };
 struct ads_stats {
     size_t clients;

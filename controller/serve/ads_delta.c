@@ -164,7 +164,7 @@ static void delta_request(struct ads_stream *s, const uint8_t *data, size_t len)
 static void init(struct ads_stream *s)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
-        interest_init(&s->interests[type], (enum xds_type)type);
+        interest_init(&s->interests[type], (enum xds_type)type, ads_stream_names_max(s));
 }
 
 static void done(struct ads_stream *s)

@@ -124,7 +124,7 @@ static void sotw_request(struct ads_stream *s, const uint8_t *data, size_t len)
 static void init(struct ads_stream *s)
 {
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
-        world_init(&s->worlds[type], (enum xds_type)type);
+        world_init(&s->worlds[type], (enum xds_type)type, ads_stream_names_max(s));
 }
 
 static void done(struct ads_stream *s)

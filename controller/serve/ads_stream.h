@@ -51,6 +51,11 @@ struct ads_step {
 enum { ADS_STEPS = 9 };
 extern const struct ads_step ads_steps[ADS_STEPS];
 
+/* Of each type, that the client may ask for. */
+static inline size_t ads_stream_names_max(const struct ads_stream *s)
+{
+    return s->routes_only ? ADS_STRANGERS_NAMES_MAX : INTEREST_NAMES_MAX;
+}
 void ads_stream_finish(struct ads_stream *s, enum grpc_status status, const char *message);
 /* By what interest_request() or world_request() answered. */
 void ads_stream_fail(struct ads_stream *s, int error);

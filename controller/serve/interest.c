@@ -6,10 +6,10 @@ static char present; /* the value of sets */
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
-void interest_init(struct interest *s, enum xds_type type)
+void interest_init(struct interest *s, enum xds_type type, size_t names_max)
 {
     *s = (struct interest){.type = type};
-    map_init(&s->names, INTEREST_NAMES_MAX);
+    map_init(&s->names, names_max);
     map_init(&s->given, 0);
     map_init(&s->initial, 0);
     name_queue_init(&s->due);
@@ -23,7 +23,7 @@ void interest_done(struct interest *s)
     map_done(&s->names, NULL);
     map_done(&s->given, NULL);
     map_done(&s->initial, free);
-    interest_init(s, s->type);
+    interest_init(s, s->type, s->names.entries_max);
 }
 
 static void set_clear(struct map *m, void (*free_value)(void *))
@@ -84,6 +84,8 @@ static int make_asked_due(struct interest *s, const struct catalog *c, const cha
     if (r)
         return make_due(s, c, r);
     const struct catalog_group *g = catalog_by_alias(c, s->type, text_of(name));
+    if (!g && s->due.set.count + s->gone.set.count >= 2 * s->names.entries_max)
+        return -ENOSPC; /* it asks, lets go and asks for others, and acknowledges nothing */
     if (!g)
         return name_queue_push(&s->due, name);
     int err = 0;

@@ -2,8 +2,8 @@
  * What one client wants to know of one type of resources, and how far it was told: the state of
  * one type on one delta stream. Wildcard clients are a place in the catalog's log. Clients on
  * demand have the names that they asked for, those that they were given because of that, and a
- * queue of names that are due. A machine; owned by its stream. Bounded: names
- * (INTEREST_NAMES_MAX); what is due never holds a name twice.
+ * queue of names that are due. A machine; owned by its stream. Bounded: names; what is due never
+ * holds a name twice, and of names that are absent no more than twice as many as may be asked for.
  */
 #ifndef CONTROLLER_SERVE_INTEREST_H
 #define CONTROLLER_SERVE_INTEREST_H
@@ -12,7 +12,7 @@
 #include "shared/xds/delta.h"
 
 enum {
-    INTEREST_NAMES_MAX = 200000,
+    INTEREST_NAMES_MAX = 200000, /* of a client that we know */
     ANSWER_BYTES_MAX =
         1024 * 1024, /* a response has at least one resource, and no more once it is that big */
     ANSWER_RESOURCES_MAX = 5000,
@@ -29,7 +29,7 @@ struct interest {
     struct name_queue due;
     struct name_queue gone; /* was due, and is to be told as removed */
 };
-void interest_init(struct interest *s, enum xds_type type);
+void interest_init(struct interest *s, enum xds_type type, size_t names_max);
 void interest_done(struct interest *s);
 /* Takes in what a request says about subscribing. -ENOMEM; -ENOSPC: too many names; -EINVAL: an
  * unfit name. */

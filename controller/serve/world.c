@@ -4,10 +4,10 @@
 
 static char present; /* the value of sets */
 
-void world_init(struct world *w, enum xds_type type)
+void world_init(struct world *w, enum xds_type type, size_t names_max)
 {
     *w = (struct world){.type = type};
-    map_init(&w->names, INTEREST_NAMES_MAX);
+    map_init(&w->names, names_max);
     name_queue_init(&w->due);
 }
 
@@ -15,7 +15,7 @@ void world_done(struct world *w)
 {
     name_queue_done(&w->due);
     map_done(&w->names, NULL);
-    world_init(w, w->type);
+    world_init(w, w->type, w->names.entries_max);
 }
 
 bool world_is_whole(enum xds_type type)
@@ -82,7 +82,7 @@ int world_request(struct world *w, const struct catalog *c, const struct sotw_re
         w->puts_at = w->removals_at = c->sequence;
         w->must_answer = world_is_whole(w->type);
     }
-    map_init(&asked, INTEREST_NAMES_MAX);
+    map_init(&asked, w->names.entries_max);
     for (size_t i = 0; i < request->n_names && err == 0; i++) {
         star = star || strcmp(request->names[i], "*") == 0;
         err = map_put(&asked, text_of(request->names[i]), &present, NULL);

@@ -2,7 +2,7 @@
  * What one client wants to know of one type of resources, and how far it was told, where it is told
  * as the state of the world (xDS protocol, "State of the World"). Of Listener and Cluster each
  * response is everything that the client asks for, and what is missing in it is gone; of the others
- * it is what the client lacks. A machine; owned by its stream. Bounded: names (INTEREST_NAMES_MAX).
+ * it is what the client lacks. A machine; owned by its stream. Bounded: names.
  *
  * A Cluster that is gone is told on until removals are: by then the client was told of routes that
  * don't need it (make before break).
@@ -23,7 +23,7 @@ struct world {
     struct map names;              /* asked for */
     struct name_queue due;         /* of a type that is told in parts */
 };
-void world_init(struct world *w, enum xds_type type);
+void world_init(struct world *w, enum xds_type type, size_t names_max);
 void world_done(struct world *w);
 bool world_is_whole(enum xds_type type); /* each response is all there is */
 /* Takes in the names that a request asks for, all of them. -ENOMEM; -ENOSPC: too many names;

@@ -159,10 +159,10 @@ static int listen_at(const struct addr *at, int *ret_fd, struct addr *ret_addres
     return err;
 }
 
-static void open_listener(struct xds_server *s, struct listener *l, int taken_fd)
+static void open_listener(struct xds_server *s, struct listener *l, int taken_fd, size_t max)
 {
     s->listening++;
-    listener_open(l, s->ring, taken_fd, XDS_CONNECTIONS_MAX, accepted, listener_drained, s);
+    listener_open(l, s->ring, taken_fd, max, accepted, listener_drained, s);
 }
 
 int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,
@@ -185,9 +185,9 @@ int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_se
     ads_init(&s->ads, catalog);
     timer_init(&s->tick, tick);
     timer_start(ring_timers(ring), &s->tick, TICK_MS);
-    open_listener(s, &s->listener, fd);
+    open_listener(s, &s->listener, fd, XDS_CONNECTIONS_MAX);
     if (plain_fd >= 0)
-        open_listener(s, &s->plain, plain_fd);
+        open_listener(s, &s->plain, plain_fd, XDS_STRANGERS_MAX);
     return 0;
 }
 

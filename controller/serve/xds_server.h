@@ -2,8 +2,8 @@
  * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is
  * told PERMISSION_DENIED. Where it is asked for, a second port without TLS, for consumers that
  * can't do mTLS with SPIFFE IDs (proxyless gRPC): anybody may ask there, for routes alone. Owned by
- * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections on each port,
- * XDS_STREAMS_MAX calls on each connection.
+ * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, of strangers
+ * XDS_STRANGERS_MAX, XDS_STREAMS_MAX calls on each connection.
  */
 #ifndef CONTROLLER_SERVE_XDS_SERVER_H
 #define CONTROLLER_SERVE_XDS_SERVER_H
@@ -12,7 +12,7 @@
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
 
-enum { XDS_CONNECTIONS_MAX = 10000, XDS_STREAMS_MAX = 16 };
+enum { XDS_CONNECTIONS_MAX = 10000, XDS_STRANGERS_MAX = 1000, XDS_STREAMS_MAX = 16 };
 struct xds_server {
     struct ring *ring;
     struct listener listener, plain;

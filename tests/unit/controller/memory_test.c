@@ -155,7 +155,7 @@ static void from_catalog_to_client(void **state)
         struct delta_request request = on_demand_request();
         struct interest interest;
         struct interest_answer answer;
-        interest_init(&interest, XDS_ADDRESS);
+        interest_init(&interest, XDS_ADDRESS, INTEREST_NAMES_MAX);
         alloc_fail_at(n);
         int r = interest_request(&interest, &l.catalog, &request);
         if (r < 0) {

@@ -274,6 +274,71 @@ static void half_close_and_finish(void **state)
     control_close(&c);
 }
 
+/* ---- Bounds of names ------------------------------------------------------------------------ */
+
+enum { NAMES = ADS_STRANGERS_NAMES_MAX + 1 };
+
+/* NAMES of them and NULL; those of another round are others. */
+static char **names_make(char text[static NAMES][16], char *list[static NAMES + 1], unsigned round)
+{
+    for (unsigned i = 0; i < NAMES; i++) {
+        snprintf(text[i], 16, "%u-%u", round, i);
+        list[i] = text[i];
+    }
+    list[NAMES] = NULL;
+    return list;
+}
+
+static void whom_nobody_knows_may_ask_for_less(void **state)
+{
+    static char text[NAMES][16], *names[NAMES + 1];
+    (void)state;
+    names_make(text, names, 0);
+    for (unsigned strangers = 0; strangers < 2; strangers++) {
+        struct control c;
+        struct wire w;
+        struct talker t;
+        control_open(&c);
+        wire_open(&w, &c.ads);
+        w.routes_only = strangers;
+        talker_open(&t, &w);
+        ask(&t, XDS_ENDPOINTS, names + 1, NULL);
+        assert_false(t.closed);
+        ask(&t, XDS_ENDPOINTS, LIST(names[0]), NULL);
+        assert_int_equal(t.closed, strangers);
+        if (strangers)
+            assert_int_equal(t.status, GRPC_RESOURCE_EXHAUSTED);
+        talker_done(&t);
+        wire_close(&w);
+        control_close(&c);
+    }
+}
+
+/* Who lets go what it asked for, and acknowledges nothing, does not let it pile up. */
+static void absent_names_do_not_pile_up(void **state)
+{
+    static char text[2][NAMES][16], *names[2][NAMES + 1];
+    unsigned round = 0;
+    struct control c;
+    struct wire w;
+    struct talker t;
+    (void)state;
+    control_open(&c);
+    wire_open(&w, &c.ads);
+    w.routes_only = true;
+    talker_open(&t, &w);
+    for (; round < 8 && !t.closed; round++) {
+        char **now = names_make(text[round % 2], names[round % 2], round) + 1;
+        ask(&t, XDS_ENDPOINTS, now, round ? names[(round + 1) % 2] + 1 : NULL);
+    }
+    assert_true(t.closed);
+    assert_int_equal(t.status, GRPC_RESOURCE_EXHAUSTED);
+    assert_true(round > 2); /* and a client that changes its mind once may */
+    talker_done(&t);
+    wire_close(&w);
+    control_close(&c);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
@@ -283,6 +348,8 @@ int main(void)
         cmocka_unit_test(nonces),
         cmocka_unit_test(of_other_types_there_is_nothing),
         cmocka_unit_test(half_close_and_finish),
+        cmocka_unit_test(whom_nobody_knows_may_ask_for_less),
+        cmocka_unit_test(absent_names_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

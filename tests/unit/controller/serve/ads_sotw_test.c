@@ -2,44 +2,6 @@
 #include "tests/unit/controller/serve/sotw_client.h"
 #include "tests/unit/shared/base/test.h"
 
-#define LIST(...) ((char *[]){__VA_ARGS__, NULL})
-#define NONE      ((char *[]){NULL})
-
-struct bench {
-    struct control c;
-    struct wire w;
-    struct consumer t;
-};
-
-static void bench_open(struct bench *b)
-{
-    control_open(&b->c);
-    wire_open(&b->w, &b->c.ads);
-    consumer_open(&b->t, &b->w);
-}
-
-static void bench_close(struct bench *b)
-{
-    consumer_done(&b->t);
-    wire_close(&b->w);
-    control_close(&b->c);
-}
-
-static void ask(struct bench *b, enum xds_type type, char **names)
-{
-    consumer_ask(&b->t, xds_type_url(type), names, "", NULL);
-}
-
-/* The next response, acknowledged, while these names are asked for. */
-static const char *hear(struct bench *b, char **names)
-{
-    const struct sotw_response *r;
-    const char *heard = consumer_hear(&b->t, &r);
-    if (r)
-        consumer_ask(&b->t, r->type_url, names, r->nonce, NULL);
-    return heard;
-}
-
 static void each_response_of_a_whole_type_is_all_of_it(void **state)
 {
     struct bench b;
@@ -230,6 +192,34 @@ static void too_long_a_name_ends_the_stream(void **state)
     assert_true(b.t.closed);
     assert_int_equal(b.t.status, GRPC_INVALID_ARGUMENT);
     bench_close(&b);
+}
+
+static void whom_nobody_knows_may_ask_for_less(void **state)
+{
+    enum { NAMES = ADS_STRANGERS_NAMES_MAX + 1, LONG = ADS_STRANGERS_REQUEST_MAX / 1000 };
+    static char text[NAMES][16], *names[NAMES + 1], longer[1001], *long_names[LONG + 1];
+    struct bench b;
+    (void)state;
+    for (unsigned i = 0; i < NAMES; i++) {
+        snprintf(text[i], sizeof text[i], "%u", i);
+        names[i] = text[i];
+    }
+    memset(longer, 'a', sizeof longer - 1);
+    for (unsigned i = 0; i < LONG; i++)
+        long_names[i] = longer;
+    for (unsigned what = 0; what < 4; what++) {
+        bench_open(&b);
+        b.w.routes_only = true;
+        ask(&b, XDS_ENDPOINTS,
+            what == 0   ? names + 1 /* as many as may be */
+            : what == 1 ? names
+            : what == 2 ? long_names + 10
+                        : long_names);
+        assert_int_equal(b.t.closed, what % 2);
+        if (what % 2)
+            assert_int_equal(b.t.status, GRPC_RESOURCE_EXHAUSTED);
+        bench_close(&b);
+    }
 }
 
 /* ---- Whatever happens, everybody ends up with what there is --------------------------------- */
@@ -423,6 +413,7 @@ int main(void)
         cmocka_unit_test(make_before_break),
         cmocka_unit_test(what_is_not_served),
         cmocka_unit_test(too_long_a_name_ends_the_stream),
+        cmocka_unit_test(whom_nobody_knows_may_ask_for_less),
         cmocka_unit_test(all_ends_with_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

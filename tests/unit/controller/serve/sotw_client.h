@@ -1,6 +1,6 @@
 /*
- * A consumer of the state of the world, which says each word itself, and the catalog that it asks.
- * Resources are texts `name=value`.
+ * A consumer of the state of the world, which says each word itself, the catalog that it asks, and a
+ * bench with both. Resources are texts `name=value`.
  */
 #ifndef TESTS_UNIT_CONTROLLER_SERVE_SOTW_CLIENT_H
 #define TESTS_UNIT_CONTROLLER_SERVE_SOTW_CLIENT_H
@@ -119,5 +119,45 @@ static inline void push(struct control *c, struct wire *w)
 {
     ads_push(&c->ads, 0);
     wire_run(w);
+}
+
+/* ---- Both ----------------------------------------------------------------------------------- */
+
+#define LIST(...) ((char *[]){__VA_ARGS__, NULL})
+#define NONE      ((char *[]){NULL})
+
+struct bench {
+    struct control c;
+    struct wire w;
+    struct consumer t;
+};
+
+static inline void bench_open(struct bench *b)
+{
+    control_open(&b->c);
+    wire_open(&b->w, &b->c.ads);
+    consumer_open(&b->t, &b->w);
+}
+
+static inline void bench_close(struct bench *b)
+{
+    consumer_done(&b->t);
+    wire_close(&b->w);
+    control_close(&b->c);
+}
+
+static inline void ask(struct bench *b, enum xds_type type, char **names)
+{
+    consumer_ask(&b->t, xds_type_url(type), names, "", NULL);
+}
+
+/* The next response, acknowledged, while these names are asked for. */
+static inline const char *hear(struct bench *b, char **names)
+{
+    const struct sotw_response *r;
+    const char *heard = consumer_hear(&b->t, &r);
+    if (r)
+        consumer_ask(&b->t, r->type_url, names, r->nonce, NULL);
+    return heard;
 }
 #endif
