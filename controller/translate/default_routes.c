@@ -26,16 +26,13 @@ static int add(struct resources *all, enum xds_type type, const char *name, int 
 struct workloads {
     struct workload **items;
     size_t n, size;
-    struct map known; /* by uid */
+    struct map pods; /* whose are there already: by address of the object */
 };
 
 static int workloads_add(struct workloads *w, struct workload *taken)
 {
-    void *old = NULL;
-    if (!taken || map_get(&w->known, text_of(taken->uid))) {
-        workload_free(taken);
+    if (!taken)
         return 0;
-    }
     if (w->n == w->size) {
         size_t size = w->size ? 2 * w->size : 16;
         struct workload **items = realloc(w->items, size * sizeof(struct workload *));
@@ -46,10 +43,6 @@ static int workloads_add(struct workloads *w, struct workload *taken)
         w->items = items;
         w->size = size;
     }
-    if (map_put(&w->known, text_of(taken->uid), taken, &old) < 0) {
-        workload_free(taken);
-        return -ENOMEM;
-    }
     w->items[w->n++] = taken;
     return 0;
 }
@@ -59,26 +52,30 @@ static void workloads_done(struct workloads *w)
     for (size_t i = 0; i < w->n; i++)
         workload_free(w->items[i]);
     free(w->items);
-    map_done(&w->known, NULL);
+    map_done(&w->pods, NULL);
 }
 
-static int add_pod(const struct view *v, const struct object *pod, struct workloads *all)
+/* Selected pods are in slices, too. */
+static int add_pod(const struct view *v, const struct object *pod, const struct object *service,
+                   struct workloads *all)
 {
     struct workload *w;
-    struct problems told_with_the_pod;
-    problems_init(&told_with_the_pod);
-    int err = from_pod(v, pod, &w, &told_with_the_pod);
-    problems_done(&told_with_the_pod);
+    void *there = NULL;
+    int err = map_put(&all->pods, (struct text){(const char *)&pod, sizeof pod}, all, &there);
+    if (err < 0 || there)
+        return err;
+    err = from_pod_serving(v, pod, service, &w);
     return err < 0 ? err : workloads_add(all, w);
 }
 
-static int add_slice(const struct view *v, const struct object *slice, struct workloads *all)
+static int add_slice(const struct view *v, const struct object *slice, const struct object *service,
+                     struct workloads *all)
 {
     int err = 0;
     for (size_t i = 0; i < slice->slice.n_endpoints && err == 0; i++) {
         const struct object *pod = view_endpoint_pod(v, &slice->slice.endpoints[i]);
         struct workload *w = NULL;
-        err = pod ? add_pod(v, pod, all) : from_slice(v, slice, i, &w);
+        err = pod ? add_pod(v, pod, service, all) : from_slice(v, slice, i, &w);
         if (err == 0)
             err = workloads_add(all, w);
     }
@@ -100,9 +97,9 @@ static int who_serves(const struct view *v, const struct object *service, struct
     int err = 0;
     for (size_t i = 0; selector->n > 0 && i < pods.n && err == 0; i++)
         if (labels_select(selector, &pods.items[i]->labels))
-            err = add_pod(v, pods.items[i], all);
+            err = add_pod(v, pods.items[i], service, all);
     for (size_t i = 0; i < slices.n && err == 0; i++)
-        err = add_slice(v, slices.items[i], all);
+        err = add_slice(v, slices.items[i], service, all);
     if (all->n > 1)
         qsort(all->items, all->n, sizeof *all->items, workload_order);
     return err;
@@ -292,7 +289,7 @@ int default_routes(const struct view *v, const struct object *service, struct re
     struct workloads workloads = {0};
     if (s->external_name || s->n_ports == 0)
         return 0;
-    map_init(&workloads.known, 0);
+    map_init(&workloads.pods, 0);
     service_key(v, service->ns, service->name, key);
     const char *host = key + strlen(service->ns) + 1;
     int err = who_serves(v, service, &workloads);

@@ -63,6 +63,13 @@ static struct text workload_name_of(const struct object *o, enum workload_type *
     return owner;
 }
 
+static int set_uid(const struct view *v, const struct object *o, struct workload *w)
+{
+    char uid[OBJECT_KEY_MAX + 128];
+    snprintf(uid, sizeof uid, "%s//Pod/%s/%s", v->settings->cluster_id, o->ns, o->name);
+    return workload_set(&w->uid, text_of(uid));
+}
+
 static int set_names(const struct view *v, const struct object *o, struct workload *w)
 {
     static const char *const name_labels[] = {"service.istio.io/canonical-name",
@@ -70,8 +77,6 @@ static int set_names(const struct view *v, const struct object *o, struct worklo
     static const char *const revision_labels[] = {"service.istio.io/canonical-revision",
                                                   "app.kubernetes.io/version", "version", NULL};
     static const char *const workload_labels[] = {"service.istio.io/workload-name", NULL};
-    char uid[OBJECT_KEY_MAX + 128];
-    snprintf(uid, sizeof uid, "%s//Pod/%s/%s", v->settings->cluster_id, o->ns, o->name);
     struct text owner = workload_name_of(o, &w->type);
     const char *said = first_label(o, workload_labels, NULL);
     if (said)
@@ -80,7 +85,6 @@ static int set_names(const struct view *v, const struct object *o, struct worklo
         char **field;
         struct text value;
     } strings[] = {
-        {&w->uid, text_of(uid)},
         {&w->name, text_of(o->name)},
         {&w->ns, text_of(o->ns)},
         {&w->network, text_of(v->settings->network)},
@@ -182,21 +186,30 @@ static int service_order(const void *a, const void *b)
                   ((const struct workload_service *)b)->key);
 }
 
-static int set_services(const struct view *v, const struct object *o, struct workload *w)
+static int add_selecting_service(const struct view *v, const struct object *o,
+                                 const struct object *service, struct workload *w)
+{
+    const struct kube_service *s = &service->service;
+    bool selects = !s->external_name && s->selector.n > 0 && strcmp(service->ns, o->ns) == 0 &&
+                   labels_select(&s->selector, &o->labels);
+    return selects ? add_service(v, o, service, NULL, w) : 0;
+}
+
+/* All that select it or are linked with it by a slice, or whether `only` does. */
+static int set_services(const struct view *v, const struct object *o, const struct object *only,
+                        struct workload *w)
 {
     struct view_range services = view_namespace(v, OBJECT_SERVICE, o->ns);
-    int r = 0;
-    for (size_t i = 0; i < services.n && r == 0; i++) {
-        const struct kube_service *s = &services.items[i]->service;
-        if (!s->external_name && s->selector.n > 0 && labels_select(&s->selector, &o->labels))
-            r = add_service(v, o, services.items[i], NULL, w);
-    }
+    int r = only ? add_selecting_service(v, o, only, w) : 0;
+    for (size_t i = 0; !only && i < services.n && r == 0; i++)
+        r = add_selecting_service(v, o, services.items[i], w);
     size_t n = 0;
     struct view_link *links = NULL;
     if (r == 0)
         r = view_links(v, o, &links, &n);
     for (size_t i = 0; i < n && r == 0; i++)
-        r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
+        if (!only || links[i].service == only)
+            r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
     free(links);
     if (r != -ENOMEM && w->n_services > 1)
         qsort(w->services, w->n_services, sizeof *w->services, service_order);
@@ -255,6 +268,12 @@ static int set_addresses(const struct object *o, struct workload *w)
     return 0;
 }
 
+static int set_health(const struct view *v, const struct object *o, struct workload *w)
+{
+    w->healthy = o->pod.ready && !o->deleting && o->pod.n_ips > 0;
+    return serving_pod_leaves(o) ? serving_last_pod(v, o, &w->healthy) : 0;
+}
+
 static void warn(const struct object *o, const char *field, const char *message,
                  struct problems *problems)
 {
@@ -287,8 +306,9 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
         warn(o, "spec.hostNetwork", "is true: the pod is its node to others, and never in the mesh",
              problems);
     w->tunnel = wants && !o->pod.host_network ? TUNNEL_HBONE : TUNNEL_NONE;
-    w->healthy = o->pod.ready && !o->deleting && o->pod.n_ips > 0;
-    int r = serving_pod_leaves(o) ? serving_last_pod(v, o, &w->healthy) : 0;
+    int r = set_uid(v, o, w);
+    if (r == 0)
+        r = set_health(v, o, w);
     if (r == 0)
         r = set_names(v, o, w);
     if (r == 0 && w->tunnel == TUNNEL_HBONE) /* by it, its node finds it when it runs already */
@@ -298,7 +318,7 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     if (r == 0)
         r = set_locality(v, o, w);
     if (r == 0)
-        r = set_services(v, o, w);
+        r = set_services(v, o, NULL, w);
     if (r == -ENOSPC) {
         warn(o, "metadata.labels", "are selected by too many Services: only the first 256 count",
              problems);
@@ -311,4 +331,22 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     else
         *ret = w;
     return r;
+}
+
+int from_pod_serving(const struct view *v, const struct object *o, const struct object *service,
+                     struct workload **ret)
+{
+    *ret = NULL;
+    if (o->pod.over || o->pod.n_ips == 0)
+        return 0;
+    struct workload *w = workload_new();
+    if (!w)
+        return -ENOMEM;
+    if (set_uid(v, o, w) < 0 || set_health(v, o, w) < 0 || set_addresses(o, w) < 0 ||
+        set_locality(v, o, w) < 0 || set_services(v, o, service, w) < 0) {
+        workload_free(w);
+        return -ENOMEM;
+    }
+    *ret = w;
+    return 0;
 }
