@@ -165,7 +165,7 @@ static bool is_origin(struct text t)
             return false;
         stars += t.data[i] == '*';
     }
-    return t.len > 0 && stars <= 1 &&
+    return t.len > 0 && t.len <= GATEWAY_PATH_MAX && stars <= 1 &&
            (text_equal(t, TEXT("*")) || memmem(t.data, t.len, "://", 3) != NULL);
 }
 

@@ -103,8 +103,7 @@ static bool means(const struct object *route, const struct gateway_scope *s)
     return false;
 }
 
-/* Apart from what others of its namespace say. */
-static bool wants(const struct object *route, const struct gateway_scope *s)
+bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route)
 {
     char message[GATEWAY_MESSAGE_MAX];
     struct text_out out = TEXT_OUT(message);
@@ -118,15 +117,9 @@ enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_s
         object_index_get(&v->routes_of, view_name(s->service->ns, s->service->name, name));
     enum object_kind kind = OBJECT_KIND_COUNT;
     for (size_t i = 0; i < routes.n; i++)
-        if (kind != OBJECT_GRPC_ROUTE && wants(routes.items[i], s))
+        if (kind != OBJECT_GRPC_ROUTE && gateway_scope_wants(s, routes.items[i]))
             kind = routes.items[i]->kind;
     return kind;
-}
-
-bool gateway_scope_has(const struct view *v, const struct gateway_scope *s,
-                       const struct object *route)
-{
-    return wants(route, s) && gateway_scope_kind(v, s) == route->kind;
 }
 
 /* Of the ports that a parent means, one at which the route counts is enough. */

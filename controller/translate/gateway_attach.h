@@ -30,7 +30,6 @@ bool gateway_parent_means(const struct gateway_parent *parent,
 /* The kind of routes that counts there, of several: GRPCRoute, then HTTPRoute. OBJECT_KIND_COUNT:
  * there is none. */
 enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s);
-/* Does this route count there? */
-bool gateway_scope_has(const struct view *v, const struct gateway_scope *s,
-                       const struct object *route);
+/* Does this route count there, if its kind does? */
+bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route);
 #endif

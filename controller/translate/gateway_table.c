@@ -18,10 +18,10 @@ static struct object_group routes_of(const struct view *v, const struct object *
     return object_index_get(&v->routes_of, view_name(service->ns, service->name, name));
 }
 
-/* The matches of all rules that count there, in order, on the heap; NULL with *ret_n > 0: no
+/* The matches of all rules of the kind of routes that counts there, in order, on the heap; NULL: no
  * memory. */
 static struct gateway_entry *entries_of(const struct view *v, const struct gateway_scope *s,
-                                        size_t *ret_n)
+                                        enum object_kind kind, size_t *ret_n)
 {
     struct object_group routes = routes_of(v, s->service);
     struct gateway_entry *entries = NULL;
@@ -29,7 +29,7 @@ static struct gateway_entry *entries_of(const struct view *v, const struct gatew
         size_t n = 0;
         for (size_t i = 0; i < routes.n; i++) {
             const struct object *o = routes.items[i];
-            if (!gateway_scope_has(v, s, o))
+            if (o->kind != kind || !gateway_scope_wants(s, o))
                 continue;
             for (size_t j = 0; j < o->route.n_rules; j++) {
                 const struct gateway_rule *rule = &o->route.rules[j];
@@ -41,10 +41,8 @@ static struct gateway_entry *entries_of(const struct view *v, const struct gatew
             }
         }
         *ret_n = n;
-        if (round == 0 && !(entries = calloc(n + 1, sizeof *entries))) {
-            *ret_n = n + 1;
+        if (round == 0 && !(entries = calloc(n + 1, sizeof *entries)))
             return NULL;
-        }
     }
     gateway_order(entries, *ret_n);
     return entries;
@@ -110,10 +108,11 @@ int gateway_table(const struct view *v, const struct gateway_scope *s, struct ro
 {
     char why[WHY_MAX] = "";
     size_t n;
+    enum object_kind kind = gateway_scope_kind(v, s);
     *ret = NULL;
-    if (gateway_scope_kind(v, s) == OBJECT_KIND_COUNT)
+    if (kind == OBJECT_KIND_COUNT)
         return 0;
-    struct gateway_entry *entries = entries_of(v, s, &n);
+    struct gateway_entry *entries = entries_of(v, s, kind, &n);
     struct route_table *t = entries ? route_table_new(ROUTE_TABLE_BYTES_MAX) : NULL;
     if (!t) {
         free(entries);

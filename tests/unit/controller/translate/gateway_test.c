@@ -330,9 +330,44 @@ static void changes(void **state)
     mesh_close(&m);
 }
 
+/* The longest origin that may be is matched whole; a longer one is refused, and not cut. */
+static void a_long_origin(void **state)
+{
+    static const char begin[] = "https://*.";
+    (void)state;
+    for (size_t len = GATEWAY_PATH_MAX; len <= GATEWAY_PATH_MAX + 1; len++) {
+        char origin[GATEWAY_PATH_MAX + 2], yaml[GATEWAY_PATH_MAX + 1024];
+        struct gateway_tables tables;
+        struct mesh m;
+        memset(origin, '.', sizeof origin); /* each is two in an expression */
+        memcpy(origin, begin, sizeof begin - 1);
+        origin[len] = '\0';
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: {ports: "
+                 "[{port: 80}]}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, "
+                 "metadata: {name: r, namespace: n}, spec: {parentRefs: [{group: '', kind: "
+                 "Service, name: s}], rules: [{filters: [{type: CORS, cors: {allowOrigins: "
+                 "['%s']}}], backendRefs: [{name: s, port: 80}]}]}}\n",
+                 origin);
+        mesh_open(&m, yaml, &fixture_settings);
+        const struct object *o = object_store_get(&m.store, OBJECT_HTTP_ROUTE, "n", "r");
+        const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
+        bool fits = len == GATEWAY_PATH_MAX;
+        assert_int_equal(o->route.rules[0].flaw.kind, fits ? GATEWAY_NO_FLAW : GATEWAY_FLAW_VALUE);
+        assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
+        if (fits) {
+            const struct cors *cors = tables.items[0]->hosts->routes->action.cors;
+            size_t dots = len - (sizeof begin - 2);
+            assert_int_equal(cors->origins[0].value.len, strlen("(?i)https://[^/]*") + 2 * dots);
+        }
+        gateway_tables_done(&tables);
+        mesh_close(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(no_memory),
-                                       cmocka_unit_test(changes)};
+                                       cmocka_unit_test(changes), cmocka_unit_test(a_long_origin)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
