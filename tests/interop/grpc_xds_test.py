@@ -7,12 +7,10 @@ state of the world, from Services and Pods in a folder.
    grpc_xds_peer.js --- xDS without TLS ---> weir-controller <--- manifests --- this test
         '--- calls of xds:///cart.shop.svc.cluster.local:8080 ---> servers at 127.0.0.2, .3, .4
 """
-import fcntl
 import json
 import os
 import queue
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,10 +20,10 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import certificates  # noqa: E402
+import npm_packages  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", ROOT + "/build/dev")
-CACHE = os.environ.get("WEIR_CACHE", os.path.expanduser("~/.cache/weir"))
 PACKAGES = "@grpc/grpc-js@1.13.4", "@grpc/grpc-js-xds@1.13.0"
 DEADLINE_S = 30
 IDENTITY = "spiffe://cluster.local/ns/weir-system/sa/weir-controller"
@@ -34,22 +32,6 @@ TARGET = "xds:///cart.shop.svc.cluster.local:8080"
 
 def step(text):
     print("- " + text, flush=True)
-
-
-def get_packages():
-    """The client's code, fetched once."""
-    folder = f"{CACHE}/npm/grpc-js-xds@1.13.0"
-    os.makedirs(folder, exist_ok=True)
-    with open(f"{folder}/.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(f"{folder}/complete"):
-            with open(f"{folder}/package.json", "w", encoding="ascii") as file:
-                file.write('{"private": true}\n')
-            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES], cwd=folder,
-                           check=True, stdin=subprocess.DEVNULL)
-            with open(f"{folder}/complete", "w", encoding="ascii"):
-                pass
-    return folder + "/node_modules"
 
 
 class Program:
@@ -97,8 +79,9 @@ class Bench:
         with open(bootstrap, "w", encoding="utf-8") as file:
             json.dump({"xds_servers": [{"server_uri": self.xds, "channel_creds": [{"type": "insecure"}]}],
                        "node": {"id": "proxyless~client", "locality": {}, "metadata": {"GENERATOR": "grpc"}}}, file)
+        packages = npm_packages.fetch(*PACKAGES) + "/node_modules"
         self.peer = Program(["node", ROOT + "/tests/interop/grpc_xds_peer.js"], "stdout", stdin=subprocess.PIPE,
-                            env={**os.environ, "GRPC_XDS_BOOTSTRAP": bootstrap, "NODE_PATH": get_packages()})
+                            env={**os.environ, "GRPC_XDS_BOOTSTRAP": bootstrap, "NODE_PATH": packages})
         self.port = None
 
     def end(self):
@@ -222,9 +205,9 @@ def test_what_was_told(bench):
 
 
 def main():
-    if not shutil.which("npm") or not shutil.which("node"):
+    if not npm_packages.can_fetch():
         print("skipped: the client comes by npm, which is not installed")
-        return
+        sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="weir-interop-") as work:
         bench = Bench(work)
         try:

