@@ -150,6 +150,24 @@ static bool mentions(struct text t, const char *word)
     return t.len > 0 && memmem(t.data, t.len, word, strlen(word));
 }
 
+/* Of the end of a log: its first error, since what follows is what came of it; or else the last line. */
+static struct text telling_line(struct text said)
+{
+    struct text line, last = {"", 0};
+    while (said.len > 0) {
+        if (!text_split(said, '\n', &line, &said)) {
+            line = said;
+            said.len = 0;
+        }
+        line = text_trim(line);
+        if (mentions(line, "error"))
+            return line;
+        if (line.len > 0)
+            last = line;
+    }
+    return last;
+}
+
 static void remedy_for(const struct check_facts *f, const struct check_program *p, struct text said,
                        char out[static CHECK_TEXT_MAX])
 {
@@ -185,8 +203,9 @@ static void check_role(struct check *c, const struct check_facts *f, const char 
         }
         struct text said = complaint(p->pod);
         remedy_for(f, p, said, remedy);
-        check_add(c, CHECK_FAIL, subject, remedy, "pod %s on %s is not ready: %s", p->name,
-                  p->node[0] ? p->node : "no node", said.data);
+        said = telling_line(said);
+        check_add(c, CHECK_FAIL, subject, remedy, "pod %s on %s is not ready: %.*s", p->name,
+                  p->node[0] ? p->node : "no node", (int)said.len, said.data);
     }
     if (n == 0)
         check_add(c, CHECK_FAIL, subject, absent_remedy, "there is none in namespace %s", f->ns);

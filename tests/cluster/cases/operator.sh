@@ -35,8 +35,9 @@ case_helm_test() {
 }
 CASES+=(helm_test)
 
+# A healthy mesh, and what would happen in it.
 case_weirctl() {
-    local web name ip
+    local web
     web=$(pod web node-a)
     step "a healthy mesh"
     eventually nothing_is_found
@@ -65,7 +66,13 @@ case_weirctl() {
     eventually says HBONE workloads -n outside
     says "1 pod leave" unenrol outside
     eventually says TCP workloads -n outside
+}
+CASES+=(weirctl)
 
+# What is broken is found, and named with its remedy.
+case_broken() {
+    local web name ip
+    web=$(pod web node-a)
     step "broken 1: an object that is refused"
     k apply -f - <<YAML
 apiVersion: security.istio.io/v1
@@ -95,6 +102,26 @@ YAML
     ready "$WEIR_NS" sts/weir-ca
     eventually nothing_is_found
 
+    step "broken 4: no controller"
+    k scale -n "$WEIR_NS" deploy/weir-controller --replicas=0
+    eventually found FAIL controller "there is none in namespace $WEIR_NS" "docs/INSTALL.md"
+    k scale -n "$WEIR_NS" deploy/weir-controller --replicas=1
+    ready "$WEIR_NS" deploy/weir-controller
+    eventually nothing_is_found
+
+    step "broken 5: a seccomp profile that forbids io_uring"
+    for name in node-a node-b; do
+        on "$name" sh -c 'echo "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": [\"io_uring_setup\"], \"action\": \"SCMP_ACT_ERRNO\"}]}" >/var/lib/kubelet/seccomp/none.json'
+    done
+    k patch ds -n "$WEIR_NS" weir-nodeproxy --type=json -p '[{"op": "replace",
+        "path": "/spec/template/spec/containers/0/securityContext/seccompProfile/localhostProfile", "value": "none.json"}]'
+    eventually found FAIL "node proxies" "io_uring_setup was refused" "Localhost profile"
+    k rollout undo -n "$WEIR_NS" ds/weir-nodeproxy
+    mesh_is_up
+    eventually nothing_is_found
+    eventually get "$web" http://cart/whoami
+    for name in node-a node-b; do on "$name" rm /var/lib/kubelet/seccomp/none.json; done
+
     step "nothing can be asked"
     ip=$CONTROL_IP
     sed "s/$ip:6443/$ip:6444/" "$CLUSTER/admin.kubeconfig" >"$OUT/gone.kubeconfig"
@@ -109,4 +136,4 @@ print(*[c["status"] + " " + c["reason"] for c in json.load(sys.stdin).get("statu
     echo "$said"
     [ "$said" = "$2 $3" ]
 }
-CASES+=(weirctl)
+CASES+=(broken)

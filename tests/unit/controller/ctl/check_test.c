@@ -149,6 +149,37 @@ static void a_proxy_is_behind_and_another_version(void **state)
     scene_close(&s);
 }
 
+/* Kubernetes gives the end of its log, of which one line tells; the remedy is for all of it. */
+static void a_program_that_ends_at_once(void **state)
+{
+    struct scene s;
+    struct json *ended = parsed(
+        "{\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"lastState\":{\"terminated\":{"
+        "\"message\":\"info starts\\nerror node: io_uring_setup was refused\\nerror supervisor: "
+        "weir-data ended\\n\\n\"}}}]}}");
+    struct json *waits = parsed("{\"status\":{\"containerStatuses\":[{\"state\":{\"waiting\":{"
+                                "\"message\":\"one\\ntwo \\n \"}}}]}}");
+    (void)state;
+    scene_open(&s, CLIENT("a", "true"));
+    s.programs[1].pod = waits;
+    s.programs[2].pod = ended;
+    prints(&s, false,
+           HEAD "ok    controller      1 of 1 ready\n"
+                "ok    leader          one of the controllers leads\n"
+                "FAIL  ca              pod ca-0 on a is not ready: two\n"
+                "                        -> kubectl -n weir-system describe pod ca-0; kubectl -n "
+                "weir-system logs ca-0\n"
+                "FAIL  node proxies    pod p-1 on a is not ready: error node: io_uring_setup was "
+                "refused\n"
+                "                        -> the container's seccomp profile forbids io_uring: use a "
+                "Localhost profile that allows it (the chart installs one), or Unconfined\n"
+                "ok    cni             1 of 1 ready\n" REST
+                "2 failed, 0 warnings, 9 in order\n");
+    json_free(ended);
+    json_free(waits);
+    scene_close(&s);
+}
+
 static void nothing_is_installed(void **state)
 {
     struct scene s;
@@ -264,6 +295,7 @@ int main(void)
         cmocka_unit_test(metrics_are_read),
         cmocka_unit_test(all_is_well),
         cmocka_unit_test(a_proxy_is_behind_and_another_version),
+        cmocka_unit_test(a_program_that_ends_at_once),
         cmocka_unit_test(nothing_is_installed),
         cmocka_unit_test(status_says_who_follows_whom),
         cmocka_unit_test(a_node),
