@@ -60,6 +60,7 @@ static void requests_of(enum xds_type type)
         }
         assert_string_equal(answer(&w, &c), "a=1 b=1");
         failed = alloc_failed();
+        assert_int_equal(w.names.count, 2);
         assert_true(world_is_synced(&w, &c.catalog));
         world_done(&w);
     }

@@ -64,7 +64,7 @@ static void put_routes(struct text_out *out, const struct resource *r)
     const struct route_forward *f = &t->hosts->routes->action.forward;
     text_printf(out, " %s: %s%s -> %s", t->hosts->name.data, t->hosts->domains->data,
                 t->hosts->routes->match.path.value.data, f->backends->cluster.data);
-    route_table_free(t);
+    route_table_unref(t);
 }
 
 static void put_listener(struct text_out *out, const struct resource *r)

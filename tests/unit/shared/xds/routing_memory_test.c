@@ -37,7 +37,7 @@ static void rename_routes(void *value, struct text name)
 
 static void free_routes(void *value)
 {
-    (void)route_table_free(value);
+    (void)route_table_unref(value);
 }
 
 static int decode_cluster(const uint8_t *data, size_t len, void **ret, char *why)
