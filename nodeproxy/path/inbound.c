@@ -17,7 +17,7 @@ struct inbound {
     unsigned stage;
     uint32_t epoch;                 /* the pod's, when it was decided */
     enum ending ending;
-    bool closing, waits;
+    bool closing, waits, early_end; /* early_end: HBONE: it ended before our answer */
     unsigned parts;                 /* embedded connections that the kernel may still hold */
     struct local_pod_waiter pod_waiter;
     struct socket_waiter socket_waiter;
@@ -31,7 +31,6 @@ struct inbound {
     const struct spiffe_id *peer;   /* NULL: not authenticated; valid while not closing */
     struct spiffe_id *peer_copy;    /* HBONE: once the stream has closed, and with it perhaps the server */
     struct buf early;               /* HBONE: what came before our answer; bounded by the stream's window */
-    bool early_end;
     struct addr source, destination, target; /* destination: as the caller named it */
     char *service_key;              /* namespace/hostname when called by name; NULL: by address */
     struct text forwarded_host;     /* during the story's beginning only */
@@ -46,7 +45,7 @@ struct inbound {
     char *policy, *dry_run;         /* names, for the log */
     struct ring_task free_task;
 };
-_Static_assert(sizeof(struct inbound) <= 1216, "as in outbound.c: an idle connection is to stay cheap");
+_Static_assert(sizeof(struct inbound) <= 1160, "as in outbound.c: an idle connection is to stay cheap");
 struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tunnels */
     struct inbound in;
     struct conn conn;

@@ -19,7 +19,7 @@ struct outbound {
     unsigned stage;
     uint32_t epoch;                /* the pod's, when it was identified */
     enum ending ending;
-    bool closing, waits;
+    bool closing, waits, server_open, tunnel_open;
     unsigned parts;                /* embedded connections that the kernel may still hold */
     struct conn client;
     struct addr source, destination; /* destination: where the workload wanted to go */
@@ -37,14 +37,13 @@ struct outbound {
         struct tunnel tunnel;      /* TUNNEL */
     };
     struct inbound *inbound;       /* LOCAL; it relays for us */
-    bool server_open, tunnel_open;
     struct relay relay;
     struct account account;
     struct ring_task free_task;
 };
 /* An idle tunnelled connection costs at most 2 KiB a hop, nghttp2's stream and its share of the tunnel included: what only some
  * stories need is made apart. */
-_Static_assert(sizeof(struct outbound) <= 1216, "an idle connection is to stay cheap");
+_Static_assert(sizeof(struct outbound) <= 1144, "an idle connection is to stay cheap");
 
 static enum step identify(struct outbound *c);
 static enum step authorise(struct outbound *c);

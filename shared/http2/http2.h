@@ -128,6 +128,7 @@ struct http2_stream {
     struct http2 *http2; /* NULL before and after */
     struct list link;
     int32_t id;
+    uint32_t n_trailers;          /* of `trailers` */
     struct buf out;               /* DATA to be sent */
     size_t unreturned;            /* received while paused: stream window to return at resume */
     size_t unreturned_connection; /* of these, what is also held back of the connection's window */
@@ -141,7 +142,6 @@ struct http2_stream {
     int error;                     /* for failed_due */
     uint32_t code;                 /* for closed, when dead */
     struct http2_header *trailers; /* owned copy, sent instead of END_STREAM on DATA */
-    size_t n_trailers;
 };
 void http2_stream_init(struct http2_stream *s, const struct http2_stream_events *events);
 /* Client: sends a request's head; end: no body follows. -EAGAIN: no slot (see http2_can_open),

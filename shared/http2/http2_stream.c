@@ -415,7 +415,7 @@ int http2_stream_trailers(struct http2_stream *s, const struct http2_header *hea
         s->trailers = copy_headers(headers, n);
         if (!s->trailers)
             return -ENOMEM;
-        s->n_trailers = n;
+        s->n_trailers = (uint32_t)n;
     }
     s->finish_asked = true;
     wake(s);

@@ -40,8 +40,8 @@ struct conn {
     struct buf in;           /* received and not delivered: while paused */
     struct buf out;          /* bytes for the socket */
     struct buf out_plain;    /* waiting for the handshake or the flush to be sealed */
-    int fd;
     const char *why; /* a static sentence; NULL: nothing known */
+    int fd;
     bool connecting, sending, receiving;
     bool shake_waits, shaking; /* for conn_shake(); in it */
     bool started, paused, established;
