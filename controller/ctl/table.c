@@ -69,7 +69,7 @@ void table_json(const struct table *t, struct text_heap *out)
             char title[64];
             snprintf(title, sizeof title, "%s", cell(t, 0, c));
             for (char *p = title; *p; p++)
-                *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+                *p = text_lower(*p);
             json_out_string(&o, title, cell(t, r, c));
         }
         json_out_end(&o);

@@ -88,7 +88,7 @@ static const char *lower(struct reader *r, struct text t)
     if (!copy)
         return "";
     for (size_t i = 0; i < t.len; i++)
-        copy[i] = http_lower(t.data[i]);
+        copy[i] = text_lower(t.data[i]);
     return copy;
 }
 

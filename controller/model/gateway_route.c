@@ -63,7 +63,7 @@ static void read_http_match(struct reader *r, struct gateway_flaw *f, const stru
 static bool is_grpc_name(struct text t)
 {
     for (size_t i = 0; i < t.len; i++) {
-        char c = http_lower(t.data[i]);
+        char c = text_lower(t.data[i]);
         if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '.')
             return false;
     }

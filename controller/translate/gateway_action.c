@@ -1,5 +1,4 @@
 #include "controller/translate/gateway_action.h"
-#include "shared/http/http_grammar.h"
 #include <stdio.h>
 
 enum { CHOICES_MAX = 5 };
@@ -27,7 +26,7 @@ static struct text lower(struct gateway_build *b, struct text t)
 {
     char *copy = gateway_take(b, t.len + 1, 1);
     for (size_t i = 0; copy && i < t.len; i++)
-        copy[i] = http_lower(t.data[i]);
+        copy[i] = text_lower(t.data[i]);
     return copy ? (struct text){copy, t.len} : TEXT("");
 }
 

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static unsigned char lower(char c)
+char text_lower(char c)
 {
-    unsigned char u = (unsigned char)c;
-    return u >= 'A' && u <= 'Z' ? (unsigned char)(u + ('a' - 'A')) : u;
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
 bool text_equal_nocase(struct text a, struct text b)
@@ -16,7 +15,7 @@ bool text_equal_nocase(struct text a, struct text b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.data[i]) != lower(b.data[i]))
+        if (text_lower(a.data[i]) != text_lower(b.data[i]))
             return false;
     return true;
 }
@@ -148,6 +147,23 @@ int text_to_duration_ms(struct text t, uint64_t *ret_ms)
     }
     *ret_ms = sum;
     return 0;
+}
+
+int text_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int text_percent_byte(struct text t)
+{
+    if (t.len < 3 || t.data[0] != '%')
+        return -1;
+    int high = text_hex_digit(t.data[1]), low = text_hex_digit(t.data[2]);
+    return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
 char *text_dup(struct text t)

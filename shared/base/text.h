@@ -36,6 +36,10 @@ int text_to_u64(struct text t, uint64_t max, uint64_t *ret);
  * "10s", "5m", "24h", "1500ms", "2d", "0.5s", "1h30m". What is below a millisecond is dropped.
  * -EINVAL, -ERANGE. */
 int text_to_duration_ms(struct text t, uint64_t *ret_ms);
+char text_lower(char c);    /* ASCII only */
+int text_hex_digit(char c); /* 0 to 15; -1: none */
+/* The byte that "%41" at the front of t stands for (RFC 3986 section 2.1); -1: there is none. */
+int text_percent_byte(struct text t);
 char *text_dup(struct text t);    /* heap, NUL-terminated; NULL: no memory */
 bool text_is_utf8(struct text t); /* well-formed: no overlong forms, no surrogates */
 /* Takes the next character off the front of *t and writes it as it stands inside a JSON string:

@@ -37,11 +37,6 @@ void dns_message_set_id(void *bytes, uint16_t id)
     put_16(bytes, id);
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* ---- queries ---- */
 
 /* The only question, its name not compressed: there is nothing before it that it could point at. */
@@ -63,7 +58,7 @@ static int read_question(const uint8_t *bytes, size_t len, struct dns_query *q)
     memcpy(q->bytes, bytes, q->len);
     size_t i = 0;
     for (; name[i] != '\0' && strcmp(name, ".") != 0; i++)
-        q->name[i] = lower(name[i]);
+        q->name[i] = text_lower(name[i]);
     q->name[i] = '\0';
     return 0;
 }
@@ -263,7 +258,7 @@ bool dns_message_answers(const void *bytes, size_t len, const struct dns_query *
     if (get_16(b + 4) != 1 || len < q->len)
         return false;
     for (size_t i = DNS_HEAD_BYTES; i < q->len - NS_QFIXEDSZ; i++)
-        if (lower((char)b[i]) != lower((char)q->bytes[i]))
+        if (text_lower((char)b[i]) != text_lower((char)q->bytes[i]))
             return false;
     return memcmp(b + q->len - NS_QFIXEDSZ, q->bytes + q->len - NS_QFIXEDSZ, NS_QFIXEDSZ) == 0;
 }

@@ -80,27 +80,14 @@ static void set_message(struct grpc_call *c, const char *message)
     snprintf(c->status_message, sizeof c->status_message, "%s", message ? message : "");
 }
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
 /* What is no percent-encoding stays as it is: the specification asks to never lose a message. */
 static void decode_message(struct grpc_call *c, struct text t)
 {
     size_t n = 0;
     for (size_t i = 0; i < t.len && n < sizeof c->status_message - 1; i++) {
-        int high = -1, low = -1;
-        if (t.data[i] == '%' && t.len - i > 2) {
-            high = hex_digit(t.data[i + 1]);
-            low = hex_digit(t.data[i + 2]);
-        }
-        if (high >= 0 && low >= 0 && (high || low)) {
-            c->status_message[n++] = (char)(high * 16 + low);
+        int byte = text_percent_byte((struct text){t.data + i, t.len - i});
+        if (byte > 0) {
+            c->status_message[n++] = (char)byte;
             i += 2;
         } else {
             c->status_message[n++] = t.data[i];

@@ -106,20 +106,6 @@ bool http_is_path(struct text t)
     return all_are(t, TARGET);
 }
 
-int http_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-char http_lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 bool http_list_next(struct text *list, struct text *ret_element)
 {
     while (list->len > 0) {

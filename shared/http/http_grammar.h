@@ -16,8 +16,6 @@ size_t http_value_span(const char *data, size_t len);
 bool http_is_authority(struct text t);
 /* "/..." or "*": printable ASCII without blank and '#'. */
 bool http_is_path(struct text t);
-int http_hex_digit(char c); /* 0 to 15; -1: none */
-char http_lower(char c);    /* ASCII only */
 /* The next element of a list "a, b" (RFC 9110 section 5.6.1), trimmed, empty ones left out, off the
  * front of *list; false: there is none any more. No quoted strings: for lists of tokens. */
 bool http_list_next(struct text *list, struct text *ret_element);

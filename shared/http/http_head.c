@@ -130,7 +130,7 @@ static int copy_in_lower(struct http_head *h, struct text t, struct text *ret)
     if (r < 0)
         return r;
     for (size_t i = 0; i < t.len; i++)
-        to[i] = http_lower(t.data[i]);
+        to[i] = text_lower(t.data[i]);
     *ret = (struct text){to, t.len};
     return 0;
 }

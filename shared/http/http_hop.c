@@ -39,7 +39,7 @@ static const struct {
 
 static char plain(char c)
 {
-    return c == '_' ? '-' : http_lower(c);
+    return c == '_' ? '-' : text_lower(c);
 }
 
 /* A beginning that is a whole name does not begin another one's. */

@@ -1,5 +1,4 @@
 #include "shared/http/http_path.h"
-#include "shared/http/http_grammar.h"
 #include <errno.h>
 
 /* RFC 3986 section 2.3: encoded or not is the same. */
@@ -7,14 +6,6 @@ static bool is_unreserved(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            (c && strchr("-._~", c));
-}
-
-/* The byte that "%41" at the front stands for; -1: none. */
-static int decoded(const char *at, const char *end)
-{
-    int high = end - at > 2 ? http_hex_digit(at[1]) : -1;
-    int low = end - at > 2 ? http_hex_digit(at[2]) : -1;
-    return at[0] == '%' && high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
 /* Nothing that any mode but NONE would look at twice: most paths. */
@@ -38,7 +29,7 @@ static int decode(struct text path, enum http_path_mode mode, char *out, size_t 
     while (at < end) {
         int c = *at;
         if (c == '%') {
-            c = decoded(at, end);
+            c = text_percent_byte((struct text){at, (size_t)(end - at)});
             if (c < 0x20 || c == 0x7f)
                 return -EINVAL;
             bool slash = c == '/' || c == '\\';
@@ -165,16 +156,14 @@ bool http_query_next(struct text *query, struct text *ret_name, struct text *ret
 
 size_t http_query_decode(struct text t, char *out)
 {
-    const char *at = t.data, *end = t.data + t.len;
     size_t n = 0;
-    while (at < end) {
-        int c = decoded(at, end);
-        if (c >= 0)
-            at += 2;
-        else
-            c = *at == '+' ? ' ' : *at;
+    while (t.len > 0) {
+        int c = text_percent_byte(t);
+        size_t used = c >= 0 ? 3 : 1;
+        if (c < 0)
+            c = t.data[0] == '+' ? ' ' : t.data[0];
         out[n++] = (char)c;
-        at++;
+        t = (struct text){t.data + used, t.len - used};
     }
     return n;
 }

@@ -1,6 +1,5 @@
 #include "shared/http1/http1.h"
 #include "shared/base/list.h"
-#include "shared/http/http_grammar.h"
 #include "shared/http1/http1_codec.h"
 #include "shared/http1/http1_status.h"
 #include <assert.h>
@@ -43,13 +42,10 @@ static bool decode_path(struct text path, char *out, struct text *ret)
     for (size_t i = 0; i < path.len; i++) {
         char c = path.data[i];
         if (c == '%') {
-            int high = path.len - i > 2 ? http_hex_digit(path.data[i + 1]) : -1;
-            int low = path.len - i > 2 ? http_hex_digit(path.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            int byte = text_percent_byte((struct text){path.data + i, path.len - i});
+            if (byte < 0 || byte == '/')
                 return false;
-            c = (char)(high * 16 + low);
-            if (c == '/')
-                return false;
+            c = (char)byte;
             i += 2;
         }
         if ((unsigned char)c < 0x20 || c == 0x7f || c == '\\')

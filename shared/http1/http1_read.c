@@ -33,7 +33,7 @@ static void lower_in_place(struct text t)
 {
     char *data = (char *)(uintptr_t)t.data;
     for (size_t i = 0; i < t.len; i++)
-        data[i] = http_lower(data[i]);
+        data[i] = text_lower(data[i]);
 }
 
 /* Those that say how to read and for whom it is. True: it does not belong into the head. */
@@ -477,7 +477,7 @@ static int read_length(struct http1_codec *c, struct buf *bytes, struct buf *bod
 /* Returns false where a line of a chunk is none (RFC 9112 section 7.1). */
 static bool take_chunk_byte(struct http1_codec *c, char b)
 {
-    int digit = c->in_extension ? -1 : http_hex_digit(b);
+    int digit = c->in_extension ? -1 : text_hex_digit(b);
     if (++c->line_len > CHUNK_LINE_MAX)
         return false;
     if (b == '\r') {

@@ -58,10 +58,7 @@ static int hex4(const struct scan *s, size_t at)
     if (s->t.len - at < 4)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        int c = s->t.data[i], digit = c >= '0' && c <= '9'   ? c - '0'
-                                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                             : -1;
+        int digit = text_hex_digit(s->t.data[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

@@ -1,7 +1,5 @@
 #include "shared/mesh/prefix_index.h"
 
-#include "shared/http/http_grammar.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,7 +7,7 @@
 static size_t common(struct text a, struct text b)
 {
     size_t most = a.len < b.len ? a.len : b.len, i = 0;
-    while (i < most && http_lower(a.data[i]) == b.data[i])
+    while (i < most && text_lower(a.data[i]) == b.data[i])
         i++;
     return i;
 }
@@ -20,7 +18,7 @@ static int compare(struct text a, struct text b, size_t *ret_common)
     size_t i = *ret_common = common(a, b);
     if (i == a.len || i == b.len)
         return a.len < b.len ? -1 : a.len > b.len;
-    return (unsigned char)http_lower(a.data[i]) < (unsigned char)b.data[i] ? -1 : 1;
+    return (unsigned char)text_lower(a.data[i]) < (unsigned char)b.data[i] ? -1 : 1;
 }
 
 static int by_text(const void *left, const void *right)
@@ -46,7 +44,7 @@ static bool lower_copies(struct arena *a, struct prefix_entry *entries, size_t n
             return false;
         char *at = (char *)(uintptr_t)copy.data;
         for (size_t c = 0; c < copy.len; c++)
-            at[c] = http_lower(at[c]);
+            at[c] = text_lower(at[c]);
         entries[i].text = copy;
     }
     return true;

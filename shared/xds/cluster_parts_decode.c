@@ -243,14 +243,6 @@ int decode_protocol(struct reader *r, const Cluster *from, struct cluster *ret)
 
 /* ---- Health checks -------------------------------------------------------------------------- */
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Text is hexadecimal, binary is as it is. */
 static int decode_payload(struct reader *r, const struct place *at, const Payload *from,
                           struct text *ret)
@@ -269,9 +261,10 @@ static int decode_payload(struct reader *r, const struct place *at, const Payloa
     if (!out)
         return decode_no_memory(r);
     for (size_t i = 0; i < n; i += 2) {
-        if (i + 1 == n || digit(hex[i]) < 0 || digit(hex[i + 1]) < 0)
+        int high = text_hex_digit(hex[i]), low = text_hex_digit(hex[i + 1]);
+        if (high < 0 || low < 0) /* an odd one: the NUL is no digit */
             return place_refuse(AT(at, "text"), r->why, "is not hexadecimal");
-        out[i / 2] = (char)(digit(hex[i]) << 4 | digit(hex[i + 1]));
+        out[i / 2] = (char)(high << 4 | low);
     }
     out[n / 2] = '\0';
     *ret = (struct text){out, n / 2};

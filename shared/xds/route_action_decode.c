@@ -204,8 +204,7 @@ static int decode_upgrades(struct reader *r, const struct place *at, const Actio
         struct text *to = &ret->upgrades[ret->n_upgrades++];
         e = decode_text(r, m->upgrade_type, to);
         for (size_t c = 0; e == 0 && c < to->len; c++)
-            if (to->data[c] >= 'A' && to->data[c] <= 'Z')
-                ((char *)to->data)[c] += 'a' - 'A'; /* our own copy */
+            ((char *)to->data)[c] = text_lower(to->data[c]); /* our own copy */
     }
     return e;
 }

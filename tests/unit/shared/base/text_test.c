@@ -1,6 +1,7 @@
 #include "shared/base/text.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include "tests/unit/shared/base/test.h"
+#include <ctype.h>
 
 static void assert_text(struct text t, const char *expected)
 {
@@ -22,6 +23,26 @@ static void compares(void **state)
     assert_true(text_ends_with(TEXT("abc"), TEXT("bc")));
     assert_true(text_ends_with(TEXT("abc"), TEXT("abc")));
     assert_false(text_ends_with(TEXT("c"), TEXT("bc")));
+}
+
+/* Each byte, against libc in the locale "C". */
+static void knows_letters_and_digits(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        char hex[] = {'%', '4', (char)c, 'x'};
+        char *end, digit[2] = {(char)c, '\0'};
+        long value = isxdigit(c) ? strtol(digit, &end, 16) : -1;
+        assert_int_equal(text_lower((char)c), (char)tolower(c));
+        assert_int_equal(text_hex_digit((char)c), value);
+        assert_int_equal(text_percent_byte((struct text){hex, 4}), value < 0 ? -1 : 0x40 + value);
+    }
+    assert_int_equal(text_percent_byte(TEXT("%ff")), 0xff);
+    assert_int_equal(text_percent_byte(TEXT("%00")), 0);
+    assert_int_equal(text_percent_byte(TEXT("")), -1);
+    assert_int_equal(text_percent_byte((struct text){"%41", 2}), -1);
+    assert_int_equal(text_percent_byte(TEXT("%x1")), -1);
+    assert_int_equal(text_percent_byte(TEXT("41x")), -1);
 }
 
 static void trims_and_splits(void **state)
@@ -275,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares),
+        cmocka_unit_test(knows_letters_and_digits),
         cmocka_unit_test(trims_and_splits),
         cmocka_unit_test(reads_numbers),
         cmocka_unit_test(reads_durations),
