@@ -99,6 +99,19 @@ bool http_is_authority(struct text t)
     return port.len == 0 || text_to_u64(port, UINT16_MAX, &number) == 0;
 }
 
+void http_authority_split(struct text authority, struct text *ret_host, struct text *ret_port)
+{
+    size_t i = authority.len;
+    while (i > 0 && authority.data[i - 1] >= '0' && authority.data[i - 1] <= '9')
+        i--;
+    *ret_host = authority;
+    *ret_port = (struct text){NULL, 0};
+    if (i > 0 && authority.data[i - 1] == ':') {
+        *ret_host = (struct text){authority.data, i - 1};
+        *ret_port = (struct text){authority.data + i, authority.len - i};
+    }
+}
+
 bool http_is_path(struct text t)
 {
     if (t.len == 0 || (t.data[0] != '/' && !text_equal(t, TEXT("*"))))

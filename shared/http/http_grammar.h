@@ -14,6 +14,8 @@ size_t http_value_span(const char *data, size_t len);
 /* A host with or without a port, as Host and :authority have it (RFC 3986 section 3.2 without user
  * information): a name, an IPv4 address or an IPv6 one in brackets. */
 bool http_is_authority(struct text t);
+/* Such a one in two: the port's digits are empty where there is none. */
+void http_authority_split(struct text authority, struct text *ret_host, struct text *ret_port);
 /* "/..." or "*": printable ASCII without blank and '#'. */
 bool http_is_path(struct text t);
 /* The next element of a list "a, b" (RFC 9110 section 5.6.1), trimmed, empty ones left out, off the

@@ -1,5 +1,6 @@
 #include "shared/mesh/route_index.h"
 
+#include "shared/http/http_grammar.h"
 #include "shared/mesh/place.h"
 
 #include <errno.h>
@@ -109,18 +110,6 @@ int domain_index_build(struct route_table *t, char why[static WHY_MAX])
     return e;
 }
 
-static struct text without_port(struct text authority)
-{
-    for (size_t i = authority.len; i > 0; i--) {
-        char c = authority.data[i - 1];
-        if (c == ':')
-            return (struct text){authority.data, i - 1};
-        if (c < '0' || c > '9')
-            break;
-    }
-    return authority;
-}
-
 /* Envoy's order: exact, then the longest ending, then the longest start, then "*". A wildcard
  * stands for at least one character. */
 const struct virtual_host *route_table_host(const struct route_table *t, struct text authority)
@@ -128,9 +117,10 @@ const struct virtual_host *route_table_host(const struct route_table *t, struct 
     const struct domain_index *x = t->domains;
     char reversed[DOMAIN_ENDING_MAX];
     uint32_t at, host = x->any;
+    struct text port;
 
     if (t->ignore_port)
-        authority = without_port(authority);
+        http_authority_split(authority, &authority, &port);
     uint32_t start = prefix_index_find(&x->starts, authority);
     if (start != PREFIX_NONE && x->starts.nodes[start].text.len == authority.len) {
         const struct prefix_node *node = &x->starts.nodes[start];

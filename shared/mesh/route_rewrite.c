@@ -52,21 +52,6 @@ static bool default_port(struct text scheme, struct text port)
            (text_equal(scheme, TEXT("https")) && text_equal(port, TEXT("443")));
 }
 
-/* *ret_port is empty if there is none. */
-static void split_authority(struct text authority, struct text *ret_host, struct text *ret_port)
-{
-    size_t i = authority.len;
-
-    while (i > 0 && authority.data[i - 1] >= '0' && authority.data[i - 1] <= '9')
-        i--;
-    *ret_host = authority;
-    *ret_port = (struct text){0};
-    if (i > 0 && authority.data[i - 1] == ':') {
-        *ret_host = (struct text){authority.data, i - 1};
-        *ret_port = (struct text){authority.data + i, authority.len - i};
-    }
-}
-
 static void put_authority(const struct route_redirect *d, const struct http_head *request,
                           struct text scheme, struct text_out *ret)
 {
@@ -74,7 +59,7 @@ static void put_authority(const struct route_redirect *d, const struct http_head
     struct text_out given = TEXT_OUT(digits);
     struct text host, port;
 
-    split_authority(request->authority, &host, &port);
+    http_authority_split(request->authority, &host, &port);
     if (d->host.len > 0) {
         host = d->host; /* which may bring a port */
         port = (struct text){0};

@@ -182,6 +182,31 @@ static void grammar(void **state)
     }
 }
 
+static void authorities_are_split(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *authority, *host, *port;
+    } cases[] = {
+        {"a", "a", ""},
+        {"a:80", "a", "80"},
+        {"a:", "a", ""},
+        {"a1", "a1", ""},
+        {"10.0.0.1", "10.0.0.1", ""},
+        {"10.0.0.1:1", "10.0.0.1", "1"},
+        {"[::1]", "[::1]", ""},
+        {"[::1]:8080", "[::1]", "8080"},
+        {"", "", ""},
+        {"80", "80", ""},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct text host, port;
+        http_authority_split(text_of(cases[i].authority), &host, &port);
+        is_text(host, cases[i].host);
+        is_text(port, cases[i].port);
+    }
+}
+
 /* Each byte at each place of texts of all lengths. */
 static void spans(void **state)
 {
@@ -348,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_request_is_set, begin, end),
         cmocka_unit_test(grammar),
+        cmocka_unit_test(authorities_are_split),
         cmocka_unit_test(spans),
         cmocka_unit_test(lists),
         cmocka_unit_test_setup_teardown(views_stay_while_the_head_grows, begin, end),
