@@ -23,7 +23,7 @@ struct domain_index {
 int domain_index_build(struct route_table *t, char why[static WHY_MAX]);
 int route_index_build(struct arena *a, struct virtual_host *h); /* -ENOMEM */
 
-/* A request's path and query, without the fragment. */
+/* A request's path and query. */
 struct route_path {
     struct text path, query;
 };

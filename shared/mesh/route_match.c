@@ -1,7 +1,6 @@
 #include "shared/mesh/route_match.h"
 
-#include "shared/http/http_grammar.h"
-#include "shared/http/http_head.h"
+#include "shared/http/http_path.h"
 #include "shared/mesh/route_index.h"
 
 #include <stdlib.h>
@@ -11,13 +10,9 @@ enum { JOINED_MAX = 1024 };
 
 struct route_path route_path_of(const struct http_head *head)
 {
-    struct text whole = head->path, rest;
-    struct route_path ret = {.path = whole};
+    struct route_path ret;
 
-    if (text_split(whole, '#', &ret.path, &rest))
-        whole = ret.path;
-    if (text_split(whole, '?', &ret.path, &rest))
-        ret.query = rest;
+    http_path_split(head->path, &ret.path, &ret.query);
     return ret;
 }
 
@@ -141,16 +136,9 @@ bool header_fits(const struct header_match *m, const struct http_head *head)
 
 bool query_get(struct text query, struct text name, struct text *ret)
 {
-    struct text pair, rest = query, key, value;
+    struct text key, value;
 
-    for (bool more = query.len > 0; more;) {
-        more = text_split(rest, '&', &pair, &rest);
-        if (!more)
-            pair = rest;
-        if (!text_split(pair, '=', &key, &value)) {
-            key = pair;
-            value = TEXT("");
-        }
+    while (http_query_next(&query, &key, &value)) {
         if (text_equal(key, name)) {
             *ret = value;
             return true;

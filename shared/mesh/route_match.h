@@ -8,7 +8,7 @@
 
 struct http_head;
 
-/* Paths are compared without query and fragment. */
+/* Paths are compared without the query. */
 enum path_match_kind {
     PATH_PREFIX,    /* of bytes: /foo takes /foobar */
     PATH_EXACT,     /* the whole path */
