@@ -169,6 +169,15 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     return a->port == b->port && ip_equal(&a->ip, &b->ip);
 }
 
+struct text addr_key(const struct addr *a, char out[static ADDR_KEY_BYTES])
+{
+    _Static_assert(1 + sizeof a->ip.bytes + sizeof a->port == ADDR_KEY_BYTES, "all of it");
+    out[0] = (char)a->ip.len;
+    memcpy(out + 1, a->ip.bytes, sizeof a->ip.bytes);
+    memcpy(out + 1 + sizeof a->ip.bytes, &a->port, sizeof a->port);
+    return (struct text){out, ADDR_KEY_BYTES};
+}
+
 bool ip_is_loopback(const struct ip *ip)
 {
     static const uint8_t one[16] = {[15] = 1};

@@ -33,6 +33,9 @@ const char *ip_print(const struct ip *ip, char out[static IP_TEXT_MAX]);      /*
 const char *addr_print(const struct addr *a, char out[static ADDR_TEXT_MAX]); /* v6 in brackets */
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool addr_equal(const struct addr *a, const struct addr *b);
+/* The address as the key of a map: the same bytes for equal ones, and only for them. */
+enum { ADDR_KEY_BYTES = 19 };
+struct text addr_key(const struct addr *a, char out[static ADDR_KEY_BYTES]);
 bool ip_is_loopback(const struct ip *ip);
 bool ip_is_any(const struct ip *ip);
 bool prefix_contains(const struct prefix *p, const struct ip *ip); /* other family: false */

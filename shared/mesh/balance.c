@@ -33,23 +33,13 @@ struct balance_host *balance_host_unref(struct balance_host *h)
 
 /* ---- Hosts. */
 
-enum { HOST_KEY = sizeof(struct ip) + sizeof(uint16_t) };
-
-static struct text key_of(const struct addr *a, char out[static HOST_KEY])
-{
-    out[0] = (char)a->ip.len;
-    memcpy(out + 1, a->ip.bytes, sizeof a->ip.bytes);
-    memcpy(out + 1 + sizeof a->ip.bytes, &a->port, sizeof a->port);
-    return (struct text){out, 1 + sizeof a->ip.bytes + sizeof a->port};
-}
-
 static int index_hosts(const struct balancer *old, struct map *ret)
 {
-    char key[HOST_KEY];
+    char key[ADDR_KEY_BYTES];
     int e = 0;
 
     for (size_t i = 0; old && e == 0 && i < old->n_hosts; i++)
-        e = map_put(ret, key_of(&old->hosts[i]->addr, key), old->hosts[i], NULL);
+        e = map_put(ret, addr_key(&old->hosts[i]->addr, key), old->hosts[i], NULL);
     return e;
 }
 
@@ -58,8 +48,8 @@ static int index_hosts(const struct balancer *old, struct map *ret)
 static struct balance_host *host_for(const struct map *old, const struct addr *addr,
                                      uint64_t now_ms)
 {
-    char key[HOST_KEY];
-    struct balance_host *h = map_get(old, key_of(addr, key));
+    char key[ADDR_KEY_BYTES];
+    struct balance_host *h = map_get(old, addr_key(addr, key));
 
     if (!h) {
         h = calloc(1, sizeof *h);

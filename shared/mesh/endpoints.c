@@ -1,7 +1,7 @@
 #include "shared/mesh/endpoints.h"
 
 #include "shared/base/map.h"
-#include "shared/mesh/place.h"
+#include "shared/mesh/checks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,19 +33,10 @@ static int once(struct map *seen, struct text key)
     return e < 0 ? e : old ? -EEXIST : 0;
 }
 
-static int check_fraction(const struct place *at, struct fraction f, char why[static WHY_MAX])
-{
-    if (f.denominator != 100 && f.denominator != 10000 && f.denominator != 1000000)
-        return place_refuse(AT(at, "denominator"), why,
-                            "is %u; 100, 10,000 or 1,000,000 would be right", f.denominator);
-    return 0;
-}
-
 static int check_endpoint(const struct place *at, const struct endpoint *e, struct map *seen,
                           char why[static WHY_MAX])
 {
-    char key[sizeof e->addr.ip.bytes + sizeof e->addr.port + 1];
-    char name[300];
+    char key[ADDR_KEY_BYTES], name[300];
     struct text_out whole = TEXT_OUT(name);
     const struct place *address = AT(at, "endpoint.address");
     int error = place_count(AT(at, "metadata"), e->n_labels, ENDPOINT_LABELS_MAX, why);
@@ -57,10 +48,7 @@ static int check_endpoint(const struct place *at, const struct endpoint *e, stru
     if (e->weight == 0)
         return place_refuse(AT(at, "load_balancing_weight"), why, "is 0");
     if (e->addr.ip.len != 0) {
-        key[0] = (char)e->addr.ip.len;
-        memcpy(key + 1, e->addr.ip.bytes, sizeof e->addr.ip.bytes);
-        memcpy(key + 1 + sizeof e->addr.ip.bytes, &e->addr.port, sizeof e->addr.port);
-        error = once(seen, (struct text){key, sizeof key});
+        error = once(seen, addr_key(&e->addr, key));
     } else if (e->host.len == 0 || e->host.len > 255) {
         return place_refuse(AT(address, "address"), why,
                             e->host.len ? "is longer than 255 bytes" : "is empty");
@@ -125,13 +113,14 @@ static int check_priorities(struct endpoints *e, char why[static WHY_MAX])
 
 static int check_counts(struct endpoints *e, char why[static WHY_MAX])
 {
+    const struct checker c = {.why = why};
     int error = place_count(AT(NULL, "endpoints"), e->n_groups, ENDPOINT_GROUPS_MAX, why);
 
     if (error == 0)
         error = place_count(AT(NULL, "policy.drop_overloads"), e->n_drops, ENDPOINT_DROPS_MAX, why);
     for (size_t i = 0; error == 0 && i < e->n_drops; i++)
-        error = check_fraction(AT(AT_I(NULL, "policy.drop_overloads", i), "drop_percentage"),
-                               e->drops[i].fraction, why);
+        error = check_fraction(&c, AT(AT_I(NULL, "policy.drop_overloads", i), "drop_percentage"),
+                               e->drops[i].fraction);
     e->n_endpoints = 0;
     for (size_t i = 0; error == 0 && i < e->n_groups; i++) {
         e->n_endpoints += e->groups[i].n_endpoints;

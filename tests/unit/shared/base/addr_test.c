@@ -124,6 +124,24 @@ static void goes_through_sockaddr(void **state)
     assert_int_equal(addr_to_sockaddr(&a, &ss), 0);
 }
 
+static void keys_are_the_same_for_equal_ones(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"10.0.0.1:80",   "10.0.0.2:80",         "10.0.0.1:81",
+                                        "10.0.0.1:336",  "[a00:1::]:80",        "[a00:1::]:81",
+                                        "[a00:1::1]:80", "[::ffff:10.0.0.1]:80"};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(texts); k++) {
+            char keys[2][ADDR_KEY_BYTES];
+            struct addr a, b;
+            assert_int_equal(addr_parse(text_of(texts[i]), &a), 0);
+            assert_int_equal(addr_parse(text_of(texts[k]), &b), 0);
+            assert_int_equal(text_equal(addr_key(&a, keys[0]), addr_key(&b, keys[1])),
+                             addr_equal(&a, &b));
+        }
+    }
+}
+
 static void knows_special_addresses(void **state)
 {
     (void)state;
@@ -226,9 +244,13 @@ static void contains_as_bit_by_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_and_prints),      cmocka_unit_test(reads_endpoints),
-        cmocka_unit_test(goes_through_sockaddr), cmocka_unit_test(knows_special_addresses),
-        cmocka_unit_test(reads_prefixes),        cmocka_unit_test(contains_as_bit_by_bit),
+        cmocka_unit_test(reads_and_prints),
+        cmocka_unit_test(reads_endpoints),
+        cmocka_unit_test(goes_through_sockaddr),
+        cmocka_unit_test(keys_are_the_same_for_equal_ones),
+        cmocka_unit_test(knows_special_addresses),
+        cmocka_unit_test(reads_prefixes),
+        cmocka_unit_test(contains_as_bit_by_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
