@@ -128,6 +128,17 @@ static bool end_ejection(struct outlier *o, struct outlier_host *h, uint64_t now
     return true;
 }
 
+/* Was it asked often enough in this interval for its rate to say something? */
+static bool says_something(const struct outlier_host *h, uint32_t volume)
+{
+    return !h->ejected && h->requests > 0 && h->requests >= volume;
+}
+
+static double success_rate(const struct outlier_host *h)
+{
+    return (double)h->successes / (double)h->requests;
+}
+
 static bool by_success_rate(struct outlier *o, struct outlier_host *const *hosts, size_t n_hosts,
                             uint64_t now_ms, struct rng *rng)
 {
@@ -137,27 +148,23 @@ static bool by_success_rate(struct outlier *o, struct outlier_host *const *hosts
     bool changed = false;
 
     for (size_t i = 0; i < n_hosts; i++) {
-        if (hosts[i]->ejected || hosts[i]->requests < s->success_rate_volume ||
-            hosts[i]->requests == 0)
+        if (!says_something(hosts[i], s->success_rate_volume))
             continue;
-        sum += (double)hosts[i]->successes / (double)hosts[i]->requests;
+        sum += success_rate(hosts[i]);
         n++;
     }
     if (n == 0 || n < s->success_rate_min_hosts)
         return false;
     double mean = sum / (double)n;
     for (size_t i = 0; i < n_hosts; i++) {
-        if (hosts[i]->ejected || hosts[i]->requests < s->success_rate_volume ||
-            hosts[i]->requests == 0)
+        if (!says_something(hosts[i], s->success_rate_volume))
             continue;
-        double off = (double)hosts[i]->successes / (double)hosts[i]->requests - mean;
+        double off = success_rate(hosts[i]) - mean;
         squares += off * off;
     }
     double least = mean - sqrt(squares / (double)n) * s->success_rate_stdev_factor / THOUSANDTHS;
     for (size_t i = 0; i < n_hosts; i++) {
-        if (!hosts[i]->ejected && hosts[i]->requests > 0 &&
-            hosts[i]->requests >= s->success_rate_volume &&
-            (double)hosts[i]->successes / (double)hosts[i]->requests < least)
+        if (says_something(hosts[i], s->success_rate_volume) && success_rate(hosts[i]) < least)
             changed |= eject(o, hosts[i], n_hosts, s->enforcing_success_rate, now_ms, rng);
     }
     return changed;
@@ -171,13 +178,12 @@ static bool by_failure_percentage(struct outlier *o, struct outlier_host *const 
     bool changed = false;
 
     for (size_t i = 0; i < n_hosts; i++)
-        n += !hosts[i]->ejected && hosts[i]->requests > 0 &&
-             hosts[i]->requests >= s->failure_percentage_volume;
+        n += says_something(hosts[i], s->failure_percentage_volume);
     if (n < s->failure_percentage_min_hosts)
         return false;
     for (size_t i = 0; i < n_hosts; i++) {
         struct outlier_host *h = hosts[i];
-        if (!h->ejected && h->requests > 0 && h->requests >= s->failure_percentage_volume &&
+        if (says_something(h, s->failure_percentage_volume) &&
             (h->requests - h->successes) * 100 >= h->requests * s->failure_percentage_threshold)
             changed |= eject(o, h, n_hosts, s->enforcing_failure_percentage, now_ms, rng);
     }
