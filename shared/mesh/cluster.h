@@ -19,6 +19,7 @@ enum {
     RING_SIZE_MIN = 1024,
     RING_ENTRIES_MAX = 256 * 1024, /* of a ring of ours, whatever ring_max says */
     MAGLEV_TABLE = 65537,
+    BALANCE_CHOICES_MAX = 100, /* each is a draw, for each request */
     CONNECT_TIMEOUT_MS = 5000
 };
 

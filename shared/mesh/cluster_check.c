@@ -44,9 +44,9 @@ static int check_balance(const struct checker *c, const struct balance_settings 
     const struct place *ring = AT(NULL, "ring_hash_lb_config"),
                        *common = AT(NULL, "common_lb_config");
 
-    if (b->kind == BALANCE_LEAST_REQUEST && b->choices < 2)
+    if (b->kind == BALANCE_LEAST_REQUEST && (b->choices < 2 || b->choices > BALANCE_CHOICES_MAX))
         return place_refuse(AT(NULL, "least_request_lb_config.choice_count"), c->why,
-                            "is %u, less than 2", b->choices);
+                            "is %u; 2 to %d would be right", b->choices, BALANCE_CHOICES_MAX);
     if (!(b->active_bias >= 0))
         return place_refuse(AT(NULL, "least_request_lb_config.active_request_bias"), c->why,
                             "is below 0");

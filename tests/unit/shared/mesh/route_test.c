@@ -457,7 +457,7 @@ static void test_clusters_refuse_with_the_fields_place(void **state)
         "connect_timeout: is 0",
         "load_assignment: is missing",
         "load_assignment.cluster_name: is empty",
-        "least_request_lb_config.choice_count: is 1, less than 2",
+        "least_request_lb_config.choice_count: is 1; 2 to 100 would be right",
         "ring_hash_lb_config.minimum_ring_size: is above maximum_ring_size",
         "maglev_lb_config.table_size: is 65536, no prime number up to 5000011",
         "common_lb_config.healthy_panic_threshold: is 101; 0 to 100 would be right",
@@ -468,6 +468,7 @@ static void test_clusters_refuse_with_the_fields_place(void **state)
         "transport_socket.typed_config.common_tls_context.validation_context."
         "match_typed_subject_alt_names[0].matcher.safe_regex.regex: missing ): (",
         "lb_subset_config.subset_selectors[0].keys: is empty",
+        "least_request_lb_config.choice_count: is 101; 2 to 100 would be right",
         NULL,
     };
     static struct health_check check = {CHECK_HTTP, .timeout_ms = 1, .interval_ms = 1,
@@ -531,6 +532,10 @@ static void test_clusters_refuse_with_the_fields_place(void **state)
         case 13:
             c->subsets.keys = &keys;
             c->subsets.n_keys = 1;
+            break;
+        case 14:
+            c->balance.kind = BALANCE_LEAST_REQUEST;
+            c->balance.choices = 101;
             break;
         default:
             break;
