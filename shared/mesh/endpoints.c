@@ -36,7 +36,7 @@ static int once(struct map *seen, struct text key)
 static int check_endpoint(const struct place *at, const struct endpoint *e, struct map *seen,
                           char why[static WHY_MAX])
 {
-    char key[ADDR_KEY_BYTES], name[300];
+    char key[ADDR_KEY_BYTES], name[ENDPOINT_HOST_MAX + 8];
     struct text_out whole = TEXT_OUT(name);
     const struct place *address = AT(at, "endpoint.address");
     int error = place_count(AT(at, "metadata"), e->n_labels, ENDPOINT_LABELS_MAX, why);
@@ -47,11 +47,16 @@ static int check_endpoint(const struct place *at, const struct endpoint *e, stru
         return place_refuse(AT(address, "port_value"), why, "is 0 or missing");
     if (e->weight == 0)
         return place_refuse(AT(at, "load_balancing_weight"), why, "is 0");
+    if (e->hostname.len > ENDPOINT_HOST_MAX)
+        return place_refuse(AT(at, "endpoint.hostname"), why, "is longer than %d bytes",
+                            ENDPOINT_HOST_MAX);
     if (e->addr.ip.len != 0) {
         error = once(seen, addr_key(&e->addr, key));
-    } else if (e->host.len == 0 || e->host.len > 255) {
-        return place_refuse(AT(address, "address"), why,
-                            e->host.len ? "is longer than 255 bytes" : "is empty");
+    } else if (e->host.len == 0) {
+        return place_refuse(AT(address, "address"), why, "is empty");
+    } else if (e->host.len > ENDPOINT_HOST_MAX) {
+        return place_refuse(AT(address, "address"), why, "is longer than %d bytes",
+                            ENDPOINT_HOST_MAX);
     } else {
         text_put(&whole, e->host);
         text_printf(&whole, ":%u", e->addr.port);

@@ -390,9 +390,13 @@ static void test_endpoints_refuse_with_the_fields_place(void **state)
         "policy.drop_overloads[0].drop_percentage.denominator: is 1; 100, 10,000 or 1,000,000 "
         "would be "
         "right",
+        "endpoints[1].lb_endpoints[0].endpoint.hostname: is longer than 255 bytes",
+        "endpoints[1].lb_endpoints[0].endpoint.address.address: is longer than 255 bytes",
         NULL,
     };
+    static char name[256];
     (void)state;
+    memset(name, 'a', sizeof name);
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
         struct endpoints *e = endpoints_new(1 << 16);
         char why[WHY_MAX] = "";
@@ -439,6 +443,17 @@ static void test_endpoints_refuse_with_the_fields_place(void **state)
         case 9:
             e->drops = &drop;
             e->n_drops = 1;
+            break;
+        case 10:
+            p->hostname = (struct text){name, 256};
+            break;
+        case 11:
+            p->addr.ip = (struct ip){0};
+            p->host = (struct text){name, 256};
+            break;
+        case 12: /* as long as may be */
+            p->addr.ip = (struct ip){0};
+            p->host = p->hostname = (struct text){name, 255};
             break;
         default:
             break;
