@@ -260,8 +260,8 @@ static bool same_labels(const struct balance_pool *p, const struct label *labels
            labels_include(labels, n, p->labels, n);
 }
 
-/* The pool of these labels, built. The labels are the route's or the cluster's and may go before
- * the balancer, so they are copied, texts and all, into one block. */
+/* The labels are the route's or the cluster's and may go before the balancer, so they are copied,
+ * texts and all, into one block. */
 static struct label *copy_labels(const struct label *labels, size_t n)
 {
     size_t bytes = n * sizeof *labels;
@@ -269,8 +269,10 @@ static struct label *copy_labels(const struct label *labels, size_t n)
     for (size_t i = 0; i < n; i++)
         bytes += labels[i].name.len + labels[i].value.len;
     struct label *copy = malloc(bytes + 1);
+    if (!copy)
+        return NULL;
     char *at = (char *)(copy + n);
-    for (size_t i = 0; copy && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         memcpy(at, labels[i].name.data, labels[i].name.len);
         copy[i].name = (struct text){at, labels[i].name.len};
         at += labels[i].name.len;
@@ -282,6 +284,7 @@ static struct label *copy_labels(const struct label *labels, size_t n)
     return copy;
 }
 
+/* The pool of these labels, built. */
 static int pool_of(struct balancer *b, const struct label *labels, size_t n,
                    struct balance_pool **ret)
 {

@@ -164,13 +164,70 @@ static void test_balancers(void **state)
     }
 }
 
+/* More subsets than a balancer keeps at once, of one endpoint each. Whatever fails while one is
+ * asked for first, or again: that is told, and the next time its endpoint is found. */
+static void test_many_subsets(void **state)
+{
+    enum { SUBSETS = 300 };
+    static struct text names[] = {{"v", 1}};
+    static struct subset_keys keys = {names, 1};
+    static char values[SUBSETS][8];
+    static struct label labels[SUBSETS];
+    struct endpoints *e = endpoints_new(1 << 20);
+    struct cluster *c = cluster_new(1 << 16);
+    struct balancer *b = NULL;
+    struct rng rng;
+    char why[WHY_MAX];
+    long failures = 0;
+    (void)state;
+
+    e->name = c->name = TEXT("c");
+    e->n_groups = 1;
+    e->groups = arena_zero(&e->arena, 1, sizeof *e->groups);
+    e->groups[0].n_endpoints = SUBSETS;
+    e->groups[0].endpoints = arena_zero(&e->arena, SUBSETS, sizeof(struct endpoint));
+    for (size_t i = 0; i < SUBSETS; i++) {
+        snprintf(values[i], sizeof values[i], "%zu", i);
+        labels[i] = (struct label){TEXT("v"), text_of(values[i])};
+        e->groups[0].endpoints[i] =
+            (struct endpoint){.addr = {{4, {10, 0, 0, 1}}, (uint16_t)(1 + i)},
+                              .weight = 1,
+                              .labels = &labels[i],
+                              .n_labels = 1};
+    }
+    c->subsets = (struct cluster_subsets){.keys = &keys, .n_keys = 1};
+    assert_int_equal(endpoints_finish(e, why), 0);
+    assert_int_equal(cluster_finish(c, why), 0);
+    assert_int_equal(balancer_new(&b, c, e, NULL, 0), 0);
+    rng_seed(&rng, 1);
+    for (size_t i = 0; i < SUBSETS + 4; i++) {
+        const struct label *wanted = &labels[i % SUBSETS];
+        const struct balance_request r = {.rng = &rng, .subset = wanted, .n_subset = 1};
+        bool failed = true;
+        for (long at = 0; failed; at++) {
+            struct balance_host *h = NULL;
+            alloc_fail_at(at);
+            int error = balancer_choose(b, &r, &h);
+            failed = alloc_failed();
+            failures += failed;
+            assert_int_equal(error, failed ? -ENOMEM : 0);
+            if (error == 0)
+                assert_int_equal(h->addr.port, 1 + i % SUBSETS);
+            balance_host_unref(h);
+        }
+    }
+    assert_true(failures > 5 * SUBSETS); /* also of those that were forgotten meanwhile */
+    balancer_free(b);
+    cluster_free(c);
+    endpoints_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finishing_a_table),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_finishing_endpoints),
-        cmocka_unit_test(test_balancers),
+        cmocka_unit_test(test_finishing_a_table),   cmocka_unit_test(test_values),
+        cmocka_unit_test(test_finishing_endpoints), cmocka_unit_test(test_balancers),
+        cmocka_unit_test(test_many_subsets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
