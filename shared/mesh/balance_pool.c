@@ -57,13 +57,10 @@ static bool place_host(struct balance_pool *p, const struct endpoints *e, struct
         return true;
     if (!list_add(&priority->lists[share], h, rooms->of_priority[h->group->priority]))
         return false;
-    if (!priority->localities[share])
-        return true;
-    /* Localities are numbered by their group; those of other priorities stay empty. */
-    return list_add(&priority->localities[share][g], h, rooms->of_group[g]);
+    return !p->localities[share] || list_add(&p->localities[share][g], h, rooms->of_group[g]);
 }
 
-static void weigh_localities(struct balance_priority *p, const struct endpoints *e,
+static void weigh_localities(struct balance_pool *p, const struct endpoints *e,
                              const struct rooms *rooms)
 {
     for (int share = 0; share < SHARE_ALL; share++) {
@@ -164,15 +161,16 @@ void balance_pool_done(struct balance_pool *p)
         struct balance_priority *q = &p->priorities[i];
         for (int share = 0; share < SHARES; share++)
             balance_list_done(&q->lists[share]);
-        for (int share = 0; share < SHARE_ALL; share++) {
-            for (size_t g = 0; q->localities[share] && g < q->n_localities; g++)
-                balance_list_done(&q->localities[share][g]);
-            free(q->localities[share]);
-        }
+    }
+    for (int share = 0; share < SHARE_ALL; share++) {
+        for (size_t g = 0; p->localities[share] && g < p->n_localities; g++)
+            balance_list_done(&p->localities[share][g]);
+        free(p->localities[share]);
+        p->localities[share] = NULL;
     }
     free(p->priorities);
     p->priorities = NULL;
-    p->n_priorities = 0;
+    p->n_priorities = p->n_localities = 0;
 }
 
 static bool in_subset(const struct balance_pool *p, const struct balance_host *h)
@@ -182,14 +180,11 @@ static bool in_subset(const struct balance_pool *p, const struct balance_host *h
 
 static bool make_localities(struct balance_pool *p, const struct endpoints *e)
 {
-    for (size_t i = 0; i < p->n_priorities; i++) {
-        struct balance_priority *q = &p->priorities[i];
-        q->n_localities = e->n_groups;
-        for (int share = 0; share < SHARE_ALL; share++) {
-            q->localities[share] = calloc(e->n_groups + 1, sizeof *q->localities[share]);
-            if (!q->localities[share])
-                return false;
-        }
+    p->n_localities = e->n_groups;
+    for (int share = 0; share < SHARE_ALL; share++) {
+        p->localities[share] = calloc(e->n_groups + 1, sizeof *p->localities[share]);
+        if (!p->localities[share])
+            return false;
     }
     return true;
 }
@@ -212,8 +207,7 @@ static bool fill(struct balance_pool *p, const struct cluster *c, const struct e
         if (in_subset(p, hosts[i]) && !place_host(p, e, hosts[i], rooms))
             return false;
     }
-    for (size_t i = 0; i < p->n_priorities; i++)
-        weigh_localities(&p->priorities[i], e, rooms);
+    weigh_localities(p, e, rooms);
     return true;
 }
 
@@ -241,29 +235,29 @@ int balance_pool_build(struct balance_pool *p, const struct cluster *c, const st
 
 /* ---- Choosing. */
 
-static struct balance_list *choose_locality(struct balance_priority *p, enum balance_share share,
+static struct balance_list *choose_locality(struct balance_pool *p, const struct endpoints *e,
+                                            size_t priority, enum balance_share share,
                                             struct rng *rng)
 {
+    struct balance_list *l = p->localities[share], *last = NULL;
     double sum = 0;
 
     for (size_t g = 0; g < p->n_localities; g++)
-        sum += p->localities[share][g].weight;
+        sum += e->groups[g].priority == priority ? l[g].weight : 0;
     double at = (double)(rng_u64(rng) >> 11) * 0x1p-53 * sum;
-    struct balance_list *last = NULL;
-    for (size_t g = 0; sum > 0 && g < p->n_localities; g++) {
-        struct balance_list *l = &p->localities[share][g];
-        if (l->weight <= 0)
+    for (size_t g = 0; g < p->n_localities; g++) {
+        if (e->groups[g].priority != priority || l[g].weight <= 0)
             continue;
-        last = l;
-        if (at < l->weight)
+        last = &l[g];
+        if (at < last->weight)
             break;
-        at -= l->weight;
+        at -= last->weight;
     }
-    return last ? last : &p->lists[share];
+    return last ? last : &p->priorities[priority].lists[share];
 }
 
 static struct balance_list *choose_list(struct balance_pool *p, const struct cluster *c,
-                                        const struct balance_request *r)
+                                        const struct endpoints *e, const struct balance_request *r)
 {
     /* Of a hash, so that a client stays with its priority. */
     uint64_t at = (r->has_hash ? r->hash : rng_u64(r->rng)) % HUNDRED;
@@ -277,8 +271,8 @@ static struct balance_list *choose_list(struct balance_pool *p, const struct clu
             }
             if (q->panic)
                 return c->balance.fail_in_panic ? NULL : &q->lists[SHARE_ALL];
-            if (q->localities[share])
-                return choose_locality(q, share, r->rng);
+            if (p->localities[share])
+                return choose_locality(p, e, i, share, r->rng);
             return &q->lists[share];
         }
     }
@@ -289,7 +283,7 @@ int balance_pool_choose(struct balance_pool *p, const struct cluster *c, const s
                         const struct balance_request *r, uint32_t attempt,
                         struct balance_host **ret)
 {
-    struct balance_list *l = choose_list(p, c, r);
+    struct balance_list *l = choose_list(p, c, e, r);
 
     if (!l)
         return -EHOSTUNREACH;

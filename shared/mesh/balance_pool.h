@@ -9,15 +9,16 @@
 
 enum balance_share { SHARE_HEALTHY, SHARE_DEGRADED, SHARE_ALL, SHARES };
 struct balance_priority {
-    struct balance_list lists[SHARES];          /* of all localities together */
-    struct balance_list *localities[SHARE_ALL]; /* healthy, degraded; if localities have weights */
-    size_t n_localities;
+    struct balance_list lists[SHARES]; /* of all localities together */
     uint32_t load[SHARE_ALL]; /* of a hundred requests, for the healthy and for the degraded */
     bool panic;
 };
 struct balance_pool {
     struct balance_priority *priorities; /* NULL: not built */
     size_t n_priorities;
+    /* The healthy and the degraded of each group; NULL where localities have no weights. */
+    struct balance_list *localities[SHARE_ALL];
+    size_t n_localities;
     struct label *labels; /* of the subset, copied */
     size_t n_labels;
 };

@@ -358,6 +358,24 @@ static void test_localities_have_weights(void **state)
     tear_down(&w);
 }
 
+static void test_localities_are_those_of_their_priority(void **state)
+{
+    struct world w;
+    (void)state;
+    set_up(&w, BALANCE_ROUND_ROBIN, ENDPOINTS({2, 0, 70}, {2, 1, 20}, {8, 0, 30}, {2, 1, 80}));
+    w.cluster->balance.locality_weighted = true;
+    make(&w);
+    draw(&w, 100000);
+    assert_share(w.counts[0] + w.counts[1], 100000, 0.7);
+    assert_int_equal(w.counts[2] + w.counts[3] + w.counts[12] + w.counts[13], 0);
+    unwell(&w, 0, 2);
+    unwell(&w, 4, 12); /* all fail over */
+    draw(&w, 100000);
+    assert_share(w.counts[2] + w.counts[3], 100000, 0.2);
+    assert_share(w.counts[12] + w.counts[13], 100000, 0.8);
+    tear_down(&w);
+}
+
 static void test_slow_start_grows(void **state)
 {
     struct world w;
@@ -512,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_panic_uses_everybody),
         cmocka_unit_test(test_degraded_only_as_far_as_needed),
         cmocka_unit_test(test_localities_have_weights),
+        cmocka_unit_test(test_localities_are_those_of_their_priority),
         cmocka_unit_test(test_slow_start_grows),
         cmocka_unit_test(test_subsets),
         cmocka_unit_test(test_hosts_outlive_an_update),
