@@ -173,6 +173,7 @@ int balancer_new(struct balancer **ret, const struct cluster *c, const struct en
     struct balancer *b = calloc(1, sizeof *b);
     struct map old;
 
+    assert(c->finished && e->finished);
     if (!b)
         return -ENOMEM;
     b->cluster = c;

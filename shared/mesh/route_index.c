@@ -3,6 +3,7 @@
 #include "shared/http/http_grammar.h"
 #include "shared/mesh/place.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -119,6 +120,7 @@ const struct virtual_host *route_table_host(const struct route_table *t, struct 
     uint32_t at, host = x->any;
     struct text port;
 
+    assert(t->finished);
     if (t->ignore_port)
         http_authority_split(authority, &authority, &port);
     uint32_t start = prefix_index_find(&x->starts, authority);
