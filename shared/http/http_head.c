@@ -9,7 +9,6 @@ enum { BLOCK_BYTES = 4096 };
 
 struct http_head_block {
     struct http_head_block *next;
-    size_t size;
     char data[];
 };
 
@@ -54,7 +53,6 @@ static int add_block(struct http_head *h, size_t size)
     if (!b)
         return -ENOMEM;
     b->next = h->blocks;
-    b->size = size;
     h->blocks = b;
     h->at = b->data;
     h->left = size;
