@@ -1,6 +1,6 @@
 /*
- * What the two halves of the codec (http1_read.c, http1_write.c) know of one another, and nobody
- * else.
+ * What the parts of the codec (http1_read.c, http1_judge.c, http1_write.c) know of one another, and
+ * nobody else.
  */
 #ifndef SHARED_HTTP1_HTTP1_INTERNAL_H
 #define SHARED_HTTP1_HTTP1_INTERNAL_H
@@ -90,8 +90,24 @@ struct http1_codec {
     bool close_after;
 };
 
+/* In place: it lies in an arena of ours, and llhttp is past it. */
+static inline void http1_lower(struct text t)
+{
+    char *data = (char *)(uintptr_t)t.data;
+    for (size_t i = 0; i < t.len; i++)
+        data[i] = text_lower(data[i]);
+}
+
 /* Refuses what is read, from now on; returns the negative status. A client's are all 502 but 503. */
 int http1_refuse(struct http1_codec *c, int status);
 /* The answer to a wish for another protocol is known. */
 void http1_upgraded(struct http1_codec *c, bool yes);
+
+/* http1_judge.c. A head whose fields lie in c->head and c->framing: what it asks and what follows it,
+ * into c->head and c->reading; how its body's length is told. -(status): refused. */
+int http1_judge_request(struct http1_codec *c, enum http1_framing *ret_framing,
+                        uint64_t *ret_length);
+/* *ret_bodyless: there is no body, whatever is said of one. */
+int http1_judge_answer(struct http1_codec *c, enum http1_framing *ret_framing, uint64_t *ret_length,
+                       bool *ret_bodyless);
 #endif

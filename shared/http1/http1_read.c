@@ -28,14 +28,6 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
-/* In place: it lies in an arena of ours, and llhttp is past it. */
-static void lower_in_place(struct text t)
-{
-    char *data = (char *)(uintptr_t)t.data;
-    for (size_t i = 0; i < t.len; i++)
-        data[i] = text_lower(data[i]);
-}
-
 /* Those that say how to read and for whom it is. True: it does not belong into the head. */
 static bool note_field(struct http1_codec *c)
 {
@@ -72,7 +64,7 @@ static int on_value_complete(llhttp_t *parser)
     struct http_head *to = c->in_trailers ? c->trailers : c->head;
     if (!http_is_token(c->field))
         return http1_refuse(c, 400);
-    lower_in_place(c->field);
+    http1_lower(c->field);
     if (++c->n_fields > c->fields_max)
         return http1_refuse(c, 431);
     if (c->in_trailers ? !http1_is_trailer(c->field) : note_field(c))
@@ -82,33 +74,6 @@ static int on_value_complete(llhttp_t *parser)
 }
 
 /* ---- A head that is complete ----------------------------------------------------------------- */
-
-/* What Connection and Upgrade say, and then they go. RFC 9110 sections 7.6.1 and 7.8. */
-static int take_connection_fields(struct http1_codec *c, struct text *ret_protocol)
-{
-    const struct http_field *f;
-    struct text protocol = {NULL, 0}, more, element;
-    bool upgrade = false;
-    size_t n = 0;
-    for (size_t at = 0; (f = http_head_next(c->head, TEXT("connection"), &at));) {
-        c->wants_close |= http_list_has(f->value, TEXT("close"));
-        c->wants_keep_alive |= http_list_has(f->value, TEXT("keep-alive"));
-        upgrade |= http_list_has(f->value, TEXT("upgrade"));
-    }
-    for (size_t at = 0; (f = http_head_next(c->head, TEXT("upgrade"), &at)); n++) {
-        more = f->value;
-        if (!http_list_next(&more, &protocol) || http_list_next(&more, &element))
-            n++;
-    }
-    /* One or none: of several we would have to choose. HTTP/2 is not begun like this (RFC 9113
-     * section 3.1). */
-    if (upgrade && n == 1 && http_is_token(protocol) && protocol.len < PROTOCOL_MAX &&
-        !text_equal_nocase(protocol, TEXT("h2c")) && !text_equal_nocase(protocol, TEXT("h2"))) {
-        lower_in_place(protocol);
-        *ret_protocol = protocol;
-    }
-    return http_hop_strip(c->head) < 0 ? -400 : 0;
-}
 
 /* "007" is 7 to one reader and nothing to the next: it goes on in one form. */
 static void trim_zeros(struct http_head *head)
@@ -120,130 +85,6 @@ static void trim_zeros(struct http_head *head)
         while (f->value.len > 1 && f->value.data[0] == '0')
             f->value = (struct text){f->value.data + 1, f->value.len - 1};
     }
-}
-
-static bool has_body(enum http1_framing framing, uint64_t length)
-{
-    return framing == HTTP1_CHUNKED || (framing == HTTP1_LENGTH && length > 0);
-}
-
-static void begin_body(struct http1_codec *c, enum http1_framing framing, uint64_t length)
-{
-    if (!has_body(framing, length)) {
-        c->reading = READ_END_DUE;
-    } else if (framing == HTTP1_LENGTH) {
-        c->reading = READ_LENGTH;
-        c->left = length;
-    } else {
-        c->reading = READ_CHUNK_LINE;
-        c->extensions_len = 0;
-    }
-}
-
-static int judge_expect(struct http1_codec *c, bool body)
-{
-    struct http_head *head = c->head;
-    size_t at = 0;
-    const struct http_field *f = http_head_next(head, TEXT("expect"), &at);
-    if (!f)
-        return 0;
-    if (!text_equal_nocase(f->value, TEXT("100-continue")) ||
-        http_head_next(head, TEXT("expect"), &at))
-        return -417;
-    if (c->minor == 0 || !body) /* RFC 9110 section 10.1.1: nobody waits for it */
-        http_head_remove(head, TEXT("expect"));
-    return 0;
-}
-
-static int judge_request(struct http1_codec *c, enum http1_framing *ret_framing,
-                         uint64_t *ret_length)
-{
-    struct http_head *head = c->head;
-    struct http1_request_line line;
-    struct text protocol = {NULL, 0}, scheme = c->https ? TEXT("https") : TEXT("http");
-    int r = http1_check_request_line((struct text){c->raw, c->first_line_len}, &line);
-    if (r < 0)
-        return r;
-    head->method = line.method;
-    r = http1_check_target(head, line.target, c->minor, scheme, &c->framing);
-    if (r == 0)
-        r = http1_check_framing(&c->framing, c->minor, ret_framing, ret_length);
-    if (r == 0 && c->hop_fields)
-        r = take_connection_fields(c, &protocol);
-    if (r < 0)
-        return r;
-    bool body = has_body(*ret_framing, *ret_length);
-    if (body && text_equal(head->method, TEXT("TRACE")))
-        return -400; /* RFC 9110 section 9.3.8 */
-    c->asked_head = text_equal(head->method, TEXT("HEAD"));
-    c->keep_alive = !c->wants_close && (c->minor > 0 || c->wants_keep_alive);
-    begin_body(c, *ret_framing, *ret_length);
-    if (c->upgrades && protocol.data && c->minor > 0 && !body) {
-        head->protocol = protocol;
-        memcpy(c->protocol, protocol.data, protocol.len);
-        c->protocol[protocol.len] = '\0';
-        c->reading = READ_HELD;
-    }
-    return judge_expect(c, body);
-}
-
-/* 1xx, 204, 304 and what answers HEAD have no body, whatever they say of one (RFC 9112 section
- * 6.3). */
-static int judge_bodyless(struct http1_codec *c, enum http1_framing framing, uint64_t length,
-                          struct text protocol)
-{
-    unsigned status = c->head->status;
-    if (status < 200 && framing != HTTP1_UNTOLD)
-        return -400;
-    if (status == 101) {
-        if (!c->protocol[0] || !text_equal(protocol, text_of(c->protocol)))
-            return -400;
-        c->head->protocol = protocol;
-        c->reading = READ_RAW;
-        c->keep_alive = false;
-        http1_upgraded(c, true);
-        return 0;
-    }
-    if (status < 200) {
-        c->reading = READ_BEGIN;
-        return ++c->n_interim > INTERIM_MAX ? -400 : 0;
-    }
-    if (status == 204) {
-        /* Said wrongly: there may be a body after all, so nothing is read after this. */
-        c->keep_alive &= !has_body(framing, length);
-        http_head_remove(c->head, TEXT("content-length"));
-    }
-    c->reading = READ_END_DUE;
-    return 0;
-}
-
-static int judge_answer(struct http1_codec *c, enum http1_framing *ret_framing,
-                        uint64_t *ret_length, bool *ret_bodyless)
-{
-    struct http1_status_line line;
-    struct text protocol = {NULL, 0};
-    int r = http1_check_status_line((struct text){c->raw, c->first_line_len}, &line);
-    if (r < 0)
-        return r;
-    unsigned status = c->head->status = line.status;
-    r = http1_check_framing(&c->framing, c->minor, ret_framing, ret_length);
-    if (r == 0 && c->hop_fields)
-        r = take_connection_fields(c, &protocol);
-    if (r < 0)
-        return r;
-    c->keep_alive = !c->wants_close && (c->minor > 0 || c->wants_keep_alive);
-    if (status >= 200)
-        http1_upgraded(c, false);
-    *ret_bodyless = c->asked_head || status < 200 || status == 204 || status == 304;
-    if (*ret_bodyless)
-        return judge_bodyless(c, *ret_framing, *ret_length, protocol);
-    if (*ret_framing == HTTP1_UNTOLD) {
-        c->reading = READ_UNTIL_CLOSE;
-        c->keep_alive = false;
-    } else {
-        begin_body(c, *ret_framing, *ret_length);
-    }
-    return 0;
 }
 
 /* Both readers must have seen the same. */
@@ -260,8 +101,8 @@ static int on_head(llhttp_t *parser)
     enum http1_framing framing = HTTP1_UNTOLD;
     uint64_t length = 0;
     bool bodyless = false;
-    int r = c->server ? judge_request(c, &framing, &length)
-                      : judge_answer(c, &framing, &length, &bodyless);
+    int r = c->server ? http1_judge_request(c, &framing, &length)
+                      : http1_judge_answer(c, &framing, &length, &bodyless);
     if (r < 0)
         return http1_refuse(c, -r);
     if (!agrees(c, framing, length))

@@ -1,7 +1,8 @@
 /*
  * Bytes of a client to the streaming codec: whole, byte by byte and in two they must mean the same,
  * and what is passed on of each message that was taken must read as that message again.
- * covers: shared/http1/http1_read.c shared/http1/http1_check.c shared/http1/http1_write.c shared/http/http_hop.c
+ * covers: shared/http1/http1_read.c shared/http1/http1_judge.c shared/http1/http1_check.c
+ * covers: shared/http1/http1_write.c shared/http/http_hop.c
  */
 #include "tests/support/http1_play.h"
 

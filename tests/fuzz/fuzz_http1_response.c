@@ -2,7 +2,8 @@
  * Bytes of a server to the streaming codec of a client, which had asked what the first byte says.
  * Whole and byte by byte they must mean the same, and what is passed on must read as that answer
  * again.
- * covers: shared/http1/http1_read.c shared/http1/http1_check.c shared/http1/http1_write.c
+ * covers: shared/http1/http1_read.c shared/http1/http1_judge.c shared/http1/http1_check.c
+ * covers: shared/http1/http1_write.c
  */
 #include "tests/support/http1_play.h"
 
