@@ -16,6 +16,13 @@
 
 #include "shared/base/list.h"
 #include "shared/base/rng.h"
+#include "shared/base/text.h"
+
+static inline void is_text(struct text t, const char *expected)
+{
+    if (!text_equal(t, text_of(expected)))
+        fail_msg("'%.*s' is not '%s'", (int)t.len, t.data, expected);
+}
 
 static inline void test_seed(struct rng *r)
 {

@@ -20,12 +20,6 @@ static int end(void **state)
     return 0;
 }
 
-static void is_text(struct text t, const char *expected)
-{
-    if (!text_equal(t, text_of(expected)))
-        fail_msg("'%.*s' is not '%s'", (int)t.len, t.data, expected);
-}
-
 /* All fields as "name=value|". */
 static void holds(const struct http_head *head, const char *expected)
 {

@@ -130,12 +130,6 @@ static void dots_as_the_rfc_says(void **state)
     }
 }
 
-static void is_text(struct text t, const char *expected)
-{
-    if (!text_equal(t, text_of(expected)))
-        fail_msg("'%.*s' is not '%s'", (int)t.len, t.data, expected);
-}
-
 static void queries(void **state)
 {
     (void)state;

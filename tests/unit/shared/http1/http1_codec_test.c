@@ -51,12 +51,6 @@ static void is_buf(struct buf *b, const char *expected)
     buf_done(b);
 }
 
-static void is_text(struct text t, const char *expected)
-{
-    if (!text_equal(t, text_of(expected)))
-        fail_msg("'%.*s' is not '%s'", (int)t.len, t.data, expected);
-}
-
 static const struct http_head *request(const char *method)
 {
     static struct http_head h;

@@ -245,9 +245,8 @@ static void check_refused(const struct request *q)
     for (size_t cut = 0; cut < q->len; cut++) {
         struct http1_play p;
         proxy(&p, &(struct request){.bytes = q->bytes, .len = cut});
-        if (p.result == 0) {
+        if (p.result == 0)
             http1_play_feed(&p, q->bytes + cut, q->len - cut);
-        }
         if (p.result != -q->status || p.n_ends > 0)
             fail_msg("%s, cut at %zu: %d, not %d; %zu messages", q->name, cut, p.result, -q->status,
                      p.n_ends);

@@ -40,12 +40,6 @@ static int feed_text(const char *text)
     return feed(text, strlen(text));
 }
 
-static void is_text(struct text t, const char *expected)
-{
-    if (!text_equal(t, text_of(expected)))
-        fail_msg("'%.*s' is not '%s'", (int)t.len, t.data, expected);
-}
-
 /* ---- Requests that are taken */
 
 struct taken {

@@ -275,9 +275,7 @@ static void random_match(struct rng *r, struct route_table *t, struct route_matc
     m->n_queries = likely(r, 30) ? rng_below(r, 3) : 0;
     m->queries = arena_zero(&t->arena, m->n_queries, sizeof *m->queries);
     for (size_t i = 0; i < m->n_queries; i++) {
-        m->queries[i].name = keep(t, ONE_OF(r, "q", "p",
-                                            ""
-                                            "w"));
+        m->queries[i].name = keep(t, ONE_OF(r, "q", "p", "w"));
         m->queries[i].kind = (enum query_match_kind)rng_below(r, 3);
         if (m->queries[i].kind == QUERY_TEXT)
             m->queries[i].text = random_text(r, t);
