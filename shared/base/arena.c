@@ -59,7 +59,8 @@ static bool more(struct arena *a, size_t size)
 
 void *arena_take(struct arena *a, size_t size)
 {
-    if (size > a->max || a->taken > a->max - size) {
+    /* Half of all there could be: none that is let through overflows when something is added. */
+    if (size > SIZE_MAX / 2 || size > a->max || a->taken > a->max - size) {
         a->full = true;
         return NULL;
     }
@@ -89,7 +90,7 @@ void *arena_zero(struct arena *a, size_t n, size_t size)
 
 struct text arena_text(struct arena *a, struct text t)
 {
-    char *copy = t.len < SIZE_MAX ? arena_take(a, t.len + 1) : NULL;
+    char *copy = arena_take(a, t.len < SIZE_MAX ? t.len + 1 : SIZE_MAX);
     if (!copy)
         return (struct text){0};
     if (t.len > 0)
