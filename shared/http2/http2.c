@@ -356,6 +356,7 @@ void http2_goaway(struct http2 *h, uint32_t error_code)
 
 void http2_ping(struct http2 *h)
 {
+    /* Nothing is owed: one that there was no memory for is as one that was lost on the way. */
     if (nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL) == 0)
         h->pings++;
     http2_ask_flush(h);

@@ -72,10 +72,9 @@ bool http2_frames_fill(nghttp2_nv *ret_nva, const struct http2_header *headers, 
 /* http2.c */
 void http2_ask_flush(struct http2 *h);
 void http2_die(struct http2 *h, const char *why);
-/*
- * The result of an nghttp2 function that was to tell the peer something. If there was no memory for it, nobody says it
- * later: a session that forgets a reset or a window leaves the peer waiting forever. It ends at its next output.
- */
+/* The result of an nghttp2 function that was to tell the peer something. If there was no memory for
+ * it, nobody says it later: a session that forgets a reset or a window leaves the peer waiting
+ * forever. It ends at its next output. */
 void http2_owes(struct http2 *h, int error);
 
 /* http2_stream.c */
