@@ -1,22 +1,9 @@
 #include "controller/model/gateway_read.h"
 #include "shared/http/http_grammar.h"
+#include "shared/mesh/route_action.h"
 #include <stdio.h>
 
 /* ---- Headers -------------------------------------------------------------------------------- */
-
-/* A header that may be changed: Host is said by a rewrite, what belongs to a connection by nobody. */
-static bool may_edit(struct text name)
-{
-    static const char *const not_ours[] = {"host",       "connection",        "content-length",
-                                           "keep-alive", "proxy-connection",  "te",
-                                           "trailer",    "transfer-encoding", "upgrade"};
-    if (!http_is_token(name))
-        return false;
-    for (size_t i = 0; i < sizeof not_ours / sizeof *not_ours; i++)
-        if (text_equal_nocase(name, text_of(not_ours[i])))
-            return false;
-    return true;
-}
 
 static struct gateway_texts read_puts(struct reader *r, struct gateway_flaw *f,
                                       const struct json *of, const char *name)
@@ -24,7 +11,7 @@ static struct gateway_texts read_puts(struct reader *r, struct gateway_flaw *f,
     static const char *const known[] = {"name", "value", NULL};
     json_for_each (j, read_list(r, of, name, GATEWAY_TEXTS_MAX)) {
         gateway_known(r, f, j, known);
-        if (!may_edit(json_text(read_member(j, "name"))))
+        if (!header_may_be_edited(json_text(read_member(j, "name"))))
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "is no header that can be changed");
         if (!http_is_field_value(json_text(read_member(j, "value"))))
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "value can't stand in a header");
@@ -41,7 +28,7 @@ static struct gateway_edits read_edits(struct reader *r, struct gateway_flaw *f,
                                   .remove = read_strings(r, j, "remove", GATEWAY_TEXTS_MAX)};
     gateway_known(r, f, j, known);
     json_for_each (item, read_member(j, "remove"))
-        if (!may_edit(json_text(item)))
+        if (!header_may_be_edited(json_text(item)))
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, item, "is no header that can be changed");
     return edits;
 }

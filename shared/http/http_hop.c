@@ -57,7 +57,7 @@ static bool begins(struct text name, struct text beginning)
 bool http_hop_is(struct text name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(of_connection); i++)
-        if (text_equal(name, of_connection[i]))
+        if (text_equal_nocase(name, of_connection[i]))
             return true;
     return false;
 }

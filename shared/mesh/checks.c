@@ -113,7 +113,7 @@ int check_retry(const struct checker *c, const struct place *at, const struct re
 
 static int check_name(const struct checker *c, const struct place *at, struct text name)
 {
-    if (!is_lower_token(name) || text_equal(name, TEXT("host")))
+    if (!is_lower_token(name) || !header_may_be_edited(name))
         return place_refuse(at, c->why, "is no field that can be changed: %.*s",
                             (int)(name.len < 64 ? name.len : 64), name.data);
     return 0;

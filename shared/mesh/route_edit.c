@@ -1,5 +1,19 @@
-#include "shared/http/http_head.h"
+#include "shared/base/list.h"
+#include "shared/http/http_grammar.h"
+#include "shared/http/http_hop.h"
 #include "shared/mesh/route.h"
+
+bool header_may_be_edited(struct text name)
+{
+    static const struct text never[] = {
+        {"host", 4}, {"content-length", 14}, {"te", 2}, {"trailer", 7}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+        if (text_equal_nocase(name, never[i]))
+            return false;
+    }
+    return http_is_token(name) && !http_hop_is(name);
+}
 
 static int apply(const struct header_edit *e, struct http_head *head)
 {

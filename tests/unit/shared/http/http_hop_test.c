@@ -103,6 +103,16 @@ static void what_connection_must_not_name(void **state)
     "Forwarded: x\nX-Real-IP: x\nVia: x\nProxy-Authorization: x\nProxying: x\nViable: x\nX-Env: "  \
     "x\n"
 
+static void which_are_the_connections(void **state)
+{
+    (void)state;
+    assert_true(http_hop_is(TEXT("connection")));
+    assert_true(http_hop_is(TEXT("Keep-Alive")));
+    assert_false(http_hop_is(TEXT("te")));
+    assert_false(http_hop_is(TEXT("connectio")));
+    assert_false(http_hop_is(TEXT("connections")));
+}
+
 static void the_edge_of_trust(void **state)
 {
     (void)state;
@@ -125,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_connections_own, end),
         cmocka_unit_test_teardown(what_connection_must_not_name, end),
+        cmocka_unit_test(which_are_the_connections),
         cmocka_unit_test_teardown(the_edge_of_trust, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

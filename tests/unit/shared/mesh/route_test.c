@@ -221,6 +221,23 @@ static void test_edits_in_envoys_order(void **state)
     route_table_unref(t);
 }
 
+static void test_which_fields_may_be_edited(void **state)
+{
+    static const char *const no[] = {
+        "host",    "Content-Length", "te",    "Trailer", "connection", "Transfer-Encoding",
+        "upgrade", "keep-alive",     ":path", "",        "a b"};
+    static const char *const yes[] = {"x-a", "Cookie", "hosts", "tea", "content-type", "via"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+        if (header_may_be_edited(text_of(no[i])))
+            fail_msg("%s may be edited", no[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+        if (!header_may_be_edited(text_of(yes[i])))
+            fail_msg("%s may not be edited", yes[i]);
+    }
+}
+
 /* ---- What is refused, and where it is. */
 
 static struct header_match bad_name = {.name = {"X-A", 3}, .kind = HEADER_PRESENT},
@@ -271,7 +288,10 @@ static void test_refuses_with_the_fields_place(void **state)
         "virtual_hosts[1].routes[1].match.runtime_fraction.default_value.denominator: is 7; 100, "
         "10,000 or 1,000,000 would be right",
         "virtual_hosts[1].routes: there are 20001, at most 20000 may be",
+        "virtual_hosts[1].response_headers_to_remove[0]: is no field that can be changed: "
+        "transfer-encoding",
     };
+    static struct text encoding = {"transfer-encoding", 17};
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
         struct route_table *t = new_table(2);
@@ -348,6 +368,9 @@ static void test_refuses_with_the_fields_place(void **state)
             break;
         case 19:
             h->n_routes = ROUTES_MAX + 1;
+            break;
+        case 20:
+            h->edits.response = (struct header_edits){.remove = &encoding, .n_remove = 1};
             break;
         default:
             fail();
@@ -698,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_locations),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_edits_in_envoys_order),
+        cmocka_unit_test(test_which_fields_may_be_edited),
         cmocka_unit_test(test_refuses_with_the_fields_place),
         cmocka_unit_test(test_a_full_arena_is_told),
         cmocka_unit_test(test_endpoints_refuse_with_the_fields_place),
