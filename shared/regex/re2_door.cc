@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <re2/re2.h>
 
 using re2::RE2;
@@ -25,7 +24,7 @@ int re2_door_new(void **ret, const char *source, size_t len, size_t memory_max, 
         error[error_size - 1] = '\0';
         delete re;
         return -EINVAL;
-    } catch (const std::bad_alloc &) {
+    } catch (...) { /* std::bad_alloc; the rest of what a library may throw comes to the same */
         return -ENOMEM;
     }
 }
@@ -52,7 +51,7 @@ int re2_door_match(const void *re, const char *text, size_t len, size_t at, bool
                                                  whole ? RE2::ANCHOR_BOTH : RE2::UNANCHORED,
                                                  n ? groups : nullptr, n))
             return 0;
-    } catch (const std::bad_alloc &) {
+    } catch (...) {
         return -ENOMEM;
     }
     for (int i = 0; i < n; i++)
