@@ -103,8 +103,8 @@ int http1_refuse(struct http1_codec *c, int status);
 /* The answer to a wish for another protocol is known. */
 void http1_upgraded(struct http1_codec *c, bool yes);
 
-/* http1_judge.c. A head whose fields lie in c->head and c->framing: what it asks and what follows it,
- * into c->head and c->reading; how its body's length is told. -(status): refused. */
+/* http1_judge.c. A head whose fields lie in c->head and c->framing: what it asks and what follows
+ * it, into c->head and c->reading; how its body's length is told. -(status): refused. */
 int http1_judge_request(struct http1_codec *c, enum http1_framing *ret_framing,
                         uint64_t *ret_length);
 /* *ret_bodyless: there is no body, whatever is said of one. */

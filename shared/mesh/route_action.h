@@ -20,8 +20,8 @@ struct header_edit {
     enum header_edit_kind kind;
     struct text name, value; /* name: lower case, may be edited */
 };
-/* Nobody's edit says for whom a message is, how long it is, or what belongs to a connection: those are
- * the codecs'. Whatever the name's case. */
+/* No edit says for whom a message is, how long it is, or what belongs to a connection: that is the
+ * codecs'. Whatever the name's case. */
 bool header_may_be_edited(struct text name);
 struct header_edits {
     struct header_edit *put;
