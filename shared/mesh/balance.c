@@ -245,16 +245,6 @@ static bool has_selector(const struct cluster_subsets *s, const struct label *la
     return false;
 }
 
-static bool any_host_has(const struct balancer *b, const struct label *labels, size_t n)
-{
-    for (size_t i = 0; i < b->n_hosts; i++) {
-        const struct endpoint *e = b->hosts[i]->endpoint;
-        if (labels_include(e->labels, e->n_labels, labels, n))
-            return true;
-    }
-    return false;
-}
-
 static bool same_labels(const struct balance_pool *p, const struct label *labels, size_t n)
 {
     return p->n_labels == n && labels_include(p->labels, n, labels, n) &&
@@ -316,9 +306,11 @@ static int find_pool(struct balancer *b, const struct balance_request *r, struct
 
     if (s->n_keys == 0)
         return pool_of(b, NULL, 0, ret);
-    if (r->n_subset > 0 && has_selector(s, r->subset, r->n_subset) &&
-        any_host_has(b, r->subset, r->n_subset))
-        return pool_of(b, r->subset, r->n_subset, ret);
+    if (r->n_subset > 0 && has_selector(s, r->subset, r->n_subset)) {
+        int e = pool_of(b, r->subset, r->n_subset, ret);
+        if (e < 0 || (*ret)->n_hosts > 0)
+            return e;
+    }
     switch (s->fallback) {
     case SUBSET_ANY_ENDPOINT:
         return pool_of(b, NULL, 0, ret);

@@ -170,7 +170,7 @@ void balance_pool_done(struct balance_pool *p)
     }
     free(p->priorities);
     p->priorities = NULL;
-    p->n_priorities = p->n_localities = 0;
+    p->n_priorities = p->n_localities = p->n_hosts = 0;
 }
 
 static bool in_subset(const struct balance_pool *p, const struct balance_host *h)
@@ -199,6 +199,7 @@ static bool fill(struct balance_pool *p, const struct cluster *c, const struct e
         return false;
     for (size_t i = 0; i < n_hosts; i++) {
         if (in_subset(p, hosts[i])) {
+            p->n_hosts++;
             rooms->of_group[hosts[i]->group - e->groups]++;
             rooms->of_priority[hosts[i]->group->priority]++;
         }

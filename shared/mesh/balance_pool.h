@@ -16,6 +16,7 @@ struct balance_priority {
 struct balance_pool {
     struct balance_priority *priorities; /* NULL: not built */
     size_t n_priorities;
+    size_t n_hosts; /* well or not */
     /* The healthy and the degraded of each group; NULL where localities have no weights. */
     struct balance_list *localities[SHARE_ALL];
     size_t n_localities;
