@@ -9,7 +9,7 @@
 #      |
 #   node-b: orders (the servers), cart (2)
 . "$(dirname "$0")/../netns/lib.sh"
-DEADLINE_S=30
+ANSWER_S=30
 lab_up --set-proxy-args "--log-rate 0"
 
 ORDERS=$(pod_v4 orders) ORDERS6=$(pod_v6 orders)

@@ -6,7 +6,10 @@ export WEIR_BUILD=${WEIR_BUILD:-$ROOT/build/dev}
 export WEIR_LAB_NAME=${WEIR_LAB_NAME:-weir-test-$$}
 RUN=/run/$WEIR_LAB_NAME
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/weir-netns-test-XXXXXX")
-DEADLINE_S=${DEADLINE_S:-20}
+# Until what must happen has happened. More than 20 s: whoever finds a controller or a CA gone comes again after 15 s and jitter at the latest.
+DEADLINE_S=${DEADLINE_S:-60}
+ANSWER_S=20 # until a request is answered
+mkfifo "$WORK/nothing" # nobody ever writes into it
 declare -A marks=()
 
 lab() { "$ROOT/tests/lab.sh" "$@"; }
@@ -53,6 +56,9 @@ fail() {
 step() { printf '%s\n' "- $*"; }
 lab_up() { lab up "$@" || fail "the lab does not come up"; }
 
+# pause SECONDS: between two looks. It starts no process, so that $! and `wait` stay what they are.
+pause() { read -rt "$1" <>"$WORK/nothing" || true; }
+
 # eventually COMMAND...: until it succeeds, or $DEADLINE_S seconds are over.
 eventually() {
     local end=$((${EPOCHREALTIME/[.,]/} + DEADLINE_S * 1000000))
@@ -61,7 +67,7 @@ eventually() {
             cat "$WORK/eventually"
             fail "not within $DEADLINE_S s: $*"
         fi
-        read -rt 0.05 <> <(:) || true
+        pause 0.05
     done
 }
 # must COMMAND...: it succeeds; must_not: it fails. What it prints goes to $WORK/out.
@@ -84,8 +90,22 @@ same() { [ "$1" = "$2" ] || fail "${3:-value} is \"$1\", and should be \"$2\""; 
 get() {
     local workload=$1 url=$2
     shift 2
-    lab exec "$workload" -- curl -sS -f --max-time "$DEADLINE_S" "$@" "$url"
+    lab exec "$workload" -- curl -sS -f --max-time "$ANSWER_S" "$@" "$url"
 }
+# stream NAME WORKLOAD HOST PORT: a connection that lives until stream_rest, or until it is broken.
+declare -A streams=()
+stream() {
+    mkfifo "$WORK/$1.in"
+    (exec "$ROOT/tests/lab.sh" exec "$2" -- "$ROOT/tests/netns/stream.py" "$3" "$4" 50000000) <>"$WORK/$1.in" >"$WORK/$1" 2>&1 &
+    streams[$1]=$!
+    eventually grep -q begun "$WORK/$1"
+}
+stream_rest() { # all the rest of it comes, and the end
+    echo >"$WORK/$1.in"
+    wait "${streams[$1]}" || fail "the stream $1: $(tail -n 1 "$WORK/$1")"
+    same "$(tail -n 1 "$WORK/$1")" whole "the stream $1"
+}
+stream_breaks() { eventually grep '^broken after' "$WORK/$1"; } # from the other side
 field() { /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 pod_field() { awk -v name="$1" -v field="$2" '$2 == name || index($2, name "-") == 1 { print $field; exit }' "$RUN/plan/pods"; }
 pod_netns() { pod_field "$1" 3; }
@@ -95,6 +115,9 @@ node_v4() { awk -v node="$1" '$1 == node { print $3 }' "$RUN/plan/nodes"; }
 node_v6() { awk -v node="$1" '$1 == node { print $4 }' "$RUN/plan/nodes"; }
 # Of a node proxy: the supervisor.
 program_pid() { awk '{ print $1 }' "$RUN/pids/$1"; }
+# Of any process, and not only dead: its parent knows, too.
+is_gone() { [ ! -e "/proc/$1" ]; }
+has_sanitizer() { [[ $(ldd "$WEIR_BUILD/weir-nodeproxy") == *san.so* ]]; }
 # The second replica of cart is on node-b.
 replica() { awk -v node="$1" '$2 ~ /^cart-/ && $4 == node { print $2 }' "$RUN/plan/pods"; }
 
@@ -119,12 +142,13 @@ logged() { eventually has_line "$@"; }
 
 # ---- metrics ----
 
-metrics() { lab exec "$1" -- curl -sS -f --max-time "$DEADLINE_S" 'http://[::1]:15020/metrics'; }
-# The sum of a metric's series that hold all of these texts.
+metrics() { lab exec "$1" -- curl -sS -f --max-time "$ANSWER_S" 'http://[::1]:15020/metrics'; }
+# The sum of a metric's series that hold all of these texts. Without an answer it fails and prints nothing: that is not 0.
 metric() {
     local node=$1 name=$2 lines text
     shift 2
-    lines=$(metrics "$node" | grep "^$name[{ ]") || true
+    lines=$(metrics "$node") || return
+    lines=$(grep "^$name[{ ]" <<<"$lines") || true
     for text in "$@"; do lines=$(grep -F -- "$text" <<<"$lines") || true; done
     awk '{ sum += $NF } END { printf "%d\n", sum }' <<<"$lines"
 }

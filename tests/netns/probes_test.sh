@@ -29,12 +29,12 @@ must get web "http://$(pod_v4 "$CART"):8080/whoami"
 step "a pod that gives itself the probe's address gets nowhere, on the same bridge and from another node"
 # Both pods are outside the mesh or would be captured: batch is on node-a, next to cart. The address and the way back are made
 # for it, so that only the node's rules stand between.
-spoof() { # WORKLOAD FAMILY SOURCE TARGET
+spoof() { # WORKLOAD FAMILY SOURCE TARGET SECONDS
     lab exec "$1" -- /usr/bin/python3 -c "
 import socket
 s = socket.socket(socket.AF_INET6 if ':' in '$3' else socket.AF_INET)
 s.bind(('$3', 0))
-s.settimeout(3)
+s.settimeout($5)
 s.connect(('$4', 8080))
 s.sendall(b'GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n')
 raise SystemExit(0 if s.recv(100) else 1)"
@@ -44,13 +44,13 @@ ip -n "$netns" addr add 169.254.7.127/32 dev eth0
 ip -n "$netns" addr add fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 dev eth0 nodad
 ip -n "$WEIR_LAB_NAME-node-a" route add 169.254.7.127/32 via "$(pod_v4 batch)"
 ip -n "$WEIR_LAB_NAME-node-a" route add fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 via "$(pod_v6 batch)"
-for target in "$(pod_v4 "$CART")" "$(pod_v4 orders)"; do must_not spoof batch 4 169.254.7.127 "$target"; done
+for target in "$(pod_v4 "$CART")" "$(pod_v4 orders)"; do must_not spoof batch 4 169.254.7.127 "$target" 3; done
 for target in "$(pod_v6 "$CART")" "$(pod_v6 orders)"; do
-    must_not spoof batch 6 fd16:9254:7127:1337:ffff:ffff:ffff:ffff "$target"
+    must_not spoof batch 6 fd16:9254:7127:1337:ffff:ffff:ffff:ffff "$target" 3
 done
 # Without the node's rules it would get through: it is they that hold.
 in_node() { nsenter --net="/run/netns/$WEIR_LAB_NAME-node-a" "$@"; }
 in_node nft delete table bridge weir_node
 in_node nft delete chain inet weir_node received
-must spoof batch 4 169.254.7.127 "$(pod_v4 "$CART")"
+must spoof batch 4 169.254.7.127 "$(pod_v4 "$CART")" "$ANSWER_S"
 echo "all of it holds"

@@ -25,10 +25,9 @@ lab_up --set-proxy-args "--drain 1h --access-log off"
 now() { echo "$EPOCHREALTIME"; }
 passed() { [ "${EPOCHREALTIME/[.,]/}" -ge "$1" ]; }
 pause_until() { # while the load runs
-    until passed "$1"; do read -rt 0.1 <> <(:) || true; done
+    until passed "$1"; do pause 0.1; done
 }
-is_gone() { [ ! -e "/proc/$1" ]; }
-is_dead() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null || is_gone "$1"; }
+is_dead() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 is_other() { local new; new=$(data_of "$1") && [ -n "$new" ] && [ "$new" != "$2" ]; }
 data_of() { pgrep -P "$(program_pid "$1")" -x weir-data; }
 tree_of() { echo "$(program_pid "$1") $(pgrep -d ' ' -P "$(program_pid "$1")")"; }
@@ -77,7 +76,7 @@ load() { # NAME WORKLOAD HOST PORT STREAM_S...
 }
 wrks=()
 wrk_from() { # WORKLOAD
-    lab exec "$1" -- wrk -t1 -c8 -d$((ROUNDS * ROUND_MS / 1000))s http://orders/ >"$WORK/wrk-$1" 2>&1 &
+    lab exec "$1" -- wrk -t1 -c8 -d$((ROUNDS * ROUND_MS / 1000))s --timeout 8s http://orders/ >"$WORK/wrk-$1" 2>&1 &
     wrks+=($!)
 }
 
@@ -103,7 +102,7 @@ for round in $(seq "$ROUNDS"); do
         noted kill-data "$node" kill_data "$node"
         kills=$((kills + 1))
         eventually is_other "$node" "$victim"
-        DEADLINE_S=5 eventually get web http://orders/whoami # and it did not wait for a minute
+        DEADLINE_S=5 ANSWER_S=5 eventually get web http://orders/whoami # and it did not wait for a minute
     else
         noted kill-warden node-b pkill -KILL -P "$(program_pid node-b)" -x weir-warden # costs nobody anything
     fi
