@@ -142,7 +142,7 @@ process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20;
 
 is_running() {
     local pid start
-    read -r pid start 2>/dev/null <"$RUN/pids/$1" && [ -n "$pid" ] && [ "$(process_start "$pid")" = "$start" ]
+    read -r pid start 2>/dev/null <"$RUN/pids/$1" && [ -n "$start" ] && [ "$(process_start "$pid")" = "$start" ]
 }
 
 # define NAME NETNS COMMAND...: how to start it, now and again.
@@ -263,7 +263,7 @@ server_answers() { in_ns "$pod_netns" curl -sf -o /dev/null --max-time 5 "http:/
 pod_up() {
     local port
     netns_add "$pod_netns"
-    mkdir -p "/etc/netns/$pod_netns"
+    wait_for 5 mkdir -p "/etc/netns/$pod_netns" # another lab's end may take the upper folder away in between
     cp "$RUN/plan/hosts/$pod_netns" "/etc/netns/$pod_netns/hosts"
     read_node "$pod_node"
     port=p$(printf '%s' "$pod_netns" | sha256sum | cut -c 1-10)
@@ -352,15 +352,18 @@ command_up() {
     say "$(wc -l <"$RUN/plan/nodes") nodes and $(wc -l <"$RUN/plan/pods") pods are up ($WEIR_BUILD, family $FAMILY)"
 }
 
+all_over() {
+    local file
+    for file in "$RUN"/pids/*; do is_over "${file##*/}" || return; done
+}
+
 command_down() {
     local ns file pid start
     for file in "$RUN"/pids/*; do
         read -r pid start 2>/dev/null <"$file" || continue
         [ "$(process_start "$pid")" != "$start" ] || kill -TERM "$pid" 2>/dev/null || true
     done
-    for file in "$RUN"/pids/*; do
-        [ -e "$file" ] && wait_for 8 is_over "${file##*/}" || true
-    done
+    wait_for 20 all_over || say "not all of it ends by itself."
     for ns in $(ip netns list 2>/dev/null | sed -n "s/^\($LAB-[^ ]*\).*/\1/p"); do
         netns_delete "$ns"
     done
@@ -429,7 +432,7 @@ command_delete() {
 }
 
 # What the log of a program has said from byte $2 on.
-has_said() { tail -c "+$(($2 + 1))" "$RUN/logs/$1.log" | grep -qF -- "$3"; }
+has_said() { grep -qF -- "$3" < <(tail -c "+$(($2 + 1))" "$RUN/logs/$1.log"); } # not by a pipe: grep ends first, and that is no failure
 has_taken_over() { has_said "$1" "$2" 'this node proxy has taken over' || ! is_running "$1"; }
 
 command_replace() {

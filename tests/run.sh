@@ -190,15 +190,23 @@ setting() { sed -n "1,40s/^# $2: *//p" "$1" | head -n 1; }
 # Does a file say `# WORD` in its first lines?
 says() { sed -n 1,40p "$1" | grep -qx "# $2"; }
 
-# end_sessions PLACE...: of those that play, or should not any more.
+# end_sessions SIGNAL PLACE...: of those that play, or should not any more.
 end_sessions() {
-    local place
+    local signal=$1 place
+    shift
     for place in "$@"; do
-        [ -s "$place/session" ] && pkill -KILL -s "$(<"$place/session")"
+        [ -s "$place/session" ] && pkill "-$signal" -s "$(<"$place/session")"
     done
     return 0
 }
-trap 'end_sessions "$OUT"/place-*; exit 130' INT TERM
+# They take their labs down.
+trap 'end_sessions TERM "$OUT"/place-*; wait; exit 130' INT TERM
+
+# clear_away LAB: what a test could not do itself any more, so that it is in nobody's way.
+clear_away() {
+    [ ! -e "/run/$1" ] || WEIR_LAB_NAME=$1 tests/lab.sh down >/dev/null 2>&1
+    rm -rf --one-file-system "/tmp/${1:?}"
+}
 
 # play FILE PRESET PLACE LAB: one test of the real programs, in a session of its own. How it ended is then in PLACE/result, as
 # `ok SECONDS`, `skip` or `FAIL HOW`, and what it said in PLACE/log.
@@ -218,7 +226,7 @@ play() {
         TSAN_OPTIONS=log_path=$place/sanitizer/report \
         ASAN_OPTIONS=log_path=$place/sanitizer/report \
         UBSAN_OPTIONS=print_stacktrace=1:log_path=$place/sanitizer/report \
-        setsid "${layout[@]}" timeout -k 10 "$limit" "$file" </dev/null >"$log" 2>&1 7>&- 8>&- &
+        setsid "${layout[@]}" timeout -k 40 "$limit" "$file" </dev/null >"$log" 2>&1 7>&- 8>&- &
     session=$!
     echo "$session" >"$place/session"
     wait "$session"
@@ -231,7 +239,7 @@ play() {
     try_for_a_while left_of "$lab" "$session" "/tmp/$lab" >"$place/left"
     pkill -KILL -s "$session"
     rm -f "$place/session"
-    rm -rf --one-file-system "/tmp/$lab"
+    clear_away "$lab"
     cat "$place/left" >>"$log"
     # A sanitizer's report counts, even if the test did not look how its programs ended.
     tail -n 45 "$place"/sanitizer/* >>"$log" 2>/dev/null
@@ -284,7 +292,8 @@ end_program() {
     skip) printf 'skip %s: %s\n' "$name" "$(tail -n 1 "$place/log")" ;;
     *)
         fail "$name" "$place/log" "${rest:-no result}"
-        end_sessions "$place"
+        end_sessions KILL "$place"
+        [ -n "$status" ] || clear_away "$LABS-$ended"
         ;;
     esac
 }
