@@ -23,8 +23,10 @@ except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError, OSError) 
 if data:
     raise SystemExit(f"{address} port {port} answers {data!r}")' "$2" "$3"
 }
-connections_of() { lab ctl "$1" connections -o json; }
-no_connections() { ! lab ctl "$1" connections | grep -q :15; }
+no_connections() {
+    local all
+    all=$(lab ctl "$1" connections) && ! grep -q :15 <<<"$all"
+}
 
 step "from a pod of the mesh and from another one: pods' addresses, its own, the loopback, the nodes"
 for from in web batch; do
