@@ -295,12 +295,15 @@ def run(name, *arguments, code=0):
     return result.stdout if code == 0 else result.stderr
 
 
+places = []  # sockets that never listen: as long as they live nobody else gets their ports, not even for a connection of his
+
+
 def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
+    for _ in range(count):
+        places.append(socket.socket())
+        places[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        places[-1].bind(("127.0.0.1", 0))
+    return [s.getsockname()[1] for s in places[-count:]]
 
 
 class Bench:

@@ -1,6 +1,7 @@
 """A Kubernetes API server as far as a reader sees it, over real HTTPS, that does wrong what a test asks it to do: lists in pages, watches
 with bookmarks, discovery, tokens, single objects read, created and patched. Versions are random words, so that nobody can compare them by size."""
 import collections
+import functools
 import http.server
 import json
 import queue
@@ -60,12 +61,17 @@ class Api:
         self.token = None           # None: any
         self.bookmark_s = 0.1
         self.quiet = None           # a kind that gets no bookmarks
+        self.way = None             # how events go out: a function of (handler, line); None: as they are
         self.page = 3
         self.pages = {}             # continue token -> what is left, its version
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate_key)
         self.context = context
-        self.port = 0
+        # Never listens: as long as it lives nobody else gets the port, not even for a connection of his, also while we are down.
+        self.place = socket.socket()
+        self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.place.bind(("127.0.0.1", 0))
+        self.port = self.place.getsockname()[1]
         self.up()
 
     # ---- the server ----
@@ -91,7 +97,6 @@ class Api:
         Handler.api = api
         self.connections = set()
         self.server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def down(self):
@@ -142,9 +147,10 @@ class Api:
 
     def tell(self, plural, what, made):
         self.history.append((made["metadata"]["resourceVersion"], plural, what, made))
+        line = self.line(plural, what, made)
         for of, lines in self.watches.values():
             if of == plural:
-                lines.put(self.line(plural, what, made))
+                lines.put(functools.partial(self.way, line=line) if self.way else line)
 
     def line(self, plural, what, made):
         kind = KINDS[plural][1]

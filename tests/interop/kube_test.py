@@ -160,7 +160,7 @@ def first_lists(bench):
         bench.pod(name)
     api.put("services", "s", "shop", spec={"clusterIP": "10.96.0.9", "ports": [{"port": 80, "targetPort": 8080}]})
     api.fault("list", "nodes", lambda handler, query: held.wait(DEADLINE_S) and False)
-    controller = Controller(bench, "--kubeconfig", bench.kubeconfig(), "--watch-silence", "2s")
+    controller = Controller(bench, "--kubeconfig", bench.kubeconfig(), "--watch-silence", "3s")
     controller.until("all other kinds are listed", lambda: api.watched("pods") and api.watched("services"))
     assert controller.get("/healthz/ready") == (503, "waiting for source\n"), controller.get("/healthz/ready")
     assert "xds" not in controller.log and not controller.pods(), controller.log
@@ -214,33 +214,29 @@ def half_a_line(bench, controller):
     api = bench.api
     halves = threading.Event()
 
-    def in_halves(handler):
-        line = bench.line
+    def in_pieces(handler, line):
         handler.chunk(line[:40])
         halves.set()
         handler.chunk(line[40:-1])
         handler.chunk(line[-1:])
 
-    with api.lock:  # one whole event, in three pieces
-        made = bench.pod("halved")
-        lines = next(lines for of, lines in api.watches.values() if of == "pods")
-        assert lines.get_nowait()
-        bench.line = api.line("pods", "ADDED", made)
-        lines.put(in_halves)
+    def told(way, name):
+        with api.lock:
+            api.way = way
+            bench.pod(name)
+            api.way = None
+
+    controller.until("a watch", lambda: api.watched("pods"))
+    told(in_pieces, "halved")  # one whole event, in three pieces
     bench.converge(controller, "an event in pieces")
     assert halves.is_set()
 
-    def half_then_cut(handler):
-        handler.chunk(bench.line[:-30])
+    def half_then_cut(handler, line):
+        handler.chunk(line[:-30])
         raise Cut
 
     watches = api.count("watch", "pods")
-    with api.lock:  # half an event, and no more: it comes again on the next watch
-        made = bench.pod("torn")
-        lines = next(lines for of, lines in api.watches.values() if of == "pods")
-        assert lines.get_nowait()
-        bench.line = api.line("pods", "ADDED", made)
-        lines.put(half_then_cut)
+    told(half_then_cut, "torn")  # half an event, and no more: it comes again on the next watch
     bench.converge(controller, "half an event")
     assert api.count("watch", "pods") == watches + 1 and not controller.relists()
 
@@ -429,14 +425,20 @@ def definitions_come_and_go(bench, controller):
     controller.until("the better version", lambda: api.count("list", "authorizationpolicies") > lists)
     controller.until("a watch", lambda: api.watched("authorizationpolicies"))
     assert [p["name"] for p in controller.dump()["policies"]] == ["p"]
+
+    def gets():
+        with api.lock:
+            return sum(1 for a in api.asked if a.verb == "get")
+
     with api.lock:
         del api.groups["security.istio.io"]
+    before = gets()
     api.put("customresourcedefinitions", "one")
-    controller.until("it was noticed once", lambda: api.asked[-1].verb == "get")
+    controller.until("it was noticed once", lambda: gets() > before)
+    before = gets()
     api.put("customresourcedefinitions", "two")
     api.put("customresourcedefinitions", "three")
-    gets = len([a for a in api.asked if a.verb == "get"])
-    controller.until("another look", lambda: len([a for a in api.asked if a.verb == "get"]) > gets)
+    controller.until("another look", lambda: gets() > before)
     api.put("customresourcedefinitions", "four")
     controller.until("the policy is gone", lambda: controller.dump()["policies"] == [])
 

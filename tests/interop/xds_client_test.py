@@ -257,8 +257,7 @@ def test_ack_and_nack(world):
         call.send(ADDRESS, nonce=second.nonce, error="a test refuses this")
         call.send(ADDRESS, nonce=response.nonce, error="and this")
         assert call.is_silent(), "what was refused came again"
-        with open(lab.log_path("controller"), encoding="utf-8") as file:
-            assert "a test refuses this" in file.read(), "the controller does not log why it was refused"
+        lab.logged("controller", "a test refuses this")
         lab.apply("counted.yaml", SERVICE_MANIFEST.format(name="counted", ip="10.96.0.90", port=5))
         known = world.by_name(call.all(ADDRESS))
         same(known[key].service.ports[0].service_port, 5, "what comes after a NACK")
@@ -295,6 +294,7 @@ def test_reconnect(world):
         response = call.all(ADDRESS)
         same((len(response.resources), list(response.removed_resources)), (0, []), "the difference when there is none")
     world.lab.command("delete", "again.yaml")
+    eventually(lambda: "again" not in world.lab.ctl("node-a", "services"), "node-a forgets the service")
 
 
 def test_protocol(world):
