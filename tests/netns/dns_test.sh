@@ -5,7 +5,7 @@
 #
 #   node-a: web, rogue, cart (1)   [legacy: batch]        node-b: cart (2), orders, and the cluster's resolver (dnsmasq)
 . "$(dirname "$0")/lib.sh"
-lab_up
+lab_up --set-proxy-args "--dns-rate-max 1000"
 
 V4=$(node_v4 node-b)
 V6=$(node_v6 node-b)
@@ -34,7 +34,7 @@ printf 'search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserve
 ask_from() {
     local workload=$1
     shift
-    lab exec "$workload" -- dig +noall +answer +comments +time=10 +tries=1 "@${AT:-$V4}" "$@" >"$WORK/dig" || return 1
+    lab exec "$workload" -- dig +noall +answer +comments +stats +time=10 +tries=1 "@${AT:-$V4}" "$@" >"$WORK/dig" || return 1
     ! grep -E 'unexpected source|mismatch|Warning:' "$WORK/dig" || return 1
     sed -n 's/.*status: \([A-Z]*\),.*/\1/p' "$WORK/dig" | grep -v NOERROR || true
     grep -v '^;' "$WORK/dig" | awk 'NF { $3 = ""; print }' | tr -s ' ' | sort
@@ -45,7 +45,8 @@ is() {
     shift
     same "$(ask "$@" | tr '\n' '|')" "$wanted" "the answer to $*"
 }
-ttl() { awk '!/^;/ && NF { print $2; exit }' "$WORK/dig"; }
+# What dig says that the last answer took: programs that are slow to start are not in it.
+took_ms() { awk '/^;; Query time:/ { print $4 }' "$WORK/dig"; }
 
 knows() { ask orders.shop.svc.cluster.local A | grep -q 10.96.0; }
 eventually knows
@@ -123,15 +124,13 @@ is "www.test. 60 A 192.0.2.7|" www.test A
 step "a resolver that is not there, and one that is silent"
 kill $RESOLVER
 wait $RESOLVER 2>/dev/null || true
-from=${EPOCHREALTIME/[.,]/}
-is "SERVFAIL|" www.test A
-is "SERVFAIL|" www.test A +tcp
-[ $((${EPOCHREALTIME/[.,]/} - from)) -lt 1000000 ] || fail "that took longer than a second"
+for how in +notcp +tcp; do
+    is "SERVFAIL|" www.test A $how
+    [ "$(took_ms)" -lt 1000 ] || fail "that took longer than a second"
+done
 nsenter --net="/run/netns/$WEIR_LAB_NAME-node-b" nft "table inet silent { chain c { type filter hook input priority 0; udp dport 53 drop; tcp dport 53 drop; }; }"
-from=${EPOCHREALTIME/[.,]/}
 is "SERVFAIL|" www.test A
-took=$((${EPOCHREALTIME/[.,]/} - from))
-[ $took -gt 3500000 ] && [ $took -lt 4900000 ] || fail "a silent resolver took $took us"
+[ "$(took_ms)" -gt 3500 ] && [ "$(took_ms)" -lt 4900 ] || fail "a silent resolver took $(took_ms) ms"
 is "$name 5 A $orders4|" $name A
 nsenter --net="/run/netns/$WEIR_LAB_NAME-node-b" nft delete table inet silent
 
@@ -149,14 +148,13 @@ END
 flood=$!
 slowest=0
 while kill -0 $flood 2>/dev/null; do
-    from=${EPOCHREALTIME/[.,]/}
     is "$name 5 A $orders4|" $name A
-    took=$((${EPOCHREALTIME/[.,]/} - from))
-    [ $took -lt $slowest ] || slowest=$took
+    took=$(took_ms)
+    [ "$took" -lt "$slowest" ] || slowest=$took
 done
 wait $flood
-echo "  the slowest answer meanwhile, dig and all: $((slowest / 1000)) ms"
-[ $slowest -lt 2000000 ] || fail "others waited for $slowest us"
+echo "  the slowest answer meanwhile: $slowest ms"
+[ "$slowest" -lt 2000 ] || fail "others waited for $slowest ms"
 reached=$(metric node-a weir_limit_reached_total dns_queries) || true
 [ "${reached:-0}" -gt 0 ] || fail "no limit was reached"
 

@@ -136,14 +136,13 @@ class Test:
     def label(self, yes):
         self.lab.apply("namespace.yaml", NAMESPACE % (', labels: {weir.mesh/enrolled: "true"}' if yes else ""))
 
-    def fresh(self, name, identity, client, server):
-        """A new connection from client to server; the server's proxy must have seen this identity."""
+    def fresh(self, name, client, server):
+        """A new connection from client to server; returns what the server's proxy says of it."""
         self.lab.mark()
         talk = self.talk(name, client, server)
         talk.both_ways()
         talk.end(0)
-        self.lab.logged(server.node, "direction=inbound", "src.identity=" + identity, "ending=closed",
-                        "dst.workload=" + server.name.split("-", maxsplit=1)[0])
+        return self.lab.logged(server.node, "direction=inbound", "ending=closed", f"dst.addr={server.v4}:{self.port} ")
 
     def enrols(self):
         step("the node proxy knows nothing of a pod that runs already")
@@ -177,7 +176,8 @@ class Test:
         assert "weir_hold" not in self.rules(self.batch), "new connections are still held back"
         for talk in busy:
             talk.both_ways()
-        self.fresh("batch calls web", "spiffe://cluster.local/ns/legacy/sa/batch", self.batch, self.web)
+        line = self.fresh("batch calls web", self.batch, self.web)
+        assert "src.identity=spiffe://cluster.local/ns/legacy/sa/batch " in line, line
         eventually(self.try_fresh, "web calls batch through the mesh")
         for talk in self.living:
             talk.both_ways()
@@ -199,10 +199,9 @@ class Test:
 
     def try_fresh(self):
         try:
-            self.fresh("web calls batch", "spiffe://cluster.local/ns/shop/sa/web", self.web, self.batch)
+            return "src.identity=spiffe://cluster.local/ns/shop/sa/web " in self.fresh("web calls batch", self.web, self.batch)
         except OSError:
             return False
-        return True
 
     def ends_before(self):
         step("what lived before ends in good order: idle ones, by either end")
@@ -244,7 +243,7 @@ class Test:
 
     def replaced(self):
         step("the node proxy is replaced while they live")
-        self.lab.command("replace", "node-a", "--drain", "8s")
+        self.lab.command("replace", "node-a")
         for talk in self.living:
             talk.both_ways()
         self.direct("batch calls orders past the mesh", self.batch, self.orders, self.batch.v4)
@@ -294,7 +293,7 @@ def main():
             text = file.read()
         with open(manifests + "/batch.yaml", "w", encoding="utf-8") as file:
             file.write(text.replace("  name: batch-59c7f6d8b-t7jwq\n", f"  name: batch-59c7f6d8b-t7jwq\n  uid: {UID}\n"))
-        with Lab("--manifests", manifests) as lab:
+        with Lab("--manifests", manifests, "--set-proxy-args", "--drain 8s") as lab:  # long enough for what is said meanwhile
             Test(lab, kubelet).play()
     finally:
         kubelet.done()
