@@ -39,24 +39,30 @@ static void test_timer_wakes_the_loop(void **state)
 
 /* A turn that takes long is taken off the wait that follows it. */
 static struct timer second;
+static uint64_t fired_ms;
 static void first_fired(struct timer *t)
 {
     (void)t;
     timer_start(ring_timers(ring), &second, 40);
-    uint64_t from = clock_monotonic_ms();
-    while (clock_monotonic_ms() < from + 60)
+    fired_ms = clock_monotonic_ms();
+    while (clock_monotonic_ms() < fired_ms + 60)
         ;
 }
 static void test_a_slow_turn_does_not_move_deadlines(void **state)
 {
     (void)state;
     struct timer first;
+    uint64_t took_ms = UINT64_MAX;
     timer_init(&first, first_fired);
     timer_init(&second, stop_now);
-    timer_start(ring_timers(ring), &first, 1);
-    uint64_t from = clock_monotonic_ms();
-    assert_int_equal(ring_run(ring), 0);
-    assert_true(clock_monotonic_ms() - from < 95); /* 1 + 60, and not 1 + 60 + 40 */
+    /* The best of some: others have the processor, too. From a multiple of 64 the wheel sleeps 40 ms in
+     * one piece. */
+    for (int i = 0; i < 5 && took_ms >= 80; i++) {
+        timer_start(ring_timers(ring), &first, 64 - ring_now_ms(ring) % 64);
+        assert_int_equal(ring_run(ring), 0);
+        took_ms = clock_monotonic_ms() - fired_ms;
+    }
+    assert_true(took_ms < 80); /* 60, and not 60 + 40 */
 }
 
 /* A deadline that is set when something arrives counts from then, however long the ring slept
