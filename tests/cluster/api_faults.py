@@ -19,7 +19,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from kube import CORE, POLICIES, Api, Bench  # noqa: E402
+from kube import CORE, POLICIES, Api, Bench, certificates  # noqa: E402
 
 KINDS = {"pods": "Pod", "services": "Service", "namespaces": "Namespace", "nodes": "Node", "authorizationpolicies": "AuthorizationPolicy"}
 PAUSE_S = 20
@@ -167,7 +167,7 @@ class Story:
     def __init__(self, folder, cluster, address):
         pki = f"{cluster}/pki"
         self.api, self.bench, self.server, self.n = Api(pki, address), Bench(folder, pki, address), Server(cluster), 0
-        self.bench.signer = __import__("certificates").Signer(f"{folder}/proxy", f"{pki}/ca.crt", f"{pki}/ca.key")
+        self.bench.signer = certificates.Signer(f"{folder}/proxy", f"{pki}/ca.crt", f"{pki}/ca.key")
         self.proxy = Proxy(self.bench, self.api.host, self.api.port)
         self.direct = self.bench.kubeconfig("direct")
         through = self.bench.kubeconfig("faulty", f"https://127.0.0.1:{self.proxy.port}", **{"tls-server-name": "faults.test"})
