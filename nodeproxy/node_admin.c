@@ -132,13 +132,15 @@ static bool put_policy(const struct policy *p, void *arg)
 {
     struct json_out *o = arg;
     static const char *const scopes[] = {"Global", "Namespace", "WorkloadSelector"};
+    static const char *const actions[] = {"Allow", "Deny", "Audit"};
     json_out_object(o, NULL);
     json_out_string(o, "name", p->name);
     json_out_string(o, "namespace", p->ns);
-    json_out_string(o, "action", p->action == POLICY_ALLOW ? "Allow" : "Deny");
+    json_out_string(o, "action", actions[p->action]);
     json_out_string(o, "scope", scopes[p->scope]);
     json_out_bool(o, "dryRun", p->dry_run);
     json_out_u64(o, "rules", p->n_rules);
+    json_out_u64(o, "httpRules", p->n_http_rules);
     json_out_end(o);
     return true;
 }

@@ -300,7 +300,9 @@ static int fill_policy(const struct json *j, struct policy *p)
     p->scope = says(j, "scope", "Global")      ? POLICY_GLOBAL
                : says(j, "scope", "Namespace") ? POLICY_NAMESPACE
                                                : POLICY_WORKLOAD;
-    p->action = says(j, "action", "Deny") ? POLICY_DENY : POLICY_ALLOW;
+    p->action = says(j, "action", "Deny")    ? POLICY_DENY
+                : says(j, "action", "Audit") ? POLICY_AUDIT
+                                             : POLICY_ALLOW;
     p->dry_run = is_true(j, "dryRun");
     p->rules = room(rules, sizeof *p->rules, &err);
     json_for_each (rule, rules)

@@ -1,4 +1,5 @@
 #include "controller/model/object_kinds.h"
+#include "shared/http/http_grammar.h"
 #include "shared/mesh/policy.h"
 
 enum { SOURCES_MAX = 512, CONDITIONS_MAX = 128 };
@@ -58,7 +59,7 @@ static void check_accounts(struct reader *r, const struct json *list, struct val
 }
 
 /* The first of these members that holds something. */
-static const char *find_beyond(struct reader *r, const struct json *of, const char *const *names)
+static const char *find_filled(struct reader *r, const struct json *of, const char *const *names)
 {
     for (; *names; names++)
         if (read_values(r, of, *names).n > 0)
@@ -99,7 +100,7 @@ static void read_source(struct reader *r, const struct json *entry, struct polic
     check_accounts(r, read_member(j, "notServiceAccounts"), s->not_service_accounts);
     s->ips = parse_prefixes(r, read_member(j, "ipBlocks"), read_values(r, j, "ipBlocks"));
     s->not_ips = parse_prefixes(r, read_member(j, "notIpBlocks"), read_values(r, j, "notIpBlocks"));
-    s->beyond = find_beyond(r, j, beyond);
+    s->beyond = find_filled(r, j, beyond);
     size_t accounts = s->service_accounts.n + s->not_service_accounts.n;
     size_t others = s->principals.n + s->not_principals.n + s->namespaces.n + s->not_namespaces.n;
     if (accounts && others)
@@ -110,11 +111,24 @@ static void read_source(struct reader *r, const struct json *entry, struct polic
         read_fail(r, j, "is empty; to match every source leave out from");
 }
 
+/* Of a text with "{*}" or "{**}" in it, that it is a template. */
+static void check_paths(struct reader *r, const struct json *list, struct values values)
+{
+    for (size_t i = 0; i < values.n; i++) {
+        const char *wrong = strstr(values.items[i], "{*}") || strstr(values.items[i], "{**}")
+                                ? path_template_check(text_of(values.items[i]))
+                                : NULL;
+        if (wrong)
+            read_fail(r, json_item(list, i), "'%s' is no path template: %s", values.items[i],
+                      wrong);
+    }
+}
+
 static void read_operation(struct reader *r, const struct json *entry, struct policy_operation *o)
 {
     static const char *const entry_known[] = {"operation", NULL};
-    static const char *const beyond[] = {"hosts", "notHosts", "methods", "notMethods",
-                                         "paths", "notPaths", NULL};
+    static const char *const of_request[] = {"hosts", "notHosts", "methods", "notMethods",
+                                             "paths", "notPaths", NULL};
     static const char *const known[] = {"hosts",    "notHosts", "methods",  "notMethods", "paths",
                                         "notPaths", "ports",    "notPorts", NULL};
     read_only(r, entry, entry_known);
@@ -126,8 +140,16 @@ static void read_operation(struct reader *r, const struct json *entry, struct po
     read_only(r, j, known);
     o->ports = parse_ports(r, read_member(j, "ports"), read_values(r, j, "ports"));
     o->not_ports = parse_ports(r, read_member(j, "notPorts"), read_values(r, j, "notPorts"));
-    o->beyond = find_beyond(r, j, beyond);
-    if (!o->ports.n && !o->not_ports.n && !o->beyond)
+    o->hosts = read_values(r, j, "hosts");
+    o->not_hosts = read_values(r, j, "notHosts");
+    o->methods = read_values(r, j, "methods");
+    o->not_methods = read_values(r, j, "notMethods");
+    o->paths = read_values(r, j, "paths");
+    o->not_paths = read_values(r, j, "notPaths");
+    check_paths(r, read_member(j, "paths"), o->paths);
+    check_paths(r, read_member(j, "notPaths"), o->not_paths);
+    o->of_request = find_filled(r, j, of_request);
+    if (!o->ports.n && !o->not_ports.n && !o->of_request)
         read_fail(r, j, "is empty; to match every operation leave out to");
 }
 
@@ -161,6 +183,23 @@ static bool condition_key_parse(const char *word, enum condition_key *ret)
     return false;
 }
 
+/* "request.headers[x]"; false: it is something else. */
+static bool read_header_key(struct reader *r, struct policy_condition *c)
+{
+    struct text begin = TEXT("request.headers["), name = text_of(c->name);
+    char lower[256];
+    if (!text_starts_with(name, begin) || !text_ends_with(name, TEXT("]")))
+        return false;
+    name = (struct text){name.data + begin.len, name.len - begin.len - 1};
+    if (!http_is_token(name) || name.len > sizeof lower)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = http_lower(name.data[i]);
+    c->header = read_copy(r, (struct text){lower, name.len});
+    c->key = CONDITION_REQUEST_HEADER;
+    return true;
+}
+
 static void read_condition(struct reader *r, const struct json *j, struct policy_condition *c)
 {
     static const char *const known[] = {"key", "values", "notValues", NULL};
@@ -170,10 +209,11 @@ static void read_condition(struct reader *r, const struct json *j, struct policy
         read_fail(r, j, "key is missing");
         return;
     }
-    if (!condition_key_parse(c->name, &c->key)) {
+    if (!read_header_key(r, c) && !condition_key_parse(c->name, &c->key)) {
         read_fail(r, read_member(j, "key"),
-                  "'%s' is not a condition; at layer 4 there are source.ip, source.namespace, "
-                  "source.principal, source.serviceAccount, destination.ip, destination.port",
+                  "'%s' is not a condition; there are source.ip, source.namespace, "
+                  "source.principal, source.serviceAccount, destination.ip, destination.port, "
+                  "request.headers[name]",
                   c->name);
         return;
     }

@@ -33,11 +33,12 @@ struct policy_source {
     struct values principals, not_principals, namespaces, not_namespaces;
     struct values service_accounts, not_service_accounts; /* "name" or "namespace/name" */
     struct prefixes ips, not_ips;
-    const char *beyond; /* a field that layer 4 can't evaluate; NULL: none */
+    const char *beyond; /* a field that can't be evaluated; NULL: none */
 };
 struct policy_operation {
     struct ports ports, not_ports;
-    const char *beyond;
+    struct values hosts, not_hosts, methods, not_methods, paths, not_paths;
+    const char *of_request; /* the first field that only a request has; NULL: none */
 };
 enum condition_key {
     CONDITION_SOURCE_IP,
@@ -46,12 +47,14 @@ enum condition_key {
     CONDITION_SOURCE_ACCOUNT,
     CONDITION_DESTINATION_IP,
     CONDITION_DESTINATION_PORT,
-    CONDITION_BEYOND, /* layer 7, or what layer 4 can't evaluate */
+    CONDITION_REQUEST_HEADER,
+    CONDITION_BEYOND, /* can't be evaluated */
 };
 struct policy_condition {
     enum condition_key key;
     const char *name;                 /* the key as written */
-    struct values values, not_values; /* of namespaces, principals, accounts */
+    const char *header;               /* of request.headers[x]: "x", in lower case */
+    struct values values, not_values; /* of namespaces, principals, accounts, headers */
     struct prefixes ips, not_ips;
     struct ports ports, not_ports;
 };

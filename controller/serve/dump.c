@@ -94,7 +94,8 @@ static void put_service(struct json_out *o, const struct resource *r, const stru
 
 static void put_strings(struct json_out *o, const char *name, const struct string_matches *m)
 {
-    static const char *const before[] = {"", "", "*", "*"}, *const after[] = {"", "*", "", ""};
+    static const char *const before[] = {"", "", "*", "*", ""};
+    static const char *const after[] = {"", "*", "", "", ""};
     if (m->n == 0)
         return;
     json_out_array(o, name);
@@ -146,6 +147,27 @@ static void put_numbers(struct json_out *o, const char *name, const struct port_
     json_out_end(o);
 }
 
+static void put_request(struct json_out *o, const struct request_match *m)
+{
+    put_strings(o, "methods", &m->methods);
+    put_strings(o, "notMethods", &m->not_methods);
+    put_strings(o, "hosts", &m->hosts);
+    put_strings(o, "notHosts", &m->not_hosts);
+    put_strings(o, "paths", &m->paths);
+    put_strings(o, "notPaths", &m->not_paths);
+    if (m->n_headers > 0)
+        json_out_array(o, "headers");
+    for (size_t i = 0; i < m->n_headers; i++) {
+        json_out_object(o, NULL);
+        json_out_string(o, "name", m->headers[i].name);
+        put_strings(o, "values", &m->headers[i].values);
+        put_strings(o, "notValues", &m->headers[i].not_values);
+        json_out_end(o);
+    }
+    if (m->n_headers > 0)
+        json_out_end(o);
+}
+
 static void put_match(struct json_out *o, const struct policy_match *m)
 {
     json_out_object(o, NULL);
@@ -161,33 +183,46 @@ static void put_match(struct json_out *o, const struct policy_match *m)
     put_prefixes(o, "notDestinationIps", &m->not_destination_ips);
     put_numbers(o, "destinationPorts", &m->destination_ports);
     put_numbers(o, "notDestinationPorts", &m->not_destination_ports);
+    if (m->request)
+        put_request(o, m->request);
+    if (m->unreadable)
+        json_out_bool(o, "unreadable", true);
+    json_out_end(o);
+}
+
+/* Any of them; of each rule every clause; of each clause any match. */
+static void put_rules(struct json_out *o, const char *name, const struct policy_rule *rules,
+                      size_t n)
+{
+    json_out_array(o, name);
+    for (size_t i = 0; i < n; i++) {
+        json_out_array(o, NULL);
+        for (size_t j = 0; j < rules[i].n; j++) {
+            json_out_array(o, NULL);
+            for (size_t k = 0; k < rules[i].clauses[j].n; k++)
+                put_match(o, &rules[i].clauses[j].matches[k]);
+            json_out_end(o);
+        }
+        json_out_end(o);
+    }
     json_out_end(o);
 }
 
 static void put_policy(struct json_out *o, const struct resource *r, const struct policy *p)
 {
     static const char *const scopes[] = {"Global", "Namespace", "WorkloadSelector"};
+    static const char *const actions[] = {"Allow", "Deny", "Audit"};
     json_out_object(o, NULL);
     json_out_string(o, "key", p->key);
     json_out_string(o, "version", r->version);
     json_out_string(o, "name", p->name);
     json_out_string(o, "namespace", p->ns);
     json_out_string(o, "scope", scopes[p->scope]);
-    json_out_string(o, "action", p->action == POLICY_DENY ? "Deny" : "Allow");
+    json_out_string(o, "action", actions[p->action]);
     json_out_bool(o, "dryRun", p->dry_run);
-    json_out_array(o,
-                   "rules"); /* any of them; of each rule every clause; of each clause any match */
-    for (size_t i = 0; i < p->n_rules; i++) {
-        json_out_array(o, NULL);
-        for (size_t j = 0; j < p->rules[i].n; j++) {
-            json_out_array(o, NULL);
-            for (size_t k = 0; k < p->rules[i].clauses[j].n; k++)
-                put_match(o, &p->rules[i].clauses[j].matches[k]);
-            json_out_end(o);
-        }
-        json_out_end(o);
-    }
-    json_out_end(o);
+    put_rules(o, "rules", p->rules, p->n_rules);
+    if (p->n_http_rules > 0)
+        put_rules(o, "httpRules", p->http_rules, p->n_http_rules);
     json_out_end(o);
 }
 

@@ -3,16 +3,26 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* What nobody can evaluate in it; NULL: nothing. */
 static const char *rule_beyond(const struct policy_object_rule *rule)
 {
     for (size_t i = 0; i < rule->n_from; i++)
         if (rule->from[i].beyond)
             return rule->from[i].beyond;
-    for (size_t i = 0; i < rule->n_to; i++)
-        if (rule->to[i].beyond)
-            return rule->to[i].beyond;
     for (size_t i = 0; i < rule->n_when; i++)
         if (rule->when[i].key == CONDITION_BEYOND)
+            return rule->when[i].name;
+    return NULL;
+}
+
+/* What of it only a request has; NULL: nothing. */
+static const char *rule_of_request(const struct policy_object_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_to; i++)
+        if (rule->to[i].of_request)
+            return rule->to[i].of_request;
+    for (size_t i = 0; i < rule->n_when; i++)
+        if (rule->when[i].key == CONDITION_REQUEST_HEADER)
             return rule->when[i].name;
     return NULL;
 }
@@ -100,6 +110,7 @@ static int fill_condition(struct policy_match *m, const struct policy_condition 
     case CONDITION_DESTINATION_PORT:
         r = match_ports(&m->destination_ports, &c->ports);
         return r < 0 ? r : match_ports(&m->not_destination_ports, &c->not_ports);
+    case CONDITION_REQUEST_HEADER:
     case CONDITION_BEYOND:
         break;
     }
@@ -109,7 +120,7 @@ static int fill_condition(struct policy_match *m, const struct policy_condition 
 static int add_when(struct policy_rule *out, const struct policy_object_rule *rule, const char *ns)
 {
     for (size_t i = 0; i < rule->n_when; i++) {
-        if (rule->when[i].key == CONDITION_BEYOND)
+        if (rule->when[i].key == CONDITION_BEYOND || rule->when[i].key == CONDITION_REQUEST_HEADER)
             continue;
         struct policy_clause *clause = policy_add_clause(out);
         struct policy_match *m = clause ? policy_add_match(clause) : NULL;
@@ -119,6 +130,7 @@ static int add_when(struct policy_rule *out, const struct policy_object_rule *ru
     return 0;
 }
 
+/* For whoever sees bytes only. */
 static int add_rule(struct policy *p, const struct policy_object_rule *rule)
 {
     struct policy_rule *out = policy_add_rule(p);
@@ -128,52 +140,145 @@ static int add_rule(struct policy *p, const struct policy_object_rule *rule)
     return 0;
 }
 
-static void warn(const struct object *o, const char *key, size_t index, const char *beyond,
-                 struct problems *problems)
+/* ---- In whole ------------------------------------------------------------------------------- */
+
+static int add_http_from(struct policy_rule *out, const struct policy_object_rule *rule,
+                         const char *ns)
 {
+    struct policy_clause *clause = rule->n_from > 0 ? policy_add_clause(out) : NULL;
+    for (size_t i = 0; i < rule->n_from; i++) {
+        if (!clause || add_source(clause, &rule->from[i], ns) < 0)
+            return -ENOMEM;
+        clause->matches[i].unreadable = rule->from[i].beyond;
+    }
+    return 0;
+}
+
+static int add_operation(struct policy_clause *clause, const struct policy_operation *o)
+{
+    struct policy_match *m = policy_add_match(clause);
+    if (!m || match_ports(&m->destination_ports, &o->ports) < 0 ||
+        match_ports(&m->not_destination_ports, &o->not_ports) < 0)
+        return -ENOMEM;
+    if (!o->of_request)
+        return 0;
+    struct request_match *q = match_request(m);
+    if (!q || match_strings(&q->methods, &o->methods) < 0 ||
+        match_strings(&q->not_methods, &o->not_methods) < 0 ||
+        match_strings(&q->hosts, &o->hosts) < 0 ||
+        match_strings(&q->not_hosts, &o->not_hosts) < 0 || match_paths(&q->paths, &o->paths) < 0 ||
+        match_paths(&q->not_paths, &o->not_paths) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int add_http_to(struct policy_rule *out, const struct policy_object_rule *rule)
+{
+    struct policy_clause *clause = rule->n_to > 0 ? policy_add_clause(out) : NULL;
+    for (size_t i = 0; i < rule->n_to; i++)
+        if (!clause || add_operation(clause, &rule->to[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* A request's Host is its authority, whatever it is called on the wire. */
+static int fill_header(struct policy_match *m, const struct policy_condition *c)
+{
+    bool host = strcmp(c->header, "host") == 0;
+    struct request_match *q = match_request(m);
+    struct request_header *h = q && !host ? match_header(m, c->header) : NULL;
+    if (!q || (!host && !h) || match_strings(host ? &q->hosts : &h->values, &c->values) < 0 ||
+        match_strings(host ? &q->not_hosts : &h->not_values, &c->not_values) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int add_http_when(struct policy_rule *out, const struct policy_object_rule *rule,
+                         const char *ns)
+{
+    for (size_t i = 0; i < rule->n_when; i++) {
+        const struct policy_condition *c = &rule->when[i];
+        struct policy_clause *clause = policy_add_clause(out);
+        struct policy_match *m = clause ? policy_add_match(clause) : NULL;
+        if (!m)
+            return -ENOMEM;
+        m->unreadable = c->key == CONDITION_BEYOND;
+        if ((c->key == CONDITION_REQUEST_HEADER ? fill_header(m, c) : fill_condition(m, c, ns)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int add_http_rule(struct policy *p, const struct policy_object_rule *rule)
+{
+    struct policy_rule *out = policy_add_http_rule(p);
+    if (!out || add_http_to(out, rule) < 0 || add_http_from(out, rule, p->ns) < 0 ||
+        add_http_when(out, rule, p->ns) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+/* ---- Both ----------------------------------------------------------------------------------- */
+
+static void warn(const struct object *o, const char *key, size_t index, const char *what,
+                 bool of_request, struct problems *problems)
+{
+    const char *where = of_request
+                            ? "is seen only where requests are (a port that is declared HTTP, "
+                              "node proxies with --http on); elsewhere"
+                            : "can't be evaluated:";
     char field[64];
     snprintf(field, sizeof field, "spec.rules[%zu]", index);
     problems_add(problems, PROBLEM_WARNING, o->file, o->authorization.rules[index].line, key, field,
-                 o->authorization.action == AUTHORIZATION_DENY
-                     ? "%s can't be evaluated at layer 4: enforced without it, so it denies more "
-                       "than is written"
-                     : "%s can't be evaluated at layer 4: this rule never matches, so less is "
-                       "allowed than is written",
-                 beyond);
+                 o->authorization.action == AUTHORIZATION_ALLOW
+                     ? "%s %s this rule never matches, so less is allowed than is written"
+                     : "%s %s it is enforced without it, so it denies more than is written",
+                 what, where);
+}
+
+static int add_rules(struct policy *p, const struct object *o, const char *key,
+                     struct problems *problems)
+{
+    const struct authorization_policy *a = &o->authorization;
+    bool http = false;
+    for (size_t i = 0; i < a->n_rules; i++) {
+        const char *beyond = rule_beyond(&a->rules[i]);
+        const char *of_request = rule_of_request(&a->rules[i]);
+        if (beyond || of_request)
+            warn(o, key, i, beyond ? beyond : of_request, !beyond, problems);
+        http = http || of_request;
+        if ((beyond || of_request) && p->action == POLICY_ALLOW)
+            continue;
+        if (add_rule(p, &a->rules[i]) < 0)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; http && i < a->n_rules; i++)
+        if (add_http_rule(p, &a->rules[i]) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 int from_authorization(const struct view *v, const struct object *o, struct policy **ret,
                        struct problems *problems)
 {
+    static const enum policy_action actions[] = {[AUTHORIZATION_ALLOW] = POLICY_ALLOW,
+                                                 [AUTHORIZATION_DENY] = POLICY_DENY,
+                                                 [AUTHORIZATION_AUDIT] = POLICY_AUDIT};
     const struct authorization_policy *a = &o->authorization;
     char key[OBJECT_KEY_MAX];
-    *ret = NULL;
     object_key(o->kind, o->ns, o->name, key);
-    if (a->action == AUTHORIZATION_AUDIT) {
-        problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.action",
-                     "AUDIT never changes what is allowed, and is ignored");
-        return 0;
-    }
     enum policy_scope scope = POLICY_NAMESPACE;
     if (a->selector.n > 0)
         scope = POLICY_WORKLOAD;
     else if (strcmp(o->ns, v->settings->root_namespace) == 0)
         scope = POLICY_GLOBAL;
-    struct policy *p = policy_build(o->ns, o->name, scope,
-                                    a->action == AUTHORIZATION_DENY ? POLICY_DENY : POLICY_ALLOW);
+    struct policy *p = policy_build(o->ns, o->name, scope, actions[a->action]);
     if (!p)
         return -ENOMEM;
-    p->dry_run = a->dry_run;
-    for (size_t i = 0; i < a->n_rules; i++) {
-        const char *beyond = rule_beyond(&a->rules[i]);
-        if (beyond)
-            warn(o, key, i, beyond, problems);
-        if (beyond && p->action == POLICY_ALLOW)
-            continue;
-        if (add_rule(p, &a->rules[i]) < 0) {
-            policy_free(p);
-            return -ENOMEM;
-        }
+    p->dry_run = a->dry_run && a->action != AUTHORIZATION_AUDIT;
+    if (add_rules(p, o, key, problems) < 0) {
+        policy_free(p);
+        return -ENOMEM;
     }
     *ret = p;
     return 0;
@@ -181,5 +286,5 @@ int from_authorization(const struct view *v, const struct object *o, struct poli
 
 bool authorization_selects(const struct object *o)
 {
-    return o->authorization.selector.n > 0 && o->authorization.action != AUTHORIZATION_AUDIT;
+    return o->authorization.selector.n > 0;
 }

@@ -29,13 +29,23 @@ static void *grow(void *items, size_t n, size_t len)
     return grown;
 }
 
+static struct policy_rule *add_rule(struct policy_rule **rules, size_t *n)
+{
+    struct policy_rule *more = grow(*rules, *n, sizeof *more);
+    if (!more)
+        return NULL;
+    *rules = more;
+    return &more[(*n)++];
+}
+
 struct policy_rule *policy_add_rule(struct policy *p)
 {
-    struct policy_rule *rules = grow(p->rules, p->n_rules, sizeof *rules);
-    if (!rules)
-        return NULL;
-    p->rules = rules;
-    return &rules[p->n_rules++];
+    return add_rule(&p->rules, &p->n_rules);
+}
+
+struct policy_rule *policy_add_http_rule(struct policy *p)
+{
+    return add_rule(&p->http_rules, &p->n_http_rules);
 }
 
 struct policy_clause *policy_add_clause(struct policy_rule *r)
@@ -56,12 +66,21 @@ struct policy_match *policy_add_match(struct policy_clause *c)
     return &matches[c->n++];
 }
 
-static int add_string(struct string_matches *m, struct text value)
+static int add_match(struct string_matches *m, enum string_match_kind kind, struct text value)
 {
     struct string_match *items = grow(m->items, m->n, sizeof *items);
     if (!items)
         return -ENOMEM;
     m->items = items;
+    char *copy = text_dup(value);
+    if (!copy)
+        return -ENOMEM;
+    items[m->n++] = (struct string_match){kind, copy};
+    return 0;
+}
+
+static int add_string(struct string_matches *m, struct text value)
+{
     enum string_match_kind kind = MATCH_EXACT;
     if (text_equal(value, TEXT("*"))) {
         kind = MATCH_PRESENCE;
@@ -73,11 +92,7 @@ static int add_string(struct string_matches *m, struct text value)
         kind = MATCH_PREFIX;
         value.len--;
     }
-    char *copy = text_dup(value);
-    if (!copy)
-        return -ENOMEM;
-    items[m->n++] = (struct string_match){kind, copy};
-    return 0;
+    return add_match(m, kind, value);
 }
 
 int match_strings(struct string_matches *m, const struct values *v)
@@ -91,6 +106,37 @@ int match_strings(struct string_matches *m, const struct values *v)
 int match_presence(struct string_matches *m)
 {
     return add_string(m, TEXT("*"));
+}
+
+int match_paths(struct string_matches *m, const struct values *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        struct text value = text_of(v->items[i]);
+        bool is_template = strstr(v->items[i], "{*}") || strstr(v->items[i], "{**}");
+        if ((is_template ? add_match(m, MATCH_TEMPLATE, value) : add_string(m, value)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct request_match *match_request(struct policy_match *m)
+{
+    if (!m->request)
+        m->request = calloc(1, sizeof *m->request);
+    return m->request;
+}
+
+struct request_header *match_header(struct policy_match *m, const char *name)
+{
+    struct request_match *request = match_request(m);
+    if (!request)
+        return NULL;
+    struct request_header *headers = grow(request->headers, request->n_headers, sizeof *headers);
+    if (!headers)
+        return NULL;
+    request->headers = headers;
+    headers[request->n_headers].name = text_dup(text_of(name));
+    return headers[request->n_headers].name ? &headers[request->n_headers++] : NULL;
 }
 
 int match_accounts(struct account_matches *m, const struct values *v, const char *ns)

@@ -12,6 +12,8 @@ struct decision {
     /* First match of each kind, [1] of dry-run policies; an ALLOW policy that applies, whether
      * it matches or not. */
     const struct policy *deny[2], *allow[2], *allow_applies[2];
+    const struct policy *audit;
+    bool by_request; /* http_rules were among them */
 };
 static inline void decision_init(struct decision *d, const struct access *a)
 {

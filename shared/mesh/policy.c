@@ -16,13 +16,6 @@ struct policy *policy_new(void)
     return strings_init(fields, ARRAY_SIZE(fields)) ? p : policy_free(p);
 }
 
-static void string_matches_done(struct string_matches *m)
-{
-    for (size_t i = 0; m->items && i < m->n; i++)
-        free(m->items[i].value);
-    free(m->items);
-}
-
 static void account_matches_done(struct account_matches *m)
 {
     for (size_t i = 0; m->items && i < m->n; i++) {
@@ -46,14 +39,13 @@ static void match_done(struct policy_match *m)
     free(m->not_destination_ips.items);
     free(m->destination_ports.items);
     free(m->not_destination_ports.items);
+    (void)request_match_free(m->request);
 }
 
-struct policy *policy_free(struct policy *p)
+static void rules_free(struct policy_rule *rules, size_t n)
 {
-    if (!p)
-        return NULL;
-    for (size_t r = 0; p->rules && r < p->n_rules; r++) {
-        struct policy_rule *rule = &p->rules[r];
+    for (size_t r = 0; rules && r < n; r++) {
+        struct policy_rule *rule = &rules[r];
         for (size_t c = 0; rule->clauses && c < rule->n; c++) {
             struct policy_clause *clause = &rule->clauses[c];
             for (size_t m = 0; clause->matches && m < clause->n; m++)
@@ -62,24 +54,20 @@ struct policy *policy_free(struct policy *p)
         }
         free(rule->clauses);
     }
-    free(p->rules);
+    free(rules);
+}
+
+struct policy *policy_free(struct policy *p)
+{
+    if (!p)
+        return NULL;
+    rules_free(p->rules, p->n_rules);
+    rules_free(p->http_rules, p->n_http_rules);
     free(p->name);
     free(p->ns);
     free(p->key);
     free(p);
     return NULL;
-}
-
-static bool string_matches_equal(const struct string_matches *a, const struct string_matches *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (size_t i = 0; i < a->n; i++) {
-        if (a->items[i].kind != b->items[i].kind ||
-            strcmp(a->items[i].value, b->items[i].value) != 0)
-            return false;
-    }
-    return true;
 }
 
 static bool account_matches_equal(const struct account_matches *a, const struct account_matches *b)
@@ -123,7 +111,8 @@ static bool match_equal(const struct policy_match *a, const struct policy_match 
            prefix_matches_equal(&a->destination_ips, &b->destination_ips) &&
            prefix_matches_equal(&a->not_destination_ips, &b->not_destination_ips) &&
            port_matches_equal(&a->destination_ports, &b->destination_ports) &&
-           port_matches_equal(&a->not_destination_ports, &b->not_destination_ports);
+           port_matches_equal(&a->not_destination_ports, &b->not_destination_ports) &&
+           request_match_equal(a->request, b->request);
 }
 
 static bool clause_equal(const struct policy_clause *a, const struct policy_clause *b)
@@ -148,45 +137,24 @@ static bool rule_equal(const struct policy_rule *a, const struct policy_rule *b)
     return true;
 }
 
-bool policy_equal(const struct policy *a, const struct policy *b)
+static bool rules_equal(const struct policy_rule *a, size_t n_a, const struct policy_rule *b,
+                        size_t n_b)
 {
-    if (strcmp(a->name, b->name) != 0 || strcmp(a->ns, b->ns) != 0 || strcmp(a->key, b->key) != 0 ||
-        a->scope != b->scope || a->action != b->action || a->dry_run != b->dry_run ||
-        a->n_rules != b->n_rules)
+    if (n_a != n_b)
         return false;
-    for (size_t i = 0; i < a->n_rules; i++) {
-        if (!rule_equal(&a->rules[i], &b->rules[i]))
+    for (size_t i = 0; i < n_a; i++) {
+        if (!rule_equal(&a[i], &b[i]))
             return false;
     }
     return true;
 }
 
-/* Does any of the values match? `t` is empty where there is no identity: then none does. */
-static bool string_any(const struct string_matches *m, struct text t)
+bool policy_equal(const struct policy *a, const struct policy *b)
 {
-    if (t.len == 0)
-        return false;
-    for (size_t i = 0; i < m->n; i++) {
-        struct text value = text_of(m->items[i].value);
-        bool hit = false;
-        switch (m->items[i].kind) {
-        case MATCH_EXACT:
-            hit = text_equal(t, value);
-            break;
-        case MATCH_PREFIX:
-            hit = text_starts_with(t, value);
-            break;
-        case MATCH_SUFFIX:
-            hit = text_ends_with(t, value);
-            break;
-        case MATCH_PRESENCE:
-            hit = true;
-            break;
-        }
-        if (hit)
-            return true;
-    }
-    return false;
+    return strcmp(a->name, b->name) == 0 && strcmp(a->ns, b->ns) == 0 &&
+           strcmp(a->key, b->key) == 0 && a->scope == b->scope && a->action == b->action &&
+           a->dry_run == b->dry_run && rules_equal(a->rules, a->n_rules, b->rules, b->n_rules) &&
+           rules_equal(a->http_rules, a->n_http_rules, b->http_rules, b->n_http_rules);
 }
 
 static bool account_any(const struct account_matches *m, const struct spiffe_id *id)
@@ -220,10 +188,31 @@ static bool port_any(const struct port_matches *m, uint16_t port)
 static bool match_empty(const struct policy_match *m)
 {
     return m->namespaces.n + m->not_namespaces.n + m->principals.n + m->not_principals.n +
-               m->accounts.n + m->not_accounts.n + m->source_ips.n + m->not_source_ips.n +
-               m->destination_ips.n + m->not_destination_ips.n + m->destination_ports.n +
-               m->not_destination_ports.n ==
-           0;
+                   m->accounts.n + m->not_accounts.n + m->source_ips.n + m->not_source_ips.n +
+                   m->destination_ips.n + m->not_destination_ips.n + m->destination_ports.n +
+                   m->not_destination_ports.n ==
+               0 &&
+           (!m->request || request_match_empty(m->request));
+}
+
+/*
+ * What a match asks of a request. Where there will be one and it isn't there yet, it may hold and may
+ * not: a connection is refused only by what needn't be asked. Where there will be none it can't be
+ * evaluated: it refuses more and grants less.
+ */
+static bool request_holds(const struct policy_match *m, const struct access *a, bool deny)
+{
+    if (!m->request || request_match_empty(m->request))
+        return true;
+    switch (a->form) {
+    case ACCESS_REQUEST:
+        return request_match_holds(m->request, a->request, !deny);
+    case ACCESS_CONNECTION:
+        return !deny;
+    case ACCESS_BYTES:
+        break;
+    }
+    return deny;
 }
 
 /* An empty field asks for nothing; of a filled one some value must hit, of a not_ field none
@@ -239,17 +228,18 @@ static bool match_holds(const struct policy_match *m, const struct access *a, bo
         if (!deny)
             return false;
     }
-    if ((m->namespaces.n && !string_any(&m->namespaces, ns)) ||
-        (m->principals.n && !string_any(&m->principals, principal)) ||
+    if ((m->namespaces.n && !string_matches_any(&m->namespaces, ns)) ||
+        (m->principals.n && !string_matches_any(&m->principals, principal)) ||
         (m->accounts.n && !account_any(&m->accounts, id)) ||
         (m->source_ips.n && !prefix_any(&m->source_ips, &a->source)) ||
         (m->destination_ips.n && !prefix_any(&m->destination_ips, &a->destination)) ||
         (m->destination_ports.n && !port_any(&m->destination_ports, a->destination_port)))
         return false;
-    return !string_any(&m->not_namespaces, ns) && !string_any(&m->not_principals, principal) &&
+    return !string_matches_any(&m->not_namespaces, ns) &&
+           !string_matches_any(&m->not_principals, principal) &&
            !account_any(&m->not_accounts, id) && !prefix_any(&m->not_source_ips, &a->source) &&
            !prefix_any(&m->not_destination_ips, &a->destination) &&
-           !port_any(&m->not_destination_ports, a->destination_port);
+           !port_any(&m->not_destination_ports, a->destination_port) && request_holds(m, a, deny);
 }
 
 static bool clause_holds(const struct policy_clause *c, const struct access *a, bool deny)
@@ -272,10 +262,18 @@ static bool rule_holds(const struct policy_rule *r, const struct access *a, bool
     return true;
 }
 
+static bool speaks_of_requests(const struct policy *p, const struct access *a)
+{
+    return p->n_http_rules > 0 && a->form != ACCESS_BYTES;
+}
+
 bool policy_matches(const struct policy *p, const struct access *a)
 {
-    for (size_t i = 0; i < p->n_rules; i++) {
-        if (rule_holds(&p->rules[i], a, p->action == POLICY_DENY))
+    bool http = speaks_of_requests(p, a), deny = p->action != POLICY_ALLOW;
+    const struct policy_rule *rules = http ? p->http_rules : p->rules;
+
+    for (size_t i = 0, n = http ? p->n_http_rules : p->n_rules; i < n; i++) {
+        if (rule_holds(&rules[i], a, deny))
             return true;
     }
     return false;
@@ -285,6 +283,12 @@ void decision_add(struct decision *d, const struct policy *p)
 {
     bool dry = p->dry_run;
 
+    d->by_request = d->by_request || speaks_of_requests(p, d->access);
+    if (p->action == POLICY_AUDIT) {
+        if (!d->audit && policy_matches(p, d->access))
+            d->audit = p;
+        return;
+    }
     if (p->action == POLICY_DENY) {
         if (!d->deny[dry] && policy_matches(p, d->access))
             d->deny[dry] = p;
@@ -307,6 +311,7 @@ void decision_make(const struct decision *d, struct verdict *ret)
     else
         named = d->allow[0] ? d->allow[0] : d->allow_applies[0];
     ret->unmatched = by_default && !d->deny[0];
+    ret->by_request = d->by_request;
     (void)snprintf(ret->policy, sizeof ret->policy, "%s", named ? named->key : "");
     /* What would be decided, were the dry-run policies in force too? Told only where it differs. */
     if (ret->allowed && d->deny[1])
@@ -316,6 +321,7 @@ void decision_make(const struct decision *d, struct verdict *ret)
     else if (by_default && !d->deny[1])
         dry = d->allow[1];
     (void)snprintf(ret->dry_run, sizeof ret->dry_run, "%s", dry ? dry->key : "");
+    (void)snprintf(ret->audit, sizeof ret->audit, "%s", d->audit ? d->audit->key : "");
 }
 
 void policies_decide(const struct policy *const *policies, size_t n, const struct access *a,

@@ -1,4 +1,5 @@
 #include "authorization.pb-c.h"
+#include "shared/http/http_grammar.h"
 #include "shared/xds/wire.h"
 
 #include <arpa/inet.h>
@@ -19,6 +20,7 @@ static char unreadable_name[] = "weir.mesh/unreadable";
  * unreadable match never matches.
  */
 struct list_state {
+    bool paths; /* the only texts that have templates */
     bool unreadable;
 };
 
@@ -72,6 +74,13 @@ static int take_strings(struct string_matches *ret, Istio__Security__StringMatch
         } else if (from->match_type_case == ISTIO__SECURITY__STRING_MATCH__MATCH_TYPE_SUFFIX) {
             kind = MATCH_SUFFIX;
             value = from->suffix;
+        } else if (from->match_type_case == ISTIO__SECURITY__STRING_MATCH__MATCH_TYPE_TEMPLATE) {
+            const char *wrong = path_template_check(text_of(from->template_));
+            kind = MATCH_TEMPLATE;
+            value = from->template_;
+            if (wrong || !state->paths)
+                return wire_refuse(why, "%s.template: %s", name,
+                                   wrong ? wrong : "is of paths alone");
         }
         struct string_match *to = &ret->items[ret->n++];
         to->kind = kind;
@@ -167,43 +176,88 @@ static void drop_accounts(struct account_matches *m)
     m->n = 0;
 }
 
-static int take_match(struct policy_match *to, const Istio__Security__Match *m,
-                      char why[static XDS_WHY_MAX])
-{
-    int r = 0;
-
-    to->unreadable = m->n_extensions > 0 || m->base.n_unknown_fields > 0;
-#define TAKE(take, drop, ours, theirs)                                                             \
+#define TAKE(take, drop, ours, theirs, name)                                                       \
     do {                                                                                           \
-        struct list_state state = {0};                                                             \
-        r = take(&to->ours, m->theirs, m->n_##theirs, &state, "match." #theirs, why);              \
+        struct list_state state = {.paths = text_ends_with(TEXT(#theirs), TEXT("paths"))};         \
+        r = take(&to->ours, m->theirs, m->n_##theirs, &state, name "." #theirs, why);              \
         if (r < 0)                                                                                 \
             return r;                                                                              \
-        to->unreadable = to->unreadable || state.unreadable;                                       \
+        *ret_unreadable = *ret_unreadable || state.unreadable;                                     \
         if (state.unreadable)                                                                      \
             drop(&to->ours);                                                                       \
     } while (0)
 #define DROP_PREFIXES(matches) ((matches)->n = 0)
 #define KEEP(matches)          ((void)(matches))
-    TAKE(take_strings, drop_strings, namespaces, namespaces);
-    TAKE(take_strings, KEEP, not_namespaces, not_namespaces);
-    TAKE(take_strings, drop_strings, principals, principals);
-    TAKE(take_strings, KEEP, not_principals, not_principals);
-    TAKE(take_accounts, drop_accounts, accounts, service_accounts);
-    TAKE(take_accounts, KEEP, not_accounts, not_service_accounts);
-    TAKE(take_prefixes, DROP_PREFIXES, source_ips, source_ips);
-    TAKE(take_prefixes, KEEP, not_source_ips, not_source_ips);
-    TAKE(take_prefixes, DROP_PREFIXES, destination_ips, destination_ips);
-    TAKE(take_prefixes, KEEP, not_destination_ips, not_destination_ips);
-#undef TAKE
-#undef DROP_PREFIXES
-#undef KEEP
+
+static int take_header(struct request_header *to, const Istio__Security__HeaderMatch *m,
+                       bool *ret_unreadable, char why[static XDS_WHY_MAX])
+{
+    int r = take_text(&to->name, m->name, "match.request.headers.name", true, why);
+    if (r < 0)
+        return r;
+    if (!http_is_token(text_of(m->name)))
+        return wire_refuse(why, "match.request.headers.name: '%s' is no header's name", m->name);
+    for (char *c = to->name; *c; c++)
+        *c = http_lower(*c);
+    *ret_unreadable = *ret_unreadable || m->base.n_unknown_fields > 0;
+    TAKE(take_strings, drop_strings, values, values, "match.request.headers");
+    TAKE(take_strings, KEEP, not_values, not_values, "match.request.headers");
+    return 0;
+}
+
+static int take_request(struct policy_match *match, const Istio__Security__RequestMatch *m,
+                        bool *ret_unreadable, char why[static XDS_WHY_MAX])
+{
+    int r = check_count("match.request.headers", m->n_headers, POLICY_VALUES_MAX, why);
+    if (r < 0)
+        return r;
+    struct request_match *to = match->request = calloc(1, sizeof *to);
+    if (!to || (m->n_headers > 0 && !(to->headers = calloc(m->n_headers, sizeof *to->headers))))
+        return wire_no_memory(why);
+    *ret_unreadable = *ret_unreadable || m->base.n_unknown_fields > 0;
+    TAKE(take_strings, drop_strings, methods, methods, "match.request");
+    TAKE(take_strings, KEEP, not_methods, not_methods, "match.request");
+    TAKE(take_strings, drop_strings, hosts, hosts, "match.request");
+    TAKE(take_strings, KEEP, not_hosts, not_hosts, "match.request");
+    TAKE(take_strings, drop_strings, paths, paths, "match.request");
+    TAKE(take_strings, KEEP, not_paths, not_paths, "match.request");
+    while (to->n_headers < m->n_headers) {
+        const Istio__Security__HeaderMatch *from = m->headers[to->n_headers];
+        if ((r = take_header(&to->headers[to->n_headers++], from, ret_unreadable, why)) < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int take_match(struct policy_match *to, const Istio__Security__Match *m,
+                      char why[static XDS_WHY_MAX])
+{
+    bool *ret_unreadable = &to->unreadable;
+    int r = 0;
+
+    to->unreadable = m->n_extensions > 0 || m->base.n_unknown_fields > 0;
+    TAKE(take_strings, drop_strings, namespaces, namespaces, "match");
+    TAKE(take_strings, KEEP, not_namespaces, not_namespaces, "match");
+    TAKE(take_strings, drop_strings, principals, principals, "match");
+    TAKE(take_strings, KEEP, not_principals, not_principals, "match");
+    TAKE(take_accounts, drop_accounts, accounts, service_accounts, "match");
+    TAKE(take_accounts, KEEP, not_accounts, not_service_accounts, "match");
+    TAKE(take_prefixes, DROP_PREFIXES, source_ips, source_ips, "match");
+    TAKE(take_prefixes, KEEP, not_source_ips, not_source_ips, "match");
+    TAKE(take_prefixes, DROP_PREFIXES, destination_ips, destination_ips, "match");
+    TAKE(take_prefixes, KEEP, not_destination_ips, not_destination_ips, "match");
+    if (m->request && (r = take_request(to, m->request, &to->unreadable, why)) < 0)
+        return r;
     if ((r = take_match_ports(&to->destination_ports, m->destination_ports, m->n_destination_ports,
                               "match.destination_ports", why)) < 0)
         return r;
     return take_match_ports(&to->not_destination_ports, m->not_destination_ports,
                             m->n_not_destination_ports, "match.not_destination_ports", why);
 }
+
+#undef TAKE
+#undef DROP_PREFIXES
+#undef KEEP
 
 /* What is not known in a clause may be one more way to match: of a DENY, a match that always
  * does. */
@@ -251,6 +305,22 @@ static int take_rule(struct policy_rule *to, const Istio__Security__Rule *m,
     return 0;
 }
 
+static int take_rules(struct policy_rule **ret, size_t *ret_n, Istio__Security__Rule **rules,
+                      size_t n, const char *name, char why[static XDS_WHY_MAX])
+{
+    int r = check_count(name, n, POLICY_RULES_MAX, why);
+    if (r < 0 || n == 0)
+        return r;
+    if (!(*ret = calloc(n, sizeof **ret)))
+        return wire_no_memory(why);
+    *ret_n = n;
+    for (size_t i = 0; i < n; i++) {
+        if ((r = take_rule(&(*ret)[i], rules[i], why)) < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int take_policy(struct policy *p, const Istio__Security__Authorization *m,
                        char why[static XDS_WHY_MAX])
 {
@@ -276,19 +346,13 @@ static int take_policy(struct policy *p, const Istio__Security__Authorization *m
         return wire_refuse(why, "authorization.action: %d is no value known here (0 to 1)",
                            (int)m->action);
     p->scope = (enum policy_scope)m->scope;
-    p->action = (enum policy_action)m->action;
-    p->dry_run = m->dry_run;
-    if ((r = check_count("authorization.rules", m->n_rules, POLICY_RULES_MAX, why)) < 0 ||
-        m->n_rules == 0)
+    p->action = m->audit ? POLICY_AUDIT : (enum policy_action)m->action;
+    p->dry_run = m->dry_run && !m->audit;
+    if ((r = take_rules(&p->rules, &p->n_rules, m->rules, m->n_rules, "authorization.rules", why)) <
+        0)
         return r;
-    if (!(p->rules = calloc(m->n_rules, sizeof *p->rules)))
-        return wire_no_memory(why);
-    p->n_rules = m->n_rules;
-    for (size_t i = 0; i < m->n_rules; i++) {
-        if ((r = take_rule(&p->rules[i], m->rules[i], why)) < 0)
-            return r;
-    }
-    return 0;
+    return take_rules(&p->http_rules, &p->n_http_rules, m->http_rules, m->n_http_rules,
+                      "authorization.http_rules", why);
 }
 
 int xds_policy_decode(const uint8_t *data, size_t len, struct policy **ret,
@@ -341,6 +405,10 @@ static Istio__Security__StringMatch **give_strings(struct arena *a, const struct
             to->match_type_case = ISTIO__SECURITY__STRING_MATCH__MATCH_TYPE_PRESENCE;
             to->presence = &empty;
             break;
+        case MATCH_TEMPLATE:
+            to->match_type_case = ISTIO__SECURITY__STRING_MATCH__MATCH_TYPE_TEMPLATE;
+            to->template_ = m->items[i].value;
+            break;
         }
     }
     return items ? list : NULL;
@@ -384,6 +452,45 @@ static uint32_t *give_match_ports(struct arena *a, const struct port_matches *m)
     return items;
 }
 
+#define GIVE(give, theirs, ours) (to->n_##theirs = m->ours.n, (to->theirs = give(a, &m->ours)))
+
+static Istio__Security__HeaderMatch **give_headers(struct arena *a, const struct request_match *m)
+{
+    Istio__Security__HeaderMatch **list = arena_zero(a, m->n_headers, sizeof *list);
+    Istio__Security__HeaderMatch *items = arena_zero(a, m->n_headers, sizeof *items);
+
+    for (size_t i = 0; list && items && i < m->n_headers; i++) {
+        const struct request_header *h = &m->headers[i];
+        Istio__Security__HeaderMatch *to = list[i] = &items[i];
+        istio__security__header_match__init(to);
+        to->name = h->name;
+        to->n_values = h->values.n;
+        to->n_not_values = h->not_values.n;
+        to->values = give_strings(a, &h->values);
+        to->not_values = give_strings(a, &h->not_values);
+        if (!to->values || !to->not_values)
+            return NULL;
+    }
+    return items ? list : NULL;
+}
+
+static Istio__Security__RequestMatch *give_request(struct arena *a, const struct request_match *m)
+{
+    Istio__Security__RequestMatch *to = arena_zero(a, 1, sizeof *to);
+
+    if (!to)
+        return NULL;
+    istio__security__request_match__init(to);
+    to->n_headers = m->n_headers;
+    to->headers = give_headers(a, m);
+    return to->headers && GIVE(give_strings, methods, methods) &&
+                   GIVE(give_strings, not_methods, not_methods) &&
+                   GIVE(give_strings, hosts, hosts) && GIVE(give_strings, not_hosts, not_hosts) &&
+                   GIVE(give_strings, paths, paths) && GIVE(give_strings, not_paths, not_paths)
+               ? to
+               : NULL;
+}
+
 static bool give_match(struct arena *a, const struct policy_match *m, Istio__Security__Match *to)
 {
     static Istio__Workload__Extension unreadable = {
@@ -395,7 +502,8 @@ static bool give_match(struct arena *a, const struct policy_match *m, Istio__Sec
         to->n_extensions = 1;
         to->extensions = extensions;
     }
-#define GIVE(give, theirs, ours) (to->n_##theirs = m->ours.n, (to->theirs = give(a, &m->ours)))
+    if (m->request && !(to->request = give_request(a, m->request)))
+        return false;
     return GIVE(give_strings, namespaces, namespaces) &&
            GIVE(give_strings, not_namespaces, not_namespaces) &&
            GIVE(give_strings, principals, principals) &&
@@ -408,8 +516,8 @@ static bool give_match(struct arena *a, const struct policy_match *m, Istio__Sec
            GIVE(give_prefixes, not_destination_ips, not_destination_ips) &&
            GIVE(give_match_ports, destination_ports, destination_ports) &&
            GIVE(give_match_ports, not_destination_ports, not_destination_ports);
-#undef GIVE
 }
+#undef GIVE
 
 static bool give_clause(struct arena *a, const struct policy_clause *c, Istio__Security__Clause *to)
 {
@@ -445,6 +553,20 @@ static bool give_rule(struct arena *a, const struct policy_rule *r, Istio__Secur
     return true;
 }
 
+static Istio__Security__Rule **give_rules(struct arena *a, const struct policy_rule *rules,
+                                          size_t n)
+{
+    Istio__Security__Rule **list = arena_zero(a, n, sizeof *list);
+    Istio__Security__Rule *items = arena_zero(a, n, sizeof *items);
+
+    for (size_t i = 0; list && items && i < n; i++) {
+        list[i] = &items[i];
+        if (!give_rule(a, &rules[i], &items[i]))
+            return NULL;
+    }
+    return items ? list : NULL;
+}
+
 int xds_policy_encode(const struct policy *p, struct xds_bytes *ret)
 {
     Istio__Security__Authorization m = ISTIO__SECURITY__AUTHORIZATION__INIT;
@@ -455,17 +577,15 @@ int xds_policy_encode(const struct policy *p, struct xds_bytes *ret)
     m.name = p->name;
     m.namespace_ = p->ns;
     m.scope = (Istio__Security__Scope)p->scope;
-    m.action = (Istio__Security__Action)p->action;
-    m.dry_run = p->dry_run;
+    m.audit = p->action == POLICY_AUDIT;
+    m.action =
+        p->action == POLICY_ALLOW ? ISTIO__SECURITY__ACTION__ALLOW : ISTIO__SECURITY__ACTION__DENY;
+    m.dry_run = p->dry_run || m.audit;
     m.n_rules = p->n_rules;
-    m.rules = arena_zero(&a, p->n_rules, sizeof *m.rules);
-    Istio__Security__Rule *items = arena_zero(&a, p->n_rules, sizeof *items);
-    bool complete = m.rules && items;
-    for (size_t i = 0; complete && i < p->n_rules; i++) {
-        m.rules[i] = &items[i];
-        complete = give_rule(&a, &p->rules[i], &items[i]);
-    }
-    if (complete)
+    m.rules = give_rules(&a, p->rules, p->n_rules);
+    m.n_http_rules = p->n_http_rules;
+    m.http_rules = give_rules(&a, p->http_rules, p->n_http_rules);
+    if (m.rules && m.http_rules)
         r = wire_pack(&m.base, ret);
     arena_done(&a);
     return r;

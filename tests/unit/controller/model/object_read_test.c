@@ -130,9 +130,13 @@ static const struct {
      "spec.rules[0].to[0].operation.ports[0]: 'http' is no port: write a number from 1 to 65535 in "
      "quotes"},
     {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ports, values: [\"1\"]}", 7,
-     "spec.rules[0].when[0].key: 'source.ports' is not a condition; at layer 4 there are "
+     "spec.rules[0].when[0].key: 'source.ports' is not a condition; there are "
      "source.ip, source.namespace, "
-     "source.principal, source.serviceAccount, destination.ip, destination.port"},
+     "source.principal, source.serviceAccount, destination.ip, destination.port, "
+     "request.headers[name]"},
+    {POLICY "spec:\n  rules:\n  - to:\n    - operation: {notPaths: [/a, \"/{**}/b/{*}\"]}", 7,
+     "spec.rules[0].to[0].operation.notPaths[1]: '/{**}/b/{*}' is no path template: {**} must be the "
+     "last operator"},
     {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ip}", 7,
      "spec.rules[0].when[0]: values and notValues are both empty"},
     {POLICY "spec:\n  rules:\n  - when:\n    - {values: [a]}", 7,
@@ -327,10 +331,12 @@ static void reads_a_policy(void **state)
     assert_int_equal(p->rules[0].line, 8);
     assert_int_equal(p->rules[0].from[0].namespaces.n, 2);
     assert_int_equal(p->rules[0].from[0].not_ips.n, 2);
-    assert_string_equal(p->rules[0].to[0].beyond, "paths");
+    assert_string_equal(p->rules[0].to[0].of_request, "paths");
+    assert_string_equal(p->rules[0].to[0].paths.items[0], "/x");
     assert_int_equal(p->rules[0].to[0].ports.items[0], 80);
     assert_int_equal(p->rules[0].when[0].ports.items[0], 81);
-    assert_int_equal(p->rules[0].when[1].key, CONDITION_BEYOND);
+    assert_int_equal(p->rules[0].when[1].key, CONDITION_REQUEST_HEADER);
+    assert_string_equal(p->rules[0].when[1].header, "x");
     assert_int_equal(p->rules[1].n_from, 0);
     object_unref(o);
     o = read_good("apiVersion: security.istio.io/v1beta1\nkind: AuthorizationPolicy\n"

@@ -1,5 +1,5 @@
-/* AuthorizationPolicies as policies of layer 4, against a naive reading of the manifests, on
- * random ones. */
+/* AuthorizationPolicies as access policies, for whoever sees bytes and for whoever sees requests,
+ * against a naive reading of the manifests, on random ones. */
 #include "controller/translate/from_authorization.h"
 #include "shared/base/rng.h"
 #include "tests/unit/controller/fixture.h"
@@ -12,6 +12,10 @@ static const char *const namespaces[] = {"shop", "sh*", "*cy", "*", "legacy"};
 static const char *const accounts[] = {"web", "shop/cart", "legacy/web", "cart"};
 static const char *const blocks[] = {"10.0.0.0/8", "10.1.2.3", "fd00::/16", "192.0.2.0/24"};
 static const char *const port_texts[] = {"80", "443", "8080"};
+static const char *const methods[] = {"GET", "P*", "DELETE"};
+static const char *const paths[] = {"/a", "/a/*", "*/c", "/{*}/b", "/a/{**}"};
+static const char *const hosts[] = {"shop.example", "*.example", "orders:80", "*"};
+static const char *const headers[] = {"one", "t*", "*"};
 
 /* `not` and `yes` are masks of the values above. */
 struct field {
@@ -22,11 +26,11 @@ struct written_source {
     bool beyond;
 };
 struct written_operation {
-    struct field ports;
-    bool beyond;
+    struct field ports, methods, paths, hosts;
 };
 struct written_condition {
-    /* 0 ip, 1 namespace, 2 principal, 3 destination port, 4 destination ip, 5 account, 6 beyond */
+    /* 0 ip, 1 namespace, 2 principal, 3 destination port, 4 destination ip, 5 account, 6 beyond,
+     * 7 a header, 8 Host */
     unsigned key;
     struct field values;
 };
@@ -96,14 +100,28 @@ static void write_source(struct rng *rng, struct written_source *s, struct text_
     text_printf(out, "%s}}, ", s->beyond ? "requestPrincipals: ['*']" : "");
 }
 
+static bool of_request(const struct written_operation *o)
+{
+    return o->methods.yes || o->methods.no || o->paths.yes || o->paths.no || o->hosts.yes ||
+           o->hosts.no;
+}
+
 static void write_operation(struct rng *rng, struct written_operation *o, struct text_out *out)
 {
-    *o = (struct written_operation){.ports = pick(rng, 3), .beyond = rng_below(rng, 5) == 0};
-    if (!o->beyond && !o->ports.yes && !o->ports.no)
+    *o = (struct written_operation){.ports = pick(rng, 3)};
+    if (rng_below(rng, 3) == 0) {
+        o->methods = pick(rng, 3);
+        o->paths = pick(rng, 5);
+        o->hosts = pick(rng, 4);
+    }
+    if (!of_request(o) && !o->ports.yes && !o->ports.no)
         o->ports.no = 2;
     text_puts(out, "{operation: {");
     put_field(out, "ports", "notPorts", SET(port_texts), o->ports);
-    text_printf(out, "%s}}, ", o->beyond ? "methods: [GET]" : "");
+    put_field(out, "methods", "notMethods", SET(methods), o->methods);
+    put_field(out, "paths", "notPaths", SET(paths), o->paths);
+    put_field(out, "hosts", "notHosts", SET(hosts), o->hosts);
+    text_puts(out, "}}, ");
 }
 
 static const struct {
@@ -117,12 +135,14 @@ static const struct {
     {"destination.port", SET(port_texts)},
     {"destination.ip", SET(blocks)},
     {"source.serviceAccount", SET(accounts)},
-    {"request.headers[x]", SET(accounts)},
+    {"request.auth.claims[x]", SET(accounts)},
+    {"request.headers[X-A]", SET(headers)},
+    {"request.headers[host]", SET(hosts)},
 };
 
 static void write_condition(struct rng *rng, struct written_condition *c, struct text_out *out)
 {
-    *c = (struct written_condition){.key = (unsigned)rng_below(rng, 7)};
+    *c = (struct written_condition){.key = (unsigned)rng_below(rng, 9)};
     c->values = pick(rng, conditions[c->key].n);
     if (!c->values.yes && !c->values.no)
         c->values.yes = 3;
@@ -237,17 +257,143 @@ static bool rule_fits(const struct written_rule *r, bool deny, const struct acce
                         field_fits(2, s->principals, a) && field_fits(5, s->accounts, a));
     }
     for (unsigned i = 0; i < r->n_to; i++) {
-        if (r->to[i].beyond && !deny)
+        if (of_request(&r->to[i]) && !deny)
             return false;
         to = to || field_fits(3, r->to[i].ports, a);
     }
     for (unsigned i = 0; i < r->n_when; i++) {
-        if (r->when[i].key == 6 && !deny)
+        if (r->when[i].key >= 6 && !deny)
             return false;
-        if (r->when[i].key != 6 && !field_fits(r->when[i].key, r->when[i].values, a))
+        if (r->when[i].key < 6 && !field_fits(r->when[i].key, r->when[i].values, a))
             from = false;
     }
     return from && to;
+}
+
+/* ---- Of requests ---------------------------------------------------------------------------- */
+
+struct asked {
+    const char *method, *host, *path, *header; /* header: NULL: none */
+};
+
+static bool template_fits(const char *pattern, const char *path)
+{
+    /* Both of them that are drawn, in words. */
+    const char *second = strchr(path + 1, '/');
+    if (strcmp(pattern, "/a/{**}") == 0)
+        return strncmp(path, "/a/", 3) == 0;
+    return second && second > path + 1 && strcmp(second, "/b") == 0;
+}
+
+static bool value_of_request_fits(const char *pattern, const char *value)
+{
+    if (!value)
+        return false;
+    return strchr(pattern, '{') ? template_fits(pattern, value)
+                                : text_fits(pattern, text_of(value));
+}
+
+static bool asked_field_fits(struct field f, const char *const *values, size_t n, const char *value)
+{
+    bool any = f.yes == 0;
+    for (unsigned i = 0; i < n; i++) {
+        bool fits = value_of_request_fits(values[i], value);
+        if (fits && (f.no & 1u << i))
+            return false;
+        any = any || (fits && (f.yes & 1u << i));
+    }
+    return any;
+}
+
+/* What can't be evaluated is true in a DENY, false in an ALLOW: of each alternative alone. */
+static bool rule_fits_request(const struct written_rule *r, bool deny, const struct access *a,
+                              const struct asked *q)
+{
+    bool from = r->n_from == 0, to = r->n_to == 0, when = true;
+    for (unsigned i = 0; i < r->n_from; i++) {
+        const struct written_source *s = &r->from[i];
+        from = from || ((deny || !s->beyond) && field_fits(0, s->ips, a) &&
+                        field_fits(1, s->namespaces, a) && field_fits(2, s->principals, a) &&
+                        field_fits(5, s->accounts, a));
+    }
+    for (unsigned i = 0; i < r->n_to; i++) {
+        const struct written_operation *o = &r->to[i];
+        to = to ||
+             (field_fits(3, o->ports, a) && asked_field_fits(o->methods, SET(methods), q->method) &&
+              asked_field_fits(o->paths, SET(paths), q->path) &&
+              asked_field_fits(o->hosts, SET(hosts), q->host));
+    }
+    for (unsigned i = 0; i < r->n_when; i++) {
+        const struct written_condition *c = &r->when[i];
+        bool holds = c->key == 6   ? deny
+                     : c->key == 7 ? asked_field_fits(c->values, SET(headers), q->header)
+                     : c->key == 8 ? asked_field_fits(c->values, SET(hosts), q->host)
+                                   : field_fits(c->key, c->values, a);
+        when = when && holds;
+    }
+    return from && to && when;
+}
+
+static bool speaks_of_requests(const struct written *p)
+{
+    bool speaks = false;
+    for (unsigned i = 0; i < p->n_rules; i++) {
+        for (unsigned k = 0; k < p->rules[i].n_to; k++)
+            speaks |= of_request(&p->rules[i].to[k]);
+        for (unsigned k = 0; k < p->rules[i].n_when; k++)
+            speaks |= p->rules[i].when[k].key > 6;
+    }
+    return speaks;
+}
+
+static bool policy_fits_request(const struct written *p, const struct access *a,
+                                const struct asked *q)
+{
+    for (unsigned i = 0; i < p->n_rules; i++)
+        if (rule_fits_request(&p->rules[i], p->deny, a, q))
+            return true;
+    return false;
+}
+
+static void random_asked(struct rng *rng, struct asked *q, struct http_head *head,
+                         struct request_view *view)
+{
+    static const char *const all_methods[] = {"GET", "PUT", "DELETE", "HEAD"};
+    static const char *const all_hosts[] = {"shop.example", "a.example", "orders", "orders:80"};
+    static const char *const all_paths[] = {"/", "/a", "/a/b", "/a/b/c", "/x/b", "/c"};
+    static const char *const all_headers[] = {NULL, "one", "two", "three"};
+    *q = (struct asked){all_methods[rng_below(rng, 4)], all_hosts[rng_below(rng, 4)],
+                        all_paths[rng_below(rng, 6)], all_headers[rng_below(rng, 4)]};
+    http_head_init(head);
+    assert_int_equal(http_head_set_method(head, text_of(q->method)), 0);
+    assert_int_equal(http_head_set_authority(head, text_of(q->host)), 0);
+    assert_int_equal(http_head_set_path(head, text_of(q->path)), 0);
+    if (q->header)
+        assert_int_equal(http_head_add(head, TEXT("x-a"), text_of(q->header)), 0);
+    assert_int_equal(request_view_init(view, head), 0);
+}
+
+/* Who sees bytes only is never less strict than who sees the request. */
+static void check_request(struct rng *rng, const struct policy *p, const struct written *written,
+                          struct access a, bool bytes_fit, unsigned *fits_seen, const char *yaml)
+{
+    struct asked q;
+    struct http_head head;
+    struct request_view view;
+    random_asked(rng, &q, &head, &view);
+    a.form = ACCESS_REQUEST;
+    a.request = &view;
+    bool fits = speaks_of_requests(written) ? policy_fits_request(written, &a, &q) : bytes_fit;
+    assert_int_equal(p->n_http_rules, speaks_of_requests(written) ? written->n_rules : 0);
+    if (policy_matches(p, &a) != fits)
+        fail_msg("%s %s %s %s: reference %d\n%s", q.method, q.host, q.path,
+                 q.header ? q.header : "-", fits, yaml);
+    assert_true(written->deny ? bytes_fit || !fits : fits || !bytes_fit);
+    *fits_seen += fits;
+    a.form = ACCESS_CONNECTION;
+    assert_true(written->deny ? fits || !policy_matches(p, &a) : !fits || policy_matches(p, &a));
+    request_view_done(&view);
+    http_head_done(&head);
 }
 
 static bool policy_fits(const struct written *p, const struct access *a)
@@ -297,7 +443,7 @@ static void equals_the_reference(void **state)
 {
     struct rng rng;
     const uint64_t seed = 771;
-    unsigned fits_seen = 0, total = 0;
+    unsigned fits_seen = 0, requests_seen = 0, total = 0;
     (void)state;
     rng_seed(&rng, seed);
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -335,6 +481,7 @@ static void equals_the_reference(void **state)
                          fits, yaml);
             fits_seen += fits;
             total++;
+            check_request(&rng, p, &written, a, fits, &requests_seen, yaml);
         }
         policy_free(p);
         policy_free(decoded);
@@ -343,6 +490,7 @@ static void equals_the_reference(void **state)
         object_store_done(&store);
     }
     assert_true(fits_seen > total / 20 && fits_seen < total - total / 20);
+    assert_true(requests_seen > total / 20 && requests_seen < total - total / 20);
 }
 
 int main(void)

@@ -165,6 +165,7 @@ static inline struct string_matches random_strings(struct rng *r, const char *co
             m.items[i].value = heap_text("%s", value + cut);
             break;
         case MATCH_PRESENCE:
+        case MATCH_TEMPLATE: /* not drawn */
             m.items[i].value = heap_text("%s", "");
             break;
         }
@@ -240,6 +241,69 @@ static inline void random_match(struct rng *r, struct policy_match *m)
     m->unreadable = one_in(r, 10);
 }
 
+static inline struct string_matches random_paths(struct rng *r)
+{
+    static const char *const paths[] = {"/", "/a", "/a/b", "/a/b/c", "/b"};
+    static const char *const templates[] = {"/{*}", "/a/{*}", "/{**}/c", "/{*}/b/{**}"};
+    struct string_matches m = random_strings(r, paths, ARRAY_SIZE(paths));
+    for (size_t i = 0; i < m.n; i++) {
+        if (!one_in(r, 4))
+            continue;
+        m.items[i].kind = MATCH_TEMPLATE;
+        put_text(&m.items[i].value, heap_text("%s", templates[rng_below(r, 4)]));
+    }
+    return m;
+}
+
+static inline struct request_match *random_request_match(struct rng *r)
+{
+    static const char *const methods[] = {"GET", "POST", "DELETE"};
+    static const char *const hosts[] = {"shop.example", "shop.example:80", "orders"};
+    static const char *const names[] = {"x-a", "x-b"};
+    static const char *const values[] = {"one", "two", "three"};
+    struct request_match *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    m->methods = random_strings(r, methods, ARRAY_SIZE(methods));
+    m->not_methods = random_strings(r, methods, ARRAY_SIZE(methods));
+    m->hosts = random_strings(r, hosts, ARRAY_SIZE(hosts));
+    m->not_hosts = random_strings(r, hosts, ARRAY_SIZE(hosts));
+    m->paths = random_paths(r);
+    m->not_paths = random_paths(r);
+    m->headers = calloc(2, sizeof *m->headers);
+    assert_non_null(m->headers);
+    m->n_headers = one_in(r, 3) ? rng_below(r, 3) : 0;
+    for (size_t i = 0; i < m->n_headers; i++) {
+        m->headers[i].name = heap_text("%s", names[rng_below(r, 2)]);
+        m->headers[i].values = random_strings(r, values, ARRAY_SIZE(values));
+        m->headers[i].not_values = random_strings(r, values, ARRAY_SIZE(values));
+    }
+    return m;
+}
+
+static inline struct policy_rule *random_rules(struct rng *r, size_t n, bool http)
+{
+    struct policy_rule *rules = calloc(3, sizeof *rules);
+    assert_non_null(rules);
+    for (size_t i = 0; i < n; i++) {
+        struct policy_rule *rule = &rules[i];
+        rule->n = rng_below(r, 3);
+        rule->clauses = calloc(3, sizeof *rule->clauses);
+        assert_non_null(rule->clauses);
+        for (size_t c = 0; c < rule->n; c++) {
+            struct policy_clause *clause = &rule->clauses[c];
+            clause->n = rng_below(r, 4);
+            clause->matches = calloc(4, sizeof *clause->matches);
+            assert_non_null(clause->matches);
+            for (size_t m = 0; m < clause->n; m++) {
+                random_match(r, &clause->matches[m]);
+                if (http && one_in(r, 2))
+                    clause->matches[m].request = random_request_match(r);
+            }
+        }
+    }
+    return rules;
+}
+
 static inline struct policy *random_policy(struct rng *r, unsigned id)
 {
     struct policy *p = policy_new();
@@ -252,22 +316,9 @@ static inline struct policy *random_policy(struct rng *r, unsigned id)
     p->action = one_in(r, 2) ? POLICY_DENY : POLICY_ALLOW;
     p->dry_run = one_in(r, 5);
     p->n_rules = rng_below(r, 3);
-    p->rules = calloc(3, sizeof *p->rules);
-    assert_non_null(p->rules);
-    for (size_t i = 0; i < p->n_rules; i++) {
-        struct policy_rule *rule = &p->rules[i];
-        rule->n = rng_below(r, 3);
-        rule->clauses = calloc(3, sizeof *rule->clauses);
-        assert_non_null(rule->clauses);
-        for (size_t c = 0; c < rule->n; c++) {
-            struct policy_clause *clause = &rule->clauses[c];
-            clause->n = rng_below(r, 4);
-            clause->matches = calloc(4, sizeof *clause->matches);
-            assert_non_null(clause->matches);
-            for (size_t m = 0; m < clause->n; m++)
-                random_match(r, &clause->matches[m]);
-        }
-    }
+    p->rules = random_rules(r, p->n_rules, false);
+    p->n_http_rules = one_in(r, 3) ? 1 + rng_below(r, 2) : 0;
+    p->http_rules = random_rules(r, p->n_http_rules, true);
     return p;
 }
 #endif

@@ -1,0 +1,231 @@
+#include "shared/mesh/request_match.h"
+
+#include "shared/http/http_grammar.h"
+#include "shared/http/http_path.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- The policy's side ---------------------------------------------------------------------- */
+
+struct request_match *request_match_free(struct request_match *m)
+{
+    if (!m)
+        return NULL;
+    string_matches_done(&m->methods);
+    string_matches_done(&m->not_methods);
+    string_matches_done(&m->hosts);
+    string_matches_done(&m->not_hosts);
+    string_matches_done(&m->paths);
+    string_matches_done(&m->not_paths);
+    for (size_t i = 0; m->headers && i < m->n_headers; i++) {
+        free(m->headers[i].name);
+        string_matches_done(&m->headers[i].values);
+        string_matches_done(&m->headers[i].not_values);
+    }
+    free(m->headers);
+    free(m);
+    return NULL;
+}
+
+bool request_match_empty(const struct request_match *m)
+{
+    size_t n =
+        m->methods.n + m->not_methods.n + m->hosts.n + m->not_hosts.n + m->paths.n + m->not_paths.n;
+    for (size_t i = 0; i < m->n_headers; i++)
+        n += m->headers[i].values.n + m->headers[i].not_values.n;
+    return n == 0;
+}
+
+bool request_match_equal(const struct request_match *a, const struct request_match *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (!string_matches_equal(&a->methods, &b->methods) ||
+        !string_matches_equal(&a->not_methods, &b->not_methods) ||
+        !string_matches_equal(&a->hosts, &b->hosts) ||
+        !string_matches_equal(&a->not_hosts, &b->not_hosts) ||
+        !string_matches_equal(&a->paths, &b->paths) ||
+        !string_matches_equal(&a->not_paths, &b->not_paths) || a->n_headers != b->n_headers)
+        return false;
+    for (size_t i = 0; i < a->n_headers; i++) {
+        if (strcmp(a->headers[i].name, b->headers[i].name) != 0 ||
+            !string_matches_equal(&a->headers[i].values, &b->headers[i].values) ||
+            !string_matches_equal(&a->headers[i].not_values, &b->headers[i].not_values))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The request's side --------------------------------------------------------------------- */
+
+/* "a.b.:80" is "a.b"; "[::1]:80" is "[::1]". */
+static struct text host_alone(struct text host)
+{
+    size_t n = host.len;
+    while (n > 0 && host.data[n - 1] >= '0' && host.data[n - 1] <= '9')
+        n--;
+    if (n > 0 && host.data[n - 1] == ':')
+        host.len = n - 1;
+    while (host.len > 0 && host.data[host.len - 1] == '.')
+        host.len--;
+    return host;
+}
+
+/* Does nothing in it have a second reading? */
+static bool is_clear(struct text path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.data[i];
+        if (c == '%' || c == ';' || c == '\\' || (c == '/' && i > 0 && path.data[i - 1] == '/'))
+            return false;
+    }
+    return true;
+}
+
+/* The slash that is at the front, however it is written; its length, 0: there is none. */
+static size_t slash_at(struct text t)
+{
+    static const struct text forms[] = {{"/", 1}, {"\\", 1}, {"%2f", 3}, {"%5c", 3}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct text head = {t.data, forms[i].len};
+        if (t.len >= head.len && text_equal_nocase(head, forms[i]))
+            return head.len;
+    }
+    return 0;
+}
+
+/*
+ * Encoded slashes and '\' are slashes, several are one, and what follows ';' in a segment is not
+ * there. Segments "." and ".." that come to light so may lead anywhere: whoever resolves them does so
+ * before or after the rest.
+ */
+static size_t read_leniently(struct text path, char *out, bool *ret_unclear)
+{
+    size_t len = 0, segment = 0; /* where the last one begins */
+    bool parameter = false;
+
+    *ret_unclear = false;
+    for (struct text rest = path;;) {
+        size_t n = rest.len > 0 ? slash_at(rest) : 0;
+        if (n > 0 || rest.len == 0) {
+            struct text last = {out + segment, len - segment};
+            if (text_equal(last, TEXT(".")) || text_equal(last, TEXT("..")))
+                *ret_unclear = true;
+            if (rest.len == 0)
+                return len;
+            if (len == 0 || out[len - 1] != '/')
+                out[len++] = '/';
+            segment = len;
+            parameter = false;
+        } else {
+            parameter = parameter || rest.data[0] == ';';
+            if (!parameter)
+                out[len++] = rest.data[0];
+            n = 1;
+        }
+        rest = (struct text){rest.data + n, rest.len - n};
+    }
+}
+
+int request_view_init(struct request_view *v, const struct http_head *head)
+{
+    struct text query;
+
+    *v = (struct request_view){.head = head, .method = head->method, .host = head->authority};
+    v->host_alone = host_alone(v->host);
+    http_path_split(head->path, &v->path, &query);
+    v->path_lenient = v->path;
+    if (is_clear(v->path))
+        return 0;
+    v->memory = malloc(v->path.len);
+    if (!v->memory)
+        return -ENOMEM;
+    v->path_lenient.len = read_leniently(v->path, v->memory, &v->path_unclear);
+    v->path_lenient.data = v->memory;
+    return 0;
+}
+
+void request_view_done(struct request_view *v)
+{
+    free(v->memory);
+    v->memory = NULL;
+}
+
+/* ---- Does it hold? -------------------------------------------------------------------------- */
+
+/* `sure`: only if it matches however it is read. */
+
+static bool method_any(const struct string_matches *m, const struct request_view *v, bool sure)
+{
+    return sure ? string_matches_any(m, v->method) : string_matches_any_nocase(m, v->method);
+}
+
+static bool host_any(const struct string_matches *m, const struct request_view *v, bool sure)
+{
+    /* Where it is granted, a host is compared with its port, as Istio does. */
+    return string_matches_any_nocase(m, v->host) ||
+           (!sure && string_matches_any_nocase(m, v->host_alone));
+}
+
+static bool path_any(const struct string_matches *m, const struct request_view *v, bool sure)
+{
+    if (m->n == 0)
+        return false;
+    if (v->path_unclear)
+        return !sure;
+    bool said = string_matches_any(m, v->path);
+    if (!v->memory)
+        return said;
+    bool lenient = string_matches_any(m, v->path_lenient);
+    return sure ? said && lenient : said || lenient;
+}
+
+static bool has_presence(const struct string_matches *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->items[i].kind == MATCH_PRESENCE)
+            return true;
+    }
+    return false;
+}
+
+/* The whole value or an element of the list that it is, of any field of the name, as Istio does; for
+ * presence an empty one is enough. */
+static bool header_any(const struct string_matches *m, struct text name,
+                       const struct request_view *v)
+{
+    const struct http_field *f;
+
+    for (size_t at = 0; m->n > 0 && (f = http_head_next(v->head, name, &at));) {
+        struct text list = f->value, element;
+        if (has_presence(m) || string_matches_any(m, f->value))
+            return true;
+        while (http_list_next(&list, &element)) {
+            if (string_matches_any(m, element))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool request_match_holds(const struct request_match *m, const struct request_view *v, bool grants)
+{
+    bool sure = grants;
+
+    if ((m->methods.n && !method_any(&m->methods, v, sure)) ||
+        (m->hosts.n && !host_any(&m->hosts, v, sure)) ||
+        (m->paths.n && !path_any(&m->paths, v, sure)))
+        return false;
+    /* What exempts from a refusal is granted, and what takes from a grant is refused. */
+    if (method_any(&m->not_methods, v, !sure) || host_any(&m->not_hosts, v, !sure) ||
+        path_any(&m->not_paths, v, !sure))
+        return false;
+    for (size_t i = 0; i < m->n_headers; i++) {
+        const struct request_header *h = &m->headers[i];
+        struct text name = text_of(h->name);
+        if ((h->values.n && !header_any(&h->values, name, v)) ||
+            header_any(&h->not_values, name, v))
+            return false;
+    }
+    return true;
+}
