@@ -21,6 +21,9 @@ static const struct metric_family alive = {"alive", "Connections \"alive\" \\ no
 static const struct metric_family odd = {"odd", "A counter without the suffix", METRIC_COUNTER,
                                          labels, 1};
 
+static const struct metric_family fleeting = {"fleeting", "Dropped now and then", METRIC_HISTOGRAM,
+                                              labels, 2};
+
 #define LABELS(...) ((const struct text[]){__VA_ARGS__})
 
 static char *print(struct metrics *const *all, size_t n, bool open_metrics)
@@ -148,6 +151,81 @@ static void durations(void **state)
         metrics_free(m[i]);
 }
 
+/* Envoy's bounds, of two threads together; whatever is at a bound is below it. */
+static void sizes(void **state)
+{
+    static const struct metric_family size = {"size", "How much", METRIC_HISTOGRAM, labels, 2};
+    static const uint64_t values[] = {0, 1, 5, 6, 3600000, 3600001};
+    struct metrics *m[2];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(metrics_new(&m[i], 100), 0);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        metric_observe(metrics_series(m[i % 2], &size, LABELS(TEXT("a"), TEXT("b\""))), values[i]);
+    char expected[8192];
+    struct text_out out = TEXT_OUT(expected);
+    static const struct {
+        const char *le;
+        unsigned n;
+    } rows[] = {{"0.5", 1},    {"1", 2},      {"5", 3},      {"10", 4},     {"25", 4},
+                {"50", 4},     {"100", 4},    {"250", 4},    {"500", 4},    {"1000", 4},
+                {"2500", 4},   {"5000", 4},   {"10000", 4},  {"30000", 4},  {"60000", 4},
+                {"300000", 4}, {"600000", 4}, {"1800000", 4}, {"3600000", 5}, {"+Inf", 6}};
+    text_puts(&out, "# HELP size How much\n# TYPE size histogram\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        text_printf(&out, "size_bucket{from=\"a\",to=\"b\\\"\",le=\"%s\"} %u\n", rows[i].le,
+                    rows[i].n);
+    text_puts(&out, "size_sum{from=\"a\",to=\"b\\\"\"} 7200013\n"
+                    "size_count{from=\"a\",to=\"b\\\"\"} 6\n");
+    check(m, 2, false, expected);
+    for (size_t i = 0; i < 2; i++)
+        metrics_free(m[i]);
+}
+
+static bool from_is(void *user, char *const *values)
+{
+    return strcmp(values[0], user) == 0;
+}
+
+/* What nobody holds can be dropped, its place is another's, and what it counted is gone. */
+static void dropped(void **state)
+{
+    static const struct metric_family size = {"size", "How much", METRIC_HISTOGRAM, labels, 2};
+    struct metrics *m = NULL;
+    char a[] = "a", overflow[] = "overflow";
+
+    (void)state;
+    assert_int_equal(metrics_new(&m, 2), 0);
+    assert_int_equal(metrics_drop(m, &size, from_is, a), 0);
+    struct metric_series *one =
+        metric_hold(metrics_series(m, &size, LABELS(TEXT("a"), TEXT("1"))));
+    struct metric_series *two = metrics_series(m, &size, LABELS(TEXT("a"), TEXT("2")));
+    metric_observe(one, 7);
+    metric_observe(two, 8);
+    (void)metrics_series(m, &size, LABELS(TEXT("a"), TEXT("3"))); /* no room */
+    assert_int_equal(metrics_drop(m, &size, from_is, overflow), 0); /* which stays */
+    assert_int_equal(metrics_drop(m, &size, from_is, a), 1);
+    char *got = print(&m, 1, false);
+    assert_non_null(strstr(got, "size_sum{from=\"a\",to=\"1\"} 7\n"));
+    assert_null(strstr(got, "to=\"2\""));
+    free(got);
+    struct metric_series *three = metrics_series(m, &size, LABELS(TEXT("a"), TEXT("3")));
+    assert_ptr_equal(three, two);
+    metric_observe(three, 1);
+    metric_let_go(one);
+    assert_int_equal(metrics_drop(m, &size, from_is, a), 2);
+    struct metric_series *again = metrics_series(m, &size, LABELS(TEXT("a"), TEXT("2")));
+    assert_true(again == one || again == two);
+    got = print(&m, 1, false);
+    assert_non_null(strstr(got, "size_sum{from=\"a\",to=\"2\"} 0\n"));
+    assert_non_null(strstr(got, "size_bucket{from=\"a\",to=\"2\",le=\"+Inf\"} 0\n"));
+    assert_null(strstr(got, "to=\"1\""));
+    assert_null(strstr(got, "to=\"3\""));
+    free(got);
+    metrics_free(m);
+}
+
 static void nothing_to_say(void **state)
 {
     struct metrics *m = NULL;
@@ -201,6 +279,9 @@ static void overflow_is_one_series(void **state)
     assert_null(strstr(got, "odd{from=\"200\"}"));
     assert_non_null(strstr(got, "opened_total{from=\"a\",to=\"b\"} 1\n"));
     assert_non_null(strstr(got, "opened_total{from=\"overflow\",to=\"overflow\"} 9\n"));
+    assert_non_null(
+        strstr(got, "weir_metric_series_left_out_total{family=\"odd\"} 800\n"
+                    "weir_metric_series_left_out_total{family=\"opened_total\"} 1\n"));
     free(got);
     free(huge);
     metrics_free(m);
@@ -242,6 +323,9 @@ static void without_memory(void **state)
                 metric_add(metrics_series(m, &odd, LABELS(TEXT("e"))), 1);
                 metric_set(metrics_series(m, &alive, NULL), 4);
             }
+            metric_observe(metrics_series(m, &fleeting, LABELS(TEXT("a"), TEXT("b"))), 1);
+            (void)metrics_drop(m, &fleeting, from_is, (char[]){"a"});
+            metric_observe(metrics_series(m, &fleeting, LABELS(TEXT("a"), TEXT("c"))), 1);
             metrics_print(&m, 1, true, &out);
             failed = alloc_failed();
             if (!out.failed) {
@@ -295,6 +379,9 @@ static void *count(void *arg)
         metric_set(metrics_series(m, &alive, NULL), i);
         if (i % 3 == 0)
             metric_add(metrics_series(m, &odd, LABELS(v)), 1);
+        metric_observe(metrics_series(m, &fleeting, LABELS(TEXT("a"), v)), i);
+        if (i % 50 == 0)
+            (void)metrics_drop(m, &fleeting, from_is, (char[]){"a"});
     }
     atomic_fetch_sub(&n_running, 1);
     return NULL;
@@ -346,7 +433,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_series_per_labels),  cmocka_unit_test(sums_and_sorts),
-        cmocka_unit_test(durations),
+        cmocka_unit_test(durations),              cmocka_unit_test(sizes),
+        cmocka_unit_test(dropped),
         cmocka_unit_test(nothing_to_say),         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(overflow_is_one_series), cmocka_unit_test(too_long_is_said),
         cmocka_unit_test(without_memory),         cmocka_unit_test(accept_header),
