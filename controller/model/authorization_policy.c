@@ -194,7 +194,7 @@ static bool read_header_key(struct reader *r, struct policy_condition *c)
     if (!http_is_token(name) || name.len > sizeof lower)
         return false;
     for (size_t i = 0; i < name.len; i++)
-        lower[i] = http_lower(name.data[i]);
+        lower[i] = text_lower(name.data[i]);
     c->header = read_copy(r, (struct text){lower, name.len});
     c->key = CONDITION_REQUEST_HEADER;
     return true;

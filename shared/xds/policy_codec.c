@@ -198,7 +198,7 @@ static int take_header(struct request_header *to, const Istio__Security__HeaderM
     if (!http_is_token(text_of(m->name)))
         return wire_refuse(why, "match.request.headers.name: '%s' is no header's name", m->name);
     for (char *c = to->name; *c; c++)
-        *c = http_lower(*c);
+        *c = text_lower(*c);
     *ret_unreadable = *ret_unreadable || m->base.n_unknown_fields > 0;
     TAKE(take_strings, drop_strings, values, values, "match.request.headers");
     TAKE(take_strings, KEEP, not_values, not_values, "match.request.headers");
