@@ -23,11 +23,11 @@ static bool pay(struct pod_turn *p, uint64_t turn, unsigned cost)
 }
 
 /* What it came to; of a pod that is alone nothing, since nobody waits for it. */
-static unsigned serve(struct pod_turn *p, uint64_t turn, unsigned room)
+static unsigned serve(struct pod_turn *p, uint64_t turn)
 {
     bool rival = ring_share_has_rival(&p->bytes);
     unsigned spent = 0;
-    while (!list_empty(&p->waiting) && (!rival || spent < room)) {
+    while (!list_empty(&p->waiting)) {
         struct turn_wait *w = container_of(p->waiting.next, struct turn_wait, link);
         if (!pay(p, turn, w->cost))
             break;
@@ -48,7 +48,7 @@ static void serve_all(struct turns *t, uint64_t turn)
         p->served = turn;
         list_remove(&p->link);
         list_push_back(&t->waiting, &p->link);
-        unsigned spent = serve(p, turn, room); /* may take it off the list */
+        unsigned spent = serve(p, turn); /* may take it off the list */
         room -= spent < room ? spent : room;
     }
 }

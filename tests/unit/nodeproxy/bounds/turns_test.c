@@ -120,6 +120,24 @@ static void test_a_flood(void **state)
     end();
 }
 
+/* Who is alone takes nothing away from who comes then: both have the turn. */
+static void test_nobody_else_waits(void **state)
+{
+    (void)state;
+    begin();
+    while (turn_take(&loud, 1))
+        ;
+    for (size_t i = 0; i < 2 * TURN_SHARE_ALONE; i++)
+        turn_wait(&loud, &flood[i].wait);
+    turn_wait(&quiet, &small[0].wait);
+    run_until(2 * TURN_SHARE_ALONE + 1);
+    for (size_t i = 0; i <= TURN_SHARE_ALONE; i++) {
+        assert_int_equal(order[i], i < TURN_SHARE_ALONE ? 'F' : 's');
+        assert_int_equal(turn_of[i], turn_of[0]);
+    }
+    end();
+}
+
 /* However many pods flood: a turn has so much room, and the others are the first ones of the next turn. */
 static void test_many_floods(void **state)
 {
@@ -165,6 +183,6 @@ static void test_forgotten_and_flushed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_share), cmocka_unit_test(test_a_flood), cmocka_unit_test(test_many_floods), cmocka_unit_test(test_forgotten_and_flushed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_share), cmocka_unit_test(test_a_flood), cmocka_unit_test(test_nobody_else_waits), cmocka_unit_test(test_many_floods), cmocka_unit_test(test_forgotten_and_flushed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
