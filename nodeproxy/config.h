@@ -32,10 +32,13 @@ struct config {
     uint64_t pods_max;
     uint64_t dns_ttl_ms;          /* of names of the mesh; whole seconds */
     uint64_t dns_wait_ms;         /* for a pod's resolver */
+    uint64_t http_idle_ms;        /* of a connection between requests; 60 s */
+    uint64_t http_connections_max; /* per endpoint, for requests of one pod: per worker */
+    uint64_t http_waiting_max;    /* requests of a pod that wait for one: per worker */
     bool dns_capture;             /* pods' queries to port 53 come here */
     bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
-    bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such, inbound */
+    bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such */
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };
 #endif

@@ -62,6 +62,8 @@ static void fill_bounds(struct config *c)
     struct bounds_max *b = &c->bounds;
     b->pod[BOUND_OUTBOUND] = b->pod[BOUND_INBOUND] = c->connections_max;
     b->node[BOUND_INBOUND] = b->node[BOUND_OUTBOUND];
+    b->pod[BOUND_REQUESTS_OUT] = b->pod[BOUND_REQUESTS_IN];
+    b->node[BOUND_REQUESTS_OUT] = b->node[BOUND_REQUESTS_IN];
     b->pod[BOUND_TUNNELS_ACCEPTED] = b->pod[BOUND_TUNNELS];
     b->node[BOUND_TUNNELS_ACCEPTED] = b->node[BOUND_TUNNELS];
     b->pod[BOUND_HANDSHAKES_OUT] = b->pod[BOUND_HANDSHAKES_IN];
@@ -129,6 +131,9 @@ int main(int argc, char **argv)
         .handshake_ms = 10000,
         .connections_max = 20000,
         .streams_max = 100,
+        .http_idle_ms = 60000,
+        .http_connections_max = 1024,
+        .http_waiting_max = 1024,
         .chunks_max = 16384,
         .pods_max = 512,
         .sockets_max = SOCKET_POOL_MAX,
@@ -167,8 +172,8 @@ int main(int argc, char **argv)
         {"takeover-wait", ARG_DURATION_MS, &c.takeover_wait_ms, "TIME", "takes over without certificates or controller after this time (0: never)", 0, 0, false},
         {"connections-max", ARG_U64, &c.connections_max, "N", "per pod and direction", 1, 1000000, false},
         {"node-connections-max", ARG_U64, &c.bounds.node[BOUND_OUTBOUND], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
-        {"requests-max", ARG_U64, &c.bounds.pod[BOUND_REQUESTS_IN], "N", "HTTP requests at once that come for a pod (0: no limit)", 0, 0, false},
-        {"node-requests-max", ARG_U64, &c.bounds.node[BOUND_REQUESTS_IN], "N", "of all pods (0: no limit)", 0, 0, false},
+        {"requests-max", ARG_U64, &c.bounds.pod[BOUND_REQUESTS_IN], "N", "HTTP requests at once, per pod and direction (0: no limit)", 0, 0, false},
+        {"node-requests-max", ARG_U64, &c.bounds.node[BOUND_REQUESTS_IN], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
         {"tunnels-max", ARG_U64, &c.bounds.pod[BOUND_TUNNELS], "N", "per pod and direction (0: no limit)", 0, 0, false},
         {"node-tunnels-max", ARG_U64, &c.bounds.node[BOUND_TUNNELS], "N", "of all pods, per direction (0: no limit)", 0, 0, false},
         {"handshakes-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES], "N", "TLS handshakes at once, per pod and direction (0: no limit)", 0, 0, false},
@@ -186,6 +191,9 @@ int main(int argc, char **argv)
         {"dns-ttl", ARG_DURATION_MS, &c.dns_ttl_ms, "TIME", "of these answers, in whole seconds", 0, 3600000, false},
         {"dns-timeout", ARG_DURATION_MS, &c.dns_wait_ms, "TIME", "how long a pod's own resolver may take for all other names", 1, 60000, false},
         {"http", ARG_STRING, &http, "on|off", "requests instead of bytes at ports that a Service declares HTTP", 0, 0, false},
+        {"http-idle-timeout", ARG_DURATION_MS, &c.http_idle_ms, "TIME", "ends a connection for requests that has had none", 1000, 3600000, false},
+        {"http-connections-max", ARG_U64, &c.http_connections_max, "N", "for a pod's requests, per endpoint and worker", 1, 100000, false},
+        {"http-waiting-max", ARG_U64, &c.http_waiting_max, "N", "requests of a pod that wait for a connection, per worker", 1, 1000000, false},
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
         {"replaced", ARG_STRING, &replaced, "end|stay", "when another node proxy has taken over and the drain is done; stay: wait for SIGTERM, where an end would be followed by a new start", 0, 0, false},
         {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},

@@ -14,6 +14,7 @@
     X(OUTBOUND, "outbound_connections", "connections that the workload opened")           \
     X(INBOUND, "inbound_connections", "connections and streams that came for it")         \
     X(REQUESTS_IN, "inbound_requests", "HTTP requests at once that came for it")          \
+    X(REQUESTS_OUT, "outbound_requests", "HTTP requests at once that the workload made")  \
     X(TUNNELS, "tunnels", "tunnel connections that were opened for it")                   \
     X(TUNNELS_ACCEPTED, "tunnels_accepted", "tunnel connections that came for it")        \
     X(HANDSHAKES, "handshakes", "inbound TLS handshakes that are not over yet")           \

@@ -1,43 +1,19 @@
 /* exchange.c - one request and its answer, read top to bottom. */
-#include "nodeproxy/http/exchange.h"
-
-#include "nodeproxy/http/own_answer.h"
+#include "nodeproxy/http/exchange_state.h"
 #include "shared/http/http_hop.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 enum {
     LINGER_MS = 5000, /* the answer is whole and the request is not: so long it may go on */
     N_MAX = 1000,
-    TAIL_MS = 30000, /* for the last bytes of an answer to leave */
-};
-
-struct exchange {
-    struct list link, waiting;
-    struct exchange_host *host;
-    unsigned stage;
-    enum ending ending;
-    unsigned status;
-    int grpc_status;
-    bool opened, waits, chooses, shut, over;
-    bool answered, own; /* the client has a status; of ours */
-    bool chosen;
-    enum http_version client_version, server_version;
-    uint64_t began_ms;
-    struct http_link *server; /* between `choose` and `send` */
-    struct buf early; /* of the request, before it goes on; bounded by the stream's window */
-    bool early_end;
-    struct http_head *early_trailers; /* NULL: none */
-    uint64_t own_bytes;
-    struct relay relay;
-    struct timer deadline;
-    struct ring_task free_task;
-    struct http_stream down, up;
 };
 
 static enum step normalise(struct exchange *x);
 static enum step filter(struct exchange *x);
+static enum step find_route(struct exchange *x);
+static enum step settle(struct exchange *x);
 static enum step choose(struct exchange *x);
 static enum step send_on(struct exchange *x);
 static enum step answer(struct exchange *x);
@@ -50,15 +26,17 @@ static const struct stage {
 } story[] = {
     {"normalise", normalise}, /* is it clear what is asked?             */
     {"filter", filter},       /* may it be asked?                       */
+    {"route", find_route},    /* which rule takes it? (a fault may hold it up) */
+    {"settle", settle},       /* answered at once, or changed as the rule says */
     {"choose", choose},       /* of whom?                               */
     {"send", send_on},        /* the request; its body follows as it comes */
     {"answer", answer},       /* the head of the answer is there        */
     {"relay", relay},         /* both bodies, until both are whole      */
 };
 
-static void shut(struct exchange *x);
+enum { STAGE_CHOOSE = 4 };
 
-static void go_on(struct exchange *x, enum step step)
+void exchange_go_on(struct exchange *x, enum step step)
 {
     x->waits = false;
     while (step == STEP_NEXT) {
@@ -66,21 +44,27 @@ static void go_on(struct exchange *x, enum step step)
         step = story[x->stage++].begin(x);
     }
     if (step == STEP_END)
-        shut(x);
+        exchange_shut(x);
     else
         x->waits = true;
 }
 
-static enum step end(struct exchange *x, enum ending ending)
+enum step exchange_stop(struct exchange *x, enum ending ending)
 {
     if (x->ending == ENDING_NONE)
         x->ending = ending;
     return STEP_END;
 }
 
-static struct timer_wheel *timers(const struct exchange *x)
+void exchange_wait_for(struct exchange *x, uint64_t ms, void (*late)(struct timer *t))
 {
-    return ring_timers(x->host->ring);
+    x->deadline.fired = late;
+    timer_start(exchange_timers(x), &x->deadline, ms);
+}
+
+static void waited(struct timer *t)
+{
+    exchange_go_on(container_of(t, struct exchange, deadline), STEP_NEXT);
 }
 
 /* ---- normalise ----------------------------------------------------------- */
@@ -90,43 +74,130 @@ static enum step normalise(struct exchange *x)
     struct http_head *request = &x->down.head;
     if (text_equal(request->method, TEXT("CONNECT")) || request->authority.len == 0 ||
         request->path.len == 0)
-        return end(x, ENDING_BAD_REQUEST);
+        return exchange_stop(x, ENDING_BAD_REQUEST);
     int r = http_hop_strip(request);
     if (r == 0)
         r = http_path_normalize(request, x->host->paths);
     if (r < 0)
-        return end(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
+        return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
     http_hop_strip_edge(request, x->host->strips);
+    x->path = request->path;
+    x->authority = request->authority;
     return STEP_NEXT;
 }
 
-/* ---- filter, choose ------------------------------------------------------ */
+/* ---- filter -------------------------------------------------------------- */
 
 static enum step filter(struct exchange *x)
 {
     if (!x->host->ops->filter)
         return STEP_NEXT;
     enum ending ending = x->host->ops->filter(x->host, &x->down.head);
-    return ending == ENDING_NONE ? STEP_NEXT : end(x, ending);
+    return ending == ENDING_NONE ? STEP_NEXT : exchange_stop(x, ending);
+}
+
+/* ---- route, settle ------------------------------------------------------- */
+
+/* Of a request that is still coming the time begins anew. */
+static void whole_late(struct timer *t)
+{
+    struct exchange *x = container_of(t, struct exchange, whole);
+    if (x->early_end || x->relay.client.ended)
+        exchange_go_on(x, exchange_stop(x, ENDING_ANSWER_TIMEOUT));
+    else
+        timer_start(exchange_timers(x), t, x->route.timeout_ms);
+}
+
+static enum step find_route(struct exchange *x)
+{
+    if (!x->host->ops->route)
+        return STEP_NEXT;
+    enum ending ending = x->host->ops->route(x->host, &x->down.head, &x->route, &x->why);
+    if (ending != ENDING_NONE)
+        return exchange_stop(x, ending);
+    if (x->route.timeout_ms > 0)
+        timer_start(exchange_timers(x), &x->whole, x->route.timeout_ms);
+    if (x->route.delay_ms == 0)
+        return STEP_NEXT;
+    exchange_wait_for(x, x->route.delay_ms, waited);
+    return STEP_WAIT;
+}
+
+static enum step answer_by_route(struct exchange *x)
+{
+    struct http_head *head = &x->up.head;
+    struct text body;
+    bool no_body;
+    int r = request_route_answer(&x->route, &x->down.head, head, &body, &no_body);
+    if (r == 0)
+        r = exchange_say(x, head, body, no_body);
+    if (r < 0)
+        return exchange_stop(x, r == -ENOMEM || r == -ENOBUFS ? ENDING_NO_MEMORY : ENDING_NOT_DONE);
+    return exchange_stop(x, x->route.abort ? ENDING_FAULT : ENDING_CLOSED);
+}
+
+static enum step settle(struct exchange *x)
+{
+    if (request_route_answers(&x->route))
+        return answer_by_route(x);
+    int r = request_route_edit(&x->route, &x->down.head);
+    if (r < 0)
+        return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
+    return STEP_NEXT;
+}
+
+/* ---- choose -------------------------------------------------------------- */
+
+static void forget_choice(struct exchange *x)
+{
+    if (x->chooses)
+        x->host->ops->forget(x->host, x);
+    x->chooses = false;
+}
+
+static void choose_late(struct timer *t)
+{
+    struct exchange *x = container_of(t, struct exchange, deadline);
+    forget_choice(x);
+    exchange_go_on(x, exchange_try_failed(x, TRY_NOT_CONNECTED, ENDING_CONNECT_TIMEOUT));
 }
 
 static enum step choose(struct exchange *x)
 {
     enum ending why = ENDING_NO_ENDPOINT;
     x->chooses = true;
+    x->upstream.fresh = exchange_wants_fresh(x);
     enum step step = x->host->ops->choose(x->host, x, &x->server, &why);
-    if (step == STEP_WAIT)
+    if (step == STEP_WAIT) {
+        if (x->host->choose_ms > 0)
+            exchange_wait_for(x, x->host->choose_ms, choose_late);
         return step;
+    }
     x->chooses = false;
-    return step == STEP_END ? end(x, why) : step;
+    x->tries.lost = step == STEP_END && why == ENDING_RESET_BY_SERVER;
+    return step == STEP_END ? exchange_stop(x, why) : step;
 }
 
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why)
 {
     assert(x->chooses && x->waits);
     x->chooses = false;
+    timer_stop(exchange_timers(x), &x->deadline);
     x->server = link;
-    go_on(x, link ? STEP_NEXT : end(x, why));
+    if (link) {
+        exchange_go_on(x, STEP_NEXT);
+        return;
+    }
+    enum step step = exchange_try_failed(x, TRY_NOT_CONNECTED, why);
+    x->tries.lost = why == ENDING_RESET_BY_SERVER;
+    exchange_go_on(x, step);
+}
+
+enum step exchange_choose_again(struct exchange *x, uint64_t after_ms)
+{
+    x->stage = STAGE_CHOOSE;
+    exchange_wait_for(x, after_ms, waited);
+    return STEP_WAIT;
 }
 
 /* ---- send ---------------------------------------------------------------- */
@@ -138,7 +209,7 @@ static const struct http_stream_events up_events;
 static void answer_late(struct timer *t)
 {
     struct exchange *x = container_of(t, struct exchange, deadline);
-    go_on(x, end(x, ENDING_ANSWER_TIMEOUT));
+    exchange_go_on(x, exchange_try_failed(x, TRY_TIMED_OUT, ENDING_ANSWER_TIMEOUT));
 }
 
 static void give_early(struct exchange *x)
@@ -153,19 +224,24 @@ static void give_early(struct exchange *x)
 
 static enum step send_on(struct exchange *x)
 {
+    uint64_t answer_ms = x->route.try_ms ? x->route.try_ms : x->host->answer_ms;
+    http_stream_done(&x->up); /* of the try before */
     http_stream_init(&x->up, &up_events, x);
     int r = http_link_request(x->server, &x->up, &x->down.head, x->down.no_body);
+    if (r == -EAGAIN) /* it can't any more: nothing was said */
+        return exchange_try_failed(x, TRY_REFUSED_STREAM, ENDING_LIMIT);
     if (r < 0)
-        return end(x, r == -ENOMEM || r == -ENOBUFS ? ENDING_NO_MEMORY
-                      : r == -EAGAIN                ? ENDING_LIMIT
-                                                    : ENDING_BAD_REQUEST);
+        return exchange_stop(x,
+                             r == -ENOMEM || r == -ENOBUFS ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
     x->chosen = true;
     x->server_version = x->server->version;
     x->relay.hold = x->host->hold;
-    relay_start(&x->relay, x->down.body, x->up.body, timers(x), x->host->idle_ms, relay_over);
+    relay_start(&x->relay, x->down.body, x->up.body, exchange_timers(x),
+                x->route.idle_ms ? x->route.idle_ms : x->host->idle_ms, relay_over);
     x->relay.half = answer_is_whole;
-    if (x->host->answer_ms > 0)
-        timer_start(timers(x), &x->deadline, x->host->answer_ms);
+    exchange_try_begins(x);
+    if (answer_ms > 0)
+        exchange_wait_for(x, answer_ms, answer_late);
     stream_resume(x->down.body);
     give_early(x);
     return x->ending == ENDING_NONE ? STEP_WAIT : STEP_END;
@@ -173,34 +249,33 @@ static enum step send_on(struct exchange *x)
 
 /* ---- answer -------------------------------------------------------------- */
 
-static void see_grpc_status(struct exchange *x, const struct http_head *head)
-{
-    uint64_t value;
-    if (text_to_u64(http_head_get(head, TEXT("grpc-status")), 1000, &value) == 0)
-        x->grpc_status = (int)value;
-}
-
 static enum step answer(struct exchange *x)
 {
     struct http_head *head = &x->up.head;
-    timer_stop(timers(x), &x->deadline);
+    enum step other;
+    timer_stop(exchange_timers(x), &x->deadline);
     if (http_hop_strip(head) < 0)
-        return end(x, ENDING_BAD_ANSWER);
+        return exchange_stop(x, ENDING_BAD_ANSWER);
+    if (exchange_wants_other(x, head, &other))
+        return other;
     if (head->status ==
         204) /* RFC 9110, 8.6: it must not be there; a client of HTTP/2 may refuse it */
         http_head_remove(head, TEXT("content-length"));
     if (head->status == 101 && !x->down.upgrade)
-        return end(x, ENDING_BAD_ANSWER);
-    if (x->up.last && x->client_version == HTTP_VERSION_1) /* the client is told what we were */
+        return exchange_stop(x, ENDING_BAD_ANSWER);
+    if (x->up.last && x->client_version == HTTP_VERSION_1 &&
+        !x->host->chooses_again) /* the client is told what we were */
         http_link_drain(x->down.link);
-    int r = http_stream_answer(&x->down, head, x->up.no_body);
+    int r = request_route_edit_answer(&x->route, head);
+    if (r == 0)
+        r = http_stream_answer(&x->down, head, x->up.no_body);
     if (r < 0)
-        return end(x, r == -EPIPE   ? ENDING_RESET_BY_CLIENT
-                      : r == -E2BIG ? ENDING_BAD_ANSWER
-                                    : ENDING_NO_MEMORY);
+        return exchange_stop(x, r == -EPIPE   ? ENDING_RESET_BY_CLIENT
+                                : r == -E2BIG ? ENDING_BAD_ANSWER
+                                              : ENDING_NO_MEMORY);
     x->answered = true;
     x->status = head->status;
-    see_grpc_status(x, head); /* "Trailers-Only" */
+    exchange_see_grpc_status(x, head); /* "Trailers-Only" */
     return STEP_NEXT;
 }
 
@@ -208,7 +283,7 @@ static void up_head(struct http_stream *s)
 {
     struct exchange *x = s->user;
     if (!x->shut)
-        go_on(x, STEP_NEXT);
+        exchange_go_on(x, STEP_NEXT);
 }
 
 static void up_informed(struct http_stream *s)
@@ -232,10 +307,10 @@ static void up_trailers(struct http_stream *s, struct http_head *trailers)
     struct exchange *x = s->user;
     if (x->shut)
         return;
-    see_grpc_status(x, trailers);
+    exchange_see_grpc_status(x, trailers);
     int r = http_stream_trailers(&x->down, trailers);
     if (r < 0 && r != -EPIPE)
-        go_on(x, end(x, ENDING_NO_MEMORY));
+        exchange_go_on(x, exchange_stop(x, ENDING_NO_MEMORY));
 }
 
 static void down_trailers(struct http_stream *s, struct http_head *trailers)
@@ -245,32 +320,32 @@ static void down_trailers(struct http_stream *s, struct http_head *trailers)
     if (x->shut)
         return;
     http_hop_strip_edge(trailers, x->host->strips); /* some take them for fields of the head */
-    if (x->chosen) {
+    if (x->tries.sent) {
+        if (x->tries.keeps)
+            exchange_keep_trailers(x, trailers);
         r = http_stream_trailers(&x->up, trailers);
-    } else if ((x->early_trailers = malloc(sizeof *trailers))) {
+    } else if (!x->early_trailers && (x->early_trailers = malloc(sizeof *trailers))) {
         http_head_init(x->early_trailers);
         r = http_head_copy(x->early_trailers, trailers);
     } else {
         r = -ENOMEM;
     }
     if (r < 0 && r != -EPIPE)
-        go_on(x, end(x, ENDING_NO_MEMORY));
+        exchange_go_on(x, exchange_stop(x, ENDING_NO_MEMORY));
 }
 
 /* A server may say all it has to say before it has heard everything (RFC 9110, 7.5), and stop listening. */
 static void linger_over(struct timer *t)
 {
     struct exchange *x = container_of(t, struct exchange, deadline);
-    go_on(x, end(x, ENDING_CLOSED));
+    exchange_go_on(x, exchange_stop(x, ENDING_CLOSED));
 }
 
 static void answer_is_whole(struct relay *r)
 {
     struct exchange *x = container_of(r, struct exchange, relay);
-    if (x->up.raw) /* after 101 a half is none of HTTP's business */
-        return;
-    x->deadline.fired = linger_over;
-    timer_start(timers(x), &x->deadline, LINGER_MS);
+    if (!x->up.raw) /* after 101 a half is none of HTTP's business */
+        exchange_wait_for(x, LINGER_MS, linger_over);
 }
 
 static enum ending ending_of(const struct exchange *x, const struct relay *r, enum ending ending)
@@ -287,16 +362,25 @@ static enum ending ending_of(const struct exchange *x, const struct relay *r, en
                                         : ENDING_RESET_BY_SERVER;
 }
 
+static enum step server_failed(struct exchange *x, enum ending ending)
+{
+    bool untouched = http_stream_is_untouched(&x->up);
+    return exchange_try_failed(x, untouched ? TRY_REFUSED_STREAM : TRY_RESET, ending);
+}
+
 static void relay_over(struct relay *r, enum ending ending)
 {
     struct exchange *x = container_of(r, struct exchange, relay);
+    bool server = r->server_failed;
     ending = ending_of(x, r, ending);
     if (ending == ENDING_CLOSED && !x->answered) /* an end without an answer */
         ending = ENDING_BAD_ANSWER;
-    if (x->waits)
-        go_on(x, end(x, ending));
+    if (!x->waits)
+        (void)exchange_stop(x, ending); /* in the middle of a stage, which looks */
+    else if (server && !x->answered)
+        exchange_go_on(x, server_failed(x, ending));
     else
-        (void)end(x, ending); /* in the middle of a stage, which looks */
+        exchange_go_on(x, exchange_stop(x, ending));
 }
 
 static void up_closed(struct http_stream *s, int error)
@@ -307,170 +391,13 @@ static void up_closed(struct http_stream *s, int error)
 static const struct http_stream_events up_events = {
     .head = up_head, .informed = up_informed, .trailers = up_trailers, .closed = up_closed};
 
-/* ---- account, and the end ------------------------------------------------ */
-
-static void exchange_put(struct exchange_pool *pool, struct exchange *x)
-{
-    if (pool->n_free >= pool->n_keep) {
-        free(x);
-        return;
-    }
-    list_push_front(&pool->free, &x->link);
-    pool->n_free++;
-}
-
-static void exchange_free(struct ring_task *task)
-{
-    struct exchange *x = container_of(task, struct exchange, free_task);
-    struct exchange_host *host = x->host;
-    list_remove(&x->link);
-    http_stream_done(&x->down);
-    http_stream_done(&x->up);
-    buf_done(&x->early);
-    if (x->early_trailers) {
-        http_head_done(x->early_trailers);
-        free(x->early_trailers);
-    }
-    exchange_put(host->pool, x);
-    bound_give(host->bounds, host->bound);
-    host->n--;
-    if (host->ops->gone)
-        host->ops->gone(host);
-}
-
-static void account(struct exchange *x)
-{
-    const struct exchange_record record = {
-        .method = x->down.head.method,
-        .authority = x->down.head.authority,
-        .path = x->down.head.path,
-        .status = x->status,
-        .grpc_status = x->grpc_status,
-        .own = x->own,
-        .client = x->client_version,
-        .server = x->server_version,
-        .chosen = x->chosen,
-        .bytes_received = x->relay.client.bytes,
-        .bytes_sent = x->relay.server.bytes + x->own_bytes,
-        .duration_ms = ring_now_ms(x->host->ring) - x->began_ms,
-        .ending = x->ending,
-    };
-    x->host->ops->over(x->host, &record);
-}
-
-static void over(struct exchange *x)
-{
-    if (x->over)
-        return;
-    x->over = true;
-    timer_stop(timers(x), &x->deadline);
-    account(x);
-    http_stream_detach(&x->down);
-    ring_task_ask(x->host->ring, &x->free_task);
-}
-
-/* The answer is on its way out, and nothing else counts any more. */
-static void tail_received(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void tail_nothing(struct stream *s)
-{
-    (void)s;
-}
-static void tail_finished(struct stream *s)
-{
-    over(s->user);
-}
-static void tail_failed(struct stream *s, int error)
-{
-    (void)error;
-    over(s->user);
-}
-static const struct stream_events tail_events = {.received = tail_received,
-                                                 .ended = tail_nothing,
-                                                 .writable = tail_nothing,
-                                                 .finished = tail_finished,
-                                                 .failed = tail_failed};
-
-static void tail_late(struct timer *t)
-{
-    over(container_of(t, struct exchange, deadline));
-}
-
-static void tail(struct exchange *x)
-{
-    x->down.body->events = &tail_events;
-    x->down.body->user = x;
-    x->deadline.fired = tail_late;
-    timer_start(timers(x), &x->deadline, TAIL_MS);
-}
-
-/* False: nothing can be said. */
-static bool tell(struct exchange *x)
-{
-    struct own_answer a;
-    struct buf body = {0};
-    bool no_body = false;
-    if (!x->down.link)
-        return false;
-    own_answer_of(x->ending, &x->down.head, &a);
-    http_stream_done(&x->up); /* its head's memory is free now */
-    struct http_head *head = &x->up.head;
-    int r = own_answer_head(&a, &x->down.head, head, &no_body);
-    if (r == 0 && !no_body)
-        r = buf_append(&body, ring_chunks(x->host->ring), a.body.data, a.body.len);
-    if (r == 0)
-        r = http_stream_answer(&x->down, head, no_body);
-    if (r < 0) {
-        buf_done(&body);
-        return false;
-    }
-    x->answered = x->own = true;
-    x->status = head->status;
-    see_grpc_status(x, head);
-    x->own_bytes = body.len;
-    if (!no_body) {
-        stream_send(x->down.body, &body);
-        stream_finish(x->down.body);
-    }
-    return true;
-}
-
-static bool client_is_gone(const struct exchange *x)
-{
-    return x->ending == ENDING_RESET_BY_CLIENT || !x->down.link;
-}
-
-static void shut(struct exchange *x)
-{
-    if (x->shut)
-        return;
-    x->shut = true;
-    assert(x->ending != ENDING_NONE);
-    timer_stop(timers(x), &x->deadline);
-    if (x->chooses)
-        x->host->ops->forget(x->host, x);
-    x->chooses = false;
-    list_remove(&x->waiting);
-    relay_stop(&x->relay);
-    bool whole = x->ending == ENDING_CLOSED && x->answered;
-    bool told = !whole && !x->answered && !client_is_gone(x) && tell(x);
-    http_stream_detach(&x->up);
-    if (told || (whole && x->down.link && !x->relay.client.finished))
-        tail(x);
-    else
-        over(x);
-}
+/* ---- the beginning, and an end from outside ------------------------------- */
 
 void exchange_close(struct exchange *x, enum ending ending)
 {
     if (!x->shut)
-        go_on(x, end(x, ending));
+        exchange_go_on(x, exchange_stop(x, ending));
 }
-
-/* ---- the beginning ------------------------------------------------------- */
 
 static void early_received(struct stream *s, struct buf *bytes)
 {
@@ -481,26 +408,30 @@ static void early_ended(struct stream *s)
 {
     ((struct exchange *)s->user)->early_end = true;
 }
+static void early_nothing(struct stream *s)
+{
+    (void)s;
+}
 static void early_failed(struct stream *s, int error)
 {
     struct exchange *x = s->user;
     (void)error;
     exchange_close(x, ENDING_RESET_BY_CLIENT);
 }
-static const struct stream_events early_events = {.received = early_received,
-                                                  .ended = early_ended,
-                                                  .writable = tail_nothing,
-                                                  .finished = tail_nothing,
-                                                  .failed = early_failed};
+const struct stream_events exchange_early_events = {.received = early_received,
+                                                    .ended = early_ended,
+                                                    .writable = early_nothing,
+                                                    .finished = early_nothing,
+                                                    .failed = early_failed};
 
 static void down_opened(struct http_stream *s)
 {
     struct exchange *x = s->user;
     x->opened = true;
     x->client_version = s->link->version;
-    s->body->events = &early_events;
+    s->body->events = &exchange_early_events;
     s->body->user = x;
-    go_on(x, STEP_NEXT);
+    exchange_go_on(x, STEP_NEXT);
 }
 
 static void down_closed(struct http_stream *s, int error)
@@ -509,7 +440,7 @@ static void down_closed(struct http_stream *s, int error)
     if (!x->answered)
         x->status = s->refused;
     if (x->shut)
-        over(x);
+        exchange_over(x);
     else if (error != 0) /* else the server has not taken all yet, and the relay goes on */
         exchange_close(x, x->opened || error == -ECONNRESET ? ENDING_RESET_BY_CLIENT
                           : error == -ENOMEM                ? ENDING_NO_MEMORY
@@ -519,13 +450,9 @@ static void down_closed(struct http_stream *s, int error)
 static const struct http_stream_events down_events = {
     .opened = down_opened, .trailers = down_trailers, .closed = down_closed};
 
-static struct exchange *exchange_take(struct exchange_pool *pool)
+static void upstream_ready(struct upstream_wait *w, struct http_link *link, enum ending why)
 {
-    struct list *node = list_pop_front(&pool->free);
-    if (!node)
-        return malloc(sizeof(struct exchange));
-    pool->n_free--;
-    return container_of(node, struct exchange, link);
+    exchange_chosen(container_of(w, struct exchange, upstream), link, why);
 }
 
 struct http_stream *exchange_begin(struct exchange_host *host)
@@ -542,7 +469,9 @@ struct http_stream *exchange_begin(struct exchange_host *host)
     x->grpc_status = -1;
     x->began_ms = ring_now_ms(host->ring);
     list_init(&x->waiting);
+    upstream_wait_init(&x->upstream, upstream_ready);
     timer_init(&x->deadline, answer_late);
+    timer_init(&x->whole, whole_late);
     ring_task_init(&x->free_task, exchange_free);
     http_stream_init(&x->down, &down_events, x);
     http_stream_init(&x->up, &up_events, x);
@@ -551,6 +480,18 @@ struct http_stream *exchange_begin(struct exchange_host *host)
     return &x->down;
 }
 
+const struct http_head *exchange_request(const struct exchange *x)
+{
+    return &x->down.head;
+}
+const struct request_route *exchange_route(const struct exchange *x)
+{
+    return &x->route;
+}
+struct upstream_wait *exchange_upstream(struct exchange *x)
+{
+    return &x->upstream;
+}
 struct exchange *exchange_of_link(struct list *link)
 {
     return container_of(link, struct exchange, link);
@@ -574,17 +515,4 @@ void exchange_host_init(struct exchange_host *host, const struct exchange_host_o
                                    .strips = HTTP_HOP_IDENTITY,
                                    .n_max = N_MAX};
     list_init(&host->exchanges);
-}
-
-void exchange_pool_init(struct exchange_pool *pool, size_t keep)
-{
-    *pool = (struct exchange_pool){.n_keep = keep};
-    list_init(&pool->free);
-}
-
-void exchange_pool_done(struct exchange_pool *pool)
-{
-    for (struct list *n; (n = list_pop_front(&pool->free));)
-        free(container_of(n, struct exchange, link));
-    pool->n_free = 0;
 }

@@ -1,5 +1,6 @@
 /*
- * One request and its answer, told by a table: normalise -> filter -> choose -> send -> answer -> relay, and account.
+ * One request and its answer, told by a table: normalise -> filter -> route -> settle -> choose -> send -> answer -> relay, and
+ * account. Where it fails it may go back to `choose`.
  * Bodies pass by path/relay.c, as they come and go, whatever their size and whatever both sides speak. Who owns the
  * connection that requests come by is the host: it says what may be asked, and by which link it goes on.
  *
@@ -10,7 +11,8 @@
 #ifndef NODEPROXY_HTTP_EXCHANGE_H
 #define NODEPROXY_HTTP_EXCHANGE_H
 #include "nodeproxy/bounds/bounds.h"
-#include "nodeproxy/http/http_link.h"
+#include "nodeproxy/http/request_route.h"
+#include "nodeproxy/http/upstream_pool.h"
 #include "nodeproxy/path/relay.h"
 #include "nodeproxy/path/stage.h"
 #include "shared/http/http_path.h"
@@ -23,6 +25,8 @@ struct exchange_record { /* what is left of one; texts are valid during the call
     bool own;                         /* the answer was ours */
     enum http_version client, server; /* server: valid if chosen */
     bool chosen;
+    unsigned tries;  /* how often it was sent */
+    const char *why; /* more than the ending says; "" */
     uint64_t bytes_received, bytes_sent; /* of bodies: by the client, to the client */
     uint64_t duration_ms;
     enum ending ending;
@@ -31,11 +35,16 @@ struct exchange_host;
 struct exchange_host_ops {
     /* May this be asked? ENDING_NONE: yes. May be NULL. */
     enum ending (*filter)(struct exchange_host *host, const struct http_head *request);
+    /* Which rule takes it; as request_route_decide(). May be NULL: what was called is meant. */
+    enum ending (*route)(struct exchange_host *host, const struct http_head *request,
+                         struct request_route *ret, const char **ret_why);
     /* NEXT: *ret is a client's link that can take a request. WAIT: exchange_chosen() follows, unless `forget` comes
      * first. END: *ret_ending says why not. */
     enum step (*choose)(struct exchange_host *host, struct exchange *x, struct http_link **ret,
                         enum ending *ret_ending);
     void (*forget)(struct exchange_host *host, struct exchange *x);
+    /* The request was whole and is over: the copies that its route wants. May be NULL. */
+    void (*mirror)(struct exchange_host *host, const struct exchange *x, const struct buf *body);
     void (*over)(struct exchange_host *host, const struct exchange_record *record);
     void (*gone)(struct exchange_host *
                      host); /* after `over`: its memory is given back, from the loop; may be NULL */
@@ -51,7 +60,9 @@ struct exchange_host {
     struct hold *hold;         /* may be NULL */
     struct pod_bounds *bounds; /* each exchange is one of `bound`; NULL: without */
     enum bound bound;
-    uint64_t answer_ms, idle_ms; /* 0: no limit */
+    uint64_t choose_ms, answer_ms, idle_ms; /* 0: no limit */
+    bool chooses_again; /* `choose` may be asked more than once: exchange_again.c */
+    bool passes_on; /* that a server has ended a connection it kept: the client is told by the same */
     enum http_path_mode paths;   /* the form in which paths are decided on and go on */
     unsigned strips;             /* enum http_hop_edge: what no client may say */
     size_t n_max;                /* exchanges at a time */
@@ -68,6 +79,12 @@ struct http_stream *exchange_begin(struct exchange_host *host);
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why);
 void exchange_close(struct exchange *x,
                     enum ending ending); /* answered with it, if there was no answer yet */
+const struct http_head *exchange_request(const struct exchange *x);
+const struct request_route *exchange_route(const struct exchange *x);
+/* For `choose`, to wait in an upstream_pool: its `ready` is exchange_chosen(). */
+struct upstream_wait *exchange_upstream(struct exchange *x);
+void exchange_note_tried(struct exchange *x, const struct addr *at); /* for the next try */
+bool exchange_has_tried(const struct exchange *x, const struct addr *at);
 struct exchange *exchange_of_link(struct list *link); /* in host->exchanges */
 struct list *exchange_waiting(struct exchange *x);    /* a node for `choose` to wait in a list */
 struct exchange *exchange_of_waiting(struct list *node);

@@ -31,6 +31,7 @@ struct http1_link {
     bool full;      /* the carrier is paused: too much waits */
     bool in_ended;  /* the carrier's */
     bool starved;   /* of chunks: it is tried again */
+    bool busy;      /* client: `slot` is due when it is free again */
 };
 
 static struct http1_link *of_link(const struct http_link *l)
@@ -389,6 +390,7 @@ static void next(struct http1_link *l)
         finish(l);
     else
         timer_for(l, l->link.idle_ms);
+    ask(l); /* somebody may wait for it */
 }
 
 static void read_on(struct http1_link *l)
@@ -459,7 +461,6 @@ static void look_done(struct http1_link *l)
 static void run(struct ring_task *task)
 {
     struct http1_link *l = container_of(task, struct http1_link, link.turn);
-    bool was_free = http_link_can_request(&l->link);
     if (!l->link.over)
         look_done(l);
     read_on(l);
@@ -477,8 +478,11 @@ static void run(struct ring_task *task)
         l->starved = false;
         timer_start(timers(l), &l->retry, RETRY_MS);
     }
-    if (!l->link.server && !was_free && http_link_can_request(&l->link) && l->link.events->slot)
-        l->link.events->slot(&l->link);
+    if (l->busy && http_link_can_request(&l->link)) {
+        l->busy = false;
+        if (l->link.events->slot)
+            l->link.events->slot(&l->link);
+    }
 }
 
 static void link_late(struct timer *t)
@@ -522,6 +526,7 @@ static int link_request(struct http_link *link, struct http_stream *s, const str
         s->link = NULL;
         return r;
     }
+    l->busy = true;
     timer_stop(timers(l), &l->timer);
     return 0;
 }
@@ -561,6 +566,16 @@ static void link_detach(struct http_stream *s)
     ask(l);
 }
 
+/* The end of the connection without a word: what a server does that closes what it keeps. */
+static void link_refuse(struct http_stream *s)
+{
+    struct http1_link *l = of_link(s->link);
+    if (l->current != s)
+        return;
+    l->current = NULL;
+    finish(l);
+}
+
 /* ---- events of the carrier ----------------------------------------------- */
 
 static void carrier_received(struct stream *c, struct buf *bytes)
@@ -570,6 +585,8 @@ static void carrier_received(struct stream *c, struct buf *bytes)
         buf_done(bytes);
         return;
     }
+    if (l->current)
+        l->current->h1.heard = true;
     buf_move(&l->in, bytes);
     read_on(l);
     look_full(l);
@@ -634,6 +651,7 @@ static const struct http_link_ops link_ops = {
     .inform = link_inform,
     .trailers = link_trailers,
     .detach = link_detach,
+    .refuse = link_refuse,
 };
 
 int http1_link_open(struct http_link **ret, const struct http_link_options *o,

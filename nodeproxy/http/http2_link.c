@@ -352,6 +352,14 @@ static void link_detach(struct http_stream *s)
     ask_flush(l);
 }
 
+static void link_refuse(struct http_stream *s)
+{
+    struct http2_link *l = of_link(s->link);
+    http2_stream_reset(&s->h2, HTTP2_REFUSED_STREAM);
+    http2_stream_detach(&s->h2);
+    ask_flush(l);
+}
+
 /* ---- events of the machine ---- */
 
 static void link_refused(struct http2 *http2, const struct http2_refusal *refusal)
@@ -468,6 +476,7 @@ static const struct http_link_ops link_ops = {
     .inform = link_inform,
     .trailers = link_trailers,
     .detach = link_detach,
+    .refuse = link_refuse,
 };
 
 int http2_link_open(struct http_link **ret, const struct http_link_options *o,

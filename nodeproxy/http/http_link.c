@@ -106,6 +106,28 @@ int http_stream_trailers(struct http_stream *s, const struct http_head *trailers
     return s->link ? s->link->ops->trailers(s, trailers) : -EPIPE;
 }
 
+/* RFC 9113, 8.7; a connection that ended may well have been read before. */
+bool http_stream_is_untouched(const struct http_stream *s)
+{
+    return s->link && s->link->version == HTTP_VERSION_2 &&
+           (!s->h2.sent || s->h2.code == HTTP2_REFUSED_STREAM);
+}
+
+bool http_stream_was_heard(const struct http_stream *s)
+{
+    if (!s->link)
+        return true;
+    return s->link->version == HTTP_VERSION_2 ? s->h2.head_seen : s->h1.heard;
+}
+
+void http_stream_refuse(struct http_stream *s)
+{
+    if (!s->link)
+        return;
+    s->link->ops->refuse(s);
+    s->link = NULL;
+}
+
 void http_stream_detach(struct http_stream *s)
 {
     if (!s->link)

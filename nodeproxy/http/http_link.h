@@ -59,6 +59,7 @@ struct http_link_ops { /* of http1_link.c and http2_link.c */
     int (*inform)(struct http_stream *s, const struct http_head *head);
     int (*trailers)(struct http_stream *s, const struct http_head *trailers);
     void (*detach)(struct http_stream *s);
+    void (*refuse)(struct http_stream *s);
 };
 /* Then the carrier is started or resumed by its owner. -ENOMEM: nothing happened. */
 int http1_link_open(struct http_link **ret, const struct http_link_options *o,

@@ -36,6 +36,7 @@ struct http_stream_events {
 struct http1_part { /* of http1_link.c */
     struct stream stream;
     bool finish_asked, finished_due, finished, peer_ended, paused, was_high, dropped;
+    bool heard; /* client: something came since the request was said */
 };
 struct http_stream {
     const struct http_stream_events *events;
@@ -65,6 +66,12 @@ int http_stream_inform(struct http_stream *s, const struct http_head *head);
 /* Instead of stream_finish(body): these, after the body, are the end. Where they can't be said the message
  * ends without them. -ENOMEM, -ENOBUFS, -E2BIG; -EPIPE: ended or closed before. */
 int http_stream_trailers(struct http_stream *s, const struct http_head *trailers);
+/* Client, bound, also in body's `failed`: surely nobody has done anything with the request; a byte of the answer has come. */
+bool http_stream_is_untouched(const struct http_stream *s);
+bool http_stream_was_heard(const struct http_stream *s);
+/* Server, instead of an answer: nobody has done anything with the request, as far as can be known, and its client may say it
+ * again. As detach otherwise. */
+void http_stream_refuse(struct http_stream *s);
 /* Both ways, now; `closed` does not follow, the stream is not bound any more. What was sent before body's
  * `finished` came has left; a message that was cut off never looks whole. */
 void http_stream_detach(struct http_stream *s);

@@ -1,5 +1,6 @@
 #include "nodeproxy/http/own_answer.h"
 
+#include "shared/http/http_grammar.h"
 #include <stdio.h>
 
 /* Envoy's status and words, so that who knows them from elsewhere finds them here. */
@@ -21,6 +22,9 @@ static const struct {
      "termination"},
     {ENDING_BAD_ANSWER, 502,
      "upstream connect error or disconnect/reset before headers. reset reason: protocol error"},
+    {ENDING_NO_ROUTE, 404, ""},
+    {ENDING_NO_BACKEND, 500, "no such backend"},
+    {ENDING_NOT_DONE, 500, "the route asks for something that is not done here"},
     {ENDING_ANSWER_TIMEOUT, 504, "upstream request timeout"},
     {ENDING_IDLE_TIMEOUT, 504, "stream timeout"},
     {ENDING_LIMIT, 503, "limit reached"},
@@ -29,13 +33,13 @@ static const struct {
 
 void own_answer_of(enum ending ending, const struct http_head *request, struct own_answer *ret)
 {
-    *ret =
-        (struct own_answer){503, TEXT("upstream connect error or disconnect/reset before headers")};
+    *ret = (struct own_answer){
+        503, TEXT("upstream connect error or disconnect/reset before headers"), 0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].ending == ending)
-            *ret = (struct own_answer){table[i].status, text_of(table[i].body)};
+            *ret = (struct own_answer){table[i].status, text_of(table[i].body), 0};
     if (ending == ENDING_BAD_REQUEST && text_equal(request->method, TEXT("CONNECT")))
-        *ret = (struct own_answer){405, TEXT("method not allowed")};
+        *ret = (struct own_answer){405, TEXT("method not allowed"), 0};
 }
 
 bool own_answer_is_grpc(const struct http_head *request)
@@ -86,8 +90,12 @@ int own_answer_head(const struct own_answer *a, const struct http_head *request,
         *ret_end = true;
         r = http_head_add(ret, TEXT("content-type"), TEXT("application/grpc"));
         if (r == 0)
-            r = http_head_add(ret, TEXT("grpc-status"), number(grpc_status(a->status), digits));
-        return r < 0 ? r : http_head_add(ret, TEXT("grpc-message"), a->body);
+            r = http_head_add(
+                ret, TEXT("grpc-status"),
+                number(a->grpc_status ? a->grpc_status : grpc_status(a->status), digits));
+        if (r < 0 || a->body.len == 0 || !http_is_field_value(a->body))
+            return r;
+        return http_head_add(ret, TEXT("grpc-message"), a->body);
     }
     *ret_end = text_equal(request->method, TEXT("HEAD"));
     r = http_head_add(ret, TEXT("content-length"), number((unsigned)a->body.len, digits));

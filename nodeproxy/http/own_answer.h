@@ -6,7 +6,8 @@
 
 struct own_answer {
     unsigned status;
-    struct text body; /* static */
+    struct text body; /* not copied */
+    unsigned grpc_status; /* 0: as the status says */
 };
 /* request: its method and content type are looked at. */
 void own_answer_of(enum ending ending, const struct http_head *request, struct own_answer *ret);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum label {
+enum account_label {
     L_REPORTER, L_SOURCE_WORKLOAD, L_SOURCE_NAMESPACE, L_SOURCE_PRINCIPAL, L_SOURCE_APP, L_SOURCE_VERSION, L_SOURCE_CLUSTER, L_SOURCE_CANONICAL,
     L_SOURCE_REVISION, L_DST_WORKLOAD, L_DST_NAMESPACE, L_DST_PRINCIPAL, L_DST_APP, L_DST_VERSION, L_DST_CLUSTER, L_DST_SERVICE,
     L_DST_SERVICE_NAME, L_DST_SERVICE_NAMESPACE, L_DST_CANONICAL, L_DST_REVISION, L_PROTOCOL, L_FLAGS, L_SECURITY, L_COUNT
@@ -27,7 +27,7 @@ FAMILY(account_failed, "istio_tcp_connections_failed_total", "TCP connections th
 
 static struct text or_unknown(const char *value) { return value && value[0] ? text_of(value) : TEXT("unknown"); }
 
-static void put_workload(struct text *v, const struct workload *w, const struct spiffe_id *id, enum label first)
+static void put_workload(struct text *v, const struct workload *w, const struct spiffe_id *id, enum account_label first)
 {
     const struct text unknown = TEXT("unknown");
     bool source = first == L_SOURCE_WORKLOAD;
@@ -79,6 +79,7 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
     struct text v[L_COUNT];
     put_all(v, reporter, subject ? subject : &nothing);
     a->begun = true;
+    a->reporter = reporter;
     a->opened = metrics_series(env->metrics, &account_opened, v);
     a->closed = metrics_series(env->metrics, &account_closed, v);
     a->sent = metrics_series(env->metrics, &account_sent, v);
@@ -93,7 +94,7 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
     }
 }
 
-static struct text label_of(const struct account *a, enum label l)
+static struct text label_of(const struct account *a, enum account_label l)
 {
     struct text t = a->names ? text_of(a->names[l]) : TEXT("");
     return text_equal(t, TEXT("unknown")) ? TEXT("") : t;
@@ -182,6 +183,7 @@ void account_request(const struct account *a, struct path_env *env, const struct
     log_line_text(&l, "src.identity", label_of(a, L_SOURCE_PRINCIPAL));
     put_addr(&l, "dst.addr", destination);
     log_line_text(&l, "dst.workload", label_of(a, L_DST_WORKLOAD));
+    log_line_text(&l, "direction", a->reporter == REPORTER_SOURCE ? TEXT("outbound") : TEXT("inbound"));
     log_line_text(&l, "method", at_most(record->method, NAME_MAX_LOGGED));
     log_line_text(&l, "authority", at_most(record->authority, NAME_MAX_LOGGED));
     log_line_text(&l, "path", at_most(record->path, PATH_MAX_LOGGED));
@@ -193,7 +195,11 @@ void account_request(const struct account *a, struct path_env *env, const struct
     log_line_u64(&l, "bytes_recv", record->bytes_received);
     snprintf(duration, sizeof duration, "%llums", (unsigned long long)record->duration_ms);
     log_line_text(&l, "duration", text_of(duration));
+    if (record->tries > 1)
+        log_line_u64(&l, "tries", record->tries);
     log_line_text(&l, "ending", text_of(ending_text(record->ending)));
+    if (record->why && record->why[0])
+        log_line_text(&l, "error", text_of(record->why));
     log_line_end(&l);
 }
 

@@ -17,6 +17,7 @@ struct inbound_http {
     struct ring_task look;
     enum ending ending;
     bool told, closing, gone;
+    bool used; /* `up` had a request */
 };
 
 static struct inbound_http *of_host(struct exchange_host *host)
@@ -91,6 +92,8 @@ static enum step choose(struct exchange_host *host, struct exchange *x, struct h
     if (!h->up)
         return STEP_END;
     if (list_empty(&h->waiting) && http_link_can_request(h->up)) {
+        exchange_upstream(x)->reused = h->used;
+        h->used = true;
         *ret = h->up;
         return STEP_NEXT;
     }
@@ -154,8 +157,11 @@ static void down_closed(struct http_link *l, int error, const char *why)
 static void slot(struct http_link *l)
 {
     struct inbound_http *h = l->user;
-    while (!list_empty(&h->waiting) && http_link_can_request(l))
-        exchange_chosen(exchange_of_waiting(list_pop_front(&h->waiting)), l, ENDING_NONE);
+    while (!list_empty(&h->waiting) && http_link_can_request(l)) {
+        struct exchange *x = exchange_of_waiting(list_pop_front(&h->waiting));
+        exchange_upstream(x)->reused = true;
+        exchange_chosen(x, l, ENDING_NONE);
+    }
 }
 
 static void up_closed(struct http_link *l, int error, const char *why)
@@ -250,6 +256,7 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
     h->host.bounds = o->bounds;
     h->host.bound = BOUND_REQUESTS_IN;
     h->host.idle_ms = o->idle_ms;
+    h->host.passes_on = true;
     h->events = events;
     h->user = user;
     h->server = o->server;

@@ -21,6 +21,7 @@ static void ask(struct local_pod *p, bool inbounds, bool outbounds)
         p->look_inbounds = p->n_inbounds;
     if (outbounds)
         p->look_outbounds = p->n_outbounds;
+    p->look_upstreams |= outbounds;
     if (list_empty(&p->living))
         list_push_back(&env->recheck, &p->living);
     ring_task_ask(env->ring, &env->recheck_task);
@@ -181,6 +182,12 @@ static size_t look_at_pod(struct local_pod *p, size_t left)
         size_t cost = peer_pool_recheck(&p->peers, holds, p->env) / GROUPS_PER_CONNECTION + 1;
         left -= cost < left ? cost : left;
     }
+    if (p->look_upstreams) {
+        p->look_upstreams = false;
+        size_t cost = p->upstreams.n_links / GROUPS_PER_CONNECTION + 1;
+        upstream_pool_look(&p->upstreams);
+        left -= cost < left ? cost : left;
+    }
     for (; left > 0 && pace->left > 0 && p->look_inbounds > 0 && (n = next_of(&p->inbounds)); left--, p->look_inbounds--)
         pace->left -= inbound_look_again(inbound_of_link(n));
     for (; left > 0 && pace->left > 0 && p->look_outbounds > 0 && (n = next_of(&p->outbounds)); left--, p->look_outbounds--)
@@ -195,7 +202,7 @@ bool living_look(struct path_env *env, size_t n_max)
     while (n_max > 0 && env->pace.left > 0 && (n = list_pop_front(&env->recheck))) {
         struct local_pod *p = container_of(n, struct local_pod, living);
         n_max = look_at_pod(p, n_max);
-        bool more = p->look_peers || (p->look_inbounds > 0 && !list_empty(&p->inbounds)) || (p->look_outbounds > 0 && !list_empty(&p->outbounds));
+        bool more = p->look_peers || p->look_upstreams || (p->look_inbounds > 0 && !list_empty(&p->inbounds)) || (p->look_outbounds > 0 && !list_empty(&p->outbounds));
         if (more && list_empty(&p->living) && !p->closing)
             list_push_back(&env->recheck, &p->living); /* behind the others: each has its share */
     }

@@ -4,6 +4,7 @@
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
+#include "nodeproxy/path/upstream_carrier.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
@@ -351,13 +352,32 @@ static void peers_gone(struct peer_pool *peers)
     local_pod_look(p);
 }
 
+static void upstreams_gone(struct upstream_pool *upstreams)
+{
+    struct local_pod *p = container_of(upstreams, struct local_pod, upstreams);
+    p->upstreams_drained = true;
+    local_pod_look(p);
+}
+
+static void mirrors_gone(struct mirrors *mirrors)
+{
+    struct local_pod *p = container_of(mirrors, struct local_pod, mirrors);
+    p->mirrors_drained = true;
+    local_pod_look(p);
+}
+
 /* Runs from the loop, so that nothing is taken away under a running story. */
 static void look(struct ring_task *task)
 {
     struct local_pod *p = container_of(task, struct local_pod, look_task);
     if (!p->closing)
         return;
-    if (p->n_outbounds + p->n_inbounds == 0 && !p->peers_closing) {
+    if (p->n_outbounds == 0 && !p->upstreams_closing) {
+        p->upstreams_closing = true;
+        mirrors_close(&p->mirrors);
+        upstream_pool_close(&p->upstreams);
+    }
+    if (p->n_outbounds + p->n_inbounds == 0 && p->upstreams_drained && p->mirrors_drained && !p->peers_closing) {
         p->peers_closing = true;
         peer_pool_close(&p->peers);
     }
@@ -440,7 +460,15 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         turns_init(&env->turns, env->ring);
     pod_turn_init(&p->turn, &env->turns);
     peer_pool_init(&p->peers, &peers, peers_gone);
+    const struct upstream_pool_options upstreams = {
+        .ring = env->ring,
+        .idle_ms = config->http_idle_ms,
+        .connections_max = config->http_connections_max,
+        .waiting_max = config->http_waiting_max,
+    };
     exchange_pool_init(&p->exchanges, EXCHANGES_KEPT);
+    mirrors_init(&p->mirrors, env->ring, mirrors_gone);
+    upstream_pool_init(&p->upstreams, &upstreams, &upstream_carrier_ops, upstreams_gone);
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);
     p->listeners_open = 3;
@@ -457,6 +485,8 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
 void local_pod_drain(struct local_pod *p)
 {
     stop_listeners(p);
+    list_for_each(n, &p->outbounds)
+        outbound_drain(outbound_of_link(n));
     list_for_each(n, &p->servers)
         hbone_server_drain(container_of(n, struct hbone_server, link));
 }

@@ -8,6 +8,7 @@
 #define NODEPROXY_PATH_LOCAL_POD_H
 #include "nodeproxy/capture/socket_pool.h"
 #include "nodeproxy/http/exchange.h"
+#include "nodeproxy/http/mirror.h"
 #include "nodeproxy/path/account.h"
 #include "nodeproxy/peer/hbone_server.h"
 #include "nodeproxy/peer/peer_pool.h"
@@ -30,7 +31,7 @@ struct local_pod {
     uint32_t epoch;                /* grows when it changes */
     struct list living;            /* in env->recheck while connections are to be looked at again (living.h) */
     size_t look_inbounds, look_outbounds; /* how many of them */
-    bool look_peers;
+    bool look_peers, look_upstreams;
     struct listener outbound, inbound, hbone;
     unsigned listeners_open;
     struct socket_pool sockets;
@@ -39,11 +40,13 @@ struct local_pod {
     struct peer_pool peers;
     struct hold hold;              /* of its relays */
     struct exchange_pool exchanges; /* of its HTTP */
+    struct upstream_pool upstreams; /* by which its requests go on */
+    struct mirrors mirrors;
     struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;
     size_t n_outbounds, n_inbounds, n_servers;
-    bool closing, peers_closing, peers_drained;
+    bool closing, upstreams_closing, upstreams_drained, mirrors_drained, peers_closing, peers_drained;
     enum ending closing_ending;
     void (*drained)(struct local_pod *p);  /* memory is the owner's again */
     struct ring_task look_task;

@@ -1,13 +1,14 @@
 /* outbound.c - the life of one connection that a local workload opened, read top to bottom. */
 #include "nodeproxy/path/outbound.h"
 
+#include "nodeproxy/path/outbound_http.h"
 #include "nodeproxy/path/stage.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL };
+enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL, WAY_REQUESTS };
 
 struct direct { /* made apart, so that a tunnelled connection, most are, is not as large as this */
     struct conn conn;
@@ -35,6 +36,7 @@ struct outbound {
     union {
         struct direct *direct;     /* DIRECT, once server_open */
         struct tunnel tunnel;      /* TUNNEL */
+        struct outbound_http *http; /* REQUESTS, each by a way of its own; NULL: not open, or drained */
     };
     struct inbound *inbound;       /* LOCAL; it relays for us */
     struct relay relay;
@@ -60,7 +62,7 @@ static const struct stage {
     {"authorise", authorise}, /* may it go there? (loops; egress)         */
     {"route", route},         /* which endpoint serves it, and which way? */
     {"tunnel", tunnel},       /* a protected way there                    */
-    {"relay", relay},         /* bytes both ways until both end           */
+    {"relay", relay},         /* bytes (or requests) both ways until both end */
 };
 
 static void outbound_shut(struct outbound *c);
@@ -165,6 +167,10 @@ static enum step find_target(struct outbound *c, struct candidate *to)
     if (!to->service) {
         to->workload = directory_workload_at(env->directory, network, &c->destination.ip);
         return choose_way(c, to);
+    }
+    if (env->config->parse_http && outbound_http_declared(to->service, c->destination.port)) {
+        c->way = WAY_REQUESTS;
+        return STEP_NEXT;
     }
     /* The address family that the workload speaks, unless all endpoints are of the other one. */
     int r = directory_choose(env->directory, to->service, c->destination.port, to->self, ip_family(&c->destination.ip), ring_rng(env->ring), &choice);
@@ -336,6 +342,7 @@ static enum step tunnel(struct outbound *c)
     case WAY_TUNNEL: return tunnel_through(c);
     case WAY_LOCAL: return hand_to_local(c);
     case WAY_DIRECT: return connect_directly(c);
+    case WAY_REQUESTS: return STEP_NEXT;
     case WAY_NONE: break;
     }
     return outbound_end(c, ENDING_NO_ENDPOINT);
@@ -361,8 +368,43 @@ static void relay_over(struct relay *r, enum ending ending)
     outbound_continue(c, outbound_end(c, ending));
 }
 
+static void request_over(void *user, const struct exchange_record *record)
+{
+    struct outbound *c = user;
+    struct relay_side *client = &c->relay.client, *server = &c->relay.server;
+    client->bytes += record->bytes_received;
+    server->bytes += record->bytes_sent;
+    metric_add(client->count, record->bytes_received);
+    metric_add(server->count, record->bytes_sent);
+    account_request(&c->account, c->pod->env, record, &c->source, &c->destination, c->pod->bounds);
+}
+
+static void http_ended(void *user, enum ending ending) { outbound_continue(user, outbound_end(user, ending)); }
+
+static void http_drained(void *user)
+{
+    struct outbound *c = user;
+    c->http = NULL;
+    part_drained(c);
+}
+
+static const struct outbound_http_events http_events = {.over = request_over, .ended = http_ended, .drained = http_drained};
+
+static enum step relay_requests(struct outbound *c)
+{
+    const struct path_env *env = c->pod->env;
+    const struct service *s = directory_service_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    if (!s || outbound_http_open(&c->http, c->pod, s, &c->destination, &c->client.stream, &http_events, c) < 0)
+        return outbound_end(c, s ? ENDING_NO_MEMORY : ENDING_NO_ENDPOINT);
+    c->parts++;
+    conn_start(&c->client);
+    return STEP_WAIT;
+}
+
 static enum step relay(struct outbound *c)
 {
+    if (c->way == WAY_REQUESTS)
+        return relay_requests(c);
     struct stream *server = c->way == WAY_TUNNEL ? &c->tunnel.stream.stream : &c->direct->conn.stream;
     free(c->expected);
     c->expected = NULL;
@@ -429,6 +471,8 @@ static void outbound_shut(struct outbound *c)
         take_bytes(c, inbound_abandon(c->inbound));
         c->inbound = NULL;
     }
+    if (c->way == WAY_REQUESTS && c->http)
+        outbound_http_close(c->http, c->ending);
     account(c);
     if (c->tunnel_open && clean)
         tunnel_close(&c->tunnel);
@@ -444,6 +488,12 @@ static void outbound_shut(struct outbound *c)
     conn_close(&c->client);
 }
 
+void outbound_drain(struct outbound *c)
+{
+    if (c->way == WAY_REQUESTS && c->http)
+        outbound_http_drain(c->http);
+}
+
 void outbound_close(struct outbound *c, enum ending ending)
 {
     if (!c->closing)
@@ -453,7 +503,7 @@ void outbound_close(struct outbound *c, enum ending ending)
 bool outbound_look_again(struct outbound *c)
 {
     enum ending ending = ENDING_NONE;
-    if (c->closing || (c->way != WAY_TUNNEL && c->way != WAY_LOCAL)) /* no identity was shown on its way */
+    if (c->closing || c->way == WAY_NONE || c->way == WAY_DIRECT) /* no identity was shown on its way */
         return false;
     if (c->epoch != c->pod->epoch)
         ending = ENDING_IDENTITY_CHANGED;
@@ -502,7 +552,7 @@ struct outbound *outbound_of_link(struct list *link) { return container_of(link,
 
 void outbound_view(const struct outbound *c, struct connection_view *ret)
 {
-    static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL"};
+    static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL", "HTTP"};
     const struct relay *relay = c->inbound ? inbound_relay(c->inbound) : &c->relay;
     *ret = (struct connection_view){
         .id = c->account.id,

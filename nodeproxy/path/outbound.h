@@ -9,6 +9,7 @@
 struct outbound;
 void outbound_accept(struct local_pod *pod, int taken_fd);
 bool outbound_look_again(struct outbound *c); /* as inbound_look_again() */
+void outbound_drain(struct outbound *c); /* requests that live go on, and no new ones come */
 void outbound_close(struct outbound *c, enum ending ending);
 void outbound_view(const struct outbound *c, struct connection_view *ret);
 struct outbound *outbound_of_link(struct list *link);

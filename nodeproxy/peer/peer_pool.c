@@ -464,6 +464,14 @@ enum ending tunnel_broken(const struct tunnel *t)
     return container_of(h, struct peer_link, h2)->proof.broken;
 }
 
+bool tunnel_is_leaving(const struct tunnel *t)
+{
+    if (!t->group || !t->requested || !t->stream.http2)
+        return true;
+    const struct h2_conn *h = http2_user(t->stream.http2);
+    return container_of(h, struct peer_link, h2)->state != PEER_LINK_OPEN;
+}
+
 size_t peer_pool_recheck(struct peer_pool *p, bool (*holds)(const struct addr *to, const struct spiffe_id *expected, void *arg), void *arg)
 {
     size_t i = 0, n = 0;

@@ -67,6 +67,8 @@ void tunnel_close(struct tunnel *t);
 void tunnel_reset(struct tunnel *t);
 /* Why a stream must end that lives, or NONE: its destination is another workload now, or its link's proof broke. */
 enum ending tunnel_broken(const struct tunnel *t);
+/* Its connection takes no new streams, and ends with those that it has. */
+bool tunnel_is_leaving(const struct tunnel *t);
 /* After the directory changed: is it still who was expected that is there? What is not takes no new streams, and `broke` follows.
  * Returns how many destinations were asked about. */
 size_t peer_pool_recheck(struct peer_pool *p, bool (*holds)(const struct addr *to, const struct spiffe_id *expected, void *arg), void *arg);

@@ -49,6 +49,11 @@
       "a request that is malformed, ambiguous, or asks for what is not done here")                 \
     X(BAD_ANSWER, "bad answer", "UPE", 502, "the server's answer was malformed")                   \
     X(ANSWER_TIMEOUT, "answer timeout", "UT", 504, "the server took too long to answer")           \
+    X(NO_ROUTE, "no route", "NR", 404, "no rule of the routes of what was called takes the request") \
+    X(NO_BACKEND, "no backend", "NC", 500, "its route leads to a service that is not there")       \
+    X(NOT_DONE, "not done here", "NR", 500,                                                        \
+      "its route asks for something that this proxy does not do; the log names it")                \
+    X(FAULT, "fault injected", "FI", 503, "its route says that it is to fail")                     \
     X(IDLE_TIMEOUT, "idle timeout", "-", 0, "no byte either way for longer than allowed")          \
     X(LIMIT, "limit reached", "-", 503, "a bound of the workload or of the node was reached")      \
     X(NO_MEMORY, "out of memory", "-", 503, "memory or buffers ran out")                           \

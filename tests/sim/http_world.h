@@ -42,7 +42,7 @@ static inline void upstream_closed(struct http_link *l, int error, const char *w
     (void)why;
     wire_closed(l->user, error);
 }
-static inline void upstream_gone(struct wire *w)
+static inline void upstream_wire_gone(struct wire *w)
 {
     for (unsigned i = 0; i < UPSTREAMS_MAX; i++)
         if (proxy.upstreams[i] == w)
@@ -73,7 +73,7 @@ static inline struct http_link *upstream_new(unsigned i)
     assert_non_null(server);
     if (!w)
         return NULL;
-    w->told_gone = upstream_gone;
+    w->told_gone = upstream_wire_gone;
     proxy.upstreams[i] = w;
     return w->link;
 }

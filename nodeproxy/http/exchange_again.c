@@ -1,0 +1,196 @@
+/*
+ * One request, several tries: what is kept of it to be said again, and when it may be. Without being asked only what surely
+ * nobody has read is sent again, and what may be read twice (RFC 9110, 9.2.2) where a connection was closed before it said a
+ * word; everything else by the policy of its route.
+ */
+#include "nodeproxy/http/exchange_state.h"
+
+#include <assert.h>
+
+static bool is_idempotent(struct text method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (text_equal(method, text_of(methods[i])))
+            return true;
+    return false;
+}
+
+/* ---- what is kept -------------------------------------------------------- */
+
+static void keep_no_more(struct exchange *x)
+{
+    x->tries.keeps = false;
+    buf_done(&x->tries.kept);
+}
+
+static void keep(struct exchange *x, const struct buf *bytes)
+{
+    struct buf *kept = &x->tries.kept;
+    if (!x->tries.keeps)
+        return;
+    if (kept->len + bytes->len > KEPT_MAX) {
+        keep_no_more(x);
+        return;
+    }
+    for (const struct chunk *c = bytes->head; c; c = c->next)
+        if (buf_append(kept, ring_chunks(x->host->ring), c->data + c->start, chunk_len(c)) < 0) {
+            keep_no_more(x);
+            return;
+        }
+}
+
+static void kept_received(struct stream *s, struct buf *bytes)
+{
+    struct relay_side *side = s->user;
+    struct exchange *x = container_of(side, struct exchange, relay.client);
+    keep(x, bytes);
+    x->tries.relay_down->received(s, bytes);
+}
+
+/* Ours is before the relay's. */
+static void listen_in(struct exchange *x)
+{
+    struct stream *body = x->down.body;
+    x->tries.relay_down = body->events;
+    x->tries.down = *body->events;
+    x->tries.down.received = kept_received;
+    body->events = &x->tries.down;
+}
+
+/* What is said by a new connection is hardly refused. */
+static bool is_wanted_again(const struct exchange *x)
+{
+    return x->route.choice.retry || (x->route.forward && x->route.forward->n_mirrors > 0) ||
+           (x->upstream.reused &&
+            (x->server_version == HTTP_VERSION_2 || is_idempotent(x->down.head.method)));
+}
+
+void exchange_try_begins(struct exchange *x)
+{
+    struct exchange_tries *t = &x->tries;
+    t->n++;
+    t->sent = true;
+    t->keeps = x->host->chooses_again && !x->down.no_body && is_wanted_again(x);
+    if (!t->keeps)
+        return;
+    keep(x, &x->early);
+    listen_in(x);
+}
+
+void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers)
+{
+    if (!x->early_trailers && (x->early_trailers = malloc(sizeof *trailers)))
+        http_head_init(x->early_trailers);
+    if (!x->early_trailers || http_head_copy(x->early_trailers, trailers) < 0)
+        keep_no_more(x);
+}
+
+/* Back to where nothing has been said. */
+static void rewind_request(struct exchange *x)
+{
+    struct stream *body = x->down.body;
+    if (!x->tries.sent)
+        return;
+    x->tries.sent = x->tries.keeps = false;
+    x->early_end = x->relay.client.ended;
+    relay_stop(&x->relay);
+    http_stream_detach(&x->up);
+    buf_move(&x->early, &x->tries.kept);
+    body->events = &exchange_early_events;
+    body->user = x;
+    stream_pause(body);
+}
+
+/* ---- may it be? ---------------------------------------------------------- */
+
+bool exchange_wants_fresh(const struct exchange *x)
+{
+    return x->tries.n_resent > 0 || !is_idempotent(x->down.head.method);
+}
+
+static bool is_all_there(const struct exchange *x)
+{
+    return x->host->chooses_again && x->down.link && !x->answered &&
+           (!x->tries.sent || x->down.no_body || x->tries.keeps);
+}
+
+/* Its connection had served another request before, and was closed as this one came: nobody is to blame. */
+static bool lost_the_race(const struct exchange *x)
+{
+    return x->tries.sent && x->upstream.reused && x->server_version == HTTP_VERSION_1 &&
+           !http_stream_was_heard(&x->up);
+}
+
+static bool is_lost(const struct exchange *x, enum try_ending how)
+{
+    return how == TRY_REFUSED_STREAM || (how == TRY_RESET && lost_the_race(x));
+}
+
+static bool may_resend(const struct exchange *x)
+{
+    return x->tries.lost && x->tries.n_resent < RESENT_MAX && is_all_there(x) &&
+           (x->tries.untouched || is_idempotent(x->down.head.method));
+}
+
+static bool may_retry(const struct exchange *x, const struct try_result *result)
+{
+    const struct retry_policy *p = x->route.choice.retry;
+    return p && x->tries.n_again < p->retries_max && is_all_there(x) &&
+           retry_policy_wants_request(p, &x->down.head) && retry_policy_wants(p, result);
+}
+
+/* ---- again --------------------------------------------------------------- */
+
+static enum step retry(struct exchange *x)
+{
+    uint64_t ms =
+        retry_policy_backoff_ms(x->route.choice.retry, ++x->tries.n_again, ring_rng(x->host->ring));
+    rewind_request(x);
+    return exchange_choose_again(x, ms);
+}
+
+enum step exchange_try_failed(struct exchange *x, enum try_ending how, enum ending ending)
+{
+    const struct try_result result = {.ending = how, .grpc_status = -1};
+    x->tries.untouched = how == TRY_REFUSED_STREAM;
+    x->tries.lost = is_lost(x, how);
+    if (may_resend(x)) {
+        x->tries.n_resent++;
+        rewind_request(x);
+        return exchange_choose_again(x, 0);
+    }
+    return may_retry(x, &result) ? retry(x) : exchange_stop(x, ending);
+}
+
+bool exchange_wants_other(struct exchange *x, const struct http_head *answer, enum step *ret)
+{
+    uint64_t grpc;
+    struct try_result result = {.ending = TRY_ANSWERED,
+                                .status = (uint16_t)answer->status,
+                                .grpc_status = -1,
+                                .head = answer};
+    if (text_to_u64(http_head_get(answer, TEXT("grpc-status")), 1000, &grpc) == 0)
+        result.grpc_status = (int)grpc;
+    if (answer->status == 101 || !may_retry(x, &result))
+        return false;
+    *ret = retry(x);
+    return true;
+}
+
+/* ---- where it was tried -------------------------------------------------- */
+
+void exchange_note_tried(struct exchange *x, const struct addr *at)
+{
+    struct exchange_tries *t = &x->tries;
+    t->tried[t->n_tried++ % TRIED_MAX] = *at;
+}
+
+bool exchange_has_tried(const struct exchange *x, const struct addr *at)
+{
+    const struct exchange_tries *t = &x->tries;
+    for (unsigned i = 0; i < t->n_tried && i < TRIED_MAX; i++)
+        if (addr_equal(&t->tried[i], at))
+            return true;
+    return false;
+}

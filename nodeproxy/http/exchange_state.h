@@ -1,0 +1,88 @@
+/*
+ * What the files of an exchange know of each other; nobody else includes this. exchange.c tells the story,
+ * exchange_again.c the tries, exchange_end.c our own answers and the end.
+ */
+#ifndef NODEPROXY_HTTP_EXCHANGE_STATE_H
+#define NODEPROXY_HTTP_EXCHANGE_STATE_H
+#include "nodeproxy/http/exchange.h"
+
+#include <stdlib.h>
+
+enum {
+    KEPT_MAX = 64 * 1024, /* of a request's body, to be said again */
+    TRIED_MAX = 8,        /* endpoints that are remembered, to be avoided */
+    RESENT_MAX = 3,       /* of one that surely nobody has read */
+};
+
+struct exchange_tries {
+    unsigned n;                 /* how often it was sent */
+    unsigned n_again, n_resent; /* by the policy of its route; because nobody had read it */
+    struct addr tried[TRIED_MAX];
+    unsigned n_tried;
+    bool sent;       /* the request of this try; the relay runs */
+    bool untouched;  /* the last one: surely nobody has read it */
+    bool lost;       /* the last one, without anybody's fault: a kept connection had ended */
+    bool keeps;      /* what came of the body is in `kept` */
+    struct buf kept; /* at most KEPT_MAX */
+    struct stream_events down; /* the relay's, with ours before them */
+    const struct stream_events *relay_down;
+};
+
+struct exchange {
+    struct list link, waiting;
+    struct upstream_wait upstream;
+    struct exchange_host *host;
+    unsigned stage;
+    enum ending ending;
+    unsigned status;
+    int grpc_status;
+    bool opened, waits, chooses, shut, over;
+    bool answered, own; /* the client has a status; of ours */
+    bool chosen;
+    enum http_version client_version, server_version;
+    uint64_t began_ms;
+    struct text path, authority; /* as they were asked for; in the request's arena */
+    const char *why;             /* static; NULL: the ending says it all */
+    struct http_link *server;    /* between `choose` and `send` */
+    struct buf early; /* of the request, before it goes on; bounded by the stream's window */
+    bool early_end;
+    struct http_head *early_trailers; /* NULL: none */
+    uint64_t own_bytes;
+    struct request_route route;
+    struct exchange_tries tries;
+    struct relay relay;
+    struct timer deadline; /* of what is waited for just now */
+    struct timer whole;    /* of the request, by its route */
+    struct ring_task free_task;
+    struct http_stream down, up;
+};
+
+static inline struct timer_wheel *exchange_timers(const struct exchange *x)
+{
+    return ring_timers(x->host->ring);
+}
+
+/* exchange.c */
+void exchange_go_on(struct exchange *x, enum step step);
+enum step exchange_stop(struct exchange *x, enum ending ending); /* for `return` in a stage */
+enum step exchange_choose_again(struct exchange *x, uint64_t after_ms);
+void exchange_wait_for(struct exchange *x, uint64_t ms, void (*late)(struct timer *t));
+extern const struct stream_events exchange_early_events;
+
+/* exchange_again.c */
+void exchange_try_begins(struct exchange *x);      /* the relay has begun, nothing was given yet */
+void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers);
+/* The try came to nothing, by this; there is no answer. On to another one, or to the end. */
+enum step exchange_try_failed(struct exchange *x, enum try_ending how, enum ending ending);
+/* An answer that its policy does not take: *ret goes on to another try. */
+bool exchange_wants_other(struct exchange *x, const struct http_head *answer, enum step *ret);
+bool exchange_wants_fresh(const struct exchange *x); /* it could not be sent again */
+
+/* exchange_end.c */
+int exchange_say(struct exchange *x, struct http_head *head, struct text body, bool no_body);
+void exchange_see_grpc_status(struct exchange *x, const struct http_head *head);
+void exchange_shut(struct exchange *x);
+void exchange_over(struct exchange *x);
+void exchange_free(struct ring_task *task);
+struct exchange *exchange_take(struct exchange_pool *pool); /* not cleared; NULL: no memory */
+#endif

@@ -1,0 +1,380 @@
+/* Requests of a local workload, each to an endpoint of its own; see the header. */
+#include "nodeproxy/path/outbound_http.h"
+
+#include "nodeproxy/http/http_front.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
+
+struct outbound_http {
+    struct exchange_host host;
+    struct local_pod *pod;
+    const struct outbound_http_events *events;
+    void *user;
+    struct http_front front;
+    struct addr called;
+    char *consumer_routes, *routes; /* names of tables: for clients of our namespace, and for all */
+    struct ring_task look;
+    enum ending ending;
+    bool told, closing, gone;
+};
+
+static struct outbound_http *of_host(struct exchange_host *host)
+{
+    return container_of(host, struct outbound_http, host);
+}
+
+static const struct port_pair *port_of(const struct service *s, uint16_t port)
+{
+    for (size_t i = 0; i < s->n_ports; i++)
+        if (s->ports[i].service_port == port)
+            return &s->ports[i];
+    return NULL;
+}
+
+bool outbound_http_declared(const struct service *s, uint16_t port)
+{
+    const struct port_pair *p = port_of(s, port);
+    return p && app_protocol_is_http(p->app_protocol);
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void end(struct outbound_http *h, enum ending ending)
+{
+    if (h->ending == ENDING_NONE)
+        h->ending = ending;
+    ring_task_ask(h->host.ring, &h->look);
+}
+
+static void look(struct ring_task *task)
+{
+    struct outbound_http *h = container_of(task, struct outbound_http, look);
+    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->front.link) {
+        h->told = true;
+        h->events->ended(h->user, h->ending);
+    }
+    if (!h->closing || h->gone || h->front.link || h->host.n > 0)
+        return;
+    h->gone = true;
+    ring_task_cancel(&h->look); /* asked for again by the close */
+    h->events->drained(h->user);
+    free(h->consumer_routes);
+    free(h->routes);
+    free(h);
+}
+
+/* ---- route --------------------------------------------------------------- */
+
+static enum ending route(struct exchange_host *host, const struct http_head *request,
+                         struct request_route *ret, const char **ret_why)
+{
+    struct outbound_http *h = of_host(host);
+    struct path_env *env = h->pod->env;
+    struct route_table *t = directory_routes(env->directory, text_of(h->consumer_routes));
+    if (!t)
+        t = directory_routes(env->directory, text_of(h->routes));
+    const struct route_request q = {
+        .head = request, .source_ns = text_of(h->pod->ns), .random = rng_u64(ring_rng(env->ring))};
+    return request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
+}
+
+/* ---- choose -------------------------------------------------------------- */
+
+struct target { /* of one choice; pointers are good until it has been made */
+    const struct service *service;
+    uint16_t port;
+    struct choice choice;
+    bool passes; /* to where the client wanted to go */
+};
+
+/* "outbound|PORT|SUBSET|HOST" */
+static enum ending find_backend(const struct outbound_http *h, struct text cluster,
+                                struct target *ret)
+{
+    struct text kind, port, subset, host, rest;
+    uint64_t number;
+    if (!text_split(cluster, '|', &kind, &rest) || !text_equal(kind, TEXT("outbound")) ||
+        !text_split(rest, '|', &port, &rest) || text_to_u64(port, 65535, &number) < 0 ||
+        !text_split(rest, '|', &subset, &host))
+        return ENDING_NO_BACKEND;
+    if (subset.len > 0)
+        return ENDING_NOT_DONE;
+    ret->service = directory_service_named(h->pod->env->directory, host, text_of(h->pod->ns));
+    ret->port = (uint16_t)number;
+    return ret->service && port_of(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
+}
+
+static enum ending find_service(const struct outbound_http *h, const struct exchange *x,
+                                struct target *ret)
+{
+    const struct path_env *env = h->pod->env;
+    const struct request_route *r = exchange_route(x);
+    if (r->forward)
+        return find_backend(h, request_route_cluster(r, exchange_request(x)), ret);
+    ret->service =
+        directory_service_at(env->directory, text_of(env->config->network), &h->called.ip);
+    ret->port = h->called.port;
+    return ret->service && port_of(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_ENDPOINT;
+}
+
+static int draw(const struct outbound_http *h, struct target *t)
+{
+    const struct path_env *env = h->pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(h->pod->uid));
+    struct rng *rng = ring_rng(env->ring);
+    int r = directory_choose(env->directory, t->service, t->port, self, ip_family(&h->called.ip),
+                             rng, &t->choice);
+    return r == -EHOSTUNREACH
+               ? directory_choose(env->directory, t->service, t->port, self, 0, rng, &t->choice)
+               : r;
+}
+
+static enum ending find_endpoint(const struct outbound_http *h, const struct exchange *x,
+                                 struct target *t)
+{
+    int r = draw(h, t);
+    for (unsigned i = 1; r == 0 && i < DRAWS_MAX && exchange_has_tried(x, &t->choice.target); i++)
+        r = draw(h, t);
+    if (r == 0)
+        return ENDING_NONE;
+    t->passes = t->service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
+    return t->passes ? ENDING_NONE : ENDING_NO_ENDPOINT;
+}
+
+/* What is not declared to be one of them speaks what the client does; only HTTP/1.1 turns into another protocol. */
+static enum http_version version_of(const struct outbound_http *h, const struct exchange *x,
+                                    const struct target *t)
+{
+    uint8_t app = port_of(t->service, t->port)->app_protocol;
+    if (exchange_request(x)->protocol.len > 0)
+        return HTTP_VERSION_1;
+    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : h->front.version;
+}
+
+/* `id` is what the endpoint's texts lie in. */
+static enum ending endpoint_of(const struct outbound_http *h, const struct exchange *x,
+                               const struct target *t, struct spiffe_id *id,
+                               struct upstream_endpoint *ret)
+{
+    const struct workload *w = t->passes ? NULL : t->choice.workload;
+    *ret = (struct upstream_endpoint){.to = t->passes ? h->called : t->choice.target,
+                                      .version = version_of(h, x, t),
+                                      .tunnel = w && w->tunnel == TUNNEL_HBONE};
+    if (!ret->tunnel)
+        return ENDING_NONE;
+    if (hbone_port_is_own(ret->to.port))
+        return ENDING_OWN_PORT;
+    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), id) <
+        0)
+        return ENDING_PEER_MISMATCH;
+    ret->identity = spiffe_id_text(id);
+    ret->service_host = text_of(t->service->hostname);
+    return ENDING_NONE;
+}
+
+static enum step take_link(struct outbound_http *h, struct exchange *x,
+                           const struct upstream_endpoint *e, struct http_link **ret,
+                           enum ending *ret_ending)
+{
+    exchange_note_tried(x, &e->to);
+    int r = upstream_take(&h->pod->upstreams, e, exchange_upstream(x), ret);
+    if (r == 0 || r == -EAGAIN)
+        return r == 0 ? STEP_NEXT : STEP_WAIT;
+    *ret_ending = r == -ENOMEM   ? ENDING_NO_MEMORY
+                  : r == -ENOKEY ? ENDING_NO_IDENTITY
+                                 : ENDING_LIMIT;
+    return STEP_END;
+}
+
+static enum step choose(struct exchange_host *host, struct exchange *x, struct http_link **ret,
+                        enum ending *ret_ending)
+{
+    struct outbound_http *h = of_host(host);
+    struct target t = {.port = 0};
+    struct upstream_endpoint endpoint;
+    struct spiffe_id id;
+    *ret_ending = find_service(h, x, &t);
+    if (*ret_ending == ENDING_NONE)
+        *ret_ending = find_endpoint(h, x, &t);
+    if (*ret_ending == ENDING_NONE)
+        *ret_ending = endpoint_of(h, x, &t, &id, &endpoint);
+    return *ret_ending == ENDING_NONE ? take_link(h, x, &endpoint, ret, ret_ending) : STEP_END;
+}
+
+static void forget(struct exchange_host *host, struct exchange *x)
+{
+    (void)host;
+    upstream_forget(exchange_upstream(x));
+}
+
+/* ---- mirrors ------------------------------------------------------------- */
+
+/* Envoy's "-shadow", before the port. */
+static struct text shadow_of(const struct route_mirror *m, struct text authority,
+                             struct text_out *out)
+{
+    struct text host = authority, port = {NULL, 0};
+    if (m->host.len > 0)
+        return m->host;
+    if (m->keep_host)
+        return authority;
+    for (size_t i = authority.len; i > 0 && authority.data[i - 1] != ']'; i--)
+        if (authority.data[i - 1] == ':') {
+            host.len = i - 1;
+            port = (struct text){authority.data + i - 1, authority.len - i + 1};
+        }
+    text_put(out, host);
+    text_puts(out, "-shadow");
+    text_put(out, port);
+    return (struct text){out->data, out->len};
+}
+
+static void mirror_to(struct outbound_http *h, const struct exchange *x,
+                      const struct route_mirror *m, const struct buf *body)
+{
+    const struct http_head *request = exchange_request(x);
+    struct target t = {.port = 0};
+    struct upstream_endpoint endpoint;
+    struct spiffe_id id;
+    char data[300];
+    struct text_out out = TEXT_OUT(data);
+    if (find_backend(h, m->cluster, &t) != ENDING_NONE || draw(h, &t) < 0 ||
+        endpoint_of(h, x, &t, &id, &endpoint) != ENDING_NONE)
+        return;
+    struct text authority = shadow_of(m, request->authority, &out);
+    mirrors_send(&h->pod->mirrors, &h->pod->upstreams, &endpoint, request, authority, body);
+}
+
+static void mirror(struct exchange_host *host, const struct exchange *x, const struct buf *body)
+{
+    const struct route_forward *f = exchange_route(x)->forward;
+    for (size_t i = 0; i < f->n_mirrors; i++)
+        if (fraction_hits(f->mirrors[i].fraction, rng_u64(ring_rng(host->ring))))
+            mirror_to(of_host(host), x, &f->mirrors[i], body);
+}
+
+static void over(struct exchange_host *host, const struct exchange_record *record)
+{
+    struct outbound_http *h = of_host(host);
+    h->events->over(h->user, record);
+}
+
+static void gone(struct exchange_host *host)
+{
+    ring_task_ask(host->ring, &of_host(host)->look);
+}
+
+static const struct exchange_host_ops host_ops = {.route = route,
+                                                  .choose = choose,
+                                                  .forget = forget,
+                                                  .mirror = mirror,
+                                                  .over = over,
+                                                  .gone = gone};
+
+/* ---- the client's link ----------------------------------------------------- */
+
+static struct http_stream *asked(struct http_link *l, unsigned *ret_status)
+{
+    struct outbound_http *h = l->user;
+    *ret_status = 503;
+    if (h->pod->env->draining) /* it came too late for outbound_http_drain() */
+        http_link_drain(l);
+    return h->closing ? NULL : exchange_begin(&h->host);
+}
+
+/* What came to nothing before it was an exchange leaves its record, too. */
+static void refused(struct http_link *l, unsigned status, const char *why)
+{
+    struct outbound_http *h = l->user;
+    const struct exchange_record record = {
+        .status = status,
+        .grpc_status = -1,
+        .own = true,
+        .client = l->version,
+        .why = why,
+        .ending = status == 503 || status == 0 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
+    };
+    h->events->over(h->user, &record);
+}
+
+static void link_closed(struct http_link *l, int error, const char *why)
+{
+    struct outbound_http *h = l->user;
+    (void)why;
+    h->front.link = NULL;
+    end(h, http_front_ending(error));
+}
+
+static void front_failed(struct http_front *f, enum ending ending)
+{
+    end(f->user, ending);
+}
+
+static const struct http_link_events link_events = {
+    .request = asked, .refused = refused, .closed = link_closed};
+static const struct http_front_events front_events = {.failed = front_failed, .link = &link_events};
+
+/* ---- beginning and end ----------------------------------------------------- */
+
+static int name_routes(struct outbound_http *h, const struct service *s)
+{
+    char name[600];
+    struct text_out out = TEXT_OUT(name);
+    text_printf(&out, "outbound|%u||%s", h->called.port, s->hostname);
+    h->routes = text_dup((struct text){out.data, out.len});
+    text_printf(&out, "@%s", h->pod->ns);
+    h->consumer_routes = text_dup((struct text){out.data, out.len});
+    return h->routes && h->consumer_routes ? 0 : -ENOMEM;
+}
+
+int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
+                       const struct addr *called, struct stream *client,
+                       const struct outbound_http_events *events, void *user)
+{
+    const struct config *config = pod->env->config;
+    struct outbound_http *h = calloc(1, sizeof *h);
+    if (!h)
+        return -ENOMEM;
+    h->pod = pod;
+    h->called = *called;
+    if (name_routes(h, s) < 0) {
+        free(h->routes);
+        free(h->consumer_routes);
+        free(h);
+        return -ENOMEM;
+    }
+    exchange_host_init(&h->host, &host_ops, pod->env->ring, &pod->exchanges);
+    h->host.hold = &pod->hold;
+    h->host.bounds = pod->bounds;
+    h->host.bound = BOUND_REQUESTS_OUT;
+    h->host.idle_ms = config->idle_ms;
+    h->host.choose_ms = 2 * config->connect_ms;
+    h->host.chooses_again = true;
+    h->events = events;
+    h->user = user;
+    ring_task_init(&h->look, look);
+    http_front_init(&h->front, pod->env->ring, client, config->idle_ms, &front_events, h);
+    *ret = h;
+    return 0;
+}
+
+void outbound_http_drain(struct outbound_http *h)
+{
+    if (h->front.link)
+        http_link_drain(h->front.link);
+}
+
+void outbound_http_close(struct outbound_http *h, enum ending ending)
+{
+    if (h->closing)
+        return;
+    h->closing = true;
+    if (h->ending == ENDING_NONE)
+        h->ending = ending;
+    list_for_each (n, &h->host.exchanges)
+        exchange_close(exchange_of_link(n), ending);
+    http_front_close(&h->front);
+    ring_task_ask(h->host.ring, &h->look);
+}

@@ -1,0 +1,476 @@
+/*
+ * What routes make of the requests of a workload: where they go and in which parts, what is changed on the way, what is answered
+ * without a server, how long it may take, and when it is tried again, and where.
+ */
+#include "tests/sim/http_fleet.h"
+#include "tests/sim/sim_seed.h"
+#include "tests/unit/shared/mesh/routes.h"
+
+static enum http_version from_of(uint64_t seed)
+{
+    return seed % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2;
+}
+
+/* Services: s0 is called, s2 is near and orders, s3 is stock and legacy. */
+static void begin(uint64_t seed, uint8_t app)
+{
+    fleet_begin(seed, from_of(seed), app);
+    fleet.plain = true;
+    for (unsigned i = 0; i < SERVERS; i++) {
+        fleet.servers[i].pod->services |= 1u << (i < 2 ? 2 : 3);
+        sim_pod_publish(fleet.servers[i].pod);
+    }
+    sim_service(&fleet.mesh, 2);
+    sim_service(&fleet.mesh, 3);
+    fleet_call(0);
+}
+
+static struct route_table *table(size_t n_routes)
+{
+    struct route_table *t = new_table(1);
+    t->name = arena_text(&t->arena, TEXT("outbound|80||s0.shop"));
+    SET_HOST(t, 0, "any", n_routes, "*");
+    return t;
+}
+
+static void put(struct route_table *t)
+{
+    char why[WHY_MAX] = "";
+    if (route_table_finish(t, why) < 0)
+        fail_msg("%s", why);
+    assert_int_equal(directory_put_routes(fleet.mesh.nodes[0].directory, t), 0);
+}
+
+static void *of_table(struct route_table *t, size_t n, size_t size)
+{
+    void *p = arena_zero(&t->arena, n, size);
+    assert_non_null(p);
+    return p;
+}
+
+/* Route i leads to s2 and s3, by these weights. */
+static struct route_forward *forward(struct route_table *t, size_t i, uint32_t to_s2,
+                                     uint32_t to_s3)
+{
+    struct route_action *a = &t->hosts[0].routes[i].action;
+    *a = (struct route_action){.kind = ROUTE_FORWARD};
+    a->forward.backends = of_table(t, 2, sizeof *a->forward.backends);
+    a->forward.n_backends = 2;
+    a->forward.no_cluster_status = 500;
+    a->forward.backends[0] =
+        (struct route_backend){.cluster = TEXT("outbound|80||s2.shop"), .weight = to_s2};
+    a->forward.backends[1] =
+        (struct route_backend){.cluster = TEXT("outbound|80||s3.shop"), .weight = to_s3};
+    return &a->forward;
+}
+
+/* Of the requests with these seeds alone. */
+static void of_seeds(struct route_table *t, size_t i, int64_t from, int64_t to)
+{
+    struct route_match *m = &t->hosts[0].routes[i].match;
+    m->headers = of_table(t, 1, sizeof *m->headers);
+    m->n_headers = 1;
+    m->headers[0] = (struct header_match){
+        .name = TEXT("x-seed"), .kind = HEADER_RANGE, .range_start = from, .range_end = to};
+}
+
+static void put_edit(struct route_table *t, struct header_edits *e, const char *name,
+                     const char *value)
+{
+    e->put = of_table(t, 1, sizeof *e->put);
+    e->n_put = 1;
+    e->put[0] =
+        (struct header_edit){.kind = HEADER_SET, .name = text_of(name), .value = text_of(value)};
+}
+
+static unsigned served_by(unsigned first, unsigned n)
+{
+    unsigned sum = 0;
+    for (unsigned i = first; i < first + n; i++)
+        sum += fleet.servers[i].n_served;
+    return sum;
+}
+
+/* ---- where they go ---------------------------------------------------------- */
+
+enum { SPLIT = 10000 };
+
+static void split(uint64_t seed)
+{
+    begin(seed, APP_HTTP2);
+    struct route_table *t = table(1);
+    forward(t, 0, 80, 20);
+    put(t);
+    fleet_ask(SPLIT);
+    assert_int_equal(n_client_whole, SPLIT);
+    assert_in_range(served_by(0, 2), SPLIT * 79 / 100, SPLIT * 81 / 100); /* 2.5 sigma */
+    assert_int_equal(served_by(0, 4), SPLIT);
+    fleet_end();
+}
+
+static void other_table(const char *name)
+{
+    struct route_table *t = table(1);
+    t->name = arena_text(&t->arena, text_of(name));
+    t->hosts[0].routes[0].action.respond.status = 418;
+    put(t);
+}
+
+/* The first that fits; none: 404. The client's namespace has a word before all others. */
+static void matched(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(4);
+    forward(t, 0, 1, 0);
+    of_seeds(t, 0, 0, 10);
+    forward(t, 1, 0, 1);
+    of_seeds(t, 1, 5, 20);
+    struct route_backend *gone = forward(t, 2, 1, 0)->backends;
+    gone[0].cluster = TEXT("outbound|80||gone.shop");
+    of_seeds(t, 2, 20, 23);
+    forward(t, 3, 1, 0)->n_hashes = 1; /* what is not done here is not left out in silence */
+    struct hash_policy *h = of_table(t, 1, sizeof *h);
+    *h = (struct hash_policy){.source = HASH_SOURCE_IP};
+    t->hosts[0].routes[3].action.forward.hashes = h;
+    of_seeds(t, 3, 23, 25);
+    put(t);
+    other_table("outbound|80||s0.shop@other");
+    fleet_ask(30);
+    assert_int_equal(served_by(0, 2), 10);
+    assert_int_equal(served_by(2, 2), 10);
+    assert_int_equal(n_client_whole, 20);
+    assert_int_equal(fleet.own[500], 5);
+    assert_int_equal(fleet.own[404], 5);
+    assert_int_equal(sim_log_requests("no route"), 5);
+    assert_int_equal(sim_log_requests("no backend"), 3);
+    assert_int_equal(sim_log_requests("not done here"), 2);
+    other_table("outbound|80||s0.shop@shop");
+    fleet_ask(5);
+    assert_int_equal(fleet.own[418], 5);
+    assert_int_equal(n_client_whole, 20);
+    assert_true(
+        directory_remove_routes(fleet.mesh.nodes[0].directory, TEXT("outbound|80||s0.shop@shop")));
+    assert_true(
+        directory_remove_routes(fleet.mesh.nodes[0].directory, TEXT("outbound|80||s0.shop")));
+    fleet_ask(5);
+    assert_int_equal(n_client_whole, 25); /* its endpoints again */
+    fleet_end();
+}
+
+/* ---- what is changed -------------------------------------------------------- */
+
+static unsigned n_right;
+
+static void look_at_request(struct call *c)
+{
+    const struct http_head *h = &c->s.head;
+    n_right += text_equal(h->path, TEXT("/new/b?c=d/../e")) &&
+               text_equal(http_head_get(h, TEXT("x-forwarded-host")), TEXT("server:80")) &&
+               text_equal(http_head_get(h, TEXT("x-route")), TEXT("r")) &&
+               text_equal(http_head_get(h, TEXT("x-backend")), TEXT("b"));
+}
+static void look_at_answer(const struct call *c)
+{
+    n_right += text_equal(http_head_get(&c->s.head, TEXT("x-answer")), TEXT("a"));
+}
+
+static void changed(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    struct route_forward *f = forward(t, 0, 1, 0);
+    struct route *r = &t->hosts[0].routes[0];
+    r->match.path = (struct path_match){.kind = PATH_SEPARATED, .value = TEXT("/a")};
+    f->path = (struct path_rewrite){.kind = REWRITE_PREFIX, .value = TEXT("/new")};
+    f->host = (struct host_rewrite){HOST_LITERAL, TEXT("other.example"), true};
+    put_edit(t, &r->action.edits.request, "x-route", "r");
+    put_edit(t, &f->backends[0].edits.request, "x-backend", "b");
+    put_edit(t, &r->action.edits.response, "x-answer", "a");
+    put(t);
+    n_right = 0;
+    as_it_was = rewritten = true;
+    fleet.served = look_at_request;
+    fleet.answered = look_at_answer;
+    fleet_ask(10);
+    assert_int_equal(n_client_whole, 10);
+    assert_int_equal(n_right, 20);
+    fleet_end();
+    rewritten = false;
+}
+
+/* ---- what is copied --------------------------------------------------------- */
+
+static unsigned n_shadows;
+static void count_shadow(struct call *c)
+{
+    n_shadows += text_equal(c->s.head.authority, TEXT("server-shadow:80"));
+}
+
+static void put_mirror(struct route_table *t, struct route_forward *f)
+{
+    f->mirrors = of_table(t, 1, sizeof *f->mirrors);
+    f->n_mirrors = 1;
+    f->mirrors[0] =
+        (struct route_mirror){.cluster = TEXT("outbound|80||s3.shop"), .fraction = {100, 100}};
+}
+
+/* Whole, bodies and all, whether its endpoints answer or not. */
+static void mirrored(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    put_mirror(t, forward(t, 0, 1, 0));
+    put(t);
+    fleet.posts = rewritten = true;
+    fleet.served = count_shadow;
+    n_shadows = 0;
+    fleet.servers[2].hangs = true;
+    fleet_ask(20);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(n_client_whole, 20);
+    assert_int_equal(served_by(0, 2), 20);
+    assert_int_equal(served_by(2, 2), 20);
+    assert_int_equal(n_shadows, 20);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(fleet.seen[i], 2);
+    fleet_end();
+    rewritten = false;
+}
+
+/* ---- what is answered here -------------------------------------------------- */
+
+static char location[200];
+static uint64_t last_body;
+static void keep_answer(const struct call *c)
+{
+    struct text t = http_head_get(&c->s.head, TEXT("location"));
+    snprintf(location, sizeof location, "%.*s", (int)t.len, t.data ? t.data : "");
+    last_body = c->got;
+    n_right += text_equal(http_head_get(&c->s.head, TEXT("x-answer")), TEXT("a"));
+}
+
+static void answered_here(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(2);
+    struct route *r = t->hosts[0].routes;
+    r[0].match.path = (struct path_match){.kind = PATH_SEPARATED, .value = TEXT("/a")};
+    r[0].action = (struct route_action){
+        .kind = ROUTE_REDIRECT,
+        .redirect = {.https = true,
+                     .host = TEXT("there.example"),
+                     .status = 301,
+                     .path = {.kind = REWRITE_PREFIX, .value = TEXT("/new")}}};
+    put_edit(t, &r[0].action.edits.response, "x-answer", "a");
+    of_seeds(t, 0, 0, 10);
+    r[1].action.respond = (struct route_respond){.status = 451, .body = TEXT("no, thank you")};
+    put_edit(t, &r[1].action.edits.response, "x-answer", "a");
+    put(t);
+    n_right = 0;
+    fleet.posts = true;
+    fleet.answered = keep_answer;
+    fleet_ask(10);
+    assert_int_equal(fleet.own[301], 10);
+    assert_string_equal(location, "https://there.example/new/b?c=d/../e");
+    fleet_ask(10);
+    assert_int_equal(fleet.own[451], 10);
+    assert_int_equal(last_body, strlen("no, thank you"));
+    assert_int_equal(n_right, 20);
+    assert_int_equal(fleet_served(), 0);
+    assert_int_equal(sim_log_requests("closed"), 20);
+    fleet_end();
+}
+
+static void faulty(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    forward(t, 0, 1, 1);
+    struct fault *f = of_table(t, 1, sizeof *f);
+    *f = (struct fault){
+        .delay_ms = 700, .delay = {100, 100}, .abort_status = 555, .abort = {50, 100}};
+    t->hosts[0].routes[0].action.fault = f;
+    put(t);
+    fake_net_run_for(net, 100);
+    uint64_t began = fake_net_now_ms(net);
+    fleet_ask(1);
+    assert_in_range(fake_net_now_ms(net) - began, 700, 900);
+    fleet.posts = true;
+    fleet_ask(99);
+    assert_int_equal(fleet.own[555] + n_client_whole, 100);
+    assert_in_range(fleet.own[555], 30, 70); /* 4 sigma */
+    assert_int_equal(fleet_served(), n_client_whole);
+    assert_int_equal(sim_log_requests("fault injected"), fleet.own[555]);
+    fleet_end();
+}
+
+/* ---- how long, and how often ------------------------------------------------ */
+
+static struct retry_policy *retries(struct route_table *t, struct route_forward *f, uint32_t on,
+                                    uint32_t n)
+{
+    struct retry_policy *p = of_table(t, 1, sizeof *p);
+    *p = (struct retry_policy){.on = on, .retries_max = n, .avoid_tried = true, .choices_max = 5};
+    f->retry = p;
+    return p;
+}
+
+static void too_late(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    struct route_forward *f = forward(t, 0, 1, 0);
+    f->timeout_ms = 400;
+    put(t);
+    fleet.posts = true;
+    fleet.servers[0].hangs = fleet.servers[1].hangs = true;
+    fake_net_run_for(net, 100);
+    uint64_t began = fake_net_now_ms(net);
+    fleet_ask(1);
+    assert_in_range(fake_net_now_ms(net) - began, 400, 700);
+    fleet_ask(9);
+    assert_int_equal(fleet.own[504], 10);
+    for (unsigned i = 0; i < 10; i++) /* and nobody is asked twice */
+        assert_int_equal(fleet.seen[i], 1);
+    assert_int_equal(sim_log_requests("answer timeout"), 10);
+    fleet_end();
+}
+
+/* Of two endpoints one is bad in some way: the other one answers all, and each of them whole. */
+static void elsewhere(uint64_t seed, void (*spoil)(struct fleet_server *s), uint32_t on,
+                      uint64_t try_ms)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    retries(t, forward(t, 0, 1, 0), on, 2)->per_try_timeout_ms = try_ms;
+    put(t);
+    fleet.posts = true;
+    fleet.plain = false;
+    fleet_ask(10);
+    assert_int_equal(n_client_whole, 10);
+    spoil(&fleet.servers[seed % 3 == 0]);
+    fleet_ask(30);
+    assert_int_equal(n_client_whole, 40);
+    fleet_end();
+}
+
+static void spoil_fails(struct fleet_server *s)
+{
+    s->fails = true;
+}
+static void spoil_hangs(struct fleet_server *s)
+{
+    s->hangs = true;
+}
+static void spoil_refuses(struct fleet_server *s)
+{
+    s->refuses = true;
+}
+static void spoil_gone(struct fleet_server *s)
+{
+    sim_unlisten(&fleet.mesh, s->listening);
+    s->listening = -1;
+    for (unsigned i = 0; i < WIRES_MAX; i++)
+        if (fleet.wires[i] && server_of(fleet.wires[i]) == s && fleet.wires[i]->link)
+            http_link_close(fleet.wires[i]->link);
+    fake_net_run_for(net, 3000);
+}
+static void one_fails(uint64_t seed)
+{
+    elsewhere(seed, spoil_fails, RETRY_GATEWAY_ERROR, 0);
+}
+static void one_hangs(uint64_t seed)
+{
+    elsewhere(seed, spoil_hangs, RETRY_GATEWAY_ERROR, 3000);
+}
+static void one_breaks(uint64_t seed)
+{
+    elsewhere(seed, spoil_refuses, RETRY_RESET | RETRY_GATEWAY_ERROR, 0);
+}
+static void one_is_gone(uint64_t seed)
+{
+    elsewhere(seed, spoil_gone, RETRY_GATEWAY_ERROR | RETRY_CONNECT_FAILURE, 0);
+}
+
+/* So often, and then the answer is what it is. A body that is too long to be kept is said once. */
+static void given_up(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    retries(t, forward(t, 0, 1, 0), RETRY_5XX, 3);
+    put(t);
+    fleet.servers[0].refuses = fleet.servers[1].refuses = true;
+    fleet_ask(5);
+    assert_int_equal(fleet.own[503], 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(fleet.seen[i], 4);
+    fleet_end();
+}
+
+/* ---- without memory --------------------------------------------------------- */
+
+enum { POINTS_MAX = 20000 };
+
+static bool without(uint64_t nth, uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(2);
+    struct route_forward *f = forward(t, 0, 1, 0);
+    retries(t, f, RETRY_GATEWAY_ERROR, 2);
+    put_mirror(t, f);
+    put_edit(t, &t->hosts[0].routes[0].action.edits.request, "x-route", "r");
+    of_seeds(t, 0, 0, 5);
+    t->hosts[0].routes[1].action.respond = (struct route_respond){418, TEXT("tea")};
+    put(t);
+    fleet.posts = fleet.reconnects = rewritten = true;
+    fleet.servers[0].refuses = true;
+    sim_alloc_fail_at(nth);
+    fleet_ask(7);
+    fleet.servers[0].refuses = false;
+    bool reached = sim_alloc_failed();
+    sim_alloc_fail_at(0);
+    unsigned before = fleet.own[418];
+    fleet_ask(3); /* and then all is well again */
+    assert_int_equal(fleet.own[418], before + 3);
+    fleet_end();
+    rewritten = false;
+    return reached;
+}
+
+static void without_memory(uint64_t seed)
+{
+    uint64_t nth = seed;
+    for (; without(nth, seed); nth += 3) /* a third of them a run: there are thousands */
+        assert_true(nth < POINTS_MAX);
+    assert_true(nth > 500);
+}
+
+static uint64_t story_seed;
+static void run(void (*story)(uint64_t seed), uint64_t n)
+{
+    const char *one = getenv("WEIR_SEED");
+    uint64_t last = one ? strtoull(one, NULL, 10) : n;
+    for (story_seed = one ? last : 1; story_seed <= last; story_seed++)
+        story(story_seed);
+}
+
+#define STORIES(X)                                                                                 \
+    X(split, 1)                                                                                    \
+    X(matched, 4)                                                                                  \
+    X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(one_fails, 12)                 \
+        X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4)        \
+            X(without_memory, 2)
+#define STORY(name, n)                                                                             \
+    static void name##_story(void **state)                                                         \
+    {                                                                                              \
+        (void)state, run(name, n);                                                                 \
+    }
+#define TEST(name, n) cmocka_unit_test(name##_story),
+STORIES(STORY)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {STORIES(TEST)};
+    seed_watch(&story_seed);
+    return seed_tell(cmocka_run_group_tests(tests, NULL, NULL));
+}
