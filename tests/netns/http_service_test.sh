@@ -24,7 +24,7 @@ same "$(from_web -o /dev/null -w '%{num_connects} ' http://cart/whoami -o /dev/n
 logged node-a 'access: request complete' direction=outbound path=/whoami?7 status=200 src.workload=web ending=closed
 same "$(get web http://cart/whoami -4 | field peer | cut -d : -f 1)" "$(pod_v4 web)" "who asks"
 
-step "HTTP/2 by prior knowledge stays HTTP/2, bodies each way"
+step "bodies each way"
 head -c 3000000 /dev/urandom >"$WORK/body"
 from_web --data-binary @- http://orders/echo <"$WORK/body" | cmp - "$WORK/body" || fail "the echo is another one"
 
