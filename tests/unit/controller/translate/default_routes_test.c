@@ -144,7 +144,8 @@ static const char manifests[] =
     "{nodeName: a}, status: {phase: Running, podIP: 10.0.1.1}}\n---\n"
     SERVICE("web", "selector: {app: web}, ports: [{name: h, port: 80, targetPort: http}, "
                    "{name: g, port: 81, targetPort: 9000, appProtocol: grpc}]")
-    SLICE("web", "{name: h, port: 7777}", TO_POD("p1", "10.0.0.1") ", " TO_POD("p6", "10.0.0.6"))
+    SLICE("web", "{name: h, port: 7777}", TO_POD("p1", "10.0.0.1") ", " TO_POD("p6", "10.0.0.6")
+                  ", {addresses: [10.0.1.1], targetRef: {kind: Pod, name: p1, namespace: m}}")
     SERVICE("all", "selector: {app: web}, publishNotReadyAddresses: true, ports: [{port: 80}]")
     SERVICE("bare", "ports: [{port: 80}]")
     SLICE("bare", "{port: 8000}", TO_POD("p6", "10.0.0.6") ", {addresses: [192.0.2.1]}, "
@@ -162,10 +163,12 @@ static void endpoints(void **state)
     struct mesh m;
     (void)state;
     mesh_open(&m, manifests);
-    /* p1 serves by the port that the selector gives it, not by the slice's. */
+    /* p1 serves by the port that the selector gives it, not by the slice's; a selector takes none of
+     * another namespace. */
     assert_string_equal(default_of(&m, "web", XDS_ENDPOINTS),
-                        "outbound|80||" HOST("web") " [z1*3 192.0.2.9:8080 10.0.0.2:8081 "
-                                                    "10.0.0.6:7777] [z2*1 10.0.0.1:8080]\n"
+                        "outbound|80||" HOST("web") " [z1*4 10.0.1.1:7777 192.0.2.9:8080 "
+                                                    "10.0.0.2:8081 10.0.0.6:7777] [z2*1 "
+                                                    "10.0.0.1:8080]\n"
                         "outbound|81||" HOST("web") " [z1*3 192.0.2.9:9000 10.0.0.2:9000 "
                                                     "10.0.0.3:9000] [z2*1 10.0.0.1:9000]\n");
     assert_string_equal(default_of(&m, "all", XDS_ENDPOINTS),
