@@ -13,6 +13,12 @@ SOON_S=2
 ! has_sanitizer || SOON_S=10
 child() { pgrep -P "$(program_pid "${2:-node-a}")" -x "$1"; }
 status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+# kill_data [NODE]: sets data. Dead it is when its ring is, too: what a dying ring has accepted is lost with it.
+kill_data() {
+    data=$(child weir-data "${1-}")
+    kill -KILL "$data"
+    until is_gone "$data"; do :; done
+}
 nothing=0000000000000000
 
 step "what each process may do"
@@ -79,10 +85,9 @@ step "the data process is killed: a connection that is made right after waits, a
 rm -f "$WORK/enough"
 watch_rules "$(pod_netns web)" >"$WORK/rules" &
 watching=$!
-for round in 1 2 3; do
-    data=$(child weir-data)
+for _ in 1 2 3; do
     mark
-    kill -KILL "$data"
+    kill_data
     must get web "http://$(pod_v4 orders):8080/whoami" -m "$SOON_S"
     eventually is_other weir-data "$data"
     logged node-a "serves node"
@@ -94,8 +99,7 @@ must grep -q there "$WORK/rules"
 
 step "and while clients go on: those that come are not refused; at most what was inside the process is lost"
 begin_asking 3
-data=$(child weir-data)
-kill -KILL "$data"
+kill_data
 eventually is_other weir-data "$data"
 end_asking
 must_not grep -q 'Refused' "$WORK/asked"
@@ -104,9 +108,9 @@ read -r failed < <(sed -n 's/.*failed \([0-9]*\):.*/\1/p' "$WORK/asked")
 
 step "inbound, too: to a pod of the node whose data process is killed"
 must get batch "http://$(pod_v4 orders):8080/whoami"
-kill -KILL "$(child weir-data node-b)"
+kill_data node-b
 must get batch "http://$(pod_v4 orders):8080/whoami" -m "$SOON_S"
-kill -KILL "$(child weir-data)"
+kill_data
 must get web "http://$(pod_v4 "$(replica node-a)"):8080/whoami" -m "$SOON_S"
 
 step "the warden is killed: new connections go on, new pods are captured"
@@ -122,8 +126,7 @@ must_not get rogue "http://$(pod_v4 "$(replica node-b)"):8080/whoami" # captured
 
 step "the new warden has been given the listeners: the data process may be killed again"
 logged node-a "there is a new warden"
-data=$(child weir-data)
-kill -KILL "$data"
+kill_data
 must get web "http://$(pod_v4 orders):8080/whoami" -m "$SOON_S"
 eventually is_other weir-data "$data"
 must get web "http://$(pod_v4 orders):8080/whoami" -m "$SOON_S"
