@@ -71,10 +71,10 @@ static void elements_are_zero_and_texts_end(void **state)
 {
     (void)state;
     struct arena a;
-    char bytes[] = {'a', 'b', 'c'}, *dirty = malloc(4104);
-    memset(dirty, 0xff, 4104);
-    free(dirty); /* and malloc() gives it to the arena */
+    char bytes[] = {'a', 'b', 'c'};
     arena_init(&a, 1 << 20);
+    assert_non_null(arena_take(&a, 1));
+    memset(a.at, 0xff, a.left);
     for (size_t n = 0; n < 100; n += 9) {
         const uint32_t *zero = arena_zero(&a, n, sizeof *zero);
         for (size_t i = 0; i < (n ? n : 1); i++)
