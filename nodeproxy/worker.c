@@ -5,6 +5,7 @@
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
+#include "nodeproxy/path/request_account.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
@@ -18,6 +19,7 @@
 enum { LOOK_STEP = 16, LOOK_US = 300 }; /* of what lives, in each turn */
 
 enum { IDLE_LOOK_MS = 100 }; /* while it drains */
+enum { SERIES_LOOK_MS = 5 * 60 * 1000 };
 
 struct worker {
     struct worker_options options;
@@ -34,6 +36,7 @@ struct worker {
     struct ring_task idle_task;
     unsigned n_served;
     struct timer idle_timer;
+    struct timer series_timer; /* metrics of workloads that have gone are dropped */
     bool stopping, idle_told, mailbox_closing;
 };
 
@@ -318,6 +321,13 @@ static void idle_due(struct timer *t)
         timer_start(ring_timers(w->env.ring), t, IDLE_LOOK_MS);
 }
 
+static void series_due(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, series_timer);
+    request_account_drop_gone(w->metrics, w->env.directory);
+    timer_start(ring_timers(w->env.ring), t, SERIES_LOOK_MS);
+}
+
 static void drain(struct worker *w)
 {
     w->env.draining = true;
@@ -435,6 +445,8 @@ static int worker_prepare(struct worker *w)
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
     timer_init(&w->idle_timer, idle_due);
+    timer_init(&w->series_timer, series_due);
+    timer_start(ring_timers(w->env.ring), &w->series_timer, SERIES_LOOK_MS);
     ring_set_idle_hooks(w->env.ring, before_wait, after_wait, w);
     return 0;
 }

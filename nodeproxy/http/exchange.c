@@ -92,7 +92,7 @@ static enum step filter(struct exchange *x)
 {
     if (!x->host->ops->filter)
         return STEP_NEXT;
-    enum ending ending = x->host->ops->filter(x->host, &x->down.head);
+    enum ending ending = x->host->ops->filter(x->host, &x->down.head, &x->notes);
     return ending == ENDING_NONE ? STEP_NEXT : exchange_stop(x, ending);
 }
 

@@ -18,10 +18,14 @@
 #include "shared/http/http_path.h"
 
 struct exchange;
+struct exchange_notes { /* which access policies had a say; "" none; they live as long as the head */
+    struct text policy, dry_run, audit;
+};
 struct exchange_record { /* what is left of one; texts are valid during the call only */
     struct text method, authority, path;
     unsigned status;                  /* that the client was told; 0: none */
     int grpc_status;                  /* -1: none was seen */
+    bool grpc;                        /* it was asked for by gRPC */
     bool own;                         /* the answer was ours */
     enum http_version client, server; /* server: valid if chosen */
     bool chosen;
@@ -30,11 +34,13 @@ struct exchange_record { /* what is left of one; texts are valid during the call
     uint64_t bytes_received, bytes_sent; /* of bodies: by the client, to the client */
     uint64_t duration_ms;
     enum ending ending;
+    struct exchange_notes notes;
 };
 struct exchange_host;
 struct exchange_host_ops {
-    /* May this be asked? ENDING_NONE: yes. May be NULL. */
-    enum ending (*filter)(struct exchange_host *host, const struct http_head *request);
+    /* May this be asked? ENDING_NONE: yes. *ret_notes is empty before. May be NULL. */
+    enum ending (*filter)(struct exchange_host *host, struct http_head *request,
+                          struct exchange_notes *ret_notes);
     /* Which rule takes it; as request_route_decide(). May be NULL: what was called is meant. */
     enum ending (*route)(struct exchange_host *host, const struct http_head *request,
                          struct request_route *ret, const char **ret_why);

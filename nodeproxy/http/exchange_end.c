@@ -47,6 +47,7 @@ static void account(struct exchange *x)
         .path = x->path.len ? x->path : x->down.head.path,
         .status = x->status,
         .grpc_status = x->grpc_status,
+        .grpc = own_answer_is_grpc(&x->down.head),
         .own = x->own,
         .client = x->client_version,
         .server = x->server_version,
@@ -57,6 +58,7 @@ static void account(struct exchange *x)
         .bytes_sent = x->relay.server.bytes + x->own_bytes,
         .duration_ms = ring_now_ms(x->host->ring) - x->began_ms,
         .ending = x->ending,
+        .notes = x->notes,
     };
     x->host->ops->over(x->host, &record);
 }

@@ -36,6 +36,7 @@ struct exchange {
     enum ending ending;
     unsigned status;
     int grpc_status;
+    struct exchange_notes notes;
     bool opened, waits, chooses, shut, over;
     bool answered, own; /* the client has a status; of ours */
     bool chosen;

@@ -11,14 +11,11 @@ enum account_label {
     L_SOURCE_REVISION, L_DST_WORKLOAD, L_DST_NAMESPACE, L_DST_PRINCIPAL, L_DST_APP, L_DST_VERSION, L_DST_CLUSTER, L_DST_SERVICE,
     L_DST_SERVICE_NAME, L_DST_SERVICE_NAMESPACE, L_DST_CANONICAL, L_DST_REVISION, L_PROTOCOL, L_FLAGS, L_SECURITY, L_COUNT
 };
-static const char *const labels[L_COUNT] = {
-    "reporter", "source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version", "source_cluster",
-    "source_canonical_service", "source_canonical_revision", "destination_workload", "destination_workload_namespace", "destination_principal",
-    "destination_app", "destination_version", "destination_cluster", "destination_service", "destination_service_name",
-    "destination_service_namespace", "destination_canonical_service", "destination_canonical_revision", "request_protocol", "response_flags",
-    "connection_security_policy",
-};
-#define FAMILY(symbol, metric, about) const struct metric_family symbol = {metric, about, METRIC_COUNTER, labels, L_COUNT}
+_Static_assert((int)L_COUNT == ACCOUNT_LABELS && (int)L_PROTOCOL == ACCOUNT_LABEL_PROTOCOL && (int)L_FLAGS == ACCOUNT_LABEL_FLAGS &&
+                   (int)L_SOURCE_WORKLOAD == ACCOUNT_LABEL_SOURCE && (int)L_DST_WORKLOAD == ACCOUNT_LABEL_DESTINATION,
+               "as the header says");
+static const char *const label_names[L_COUNT] = {ACCOUNT_LABEL_NAMES};
+#define FAMILY(symbol, metric, about) const struct metric_family symbol = {metric, about, METRIC_COUNTER, label_names, L_COUNT}
 FAMILY(account_opened, "istio_tcp_connections_opened_total", "TCP connections opened.");
 FAMILY(account_closed, "istio_tcp_connections_closed_total", "TCP connections closed.");
 FAMILY(account_sent, "istio_tcp_sent_bytes_total", "Bytes sent from the server to the client.");
@@ -41,7 +38,7 @@ static void put_workload(struct text *v, const struct workload *w, const struct 
     v[source ? L_SOURCE_REVISION : L_DST_REVISION] = w && w->canonical_revision[0] ? text_of(w->canonical_revision) : w ? TEXT("latest") : unknown;
 }
 
-static void put_all(struct text *v, enum reporter reporter, const struct account_subject *s)
+void account_labels_of(enum reporter reporter, const struct account_subject *s, struct text v[static ACCOUNT_LABELS])
 {
     const struct text unknown = TEXT("unknown");
     v[L_REPORTER] = reporter == REPORTER_SOURCE ? TEXT("source") : TEXT("destination");
@@ -77,7 +74,7 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
 {
     static const struct account_subject nothing;
     struct text v[L_COUNT];
-    put_all(v, reporter, subject ? subject : &nothing);
+    account_labels_of(reporter, subject ? subject : &nothing, v);
     a->begun = true;
     a->reporter = reporter;
     a->opened = metrics_series(env->metrics, &account_opened, v);
@@ -94,6 +91,12 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
     }
 }
 
+void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABELS])
+{
+    for (size_t i = 0; i < L_COUNT; i++)
+        ret[i] = a->names ? text_of(a->names[i]) : TEXT("unknown");
+}
+
 static struct text label_of(const struct account *a, enum account_label l)
 {
     struct text t = a->names ? text_of(a->names[l]) : TEXT("");
@@ -103,8 +106,7 @@ static struct text label_of(const struct account *a, enum account_label l)
 static void count_failure(const struct account *a, struct path_env *env, enum ending ending)
 {
     struct text v[L_COUNT];
-    for (size_t i = 0; i < L_COUNT; i++)
-        v[i] = a->names ? text_of(a->names[i]) : TEXT("unknown");
+    account_labels(a, v);
     v[L_FLAGS] = text_of(ending_flag(ending));
     metric_add(metrics_series(env->metrics, &account_failed, v), 1);
 }
@@ -145,6 +147,7 @@ static void write_line(const struct account *a, const struct path_env *env, enum
     log_line_text(&l, "duration", text_of(duration));
     log_line_text(&l, "policy", line->policy);
     log_line_text(&l, "dry_run", line->dry_run);
+    log_line_text(&l, "audit", line->audit);
     if (line->status != 0 && line->status != 200)
         log_line_u64(&l, "status", line->status);
     log_line_text(&l, "ending", text_of(ending_text(line->ending)));
@@ -197,6 +200,9 @@ void account_request(const struct account *a, struct path_env *env, const struct
     log_line_text(&l, "duration", text_of(duration));
     if (record->tries > 1)
         log_line_u64(&l, "tries", record->tries);
+    log_line_text(&l, "policy", record->notes.policy);
+    log_line_text(&l, "dry_run", record->notes.dry_run);
+    log_line_text(&l, "audit", record->notes.audit);
     log_line_text(&l, "ending", text_of(ending_text(record->ending)));
     if (record->why && record->why[0])
         log_line_text(&l, "error", text_of(record->why));

@@ -28,11 +28,24 @@ struct account {
 void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay);
 struct account_line { /* what only the story knows */
     struct addr source, destination, hbone; /* hbone: port 0 = none */
-    struct text policy, dry_run, why;
+    struct text policy, dry_run, audit, why;
     unsigned status;             /* of a CONNECT; 0: none */
     enum ending ending;
     struct pod_bounds *bounds;   /* of the workload whose line it is; NULL: none */
 };
+/* Who and whom, as the series of its connections say it, for those of its requests (request_account.h). Texts of the directory, or of the
+ * account until it ends; "unknown" where there was no memory. */
+enum { ACCOUNT_LABELS = 23 };
+void account_labels_of(enum reporter reporter, const struct account_subject *subject, struct text ret[static ACCOUNT_LABELS]);
+void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABELS]);
+#define ACCOUNT_LABEL_NAMES                                                                                                                      \
+    "reporter", "source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version", "source_cluster",            \
+    "source_canonical_service", "source_canonical_revision", "destination_workload", "destination_workload_namespace", "destination_principal",   \
+    "destination_app", "destination_version", "destination_cluster", "destination_service", "destination_service_name",                           \
+    "destination_service_namespace", "destination_canonical_service", "destination_canonical_revision", "request_protocol", "response_flags",      \
+    "connection_security_policy"
+/* Where some of them stand; after a workload comes its namespace. */
+enum { ACCOUNT_LABEL_SOURCE = 1, ACCOUNT_LABEL_DESTINATION = 9, ACCOUNT_LABEL_PROTOCOL = 20, ACCOUNT_LABEL_FLAGS = 21 };
 /* Counts the end and writes the access log line. Begins (with nothing known) if the story did not get that far. */
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);
 /* One line of a request of this connection, as `account_end` writes one of the connection. */

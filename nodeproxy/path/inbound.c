@@ -2,7 +2,7 @@
 #include "nodeproxy/path/inbound.h"
 
 #include "nodeproxy/path/called_service.h"
-#include "nodeproxy/path/inbound_http.h"
+#include "nodeproxy/path/inbound_requests.h"
 #include "nodeproxy/path/stage.h"
 #include "nodeproxy/peer/hbone.h"
 #include "shared/ring/socket.h"
@@ -38,11 +38,11 @@ struct inbound {
         struct turn_wait turn;      /* before upstream_open */
         struct conn upstream;
     };
-    bool upstream_open, answered, as_client;
+    bool upstream_open, answered, as_client, by_request; /* by_request: it was decided as one whose requests are decided on one by one */
     struct relay relay;
-    struct inbound_http *http;      /* instead of the relay, which then only counts; NULL: bytes */
+    struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */
     struct account account;
-    char *policy, *dry_run;         /* names, for the log */
+    char *policies;                 /* that had a say, for the log: verdict_names() */
     struct ring_task free_task;
 };
 _Static_assert(sizeof(struct inbound) <= 1160, "as in outbound.c: an idle connection is to stay cheap");
@@ -167,16 +167,44 @@ static enum step await_turn(struct inbound *in)
 
 /* ---- authorise ----------------------------------------------------------- */
 
+static void access_of(void *user, struct access *ret)
+{
+    const struct inbound *in = user;
+    *ret = (struct access){.identity = in->peer, .source = in->source.ip, .destination = in->target.ip, .destination_port = in->target.port,
+                           .form = in->by_request ? ACCESS_CONNECTION : ACCESS_BYTES};
+}
+
 static bool allowed(struct inbound *in, struct verdict *ret)
 {
     const struct path_env *env = in->pod->env;
     const struct workload *self = directory_workload(env->directory, text_of(in->pod->uid));
-    const struct access access = {.identity = in->peer, .source = in->source.ip, .destination = in->target.ip, .destination_port = in->target.port};
+    struct access access;
+    access_of(in, &access);
     *ret = (struct verdict){0};
     if (!self)
         return false;
     directory_authorise(env->directory, self, &access, ret);
     return ret->allowed;
+}
+
+/* The policy, the dry run and the audit, one after the other; without memory the decision stands, nameless. */
+static char *verdict_names(const struct verdict *v)
+{
+    const char *const names[] = {v->policy, v->dry_run, v->audit};
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        len += strlen(names[i]) + 1;
+    char *all = len > ARRAY_SIZE(names) ? malloc(len) : NULL, *at = all;
+    for (size_t i = 0; all && i < ARRAY_SIZE(names); at += strlen(names[i++]) + 1)
+        memcpy(at, names[i], strlen(names[i]) + 1);
+    return all;
+}
+
+static struct text verdict_name(const char *names, unsigned i)
+{
+    for (; names && i > 0; i--)
+        names += strlen(names) + 1;
+    return text_of(names);
 }
 
 static enum step authorise(struct inbound *in)
@@ -186,12 +214,9 @@ static enum step authorise(struct inbound *in)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
     if (hbone_port_is_own(in->target.port))
         return inbound_end(in, ENDING_OWN_PORT);
+    in->by_request = inbound_requests_expected(in->pod->env, text_of(in->pod->uid), in->target.port);
     bool yes = allowed(in, &verdict);
-    /* The names are for the log; without memory the decision stands, nameless. */
-    if (verdict.policy[0])
-        in->policy = text_dup(text_of(verdict.policy));
-    if (verdict.dry_run[0])
-        in->dry_run = text_dup(text_of(verdict.dry_run));
+    in->policies = verdict_names(&verdict);
     return yes ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
 }
 
@@ -217,8 +242,8 @@ bool inbound_look_again(struct inbound *in)
     if (ending == ENDING_NONE)
         return false;
     if (ending == ENDING_POLICY_CHANGED) {
-        free(in->policy);
-        in->policy = verdict.policy[0] ? text_dup(text_of(verdict.policy)) : NULL;
+        free(in->policies);
+        in->policies = verdict_names(&verdict);
     }
     inbound_close(in, ending);
     return true;
@@ -305,47 +330,29 @@ static void relay_over(struct relay *r, enum ending ending)
     inbound_continue(in, inbound_end(in, ending));
 }
 
-static void request_over(void *user, const struct exchange_record *record)
+static void requests_ended(void *user, enum ending ending) { inbound_continue(user, inbound_end(user, ending)); }
+
+static void requests_drained(void *user)
 {
     struct inbound *in = user;
-    struct relay_side *client = &in->relay.client, *server = &in->relay.server;
-    client->bytes += record->bytes_received;
-    server->bytes += record->bytes_sent;
-    metric_add(client->count, record->bytes_received);
-    metric_add(server->count, record->bytes_sent);
-    account_request(&in->account, in->pod->env, record, &in->source, &in->target, in->pod->bounds);
-}
-
-static void http_ended(void *user, enum ending ending) { inbound_continue(user, inbound_end(user, ending)); }
-
-static void http_drained(void *user)
-{
-    struct inbound *in = user;
-    in->http = NULL;
+    in->requests = NULL;
     part_drained(in);
 }
 
-static const struct inbound_http_events http_events = {.over = request_over, .ended = http_ended, .drained = http_drained};
+static const struct inbound_requests_events requests_events = {.access = access_of, .ended = requests_ended, .drained = requests_drained};
 
-static bool speaks_http(const struct inbound *in)
+static int requests_begin(struct inbound *in)
 {
-    const struct path_env *env = in->pod->env;
-    const struct workload *self = env->config->parse_http ? directory_workload(env->directory, text_of(in->pod->uid)) : NULL;
-    return self && inbound_http_declared(env->directory, self, in->target.port);
-}
-
-static int http_begin(struct inbound *in)
-{
-    const struct inbound_http_options o = {
-        .ring = in->pod->env->ring,
-        .pool = &in->pod->exchanges,
-        .hold = &in->pod->hold,
-        .bounds = in->pod->bounds,
+    const struct inbound_requests_options o = {
+        .pod = in->pod,
         .client = in->downstream,
         .server = &in->upstream.stream,
-        .idle_ms = in->pod->env->config->idle_ms,
+        .account = &in->account,
+        .source = &in->source,
+        .target = &in->target,
+        .relay = &in->relay,
     };
-    int r = inbound_http_open(&in->http, &o, &http_events, in);
+    int r = inbound_requests_open(&in->requests, &o, &requests_events, in);
     if (r == 0)
         in->parts++;
     return r;
@@ -355,13 +362,13 @@ static enum step relay(struct inbound *in)
 {
     static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
     const struct config *config = in->pod->env->config;
-    if (speaks_http(in) && http_begin(in) < 0)
+    if (in->by_request && requests_begin(in) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->relay.hold = &in->pod->hold;
-    if (!in->http)
+    if (!in->requests)
         relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
     conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
@@ -370,8 +377,8 @@ static enum step relay(struct inbound *in)
         conn_start(in->local.client);
     else
         stream_resume(in->downstream);
-    if (in->http)
-        inbound_http_give(in->http, &in->early, in->early_end);
+    if (in->requests)
+        inbound_requests_give(in->requests, &in->early, in->early_end);
     else
         relay_give(&in->relay, &in->early, in->early_end);
     return STEP_WAIT;
@@ -392,8 +399,7 @@ static void inbound_free(struct ring_task *task)
         credential_unref(in->local.credential);
     free(in->peer_copy);
     free(in->service_key);
-    free(in->policy);
-    free(in->dry_run);
+    free(in->policies);
     free(in);
     local_pod_look(pod);
 }
@@ -410,8 +416,9 @@ static void account(struct inbound *in)
     const struct account_line line = {
         .source = in->source,
         .destination = in->target,
-        .policy = text_of(in->policy),
-        .dry_run = text_of(in->dry_run),
+        .policy = verdict_name(in->policies, 0),
+        .dry_run = verdict_name(in->policies, 1),
+        .audit = verdict_name(in->policies, 2),
         .ending = in->ending,
         .bounds = in->pod->bounds,
         .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){.port = 0},
@@ -454,8 +461,8 @@ static void inbound_shut(struct inbound *in)
     if (!in->upstream_open)
         turn_forget(&in->pod->turn, &in->turn);
     relay_stop(&in->relay);
-    if (in->http)
-        inbound_http_close(in->http, in->ending);
+    if (in->requests)
+        inbound_requests_close(in->requests, in->ending);
     account(in);
     in->parts++; /* held until both sides have been told */
     tell_downstream(in);
@@ -542,7 +549,7 @@ static void tunnel_closed(struct http2_stream *s, uint32_t code)
     struct inbound *in = container_of(s, struct inbound, tunnel);
     if (in->closing)
         return;
-    if (code == 0 && (in->http || (in->relay.client.ended && in->relay.client.finished)))
+    if (code == 0 && (in->requests || (in->relay.client.ended && in->relay.client.finished)))
         outlive_tunnel(in);
     else
         inbound_close(in, ENDING_RESET_BY_CLIENT);

@@ -84,6 +84,13 @@ static void look(struct ring_task *task)
 
 /* ---- the exchanges ----------------------------------------------------------- */
 
+static enum ending filter(struct exchange_host *host, struct http_head *request,
+                          struct exchange_notes *ret_notes)
+{
+    struct inbound_http *h = of_host(host);
+    return h->events->asked(h->user, request, ret_notes);
+}
+
 static enum step choose(struct exchange_host *host, struct exchange *x, struct http_link **ret,
                         enum ending *ret_ending)
 {
@@ -118,7 +125,7 @@ static void gone(struct exchange_host *host)
 }
 
 static const struct exchange_host_ops host_ops = {
-    .choose = choose, .forget = forget, .over = over, .gone = gone};
+    .filter = filter, .choose = choose, .forget = forget, .over = over, .gone = gone};
 
 /* ---- the links --------------------------------------------------------------- */
 

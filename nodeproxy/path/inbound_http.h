@@ -10,6 +10,8 @@
 
 struct inbound_http;
 struct inbound_http_events {
+    enum ending (*asked)(void *user, struct http_head *request,
+                         struct exchange_notes *ret_notes); /* as exchange_host_ops.filter */
     void (*over)(void *user, const struct exchange_record *record); /* of each request */
     /* Nothing more will be said, all has left that could: inbound_http_close(), now or later. Once; not after it. */
     void (*ended)(void *user, enum ending ending);

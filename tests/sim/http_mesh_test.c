@@ -16,7 +16,8 @@ static int listening, calling;
 static struct addr called, seen_from;
 static struct timer ticking;
 static unsigned n_left, n_asked, n_accepted;
-static bool rough, upgrades;
+static bool rough, upgrades, only_whole; /* only_whole: each is answered when it is over */
+static unsigned n_posts, n_refused;
 static unsigned n_lines_expected;
 
 static void accepted(int fd)
@@ -26,6 +27,18 @@ static void accepted(int fd)
     assert_true(ip_equal(&from.ip, &seen_from.ip)); /* the application sees its client */
     n_accepted++;
     assert_non_null(wire_new(server_ring, fd, version, true, &server_link_events, 0));
+}
+
+static void judged(struct call *c)
+{
+    client_over(c);
+    if (c->own_answer) { /* whole, even if nobody listens to the rest of what was asked */
+        assert_int_equal(c->status, 403);
+        assert_true(c->heard_all);
+        n_refused++;
+    } else {
+        assert_int_equal(c->error, 0);
+    }
 }
 
 static void ask_some(void)
@@ -46,8 +59,12 @@ static void ask_some(void)
             w.upgrade = true;
             w.trailers = w.informs = false;
         }
-        if (!ask(&w))
+        struct call *c = ask(&w);
+        if (!c)
             return;
+        if (only_whole)
+            c->told_over = judged;
+        n_posts += w.request_bytes > 0;
         n_left--;
         n_asked++;
     }
@@ -95,6 +112,7 @@ static void mesh_begin(uint64_t seed, bool http)
     client_ring = server_ring = mesh.apps;
     list_init(&calls);
     n_calls = n_wires = n_client_whole = n_client_over = n_asked = n_accepted = 0;
+    n_posts = n_refused = 0;
     client = NULL;
     client_told_slot = ask_some;
     calling = -1;
@@ -190,6 +208,61 @@ static uint64_t as_bytes(uint64_t seed)
     return play(seed, (int)(seed % 3), false);
 }
 
+/*
+ * A policy on a method: each POST is answered 403 as long as it is there, each GET passes, by one connection that lives through the
+ * changes. Where requests are bytes the same policy denies them all.
+ */
+static uint64_t denied_one_by_one(uint64_t seed)
+{
+    mesh_begin(seed, true);
+    int kind = (int)(seed % 3);
+    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
+    as_it_was = upgrades = false;
+    only_whole = true;
+    sim_policy_no_method(&mesh, "no-post", "POST");
+    n_left = REQUESTS;
+    mesh_call(from, to, seed / 3 % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2);
+    if (!fake_net_run_until(net, all_over, NULL, 300 * 1000))
+        fail_msg("stuck: %u to ask, %u calls, %zu stories", n_left, n_calls, sim_living(&mesh));
+    unsigned n_gets = n_asked - n_posts;
+    assert_int_equal(n_client_whole, n_gets);
+    assert_int_equal(n_refused, n_posts);
+    assert_int_equal(sim_log_requests("denied by policy"), n_posts);
+    sim_policy_remove(&mesh, "no-post");
+    n_left = REQUESTS;
+    if (!fake_net_run_until(net, all_over, NULL, 300 * 1000))
+        fail_msg("stuck: %u to ask, %u calls, %zu stories", n_left, n_calls, sim_living(&mesh));
+    assert_int_equal(n_client_whole, n_gets + REQUESTS);
+    only_whole = false;
+    n_lines_expected = n_client_whole;
+    uint64_t trace = mesh_end(true);
+    return trace;
+}
+
+/* The same where nobody reads requests: no connection comes to be. */
+static uint64_t denied_as_bytes(uint64_t seed)
+{
+    mesh_begin(seed, false);
+    int kind = (int)(seed % 3);
+    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? near_by : orders;
+    as_it_was = true;
+    upgrades = false;
+    sim_policy_no_method(&mesh, "no-post", "POST");
+    n_left = 1;
+    mesh_call(from, to, HTTP_VERSION_1);
+    fake_net_run_for(net, 5 * 1000);
+    n_left = 0;
+    assert_int_equal(n_accepted, 0);
+    assert_int_equal(n_client_whole, 0);
+    assert_true(sim_ending_count(&mesh, ENDING_DENIED) >= 1); /* at either end of it */
+    if (calling >= 0)
+        socket_close(calling);
+    calling = -1;
+    if (client && client->link)
+        http_link_close(client->link);
+    return mesh_end(false);
+}
+
 /* Living requests end with their connection, when a policy says so and when the pod goes; the client never takes half for whole. */
 static uint64_t ended_in_the_middle(uint64_t seed)
 {
@@ -227,7 +300,8 @@ static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
 
 #define STORIES(X)                                                                                 \
     X(by_tunnel, 30)                                                                               \
-    X(within_a_node, 30) X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60)
+    X(within_a_node, 30) X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60)              \
+    X(denied_one_by_one, 24) X(denied_as_bytes, 6)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \

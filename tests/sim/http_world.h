@@ -31,9 +31,10 @@ static struct proxy {
     struct exchange_record last;
 } proxy;
 
-static inline enum ending proxy_filter(struct exchange_host *host, const struct http_head *request)
+static inline enum ending proxy_filter(struct exchange_host *host, struct http_head *request,
+                                       struct exchange_notes *ret_notes)
 {
-    (void)host, (void)request;
+    (void)host, (void)request, (void)ret_notes;
     return proxy.deny;
 }
 

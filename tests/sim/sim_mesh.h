@@ -133,6 +133,7 @@ struct addr sim_service_addr(unsigned number, bool v6);
 struct addr sim_pod_addr(const struct sim_pod *p, uint16_t port, bool v6);
 void sim_policy_allow(struct sim_mesh *m, const char *name, const struct sim_pod *to,
                       const struct sim_pod *from); /* from NULL: nobody */
+void sim_policy_no_method(struct sim_mesh *m, const char *name, const char *method); /* nobody, nowhere */
 void sim_policy_strict(struct sim_mesh *m, const char *name);
 void sim_policy_remove(struct sim_mesh *m, const char *name);
 /* Breaks connections of tunnels: each with this probability. How many. */

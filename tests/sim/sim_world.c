@@ -177,6 +177,24 @@ void sim_policy_allow(struct sim_mesh *m, const char *name, const struct sim_pod
     policy_put(m, only_from, name, &(struct access_pair){to, from});
 }
 
+/* What the controller makes of a DENY of a method: bytes, of which nobody sees the method, are denied. */
+static struct policy *no_method(const char *name, const void *a)
+{
+    struct policy_match *match;
+    struct policy *p = policy_make(name, POLICY_DENY, &match);
+    match->request = zeroed(1, sizeof *match->request);
+    put_match(&match->request->methods, MATCH_EXACT, format_text("%s", (const char *)a));
+    p->http_rules = p->rules;
+    p->n_http_rules = p->n_rules;
+    p->rules = zeroed(1, sizeof *p->rules); /* without a condition */
+    return p;
+}
+
+void sim_policy_no_method(struct sim_mesh *m, const char *name, const char *method)
+{
+    policy_put(m, no_method, name, method);
+}
+
 /* What the controller makes of a STRICT PeerAuthentication. */
 static struct policy *strict(const char *name, const void *a)
 {

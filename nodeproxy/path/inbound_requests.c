@@ -1,0 +1,107 @@
+#include "nodeproxy/path/inbound_requests.h"
+
+#include "nodeproxy/path/inbound_http.h"
+#include "nodeproxy/path/request_account.h"
+#include "nodeproxy/path/request_policy.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct inbound_requests {
+    struct inbound_requests_options is;
+    const struct inbound_requests_events *events;
+    void *user;
+    struct inbound_http *http;
+    struct request_policy policy;
+    struct request_account account;
+};
+
+bool inbound_requests_expected(const struct path_env *env, struct text workload_uid, uint16_t port)
+{
+    const struct workload *self =
+        env->config->parse_http ? directory_workload(env->directory, workload_uid) : NULL;
+    return self && inbound_http_declared(env->directory, self, port);
+}
+
+static enum ending asked(void *user, struct http_head *request, struct exchange_notes *ret_notes)
+{
+    struct inbound_requests *r = user;
+    const struct local_pod *pod = r->is.pod;
+    struct access access;
+    r->events->access(r->user, &access);
+    return request_policy_ask(&r->policy, pod->env->directory, text_of(pod->uid), &access, request,
+                              ret_notes);
+}
+
+static void over(void *user, const struct exchange_record *record)
+{
+    struct inbound_requests *r = user;
+    struct relay_side *client = &r->is.relay->client, *server = &r->is.relay->server;
+    client->bytes += record->bytes_received;
+    server->bytes += record->bytes_sent;
+    metric_add(client->count, record->bytes_received);
+    metric_add(server->count, record->bytes_sent);
+    request_account_count(&r->account, record);
+    account_request(r->is.account, r->is.pod->env, record, r->is.source, r->is.target,
+                    r->is.pod->bounds);
+}
+
+static void ended(void *user, enum ending ending)
+{
+    struct inbound_requests *r = user;
+    r->events->ended(r->user, ending);
+}
+
+static void drained(void *user)
+{
+    struct inbound_requests *r = user;
+    request_account_end(&r->account);
+    r->events->drained(r->user);
+    free(r);
+}
+
+static void labels(void *user, struct text ret[static ACCOUNT_LABELS])
+{
+    account_labels(((struct inbound_requests *)user)->is.account, ret);
+}
+
+static const struct inbound_http_events http_events = {
+    .asked = asked, .over = over, .ended = ended, .drained = drained};
+
+int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
+                          const struct inbound_requests_events *events, void *user)
+{
+    const struct path_env *env = o->pod->env;
+    const struct inbound_http_options http = {
+        .ring = env->ring,
+        .pool = &o->pod->exchanges,
+        .hold = &o->pod->hold,
+        .bounds = o->pod->bounds,
+        .client = o->client,
+        .server = o->server,
+        .idle_ms = env->config->idle_ms,
+    };
+    struct inbound_requests *r = calloc(1, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    r->is = *o;
+    r->events = events;
+    r->user = user;
+    request_account_begin(&r->account, env->metrics, labels, r);
+    int err = inbound_http_open(&r->http, &http, &http_events, r);
+    if (err < 0) {
+        free(r);
+        return err;
+    }
+    *ret = r;
+    return 0;
+}
+
+void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool ended_too)
+{
+    inbound_http_give(r->http, bytes, ended_too);
+}
+
+void inbound_requests_close(struct inbound_requests *r, enum ending ending)
+{
+    inbound_http_close(r->http, ending);
+}

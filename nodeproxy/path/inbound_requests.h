@@ -1,0 +1,30 @@
+/*
+ * The requests of one inbound connection, in place of its relay: what each may ask (request_policy.h),
+ * how it passes (inbound_http.h), what it leaves behind (account.h, request_account.h). Owned by its
+ * inbound, made when both sides are there; one worker; bounded as inbound_http.h says.
+ */
+#ifndef NODEPROXY_PATH_INBOUND_REQUESTS_H
+#define NODEPROXY_PATH_INBOUND_REQUESTS_H
+#include "nodeproxy/path/local_pod.h"
+
+struct inbound_requests;
+struct inbound_requests_events {
+    void (*access)(void *user, struct access *ret); /* the connection's, of now */
+    void (*ended)(void *user, enum ending ending);  /* as of inbound_http.h, both */
+    void (*drained)(void *user);
+};
+struct inbound_requests_options {
+    struct local_pod *pod;
+    struct stream *client, *server;
+    const struct account *account; /* all of these of the connection, until `drained` */
+    const struct addr *source, *target;
+    struct relay *relay; /* only counts */
+};
+/* Are requests to be expected at this port of the workload? Asked once, before the connection is
+ * decided on: what it is decided as it is, whatever is declared meanwhile. */
+bool inbound_requests_expected(const struct path_env *env, struct text workload_uid, uint16_t port);
+int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
+                          const struct inbound_requests_events *events, void *user); /* -ENOMEM */
+void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool ended);
+void inbound_requests_close(struct inbound_requests *r, enum ending ending);
+#endif
