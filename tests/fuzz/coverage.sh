@@ -32,12 +32,14 @@ cmake -S . -B "$BUILD" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=cl
     { tail "$BUILD.log" >&2 && die "cmake fails."; }
 cmake --build "$BUILD" -- "${targets[@]/#/fuzz.fuzz_}" >"$BUILD.log" 2>&1 || { tail "$BUILD.log" >&2 && die "the build fails."; }
 
-# lines PROFILE PROGRAM FILE: the lines that ran, and all of them.
+# lines PROFILE PROGRAM FILE: the lines that ran, and all of them. By the end of its name: the compiler was told the whole
+# path, or, by a cache, a relative one.
 lines() {
-    "$cov" export "$2" -instr-profile="$1" -summary-only "$3" 2>/dev/null |
+    "$cov" export "$2" -instr-profile="$1" -summary-only |
         /usr/bin/python3 -c 'import json, sys
-total = json.load(sys.stdin)["data"][0]["totals"]["lines"]
-print(total["covered"], total["count"])'
+for file in json.load(sys.stdin)["data"][0]["files"]:
+    if file["filename"].endswith("/" + sys.argv[1]):
+        print(file["summary"]["lines"]["covered"], file["summary"]["lines"]["count"])' "$3"
 }
 
 printf '| target | inputs | parser | lines reached |\n| --- | --- | --- | --- |\n'
