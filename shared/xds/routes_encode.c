@@ -20,14 +20,14 @@ typedef Envoy__Type__Matcher__V3__RegexMatchAndSubstitute Rewrite;
 
 /* ---- Edits ---------------------------------------------------------------------------------- */
 
-/* Values are formats in Envoy: %% is a %. */
-static char *encode_format(struct writer *w, struct text value)
+/* Where this character means more than itself unless it stands twice. */
+static char *encode_doubled(struct writer *w, struct text value, char c)
 {
     size_t n = 0;
     char *out = encode_list(w, 2 * value.len + 1, 1);
     for (size_t i = 0; out && i < value.len; i++) {
-        if (value.data[i] == '%')
-            out[n++] = '%';
+        if (value.data[i] == c)
+            out[n++] = c;
         out[n++] = value.data[i];
     }
     return out;
@@ -41,7 +41,7 @@ static HeaderOption **encode_puts(struct writer *w, const struct header_edits *f
             !(list[i]->header = encode_message(w, &CORE(header_value))))
             return NULL;
         list[i]->header->key = encode_text(w, from->put[i].name);
-        list[i]->header->value = encode_format(w, from->put[i].value);
+        list[i]->header->value = encode_doubled(w, from->put[i].value, '%'); /* a format */
         list[i]->append_action = (int)from->put[i].kind;
         list[i]->keep_empty_value = from->put[i].value.len == 0;
     }
@@ -74,19 +74,6 @@ static Rewrite *encode_rewrite(struct writer *w, struct text pattern, char *subs
     return m;
 }
 
-/* A literal as a substitution: a backslash is two. */
-static char *encode_substitution(struct writer *w, struct text value)
-{
-    size_t n = 0;
-    char *out = encode_list(w, 2 * value.len + 1, 1);
-    for (size_t i = 0; out && i < value.len; i++) {
-        if (value.data[i] == '\\')
-            out[n++] = '\\';
-        out[n++] = value.data[i];
-    }
-    return out;
-}
-
 static void encode_path(struct writer *w, const struct path_rewrite *from, Action *m)
 {
     if (from->kind == REWRITE_PREFIX)
@@ -95,7 +82,7 @@ static void encode_path(struct writer *w, const struct path_rewrite *from, Actio
         m->regex_rewrite = encode_rewrite(w, from->pattern, encode_text(w, from->value));
     else if (from->kind == REWRITE_WHOLE)
         m->regex_rewrite =
-            encode_rewrite(w, TEXT(XDS_WHOLE_PATH), encode_substitution(w, from->value));
+            encode_rewrite(w, TEXT(XDS_WHOLE_PATH), encode_doubled(w, from->value, '\\'));
 }
 
 static void encode_host(struct writer *w, const struct host_rewrite *from, Action *m)
