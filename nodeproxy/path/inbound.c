@@ -227,7 +227,7 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
         return ENDING_IDENTITY_CHANGED;
     if (in->server && in->server->proof.broken != ENDING_NONE)
         return in->server->proof.broken;
-    if (in->stage < 3 || allowed(in, ret)) /* one that waits for its turn has not been authorised yet, and will be */
+    if (allowed(in, ret))
         return ENDING_NONE;
     bool known = directory_workload(in->pod->env->directory, text_of(in->pod->uid));
     return known ? ENDING_POLICY_CHANGED : ENDING_WORKLOAD_GONE; /* nothing says any more who may come */
@@ -236,7 +236,7 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
 bool inbound_look_again(struct inbound *in)
 {
     struct verdict verdict;
-    if (in->closing || in->stage < 2) /* what has not been identified yet will be */
+    if (in->closing || in->stage < 2) /* what has not been authorised yet will be; one that waits for its turn may be, ahead of it */
         return false;
     enum ending ending = broken(in, &verdict);
     if (ending == ENDING_NONE)
