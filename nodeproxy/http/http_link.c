@@ -3,25 +3,6 @@
 
 #include <errno.h>
 
-static void nothing(struct stream *s)
-{
-    (void)s;
-}
-static void dropped(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void failed(struct stream *s, int error)
-{
-    (void)s, (void)error;
-}
-static const struct stream_events nobody = {.received = dropped,
-                                            .ended = nothing,
-                                            .writable = nothing,
-                                            .finished = nothing,
-                                            .failed = failed};
-
 enum { HEAD_MS = 10000, IDLE_MS = 3600 * 1000 };
 
 void http_link_begin(struct http_link *l, const struct http_link_ops *ops,
@@ -55,7 +36,7 @@ void http_link_end(struct http_link *l, int error, const char *why)
 void http_link_leave(struct http_link *l)
 {
     ring_task_cancel(&l->turn); /* a stream's `closed` may have asked */
-    l->carrier->events = &nobody;
+    l->carrier->events = &stream_nobody;
     l->carrier->user = NULL;
     l->events->closed(l, l->error, l->why ? l->why : "");
 }

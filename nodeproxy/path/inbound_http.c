@@ -193,11 +193,6 @@ static void nothing(struct stream *s)
 {
     (void)s;
 }
-static void dropped(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
 static void server_lost(struct stream *s)
 {
     end(s->user, ENDING_CLOSED);
@@ -218,8 +213,6 @@ static const struct stream_events server_first = {.received = server_received,
                                                   .writable = nothing,
                                                   .finished = nothing,
                                                   .failed = server_failed};
-static const struct stream_events server_nobody = {
-    .received = dropped, .ended = nothing, .writable = nothing, .finished = nothing};
 
 static int spoken(struct http_front *f, enum http_version version)
 {
@@ -294,6 +287,6 @@ void inbound_http_close(struct inbound_http *h, enum ending ending)
     if (h->up)
         http_link_close(h->up);
     else if (h->server->events == &server_first)
-        h->server->events = &server_nobody;
+        h->server->events = &stream_nobody;
     ring_task_ask(h->host.ring, &h->look);
 }

@@ -136,27 +136,12 @@ static void tunnel_closed(struct http2_stream *s, uint32_t code)
 
 static const struct http2_stream_events tunnel_stream_events = {.head = tunnel_head, .closed = tunnel_closed};
 
-/* Until the answer nobody is interested in bytes: a peer that sends them without a 200 is wrong. */
-static void early_received(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void early_nothing(struct stream *s) { (void)s; }
-static void early_failed(struct stream *s, int error)
-{
-    (void)s;
-    (void)error; /* `closed` follows and decides */
-}
-static const struct stream_events early_events = {
-    .received = early_received, .ended = early_nothing, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
-
 static int tunnel_start(struct peer_link *l, struct tunnel *t)
 {
     struct http2_header headers[8];
     size_t n = hbone_request_headers(t->request, headers, ARRAY_SIZE(headers));
     http2_stream_init(&t->stream, &tunnel_stream_events);
-    t->stream.stream.events = &early_events;
+    t->stream.stream.events = &stream_nobody; /* until the answer: a peer that sends bytes without a 200 is wrong; `closed` decides */
     int r = http2_stream_request(l->h2.http2, &t->stream, headers, n, false);
     if (r < 0)
         return r;

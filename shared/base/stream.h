@@ -36,6 +36,7 @@ struct stream_events {
     void (*finished)(struct stream *s);
     void (*failed)(struct stream *s, int error); /* -errno */
 };
+extern const struct stream_events stream_nobody; /* nobody looks: what comes is dropped */
 struct stream {
     const struct stream_ops *ops;
     const struct stream_events *events;
