@@ -18,6 +18,8 @@ enum ending http_front_ending(int error)
     case -ENOMEM:
     case -ENOBUFS:
         return ENDING_NO_MEMORY;
+    case -ECANCELED: /* HTTP/1.1: an exchange was given up in the middle of its answer */
+        return ENDING_RESET_BY_SERVER;
     case -ECONNABORTED: /* a tunnel's stream whose connection broke */
         return ENDING_TUNNEL_FAILED;
     default:
@@ -75,27 +77,12 @@ static void nothing(struct stream *s)
 {
     (void)s;
 }
-static void dropped(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void failed(struct stream *s, int error)
-{
-    (void)s, (void)error;
-}
-static const struct stream_events nobody = {.received = dropped,
-                                            .ended = nothing,
-                                            .writable = nothing,
-                                            .finished = nothing,
-                                            .failed = failed};
-
 static void first_received(struct stream *s, struct buf *bytes)
 {
     struct http_front *f = s->user;
-    buf_move(&f->first, bytes);
-    if (!timer_running(&f->late))
+    if (f->first.len == 0)
         timer_start(ring_timers(f->ring), &f->late, FIRST_MS);
+    buf_move(&f->first, bytes);
     decide(f);
 }
 static void first_ended(struct stream *s)
@@ -127,6 +114,8 @@ void http_front_init(struct http_front *f, struct ring *ring, struct stream *cli
     timer_init(&f->late, first_late);
     client->events = &first_events;
     client->user = f;
+    if (idle_ms > 0)
+        timer_start(ring_timers(ring), &f->late, idle_ms);
 }
 
 void http_front_give(struct http_front *f, struct buf *bytes, bool ended)
@@ -142,7 +131,7 @@ void http_front_close(struct http_front *f)
     timer_stop(ring_timers(f->ring), &f->late);
     buf_done(&f->first);
     if (f->client->events == &first_events)
-        f->client->events = &nobody;
+        f->client->events = &stream_nobody;
     f->known = f->over = true;
     if (f->link)
         http_link_close(f->link);

@@ -1,7 +1,7 @@
 /*
  * A client that speaks HTTP, and has not said which: its first bytes tell, and then it has a link, as a server. Embedded
  * in the story whose client it is; one worker. Bounded: the first bytes are a received piece at most, and the client has
- * ten seconds for them from the first one on.
+ * ten seconds for them from the first one on, and for that one as long as it may be idle.
  */
 #ifndef NODEPROXY_HTTP_HTTP_FRONT_H
 #define NODEPROXY_HTTP_HTTP_FRONT_H

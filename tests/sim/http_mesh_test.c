@@ -289,6 +289,49 @@ static uint64_t ended_in_the_middle(uint64_t seed)
     return mesh_end(false);
 }
 
+static unsigned count_ended(enum ending ending)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n = 0;
+    sim_log_rewind();
+    while (sim_log_next(line))
+        n += strcmp(sim_log_field(line, "ending", value), ending_text(ending)) == 0;
+    return n;
+}
+
+/* A client that says nothing is idle, as it is where bytes are relayed. */
+static uint64_t silent(uint64_t seed)
+{
+    mesh_begin(seed, true);
+    mesh.nodes[1].config.idle_ms = 20000;
+    n_left = 0;
+    mesh_call(batch, orders, HTTP_VERSION_1);
+    fake_net_run_for(net, 15000);
+    assert_int_equal(sim_living(&mesh), 1);
+    fake_net_run_for(net, 10000);
+    assert_int_equal(sim_living(&mesh), 0);
+    assert_int_equal(count_ended(ENDING_IDLE_TIMEOUT), 1);
+    return mesh_end(false);
+}
+
+/* An answer that breaks off is the server's doing in the connection's line, too. */
+static uint64_t half_an_answer(uint64_t seed)
+{
+    const struct wish w = {.answer_bytes = 600000, .status = 200, .aborts = true};
+    mesh_begin(seed, true);
+    as_it_was = false;
+    n_left = 0;
+    mesh_call(batch, orders, HTTP_VERSION_1);
+    fake_net_run_for(net, 1000);
+    assert_true(client_can_ask());
+    assert_non_null(ask(&w));
+    fake_net_run_for(net, 5000);
+    assert_int_equal(sim_living(&mesh), 0);
+    assert_int_equal(count_ended(ENDING_RESET_BY_SERVER), 1);
+    assert_int_equal(sim_log_requests(ending_text(ENDING_RESET_BY_SERVER)), 1);
+    return mesh_end(false);
+}
+
 static uint64_t story_seed;
 static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
 {
@@ -300,8 +343,9 @@ static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
 
 #define STORIES(X)                                                                                 \
     X(by_tunnel, 30)                                                                               \
-    X(within_a_node, 30) X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60)              \
-    X(denied_one_by_one, 24) X(denied_as_bytes, 6)
+    X(within_a_node, 30)                                                                           \
+    X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60) X(silent, 2)                    \
+        X(half_an_answer, 5) X(denied_one_by_one, 24) X(denied_as_bytes, 6)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \
