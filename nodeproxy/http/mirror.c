@@ -48,24 +48,6 @@ static void mirror_late(struct timer *t)
 
 /* ---- the answer, which nobody wants --------------------------------------- */
 
-static void received(struct stream *s, struct buf *bytes)
-{
-    (void)s;
-    buf_done(bytes);
-}
-static void nothing(struct stream *s)
-{
-    (void)s;
-}
-static void failed(struct stream *s, int error)
-{
-    (void)s, (void)error; /* `closed` follows */
-}
-static const struct stream_events body_events = {.received = received,
-                                                 .ended = nothing,
-                                                 .writable = nothing,
-                                                 .finished = nothing,
-                                                 .failed = failed};
 static void head_came(struct http_stream *s)
 {
     (void)s;
@@ -91,7 +73,7 @@ static void say(struct mirror *m, struct http_link *link)
         return;
     }
     m->all->sent++;
-    m->stream.body->events = &body_events;
+    m->stream.body->events = &stream_nobody;
     m->stream.body->user = m;
     if (m->body.len == 0)
         return;
