@@ -32,6 +32,8 @@ static struct fleet {
     unsigned n_left, n_asked;
     unsigned closes_idle; /* one in so many ticks a server ends a connection that may idle */
     bool posts, only_posts, plain; /* bodies; nothing but plain requests */
+    unsigned status;   /* that servers answer; 0: 200 */
+    uint64_t bytes;    /* of each request, unless `posts` says otherwise */
     bool once;         /* no POST is seen twice */
     bool reconnects;      /* the client, when its connection has ended */
     void (*act)(void);
@@ -113,7 +115,10 @@ static inline void fleet_over(struct call *c)
 static inline void ask_some(void)
 {
     while (fleet.n_left > 0 && client_can_ask()) {
-        struct wish w = {.seed = fleet.n_asked, .status = 200, .answer_bytes = 100};
+        struct wish w = {.seed = fleet.n_asked,
+                         .status = fleet.status ? fleet.status : 200,
+                         .request_bytes = fleet.bytes,
+                         .answer_bytes = 100};
         if (fleet.posts)
             w.request_bytes = !fleet.only_posts && one_in(2) ? 0 : 1 + rng_below(chance, 3000);
         if (!fleet.plain) {

@@ -404,6 +404,16 @@ static void given_up(uint64_t seed)
     assert_int_equal(fleet.own[503], 5);
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(fleet.seen[i], 4);
+    fleet.servers[0].refuses = fleet.servers[1].refuses = false;
+    fleet.status = 503;
+    fleet.bytes = 60000;
+    fleet_ask(5);
+    for (unsigned i = 5; i < 10; i++)
+        assert_int_equal(fleet.seen[i], 4);
+    fleet.bytes = 70000;
+    fleet_ask(5);
+    for (unsigned i = 10; i < 15; i++)
+        assert_int_equal(fleet.seen[i], 1);
     fleet_end();
 }
 
