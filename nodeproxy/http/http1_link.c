@@ -390,7 +390,6 @@ static void next(struct http1_link *l)
         finish(l);
     else
         timer_for(l, l->link.idle_ms);
-    ask(l); /* somebody may wait for it */
 }
 
 static void read_on(struct http1_link *l)

@@ -23,6 +23,7 @@ struct wish {
     bool aborts;   /* the server, in the middle of its answer */
     bool upgrade;  /* to bytes that are given back; HTTP/1.1 alone */
     bool head;     /* HEAD */
+    bool post; /* POST, also without a body */
     bool silent;   /* the server never answers */
     bool grpc;     /* by its content type; without a body the answer is "Trailers-Only" */
     bool stalls;   /* the client, in the middle of its request */
@@ -570,7 +571,7 @@ static inline struct call *ask(const struct wish *wish)
     c->told_over = client_over;
     http_head_init(&h);
     assert_int_equal(http_head_set_method(&h, wish->head ? TEXT("HEAD")
-                                              : wish->request_bytes && !wish->upgrade
+                                              : wish->post || (wish->request_bytes && !wish->upgrade)
                                                   ? TEXT("POST")
                                                   : TEXT("GET")),
                      0);

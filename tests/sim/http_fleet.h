@@ -17,6 +17,7 @@ struct fleet_server {
     int listening; /* -1: it does not */
     unsigned n_served, n_accepted;
     bool hangs, fails, refuses; /* never answers; answers 503; resets what comes */
+    bool breaks_off;            /* says 103, and a little later breaks off */
 };
 static struct fleet {
     struct sim_mesh mesh;
@@ -47,6 +48,23 @@ static inline struct fleet_server *server_of(const struct wire *w)
     return &fleet.servers[(uintptr_t)w->user];
 }
 
+static inline void fleet_breaks(struct timer *t)
+{
+    call_over(container_of(t, struct call, pause), -ECANCELED);
+}
+static inline void fleet_break_off(struct call *c)
+{
+    struct http_head h;
+    http_head_init(&h);
+    h.status = 103;
+    assert_int_equal(http_head_add(&h, TEXT("link"), TEXT("</a>")), 0);
+    assert_int_equal(http_stream_inform(&c->s, &h), 0);
+    http_head_done(&h);
+    c->wish.silent = true;
+    c->pause.fired = fleet_breaks;
+    timer_start(ring_timers(c->ring), &c->pause, 100);
+}
+
 static inline void fleet_opened(struct http_stream *s)
 {
     struct call *c = s->user;
@@ -63,6 +81,8 @@ static inline void fleet_opened(struct http_stream *s)
         c->wish.silent = true;
     if (f->fails)
         c->wish.status = 503;
+    if (f->breaks_off)
+        fleet_break_off(c);
     if (f->refuses)
         call_over(c, -ECANCELED);
 }
@@ -121,6 +141,7 @@ static inline void ask_some(void)
                          .answer_bytes = 100};
         if (fleet.posts)
             w.request_bytes = !fleet.only_posts && one_in(2) ? 0 : 1 + rng_below(chance, 3000);
+        w.post = fleet.posts && one_in(3);
         if (!fleet.plain) {
             w.answer_bytes = rng_below(chance, one_in(5) ? 400000 : 3000);
             w.trailers = one_in(4);

@@ -73,6 +73,22 @@ static void never_twice(uint64_t seed)
     fleet_end();
 }
 
+/* Nor what was answered in part: it has been read. */
+static void heard_in_part(uint64_t seed)
+{
+    begin(seed);
+    fleet.plain = true;
+    fleet_call(0);
+    fleet_ask(12);
+    for (unsigned i = 0; i < SERVERS; i++)
+        fleet.servers[i].breaks_off = true;
+    fleet_ask(12);
+    assert_int_equal(n_client_whole, 12);
+    for (unsigned i = 0; i < 24; i++)
+        assert_int_equal(fleet.seen[i], 1);
+    fleet_end();
+}
+
 /* Nobody listens at one of them: its share fails, visibly, and the client's connection lives on. */
 static void refused(uint64_t seed)
 {
@@ -169,7 +185,7 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
 #define STORIES(X)                                                                                 \
     X(spread, 24)                                                                                  \
     X(race, 24)                                                                                    \
-    X(never_twice, 12) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)
+    X(never_twice, 12) X(heard_in_part, 8) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \

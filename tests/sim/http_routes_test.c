@@ -233,6 +233,12 @@ static void mirrored(uint64_t seed)
     assert_int_equal(n_shadows, 20);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(fleet.seen[i], 2);
+    fleet.posts = false;
+    fleet.bytes = 70000; /* more than what is kept: said once */
+    fleet_ask(3);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(served_by(0, 2), 23);
+    assert_int_equal(served_by(2, 2), 20);
     fleet_end();
     rewritten = false;
 }
