@@ -29,6 +29,7 @@ struct exchange_record { /* what is left of one; texts are valid during the call
     bool own;                         /* the answer was ours */
     enum http_version client, server; /* server: valid if chosen */
     bool chosen;
+    struct addr to;  /* that was tried last, where the host tells; port 0: none */
     unsigned tries;  /* how often it was sent */
     const char *why; /* more than the ending says; "" */
     uint64_t bytes_received, bytes_sent; /* of bodies: by the client, to the client */

@@ -59,8 +59,10 @@ static void drained(void *user)
     free(r);
 }
 
-static void labels(void *user, struct text ret[static ACCOUNT_LABELS])
+static void labels(void *user, const struct exchange_record *record, struct spiffe_id *memory,
+                   struct text ret[static ACCOUNT_LABELS])
 {
+    (void)record, (void)memory;
     account_labels(((struct inbound_requests *)user)->is.account, ret);
 }
 

@@ -2,6 +2,7 @@
 #include "nodeproxy/path/outbound_http.h"
 
 #include "nodeproxy/http/http_front.h"
+#include "nodeproxy/path/request_account.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ struct outbound_http {
     void *user;
     struct http_front front;
     struct addr called;
+    struct request_account account;
     char *consumer_routes, *routes; /* names of tables: for clients of our namespace, and for all */
     struct ring_task look;
     enum ending ending;
@@ -59,6 +61,7 @@ static void look(struct ring_task *task)
         return;
     h->gone = true;
     ring_task_cancel(&h->look); /* asked for again by the close */
+    request_account_end(&h->account);
     h->events->drained(h->user);
     free(h->consumer_routes);
     free(h->routes);
@@ -255,10 +258,40 @@ static void mirror(struct exchange_host *host, const struct exchange *x, const s
             mirror_to(of_host(host), x, &f->mirrors[i], body);
 }
 
+/* ---- account ------------------------------------------------------------- */
+
+/* By the Service that was called, whichever a route chose for it. */
+static void labels(void *user, const struct exchange_record *record, struct spiffe_id *memory,
+                   struct text ret[static ACCOUNT_LABELS])
+{
+    const struct outbound_http *h = user;
+    const struct directory *d = h->pod->env->directory;
+    struct text network = text_of(h->pod->env->config->network);
+    const struct workload *to =
+        record->to.port > 0 ? directory_workload_at(d, network, &record->to.ip) : NULL;
+    bool tunnel = to && to->tunnel == TUNNEL_HBONE &&
+                  spiffe_id_make(text_of(to->trust_domain), text_of(to->ns),
+                                 text_of(to->service_account), memory) == 0;
+    const struct account_subject subject = {
+        .source = directory_workload(d, text_of(h->pod->uid)),
+        .destination = to,
+        .service = directory_service_at(d, network, &h->called.ip),
+        .source_id = &h->pod->identity,
+        .destination_id = tunnel ? memory : NULL,
+        .mutual_tls = tunnel,
+    };
+    account_labels_of(REPORTER_SOURCE, &subject, ret);
+}
+
+static void count(struct outbound_http *h, const struct exchange_record *record)
+{
+    request_account_count(&h->account, record);
+    h->events->over(h->user, record);
+}
+
 static void over(struct exchange_host *host, const struct exchange_record *record)
 {
-    struct outbound_http *h = of_host(host);
-    h->events->over(h->user, record);
+    count(of_host(host), record);
 }
 
 static void gone(struct exchange_host *host)
@@ -296,7 +329,7 @@ static void refused(struct http_link *l, unsigned status, const char *why)
         .why = why,
         .ending = status == 503 || status == 0 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
     };
-    h->events->over(h->user, &record);
+    count(h, &record);
 }
 
 static void link_closed(struct http_link *l, int error, const char *why)
@@ -354,6 +387,7 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
     h->host.chooses_again = true;
     h->events = events;
     h->user = user;
+    request_account_begin(&h->account, pod->env->metrics, labels, h);
     ring_task_init(&h->look, look);
     http_front_init(&h->front, pod->env->ring, client, config->idle_ms, &front_events, h);
     *ret = h;

@@ -49,7 +49,7 @@ static struct text number(char digits[static 12], int value)
 static bool is_of(const struct request_series *s, const struct exchange_record *r)
 {
     return s->total && s->status == r->status && s->grpc_status == r->grpc_status &&
-           s->ending == r->ending && s->grpc == r->grpc;
+           s->ending == r->ending && s->grpc == r->grpc && addr_equal(&s->to, &r->to);
 }
 
 static void let_go(struct request_series *s)
@@ -68,7 +68,8 @@ static void find(struct request_account *a, const struct exchange_record *r,
 {
     char code[12], grpc_code[12];
     struct text v[LABELS];
-    a->labels(a->user, v);
+    struct spiffe_id memory;
+    a->labels(a->user, r, &memory, v);
     v[ACCOUNT_LABEL_PROTOCOL] = r->grpc ? TEXT("grpc") : TEXT("http");
     v[ACCOUNT_LABEL_FLAGS] = flags_of(r->ending);
     v[L_RESPONSE_CODE] = number(code, (int)r->status);
@@ -78,6 +79,7 @@ static void find(struct request_account *a, const struct exchange_record *r,
         .duration = metric_hold(metrics_series(a->metrics, &request_duration, v)),
         .received = metric_hold(metrics_series(a->metrics, &request_received, v)),
         .sent = metric_hold(metrics_series(a->metrics, &request_sent, v)),
+        .to = r->to,
         .status = (uint16_t)r->status,
         .grpc_status = (int16_t)r->grpc_status,
         .ending = (uint8_t)r->ending,

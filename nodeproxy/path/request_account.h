@@ -1,8 +1,8 @@
 /*
  * What every request leaves behind as numbers: Istio's metrics of requests, with all their labels.
- * Embedded in whoever knows between whom requests pass: an inbound connection, or what leads to one
- * endpoint on the outbound side. The series of the codes that were seen last are kept, so that a
- * request formats and allocates nothing; they are held until the end (metrics.h). One worker.
+ * Embedded in whoever knows between whom requests pass: a connection, inbound or outbound. The series
+ * of the endpoints and codes that were seen last are kept, so that a request formats and allocates
+ * nothing; they are held until the end (metrics.h). One worker.
  *
  * Bytes are those of bodies.
  */
@@ -14,13 +14,17 @@
 enum { REQUEST_ACCOUNT_KEPT = 4 };
 struct request_series {
     struct metric_series *total, *duration, *received, *sent; /* total NULL: free */
+    struct addr to; /* outbound: each request has its own */
     uint16_t status;
     int16_t grpc_status;
     uint8_t ending;
     bool grpc;
 };
-/* Who and whom, as account_labels_of() says it; asked when a code is seen for the first time. */
-typedef void request_account_labels(void *user, struct text ret[static ACCOUNT_LABELS]);
+/* Who and whom, as account_labels_of() says it; asked when there is no series yet. The texts are good
+ * until the next wait; `memory` is for the endpoint's identity. */
+typedef void request_account_labels(void *user, const struct exchange_record *record,
+                                    struct spiffe_id *memory,
+                                    struct text ret[static ACCOUNT_LABELS]);
 struct request_account {
     struct metrics *metrics;
     request_account_labels *labels;

@@ -89,6 +89,15 @@ must get web "http://$ORDERS:8080/whoami"
 one_more() { [ "$(metric node-b istio_requests_total 'source_workload="web"' 'response_code="200"')" = $((count + 1)) ]; }
 eventually one_more
 
+step "the source counts them, too, by Service and endpoint"
+must get web http://orders/whoami
+from_web() {
+    metrics node-a | grep '^istio_requests_total{reporter="source",source_workload="web"' | grep -F 'destination_workload="orders"' |
+        grep -F 'destination_principal="spiffe://cluster.local/ns/shop/sa/orders"' | grep -F 'destination_service="orders.shop.svc.cluster.local"' |
+        grep -qF 'request_protocol="http",response_flags="-",connection_security_policy="mutual_tls",response_code="200",grpc_response_status=""} 1'
+}
+eventually from_web
+
 step "where requests are bytes, who can't see the method allows nothing"
 cat >"$WORK/raw.yaml" <<'END'
 apiVersion: security.istio.io/v1

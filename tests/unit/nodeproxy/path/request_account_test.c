@@ -37,8 +37,10 @@ static void put_workload(const char *name)
     assert_int_equal(directory_put_workload(directory, w), 0);
 }
 
-static void labels(void *user, struct text ret[static ACCOUNT_LABELS])
+static void labels(void *user, const struct exchange_record *record, struct spiffe_id *memory,
+                   struct text ret[static ACCOUNT_LABELS])
 {
+    (void)record, (void)memory;
     const char *const *names = user;
     char uid[64];
     n_asked++;
@@ -172,6 +174,9 @@ static void codes_are_kept(void **state)
     assert_int_equal(n_asked, REQUEST_ACCOUNT_KEPT + 2);
     has("istio_requests_total" WHAT("http", "-", "300", "") "} 1\n");
     has("istio_requests_total" WHAT("http", "-", "200", "") "} 12\n");
+    r.to.port = 80; /* another endpoint is another series */
+    request_account_count(&a, &r);
+    assert_int_equal(n_asked, REQUEST_ACCOUNT_KEPT + 3);
     request_account_end(&a);
 }
 
