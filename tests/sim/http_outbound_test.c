@@ -165,6 +165,8 @@ static void another_identity(uint64_t seed)
     local_pod_set_credential(&p->local, p->credential);
     fake_net_run_for(net, 5000);
     assert_null(client); /* it was somebody else's */
+    /* Nothing that showed it is kept; legacy's connections show none. */
+    assert_in_range(p->local.upstreams.groups.count, 0, 1);
     fleet_call(0);
     fleet_ask(40);
     assert_int_equal(n_client_whole, 60);
