@@ -373,6 +373,7 @@ static int ca_open(struct ca *ca)
                                           .controller = ca->options.controller,
                                           .controller_identity = ca->options.controller_identity,
                                           .node_id = "weir-ca",
+                                          .types = XDS_MESH,
                                           .max_age_ms = ca->options.placement_max_age_ms};
     xds_feed_init(&ca->feed, &feed, &feed_events, ca);
     timer_init(&ca->refresh, refresh);

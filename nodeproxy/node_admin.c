@@ -1,6 +1,7 @@
 /* What an operator sees of a node proxy: readiness, metrics, dumps. Handlers answer from the control thread; what workers know is asked of them. */
 #include "nodeproxy/node.h"
 
+#include "nodeproxy/control/routes_dump.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/json/json_out.h"
@@ -209,6 +210,7 @@ static void put_policies(struct node *n, struct json_out *o)
     directory_each_policy(n->directory, put_policy, o);
     json_out_end(o);
 }
+static void put_routes(struct node *n, struct json_out *o) { routes_dump(n->directory, o); }
 static void put_certificates(struct node *n, struct json_out *o)
 {
     json_out_array(o, "certificates");
@@ -298,6 +300,11 @@ static void handle_policies(struct admin_exchange *x, const struct http1_request
     (void)r;
     answer_dump(arg, x, put_policies);
 }
+static void handle_routes(struct admin_exchange *x, const struct http1_request *r, void *arg)
+{
+    (void)r;
+    answer_dump(arg, x, put_routes);
+}
 static void handle_certificates(struct admin_exchange *x, const struct http1_request *r, void *arg)
 {
     (void)r;
@@ -327,6 +334,7 @@ GAUGE(xds_connected, "weir_xds_connected", "1 while the controller is connected.
 GAUGE(directory_workloads, "weir_directory_workloads", "Workloads known.");
 GAUGE(directory_services, "weir_directory_services", "Services known.");
 GAUGE(directory_policies, "weir_directory_policies", "Policies known.");
+GAUGE(directory_routes_known, "weir_directory_route_tables", "Route tables known.");
 COUNTER(certificates_issued, "weir_certificates_issued_total", "Certificates received from the CA.");
 COUNTER(certificates_failed, "weir_certificates_failed_total", "Certificate requests that failed.");
 GAUGE(ca_connected, "weir_ca_connected", "0 when the CA could not be reached the last time that something was to be asked.");
@@ -419,6 +427,7 @@ static void set_all(struct node *n, const struct worker_dump *d)
     set(n, &directory_workloads, NULL, counts.workloads);
     set(n, &directory_services, NULL, counts.services);
     set(n, &directory_policies, NULL, counts.policies);
+    set(n, &directory_routes_known, NULL, counts.routes);
     set(n, &certificates_issued, NULL, credentials.issued);
     set(n, &certificates_failed, NULL, credentials.failed);
     set(n, &ca_connected, NULL, credentials.reachable);
@@ -471,6 +480,7 @@ static void answer_connections(struct gathering *g)
         put_workloads(g->node, &o);
         put_services(g->node, &o);
         put_policies(g->node, &o);
+        put_routes(g->node, &o);
         put_certificates(g->node, &o);
         put_limits(g->node, &o);
         json_out_end(&o);
@@ -596,7 +606,7 @@ static int listen_failed(const char *what, int error)
 
 int node_admin_open(struct node *n)
 {
-    enum { READY, METRICS, STATS, WORKLOADS, SERVICES, POLICIES, CERTIFICATES, CONNECTIONS, CONFIG_DUMP, CNI_ADD, CNI_DEL, CNI_CHECK, COUNT };
+    enum { READY, METRICS, STATS, WORKLOADS, SERVICES, POLICIES, ROUTES, CERTIFICATES, CONNECTIONS, CONFIG_DUMP, CNI_ADD, CNI_DEL, CNI_CHECK, COUNT };
     const struct admin_route routes[COUNT] = {
         [READY] = {"GET", "/healthz/ready", handle_ready, n},
         [METRICS] = {"GET", "/metrics", handle_metrics, n},
@@ -604,6 +614,7 @@ int node_admin_open(struct node *n)
         [WORKLOADS] = {"GET", "/workloads", handle_workloads, n},
         [SERVICES] = {"GET", "/services", handle_services, n},
         [POLICIES] = {"GET", "/policies", handle_policies, n},
+        [ROUTES] = {"GET", "/routes", handle_routes, n},
         [CERTIFICATES] = {"GET", "/certificates", handle_certificates, n},
         [CONNECTIONS] = {"GET", "/connections", handle_connections, n},
         [CONFIG_DUMP] = {"GET", "/config_dump", handle_config_dump, n},

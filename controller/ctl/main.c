@@ -68,7 +68,7 @@ static const char about[] =
     "  workloads, services, policies        what the mesh knows\n"
     "  problems                 configuration that is refused, or not honoured in full\n"
     "  enrol NAMESPACE          its pods join the mesh, those that run too; unenrol: they leave\n"
-    "  certificates, connections            of one node; on the node itself\n"
+    "  routes, certificates, connections    of one node; on the node itself\n"
     "  dump                     everything, as JSON\n\n"
     "Asks a cluster (the kubeconfig that kubectl takes), or, where there is none or --socket or\n"
     "--local is given, the node proxy on this machine. Exit status 1: check has found something.\n"

@@ -70,6 +70,32 @@ static void policy_rows(struct table *t, const struct json *p)
     table_cell(t, 4, dry_run ? TEXT("true") : TEXT("false"));
 }
 
+/* A row for each route, in their order. */
+static void route_rows(struct table *t, const struct json *table)
+{
+    size_t n = 0;
+    json_for_each(host, json_get(table, "virtualHosts"))
+    {
+        json_for_each(route, json_get(host, "routes"))
+        {
+            char place[24];
+            snprintf(place, sizeof place, "%5zu", ++n);
+            table_cell(t, 0, get(table, "namespace"));
+            table_cell(t, 1, get(table, "name"));
+            table_cell(t, 2, text_of(place));
+            table_cell(t, 3, get(route, "name"));
+            table_cell(t, 4, get(route, "match"));
+            table_cell(t, 5, get(route, "action"));
+        }
+    }
+    if (n > 0)
+        return;
+    table_cell(t, 0, get(table, "namespace"));
+    table_cell(t, 1, get(table, "name"));
+    for (size_t i = 2; i < 6; i++)
+        table_cell(t, i, TEXT("-"));
+}
+
 static void certificate_rows(struct table *t, const struct json *c)
 {
     const struct json *chain = json_get(c, "certChain");
@@ -111,6 +137,7 @@ const struct view views[] = {
     {"workloads", "/workloads", "workloads", {"NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"}, 6, workload_rows, true},
     {"services", "/services", "services", {"NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"}, 5, service_rows, true},
     {"policies", "/policies", "policies", {"NAMESPACE", "POLICY NAME", "ACTION", "SCOPE", "DRY RUN"}, 5, policy_rows, true},
+    {"routes", "/routes", "routes", {"NAMESPACE", "TABLE", "PLACE", "ROUTE", "MATCH", "ACTION"}, 6, route_rows, false},
     {"certificates", "/certificates", "certificates", {"CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"}, 7, certificate_rows, false},
     {"connections", "/connections", "connections", {"WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"}, 6, connection_rows, false},
 };

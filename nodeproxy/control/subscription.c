@@ -1,44 +1,70 @@
 /* From xDS resources to the directory; see the header. */
 #include "nodeproxy/control/subscription.h"
 
+#include "shared/xds/routing.h"
+
 #include <errno.h>
 #include <stdio.h>
 
 /* Removals come by the resource's name, so what is put must be known by that name. */
-static bool named(const struct workload *w, const struct service *s, const struct policy *p, struct text name, char why[static XDS_WHY_MAX])
+static bool named(struct text key, struct text name, char why[static XDS_WHY_MAX])
 {
-    const char *key = w ? w->uid : s ? s->key : p->key;
-    if (text_equal(name, text_of(key)))
+    if (text_equal(name, key))
         return true;
-    snprintf(why, XDS_WHY_MAX, "name: the resource is called %.80s and says that it is %.80s", name.data, key);
+    snprintf(why, XDS_WHY_MAX, "name: the resource is called %.80s and says that it is %.*s", name.data, key.len < 80 ? (int)key.len : 80, key.data);
     return false;
 }
 
-static int put(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+static int put_address(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
-    struct subscription *s = f->user;
     struct workload *workload = NULL;
     struct service *service = NULL;
-    struct policy *policy = NULL;
-    int r = type == XDS_AUTHORIZATION ? xds_policy_decode(body, len, &policy, why) : xds_address_decode(body, len, &workload, &service, why);
-    if (r == 0 && !named(workload, service, policy, name, why)) {
+    int r = xds_address_decode(body, len, &workload, &service, why);
+    if (r == 0 && !named(text_of(workload ? workload->uid : service->key), name, why)) {
         workload_free(workload);
         service_free(service);
-        policy_free(policy);
         return -EINVAL;
     }
     bool is_workload = workload, is_service = service;
     if (r == 0 && is_workload && s->workload)
         s->workload(workload, s->arg);
     if (r == 0)
-        r = policy     ? directory_put_policy(s->directory, policy)
-            : workload ? directory_put_workload(s->directory, workload)
-                       : directory_put_service(s->directory, service);
+        r = workload ? directory_put_workload(s->directory, workload) : directory_put_service(s->directory, service);
     /* A name is one resource's: what was known by it as the other kind is replaced. */
     if (r == 0 && is_workload)
         (void)directory_remove_service(s->directory, name);
     if (r == 0 && is_service)
         (void)directory_remove_workload(s->directory, name);
+    return r;
+}
+
+static int put_policy(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+{
+    struct policy *policy = NULL;
+    int r = xds_policy_decode(body, len, &policy, why);
+    if (r == 0 && !named(text_of(policy->key), name, why)) {
+        policy_free(policy);
+        return -EINVAL;
+    }
+    return r < 0 ? r : directory_put_policy(s->directory, policy);
+}
+
+static int put_routes(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+{
+    struct route_table *table = NULL;
+    int r = xds_routes_decode(body, len, &table, why);
+    if (r == 0 && !named(table->name, name, why)) {
+        route_table_unref(table);
+        return -EINVAL;
+    }
+    return r < 0 ? r : directory_put_routes(s->directory, table);
+}
+
+static int put(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+{
+    int r = type == XDS_ROUTES          ? put_routes(f->user, name, body, len, why)
+            : type == XDS_AUTHORIZATION ? put_policy(f->user, name, body, len, why)
+                                        : put_address(f->user, name, body, len, why);
     if (r == -ENOMEM)
         snprintf(why, XDS_WHY_MAX, "the node proxy is out of memory");
     return r;
@@ -47,7 +73,9 @@ static int put(struct xds_feed *f, enum xds_type type, struct text name, const u
 static void removed(struct xds_feed *f, enum xds_type type, struct text name)
 {
     struct subscription *s = f->user;
-    if (type == XDS_AUTHORIZATION)
+    if (type == XDS_ROUTES)
+        (void)directory_remove_routes(s->directory, name);
+    else if (type == XDS_AUTHORIZATION)
         (void)directory_remove_policy(s->directory, name);
     else if (!directory_remove_workload(s->directory, name))
         (void)directory_remove_service(s->directory, name);

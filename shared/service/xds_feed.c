@@ -82,7 +82,7 @@ static void synced(struct xds_client *c, enum xds_type type)
     (void)type;
     hear(f);
     f->backoff_ms = BACKOFF_MIN_MS;
-    if (!f->synced_told && c->stats.synced[XDS_ADDRESS] && c->stats.synced[XDS_AUTHORIZATION]) {
+    if (!f->synced_told && xds_client_synced(c)) {
         f->synced_told = true;
         f->events->synced(f);
     }
@@ -179,7 +179,7 @@ void xds_feed_init(struct xds_feed *f, const struct xds_feed_options *o, const s
     timer_init(&f->again, again);
     timer_init(&f->old, too_old);
     ring_task_init(&f->changed_task, tell_changed);
-    xds_client_init(&f->xds, o->node_id, &xds_events, f);
+    xds_client_init(&f->xds, o->node_id, o->types, &xds_events, f);
 }
 
 void xds_feed_set_tls(struct xds_feed *f, struct tls_config *client)

@@ -11,15 +11,13 @@
  * in it. */
 enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ERROR_MAX = 2048 };
 
-/* Policies are asked for first, so that they tend to be here before what they protect. */
-static const enum xds_type order[XDS_CLIENT_TYPES] = {XDS_AUTHORIZATION, XDS_ADDRESS};
+/* Policies are asked for first, so that they tend to be here before what they protect, and routes
+ * after the Services that they lead to. */
+static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_ROUTES};
 
-static bool is_asked_for(enum xds_type type)
+static bool is_asked_for(const struct xds_client *c, enum xds_type type)
 {
-    for (size_t i = 0; i < XDS_CLIENT_TYPES; i++)
-        if (order[i] == type)
-            return true;
-    return false;
+    return c->types & 1U << type;
 }
 
 static struct xds_client *client_of(struct grpc_call *call)
@@ -27,10 +25,10 @@ static struct xds_client *client_of(struct grpc_call *call)
     return container_of(call, struct xds_client, call);
 }
 
-void xds_client_init(struct xds_client *c, const char *node_id,
+void xds_client_init(struct xds_client *c, const char *node_id, unsigned types,
                      const struct xds_client_events *events, void *user)
 {
-    *c = (struct xds_client){.events = events, .user = user};
+    *c = (struct xds_client){.events = events, .user = user, .types = types};
     (void)snprintf(c->node_id, sizeof c->node_id, "%s", node_id);
     for (unsigned i = 0; i < XDS_TYPE_COUNT; i++)
         map_init(&c->versions[i], XDS_RESOURCES_MAX);
@@ -273,7 +271,7 @@ static void message(struct grpc_call *call, const uint8_t *data, size_t len)
     }
     struct delta_request answer = {.type_url = response.type_url, .nonce = response.nonce};
     int r = 0;
-    if (xds_type_of(text_of(response.type_url), &type) < 0 || !is_asked_for(type)) {
+    if (xds_type_of(text_of(response.type_url), &type) < 0 || !is_asked_for(c, type)) {
         add_reason(&reasons, response.type_url, "was not asked for");
     } else {
         c->stats.messages[type]++;
@@ -323,13 +321,21 @@ int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *p
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-        if ((r = subscribe(c, order[i])) < 0) {
+        if (is_asked_for(c, order[i]) && (r = subscribe(c, order[i])) < 0) {
             grpc_call_cancel(&c->call);
             return r;
         }
     }
     c->started = true;
     return 0;
+}
+
+bool xds_client_synced(const struct xds_client *c)
+{
+    for (unsigned i = 0; i < XDS_TYPE_COUNT; i++)
+        if (is_asked_for(c, (enum xds_type)i) && !c->stats.synced[i])
+            return false;
+    return true;
 }
 
 void xds_client_stop(struct xds_client *c)

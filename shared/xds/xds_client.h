@@ -3,7 +3,8 @@
  * calls again after a backoff. It keeps names and versions of what it has over reconnects, so that
  * a returning controller sends only differences and removals. Good resources of a partly bad
  * response are applied, the response is NACKed with the reasons (gRPC status 3), the last good
- * state of the bad ones stays. Used by the node proxy and by the CA. One thread.
+ * state of the bad ones stays. Used by the node proxy and by the CA, each for its own types, of each
+ * for all there is ("*"). One thread.
  *
  * Removals over a reconnect: the first message of each type lists what is here; a server that
  * follows the protocol answers with removed_resources for what it no longer has, also when it
@@ -16,7 +17,11 @@
 #include "shared/grpc/grpc.h"
 #include "shared/xds/delta.h"
 
-enum { XDS_CLIENT_TYPES = 2 }; /* it asks for: Address and Authorization */
+/* Sets of types to ask for. */
+enum {
+    XDS_MESH = 1 << XDS_ADDRESS | 1 << XDS_AUTHORIZATION,
+    XDS_MESH_AND_ROUTES = XDS_MESH | 1 << XDS_ROUTES
+};
 struct xds_client;
 struct xds_client_events {
     /* 0: applied; else why[] says what is wrong with it, and the old stays. Neither put nor
@@ -38,17 +43,19 @@ struct xds_client {
     struct grpc_call call;
     const struct xds_client_events *events;
     void *user;
+    unsigned types; /* asked for */
     char node_id[256];
     struct map versions[XDS_TYPE_COUNT]; /* name -> version (heap text) */
     size_t names_bytes[XDS_TYPE_COUNT];  /* both on the wire: they must fit in one message */
     struct xds_client_stats stats;
     bool started;
 };
-void xds_client_init(struct xds_client *c, const char *node_id,
+void xds_client_init(struct xds_client *c, const char *node_id, unsigned types,
                      const struct xds_client_events *events, void *user);
 int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *pool,
                      struct text authority, struct text bearer);
-void xds_client_stop(struct xds_client *c); /* cancels the call; `closed` does not follow */
+bool xds_client_synced(const struct xds_client *c); /* of each type something came */
+void xds_client_stop(struct xds_client *c);         /* cancels the call; `closed` does not follow */
 /* Nothing is here any more, and a server is asked for everything. Not while a call lives; the owner
  * forgets what it was given. */
 void xds_client_forget(struct xds_client *c);

@@ -5,9 +5,12 @@
  * what the client says that it has.
  * covers: shared/xds/xds_client.c nodeproxy/control/subscription.c
  * covers: shared/mesh/directory_workloads.c shared/mesh/directory_services.c
- * covers: shared/mesh/directory_policies.c shared/mesh/directory_decide.c
+ * covers: shared/mesh/directory_policies.c shared/mesh/directory_routes.c
+ * covers: shared/mesh/directory_decide.c
  */
 #include "nodeproxy/control/subscription.h"
+#include "shared/http/http_head.h"
+#include "shared/mesh/route.h"
 #include "tests/fuzz/grpc_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -70,7 +73,7 @@ static void open_wire(void)
     grpc_wire_open(&w.ends, &session_events);
     w.subscription.directory = directory;
     subscription_init(&w.subscription, &options);
-    xds_client_init(&w.xds, "n", &client_events, NULL);
+    xds_client_init(&w.xds, "n", XDS_MESH_AND_ROUTES, &client_events, NULL);
     if (xds_client_start(&w.xds, w.ends.client, &w.ends.pool, TEXT("c"), TEXT("")) < 0)
         abort();
     grpc_wire_run(&w.ends);
@@ -87,7 +90,7 @@ static void remove_all(void)
         for (size_t i = 0; (e = map_next(&w.xds.versions[type], &i));)
             removed(&w.xds, (enum xds_type)type, text_of(e->key));
     directory_counts(w.subscription.directory, &counts);
-    assert(counts.workloads + counts.services + counts.policies == 0);
+    assert(counts.workloads + counts.services + counts.policies + counts.routes == 0);
     directory_thread_offline(); /* nothing is being read: what was replaced may go */
     directory_thread_online();
 }
@@ -153,6 +156,23 @@ static bool look_at_service(const struct service *s, void *arg)
     return ++w.visits < VISITS_MAX;
 }
 
+static bool look_at_routes(const struct route_table *t, void *arg)
+{
+    const struct directory *d = arg;
+    struct http_head head;
+    struct route_choice choice;
+    const struct route_request request = {.head = &head};
+    struct route_table *taken = directory_routes(d, t->name);
+    assert(taken == t);
+    http_head_init(&head);
+    if (http_head_set_method(&head, TEXT("GET")) == 0 &&
+        http_head_set_authority(&head, TEXT("a")) == 0 && http_head_set_path(&head, TEXT("/")) == 0)
+        (void)route_table_choose(taken, &request, &choice);
+    http_head_done(&head);
+    route_table_unref(taken);
+    return ++w.visits < VISITS_MAX;
+}
+
 static void look(void)
 {
     struct directory *d = w.subscription.directory;
@@ -160,10 +180,13 @@ static void look(void)
     directory_counts(d, &counts);
     assert(counts.workloads + counts.services == w.xds.versions[XDS_ADDRESS].count);
     assert(counts.policies == w.xds.versions[XDS_AUTHORIZATION].count);
+    assert(counts.routes == w.xds.versions[XDS_ROUTES].count);
     w.visits = 0;
     directory_each_workload(d, look_at_workload, d);
     w.visits = 0;
     directory_each_service(d, look_at_service, d);
+    w.visits = 0;
+    directory_each_routes(d, look_at_routes, d);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

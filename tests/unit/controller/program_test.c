@@ -323,7 +323,7 @@ static void call(struct caller *k, struct scene *s, const struct pair *who)
     *k = (struct caller){.ring = s->ring};
     map_init(&k->have, 0);
     timer_init(&k->deadline, too_late);
-    xds_client_init(&k->xds, "node-a", &xds_events, k);
+    xds_client_init(&k->xds, "node-a", XDS_MESH, &xds_events, k);
     if (tls_config_new(&config, &options, &why) < 0)
         fail_msg("%s", why);
     assert_int_equal(socket_open(AF_INET, &fd), 0);

@@ -108,6 +108,23 @@ static void policies(void **state)
         "shop|p|Deny|Namespace|true\n");
 }
 
+static void routes(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        shown(
+            "routes",
+            "{\"routes\":[{\"name\":\"outbound|80||cart.shop@bank\",\"namespace\":\"shop\","
+            "\"clients\":\"bank\",\"virtualHosts\":[{\"routes\":[{\"name\":\"bank/z/0\",\"match\":"
+            "\"in /z\",\"action\":\"answer 500\"},{\"name\":\"bank/a/0\",\"match\":\"begins with "
+            "/\","
+            "\"action\":\"outbound|80||a\"}]}]}]}",
+            NULL),
+        "NAMESPACE|TABLE|PLACE|ROUTE|MATCH|ACTION\n"
+        "shop|outbound|80||cart.shop@bank|1|bank/z/0|in /z|answer 500\n"
+        "shop|outbound|80||cart.shop@bank|2|bank/a/0|begins with /|outbound|80||a\n");
+}
+
 #define WEB  "spiffe://td/ns/shop/sa/web"
 #define CART "spiffe://td/ns/shopping/sa/cart"
 #define CERTIFICATES                                                                               \
@@ -176,13 +193,10 @@ static void what_is_not_as_expected(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_of_views),
-        cmocka_unit_test(workloads),
-        cmocka_unit_test(services),
-        cmocka_unit_test(policies),
-        cmocka_unit_test(certificates),
-        cmocka_unit_test(connections),
-        cmocka_unit_test(what_is_not_as_expected),
+        cmocka_unit_test(names_of_views), cmocka_unit_test(workloads),
+        cmocka_unit_test(services),       cmocka_unit_test(policies),
+        cmocka_unit_test(routes),         cmocka_unit_test(certificates),
+        cmocka_unit_test(connections),    cmocka_unit_test(what_is_not_as_expected),
     };
     return cmocka_run_group_tests_name("ctl/views", tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static void follower_init(struct follower *f)
 {
     *f = (struct follower){0};
     f->out = TEXT_OUT(f->story);
-    xds_client_init(&f->client, "node-a", &follower_events, f);
+    xds_client_init(&f->client, "node-a", XDS_MESH, &follower_events, f);
     for (unsigned t = 0; t < XDS_TYPE_COUNT; t++)
         map_init(&f->have[t], 0);
 }

@@ -168,7 +168,7 @@ static inline void open_world(struct world *w)
     pair_open(&w->pair, NULL, NULL);
     w->pair.whole = true; /* how bytes are cut is tested where they are joined */
     w->pair.request = accept_call;
-    xds_client_init(&w->client, "node-id", &client_events, w);
+    xds_client_init(&w->client, "node-id", XDS_MESH, &client_events, w);
     for (unsigned i = 0; i < XDS_TYPE_COUNT; i++)
         map_init(&w->have[i], 0);
 }
