@@ -70,7 +70,7 @@ uint32_t gateway_number(struct reader *r, const struct json *of, const char *nam
     return (uint32_t)value;
 }
 
-void gateway_regex_check(struct reader *r, struct gateway_flaw *f, const struct json *node)
+bool gateway_regex_check(struct reader *r, struct gateway_flaw *f, const struct json *node)
 {
     char why[WHY_MAX];
     struct regex *compiled = NULL;
@@ -80,6 +80,7 @@ void gateway_regex_check(struct reader *r, struct gateway_flaw *f, const struct 
         r->no_memory = true;
     else if (err < 0)
         gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, node, "is no regular expression: %s", why);
+    return err == 0;
 }
 
 static const char *lower(struct reader *r, struct text t)
@@ -114,18 +115,24 @@ struct gateway_texts gateway_texts_read(struct reader *r, struct gateway_flaw *f
         }
         const char *type = read_string(r, j, "type"), *key = read_string(r, j, "name");
         gateway_known(r, f, j, known);
-        if (!key[0] || (headers && !http_is_token(text_of(key))))
+        if (!key[0] || (headers && !http_is_token(text_of(key)))) {
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "name is missing, or no header's name");
+            continue;
+        }
         if (headers)
             key = lower(r, text_of(key));
-        if (type[0] && strcmp(type, "Exact") != 0 && strcmp(type, "RegularExpression") != 0)
+        bool regex = strcmp(type, "RegularExpression") == 0, known_type = true;
+        if (type[0] && strcmp(type, "Exact") != 0 && !regex) {
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "type"),
                              "'%s' is not one of Exact, RegularExpression", type);
-        bool regex = strcmp(type, "RegularExpression") == 0;
-        if (regex)
-            gateway_regex_check(r, f, read_member(j, "value"));
-        if (!is_there(&texts, key))
-            items[texts.n++] = (struct gateway_text){key, read_string(r, j, "value"), regex};
+            known_type = false;
+        } else if (regex)
+            known_type = gateway_regex_check(r, f, read_member(j, "value"));
+        if (is_there(&texts, key))
+            continue;
+        items[texts.n++] = known_type
+                               ? (struct gateway_text){key, read_string(r, j, "value"), regex}
+                               : (struct gateway_text){key, ".*", true};
     }
     return texts;
 }

@@ -17,14 +17,15 @@ void gateway_known(struct reader *r, struct gateway_flaw *f, const struct json *
 const char *gateway_field(struct reader *r, const struct json *node);
 struct gateway_ref gateway_ref_read(struct reader *r, const struct json *j, const char *ns,
                                     const char *group, const char *kind);
-/* Headers to match (lower case, as HTTP compares them) or parameters; of a name the first counts. */
+/* Headers to match (lower case, as HTTP compares them) or parameters; of a name the first counts. One
+ * that can't be honoured asks that it is there, or for nothing. */
 struct gateway_texts gateway_texts_read(struct reader *r, struct gateway_flaw *f,
                                         const struct json *of, const char *name, bool headers);
 /* Whole numbers; absent: `absent`. */
 uint32_t gateway_number(struct reader *r, const struct json *of, const char *name, uint32_t max,
                         uint32_t absent);
-/* A regular expression, or a flaw. */
-void gateway_regex_check(struct reader *r, struct gateway_flaw *f, const struct json *node);
+/* A regular expression, or (false) a flaw. */
+bool gateway_regex_check(struct reader *r, struct gateway_flaw *f, const struct json *node);
 /* gateway_filter.c. Where: of a rule (with its kind of route), or of one of its backends. */
 struct gateway_filters gateway_filters_read(struct reader *r, struct gateway_flaw *f,
                                             const struct json *of, const char *ns, bool grpc);

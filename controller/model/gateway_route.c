@@ -4,6 +4,9 @@
 
 /* ---- Matches -------------------------------------------------------------------------------- */
 
+/* A part of a match that can't be honoured becomes all that its author may have meant, so that
+ * nothing of that is taken by a broader rule. */
+
 static bool is_clean_path(struct text path)
 {
     static const char *const wrong[] = {"//", "/./", "/../", "%2f", "%2F", "?"};
@@ -15,6 +18,18 @@ static bool is_clean_path(struct text path)
     return !text_ends_with(path, TEXT("/..")) && !text_ends_with(path, TEXT("/."));
 }
 
+/* The elements that it begins with, up to the first that no path of a request has. */
+static const char *clean_beginning(struct reader *r, struct text path)
+{
+    while (path.len > 0 && !is_clean_path(path)) {
+        path.len--;
+        while (path.len > 0 && path.data[path.len - 1] != '/')
+            path.len--;
+        path.len -= path.len > 1; /* its slash; "/" itself stays */
+    }
+    return path.len > 0 ? read_copy(r, path) : "/";
+}
+
 static void read_path(struct reader *r, struct gateway_flaw *f, const struct json *of,
                       struct gateway_match *m)
 {
@@ -22,22 +37,23 @@ static void read_path(struct reader *r, struct gateway_flaw *f, const struct jso
     const struct json *j = read_object(r, of, "path"), *value = read_member(j, "value");
     const char *type = read_string(r, j, "type");
     gateway_known(r, f, j, known);
+    m->path_kind = GATEWAY_PATH_PREFIX;
     m->path = value ? read_string(r, j, "value") : "/";
-    if (!type[0] || strcmp(type, "PathPrefix") == 0)
-        m->path_kind = GATEWAY_PATH_PREFIX;
-    else if (strcmp(type, "Exact") == 0)
-        m->path_kind = GATEWAY_PATH_EXACT;
-    else if (strcmp(type, "RegularExpression") == 0) {
-        m->path_kind = GATEWAY_PATH_REGEX;
-        if (value)
-            gateway_regex_check(r, f, value);
-        return;
-    } else
+    if (strcmp(type, "RegularExpression") == 0) {
+        if (!value || gateway_regex_check(r, f, value))
+            m->path_kind = GATEWAY_PATH_REGEX;
+        else
+            m->path = "/";
+    } else if (type[0] && strcmp(type, "PathPrefix") != 0 && strcmp(type, "Exact") != 0) {
         gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "type"),
                          "'%s' is not one of Exact, PathPrefix, RegularExpression", type);
-    if (!is_clean_path(text_of(m->path)))
+        m->path = "/";
+    } else if (!is_clean_path(text_of(m->path))) {
         gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, value,
                          "'%s' must be a path from / on, with no // and no dot segments", m->path);
+        m->path = clean_beginning(r, text_of(m->path));
+    } else if (strcmp(type, "Exact") == 0)
+        m->path_kind = GATEWAY_PATH_EXACT;
 }
 
 static void read_http_match(struct reader *r, struct gateway_flaw *f, const struct json *j,
@@ -52,9 +68,11 @@ static void read_http_match(struct reader *r, struct gateway_flaw *f, const stru
     m->method = read_string(r, j, "method");
     while (i < sizeof methods / sizeof *methods && strcmp(methods[i], m->method) != 0)
         i++;
-    if (m->method[0] && i == sizeof methods / sizeof *methods)
+    if (m->method[0] && i == sizeof methods / sizeof *methods) {
         gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "method"),
                          "'%s' is no method that routes know", m->method);
+        m->method = "";
+    }
     m->headers = gateway_texts_read(r, f, j, "headers", true);
     m->queries = gateway_texts_read(r, f, j, "queryParams", false);
     m->grpc_service = m->grpc_method = "";
@@ -70,35 +88,52 @@ static bool is_grpc_name(struct text t)
     return true;
 }
 
+/* Of an expression in a GRPCRoute's method; absent is fine. */
+static bool is_regex(struct reader *r, struct gateway_flaw *f, const struct json *method,
+                     const char *name)
+{
+    const struct json *j = read_member(method, name);
+    return !j || gateway_regex_check(r, f, j);
+}
+
+static bool read_grpc_method(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                             struct gateway_match *m)
+{
+    const char *type = read_string(r, j, "type");
+    m->grpc_service = read_string(r, j, "service");
+    m->grpc_method = read_string(r, j, "method");
+    m->grpc_regex = strcmp(type, "RegularExpression") == 0;
+    if (type[0] && !m->grpc_regex && strcmp(type, "Exact") != 0)
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "type"),
+                         "'%s' is not one of Exact, RegularExpression", type);
+    else if (!m->grpc_regex &&
+             (!is_grpc_name(text_of(m->grpc_service)) || !is_grpc_name(text_of(m->grpc_method))))
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "is no service or method of gRPC");
+    else if (strlen(m->grpc_service) > GATEWAY_PATH_MAX ||
+             strlen(m->grpc_method) > GATEWAY_PATH_MAX)
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "is too long");
+    else if (j && !m->grpc_service[0] && !m->grpc_method[0])
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j, "has neither service nor method");
+    else
+        return !m->grpc_regex || (is_regex(r, f, j, "service") && is_regex(r, f, j, "method"));
+    return false;
+}
+
 static void read_grpc_match(struct reader *r, struct gateway_flaw *f, const struct json *j,
                             struct gateway_match *m)
 {
     static const char *const known[] = {"method", "headers", NULL};
     static const char *const parts[] = {"type", "service", "method", NULL};
     const struct json *method = read_object(r, j, "method");
-    const char *type = read_string(r, method, "type");
     gateway_known(r, f, j, known);
     gateway_known(r, f, method, parts);
     m->path = "/";
     m->method = "";
     m->headers = gateway_texts_read(r, f, j, "headers", true);
-    m->grpc_service = read_string(r, method, "service");
-    m->grpc_method = read_string(r, method, "method");
-    m->grpc_regex = strcmp(type, "RegularExpression") == 0;
-    if (m->grpc_regex) {
-        static const char *const names[] = {"service", "method"};
-        for (size_t i = 0; i < 2; i++)
-            if (read_member(method, names[i]))
-                gateway_regex_check(r, f, read_member(method, names[i]));
-    } else if (type[0] && strcmp(type, "Exact") != 0)
-        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(method, "type"),
-                         "'%s' is not one of Exact, RegularExpression", type);
-    else if (!is_grpc_name(text_of(m->grpc_service)) || !is_grpc_name(text_of(m->grpc_method)))
-        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, method, "is no service or method of gRPC");
-    if (strlen(m->grpc_service) > GATEWAY_PATH_MAX || strlen(m->grpc_method) > GATEWAY_PATH_MAX)
-        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, method, "is too long");
-    if (method && !m->grpc_service[0] && !m->grpc_method[0])
-        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, method, "has neither service nor method");
+    if (!read_grpc_method(r, f, method, m)) {
+        m->grpc_service = m->grpc_method = "";
+        m->grpc_regex = false;
+    }
 }
 
 /* ---- Times ---------------------------------------------------------------------------------- */
@@ -227,8 +262,6 @@ static void read_rule(struct reader *r, const struct json *j, const char *ns, bo
         else
             read_http_match(r, &rule->flaw, m, &items[rule->n_matches++]);
     }
-    /* The first flaw stays: a rule whose matches are good can answer 500 for an unknown filter,
-     * whatever else is wrong. */
     rule->filters = gateway_filters_read(r, &rule->flaw, j, ns, grpc);
     gateway_known(r, &rule->flaw, j, grpc ? grpc_known : http_known);
     read_backends(r, j, ns, grpc, rule);

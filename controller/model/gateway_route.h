@@ -24,11 +24,11 @@ enum { /* the definitions' own */
 
 enum gateway_flaw_kind {
     GATEWAY_NO_FLAW,
-    GATEWAY_FLAW_VALUE,   /* a field or value that can't be honoured: the rule is dropped */
-    GATEWAY_FLAW_FILTERS, /* filters that can't go together: likewise */
-    GATEWAY_FLAW_KIND     /* a filter of a kind that is unknown: the rule answers 500 */
+    GATEWAY_FLAW_VALUE,   /* a field or value that can't be honoured */
+    GATEWAY_FLAW_FILTERS, /* filters that can't go together */
+    GATEWAY_FLAW_KIND     /* a filter of a kind that is unknown */
 };
-struct gateway_flaw { /* the first one */
+struct gateway_flaw { /* the first one. A rule with one answers 500 to all that it takes */
     enum gateway_flaw_kind kind;
     const char *text; /* "spec.rules[0].sessionPersistence: is not supported" */
 };
@@ -53,7 +53,7 @@ struct gateway_texts {
     size_t n;
 };
 enum gateway_path_kind { GATEWAY_PATH_PREFIX, GATEWAY_PATH_EXACT, GATEWAY_PATH_REGEX };
-struct gateway_match {
+struct gateway_match {                /* of what can't be honoured in it: all that it might mean */
     enum gateway_path_kind path_kind; /* HTTPRoute: */
     const char *path;
     const char *method; /* "": any */

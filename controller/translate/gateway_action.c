@@ -10,6 +10,13 @@ void gateway_cluster_name(const struct view *v, const char *ns, const char *name
              v->settings->cluster_domain);
 }
 
+void gateway_refused_name(const struct view *v, const char *ns, const char *name, uint16_t port,
+                          char out[static GATEWAY_CLUSTER_MAX])
+{
+    snprintf(out, GATEWAY_CLUSTER_MAX, "refused|%u||%s.%s.svc.%s", port, name, ns,
+             v->settings->cluster_domain);
+}
+
 /* ---- Headers -------------------------------------------------------------------------------- */
 
 static void put(struct gateway_build *b, struct header_edits *e, enum header_edit_kind kind,
@@ -127,23 +134,47 @@ static uint16_t refusal(const struct gateway_entry *e)
     return e->route->kind == OBJECT_GRPC_ROUTE ? 503 : 500;
 }
 
-static void respond(const struct gateway_entry *e, struct route_action *ret)
+static struct text nowhere(struct gateway_build *b, const struct object *route)
+{
+    char name[GATEWAY_CLUSTER_MAX];
+    const struct gateway_scope *s = b->scope;
+    if (route->kind != OBJECT_GRPC_ROUTE)
+        return TEXT(GATEWAY_NO_CLUSTER);
+    gateway_refused_name(b->view, s->service->ns, s->service->name, s->port->port, name);
+    return gateway_copy(b, text_of(name));
+}
+
+static void respond(struct gateway_build *b, const struct gateway_entry *e,
+                    struct route_action *ret)
 {
     ret->kind = ROUTE_RESPOND;
     ret->respond = (struct route_respond){refusal(e), TEXT("")};
+    if (e->route->kind != OBJECT_GRPC_ROUTE)
+        return;
+    struct route_backend *only = gateway_take(b, 1, sizeof *only);
+    if (!only)
+        return;
+    *only = (struct route_backend){.cluster = nowhere(b, e->route), .weight = 1};
+    ret->kind = ROUTE_FORWARD;
+    ret->forward =
+        (struct route_forward){.backends = only, .n_backends = 1, .no_cluster_status = refusal(e)};
 }
 
 /* ---- Backends ------------------------------------------------------------------------------- */
 
-static struct text cluster(struct gateway_build *b, const struct object *route,
-                           const struct gateway_ref *ref)
+/* False: it can't be had. */
+static bool cluster(struct gateway_build *b, const struct object *route,
+                    const struct gateway_ref *ref, struct text *ret)
 {
     char name[GATEWAY_CLUSTER_MAX], message[GATEWAY_MESSAGE_MAX];
     struct text_out out = TEXT_OUT(message);
-    if (gateway_backend_refused(b->view, route, ref, &out))
-        return TEXT(GATEWAY_NO_CLUSTER);
+    if (gateway_backend_refused(b->view, route, ref, &out)) {
+        *ret = nowhere(b, route);
+        return false;
+    }
     gateway_cluster_name(b->view, ref->ns, ref->name, ref->port, name);
-    return gateway_copy(b, text_of(name));
+    *ret = gateway_copy(b, text_of(name));
+    return true;
 }
 
 static uint64_t backends(struct gateway_build *b, const struct gateway_entry *e,
@@ -153,10 +184,10 @@ static uint64_t backends(struct gateway_build *b, const struct gateway_entry *e,
     f->backends = gateway_take(b, e->rule->n_backends, sizeof *f->backends);
     for (size_t i = 0; !b->failed && i < e->rule->n_backends; i++) {
         const struct gateway_backend *from = &e->rule->backends[i];
-        f->backends[f->n_backends++] =
-            (struct route_backend){.cluster = cluster(b, e->route, &from->ref),
-                                   .weight = from->weight,
-                                   .edits = both_edits(b, &from->filters)};
+        struct route_backend *to = &f->backends[f->n_backends++];
+        *to =
+            (struct route_backend){.weight = from->weight, .edits = both_edits(b, &from->filters)};
+        (void)cluster(b, e->route, &from->ref, &to->cluster);
         total += from->weight;
     }
     return total;
@@ -179,8 +210,8 @@ static void mirrors(struct gateway_build *b, const struct gateway_entry *e, stru
     f->mirrors = gateway_take(b, from->n_mirrors, sizeof *f->mirrors);
     for (size_t i = 0; !b->failed && i < from->n_mirrors; i++) {
         const struct gateway_mirror *m = &from->mirrors[i];
-        struct text name = cluster(b, e->route, &m->ref);
-        if (!text_equal(name, TEXT(GATEWAY_NO_CLUSTER)))
+        struct text name;
+        if (cluster(b, e->route, &m->ref, &name))
             f->mirrors[f->n_mirrors++] =
                 (struct route_mirror){.cluster = name,
                                       .fraction = share(m->numerator, m->denominator),
@@ -223,7 +254,7 @@ static void forward(struct gateway_build *b, const struct gateway_entry *e,
                               .grpc_timeout = e->route->kind == OBJECT_GRPC_ROUTE,
                               .retry = retry(b, e->rule)};
     if (backends(b, e, &f) == 0) {
-        respond(e, ret);
+        respond(b, e, ret);
         return;
     }
     mirrors(b, e, &f);
@@ -300,8 +331,8 @@ void gateway_action_build(struct gateway_build *b, const struct gateway_entry *e
 {
     const struct gateway_filters *f = &e->rule->filters;
     *ret = (struct route_action){.kind = ROUTE_RESPOND};
-    if (e->rule->flaw.kind == GATEWAY_FLAW_KIND) {
-        respond(e, ret);
+    if (e->rule->flaw.kind != GATEWAY_NO_FLAW) {
+        respond(b, e, ret);
         return;
     }
     if (f->redirect)

@@ -81,6 +81,7 @@ const char *gateway_route_refused(const struct object *route, struct text_out *m
         if (r->n_rules == 0)
             return NULL; /* a GRPCRoute that takes everything and leads nowhere */
         flaw = &r->rules[0].flaw;
+        text_puts(message, "what its rules take is refused: ");
     }
     text_puts(message, flaw->text);
     return flaw_reason(flaw->kind);
@@ -105,9 +106,8 @@ static bool means(const struct object *route, const struct gateway_scope *s)
 
 bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route)
 {
-    char message[GATEWAY_MESSAGE_MAX];
-    struct text_out out = TEXT_OUT(message);
-    return strcmp(route->ns, s->ns) == 0 && means(route, s) && !gateway_route_refused(route, &out);
+    return strcmp(route->ns, s->ns) == 0 && means(route, s) &&
+           route->route.flaw.kind == GATEWAY_NO_FLAW;
 }
 
 enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s)

@@ -10,7 +10,7 @@ static void say_accepted(const struct view *v, const struct object *route,
     c->holds = !refused;
     c->reason = refused ? refused : "Accepted";
     if (!refused)
-        text_puts(&out, "in force at the node proxies");
+        text_puts(&out, "told to the node proxies");
 }
 
 /* The first reference that is refused. */
@@ -55,7 +55,8 @@ static void say_partial(const struct object *route, struct gateway_condition *c)
         const struct gateway_flaw *flaw = &route->route.rules[i].flaw;
         if (flaw->kind != GATEWAY_FLAW_VALUE && flaw->kind != GATEWAY_FLAW_FILTERS)
             continue;
-        text_printf(&out, "%s%s", c->holds ? "; " : "Dropped Rule: ", flaw->text);
+        text_printf(&out, "%s%s",
+                    c->holds ? "; " : "Dropped Rule, what it takes is refused: ", flaw->text);
         c->holds = true;
     }
 }
@@ -107,9 +108,6 @@ int gateway_warn(const struct view *v, const struct object *route, struct proble
                              "for Service %s/%s: %s: %s", all[i].parent->ref.ns,
                              all[i].parent->ref.name, wrong[j]->reason, wrong[j]->message);
     }
-    if (n > 0)
-        problems_add(problems, PROBLEM_WARNING, route->file, route->line, key, "",
-                     "is read and checked, but node proxies don't follow routes yet");
     free(all);
     return 0;
 }

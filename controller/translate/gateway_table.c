@@ -7,10 +7,9 @@
 static const struct gateway_match everything = {
     .path = "/", .method = "", .grpc_service = "", .grpc_method = ""};
 
-static bool counts(const struct gateway_rule *rule)
-{
-    return rule->flaw.kind == GATEWAY_NO_FLAW || rule->flaw.kind == GATEWAY_FLAW_KIND;
-}
+/* What stands for all rules of a table that can't be made. */
+static const struct gateway_rule refused = {
+    .name = "refused", .flaw = {GATEWAY_FLAW_VALUE, "can't be sent to the proxies"}};
 
 static struct object_group routes_of(const struct view *v, const struct object *service)
 {
@@ -34,7 +33,7 @@ static struct gateway_entry *entries_of(const struct view *v, const struct gatew
             for (size_t j = 0; j < o->route.n_rules; j++) {
                 const struct gateway_rule *rule = &o->route.rules[j];
                 size_t n_matches = rule->n_matches ? rule->n_matches : 1;
-                for (size_t k = 0; counts(rule) && k < n_matches; k++, n++)
+                for (size_t k = 0; k < n_matches; k++, n++)
                     if (entries)
                         entries[n] = (struct gateway_entry){
                             o, rule, rule->n_matches ? &rule->matches[k] : &everything};
@@ -103,6 +102,28 @@ static void complain(const struct gateway_scope *s, const char *why, struct prob
                  "its routes for port %u can't be sent to the proxies: %s", s->port->port, why);
 }
 
+/* -EINVAL: why says what is too much. */
+static int make(const struct view *v, const struct gateway_scope *s,
+                const struct gateway_entry *entries, size_t n, struct route_table **ret,
+                char why[static WHY_MAX])
+{
+    struct route_table *t = route_table_new(ROUTE_TABLE_BYTES_MAX);
+    if (!t)
+        return -ENOMEM;
+    struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
+    fill(&b, t, entries, n);
+    int err = b.failed ? -ENOMEM : route_table_finish(t, why);
+    if (b.failed && !t->arena.no_memory) { /* the table is full */
+        snprintf(why, WHY_MAX, "they take more than %d MiB", ROUTE_TABLE_BYTES_MAX >> 20);
+        err = -EINVAL;
+    }
+    if (err == 0)
+        *ret = t;
+    else
+        route_table_unref(t);
+    return err;
+}
+
 int gateway_table(const struct view *v, const struct gateway_scope *s, struct route_table **ret,
                   struct problems *problems)
 {
@@ -113,28 +134,15 @@ int gateway_table(const struct view *v, const struct gateway_scope *s, struct ro
     if (kind == OBJECT_KIND_COUNT)
         return 0;
     struct gateway_entry *entries = entries_of(v, s, kind, &n);
-    struct route_table *t = entries ? route_table_new(ROUTE_TABLE_BYTES_MAX) : NULL;
-    if (!t) {
-        free(entries);
-        return -ENOMEM;
+    int err = entries ? make(v, s, entries, n, ret, why) : -ENOMEM;
+    if (err == -EINVAL && n > 0) { /* closed, not as if there were no routes */
+        complain(s, why, problems);
+        entries[0].rule = &refused;
+        entries[0].match = &everything;
+        err = make(v, s, entries, 1, ret, why);
     }
-    struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
-    fill(&b, t, entries, n);
     free(entries);
-    int err = b.failed ? -ENOMEM : route_table_finish(t, why);
-    if (b.failed && !t->arena.no_memory) { /* the table is full */
-        snprintf(why, sizeof why, "they take more than %d MiB", ROUTE_TABLE_BYTES_MAX >> 20);
-        err = -EINVAL;
-    }
-    if (err == 0) {
-        *ret = t;
-        return 0;
-    }
-    route_table_unref(t);
-    if (err == -ENOMEM)
-        return err;
-    complain(s, why, problems);
-    return 0;
+    return err;
 }
 
 /* ---- All of a Service ----------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  * The route tables of a Service whose ports HTTPRoutes and GRPCRoutes speak of: one for each port,
  * and one for each other namespace with routes of its own for its clients. A port without a table is
  * delivered as if there were no routes. A table has one virtual host for every authority, since a
- * client chose the Service by its address; what no route takes is answered 404. Pure.
+ * client chose the Service by its address; what no route takes is answered 404, and what a rule takes
+ * that can't be honoured 500: nothing falls to a broader rule for that. Pure.
  */
 #ifndef CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
 #define CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
@@ -13,8 +14,8 @@ struct gateway_tables { /* owned */
     size_t n, size;
 };
 /* Its name is that of the cluster "outbound|80||cart.shop.svc.cluster.local", with "@NAMESPACE"
- * behind it for the clients of one namespace. 0 with *ret NULL: no route counts there, or what they
- * come to is too much, which is told as a problem. -ENOMEM. */
+ * behind it for the clients of one namespace. 0 with *ret NULL: no route counts there. What they come to
+ * may be too much: that is told as a problem, and then all is answered 500. -ENOMEM. */
 int gateway_table(const struct view *v, const struct gateway_scope *s, struct route_table **ret,
                   struct problems *problems);
 /* All of a Service, by name. -ENOMEM: nothing is given out. */

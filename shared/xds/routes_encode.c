@@ -119,6 +119,7 @@ static void encode_weighted(struct writer *w, const struct route_forward *from, 
     typedef Envoy__Config__Route__V3__WeightedCluster__ClusterWeight Weight;
     Envoy__Config__Route__V3__WeightedCluster *split = encode_message(w, &RDS(weighted_cluster));
     Weight **list = encode_list(w, from->n_backends, sizeof *list);
+    uint64_t total = 0;
     if (!split || !list)
         return;
     for (size_t i = 0; i < from->n_backends; i++) {
@@ -128,6 +129,7 @@ static void encode_weighted(struct writer *w, const struct route_forward *from, 
         list[i]->name = encode_text(w, b->cluster);
         list[i]->cluster_header = encode_text(w, b->cluster_header);
         list[i]->weight = encode_u32(w, b->weight);
+        total += b->weight;
         encode_add_metadata(w, &list[i]->metadata_match, XDS_LB_METADATA, b->subset, b->n_subset);
         ENCODE_EDITS(w, &b->edits, list[i]);
         if (b->host.len) {
@@ -138,6 +140,8 @@ static void encode_weighted(struct writer *w, const struct route_forward *from, 
     }
     split->clusters = list;
     split->n_clusters = from->n_backends;
+    if (total <= UINT32_MAX) /* by Envoy's rules it can't be more */
+        split->total_weight = encode_u32(w, (uint32_t)total);
     m->cluster_specifier_case =
         ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_WEIGHTED_CLUSTERS;
     m->weighted_clusters = split;

@@ -12,7 +12,8 @@
 static inline void put_cluster(struct text_heap *h, struct text name)
 {
     struct text front, port, host;
-    if (!text_split(name, '|', &front, &port) || !text_split(port, '|', &port, &host)) {
+    if (!text_split(name, '|', &front, &port) || !text_equal(front, TEXT("outbound")) ||
+        !text_split(port, '|', &port, &host)) {
         text_heap_put(h, name);
         return;
     }

@@ -365,9 +365,57 @@ static void a_long_origin(void **state)
     }
 }
 
+/* Routes that come to more than a table may have: all is refused, and told. */
+static void too_much(void **state)
+{
+    enum { RULES = 16, MATCHES = 64, ROUTES = 2 };
+    struct mesh m;
+    struct text_heap yaml;
+    struct gateway_tables tables;
+    (void)state;
+    _Static_assert(RULES * MATCHES * ROUTES > ROUTE_REGEXES_MAX, "too many expressions");
+    text_heap_init(&yaml, 1024 * 1024);
+    text_heap_puts(&yaml,
+                   "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "
+                   "{ports: [{port: 80}]}}\n");
+    for (unsigned i = 0; i < ROUTES; i++) {
+        text_heap_printf(
+            &yaml,
+            "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: "
+            "{name: r%u, namespace: n}, spec: {parentRefs: [{group: '', kind: Service, "
+            "name: s}], rules: [",
+            i);
+        for (unsigned j = 0; j < RULES; j++) {
+            text_heap_puts(&yaml, "{backendRefs: [{name: s, port: 80}], matches: [");
+            for (unsigned k = 0; k < MATCHES; k++)
+                text_heap_puts(&yaml, "{path: {type: RegularExpression, value: /a}}, ");
+            text_heap_puts(&yaml, "]}, ");
+        }
+        text_heap_puts(&yaml, "]}}\n");
+    }
+    assert_false(yaml.failed);
+    mesh_open(&m, yaml.data, &fixture_settings);
+    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
+    assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
+    assert_int_equal(tables.n, 1);
+    assert_int_equal(tables.items[0]->hosts[0].n_routes, 1);
+    const struct route *r = tables.items[0]->hosts[0].routes;
+    assert_true(r->match.path.kind == PATH_PREFIX && text_equal(r->match.path.value, TEXT("/")));
+    assert_int_equal(r->match.n_headers + r->match.n_queries, 0);
+    assert_int_equal(r->action.kind, ROUTE_RESPOND);
+    assert_int_equal(r->action.respond.status, 500);
+    assert_int_equal(m.problems.n, 1);
+    assert_string_equal(m.problems.items[0].object, "Service n/s");
+    assert_non_null(strstr(m.problems.items[0].message, "its routes for port 80 can't be sent"));
+    gateway_tables_done(&tables);
+    mesh_close(&m);
+    text_heap_done(&yaml);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(no_memory),
-                                       cmocka_unit_test(changes), cmocka_unit_test(a_long_origin)};
+                                       cmocka_unit_test(changes), cmocka_unit_test(a_long_origin),
+                                       cmocka_unit_test(too_much)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
