@@ -275,6 +275,7 @@ int catalog_put(struct catalog *c, struct resource *taken_resource)
     resource_free(e->resource);
     e->buried = resource_free(e->buried);
     e->resource = r;
+    e->for_all |= !r->by_name_only;
     log_append(c, type, e);
     return 1;
 

@@ -17,6 +17,7 @@ struct catalog_entry {
     struct resource *buried;
     char *name;
     uint64_t sequence; /* of its latest change */
+    bool for_all;      /* it was one that is not told by its name only */
 };
 struct catalog_group { /* entries that share an alias or a service */
     struct catalog_entry **items;

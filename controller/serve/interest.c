@@ -48,6 +48,14 @@ static bool asked_by_alias(const struct interest *s, const struct resource *r)
     return false;
 }
 
+/* What an entry is to this client; NULL: nothing. */
+static const struct resource *heard(const struct interest *s, const struct catalog_entry *e)
+{
+    const struct resource *r = e ? e->resource : NULL;
+    bool meant = !r || !s->wildcard || !r->by_name_only || has(&s->names, e->name);
+    return meant ? r : NULL;
+}
+
 /* Whoever asked for a service gets its workloads too: they are its endpoints. */
 static bool asked_by_service(const struct interest *s, const struct catalog *c,
                              const struct resource *r)
@@ -143,7 +151,7 @@ static int take_initial(struct interest *s, const struct catalog *c,
             return -ENOMEM;
         }
         free(old);
-        bool gone = !catalog_get(c, s->type, text_of(v->name));
+        bool gone = !heard(s, map_get(&c->entries[s->type], text_of(v->name)));
         if ((gone || !s->wildcard) && name_queue_push(&s->due, v->name) < 0)
             return -ENOMEM;
         if (!s->wildcard && map_put(&s->given, text_of(v->name), &present, NULL) < 0)
@@ -248,15 +256,16 @@ static void answer_wildcard(const struct interest *s, const struct catalog *c, b
     const struct catalog_entry *e;
     size_t index = catalog_after(c, s->type, s->puts_at);
     while (!answer_full(a) && (e = catalog_next(c, s->type, &index))) {
-        if (e->resource && !client_has(s, e->resource))
-            answer_put(a, e->resource);
+        const struct resource *r = heard(s, e);
+        if (r && !client_has(s, r))
+            answer_put(a, r);
         a->puts_at = e->sequence;
     }
     if (!removals)
         return;
     index = catalog_after(c, s->type, s->removals_at);
     while (!answer_full(a) && (e = catalog_next(c, s->type, &index))) {
-        if (!e->resource)
+        if (!heard(s, e) && e->for_all)
             answer_remove(a, e->name);
         a->removals_at = e->sequence;
     }
@@ -265,7 +274,7 @@ static void answer_wildcard(const struct interest *s, const struct catalog *c, b
 /* A wildcard client hears of it by the log anyway, and a response must not hold a name twice. */
 static bool in_log(const struct interest *s, const struct catalog_entry *e)
 {
-    return s->wildcard && e && e->sequence > (e->resource ? s->puts_at : s->removals_at);
+    return s->wildcard && e && e->sequence > (heard(s, e) ? s->puts_at : s->removals_at);
 }
 
 /* What is gone waits for a time when removals are told. */
@@ -277,7 +286,7 @@ static int answer_due(struct interest *s, const struct catalog *c, bool removals
         const struct catalog_entry *e = map_get(&c->entries[s->type], text_of(q->items[i]));
         if (in_log(s, e))
             continue;
-        if (!e || !e->resource) {
+        if (!heard(s, e)) {
             if (name_queue_push(&s->gone, q->items[i]) < 0)
                 return -ENOMEM;
             continue;
@@ -290,7 +299,7 @@ static int answer_due(struct interest *s, const struct catalog *c, bool removals
     q = &s->gone;
     for (size_t i = q->begin; removals && i < q->n && !answer_full(a); i++, a->gone++) {
         const struct catalog_entry *e = map_get(&c->entries[s->type], text_of(q->items[i]));
-        if (!in_log(s, e) && (!e || !e->resource)) /* else it came back */
+        if (!in_log(s, e) && !heard(s, e)) /* else it came back */
             answer_remove(a, q->items[i]);
     }
     return 0;

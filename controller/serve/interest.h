@@ -1,6 +1,7 @@
 /*
  * What one client wants to know of one type of resources, and how far it was told: the state of
- * one type on one delta stream. Wildcard clients are a place in the catalog's log. Clients on
+ * one type on one delta stream. Wildcard clients are a place in the catalog's log; they hear of all but
+ * of what is told by its name only. Clients on
  * demand have the names that they asked for, those that they were given because of that, and a
  * queue of names that are due. A machine; owned by its stream. Bounded: names; what is due never
  * holds a name twice, and of names that are absent no more than twice as many as may be asked for.

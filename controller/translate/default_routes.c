@@ -2,6 +2,7 @@
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_slice.h"
+#include "controller/translate/gateway_action.h"
 #include "shared/base/map.h"
 #include "shared/xds/routing.h"
 #include <errno.h>
@@ -270,7 +271,29 @@ static int add_routes(const char *host, uint16_t port, const char *name, struct 
     struct route_table table = {.name = text_of(name), .hosts = &virtual_host, .n_hosts = 1};
     snprintf(host_port, sizeof host_port, "%s:%u", host, port);
     virtual_host.name = text_of(host_port);
-    return add(all, XDS_ROUTES, name, xds_routes_encode(&table, &body), &body);
+    int err = add(all, XDS_ROUTES, name, xds_routes_encode(&table, &body), &body);
+    if (err == 0)
+        all->items[all->n - 1]->by_name_only = true;
+    return err;
+}
+
+/* By what somebody wrote; OBJECT_KIND_COUNT: nobody did. */
+static enum object_kind routed_by(const struct view *v, const struct object *service,
+                                  const struct kube_service_port *port)
+{
+    const struct gateway_scope scope = {service, port, service->ns};
+    return gateway_scope_kind(v, &scope);
+}
+
+/* A cluster with nobody in it. */
+static int add_nowhere(const struct view *v, const struct object *service,
+                       const struct kube_service_port *port, struct resources *all)
+{
+    char name[GATEWAY_CLUSTER_MAX];
+    const struct workloads nobody = {0};
+    gateway_refused_name(v, service->ns, service->name, port->port, name);
+    int err = add_endpoints(service, &nobody, "", port->port, name, all);
+    return err == 0 ? add_cluster(port, name, all) : err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -299,8 +322,11 @@ int default_routes(const struct view *v, const struct object *service, struct re
         err = add_endpoints(service, &workloads, key, port, name, all);
         if (err == 0)
             err = add_cluster(&s->ports[i], name, all);
-        if (err == 0)
+        enum object_kind kind = routed_by(v, service, &s->ports[i]);
+        if (err == 0 && kind == OBJECT_KIND_COUNT)
             err = add_routes(host, port, name, all);
+        if (err == 0 && kind == OBJECT_GRPC_ROUTE)
+            err = add_nowhere(v, service, &s->ports[i], all);
         if (err == 0)
             err = add_listener(host, port, name, all);
     }

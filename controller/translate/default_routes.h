@@ -2,7 +2,8 @@
  * What consumers of Envoy's resources get of a Service where nobody says otherwise, for each of its
  * ports and with Istio's names: a listener `HOST:PORT` for proxyless clients, a RouteConfiguration,
  * a Cluster and a ClusterLoadAssignment `outbound|PORT||HOST`. Endpoints are those that the
- * Service's workloads are, by locality. Pure.
+ * Service's workloads are, by locality. Where somebody wrote routes for a port, the
+ * RouteConfiguration of this name is made of these (gateway_table.h). Pure.
  */
 #ifndef CONTROLLER_TRANSLATE_DEFAULT_ROUTES_H
 #define CONTROLLER_TRANSLATE_DEFAULT_ROUTES_H

@@ -1,5 +1,6 @@
 #include "controller/translate/touched.h"
 #include "controller/translate/from_authorization.h"
+#include "controller/translate/gateway_attach.h"
 #include "controller/translate/translate.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -203,11 +204,23 @@ static int touch_namespace(struct touched *t, const struct view *v, const struct
     return err == 0 ? touch_range(t, view_namespace(v, OBJECT_SERVICE, o->name)) : err;
 }
 
+/* A route, and the tables that it is in: those of its parents. */
+static int touch_routed(struct touched *t, const struct object *o)
+{
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
+        const struct gateway_ref *ref = &o->route.parents[i].ref;
+        if (gateway_is_service(ref))
+            err = touch(t, OBJECT_SERVICE, ref->ns, ref->name);
+    }
+    return err;
+}
+
 /* Routes of one Service may be in each other's way. */
 static int touch_route(struct touched *t, const struct view *v, const struct object *o)
 {
     char name[VIEW_KEY_MAX];
-    int err = touch_object(t, o);
+    int err = touch_routed(t, o);
     for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
         const struct gateway_ref *ref = &o->route.parents[i].ref;
         err = touch_group(t, object_index_get(&v->routes_of, view_name(ref->ns, ref->name, name)));
@@ -215,19 +228,35 @@ static int touch_route(struct touched *t, const struct view *v, const struct obj
     return err;
 }
 
-/* What is said of routes with it as a parent or a backend depends on it. */
+/* What is said of routes with it as a parent or a backend depends on it, and whether a backend is
+ * there is written in their tables. */
 static int touch_routes_of(struct touched *t, const struct view *v, const struct object *service)
 {
     char name[VIEW_KEY_MAX];
     struct text key = view_name(service->ns, service->name, name);
+    struct object_group leading = object_index_get(&v->routes_to, key);
     int err = touch_group(t, object_index_get(&v->routes_of, key));
-    return err == 0 ? touch_group(t, object_index_get(&v->routes_to, key)) : err;
+    for (size_t i = 0; i < leading.n && err == 0; i++)
+        err = touch_routed(t, leading.items[i]);
+    return err;
 }
 
-static int touch_all_routes(struct touched *t, const struct view *v)
+static int touch_all_routed(struct touched *t, const struct view *v, enum object_kind kind)
 {
-    int err = touch_range(t, view_all(v, OBJECT_HTTP_ROUTE));
-    return err == 0 ? touch_range(t, view_all(v, OBJECT_GRPC_ROUTE)) : err;
+    struct view_range routes = view_all(v, kind);
+    int err = 0;
+    for (size_t i = 0; i < routes.n && err == 0; i++)
+        err = touch_routed(t, routes.items[i]);
+    return err;
+}
+
+/* Only where grants are asked for does one decide about anything. */
+static int touch_grant(struct touched *t, const struct view *v)
+{
+    if (!v->settings->grants_required)
+        return 0;
+    int err = touch_all_routed(t, v, OBJECT_HTTP_ROUTE);
+    return err == 0 ? touch_all_routed(t, v, OBJECT_GRPC_ROUTE) : err;
 }
 
 /* Its labels are where its pods are. */
@@ -266,7 +295,7 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
     case OBJECT_GRPC_ROUTE:
         return touch_route(t, v, o);
     case OBJECT_REFERENCE_GRANT:
-        return touch_all_routes(t, v);
+        return touch_grant(t, v);
     default:
         return 0;
     }

@@ -5,7 +5,9 @@
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_status.h"
+#include "controller/translate/gateway_table.h"
 #include "controller/translate/peer.h"
+#include "shared/xds/routing.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -82,6 +84,34 @@ static int add_policy(struct resources *all, struct policy *taken, const struct 
     return r ? resources_add(all, r) : err;
 }
 
+static int add_table(struct resources *all, const struct route_table *t)
+{
+    struct resource *r;
+    struct xds_bytes body = {0};
+    int err = xds_routes_encode(t, &body);
+    if (err == 0)
+        err = resource_of_body(XDS_ROUTES, t->name.data, &body, &r);
+    return err < 0 ? err : resources_add(all, r);
+}
+
+static int translate_service(const struct view *v, const struct object *o, struct resources *all,
+                             struct problems *problems)
+{
+    struct service *s;
+    struct gateway_tables tables = {0};
+    int r = from_service(v, o, &s);
+    if (r == 0)
+        r = add_service(all, s, o, problems);
+    if (r == 0)
+        r = default_routes(v, o, all);
+    if (r == 0)
+        r = gateway_tables(v, o, &tables, problems);
+    for (size_t i = 0; i < tables.n && r == 0; i++)
+        r = add_table(all, tables.items[i]);
+    gateway_tables_done(&tables);
+    return r;
+}
+
 static int translate_slice(const struct view *v, const struct object *o, struct resources *all,
                            struct problems *problems)
 {
@@ -104,7 +134,6 @@ int translate_object(const struct view *v, const struct object *o, struct resour
                      struct problems *problems)
 {
     struct policy *p = NULL;
-    struct service *s = NULL;
     struct workload *w = NULL;
     int r = 0;
     switch (o->kind) {
@@ -116,10 +145,7 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         r = peer_policy(v, o, &p);
         return r < 0 ? r : add_policy(all, p, o, problems);
     case OBJECT_SERVICE:
-        r = from_service(v, o, &s);
-        if (r == 0)
-            r = add_service(all, s, o, problems);
-        return r < 0 ? r : default_routes(v, o, all);
+        return translate_service(v, o, all, problems);
     case OBJECT_POD:
         r = from_pod(v, o, &w, problems);
         return r < 0 ? r : add_workload(all, w, o, problems);

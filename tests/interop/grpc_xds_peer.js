@@ -3,7 +3,7 @@
  * lines on the standard input say, and answer each with a line of JSON:
  *   serve NAME ADDRESS       a server that answers each call with its name; {"port": N}
  *   stop NAME
- *   call TARGET N            N calls one after the other; {"answers": {NAME: N}, "errors": {TEXT: N}}
+ *   call TARGET N [NAME=VALUE]  N calls one after the other, with a header; {"answers": {NAME: N}, "errors": {TEXT: N}}
  *   close TARGET             forgets the channel
  */
 "use strict";
@@ -36,17 +36,20 @@ function stop(name) {
     return {};
 }
 
-function one(client) {
-    return new Promise((resolve) => client.who(Buffer.alloc(0), { deadline: Date.now() + DEADLINE_MS },
+function one(client, metadata) {
+    return new Promise((resolve) => client.who(Buffer.alloc(0), metadata, { deadline: Date.now() + DEADLINE_MS },
         (error, answer) => resolve({ error, answer })));
 }
 
-async function call(target, n) {
+async function call(target, n, header) {
     const result = { answers: {}, errors: {} };
+    const metadata = new grpc.Metadata();
+    if (header)
+        metadata.set(...header.split("="));
     if (!clients.has(target))
         clients.set(target, new Client(target, grpc.credentials.createInsecure()));
     for (let i = 0; i < n; i++) {
-        const { error, answer } = await one(clients.get(target));
+        const { error, answer } = await one(clients.get(target), metadata);
         const kind = error ? result.errors : result.answers;
         const key = error ? `${grpc.status[error.code]}: ${error.details}` : answer.toString();
         kind[key] = (kind[key] || 0) + 1;
@@ -64,7 +67,7 @@ async function obey(words) {
     switch (words[0]) {
     case "serve": return serve(words[1], words[2]);
     case "stop": return stop(words[1]);
-    case "call": return call(words[1], Number(words[2]));
+    case "call": return call(words[1], Number(words[2]), words[3]);
     case "close": return close(words[1]);
     default: throw new Error(`what is ${words[0]}?`);
     }

@@ -98,14 +98,14 @@ class Bench:
     def serve(self, name, address):
         self.port = self.ask("serve", name, f"{address}:{self.port or 0}")["port"]
 
-    def calls(self, n=8, target=TARGET):
-        return self.ask("call", target, n)
+    def calls(self, n=8, target=TARGET, header=""):
+        return self.ask("call", target, n, header)
 
-    def calls_until(self, what, good, n=8, target=TARGET):
+    def calls_until(self, what, good, n=8, target=TARGET, header=""):
         """What is told takes a moment to arrive."""
         end = time.monotonic() + DEADLINE_S
         while True:
-            result = self.calls(n, target)
+            result = self.calls(n, target, header)
             if good(result):
                 return result
             assert time.monotonic() < end, f"{what}: {result}"
@@ -121,13 +121,13 @@ class Bench:
     def drop(self, name):
         os.unlink(f"{self.folder}/{name}.yaml")
 
-    def service(self, name, port=8080, target="grpc"):
+    def service(self, name, port=8080, target="grpc", app="cart"):
         return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
-                "spec": {"clusterIP": "10.96.0.1", "selector": {"app": "cart"},
+                "spec": {"clusterIP": "10.96.0.1", "selector": {"app": app},
                          "ports": [{"name": "grpc", "port": port, "targetPort": target, "appProtocol": "grpc"}]}}
 
-    def pod(self, name, address, ready=True):
-        self.apply(name, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": "cart"}},
+    def pod(self, name, address, ready=True, app="cart"):
+        self.apply(name, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}},
                           "spec": {"nodeName": "node-a", "containers": [{"name": "cart", "ports": [
                               {"name": "grpc", "containerPort": self.port}]}]},
                           "status": {"phase": "Running", "podIP": address, "conditions": [
@@ -181,6 +181,32 @@ def test_nobody_serves(bench):
     bench.calls_until("all fail", lambda r: not r["answers"] and all("UNAVAILABLE" in e for e in r["errors"]), 2)
     bench.pod("one", "127.0.0.2")
     bench.calls_until("the first answers", only("one"), 2)
+
+
+def test_routes(bench):
+    step("a GRPCRoute splits calls by weight and takes those with a header apart; a rule that can't be honoured refuses its own")
+    cart, blue, green = ({"name": name, "port": 8080} for name in ("cart", "blue", "green"))
+    bench.apply("split", bench.service("blue", app="blue"), bench.service("green", app="green"))
+    bench.pod("two", "127.0.0.3", app="blue")
+    bench.pod("three", "127.0.0.4", app="green")
+    bench.apply("route", {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute",
+                          "metadata": {"name": "split", "namespace": "shop"},
+                          "spec": {"parentRefs": [{"group": "", "kind": "Service", **cart}], "rules": [
+                              {"matches": [{"headers": [{"name": "x-user", "value": "joe"}]}], "backendRefs": [cart]},
+                              {"matches": [{"headers": [{"name": "x-user", "value": "jane"}]}], "backendRefs": [cart],
+                               "filters": [{"type": "ExtensionRef", "extensionRef": {"group": "g", "kind": "K", "name": "n"}}]},
+                              {"backendRefs": [{**blue, "weight": 3}, {**green, "weight": 1}]}]}})
+    bench.calls_until("the split", only("two", "three"), 40)
+    result = bench.calls(800)
+    assert not result["errors"] and 0.7 < result["answers"]["two"] / 800 < 0.8, result
+    assert only("one")(bench.calls(8, header="x-user=joe"))
+    assert only("two", "three")(bench.calls(40, header="x-user=john"))
+    result = bench.calls(2, header="x-user=jane")
+    assert not result["answers"] and all(e.startswith("UNAVAILABLE") for e in result["errors"]), result
+    bench.drop("route")
+    bench.calls_until("the Service itself", only("one"))
+    for name in ("split", "two", "three"):
+        bench.drop(name)
 
 
 def test_a_service_goes_and_comes(bench):

@@ -7,10 +7,28 @@
 . "$(dirname "$0")/lib.sh"
 lab_up
 
+# A route of the Gateway API, NAME leading PATH of orders to PORT.
+route() {
+    cat >"$WORK/$1.yaml" <<END
+{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: $1, namespace: shop},
+ spec: {parentRefs: [{group: '', kind: Service, name: orders}],
+        rules: [{matches: [{path: {value: $2}}], backendRefs: [{name: orders, port: $3}]}]}}
+END
+    lab apply "$WORK/$1.yaml"
+}
+routes_of() { lab ctl "$1" routes | sed 's/   */|/g'; }
+has_route() { routes_of "$1" | grep -F -q -e "$2"; }
+table='shop|outbound|80||orders.shop.svc.cluster.local'
+must route first /first 80
+for node in node-a node-b; do
+    eventually has_route "$node" "$table|1|shop/first/0|in /first|outbound|80||orders.shop.svc.cluster.local"
+    same "$(routes_of "$node" | grep -c outbound)" 1 "tables: nobody wrote another"
+done
+
 # What a node proxy knows of the mesh, without what differs from one start to the next.
 state_of() {
     local what
-    for what in workloads services policies; do lab ctl "$1" "$what" -o json; done | /usr/bin/python3 -c '
+    for what in workloads services policies routes; do lab ctl "$1" "$what" -o json; done | /usr/bin/python3 -c '
 import json, sys
 def ordered(value):
     if isinstance(value, dict):
@@ -43,6 +61,7 @@ must_not grep -E 'Socket errors|Non-2xx' "$WORK/out"
 
 step "meanwhile the mesh changes, a tunnel is made anew, a pod comes back"
 lab apply "$ROOT/docs/examples/strict/peer-authentication.yaml"
+must route second /second 81
 must get batch http://orders.shop/whoami # nobody knows yet
 must lab pod-down rogue
 must lab pod-up rogue
@@ -53,7 +72,8 @@ must lab start controller
 must lab start ca
 refused() { ! get batch http://orders.shop/whoami; }
 eventually refused
-lab delete peer-authentication.yaml
+eventually has_route node-b 'in /second|weir.invalid' # orders has no port 81
+lab delete peer-authentication.yaml second.yaml
 eventually has_state node-a "$WORK/fresh-a"
 eventually has_state node-b "$WORK/fresh-b"
 eventually get batch http://orders.shop/whoami

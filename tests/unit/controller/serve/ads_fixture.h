@@ -132,5 +132,9 @@ static inline void control_close(struct control *c)
 #define POLICY(name)                                                                               \
     "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: " name         \
     ", namespace: n}}\n---\n"
+#define HTTP_ROUTE(name, ns, service, rule)                                                        \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name           \
+    ", namespace: " ns "}, spec: {parentRefs: [{group: '', kind: Service, name: " service          \
+    ", namespace: n}], rules: [{" rule "}]}}\n---\n"
 #define UID(name) "Kubernetes//Pod/n/" name
 #endif

@@ -220,6 +220,45 @@ static void nonces(void **state)
     control_close(&c);
 }
 
+/* By its name there is always a table of a Service: the one that is made up, or what somebody wrote. */
+static void routes_by_name(void **state)
+{
+#define TABLE "outbound|80||web.n.svc.cluster.local"
+    struct control c;
+    struct wire w;
+    struct talker t;
+    (void)state;
+    control_open(&c);
+    control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2"));
+    wire_open(&w, &c.ads);
+    talker_open(&t, &w);
+    ask(&t, XDS_ROUTES, LIST(TABLE, TABLE "@bank"), NULL);
+    assert_string_equal(hear(&t), "other: +" TABLE " -" TABLE "@bank");
+    control_set(&c, SERVICE("web", "10.96.0.1")
+                        HTTP_ROUTE("r", "n", "web", "backendRefs: [{name: other, port: 80}]"));
+    wire_run(&w);
+    assert_string_equal(hear(&t), "other: +" TABLE);
+    control_set(&c, SERVICE("web", "10.96.0.1"));
+    wire_run(&w);
+    assert_string_equal(hear(&t), "other: +" TABLE); /* not taken away */
+    /* All that was written, and besides what is asked for by its name. */
+    control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2")
+                        HTTP_ROUTE("r", "n", "other", "backendRefs: [{name: web, port: 80}]"));
+    wire_run(&w);
+    assert_string_equal(hear(&t), "");
+    ask(&t, XDS_ROUTES, LIST("*"), NULL);
+    assert_string_equal(hear(&t), "other: +" TABLE " +outbound|80||other.n.svc.cluster.local");
+    control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2"));
+    wire_run(&w);
+    assert_string_equal(hear(&t), "other: -outbound|80||other.n.svc.cluster.local");
+    control_set(&c, "");
+    wire_run(&w);
+    assert_string_equal(hear(&t), "other: -outbound|80||other.n.svc.cluster.local -" TABLE);
+    talker_done(&t);
+    wire_close(&w);
+    control_close(&c);
+}
+
 static void of_other_types_there_is_nothing(void **state)
 {
     struct control c;
@@ -346,6 +385,7 @@ int main(void)
         cmocka_unit_test(on_demand),
         cmocka_unit_test(on_demand_after_a_reconnect),
         cmocka_unit_test(nonces),
+        cmocka_unit_test(routes_by_name),
         cmocka_unit_test(of_other_types_there_is_nothing),
         cmocka_unit_test(half_close_and_finish),
         cmocka_unit_test(whom_nobody_knows_may_ask_for_less),

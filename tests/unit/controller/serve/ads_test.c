@@ -1,4 +1,5 @@
 /* The ADS machine and shared/xds's client, which wants everything, back to back in memory. */
+#include "shared/xds/routing.h"
 #include "shared/xds/xds_client.h"
 #include "tests/unit/controller/serve/ads_fixture.h"
 #include <errno.h>
@@ -21,12 +22,15 @@ static int follower_put(struct xds_client *c, enum xds_type type, struct text na
     struct workload *w = NULL;
     struct service *s = NULL;
     struct policy *p = NULL;
-    int r = type == XDS_ADDRESS ? xds_address_decode(body, len, &w, &s, why)
-                                : xds_policy_decode(body, len, &p, why);
+    struct route_table *t = NULL;
+    int r = type == XDS_ADDRESS  ? xds_address_decode(body, len, &w, &s, why)
+            : type == XDS_ROUTES ? xds_routes_decode(body, len, &t, why)
+                                 : xds_policy_decode(body, len, &p, why);
     assert_int_equal(r, 0);
     workload_free(w);
     service_free(s);
     policy_free(p);
+    route_table_unref(t);
     if (f->refuse && text_equal(name, text_of(f->refuse))) {
         snprintf(why, XDS_WHY_MAX, "no, thank you");
         return -EINVAL;
@@ -61,13 +65,18 @@ static void follower_closed(struct xds_client *c, enum grpc_status status, struc
 static const struct xds_client_events follower_events = {follower_put, follower_removed,
                                                          follower_synced, follower_closed};
 
-static void follower_init(struct follower *f)
+static void follower_init_of(struct follower *f, unsigned types)
 {
     *f = (struct follower){0};
     f->out = TEXT_OUT(f->story);
-    xds_client_init(&f->client, "node-a", XDS_MESH, &follower_events, f);
+    xds_client_init(&f->client, "node-a", types, &follower_events, f);
     for (unsigned t = 0; t < XDS_TYPE_COUNT; t++)
         map_init(&f->have[t], 0);
+}
+
+static void follower_init(struct follower *f)
+{
+    follower_init_of(f, XDS_MESH);
 }
 
 static void follower_done(struct follower *f)
@@ -334,6 +343,56 @@ static void too_far_behind_means_anew(void **state)
     control_close(&c);
 }
 
+/* "*" of routes means those that somebody wrote: where nobody did, the one that is made up is not
+ * told, and what was written and is no more is told as gone. */
+static void written_routes_alone(void **state)
+{
+#define WEB      SERVICE("web", "10.96.0.1")
+#define TABLE    "outbound|80||web.n.svc.cluster.local"
+#define TO(port) HTTP_ROUTE("r", "n", "web", "backendRefs: [{name: web, port: " port "}]")
+#define OF_CLIENTS                                                                                 \
+    HTTP_ROUTE("c", "bank", "web", "backendRefs: [{name: web, port: 80, namespace: n}]")
+    struct control c;
+    struct wire w;
+    struct follower f;
+    (void)state;
+    control_open(&c);
+    control_set(&c, WEB);
+    wire_open(&w, &c.ads);
+    follower_init_of(&f, XDS_MESH_AND_ROUTES);
+    start(&f, &w);
+    assert_true(xds_client_synced(&f.client));
+    assert_string_equal(told(&f), "+n/web.n.svc.cluster.local ");
+    assert_non_null(catalog_get(&c.catalog, XDS_ROUTES, TEXT(TABLE)));
+    control_set(&c, WEB SERVICE("other", "10.96.0.2"));
+    wire_run(&w);
+    assert_string_equal(told(&f), "+n/other.n.svc.cluster.local ");
+    control_set(&c, WEB TO("80"));
+    wire_run(&w);
+    assert_string_equal(told(&f), "-n/other.n.svc.cluster.local +" TABLE " ");
+    control_set(&c, WEB TO("81"));
+    wire_run(&w);
+    assert_string_equal(told(&f), "+" TABLE " ");
+    control_set(&c, WEB OF_CLIENTS); /* the clients' own, and no other any more */
+    wire_run(&w);
+    assert_string_equal(told(&f), "+" TABLE "@bank -" TABLE " ");
+    control_set(&c, WEB TO("80") OF_CLIENTS);
+    wire_run(&w);
+    assert_string_equal(told(&f), "+" TABLE " ");
+    xds_client_stop(&f.client);
+    control_set(&c, WEB OF_CLIENTS); /* while it is away */
+    start(&f, &w);
+    assert_string_equal(told(&f), "-" TABLE " ");
+    control_set(&c, "");
+    wire_run(&w);
+    assert_string_equal(told(&f), "-n/web.n.svc.cluster.local -" TABLE "@bank ");
+    assert_int_equal(f.have[XDS_ROUTES].count, 0);
+    assert_int_equal(f.client.stats.nacks[XDS_ROUTES], 0);
+    follower_done(&f);
+    wire_close(&w);
+    control_close(&c);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
@@ -345,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_slow_client_costs_nothing_and_catches_up),
         cmocka_unit_test(a_stuck_client_is_cut_off),
         cmocka_unit_test(too_far_behind_means_anew),
+        cmocka_unit_test(written_routes_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <stdio.h>
 
-enum { STEPS = 800, LOOK_STEPS = 4 };
+enum { STEPS = 400, LOOK_STEPS = 4 };
 enum { NAMESPACES = 4, PODS = 12, SERVICES = 5, SLICES = 6, POLICIES = 3, NODES = 3 };
 
 struct world {
@@ -15,16 +15,17 @@ struct world {
     struct catalog catalog;
     struct projection projection;
     struct rng rng;
+    struct translate_settings settings;
 };
 
 static const char *const namespaces[NAMESPACES] = {"shop", "bank", "weir-system", "late"};
 
 static void world_open(struct world *w, uint64_t seed)
 {
-    *w = (struct world){0};
+    *w = (struct world){.settings = fixture_settings};
     object_store_init(&w->store);
     catalog_init(&w->catalog);
-    projection_init(&w->projection, &w->store, &w->catalog, &fixture_settings);
+    projection_init(&w->projection, &w->store, &w->catalog, &w->settings);
     rng_seed(&w->rng, seed);
 }
 
@@ -58,7 +59,7 @@ static void assert_as_from_scratch(const struct world *w)
     struct resources wanted;
     struct problems problems;
     problems_init(&problems);
-    assert_int_equal(translate(&w->store, &fixture_settings, &wanted, &problems), 0);
+    assert_int_equal(translate(&w->store, &w->settings, &wanted, &problems), 0);
     size_t n = 0;
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
         n += catalog_count(&w->catalog, (enum xds_type)type);
@@ -213,6 +214,8 @@ static void put_route(struct world *w, struct text_out *out)
         "backendRefs: [{name: s1, port: 80, namespace: shop}, {name: s2, port: 90}]",
         "filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s3, port: 80}}}]",
         "backendRefs: [{name: s0, port: 80}], sessionPersistence: {}",
+        "matches: [{headers: [{name: a, value: b}]}, {}], backendRefs: [{name: s4, port: 80, weight: 3}, "
+        "{name: s1, port: 90}]",
     };
     static const char *const ports[] = {"", ", port: 80", ", port: 90"};
     bool grpc = below(w, 3) == 0;
@@ -222,7 +225,16 @@ static void put_route(struct world *w, struct text_out *out)
                 "{group: '', kind: Service, name: s%u, namespace: %s}], rules: [{%s}]}}",
                 grpc ? "GRPCRoute" : "HTTPRoute", grpc ? 'g' : 'h', below(w, 2), ns_of(w),
                 below(w, SERVICES), ports[below(w, 3)], below(w, SERVICES), ns_of(w),
-                rules[below(w, 4)]);
+                rules[below(w, 5)]);
+}
+
+static void put_grant(struct world *w, struct text_out *out)
+{
+    text_printf(out,
+                "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: "
+                "r%u, namespace: %s}, spec: {from: [{group: gateway.networking.k8s.io, kind: %s, "
+                "namespace: %s}], to: [{group: '', kind: Service}]}}",
+                below(w, 2), ns_of(w), below(w, 2) ? "HTTPRoute" : "GRPCRoute", ns_of(w));
 }
 
 static void remove_some(struct world *w)
@@ -252,11 +264,11 @@ static void step(struct world *w)
     static void (*const makers[])(struct world *w, struct text_out *out) = {
         put_pod,     put_pod,   put_pod,           put_pod,  put_service, put_service,
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
-        put_route,   put_route,
+        put_route,   put_route, put_route,         put_grant,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 18);
+    unsigned which = below(w, 20);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;
@@ -267,6 +279,17 @@ static void step(struct world *w)
 
 /* ---- Cases ---------------------------------------------------------------------------------- */
 
+static size_t written_tables(const struct world *w)
+{
+    size_t n = 0;
+    const struct map_entry *m;
+    for (size_t i = 0; (m = map_next(&w->catalog.entries[XDS_ROUTES], &i));) {
+        const struct catalog_entry *e = m->value;
+        n += e->resource && !e->resource->by_name_only;
+    }
+    return n;
+}
+
 static void a_random_walk_stays_equal(void **state)
 {
     const char *said = getenv("WEIR_SEED");
@@ -275,19 +298,24 @@ static void a_random_walk_stays_equal(void **state)
     if (!said || text_to_u64(text_of(said), UINT64_MAX, &seed) < 0)
         assert_int_equal(rng_os(&seed, sizeof seed), 0);
     printf("WEIR_SEED=%llu\n", (unsigned long long)seed);
-    struct world w;
-    size_t changed;
-    world_open(&w, seed);
-    for (unsigned i = 0; i < STEPS; i++) {
-        for (unsigned n = 1 + below(&w, 2); n > 0; n--)
-            step(&w);
-        assert_int_equal(projection_run(&w.projection, &changed), 0);
-        /* It is what costs most here, and what was forgotten stays wrong for a while. */
-        if (i % LOOK_STEPS == LOOK_STEPS - 1)
-            assert_as_from_scratch(&w);
+    for (unsigned grants = 0; grants < 2; grants++) {
+        struct world w;
+        size_t changed, tables = 0;
+        world_open(&w, seed);
+        w.settings.grants_required = grants;
+        for (unsigned i = 0; i < STEPS; i++) {
+            for (unsigned n = 1 + below(&w, 2); n > 0; n--)
+                step(&w);
+            assert_int_equal(projection_run(&w.projection, &changed), 0);
+            /* It is what costs most here, and what was forgotten stays wrong for a while. */
+            if (i % LOOK_STEPS == LOOK_STEPS - 1)
+                assert_as_from_scratch(&w);
+            tables += written_tables(&w);
+        }
+        assert_true(tables > STEPS); /* more than one at each step, on the average */
+        assert_int_equal(w.projection.wholes, 1);
+        world_close(&w);
     }
-    assert_int_equal(w.projection.wholes, 1);
-    world_close(&w);
 }
 
 /* A change costs what it touches. */
@@ -321,6 +349,48 @@ static void only_what_is_touched_is_translated(void **state)
     assert_int_equal(projection_run(&w.projection, &changed), 0);
     assert_int_equal(w.projection.translated, 11); /* it, and its ten pods */
     assert_int_equal(w.projection.wholes, 1);
+    world_close(&w);
+}
+
+/* A change that concerns routes costs the Services whose tables they are in, and no others. */
+static void routes_touch_their_parents_alone(void **state)
+{
+#define ROUTE(name, service, backend)                                                              \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name            \
+    ", namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: " service               \
+    "}, {name: edge}], rules: [{backendRefs: [{name: " backend ", port: 80}]}]}}"
+    struct world w;
+    size_t changed;
+    char yaml[256];
+    (void)state;
+    world_open(&w, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: n}, spec: {ports: "
+                 "[{port: 80}]}}",
+                 i);
+        fixture_load(&w.store, yaml);
+    }
+    fixture_load(&w.store, ROUTE("a", "s1", "s2"));
+    fixture_load(&w.store, ROUTE("b", "s3", "s4"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    fixture_load(&w.store, ROUTE("a", "s1", "s5"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 2); /* it, and its parent */
+    assert_int_equal(changed, 1);
+    fixture_load(&w.store, ROUTE("a", "s6", "s5")); /* of another parent */
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 3);
+    assert_int_equal(changed, 2);
+    (void)object_store_remove(&w.store, OBJECT_SERVICE, "n", "s4"); /* a backend of b's */
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 3); /* it, b, and its parent */
+    assert_int_equal(changed, 5 + 1);
+    fixture_load(&w.store, "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, "
+                           "metadata: {name: g, namespace: n}, spec: {from: [], to: []}}");
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 0); /* nobody asks for grants */
+    assert_as_from_scratch(&w);
     world_close(&w);
 }
 
@@ -386,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_random_walk_stays_equal),
         cmocka_unit_test(only_what_is_touched_is_translated),
+        cmocka_unit_test(routes_touch_their_parents_alone),
         cmocka_unit_test(a_flood_is_taken_as_a_whole),
         cmocka_unit_test(each_allocation_fails_in_turn),
     };
