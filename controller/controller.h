@@ -8,7 +8,7 @@
 #define CONTROLLER_CONTROLLER_H
 #include "controller/discovery/files.h"
 #include "controller/discovery/kube_source.h"
-#include "controller/publish/policy_status.h"
+#include "controller/publish/status_writer.h"
 #include "controller/serve/projection.h"
 #include "controller/serve/xds_server.h"
 #include "shared/service/admin.h"
@@ -48,7 +48,7 @@ struct controller {
     struct files files; /* one of the two is open */
     struct kube_source kube;
     struct kube_leader leader; /* with an API server: who of the replicas writes to it */
-    struct policy_status status;
+    struct status_writer status;
     char replica_name[LEASE_TEXT_MAX], kube_namespace[LEASE_TEXT_MAX];
     struct object_store store;
     struct catalog catalog;

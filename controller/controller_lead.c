@@ -1,5 +1,6 @@
 #include "controller/controller.h"
 #include "shared/base/rng.h"
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -22,19 +23,23 @@ static void make_name(struct controller *c)
 static void lead_changed(struct kube_leader *l)
 {
     struct controller *c = l->user;
-    policy_status_lead_changed(&c->status);
+    status_writer_lead_changed(&c->status);
 }
 
 static void seen(struct kube_source *s, enum object_kind kind, const char *ns, const char *name,
                  const struct json *object)
 {
     struct controller *c = s->user;
-    policy_status_see(&c->status, kind, ns, name, object);
+    status_writer_see(&c->status, kind, ns, name, object);
 }
 
-static size_t problems(void *user, const struct problems *ret[static POLICY_STATUS_LISTS])
+static int judge(void *user, const struct object_judged *who, struct object_status *ret)
 {
-    return controller_problems(user, ret);
+    const struct controller *c = user;
+    const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
+    size_t n = controller_problems(c, lists);
+    return c->projection.following ? object_status_judge(who, lists, n, &c->projection.view, ret)
+                                   : -EAGAIN;
 }
 
 static const char *api(void *user, enum object_kind kind, char out[static LEASE_PATH_MAX])
@@ -59,9 +64,9 @@ void controller_lead(struct controller *c)
         .renew_ms = o->lease_ms / 100 * RENEW_PERCENT,
         .retry_ms = o->lease_ms / 100 * RETRY_PERCENT,
     };
-    c->status = (struct policy_status){.problems = problems, .api = api, .user = c};
+    c->status = (struct status_writer){.judge = judge, .api = api, .user = c};
     c->kube.seen = seen;
-    policy_status_start(&c->status, c->kube.client, c->ring, &c->leader);
+    status_writer_start(&c->status, c->kube.client, c->ring, &c->leader);
     kube_leader_init(&c->leader, c->kube.client, c->ring, &lease, lead_changed, c);
     if (o->lead == LEAD_ELECTED)
         kube_leader_start(&c->leader);
@@ -71,12 +76,12 @@ void controller_lead(struct controller *c)
 
 void controller_lead_changed(struct controller *c)
 {
-    policy_status_judged(&c->status);
+    status_writer_judged(&c->status);
 }
 
 void controller_lead_end(struct controller *c, void (*left)(struct kube_leader *l))
 {
     c->kube.seen = NULL;
-    policy_status_stop(&c->status);
+    status_writer_stop(&c->status);
     kube_leader_leave(&c->leader, left);
 }

@@ -1,7 +1,7 @@
 #include "controller/publish/condition.h"
+#include "controller/publish/status_patch.h"
 #include "shared/base/clock.h"
 #include "shared/base/map.h"
-#include "shared/json/json_out.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -76,15 +76,18 @@ static int64_t read_number(const struct json *value)
                : 0;
 }
 
-uint64_t condition_there(const struct json *object)
+uint64_t condition_entry_number(const struct json *entry)
 {
-    const struct json *entry = ours(object);
-    if (!entry)
-        return 0;
     return number_of(text_equal(json_text(json_member(entry, TEXT("status"))), TEXT("True")),
                      json_text(json_member(entry, TEXT("reason"))),
                      json_text(json_member(entry, TEXT("message"))),
                      read_number(json_member(entry, TEXT("observedGeneration"))));
+}
+
+uint64_t condition_there(const struct json *object)
+{
+    const struct json *entry = ours(object);
+    return entry ? condition_entry_number(entry) : 0;
 }
 
 int64_t condition_generation(const struct json *object)
@@ -105,11 +108,11 @@ static void put_transition(struct json_out *o, const struct json *old, const str
         json_out_string(o, "lastTransitionTime", clock_print(unix_ms, 0, now));
 }
 
-static void put_ours(struct json_out *o, const struct json *old, const struct condition *c,
-                     int64_t unix_ms)
+void condition_put(struct json_out *o, const struct json *old, const char *type,
+                   const struct condition *c, int64_t unix_ms)
 {
     json_out_object(o, NULL);
-    json_out_string(o, "type", CONDITION_TYPE);
+    json_out_string(o, "type", type);
     json_out_string(o, "status", c->accepted ? "True" : "False");
     json_out_string(o, "reason", c->reason);
     json_out_string(o, "message", c->message);
@@ -121,34 +124,20 @@ static void put_ours(struct json_out *o, const struct json *old, const struct co
 int condition_patch(const struct json *object, const struct condition *c, int64_t unix_ms,
                     struct text_heap *ret_body)
 {
-    const struct json *list = json_get(object, "status.conditions"), *old = ours(object);
-    struct text version = json_text(json_get(object, "metadata.resourceVersion"));
+    const struct json *list, *old = ours(object);
     struct json_out o;
-    if (version.len == 0 || (list && !json_is(list, JSON_ARRAY) && !json_is(list, JSON_NULL)))
-        return -EINVAL;
-    if (json_count(list) > CONDITIONS_MAX)
+    if (json_count(json_get(object, "status.conditions")) > CONDITIONS_MAX)
         return -E2BIG;
-    text_heap_init(ret_body, CONDITION_PATCH_MAX);
-    json_out_init(&o, ret_body, false);
-    json_out_object(&o, NULL);
-    json_out_object(&o, "metadata");
-    json_out_text(&o, "resourceVersion", version);
-    json_out_end(&o);
-    json_out_object(&o, "status");
-    json_out_array(&o, "conditions");
+    int err = status_patch_open(object, "conditions", &o, ret_body, &list);
+    if (err < 0)
+        return err;
     json_for_each (entry, list) {
         if (entry == old)
-            put_ours(&o, old, c, unix_ms);
+            condition_put(&o, old, CONDITION_TYPE, c, unix_ms);
         else
             json_out_tree(&o, NULL, entry);
     }
     if (!old)
-        put_ours(&o, NULL, c, unix_ms);
-    json_out_end(&o);
-    json_out_end(&o);
-    json_out_end(&o);
-    if (!ret_body->failed)
-        return 0;
-    text_heap_done(ret_body);
-    return -ENOMEM;
+        condition_put(&o, NULL, CONDITION_TYPE, c, unix_ms);
+    return status_patch_close(&o, ret_body);
 }

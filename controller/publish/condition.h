@@ -10,7 +10,7 @@
 #include "shared/json/json.h"
 
 #define CONDITION_TYPE "weir.mesh/Accepted"
-enum { CONDITION_MESSAGE_MAX = 1024, CONDITIONS_MAX = 64, CONDITION_PATCH_MAX = 256 * 1024 };
+enum { CONDITION_MESSAGE_MAX = 1024, CONDITIONS_MAX = 64 };
 struct condition { /* what is to be there */
     bool accepted;
     const char *reason; /* "Accepted", "AppliedInPart", "Invalid" */
@@ -21,6 +21,11 @@ struct condition { /* what is to be there */
 void condition_judge(const struct problems *const *lists, size_t n_lists, const char *object,
                      int64_t generation, struct condition *ret);
 uint64_t condition_number(const struct condition *c); /* never 0 */
+/* An entry of a list of conditions: its number, and as it is to be, in place of `old` (NULL: none). */
+uint64_t condition_entry_number(const struct json *entry);
+struct json_out;
+void condition_put(struct json_out *o, const struct json *old, const char *type,
+                   const struct condition *c, int64_t unix_ms);
 /* Our entry in an object's status; 0: there is none. */
 uint64_t condition_there(const struct json *object);
 int64_t condition_generation(const struct json *object); /* metadata.generation; 0: not said */

@@ -16,6 +16,7 @@ KINDS = {"namespaces": ("", "Namespace"), "nodes": ("", "Node"), "pods": ("", "P
          "serviceaccounts": ("", "ServiceAccount"), "endpointslices": ("discovery.k8s.io", "EndpointSlice"),
          "authorizationpolicies": ("security.istio.io", "AuthorizationPolicy"),
          "peerauthentications": ("security.istio.io", "PeerAuthentication"),
+         "httproutes": ("gateway.networking.k8s.io", "HTTPRoute"), "grpcroutes": ("gateway.networking.k8s.io", "GRPCRoute"),
          "leases": ("coordination.k8s.io", "Lease"), "configmaps": ("", "ConfigMap"),
          "customresourcedefinitions": ("apiextensions.k8s.io", "CustomResourceDefinition")}
 Asked = collections.namedtuple("Asked", "verb plural query token accept")

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # timeout: 120
 # builds: asan
-"""Two real weir-controllers and an API server: one leads, and it alone writes conditions on policies; when it dies, leaves, or can't
-renew its lease, the other one does.
+"""Two real weir-controllers and an API server: one leads, and it alone writes conditions on policies and into the status of
+routes; when it dies, leaves, or can't renew its lease, the other one does.
 
    this test (kube_api.py) <--- HTTPS: lists, watches, leases, conditions --- weir-controller one and two
 """
@@ -76,6 +76,7 @@ def one_leads(bench):
     api = bench.api
     with api.lock:
         api.groups["security.istio.io"] = ["v1"]
+        api.groups["gateway.networking.k8s.io"] = ["v1"]
     api.put("namespaces", "shop")
     theirs = {"type": "ZtunnelAccepted", "status": "True", "x": [1, {"y": None}]}
     policy(bench, "good", 4, conditions=[theirs], rules=[{}])
@@ -116,6 +117,52 @@ def only_what_changes_is_written(bench, first):
     assert conditions(bench, "good")["ZtunnelAccepted"]["status"] == "False"
     policy(bench, "bad", 8, action="DENY", rules=[{}])
     first.until("it is good now", lambda: ours(bench, "bad") == ("True", "Accepted", 8))
+
+
+def parents(bench, plural, name):
+    with bench.api.lock:
+        return bench.api.objects[plural]["shop", name].get("status", {}).get("parents", [])
+
+
+def said(entry):
+    return {c["type"]: (c["status"], c.get("reason"), c.get("observedGeneration")) for c in entry["conditions"]}
+
+
+def routes_have_entries_by_parent(bench, first):
+    api, theirs = bench.api, {"parentRef": {"name": "edge"}, "controllerName": "example.org/other", "conditions": [{"x": [1, None]}]}
+    rules = [{"backendRefs": [{"name": "cart", "port": 80, "weight": 9}, {"name": "cart-2", "port": 80}]}]
+    cart = {"group": "", "kind": "Service", "name": "cart", "port": 80}
+    api.put("services", "cart", "shop", spec={"ports": [{"port": 80}]})
+
+    def split(generation, status):
+        api.put("httproutes", "split", "shop", metadata={"generation": generation}, status=status,
+                spec={"parentRefs": [{"name": "edge"}, cart], "rules": rules})
+
+    def split_is(generation, accepted, resolved):
+        def check():
+            made = [p for p in parents(bench, "httproutes", "split") if p["controllerName"] == "weir.mesh/controller"]
+            return len(made) == 1 and made[0]["parentRef"] == cart and said(made[0]) == {
+                "Accepted": (*accepted, generation), "ResolvedRefs": (*resolved, generation)}
+        first.until(f"{accepted}, {resolved}", check)
+        assert parents(bench, "httproutes", "split")[0] == theirs, parents(bench, "httproutes", "split")
+        return {c["type"]: c["lastTransitionTime"] for c in parents(bench, "httproutes", "split")[1]["conditions"]}
+
+    n = len(written(bench))
+    before = [{"type": kind, "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"} for kind in ("Accepted", "ResolvedRefs")]
+    split(3, {"parents": [theirs, {"parentRef": cart, "controllerName": "weir.mesh/controller", "conditions": before}], "other": 1})
+    since = split_is(3, ("True", "Accepted"), ("False", "BackendNotFound"))
+    assert since["Accepted"].startswith("2020") and not since["ResolvedRefs"].startswith("2020"), since
+    api.put("services", "cart-2", "shop", spec={"ports": [{"port": 80}]})
+    split_is(3, ("True", "Accepted"), ("True", "ResolvedRefs"))
+    with api.lock:
+        assert api.objects["httproutes"]["shop", "split"]["status"]["other"] == 1
+    # A GRPCRoute comes first at its Service.
+    api.put("grpcroutes", "calls", "shop", spec={"parentRefs": [cart], "rules": rules})
+    split_is(3, ("False", "Conflicted"), ("True", "ResolvedRefs"))
+    first.until("the other's", lambda: [said(p)["Accepted"] for p in parents(bench, "grpcroutes", "calls")] == [("True", "Accepted", 1)])
+    api.remove("grpcroutes", "calls", "shop")
+    split_is(3, ("True", "Accepted"), ("True", "ResolvedRefs"))
+    assert len(written(bench)) == n + 5, written(bench)[n:]
 
 
 def somebody_writes_at_the_same_time(bench, first):
@@ -221,6 +268,8 @@ def main():
             passed("one_leads")
             only_what_changes_is_written(bench, first)
             passed("only_what_changes_is_written")
+            routes_have_entries_by_parent(bench, first)
+            passed("routes_have_entries_by_parent")
             somebody_writes_at_the_same_time(bench, first)
             passed("somebody_writes_at_the_same_time")
             passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")

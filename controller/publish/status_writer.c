@@ -1,4 +1,4 @@
-#include "controller/publish/policy_status.h"
+#include "controller/publish/status_writer.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/kube/kube_api.h"
@@ -17,11 +17,11 @@ enum {
     NO_STATUS = 1,
 };
 
-struct seen { /* a policy, as the server has it */
+struct seen { /* as the server has it */
     char *ns, *name;
     enum object_kind kind;
     int64_t generation;
-    uint64_t has, wrote; /* numbers of conditions */
+    uint64_t has, wrote; /* numbers of what is said there */
     uint64_t wrote_ms;
     uint64_t round; /* in which it was seen: it is judged in a later one */
 };
@@ -36,33 +36,31 @@ static void seen_free(void *value)
     free(p);
 }
 
-static bool is_policy(enum object_kind kind)
-{
-    return kind == OBJECT_AUTHORIZATION_POLICY || kind == OBJECT_PEER_AUTHENTICATION;
-}
-
 /* ---- What is to be written ------------------------------------------------------------------ */
 
-static void judge(struct policy_status *s, const char *key, const struct seen *p,
-                  struct condition *ret)
+/* False: it can't be judged now, and is looked at again. */
+static bool judge(struct status_writer *s, const struct seen *p, struct object_status *ret)
 {
-    const struct problems *lists[POLICY_STATUS_LISTS];
-    size_t n = s->problems(s->user, lists);
-    condition_judge(lists, n, key, p->generation, ret);
-}
-
-static bool is_due(struct policy_status *s, const char *key, const struct seen *p)
-{
-    struct condition wanted;
+    const struct object_judged who = {p->kind, p->ns, p->name, p->generation};
     if (p->round == s->round)
         return false;
-    judge(s, key, p, &wanted);
-    uint64_t number = condition_number(&wanted);
+    int err = s->judge(s->user, &who, ret);
+    s->dirty |= err < 0;
+    return err == 0;
+}
+
+static bool is_due(struct status_writer *s, const struct seen *p)
+{
+    struct object_status wanted;
+    if (!judge(s, p, &wanted))
+        return false;
+    uint64_t number = object_status_number(&wanted);
+    object_status_done(&wanted);
     return number != p->has &&
            (number != p->wrote || ring_now_ms(s->ring) - p->wrote_ms >= AGAIN_MS);
 }
 
-static void write_next(struct policy_status *s, uint64_t wait_ms)
+static void write_next(struct status_writer *s, uint64_t wait_ms)
 {
     if (s->n_queue > 0)
         timer_start(ring_timers(s->ring), &s->next, wait_ms);
@@ -72,7 +70,7 @@ static void write_next(struct policy_status *s, uint64_t wait_ms)
 
 static void look(struct timer *t)
 {
-    struct policy_status *s = container_of(t, struct policy_status, look);
+    struct status_writer *s = container_of(t, struct status_writer, look);
     const struct map_entry *e;
     if (!s->leader->leading || s->n_queue > 0 || s->request.transfer)
         return; /* whoever leads, or ends the queue, looks again */
@@ -80,7 +78,7 @@ static void look(struct timer *t)
     if (!s->queue)
         s->queue = calloc(QUEUE_MAX, sizeof *s->queue);
     for (size_t i = 0; s->queue && (e = map_next(&s->seen, &i));) {
-        if (!is_due(s, e->key, e->value))
+        if (!is_due(s, e->value))
             continue;
         if (s->n_queue == QUEUE_MAX) {
             s->dirty = true;
@@ -92,16 +90,15 @@ static void look(struct timer *t)
     write_next(s, 0);
 }
 
-void policy_status_judged(struct policy_status *s)
+void status_writer_judged(struct status_writer *s)
 {
     s->round++;
     s->dirty = true;
-    if (s->leader->leading && s->n_queue == 0 && !s->request.transfer &&
-        !timer_running(&s->look))
+    if (s->leader->leading && s->n_queue == 0 && !s->request.transfer && !timer_running(&s->look))
         timer_start(ring_timers(s->ring), &s->look, LOOK_MS);
 }
 
-void policy_status_lead_changed(struct policy_status *s)
+void status_writer_lead_changed(struct status_writer *s)
 {
     s->n_queue = 0;
     kube_cancel(&s->request);
@@ -111,30 +108,27 @@ void policy_status_lead_changed(struct policy_status *s)
 
 /* ---- One object ----------------------------------------------------------------------------- */
 
-static int object_path(struct policy_status *s, const struct seen *p, const char *suffix,
+static int object_path(struct status_writer *s, const struct seen *p, const char *suffix,
                        char out[static LEASE_PATH_MAX + OBJECT_KEY_MAX])
 {
-    static const char *const plurals[OBJECT_KIND_COUNT] = {
-        [OBJECT_AUTHORIZATION_POLICY] = "authorizationpolicies",
-        [OBJECT_PEER_AUTHENTICATION] = "peerauthentications"};
     char base[LEASE_PATH_MAX];
     const char *api = s->api(s->user, p->kind, base);
     if (!api)
         return -ENOENT;
     snprintf(out, LEASE_PATH_MAX + OBJECT_KEY_MAX, "%s/namespaces/%s/%s/%s%s", api, p->ns,
-             plurals[p->kind], p->name, suffix);
+             object_status_resource(p->kind), p->name, suffix);
     return 0;
 }
 
 /* How long a request may take, so that it is over while we lead. 0: it can't. */
-static uint64_t time_left(const struct policy_status *s)
+static uint64_t time_left(const struct status_writer *s)
 {
     uint64_t left_ms = kube_leader_left_ms(s->leader);
     return left_ms > MARGIN_MS ? left_ms - MARGIN_MS : 0;
 }
 
 /* False: the server refused; nothing more is asked of it for a while. */
-static bool good(struct policy_status *s, const struct kube_request *q, const char *what)
+static bool good(struct status_writer *s, const struct kube_request *q, const char *what)
 {
     unsigned kind = q->error < 0 ? NO_STATUS : q->status;
     bool fine = q->error == 0 && (q->status == 200 || q->status == 404 || q->status == 409);
@@ -153,7 +147,7 @@ static bool good(struct policy_status *s, const struct kube_request *q, const ch
 
 static void written(struct kube_request *q)
 {
-    struct policy_status *s = q->user;
+    struct status_writer *s = q->user;
     if (!good(s, q, "written to"))
         return;
     struct seen *p = map_get(&s->seen, text_of(s->key));
@@ -167,14 +161,15 @@ static void written(struct kube_request *q)
     write_next(s, PACE_MS);
 }
 
-static int write_condition(struct policy_status *s, struct seen *p, const struct json *object)
+static int write_status(struct status_writer *s, struct seen *p, const struct object_status *wanted,
+                        const struct json *object)
 {
     char path[LEASE_PATH_MAX + OBJECT_KEY_MAX], query[LEASE_PATH_MAX + OBJECT_KEY_MAX + 64];
     struct text_heap body;
     uint64_t left_ms = time_left(s);
     if (left_ms == 0 || object_path(s, p, "/status", path) < 0)
         return -ENOENT;
-    int err = condition_patch(object, &s->wanted, clock_unix_ms(), &body);
+    int err = object_status_patch(wanted, object, clock_unix_ms(), &body);
     if (err < 0)
         return err;
     snprintf(query, sizeof query, "%s?fieldManager=weir-controller", path);
@@ -187,7 +182,7 @@ static int write_condition(struct policy_status *s, struct seen *p, const struct
     err = kube_send(s->client, &s->request, &call);
     text_heap_done(&body);
     if (err == 0) {
-        p->wrote = condition_number(&s->wanted);
+        p->wrote = object_status_number(wanted);
         p->wrote_ms = ring_now_ms(s->ring);
     }
     return err;
@@ -195,17 +190,19 @@ static int write_condition(struct policy_status *s, struct seen *p, const struct
 
 static void was_read(struct kube_request *q)
 {
-    struct policy_status *s = q->user;
+    struct status_writer *s = q->user;
     struct seen *p = map_get(&s->seen, text_of(s->key));
+    struct object_status wanted = {0};
     struct json_error e = {0};
     struct json *object = NULL;
     if (!good(s, q, "read"))
         return;
     int err = p && q->status == 200 ? json_parse(q->answer, NULL, &object, &e) : -ENOENT;
-    /* Another generation than the one that was judged: the watch will tell of it. */
-    if (err == 0 && condition_generation(object) == s->wanted.generation &&
-        condition_there(object) != condition_number(&s->wanted))
-        err = write_condition(s, p, object);
+    /* Another generation than the one that is judged: the watch will tell of it. */
+    if (err == 0 && condition_generation(object) == p->generation && judge(s, p, &wanted) &&
+        object_status_there(p->kind, object) != object_status_number(&wanted))
+        err = write_status(s, p, &wanted, object);
+    object_status_done(&wanted);
     json_free(object);
     if (!s->request.transfer)
         write_next(s, PACE_MS);
@@ -213,18 +210,17 @@ static void was_read(struct kube_request *q)
 
 static void next(struct timer *t)
 {
-    struct policy_status *s = container_of(t, struct policy_status, next);
+    struct status_writer *s = container_of(t, struct status_writer, next);
     char path[LEASE_PATH_MAX + OBJECT_KEY_MAX];
     uint64_t left_ms = time_left(s);
     if (s->request.transfer || s->n_queue == 0)
         return;
     snprintf(s->key, sizeof s->key, "%s", s->queue[--s->n_queue]);
     const struct seen *p = map_get(&s->seen, text_of(s->key));
-    if (!p || left_ms == 0 || !is_due(s, s->key, p) || object_path(s, p, "", path) < 0) {
+    if (!p || left_ms == 0 || !is_due(s, p) || object_path(s, p, "", path) < 0) {
         write_next(s, 0);
         return;
     }
-    judge(s, s->key, p, &s->wanted);
     const struct kube_call call = {.path = path, .deadline_ms = left_ms};
     s->request.done = was_read;
     if (kube_send(s->client, &s->request, &call) < 0) {
@@ -235,25 +231,24 @@ static void next(struct timer *t)
 
 /* ---- What the server has -------------------------------------------------------------------- */
 
-static struct seen *make(struct policy_status *s, const char *key, enum object_kind kind,
+static struct seen *make(struct status_writer *s, const char *key, enum object_kind kind,
                          const char *ns, const char *name)
 {
     struct seen *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    *p = (struct seen){
-        .kind = kind, .ns = text_dup(text_of(ns)), .name = text_dup(text_of(name))};
+    *p = (struct seen){.kind = kind, .ns = text_dup(text_of(ns)), .name = text_dup(text_of(name))};
     if (p->ns && p->name && map_put(&s->seen, text_of(key), p, NULL) == 0)
         return p;
     seen_free(p);
     return NULL;
 }
 
-void policy_status_see(struct policy_status *s, enum object_kind kind, const char *ns,
+void status_writer_see(struct status_writer *s, enum object_kind kind, const char *ns,
                        const char *name, const struct json *object)
 {
     char key[OBJECT_KEY_MAX];
-    if (!is_policy(kind))
+    if (!object_status_resource(kind))
         return;
     object_key(kind, ns, name, key);
     if (!object) {
@@ -268,13 +263,13 @@ void policy_status_see(struct policy_status *s, enum object_kind kind, const cha
         return;
     }
     p->generation = condition_generation(object);
-    p->has = condition_there(object);
+    p->has = object_status_there(kind, object);
     if (p->has == p->wrote)
         p->wrote = 0; /* the watch tells of it: from here on it alone counts */
     p->round = s->round;
 }
 
-void policy_status_start(struct policy_status *s, struct kube_client *client, struct ring *ring,
+void status_writer_start(struct status_writer *s, struct kube_client *client, struct ring *ring,
                          const struct kube_leader *leader)
 {
     s->client = client;
@@ -286,7 +281,7 @@ void policy_status_start(struct policy_status *s, struct kube_client *client, st
     timer_init(&s->next, next);
 }
 
-void policy_status_stop(struct policy_status *s)
+void status_writer_stop(struct status_writer *s)
 {
     timer_stop(ring_timers(s->ring), &s->look);
     timer_stop(ring_timers(s->ring), &s->next);
