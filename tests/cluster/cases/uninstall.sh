@@ -65,18 +65,48 @@ case_uninstall() {
 plain_again() { plain_call "$1" "$(pod_ip "$(pod cart node-b)")"; }
 CASES+=(uninstall)
 
-# The same again with helm 3: install, a call, uninstall.
-case_helm3() {
-    local HELM=$TOOLS/helm3 client
+# The commands of a section of docs/INSTALL.md: its indented lines. Of another kind here are the images, which are the cluster's own; and
+# where somebody would look until it is so, that is waited for.
+commands() {
+    awk -v section="## $1" '/^## / { inside = $0 == section } inside && sub(/^    /, "")' "$ROOT/docs/INSTALL.md" | sed \
+        -e "s|REGISTRY/weir|${IMAGE%:*} -f $OUT/apps.yaml|" \
+        -e "s|--image=nginx.*|--image=$APPS --port=80 -- origin --port 80|" -e "s|--image=curlimages/curl|--image=$APPS|" \
+        -e 's|^weirctl status .*|eventually nothing_is_captured|' \
+        -e 's|^\(kubectl.* logs .*\)$|looked() { \1; }; eventually looked|' \
+        -e 's|^\(.*[^ ]\) *# refused$|if \1; then fail "that was not refused"; fi|'
+}
+typed() {
+    commands "$1" >"$OUT/typed"
+    [ "$(wc -l <"$OUT/typed")" -ge "$2" ] || fail "docs/INSTALL.md says less in its section $1 than it did"
+    (
+        set -x
+        cd "$ROOT" || exit 1
+        . "$OUT/typed"
+    )
+}
+kubectl() { in_net control timeout --foreground "$DEADLINE_S" "$TOOLS/kubectl" --kubeconfig "$CLUSTER/admin.kubeconfig" "$@"; }
+
+# docs/INSTALL.md, word by word, with helm 3: on a cluster that has nothing of Weir but its image, which a registry would have.
+case_as_documented() {
+    local HELM=$TOOLS/helm3 node version
+    k delete namespace shop outside --timeout="${DEADLINE_S}s"
     k delete pv weir-ca --wait
     rm -rf "$CLUSTER/volume"
-    case_install
-    k label namespace shop weir.mesh/enrolled=true
-    client=$(pod web node-a)
-    eventually meshed_call "$client" "$(pod_ip "$(pod cart node-b)")"
-    everybody_leaves
-    uninstall
+    volume
+    version=$(sed -n 's/^appVersion: *//p' "$ROOT/helm/weir/Chart.yaml")
+    for node in $(nodes); do on "$node" ctr -n k8s.io images tag --force "$IMAGE" "${IMAGE%:*}:$version"; done
+    cat >"$OUT/apps.yaml" <<YAML
+test:
+  image: $APPS
+  client: [sh, -c, "until curl -sSf -m 5 http://\${WEIR_TEST_SERVICE_HOST:-weir-test}:8080/; do sleep 1; done"]
+YAML
+    typed Installing 8
+    typed "The first encrypted call" 20
+    get web http://cart/ >"$OUT/page"
+    eventually nothing_is_found
+    typed Uninstalling 9
     eventually no_traces
     same "$(objects)" "" "objects that are left"
+    get web http://cart/ >"$OUT/page"
 }
-CASES+=(helm3)
+CASES+=(as_documented)
