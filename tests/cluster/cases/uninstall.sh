@@ -33,6 +33,7 @@ everybody_leaves() { k label namespace -l weir.mesh/enrolled=true weir.mesh/enro
 uninstall() {
     eventually nothing_is_captured
     helm upgrade weir "$ROOT/helm/weir" --namespace "$WEIR_NS" --reuse-values --set cni.removeAtEnd=true --wait --timeout 5m
+    ready "$WEIR_NS" ds/weir-cni
     helm uninstall weir --namespace "$WEIR_NS" --wait --timeout 5m
     k delete configmap -A --field-selector metadata.name=weir-ca-root
     k delete pvc -n "$WEIR_NS" state-weir-ca-0 --timeout="${DEADLINE_S}s"
@@ -89,8 +90,8 @@ kubectl() { in_net control timeout --foreground "$DEADLINE_S" "$TOOLS/kubectl" -
 # docs/INSTALL.md, word by word, with helm 3: on a cluster that has nothing of Weir but its image, which a registry would have.
 case_as_documented() {
     local HELM=$TOOLS/helm3 node version
-    k delete namespace shop outside --timeout="${DEADLINE_S}s"
-    k delete pv weir-ca --wait
+    k delete namespace shop outside --ignore-not-found --timeout="${DEADLINE_S}s"
+    k delete pv weir-ca --ignore-not-found --wait
     rm -rf "$CLUSTER/volume"
     volume
     version=$(sed -n 's/^appVersion: *//p' "$ROOT/helm/weir/Chart.yaml")
@@ -104,7 +105,7 @@ YAML
     typed "The first encrypted call" 20
     get web http://cart/ >"$OUT/page"
     eventually nothing_is_found
-    typed Uninstalling 9
+    typed Uninstalling 10
     eventually no_traces
     same "$(objects)" "" "objects that are left"
     get web http://cart/ >"$OUT/page"
