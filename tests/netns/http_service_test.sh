@@ -2,7 +2,7 @@
 # timeout: 120
 # builds: dev
 # Requests of a workload to Services (--http on): each to an endpoint of its own by one connection of the client, answers of the
-# node proxy itself, a split and a redirect by an HTTPRoute, an endpoint that is killed.
+# node proxy itself, a split, a rewrite and a redirect by an HTTPRoute.
 #
 #   node-a: web, cart (1)   [legacy: batch]        node-b: cart (2), orders
 . "$(dirname "$0")/lib.sh"
@@ -51,3 +51,35 @@ lab apply "$WORK/nobody.yaml"
 knows() { lab ctl node-a services -o json | grep -q nobody; }
 eventually knows
 same "$(from_web -o /dev/null -w '%{http_code} ' http://10.96.0.97/ -o /dev/null http://10.96.0.97/)" "503 503 " "the statuses"
+
+step "an HTTPRoute: a split, a rewrite with edits, a redirect, and what no rule takes"
+cat >"$WORK/route.yaml" <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: orders, port: 80}]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /split}}]
+    filters:
+    - type: URLRewrite
+      urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /whoami}}
+    - type: ResponseHeaderModifier
+      responseHeaderModifier: {set: [{name: x-route, value: split}]}
+    backendRefs: [{name: orders, port: 80, weight: 80}, {name: cart, port: 80, weight: 20}]
+  - matches: [{path: {type: PathPrefix, value: /old}}]
+    filters:
+    - type: RequestRedirect
+      requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}, statusCode: 301}
+END
+lab apply "$WORK/route.yaml"
+routed() { [ "$(from_web -o /dev/null -w '%{http_code}' http://orders/nowhere)" = 404 ]; }
+eventually routed
+from_web -w '\n' 'http://orders/split?[1-1000]' >"$WORK/split"
+same "$(grep -c '"pod"' "$WORK/split")" 1000 "answers"
+N=$(grep -o '"pod": *"cart' "$WORK/split" | wc -l)
+[ "$N" -gt 130 ] && [ "$N" -lt 270 ] || fail "of 1000 requests cart had $N, and should have 200" # 5 deviations
+must from_web -D - -o /dev/null http://orders/split
+said "x-route: split"
+same "$(from_web -o /dev/null -w '%{http_code} %{redirect_url}' http://orders/old/a?b=c)" "301 http://orders/new/a?b=c" "the redirect"
+must get web http://cart/whoami # has no routes
