@@ -54,6 +54,9 @@ static void order_of_changes(void **state)
     uint64_t then = c.sequence;
     assert_string_equal(changes(&c, then), "");
     assert_int_equal(catalog_put(&c, service("a", "10.0.0.3", 1)), 1);
+    struct resource *for_few = service("a", "10.0.0.3", 1);
+    for_few->by_name_only = true; /* others hear of it */
+    assert_int_equal(catalog_put(&c, for_few), 1);
     assert_string_equal(changes(&c, then), "+n/a");
     assert_string_equal(changes(&c, 0), "+n/b +n/a");
     assert_int_equal(catalog_remove(&c, XDS_ADDRESS, TEXT("n/b")), 0);
