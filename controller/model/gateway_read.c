@@ -121,18 +121,16 @@ struct gateway_texts gateway_texts_read(struct reader *r, struct gateway_flaw *f
         }
         if (headers)
             key = lower(r, text_of(key));
-        bool regex = strcmp(type, "RegularExpression") == 0, known_type = true;
-        if (type[0] && strcmp(type, "Exact") != 0 && !regex) {
+        enum gateway_text_kind kind = GATEWAY_TEXT_PRESENT;
+        if (!type[0] || strcmp(type, "Exact") == 0)
+            kind = GATEWAY_TEXT_EXACT;
+        else if (strcmp(type, "RegularExpression") != 0)
             gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "type"),
                              "'%s' is not one of Exact, RegularExpression", type);
-            known_type = false;
-        } else if (regex)
-            known_type = gateway_regex_check(r, f, read_member(j, "value"));
-        if (is_there(&texts, key))
-            continue;
-        items[texts.n++] = known_type
-                               ? (struct gateway_text){key, read_string(r, j, "value"), regex}
-                               : (struct gateway_text){key, ".*", true};
+        else if (gateway_regex_check(r, f, read_member(j, "value")))
+            kind = GATEWAY_TEXT_REGEX;
+        if (!is_there(&texts, key))
+            items[texts.n++] = (struct gateway_text){key, read_string(r, j, "value"), kind};
     }
     return texts;
 }

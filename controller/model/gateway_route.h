@@ -44,9 +44,10 @@ struct gateway_parent {
     bool ns_said;
 };
 
+enum gateway_text_kind { GATEWAY_TEXT_EXACT, GATEWAY_TEXT_REGEX, GATEWAY_TEXT_PRESENT };
 struct gateway_text { /* of a header or parameter */
     const char *name, *value;
-    bool regex;
+    enum gateway_text_kind kind; /* PRESENT: whatever its value */
 };
 struct gateway_texts {
     const struct gateway_text *items;

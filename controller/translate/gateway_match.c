@@ -2,7 +2,7 @@
 
 static struct text_match text_match(struct gateway_build *b, const struct gateway_text *t)
 {
-    return (struct text_match){.kind = t->regex ? TEXT_REGEX : TEXT_EXACT,
+    return (struct text_match){.kind = t->kind == GATEWAY_TEXT_REGEX ? TEXT_REGEX : TEXT_EXACT,
                                .value = gateway_copy(b, text_of(t->value))};
 }
 
@@ -68,12 +68,14 @@ void gateway_match_build(struct gateway_build *b, const struct gateway_entry *e,
         bool host = strcmp(t->name, "host") == 0;
         headers[ret->n_headers++] = (struct header_match){
             .name = host ? TEXT(":authority") : gateway_copy(b, text_of(t->name)),
-            .kind = HEADER_TEXT,
+            .kind = t->kind == GATEWAY_TEXT_PRESENT ? HEADER_PRESENT : HEADER_TEXT,
             .text = text_match(b, t)};
     }
-    for (size_t i = 0; i < m->queries.n; i++)
-        queries[ret->n_queries++] =
-            (struct query_match){.name = gateway_copy(b, text_of(m->queries.items[i].name)),
-                                 .kind = QUERY_TEXT,
-                                 .text = text_match(b, &m->queries.items[i])};
+    for (size_t i = 0; i < m->queries.n; i++) {
+        const struct gateway_text *t = &m->queries.items[i];
+        queries[ret->n_queries++] = (struct query_match){
+            .name = gateway_copy(b, text_of(t->name)),
+            .kind = t->kind == GATEWAY_TEXT_PRESENT ? QUERY_PRESENT : QUERY_TEXT,
+            .text = text_match(b, t)};
+    }
 }

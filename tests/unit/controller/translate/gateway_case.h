@@ -43,10 +43,18 @@ static inline void put_match(struct text_heap *h, const struct route_match *m)
 {
     static const char *const kinds[] = {"prefix", "exact", "below", "regex"};
     text_heap_printf(h, "%s%s %s", m->grpc ? "grpc " : "", kinds[m->path.kind], m->path.value.data);
-    for (size_t i = 0; i < m->n_headers; i++)
-        put_text(h, ' ', m->headers[i].name, &m->headers[i].text);
-    for (size_t i = 0; i < m->n_queries; i++)
-        put_text(h, '?', m->queries[i].name, &m->queries[i].text);
+    for (size_t i = 0; i < m->n_headers; i++) {
+        if (m->headers[i].kind == HEADER_TEXT)
+            put_text(h, ' ', m->headers[i].name, &m->headers[i].text);
+        else
+            text_heap_printf(h, "  %s present", m->headers[i].name.data);
+    }
+    for (size_t i = 0; i < m->n_queries; i++) {
+        if (m->queries[i].kind == QUERY_TEXT)
+            put_text(h, '?', m->queries[i].name, &m->queries[i].text);
+        else
+            text_heap_printf(h, " ?%s present", m->queries[i].name.data);
+    }
 }
 
 static inline void put_path(struct text_heap *h, const struct path_rewrite *w)

@@ -270,6 +270,18 @@ static void cases(void **state)
     globfree(&found);
 }
 
+/* What is refused for an expression that is none is refused whatever bytes the header has. */
+static void any_value_is_refused(void **state)
+{
+    char *yaml = read_all(CASES "closed.yaml");
+    struct mesh m;
+    (void)state;
+    mesh_open(&m, yaml, &fixture_settings);
+    ask(&m, "no UTF-8", TEXT("echo.mesh:80 GET /regex x-user=j\xff => 500"));
+    mesh_close(&m);
+    free(yaml);
+}
+
 /* Each allocation fails in turn; afterwards it is the same as ever. */
 static void no_memory(void **state)
 {
@@ -414,8 +426,9 @@ static void too_much(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(no_memory),
-                                       cmocka_unit_test(changes), cmocka_unit_test(a_long_origin),
-                                       cmocka_unit_test(too_much)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cases),         cmocka_unit_test(any_value_is_refused),
+        cmocka_unit_test(no_memory),     cmocka_unit_test(changes),
+        cmocka_unit_test(a_long_origin), cmocka_unit_test(too_much)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
