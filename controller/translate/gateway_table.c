@@ -107,14 +107,14 @@ static int make(const struct view *v, const struct gateway_scope *s,
                 const struct gateway_entry *entries, size_t n, struct route_table **ret,
                 char why[static WHY_MAX])
 {
-    struct route_table *t = route_table_new(ROUTE_TABLE_BYTES_MAX);
+    struct route_table *t = route_table_new(GATEWAY_TABLE_BYTES_MAX);
     if (!t)
         return -ENOMEM;
     struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
     fill(&b, t, entries, n);
     int err = b.failed ? -ENOMEM : route_table_finish(t, why);
     if (b.failed && !t->arena.no_memory) { /* the table is full */
-        snprintf(why, WHY_MAX, "they take more than %d MiB", ROUTE_TABLE_BYTES_MAX >> 20);
+        snprintf(why, WHY_MAX, "they take more than %d MiB", GATEWAY_TABLE_BYTES_MAX >> 20);
         err = -EINVAL;
     }
     if (err == 0)

@@ -8,6 +8,9 @@
  * are changed, "path PATH", "host HOST", and the headers that are there, "+HEADER=VALUE", and of the
  * answer, "<HEADER=VALUE".
  */
+#include "controller/serve/interest.h"
+#include "shared/grpc/grpc.h"
+#include "shared/xds/routing.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/controller/translate/gateway_case.h"
 #include "tests/unit/shared/base/failing_alloc.h"
@@ -424,11 +427,56 @@ static void too_much(void **state)
     text_heap_done(&yaml);
 }
 
+/* An action is written once for each match, and these values take twice their bytes on the wire: what
+ * is not refused still goes into a message, beside others. */
+static void what_a_node_can_read(void **state)
+{
+    enum { FITS = 60, TOO_MANY = 64, VALUE_MAX = 4096 };
+    static char value[VALUE_MAX + 1];
+    (void)state;
+    memset(value, '%', VALUE_MAX);
+    for (unsigned n = FITS; n <= TOO_MANY; n += TOO_MANY - FITS) {
+        struct mesh m;
+        struct text_heap yaml;
+        struct gateway_tables tables;
+        struct xds_bytes body;
+        text_heap_init(&yaml, 1024 * 1024);
+        text_heap_puts(&yaml,
+                       "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "
+                       "{ports: [{port: 80}]}}\n---\n{apiVersion: "
+                       "gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, "
+                       "namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: s}], "
+                       "rules: [{backendRefs: [{name: s, port: 80}], filters: [{type: "
+                       "RequestHeaderModifier, requestHeaderModifier: {set: [");
+        for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
+            text_heap_printf(&yaml, "{name: x-%u, value: '%s'}, ", i, value);
+        text_heap_puts(&yaml, "]}}], matches: [");
+        for (unsigned i = 0; i < n; i++)
+            text_heap_printf(&yaml, "{path: {value: /%u}}, ", i);
+        text_heap_puts(&yaml, "]}]}}\n");
+        assert_false(yaml.failed);
+        mesh_open(&m, yaml.data, &fixture_settings);
+        const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
+        assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
+        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? n : 1);
+        assert_int_equal(xds_routes_encode(tables.items[0], &body), 0);
+        assert_true(n != FITS || body.len > GATEWAY_TABLE_BYTES_MAX);
+        assert_true(body.len + ANSWER_BYTES_MAX < GRPC_MESSAGE_MAX);
+        xds_bytes_done(&body);
+        gateway_tables_done(&tables);
+        mesh_close(&m);
+        text_heap_done(&yaml);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cases),         cmocka_unit_test(any_value_is_refused),
-        cmocka_unit_test(no_memory),     cmocka_unit_test(changes),
-        cmocka_unit_test(a_long_origin), cmocka_unit_test(too_much)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cases),
+                                       cmocka_unit_test(any_value_is_refused),
+                                       cmocka_unit_test(no_memory),
+                                       cmocka_unit_test(changes),
+                                       cmocka_unit_test(a_long_origin),
+                                       cmocka_unit_test(too_much),
+                                       cmocka_unit_test(what_a_node_can_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
