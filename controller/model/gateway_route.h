@@ -28,7 +28,7 @@ enum gateway_flaw_kind {
     GATEWAY_FLAW_FILTERS, /* filters that can't go together */
     GATEWAY_FLAW_KIND     /* a filter of a kind that is unknown */
 };
-struct gateway_flaw { /* the first one. A rule with one answers 500 to all that it takes */
+struct gateway_flaw { /* the first one. A rule with one answers 500, if its route counts */
     enum gateway_flaw_kind kind;
     const char *text; /* "spec.rules[0].sessionPersistence: is not supported" */
 };

@@ -69,20 +69,23 @@ static const char *flaw_reason(enum gateway_flaw_kind kind)
     return kind == GATEWAY_FLAW_FILTERS ? "IncompatibleFilters" : "UnsupportedValue";
 }
 
+/* Of a route of which nothing can be honoured: its own, or its first rule's. NULL: something can, or
+ * it is a GRPCRoute without rules. */
+static const struct gateway_flaw *whole_flaw(const struct gateway_route *r)
+{
+    if (r->flaw.kind != GATEWAY_NO_FLAW)
+        return &r->flaw;
+    for (size_t i = 0; i < r->n_rules; i++)
+        if (r->rules[i].flaw.kind == GATEWAY_NO_FLAW || r->rules[i].flaw.kind == GATEWAY_FLAW_KIND)
+            return NULL;
+    return r->n_rules > 0 ? &r->rules[0].flaw : NULL;
+}
+
 const char *gateway_route_refused(const struct object *route, struct text_out *message)
 {
-    const struct gateway_route *r = &route->route;
-    const struct gateway_flaw *flaw = &r->flaw;
-    if (flaw->kind == GATEWAY_NO_FLAW) {
-        for (size_t i = 0; i < r->n_rules; i++)
-            if (r->rules[i].flaw.kind == GATEWAY_NO_FLAW ||
-                r->rules[i].flaw.kind == GATEWAY_FLAW_KIND)
-                return NULL;
-        if (r->n_rules == 0)
-            return NULL; /* a GRPCRoute that takes everything and leads nowhere */
-        flaw = &r->rules[0].flaw;
-        text_puts(message, "what its rules take is refused: ");
-    }
+    const struct gateway_flaw *flaw = whole_flaw(&route->route);
+    if (!flaw)
+        return NULL;
     text_puts(message, flaw->text);
     return flaw_reason(flaw->kind);
 }
@@ -106,8 +109,7 @@ static bool means(const struct object *route, const struct gateway_scope *s)
 
 bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route)
 {
-    return strcmp(route->ns, s->ns) == 0 && means(route, s) &&
-           route->route.flaw.kind == GATEWAY_NO_FLAW;
+    return strcmp(route->ns, s->ns) == 0 && means(route, s) && !whole_flaw(&route->route);
 }
 
 enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s)

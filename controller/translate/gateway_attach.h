@@ -19,8 +19,7 @@ bool gateway_is_service(const struct gateway_ref *ref);
  * written to `message`); NULL: it is fine. */
 const char *gateway_backend_refused(const struct view *v, const struct object *route,
                                     const struct gateway_ref *ref, struct text_out *message);
-/* Why nothing of a route can be honoured, likewise. If that is for its rules' sake it counts all the
- * same, and they answer 500. */
+/* Why nothing of a route can be honoured, likewise: then it counts nowhere. */
 const char *gateway_route_refused(const struct object *route, struct text_out *message);
 /* Likewise for one of its parents, which is a Service. */
 const char *gateway_parent_refused(const struct view *v, const struct object *route,
