@@ -5,7 +5,8 @@
 /* ---- Matches -------------------------------------------------------------------------------- */
 
 /* A part of a match that can't be honoured becomes all that its author may have meant, so that
- * nothing of that is taken by a broader rule. */
+ * nothing of that is taken by a broader rule. Narrower ones go first: of a path that can't be read
+ * there is left what they don't take. */
 
 static bool is_clean_path(struct text path)
 {
