@@ -1,5 +1,6 @@
 #include "controller/model/object_kinds.h"
 #include "shared/http/http_grammar.h"
+#include "shared/http/http_hop.h"
 #include "shared/mesh/policy.h"
 
 enum { SOURCES_MAX = 512, CONDITIONS_MAX = 128 };
@@ -183,7 +184,8 @@ static bool condition_key_parse(const char *word, enum condition_key *ret)
     return false;
 }
 
-/* "request.headers[x]"; false: it is something else. */
+/* "request.headers[x]"; false: it is something else. Fields of the connection that a request came by
+ * are no part of it, so nobody can evaluate them; what it wants to turn into is. */
 static bool read_header_key(struct reader *r, struct policy_condition *c)
 {
     struct text begin = TEXT("request.headers["), name = text_of(c->name);
@@ -192,6 +194,8 @@ static bool read_header_key(struct reader *r, struct policy_condition *c)
         return false;
     name = (struct text){name.data + begin.len, name.len - begin.len - 1};
     if (!http_is_token(name) || name.len > sizeof lower)
+        return false;
+    if (http_hop_is(name) && !text_equal_nocase(name, TEXT("upgrade")))
         return false;
     for (size_t i = 0; i < name.len; i++)
         lower[i] = text_lower(name.data[i]);

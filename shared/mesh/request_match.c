@@ -190,12 +190,15 @@ static bool has_presence(const struct string_matches *m)
 }
 
 /* The whole value or an element of the list that it is, of any field of the name, as Istio does; for
- * presence an empty one is enough. */
+ * presence an empty one is enough. Upgrade is no field of a head: what goes on of it is its
+ * protocol, whose case does not matter (RFC 9110 section 7.8). */
 static bool header_any(const struct string_matches *m, struct text name,
                        const struct request_view *v)
 {
     const struct http_field *f;
 
+    if (text_equal(name, TEXT("upgrade")))
+        return string_matches_any_nocase(m, v->head->protocol);
     for (size_t at = 0; m->n > 0 && (f = http_head_next(v->head, name, &at));) {
         struct text list = f->value, element;
         if (has_presence(m) || string_matches_any(m, f->value))

@@ -339,6 +339,14 @@ static void reads_a_policy(void **state)
     assert_string_equal(p->rules[0].when[1].header, "x");
     assert_int_equal(p->rules[1].n_from, 0);
     object_unref(o);
+    o = read_good(POLICY "spec:\n"
+                         "  rules:\n"
+                         "  - when: [{key: \"request.headers[Upgrade]\", values: [a]}, {key: "
+                         "\"request.headers[Transfer-Encoding]\", values: [a]}]\n");
+    assert_int_equal(o->authorization.rules[0].when[0].key, CONDITION_REQUEST_HEADER);
+    assert_string_equal(o->authorization.rules[0].when[0].header, "upgrade");
+    assert_int_equal(o->authorization.rules[0].when[1].key, CONDITION_BEYOND);
+    object_unref(o);
     o = read_good("apiVersion: security.istio.io/v1beta1\nkind: AuthorizationPolicy\n"
                   "metadata: {name: a, annotations: {istio.io/dry-run: \"true\"}}\nspec: {}");
     assert_int_equal(o->authorization.action, AUTHORIZATION_ALLOW);

@@ -260,6 +260,37 @@ static void two_readings(void **state)
               cases[i].denied);
 }
 
+/* What a request wants to turn into is not among its fields (http_hop.h), and goes on. */
+static void upgrade(void **state)
+{
+    static const struct {
+        const char *pattern, *protocol;
+        bool holds;
+    } cases[] = {
+        {"websocket", "websocket", true}, {"WebSocket", "websocket", true},
+        {"web*", "websocket", true},      {"*", "websocket", true},
+        {"other", "websocket", false},    {"websocket", "", false},
+        {"*", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        for (int negative = 0; negative < 2; negative++) {
+            struct request_match *m = match_of(HEADER, negative, cases[i].pattern);
+            struct http_head head;
+            struct request_view view;
+            put_text(&m->headers[0].name, heap_text("upgrade"));
+            ask(&head, &view, &(struct asked){.path = "/"});
+            if (cases[i].protocol[0])
+                assert_int_equal(http_head_set_protocol(&head, text_of(cases[i].protocol)), 0);
+            for (int grants = 0; grants < 2; grants++)
+                assert_int_equal(request_match_holds(m, &view, grants), cases[i].holds != negative);
+            request_view_done(&view);
+            http_head_done(&head);
+            (void)request_match_free(m);
+        }
+    }
+}
+
 /* Fields AND, values OR. */
 static void together(void **state)
 {
@@ -320,8 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(templates),      cmocka_unit_test(fields),
-        cmocka_unit_test(two_readings),   cmocka_unit_test(together),
-        cmocka_unit_test(without_memory),
+        cmocka_unit_test(two_readings),   cmocka_unit_test(upgrade),
+        cmocka_unit_test(together),       cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
