@@ -127,6 +127,18 @@ static size_t read_leniently(struct text path, char *out, bool *ret_unclear)
     }
 }
 
+static size_t decode(struct text t, char *out)
+{
+    size_t n = 0;
+    while (t.len > 0) {
+        int c = text_percent_byte(t);
+        size_t used = c >= 0 ? 3 : 1;
+        out[n++] = c >= 0 ? (char)c : t.data[0];
+        t = (struct text){t.data + used, t.len - used};
+    }
+    return n;
+}
+
 int request_view_init(struct request_view *v, const struct http_head *head)
 {
     struct text query;
@@ -134,14 +146,16 @@ int request_view_init(struct request_view *v, const struct http_head *head)
     *v = (struct request_view){.head = head, .method = head->method, .host = head->authority};
     v->host_alone = host_alone(v->host);
     http_path_split(head->path, &v->path, &query);
-    v->path_lenient = v->path;
+    v->path_lenient = v->path_meant = v->path;
     if (is_clear(v->path))
         return 0;
-    v->memory = malloc(v->path.len);
+    v->memory = malloc(2 * v->path.len);
     if (!v->memory)
         return -ENOMEM;
     v->path_lenient.len = read_leniently(v->path, v->memory, &v->path_unclear);
     v->path_lenient.data = v->memory;
+    v->path_meant.data = v->memory + v->path.len;
+    v->path_meant.len = decode(v->path_lenient, v->memory + v->path.len);
     return 0;
 }
 
@@ -167,6 +181,24 @@ static bool host_any(const struct string_matches *m, const struct request_view *
            (!sure && string_matches_any_nocase(m, v->host_alone));
 }
 
+/* Whatever is encoded in the path and in the values. */
+static bool path_meant_any(const struct string_matches *m, const struct request_view *v)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        char plain[STRING_MATCH_MAX + 1];
+        struct text value = text_of(m->items[i].value);
+        if (value.len > STRING_MATCH_MAX)
+            return true; /* nobody gives us such a one */
+        if (!v->memory && !memchr(value.data, '%', value.len))
+            continue; /* it has been compared as it is said */
+        plain[decode(value, plain)] = '\0';
+        struct string_match one = {m->items[i].kind, plain};
+        if (string_matches_any(&(struct string_matches){&one, 1}, v->path_meant))
+            return true;
+    }
+    return false;
+}
+
 static bool path_any(const struct string_matches *m, const struct request_view *v, bool sure)
 {
     if (m->n == 0)
@@ -174,10 +206,8 @@ static bool path_any(const struct string_matches *m, const struct request_view *
     if (v->path_unclear)
         return !sure;
     bool said = string_matches_any(m, v->path);
-    if (!v->memory)
-        return said;
-    bool lenient = string_matches_any(m, v->path_lenient);
-    return sure ? said && lenient : said || lenient;
+    bool lenient = v->memory ? string_matches_any(m, v->path_lenient) : said;
+    return sure ? said && lenient : said || lenient || path_meant_any(m, v);
 }
 
 static bool has_presence(const struct string_matches *m)

@@ -2,7 +2,8 @@
  * What an access policy says of a request (Istio's operation and request.headers), and whether it
  * holds. Pure.
  *
- * There are requests that two servers read in two ways ("/a%2f..%2fb", "/b;x", "//b", "Host: a:80").
+ * There are requests that two servers read in two ways ("/a%2f..%2fb", "/b;x", "//b", "/b%3ac",
+ * "Host: a:80").
  * A condition that grants something must hold in each reading; for one that refuses one of them is
  * enough. So how a request is written never gets past a policy.
  */
@@ -30,6 +31,7 @@ struct request_view {
     struct text method;
     struct text host, host_alone;   /* as it is said; without port and final dot */
     struct text path, path_lenient; /* without the query; as the most lenient server reads it */
+    struct text path_meant;         /* that, with nothing encoded in it any more */
     bool path_unclear;              /* which it may take for any other */
     char *memory;                   /* owned; NULL for most paths */
 };

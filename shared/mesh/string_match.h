@@ -7,6 +7,7 @@
 #define SHARED_MESH_STRING_MATCH_H
 #include "shared/base/text.h"
 
+enum { STRING_MATCH_MAX = 1024 }; /* bytes of a value */
 enum string_match_kind {
     MATCH_EXACT,
     MATCH_PREFIX,

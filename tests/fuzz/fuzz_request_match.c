@@ -21,6 +21,7 @@ static void check_lenient(const struct request_view *v)
         assert(!text_equal_nocase(here, TEXT("%2f")) && !text_equal_nocase(here, TEXT("%5c")));
         assert(i == 0 || rest.data[i] != '/' || rest.data[i - 1] != '/');
     }
+    assert(v->path_meant.len > 0 && v->path_meant.len <= v->path_lenient.len);
     for (bool more = true; more && !v->path_unclear;) {
         more = text_split(rest, '/', &segment, &rest);
         if (!more)

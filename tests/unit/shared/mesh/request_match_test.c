@@ -250,8 +250,19 @@ static void two_readings(void **state)
         {"/public/..;x", "/public/*", false, true},
         {"/public/a..%2fb", "/public/*", true, true}, /* no such segment */
         {"/public/%2520", "/public/*", true, true},
-        {"/a%20b", "/a%20b", true, true}, /* what need be encoded has one reading */
-        {"/a%20b", "/a b", false, false},
+        {"/a%20b", "/a%20b", true, true},
+        {"/a%20b", "/a b", false, true},
+        {"/v1/a%3Ab", "/v1/a:b", false, true}, /* need not be encoded, and is not normalised */
+        {"/v1/a%3Ab", "/v1/a:*", false, true},
+        {"/v1/a%3Ab", "*:b", false, true},
+        {"/v1/a%3Ab", "/v1/{*}", true, true},
+        {"/%40v1/a", "/@v1/{*}", false, true},
+        {"/v1;x/a%3Ab", "/v1/a:b", false, true}, /* and as the most lenient reads it */
+        {"/v1/a:b", "/v1/a%3ab", false, true},
+        {"/v1/a:b", "/v1/a%3bb", false, false},
+        {"/caf%c3%a9", "/caf%C3%A9", false, true},
+        {"/caf%c3%a9", "/caf\xc3\xa9", false, true},
+        {"/public/%2520", "/public/%20", false, false}, /* once, not twice */
         {"/a%3fb", "/a", false, false},
     };
     (void)state;
