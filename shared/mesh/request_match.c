@@ -185,14 +185,14 @@ static bool host_any(const struct string_matches *m, const struct request_view *
 static bool path_meant_any(const struct string_matches *m, const struct request_view *v)
 {
     for (size_t i = 0; i < m->n; i++) {
-        char plain[STRING_MATCH_MAX + 1];
+        char meant[STRING_MATCH_MAX + 1];
         struct text value = text_of(m->items[i].value);
         if (value.len > STRING_MATCH_MAX)
             return true; /* nobody gives us such a one */
         if (!v->memory && !memchr(value.data, '%', value.len))
             continue; /* it has been compared as it is said */
-        plain[decode(value, plain)] = '\0';
-        struct string_match one = {m->items[i].kind, plain};
+        meant[decode(value, meant)] = '\0';
+        struct string_match one = {m->items[i].kind, meant};
         if (string_matches_any(&(struct string_matches){&one, 1}, v->path_meant))
             return true;
     }
@@ -219,24 +219,50 @@ static bool has_presence(const struct string_matches *m)
     return false;
 }
 
-/* The whole value or an element of the list that it is, of any field of the name, as Istio does; for
- * presence an empty one is enough. Upgrade is no field of a head: what goes on of it is its
- * protocol, whose case does not matter (RFC 9110 section 7.8). */
-static bool header_any(const struct string_matches *m, struct text name,
-                       const struct request_view *v)
+/* There are servers (CGI, WSGI) to whom '_' is '-' in a field's name. */
+static char plain(char c)
 {
-    const struct http_field *f;
+    return c == '_' ? '-' : c;
+}
 
+static bool name_fits(struct text have, struct text name, bool sure)
+{
+    if (sure || have.len != name.len)
+        return text_equal(have, name);
+    for (size_t i = 0; i < name.len; i++)
+        if (plain(have.data[i]) != plain(name.data[i]))
+            return false;
+    return true;
+}
+
+/* The whole value or an element of the list that it is, as Istio does; for presence an empty one is
+ * enough. */
+static bool value_any(const struct string_matches *m, struct text value)
+{
+    struct text element;
+
+    if (has_presence(m) || string_matches_any(m, value))
+        return true;
+    while (http_list_next(&value, &element)) {
+        if (string_matches_any(m, element))
+            return true;
+    }
+    return false;
+}
+
+/* Of any field of the name. Upgrade is no field of a head: what goes on of it is its protocol, whose
+ * case does not matter (RFC 9110 section 7.8). */
+static bool header_any(const struct string_matches *m, struct text name,
+                       const struct request_view *v, bool sure)
+{
+    if (m->n == 0)
+        return false;
     if (text_equal(name, TEXT("upgrade")))
         return string_matches_any_nocase(m, v->head->protocol);
-    for (size_t at = 0; m->n > 0 && (f = http_head_next(v->head, name, &at));) {
-        struct text list = f->value, element;
-        if (has_presence(m) || string_matches_any(m, f->value))
+    for (size_t i = 0; i < v->head->n; i++) {
+        const struct http_field *f = &v->head->fields[i];
+        if (name_fits(f->name, name, sure) && value_any(m, f->value))
             return true;
-        while (http_list_next(&list, &element)) {
-            if (string_matches_any(m, element))
-                return true;
-        }
     }
     return false;
 }
@@ -256,8 +282,8 @@ bool request_match_holds(const struct request_match *m, const struct request_vie
     for (size_t i = 0; i < m->n_headers; i++) {
         const struct request_header *h = &m->headers[i];
         struct text name = text_of(h->name);
-        if ((h->values.n && !header_any(&h->values, name, v)) ||
-            header_any(&h->not_values, name, v))
+        if ((h->values.n && !header_any(&h->values, name, v, sure)) ||
+            header_any(&h->not_values, name, v, !sure))
             return false;
     }
     return true;

@@ -209,6 +209,9 @@ static void fields(void **state)
         {HEADER, "o*", {.name = "x-a", .values = {"two,one"}}, true, true},
         {HEADER, "*", {.name = "x-a", .values = {""}}, true, true},
         {HEADER, "*", {.name = "x-b", .values = {"one"}}, false, false},
+        {HEADER, "one", {.name = "x_a", .values = {"one"}}, false, true}, /* one name to some */
+        {HEADER, "one", {.name = "X_A", .values = {"two"}}, false, false},
+        {HEADER, "one", {.name = "xxa", .values = {"one"}}, false, false},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
