@@ -332,10 +332,12 @@ static void relay_over(struct relay *r, enum ending ending)
 
 static void requests_ended(void *user, enum ending ending) { inbound_continue(user, inbound_end(user, ending)); }
 
+static void account(struct inbound *in);
 static void requests_drained(void *user)
 {
     struct inbound *in = user;
     in->requests = NULL;
+    account(in); /* whose names were those of its requests until now, and their bytes are its */
     part_drained(in);
 }
 
@@ -463,7 +465,8 @@ static void inbound_shut(struct inbound *in)
     relay_stop(&in->relay);
     if (in->requests)
         inbound_requests_close(in->requests, in->ending);
-    account(in);
+    else
+        account(in);
     in->parts++; /* held until both sides have been told */
     tell_downstream(in);
     buf_done(&in->early);

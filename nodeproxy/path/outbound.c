@@ -381,10 +381,12 @@ static void request_over(void *user, const struct exchange_record *record)
 
 static void http_ended(void *user, enum ending ending) { outbound_continue(user, outbound_end(user, ending)); }
 
+static void account(struct outbound *c);
 static void http_drained(void *user)
 {
     struct outbound *c = user;
     c->http = NULL;
+    account(c); /* whose names were those of its requests until now, and their bytes are its */
     part_drained(c);
 }
 
@@ -473,7 +475,8 @@ static void outbound_shut(struct outbound *c)
     }
     if (c->way == WAY_REQUESTS && c->http)
         outbound_http_close(c->http, c->ending);
-    account(c);
+    else
+        account(c);
     if (c->tunnel_open && clean)
         tunnel_close(&c->tunnel);
     else if (c->tunnel_open)

@@ -291,6 +291,7 @@ static inline void fleet_end(void)
         fail_msg("%u wires are left", n_wires);
     timer_stop(ring_timers(fleet.mesh.apps), &fleet.ticking);
     (void)sim_mesh_close(&fleet.mesh);
+    sim_log_check_requests();
     sim_log_close();
 }
 

@@ -171,6 +171,7 @@ static uint64_t mesh_end(bool ends_well)
     if (ends_well)
         assert_int_equal(sim_log_requests("closed"), n_lines_expected);
     uint64_t trace = sim_mesh_close(&mesh);
+    sim_log_check_requests();
     sim_log_close();
     return trace;
 }

@@ -45,12 +45,22 @@ void sim_log_rewind(void)
     rewind(reader);
 }
 
-bool sim_log_next(char line[static SIM_LINE_MAX])
+static bool next_of(char line[static SIM_LINE_MAX], const char *what)
 {
     while (fgets(line, SIM_LINE_MAX, reader))
-        if (strstr(line, " access: connection complete "))
+        if (strstr(line, what))
             return true;
     return false;
+}
+
+bool sim_log_next(char line[static SIM_LINE_MAX])
+{
+    return next_of(line, " access: connection complete ");
+}
+
+static bool next_request(char line[static SIM_LINE_MAX])
+{
+    return next_of(line, " access: request complete ");
 }
 
 unsigned sim_log_requests(const char *ending)
@@ -58,8 +68,8 @@ unsigned sim_log_requests(const char *ending)
     char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
     unsigned n = 0;
     sim_log_rewind();
-    while (fgets(line, SIM_LINE_MAX, reader))
-        n += strstr(line, " access: request complete ") && strcmp(sim_log_field(line, "ending", value), ending) == 0;
+    while (next_request(line))
+        n += strcmp(sim_log_field(line, "ending", value), ending) == 0;
     return n;
 }
 
@@ -80,6 +90,17 @@ const char *sim_log_field(const char *line, const char *key, char out[static SIM
         out[n++] = *at++;
     out[n] = '\0';
     return out;
+}
+
+void sim_log_check_requests(void)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    sim_log_rewind();
+    while (next_request(line)) {
+        bool source = strcmp(sim_log_field(line, "direction", value), "outbound") == 0;
+        if (!sim_log_field(line, source ? "src.workload" : "dst.workload", value)[0])
+            fail_msg("a request of nobody: %s", line);
+    }
 }
 
 static struct addr addr_field(const char *line, const char *key)

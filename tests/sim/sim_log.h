@@ -19,6 +19,9 @@ const char *sim_log_field(const char *line, const char *key, char out[static SIM
 bool sim_log_outbound(
     const struct sim_flow *f,
     char line[static SIM_LINE_MAX]); /* the source's line of this flow; false: none */
+/* Whose workload's it was is in the line of each request, also of those that ended with their
+ * connection. */
+void sim_log_check_requests(void);
 /* Every line against every flow, and against the counters; see sim_log.c for the rules. */
 void sim_log_check(struct sim_apps *a);
 #endif
