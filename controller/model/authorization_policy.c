@@ -5,9 +5,15 @@
 
 enum { SOURCES_MAX = 512, CONDITIONS_MAX = 128 };
 
+/* What is longer no node would take, and a policy that none takes protects nothing. */
 static struct values read_values(struct reader *r, const struct json *of, const char *name)
 {
-    return read_strings(r, of, name, POLICY_VALUES_MAX);
+    struct values values = read_strings(r, of, name, POLICY_VALUES_MAX);
+    for (size_t i = 0; i < values.n; i++)
+        if (strlen(values.items[i]) > STRING_MATCH_MAX)
+            read_fail(r, json_item(read_member(of, name), i),
+                      "is longer than %d bytes, the most there may be", STRING_MATCH_MAX);
+    return values;
 }
 
 static struct prefixes parse_prefixes(struct reader *r, const struct json *list,

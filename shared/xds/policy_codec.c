@@ -37,9 +37,9 @@ static int take_text(char **field, const char *value, const char *name, bool req
 
     if (required && t.len == 0)
         return wire_refuse(why, "%s: must not be empty", name);
-    if (t.len > XDS_NAME_MAX)
+    if (t.len > STRING_MATCH_MAX)
         return wire_refuse(why, "%s: has %zu bytes, at most %d are allowed", name, t.len,
-                           XDS_NAME_MAX);
+                           STRING_MATCH_MAX);
     char *copy = text_dup(t);
     if (!copy)
         return wire_no_memory(why);

@@ -1,8 +1,10 @@
 #include "controller/model/object_read.h"
+#include "shared/mesh/string_match.h"
 #include "shared/yaml/yaml.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -311,6 +313,25 @@ static void reads_a_service(void **state)
     object_unref(o);
 }
 
+/* As long as a node takes it, and not longer. */
+static void long_values_of_a_policy(void **state)
+{
+    char yaml[2 * STRING_MATCH_MAX];
+    struct object *o = NULL;
+    struct object_identity identity;
+    struct json_error error;
+    (void)state;
+    for (int len = STRING_MATCH_MAX; len <= STRING_MATCH_MAX + 1; len++) {
+        snprintf(yaml, sizeof yaml,
+                 POLICY "spec:\n  rules:\n  - to: [{operation: {paths: [/a, '/%0*d']}}]\n", len - 1,
+                 0);
+        assert_int_equal(read_one(yaml, &o, &identity, &error) < 0, len > STRING_MATCH_MAX);
+        if (len <= STRING_MATCH_MAX)
+            object_unref(o);
+    }
+    assert_non_null(strstr(error.text, "operation.paths[1]: is longer than 1024 bytes"));
+}
+
 static void reads_a_policy(void **state)
 {
     (void)state;
@@ -383,6 +404,7 @@ int main(void)
         cmocka_unit_test(reads_a_pod),
         cmocka_unit_test(reads_a_service),
         cmocka_unit_test(reads_a_policy),
+        cmocka_unit_test(long_values_of_a_policy),
         cmocka_unit_test(selectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
