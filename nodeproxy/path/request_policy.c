@@ -30,7 +30,8 @@ enum ending request_policy_ask(struct request_policy *p, const struct directory 
     access.request = &view;
     directory_authorise(d, self, &access, &verdict);
     request_view_done(&view);
-    p->settled = verdict.allowed && !verdict.by_request ? version : 0;
+    bool told = verdict.dry_run[0] || verdict.audit[0]; /* of each request */
+    p->settled = verdict.allowed && !verdict.by_request && !told ? version : 0;
     note(request, verdict.policy, &ret_notes->policy);
     note(request, verdict.dry_run, &ret_notes->dry_run);
     note(request, verdict.audit, &ret_notes->audit);

@@ -9,8 +9,8 @@
 #include "shared/mesh/directory.h"
 
 struct request_policy {
-    /* Of the policies, none of which spoke of requests: what the connection may, its requests may.
-     * 0: not known to be so. */
+    /* Of the policies, none of which spoke of requests, was in dry run or an AUDIT that would be told
+     * of: what the connection may, its requests may. 0: not known to be so. */
     uint64_t settled;
 };
 /* The access is the connection's, complete but for the request. ENDING_NONE, ENDING_DENIED,

@@ -315,6 +315,31 @@ static void the_policies_of_now(void **state)
     http_head_done(&q.head);
 }
 
+/* Also of one that does not speak of requests each of them is told. */
+static void an_audit_is_told_of_each(void **state)
+{
+    struct request_policy p = {.settled = 0};
+    struct policy *audit = policy_new();
+    struct question q;
+
+    (void)state;
+    assert_non_null(audit);
+    put_text(&audit->name, heap_text("audit"));
+    put_text(&audit->ns, heap_text("shop"));
+    put_text(&audit->key, heap_text("shop/audit"));
+    audit->scope = POLICY_NAMESPACE;
+    audit->action = POLICY_AUDIT;
+    audit->rules = calloc(1, sizeof *audit->rules);
+    assert_non_null(audit->rules);
+    audit->n_rules = 1;
+    assert_int_equal(directory_put_policy(directory, audit), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask_of(&p, &q, "/a"), ENDING_NONE);
+        assert_true(text_equal(q.notes.audit, TEXT("shop/audit")));
+        http_head_done(&q.head);
+    }
+}
+
 static void without_memory(void **state)
 {
     struct request_policy p = {.settled = 0};
@@ -337,6 +362,7 @@ int main(void)
         TEST(ways_past_a_policy),
         TEST(ways_past_a_policy_by_http2),
         TEST(the_policies_of_now),
+        TEST(an_audit_is_told_of_each),
         TEST(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
