@@ -232,6 +232,12 @@ static bool values_key(const struct text *values, size_t n, struct text_out *key
     return true;
 }
 
+static bool is_full(const struct metrics *m, const struct family *f)
+{
+    bool large = f->is->kind == METRIC_HISTOGRAM && m->series_max > METRIC_HISTOGRAMS_MAX;
+    return f->n_series >= (large ? (size_t)METRIC_HISTOGRAMS_MAX : m->series_max);
+}
+
 struct metric_series *metrics_series(struct metrics *m, const struct metric_family *family,
                                      const struct text *label_values)
 {
@@ -248,7 +254,7 @@ struct metric_series *metrics_series(struct metrics *m, const struct metric_fami
     char **copy;
     if (s)
         return s;
-    if (f->n_series >= m->series_max)
+    if (is_full(m, f))
         return overflow(m, f);
     s = series_make(f, label_values, &copy);
     if (!s)

@@ -2,9 +2,10 @@
  * Counters and gauges in Prometheus text form (0.0.4; also OpenMetrics by Accept). A metric family is
  * declared once; a series is a set of label values. Series are owned by the thread that counts in
  * them (per worker: no atomic read-modify-write); a scrape sums the workers' series of equal labels
- * by reading relaxed atomics. Bounded: series_max per family and thread; beyond it everything counts
- * into one series whose labels are all "overflow", and weir_metric_series_left_out_total says how
- * often one was asked for.
+ * by reading relaxed atomics. Bounded: series_max per family and thread, and of HISTOGRAMs, whose
+ * series are printed as 22 lines each, METRIC_HISTOGRAMS_MAX; beyond it everything counts into one
+ * series whose labels are all "overflow", and weir_metric_series_left_out_total says how often one
+ * was asked for.
  *
  * A scrape on another thread walks the series without a lock. What metrics_drop() takes out is kept
  * until no scrape that could have seen it runs.
@@ -28,6 +29,7 @@ enum {
     METRIC_LABELS_MAX = 32,
     METRIC_LABEL_BYTES_MAX = 8192, /* all values of a series together; longer ones are overflow */
     METRIC_BOUNDS = 19,            /* of a HISTOGRAM, without +Inf */
+    METRIC_HISTOGRAMS_MAX = 2000,
 };
 struct metric_family {       /* static: it lives as long as any struct metrics that saw it */
     const char *name, *help; /* counters: a name that ends in _total */

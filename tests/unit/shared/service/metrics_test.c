@@ -287,6 +287,29 @@ static void overflow_is_one_series(void **state)
     metrics_free(m);
 }
 
+/* Of what is printed as many lines there are less. */
+static void histograms_are_fewer(void **state)
+{
+    static const struct metric_family size = {"size", "How much", METRIC_HISTOGRAM, labels, 2};
+    struct metrics *m = NULL;
+    char value[32];
+
+    (void)state;
+    assert_int_equal(metrics_new(&m, 2 * METRIC_HISTOGRAMS_MAX), 0);
+    for (unsigned i = 0; i < METRIC_HISTOGRAMS_MAX + 5; i++) {
+        snprintf(value, sizeof value, "%u", i);
+        metric_observe(metrics_series(m, &size, LABELS(text_of(value), TEXT("b"))), 1);
+        metric_add(metrics_series(m, &opened, LABELS(text_of(value), TEXT("b"))), 1);
+    }
+    char *got = print(&m, 1, false);
+    assert_non_null(strstr(got, "size_count{from=\"overflow\",to=\"overflow\"} 5\n"));
+    assert_non_null(strstr(got, "size_count{from=\"1999\",to=\"b\"} 1\n"));
+    assert_null(strstr(got, "size_count{from=\"2000\""));
+    assert_non_null(strstr(got, "opened_total{from=\"2004\",to=\"b\"} 1\n"));
+    free(got);
+    metrics_free(m);
+}
+
 static void too_long_is_said(void **state)
 {
     struct metrics *m = NULL;
@@ -434,7 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_series_per_labels),  cmocka_unit_test(sums_and_sorts),
         cmocka_unit_test(durations),              cmocka_unit_test(sizes),
-        cmocka_unit_test(dropped),
+        cmocka_unit_test(dropped),                cmocka_unit_test(histograms_are_fewer),
         cmocka_unit_test(nothing_to_say),         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(overflow_is_one_series), cmocka_unit_test(too_long_is_said),
         cmocka_unit_test(without_memory),         cmocka_unit_test(accept_header),
