@@ -184,21 +184,6 @@ static void idle_begin(struct upstream_link *l)
     }
 }
 
-static void link_free(struct upstream_link *l)
-{
-    struct upstream_group *g = l->group;
-    struct upstream_pool *p = l->pool;
-    list_remove(&l->link);
-    free(l);
-    g->n_links--;
-    group_unref(g);
-    if (--p->n_links == 0 && p->closing) {
-        map_done(&p->groups, NULL);
-        if (p->drained)
-            p->drained(p);
-    }
-}
-
 static void link_end(struct upstream_link *l, bool clean)
 {
     if (l->closing)
@@ -244,6 +229,14 @@ static size_t slots_expected(const struct upstream_group *g)
     return g->n_opening * (g->to.version == HTTP_VERSION_2 ? STREAMS_EXPECTED : 1);
 }
 
+/* No request will go by it now. */
+static void put_away(struct upstream_link *l)
+{
+    idle_end(l);
+    list_remove(&l->link);
+    list_push_back(&l->group->busy, &l->link);
+}
+
 /* The link that was used last. Those at the front that have become busy since are put away. */
 static struct upstream_link *usable_link(struct upstream_group *g, bool fresh)
 {
@@ -256,9 +249,7 @@ static struct upstream_link *usable_link(struct upstream_group *g, bool fresh)
             bool old = g->to.version == HTTP_VERSION_1 && l->used && now - l->used_ms > FRESH_MS;
             return fresh && old ? NULL : l; /* those behind it are older */
         }
-        idle_end(l);
-        list_remove(&l->link);
-        list_push_back(&g->busy, &l->link);
+        put_away(l);
     }
     return NULL;
 }
@@ -272,21 +263,35 @@ static struct http_link *link_give(struct upstream_link *l, struct upstream_wait
     return l->http;
 }
 
+/* The first one that is ready was looked at, and is not fresh enough for who waits; no other one comes: it makes room. */
+static void make_room(struct upstream_group *g)
+{
+    if (list_empty(&g->ready))
+        return;
+    struct upstream_link *l = container_of(g->ready.next, struct upstream_link, link);
+    put_away(l);
+    http_link_drain(l->http);
+}
+
 /* Opens as many as those that wait need, as far as that goes. */
 static int open_more(struct upstream_group *g)
 {
     int r = 0;
     while (r == 0 && g->n_waiting > slots_expected(g) && !g->pool->closing)
         r = link_open(g);
+    if (g->n_waiting > 0 && g->n_opening == 0)
+        make_room(g);
     return r == -EAGAIN ? 0 : r;
 }
 
 static void serve(struct upstream_group *g)
 {
-    struct upstream_link *l;
     g->refs++;
-    while (!list_empty(&g->waiting) && (l = usable_link(g, false))) {
+    while (!list_empty(&g->waiting)) {
         struct upstream_wait *w = container_of(g->waiting.next, struct upstream_wait, link);
+        struct upstream_link *l = usable_link(g, w->fresh);
+        if (!l)
+            break;
         upstream_forget(w);
         w->ready(w, link_give(l, w), ENDING_NONE);
     }
@@ -294,6 +299,23 @@ static void serve(struct upstream_group *g)
     if (r < 0 && g->n_links == 0) /* and nothing that they could wait for */
         fail_waiting(g, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
     group_unref(g);
+}
+
+static void link_free(struct upstream_link *l)
+{
+    struct upstream_group *g = l->group;
+    struct upstream_pool *p = l->pool;
+    list_remove(&l->link);
+    free(l);
+    g->n_links--;
+    p->n_links--;
+    serve(g); /* who waits for its place */
+    group_unref(g);
+    if (p->n_links == 0 && p->closing) {
+        map_done(&p->groups, NULL);
+        if (p->drained)
+            p->drained(p);
+    }
 }
 
 static void link_slot(struct http_link *http)

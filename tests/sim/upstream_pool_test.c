@@ -351,6 +351,68 @@ static void fresh(void **state)
     finish();
 }
 
+/* At the bound, too: the one that has idled makes room. */
+static void fresh_at_the_bound(void **state)
+{
+    (void)state;
+    begin(HTTP_VERSION_1, &(struct upstream_pool_options){.connections_max = 1});
+    struct upstream_endpoint to = endpoint(1);
+    struct taker a, b;
+    assert_int_equal(take(&a), -EAGAIN);
+    fake_net_run_for(net, 1500);
+    assert_int_equal(take_at(&b, &to, true, false), -EAGAIN);
+    fake_net_run_for(net, 100);
+    assert_non_null(b.got);
+    assert_false(b.wait.reused);
+    assert_int_equal(n_opened, 2);
+    assert_int_equal(pool.n_links, 1);
+    finish();
+}
+
+/* Who waits for one that is being opened does not get an old one because another old one has ended. */
+static void fresh_is_waited_for(void **state)
+{
+    (void)state;
+    begin(HTTP_VERSION_1, NULL);
+    struct upstream_endpoint to = endpoint(1);
+    struct taker a, b, c;
+    assert_int_equal(take(&a), -EAGAIN);
+    assert_int_equal(take(&b), -EAGAIN);
+    fake_net_run_for(net, 1500);
+    assert_int_equal(pool.n_idle, 2);
+    never_opens = true;
+    assert_int_equal(take_at(&c, &to, true, false), -EAGAIN);
+    http_link_close(a.got);
+    settle();
+    assert_null(c.got);
+    upstream_opened(last->link, &last->conn.stream);
+    settle();
+    assert_non_null(c.got);
+    assert_ptr_not_equal(c.got, b.got);
+    finish();
+}
+
+/* Who waits at the bound gets the place of one that has closed. */
+static void place_of_another(void **state)
+{
+    (void)state;
+    begin(HTTP_VERSION_1, &(struct upstream_pool_options){.connections_max = 1});
+    struct upstream_endpoint to = endpoint(1);
+    struct taker a, b;
+    assert_int_equal(take_at(&a, &to, false, true), -EAGAIN);
+    settle();
+    assert_non_null(a.got);
+    assert_int_equal(take(&b), -EAGAIN);
+    http_link_close(a.got);
+    fake_net_run_for(net, 100);
+    assert_non_null(b.got);
+    assert_int_equal(n_opened, 2);
+    assert_int_equal(pool.n_waiting, 0);
+    list_for_each (n, &calls) /* the server's, which nobody asks for any more */
+        call_over(container_of(n, struct call, link), -ECANCELED);
+    finish();
+}
+
 static void ended_from_outside(void **state)
 {
     (void)state;
@@ -391,6 +453,9 @@ int main(void)
         cmocka_unit_test(forgotten),
         cmocka_unit_test(failures),
         cmocka_unit_test(fresh),
+        cmocka_unit_test(fresh_at_the_bound),
+        cmocka_unit_test(fresh_is_waited_for),
+        cmocka_unit_test(place_of_another),
         cmocka_unit_test(ended_from_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
