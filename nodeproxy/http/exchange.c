@@ -98,14 +98,20 @@ static enum step filter(struct exchange *x)
 
 /* ---- route, settle ------------------------------------------------------- */
 
-/* Of a request that is still coming the time begins anew. */
+/* The time of a request begins when it is whole, as Envoy's. What nobody reads because there is no server yet counts as whole. */
 static void whole_late(struct timer *t)
 {
     struct exchange *x = container_of(t, struct exchange, whole);
-    if (x->early_end || x->relay.client.ended)
-        exchange_go_on(x, exchange_stop(x, ENDING_ANSWER_TIMEOUT));
+    if (x->tries.sent && !x->relay.client.ended)
+        exchange_time_begins(x);
     else
-        timer_start(exchange_timers(x), t, x->route.timeout_ms);
+        exchange_go_on(x, exchange_stop(x, ENDING_ANSWER_TIMEOUT));
+}
+
+void exchange_time_begins(struct exchange *x)
+{
+    if (x->route.timeout_ms > 0)
+        timer_start(exchange_timers(x), &x->whole, x->route.timeout_ms);
 }
 
 static enum step find_route(struct exchange *x)
@@ -115,8 +121,6 @@ static enum step find_route(struct exchange *x)
     enum ending ending = x->host->ops->route(x->host, &x->down.head, &x->route, &x->why);
     if (ending != ENDING_NONE)
         return exchange_stop(x, ending);
-    if (x->route.timeout_ms > 0)
-        timer_start(exchange_timers(x), &x->whole, x->route.timeout_ms);
     if (x->route.delay_ms == 0)
         return STEP_NEXT;
     exchange_wait_for(x, x->route.delay_ms, waited);
@@ -143,6 +147,7 @@ static enum step settle(struct exchange *x)
     int r = request_route_edit(&x->route, &x->down.head);
     if (r < 0)
         return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
+    exchange_time_begins(x);
     return STEP_NEXT;
 }
 
@@ -406,7 +411,10 @@ static void early_received(struct stream *s, struct buf *bytes)
 }
 static void early_ended(struct stream *s)
 {
-    ((struct exchange *)s->user)->early_end = true;
+    struct exchange *x = s->user;
+    x->early_end = true;
+    if (timer_running(&x->whole))
+        exchange_time_begins(x);
 }
 static void early_nothing(struct stream *s)
 {

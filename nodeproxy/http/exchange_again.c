@@ -48,6 +48,15 @@ static void kept_received(struct stream *s, struct buf *bytes)
     x->tries.relay_down->received(s, bytes);
 }
 
+static void request_ended(struct stream *s)
+{
+    struct relay_side *side = s->user;
+    struct exchange *x = container_of(side, struct exchange, relay.client);
+    if (timer_running(&x->whole))
+        exchange_time_begins(x);
+    x->tries.relay_down->ended(s);
+}
+
 /* Ours is before the relay's. */
 static void listen_in(struct exchange *x)
 {
@@ -55,6 +64,7 @@ static void listen_in(struct exchange *x)
     x->tries.relay_down = body->events;
     x->tries.down = *body->events;
     x->tries.down.received = kept_received;
+    x->tries.down.ended = request_ended;
     body->events = &x->tries.down;
 }
 
@@ -72,10 +82,9 @@ void exchange_try_begins(struct exchange *x)
     t->n++;
     t->sent = true;
     t->keeps = x->host->chooses_again && !x->down.no_body && is_wanted_again(x);
-    if (!t->keeps)
-        return;
     keep(x, &x->early);
-    listen_in(x);
+    if (t->keeps || x->route.timeout_ms > 0)
+        listen_in(x);
 }
 
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers)

@@ -68,6 +68,7 @@ void exchange_go_on(struct exchange *x, enum step step);
 enum step exchange_stop(struct exchange *x, enum ending ending); /* for `return` in a stage */
 enum step exchange_choose_again(struct exchange *x, uint64_t after_ms);
 void exchange_wait_for(struct exchange *x, uint64_t ms, void (*late)(struct timer *t));
+void exchange_time_begins(struct exchange *x); /* of all of it, by its route */
 extern const struct stream_events exchange_early_events;
 
 /* exchange_again.c */

@@ -291,7 +291,7 @@ static void faulty(uint64_t seed)
 {
     begin(seed, APP_HTTP11);
     struct route_table *t = table(1);
-    forward(t, 0, 1, 1);
+    forward(t, 0, 1, 1)->timeout_ms = 600; /* the delay is before it */
     struct fault *f = of_table(t, 1, sizeof *f);
     *f = (struct fault){
         .delay_ms = 700, .delay = {100, 100}, .abort_status = 555, .abort = {50, 100}};
@@ -339,6 +339,48 @@ static void too_late(uint64_t seed)
     for (unsigned i = 0; i < 10; i++) /* and nobody is asked twice */
         assert_int_equal(fleet.seen[i], 1);
     assert_int_equal(sim_log_requests("answer timeout"), 10);
+    fleet_end();
+}
+
+/* The time runs where there is no connection yet, whoever has read the body. */
+static void late_on_the_way(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    forward(t, 0, 1, 0)->timeout_ms = 400;
+    put(t);
+    fleet.posts = fleet.only_posts = true;
+    fleet.mesh.troubles.hbone_lost = 100;
+    fake_net_run_for(net, 100);
+    uint64_t began = fake_net_now_ms(net);
+    fleet_ask(1);
+    assert_in_range(fake_net_now_ms(net) - began, 400, 700);
+    assert_int_equal(fleet.own[504], 1);
+    fleet.mesh.troubles.hbone_lost = 0;
+    fleet_end();
+}
+
+/* It begins at the request's end. */
+static void slow_to_ask(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    forward(t, 0, 1, 0)->timeout_ms = 400;
+    put(t);
+    fleet.servers[0].hangs = fleet.servers[1].hangs = true;
+    fake_net_run_for(net, 100);
+    assert_true(client_can_ask());
+    uint64_t began = fake_net_now_ms(net);
+    struct call *c = ask(
+        &(struct wish){.seed = 1, .request_bytes = 3000, .status = 200, .post = true, .stalls = true});
+    assert_non_null(c);
+    c->told_over = fleet_over;
+    fake_net_run_for(net, 350);
+    c->wish.stalls = false;
+    call_pump(c);
+    assert_true(fake_net_run_until(net, fleet_is_done, NULL, 10 * 1000));
+    assert_in_range(fake_net_now_ms(net) - began, 750, 1000);
+    assert_int_equal(fleet.own[504], 1);
     fleet_end();
 }
 
@@ -473,7 +515,8 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
 #define STORIES(X)                                                                                 \
     X(split, 1)                                                                                    \
     X(matched, 4)                                                                                  \
-    X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(one_fails, 12)                 \
+    X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
+        X(slow_to_ask, 4) X(one_fails, 12)                                                         \
         X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4)        \
             X(without_memory, 2)
 #define STORY(name, n)                                                                             \
