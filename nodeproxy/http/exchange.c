@@ -280,6 +280,7 @@ static enum step answer(struct exchange *x)
                                               : ENDING_NO_MEMORY);
     x->answered = true;
     x->status = head->status;
+    exchange_try_answered(x);
     exchange_see_grpc_status(x, head); /* "Trailers-Only" */
     return STEP_NEXT;
 }

@@ -71,7 +71,7 @@ static void listen_in(struct exchange *x)
 /* What is said by a new connection is hardly refused. */
 static bool is_wanted_again(const struct exchange *x)
 {
-    return x->route.choice.retry || (x->route.forward && x->route.forward->n_mirrors > 0) ||
+    return x->route.choice.retry || exchange_is_copied(x) ||
            (x->upstream.reused &&
             (x->server_version == HTTP_VERSION_2 || is_idempotent(x->down.head.method)));
 }
@@ -85,6 +85,13 @@ void exchange_try_begins(struct exchange *x)
     keep(x, &x->early);
     if (t->keeps || x->route.timeout_ms > 0)
         listen_in(x);
+}
+
+/* It is not said again: a stream may go on for hours. */
+void exchange_try_answered(struct exchange *x)
+{
+    if (!exchange_is_copied(x))
+        keep_no_more(x);
 }
 
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers)

@@ -166,8 +166,7 @@ static bool client_is_gone(const struct exchange *x)
 static void look_at_mirrors(struct exchange *x)
 {
     bool whole = x->down.no_body || (x->relay.client.ended && x->tries.keeps);
-    if (x->route.forward && x->route.forward->n_mirrors > 0 && x->tries.sent && whole &&
-        !x->down.upgrade && x->host->ops->mirror)
+    if (exchange_is_copied(x) && x->tries.sent && whole && x->host->ops->mirror)
         x->host->ops->mirror(x->host, x, &x->tries.kept);
 }
 

@@ -63,6 +63,11 @@ static inline struct timer_wheel *exchange_timers(const struct exchange *x)
     return ring_timers(x->host->ring);
 }
 
+static inline bool exchange_is_copied(const struct exchange *x)
+{
+    return x->route.forward && x->route.forward->n_mirrors > 0 && !x->down.upgrade;
+}
+
 /* exchange.c */
 void exchange_go_on(struct exchange *x, enum step step);
 enum step exchange_stop(struct exchange *x, enum ending ending); /* for `return` in a stage */
@@ -74,6 +79,7 @@ extern const struct stream_events exchange_early_events;
 /* exchange_again.c */
 void exchange_try_begins(struct exchange *x);      /* the relay has begun, nothing was given yet */
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers);
+void exchange_try_answered(struct exchange *x); /* and the client has been told */
 /* The try came to nothing, by this; there is no answer. On to another one, or to the end. */
 enum step exchange_try_failed(struct exchange *x, enum try_ending how, enum ending ending);
 /* An answer that its policy does not take: *ret goes on to another try. */

@@ -465,6 +465,40 @@ static void given_up(uint64_t seed)
     fleet_end();
 }
 
+static size_t chunks_of_node(void)
+{
+    struct ring_stats stats;
+    ring_stats(fleet.mesh.nodes[0].env.ring, &stats);
+    return stats.chunks_live;
+}
+
+/* Streams that were answered and go on: nothing of them is kept any more. */
+static void keeps_nothing(uint64_t seed)
+{
+    enum { STREAMS = 40 };
+    begin(2 * seed, APP_HTTP2); /* HTTP/2 */
+    struct route_table *t = table(1);
+    retries(t, forward(t, 0, 1, 0), RETRY_GATEWAY_ERROR, 2);
+    put(t);
+    fake_net_run_for(net, 100);
+    size_t before = chunks_of_node();
+    for (unsigned i = 0; i < STREAMS; i++) {
+        struct call *c = ask(&(struct wish){.seed = i,
+                                            .request_bytes = 40000,
+                                            .answer_bytes = 100,
+                                            .status = 200,
+                                            .early = true,
+                                            .stalls = true});
+        assert_non_null(c);
+        c->told_over = fleet_over;
+    }
+    fake_net_run_for(net, 1000);
+    assert_int_equal(fleet_served(), STREAMS);
+    assert_in_range(chunks_of_node(), 0, before + STREAMS / 2);
+    assert_true(fake_net_run_until(net, fleet_is_done, NULL, 60 * 1000));
+    fleet_end();
+}
+
 /* ---- without memory --------------------------------------------------------- */
 
 enum { POINTS_MAX = 20000 };
@@ -518,7 +552,7 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
     X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
         X(slow_to_ask, 4) X(one_fails, 12)                                                         \
         X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4)        \
-            X(without_memory, 2)
+            X(keeps_nothing, 2) X(without_memory, 2)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \
