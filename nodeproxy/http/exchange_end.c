@@ -153,6 +153,8 @@ static bool tell(struct exchange *x)
     if (!x->down.link)
         return false;
     own_answer_of(x->ending, &x->down.head, &a);
+    if (x->ending == ENDING_NO_BACKEND && x->route.forward)
+        a.status = x->route.forward->no_cluster_status;
     http_stream_done(&x->up); /* its head's memory is free now */
     return own_answer_head(&a, &x->down.head, &x->up.head, &no_body) == 0 &&
            exchange_say(x, &x->up.head, a.body, no_body || a.body.len == 0) == 0;

@@ -23,7 +23,7 @@ static const struct {
     {ENDING_BAD_ANSWER, 502,
      "upstream connect error or disconnect/reset before headers. reset reason: protocol error"},
     {ENDING_NO_ROUTE, 404, ""},
-    {ENDING_NO_BACKEND, 500, "no such backend"},
+    {ENDING_NO_BACKEND, 500, "no such backend"}, /* or what its route says */
     {ENDING_NOT_DONE, 500, "the route asks for something that is not done here"},
     {ENDING_ANSWER_TIMEOUT, 504, "upstream request timeout"},
     {ENDING_IDLE_TIMEOUT, 504, "stream timeout"},

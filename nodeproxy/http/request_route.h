@@ -20,7 +20,8 @@ struct request_route {
     uint64_t idle_ms;                    /* 0: the host's */
 };
 /* Takes the table, whatever comes of it. NONE; NO_ROUTE, NO_BACKEND (a split without weights), NOT_DONE (the route asks for
- * something that is not done here: `why` says what, static). The rest is valid after NONE alone. */
+ * something that is not done here: `why` says what, static). After NONE all of it is valid, after NO_BACKEND
+ * `forward`. */
 enum ending request_route_decide(struct request_route *r, struct route_table *taken_table,
                                  const struct route_request *request, struct rng *rng,
                                  const char **ret_why);

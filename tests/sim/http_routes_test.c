@@ -120,7 +120,7 @@ static void other_table(const char *name)
 static void matched(uint64_t seed)
 {
     begin(seed, APP_HTTP11);
-    struct route_table *t = table(4);
+    struct route_table *t = table(5);
     forward(t, 0, 1, 0);
     of_seeds(t, 0, 0, 10);
     forward(t, 1, 0, 1);
@@ -128,6 +128,8 @@ static void matched(uint64_t seed)
     struct route_backend *gone = forward(t, 2, 1, 0)->backends;
     gone[0].cluster = TEXT("outbound|80||gone.shop");
     of_seeds(t, 2, 20, 23);
+    forward(t, 4, 0, 0)->no_cluster_status = 503; /* of a GRPCRoute: UNAVAILABLE */
+    of_seeds(t, 4, 25, 27);
     forward(t, 3, 1, 0)->n_hashes = 1; /* what is not done here is not left out in silence */
     struct hash_policy *h = of_table(t, 1, sizeof *h);
     *h = (struct hash_policy){.source = HASH_SOURCE_IP};
@@ -140,9 +142,10 @@ static void matched(uint64_t seed)
     assert_int_equal(served_by(2, 2), 10);
     assert_int_equal(n_client_whole, 20);
     assert_int_equal(fleet.own[500], 5);
-    assert_int_equal(fleet.own[404], 5);
-    assert_int_equal(sim_log_requests("no route"), 5);
-    assert_int_equal(sim_log_requests("no backend"), 3);
+    assert_int_equal(fleet.own[503], 2);
+    assert_int_equal(fleet.own[404], 3);
+    assert_int_equal(sim_log_requests("no route"), 3);
+    assert_int_equal(sim_log_requests("no backend"), 5);
     assert_int_equal(sim_log_requests("not done here"), 2);
     other_table("outbound|80||s0.shop@shop");
     fleet_ask(5);
