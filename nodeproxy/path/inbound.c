@@ -142,6 +142,7 @@ static enum step identify(struct inbound *in)
         .mutual_tls = in->kind == INBOUND_HBONE,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
+    in->by_request = inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
     return STEP_NEXT;
 }
 
@@ -214,7 +215,6 @@ static enum step authorise(struct inbound *in)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
     if (hbone_port_is_own(in->target.port))
         return inbound_end(in, ENDING_OWN_PORT);
-    in->by_request = inbound_requests_expected(in->pod->env, text_of(in->pod->uid), in->target.port);
     bool yes = allowed(in, &verdict);
     in->policies = verdict_names(&verdict);
     return yes ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
