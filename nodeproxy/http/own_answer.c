@@ -97,7 +97,9 @@ int own_answer_head(const struct own_answer *a, const struct http_head *request,
             return r;
         return http_head_add(ret, TEXT("grpc-message"), a->body);
     }
-    *ret_end = text_equal(request->method, TEXT("HEAD"));
+    *ret_end = text_equal(request->method, TEXT("HEAD")) || a->status == 204 || a->status == 304;
+    if (a->status == 204 || a->status == 304) /* a route may say so: RFC 9110, 15.3.5 and 15.4.5 */
+        return 0;
     r = http_head_add(ret, TEXT("content-length"), number((unsigned)a->body.len, digits));
     return r < 0 ? r : http_head_add(ret, TEXT("content-type"), TEXT("text/plain"));
 }

@@ -261,7 +261,7 @@ static void keep_answer(const struct call *c)
 static void answered_here(uint64_t seed)
 {
     begin(seed, APP_HTTP11);
-    struct route_table *t = table(2);
+    struct route_table *t = table(3);
     struct route *r = t->hosts[0].routes;
     r[0].match.path = (struct path_match){.kind = PATH_SEPARATED, .value = TEXT("/a")};
     r[0].action = (struct route_action){
@@ -274,6 +274,8 @@ static void answered_here(uint64_t seed)
     of_seeds(t, 0, 0, 10);
     r[1].action.respond = (struct route_respond){.status = 451, .body = TEXT("no, thank you")};
     put_edit(t, &r[1].action.edits.response, "x-answer", "a");
+    of_seeds(t, 1, 10, 20);
+    r[2].action.respond = (struct route_respond){.status = 204, .body = TEXT("nothing follows")};
     put(t);
     n_right = 0;
     fleet.posts = true;
@@ -285,8 +287,11 @@ static void answered_here(uint64_t seed)
     assert_int_equal(fleet.own[451], 10);
     assert_int_equal(last_body, strlen("no, thank you"));
     assert_int_equal(n_right, 20);
+    fleet_ask(5);
+    assert_int_equal(fleet.own[204], 5);
+    assert_int_equal(last_body, 0);
     assert_int_equal(fleet_served(), 0);
-    assert_int_equal(sim_log_requests("closed"), 20);
+    assert_int_equal(sim_log_requests("closed"), 25);
     fleet_end();
 }
 
