@@ -59,6 +59,7 @@ struct exchange_host_ops {
 struct exchange_pool { /* of a pod on a worker: what is left of a head may lie in it */
     struct list free;
     size_t n_free, n_keep;
+    size_t chunks_kept; /* of bodies that may be said again: no share of a pod counts them, so at most 1/16 of the ring's */
 };
 struct exchange_host {
     const struct exchange_host_ops *ops;

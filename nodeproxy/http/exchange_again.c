@@ -18,26 +18,48 @@ static bool is_idempotent(struct text method)
 
 /* ---- what is kept -------------------------------------------------------- */
 
-static void keep_no_more(struct exchange *x)
+static size_t chunks_of(size_t bytes)
+{
+    return (bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
+}
+
+/* The bytes themselves are the caller's to free or to move. */
+static void give_back(struct exchange *x)
 {
     x->tries.keeps = false;
+    x->host->pool->chunks_kept -= chunks_of(x->tries.kept.len);
+}
+
+void exchange_keep_no_more(struct exchange *x)
+{
+    give_back(x);
     buf_done(&x->tries.kept);
+}
+
+static bool may_keep(const struct exchange *x, size_t len)
+{
+    size_t most = ring_chunks(x->host->ring)->n_max / KEPT_PART;
+    return len <= KEPT_MAX &&
+           x->host->pool->chunks_kept + chunks_of(len) - chunks_of(x->tries.kept.len) <= most;
+}
+
+static int append(struct exchange *x, const struct buf *bytes)
+{
+    struct buf *kept = &x->tries.kept;
+    size_t before = chunks_of(kept->len);
+    int r = 0;
+    for (const struct chunk *c = bytes->head; r == 0 && c; c = c->next)
+        r = buf_append(kept, ring_chunks(x->host->ring), c->data + c->start, chunk_len(c));
+    x->host->pool->chunks_kept += chunks_of(kept->len) - before;
+    return r;
 }
 
 static void keep(struct exchange *x, const struct buf *bytes)
 {
-    struct buf *kept = &x->tries.kept;
     if (!x->tries.keeps)
         return;
-    if (kept->len + bytes->len > KEPT_MAX) {
-        keep_no_more(x);
-        return;
-    }
-    for (const struct chunk *c = bytes->head; c; c = c->next)
-        if (buf_append(kept, ring_chunks(x->host->ring), c->data + c->start, chunk_len(c)) < 0) {
-            keep_no_more(x);
-            return;
-        }
+    if (!may_keep(x, x->tries.kept.len + bytes->len) || append(x, bytes) < 0)
+        exchange_keep_no_more(x);
 }
 
 static void kept_received(struct stream *s, struct buf *bytes)
@@ -91,7 +113,7 @@ void exchange_try_begins(struct exchange *x)
 void exchange_try_answered(struct exchange *x)
 {
     if (!exchange_is_copied(x))
-        keep_no_more(x);
+        exchange_keep_no_more(x);
 }
 
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers)
@@ -99,7 +121,7 @@ void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers
     if (!x->early_trailers && (x->early_trailers = malloc(sizeof *trailers)))
         http_head_init(x->early_trailers);
     if (!x->early_trailers || http_head_copy(x->early_trailers, trailers) < 0)
-        keep_no_more(x);
+        exchange_keep_no_more(x);
 }
 
 /* Back to where nothing has been said. */
@@ -108,10 +130,11 @@ static void rewind_request(struct exchange *x)
     struct stream *body = x->down.body;
     if (!x->tries.sent)
         return;
-    x->tries.sent = x->tries.keeps = false;
+    x->tries.sent = false;
     x->early_end = x->relay.client.ended;
     relay_stop(&x->relay);
     http_stream_detach(&x->up);
+    give_back(x);
     buf_move(&x->early, &x->tries.kept);
     body->events = &exchange_early_events;
     body->user = x;

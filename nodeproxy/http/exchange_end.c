@@ -26,7 +26,7 @@ void exchange_free(struct ring_task *task)
     http_stream_done(&x->down);
     http_stream_done(&x->up);
     buf_done(&x->early);
-    buf_done(&x->tries.kept);
+    exchange_keep_no_more(x);
     request_route_done(&x->route);
     if (x->early_trailers) {
         http_head_done(x->early_trailers);

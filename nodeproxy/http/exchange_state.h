@@ -10,6 +10,7 @@
 
 enum {
     KEPT_MAX = 64 * 1024, /* of a request's body, to be said again */
+    KEPT_PART = 16,       /* of the ring's chunks, for all requests of a pod */
     TRIED_MAX = 8,        /* endpoints that are remembered, to be avoided */
     RESENT_MAX = 3,       /* of one that surely nobody has read */
 };
@@ -79,6 +80,7 @@ extern const struct stream_events exchange_early_events;
 /* exchange_again.c */
 void exchange_try_begins(struct exchange *x);      /* the relay has begun, nothing was given yet */
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers);
+void exchange_keep_no_more(struct exchange *x);
 void exchange_try_answered(struct exchange *x); /* and the client has been told */
 /* The try came to nothing, by this; there is no answer. On to another one, or to the end. */
 enum step exchange_try_failed(struct exchange *x, enum try_ending how, enum ending ending);

@@ -480,6 +480,37 @@ static size_t chunks_of_node(void)
     return stats.chunks_live;
 }
 
+/* What waits for its answer may be kept, but not without end: no more than a part of the buffers. */
+static void keeps_little(uint64_t seed)
+{
+    enum { STREAMS = 90 };
+    begin(2 * seed, APP_HTTP2);
+    struct route_table *t = table(1);
+    retries(t, forward(t, 0, 1, 0), RETRY_GATEWAY_ERROR, 2);
+    put(t);
+    fleet.servers[0].hangs = fleet.servers[1].hangs = true;
+    fake_net_run_for(net, 100);
+    struct chunk_pool *chunks = ring_chunks(fleet.mesh.nodes[0].env.ring);
+    size_t before = chunks->n_live, most = chunks->n_max;
+    chunks->n_max = 16 * 40;
+    for (unsigned i = 0; i < STREAMS; i++) {
+        struct call *c = ask(&(struct wish){.seed = i, .request_bytes = 16000, .status = 200});
+        assert_non_null(c);
+        c->told_over = fleet_over;
+    }
+    fake_net_run_for(net, 1000);
+    assert_int_equal(fleet_served(), STREAMS);
+    assert_int_equal(fleet.web->local.exchanges.chunks_kept, 40);
+    assert_in_range(chunks->n_live, 40, before + 60);
+    fleet.servers[0].hangs = fleet.servers[1].hangs = false;
+    http_link_close(client->link);
+    assert_true(fake_net_run_until(net, fleet_is_done, NULL, 60 * 1000));
+    fake_net_run_for(net, 1000);
+    assert_int_equal(fleet.web->local.exchanges.chunks_kept, 0);
+    chunks->n_max = most;
+    fleet_end();
+}
+
 /* Streams that were answered and go on: nothing of them is kept any more. */
 static void keeps_nothing(uint64_t seed)
 {
@@ -560,7 +591,7 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
     X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
         X(slow_to_ask, 4) X(one_fails, 12)                                                         \
         X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4)        \
-            X(keeps_nothing, 2) X(without_memory, 2)
+            X(keeps_little, 2) X(keeps_nothing, 2) X(without_memory, 2)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \
