@@ -26,7 +26,7 @@ spec:
   selector: {matchLabels: {app: orders}}
   rules:
     - from: [{source: {principals: ["cluster.local/ns/shop/sa/web"]}}]
-      to: [{operation: {methods: [GET], paths: [/whoami, "/items/{*}"]}}]
+      to: [{operation: {methods: [GET], paths: [/whoami, "/items/{*}", "/open*"]}}]
     - to: [{operation: {methods: [GET], paths: [/whoami]}}]
       when: [{key: "request.headers[X-Team]", values: [shop]}]
 ---
@@ -71,8 +71,16 @@ same "$(lab exec web -- curl -sS --max-time "$DEADLINE_S" -o /dev/null -w '%{htt
     --next -sS -o /dev/null -w '%{http_code} %{num_connects} ' "http://$ORDERS:8080/secret" \
     --next -sS -o /dev/null -w '%{http_code} %{num_connects} ' "http://$ORDERS:8080/whoami")" "200 1 403 0 200 0 " "codes, new connections"
 
-step "however it is written"
-for path in /whoami/../secret '/whoami/..%2fsecret' '/items/..;/secret' '//secret' '/%2fsecret' '/%73ecret' '/secret;a=b'; do
+step "however it is written: as it stands it would be allowed"
+gives 404 web /open/secret
+for path in /open/../secret /open/%2e%2e/secret /open/.%2E/%73ecret /open/x/../../secret; do
+    mark
+    gives 403 web "$path" --path-as-is
+    logged node-b 'access: request complete' path=/secret status=403 policy=shop/orders-never
+done
+
+step "what is another path is not allowed by anybody"
+for path in '/whoami/..%2fsecret' '/items/..;/secret' '//secret' '/%2fsecret' '/secret;a=b'; do
     gives 403 web "$path" --path-as-is
 done
 
