@@ -117,7 +117,6 @@ static void collect_problems(struct projection *p)
 {
     if (!p->problems_changed)
         return;
-    p->problems_changed = false;
     problems_done(&p->problems);
     for (unsigned i = 0; p->n_complaining > 0 && i < TRANSLATED_KINDS; i++) {
         struct view_range range = view_all(&p->view, translated_kinds[i]);
@@ -128,6 +127,7 @@ static void collect_problems(struct projection *p)
         }
     }
     copy_problems(p, COMMON_KEY);
+    p->problems_changed = problems_incomplete(&p->problems); /* then once more, the next time */
 }
 
 /* ---- All of it ------------------------------------------------------------------------------ */
@@ -149,6 +149,8 @@ static int whole_piece(struct projection *p, const struct object *o, struct reso
     problems_init(&problems);
     int err = o ? translate_object(&p->view, o, all, &problems)
                 : translate_common(&p->view, all, &problems);
+    if (err == 0 && problems_incomplete(&problems))
+        err = -ENOMEM; /* what was not told now would never be */
     if (err < 0) {
         problems_done(&problems);
         return err;
@@ -227,6 +229,8 @@ static int again(struct projection *p, const struct touched_object *t, size_t *c
             err = translate_object(&p->view, o, &made, &problems);
     } else
         err = translate_common(&p->view, &made, &problems);
+    if (err == 0 && problems_incomplete(&problems))
+        err = -ENOMEM;
     if (err < 0) {
         resources_done(&made);
         problems_done(&problems);
