@@ -26,6 +26,14 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                                 "referencegrants",
                                 {"v1", "v1beta1", "v1alpha2"},
                                 NULL},
+    [OBJECT_VIRTUAL_SERVICE] = {NETWORKING_GROUP,
+                                "virtualservices",
+                                {"v1", "v1beta1", "v1alpha3"},
+                                NULL},
+    [OBJECT_DESTINATION_RULE] = {NETWORKING_GROUP,
+                                 "destinationrules",
+                                 {"v1", "v1beta1", "v1alpha3"},
+                                 NULL},
 };
 
 void kube_api_path(const struct kube_api *a, struct text_out *out)

@@ -1,7 +1,7 @@
 #include "controller/model/object_kinds.h"
 #include "shared/mesh/service.h"
 
-enum { ENDPOINTS_MAX = 5000 };
+enum { SLICE_ENDPOINTS_MAX = 5000 };
 
 static void read_endpoint(struct reader *r, const struct json *j, const struct object *o,
                           struct slice_endpoint *ret)
@@ -59,7 +59,7 @@ void endpoint_slice_read(struct reader *r, const struct json *document, struct o
     slice->fqdn = strcmp(read_string(r, document, "addressType"), "FQDN") == 0;
     read_ports(r, document, slice);
 
-    const struct json *list = read_list(r, document, "endpoints", ENDPOINTS_MAX);
+    const struct json *list = read_list(r, document, "endpoints", SLICE_ENDPOINTS_MAX);
     struct slice_endpoint *endpoints = read_array(r, json_count(list), sizeof *endpoints);
     slice->endpoints = endpoints;
     if (!endpoints)

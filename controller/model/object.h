@@ -7,9 +7,11 @@
  */
 #ifndef CONTROLLER_MODEL_OBJECT_H
 #define CONTROLLER_MODEL_OBJECT_H
+#include "controller/model/destination_rule.h"
 #include "controller/model/gateway_route.h"
 #include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
+#include "controller/model/virtual_service.h"
 #include "shared/base/addr.h"
 
 enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
@@ -26,7 +28,9 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
     X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)                        \
     X(HTTP_ROUTE, "HTTPRoute", GATEWAY_GROUP, true)                                                \
     X(GRPC_ROUTE, "GRPCRoute", GATEWAY_GROUP, true)                                                \
-    X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)
+    X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
+    X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \
+    X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)
 enum object_kind {
 #define X(name, kind, group, namespaced) OBJECT_##name,
     OBJECT_KINDS(X)
@@ -43,7 +47,7 @@ struct pod {
     const struct ip *ips;
     size_t n_ips;
     const char *service_account, *node;
-    const char *uid; /* metadata.uid; "": not said */
+    const char *uid;                     /* metadata.uid; "": not said */
     const char *owner_kind, *owner_name; /* of the controlling owner; "": none */
     const struct container_port *ports;  /* TCP */
     size_t n_ports;
@@ -78,7 +82,7 @@ struct slice_endpoint {
     const char *const *address_texts; /* as written */
     size_t n_addresses;
     bool ready, serving, terminating; /* serving: it would be ready if it did not end */
-    bool to_pod; /* targetRef is a pod: */
+    bool to_pod;                      /* targetRef is a pod: */
     const char *pod_ns, *pod_name;
     unsigned line;
 };
@@ -101,9 +105,9 @@ struct object {
     const char *ns; /* "" for kinds that are in none */
     const char *name;
     struct labels labels, annotations; /* of these only the ones that something reads */
-    int64_t created_s; /* Unix time; 0: not said */
-    bool deleting;     /* metadata.deletionTimestamp is there */
-    const char *file;  /* where it was read; "": not from a file */
+    int64_t created_s;                 /* Unix time; 0: not said */
+    bool deleting;                     /* metadata.deletionTimestamp is there */
+    const char *file;                  /* where it was read; "": not from a file */
     unsigned line;
     struct object_arena arena;
     union {
@@ -114,6 +118,8 @@ struct object {
         struct peer_authentication peer;
         struct gateway_route route;
         struct reference_grant grant;
+        struct virtual_service virtual_service;
+        struct destination_rule destination_rule;
     };
 };
 struct object *object_ref(struct object *o);

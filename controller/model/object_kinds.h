@@ -14,6 +14,8 @@ void peer_authentication_read(struct reader *r, const struct json *document, str
 void http_route_read(struct reader *r, const struct json *document, struct object *o);
 void grpc_route_read(struct reader *r, const struct json *document, struct object *o);
 void reference_grant_read(struct reader *r, const struct json *document, struct object *o);
+void virtual_service_read(struct reader *r, const struct json *document, struct object *o);
+void destination_rule_read(struct reader *r, const struct json *document, struct object *o);
 /* spec.selector.matchLabels of the two policies */
 struct labels policy_selector_read(struct reader *r, const struct json *spec);
 /* Spread of traffic as a field or an annotation says it; false: not a known word. */

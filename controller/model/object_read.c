@@ -54,9 +54,11 @@ static int read_kind(struct reader *r, const struct json *document,
             continue;
         identity->kind = (enum object_kind)i;
         bool has_beta = kinds[i].group[0] != '\0';
-        bool has_alpha = strcmp(kinds[i].group, GATEWAY_GROUP) == 0;
+        const char *alpha = strcmp(kinds[i].group, GATEWAY_GROUP) == 0      ? "v1alpha2"
+                            : strcmp(kinds[i].group, NETWORKING_GROUP) == 0 ? "v1alpha3"
+                                                                            : "v1";
         if (text_equal(number, TEXT("v1")) || (has_beta && text_equal(number, TEXT("v1beta1"))) ||
-            (has_alpha && text_equal(number, TEXT("v1alpha2"))))
+            text_equal(number, text_of(alpha)))
             return 0;
         read_fail(r, version, "'%s' is not supported; write %s%sv1", api.data, kinds[i].group,
                   has_beta ? "/" : "");
@@ -128,6 +130,12 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_REFERENCE_GRANT:
         reference_grant_read(r, document, o);
         break;
+    case OBJECT_VIRTUAL_SERVICE:
+        virtual_service_read(r, document, o);
+        break;
+    case OBJECT_DESTINATION_RULE:
+        destination_rule_read(r, document, o);
+        break;
     case OBJECT_NAMESPACE:
     case OBJECT_NODE:
     case OBJECT_SERVICE_ACCOUNT:
@@ -162,7 +170,7 @@ static int read_known(struct reader *r, const struct json *document, const char 
     read_kind_fields(r, document, o);
     if (read_failed(r)) {
         object_unref(o);
-        return json_failed(r->error) ? -EINVAL : -ENOMEM;
+        return r->no_memory ? -ENOMEM : -EINVAL; /* what is missing is no fault of its author */
     }
     *ret = o;
     return 0;

@@ -13,7 +13,9 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_AUTHORIZATION_POLICY] = "authorizationpolicies",
         [OBJECT_PEER_AUTHENTICATION] = "peerauthentications",
         [OBJECT_HTTP_ROUTE] = "httproutes",
-        [OBJECT_GRPC_ROUTE] = "grpcroutes"};
+        [OBJECT_GRPC_ROUTE] = "grpcroutes",
+        [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
+        [OBJECT_DESTINATION_RULE] = "destinationrules"};
     return plurals[kind];
 }
 

@@ -3,6 +3,8 @@
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_action.h"
+#include "controller/translate/rule_attach.h"
+#include "controller/translate/virtual_table.h"
 #include "shared/base/map.h"
 #include "shared/xds/routing.h"
 #include <errno.h>
@@ -24,19 +26,23 @@ static int add(struct resources *all, enum xds_type type, const char *name, int 
 
 /* ---- Who serves ----------------------------------------------------------------------------- */
 
+struct serving_workload {
+    struct workload *workload;   /* owned */
+    const struct labels *labels; /* the pod's; NULL: it is none */
+};
 struct workloads {
-    struct workload **items;
+    struct serving_workload *items;
     size_t n, size;
     struct map pods; /* whose are there already: by address of the object */
 };
 
-static int workloads_add(struct workloads *w, struct workload *taken)
+static int workloads_add(struct workloads *w, struct workload *taken, const struct labels *labels)
 {
     if (!taken)
         return 0;
     if (w->n == w->size) {
         size_t size = w->size ? 2 * w->size : 16;
-        struct workload **items = realloc(w->items, size * sizeof(struct workload *));
+        struct serving_workload *items = realloc(w->items, size * sizeof *items);
         if (!items) {
             workload_free(taken);
             return -ENOMEM;
@@ -44,14 +50,14 @@ static int workloads_add(struct workloads *w, struct workload *taken)
         w->items = items;
         w->size = size;
     }
-    w->items[w->n++] = taken;
+    w->items[w->n++] = (struct serving_workload){taken, labels};
     return 0;
 }
 
 static void workloads_done(struct workloads *w)
 {
     for (size_t i = 0; i < w->n; i++)
-        workload_free(w->items[i]);
+        workload_free(w->items[i].workload);
     free(w->items);
     map_done(&w->pods, NULL);
 }
@@ -66,7 +72,7 @@ static int add_pod(const struct view *v, const struct object *pod, const struct 
     if (err < 0 || there)
         return err;
     err = from_pod_serving(v, pod, service, &w);
-    return err < 0 ? err : workloads_add(all, w);
+    return err < 0 ? err : workloads_add(all, w, &pod->labels);
 }
 
 static int add_slice(const struct view *v, const struct object *slice, const struct object *service,
@@ -78,14 +84,15 @@ static int add_slice(const struct view *v, const struct object *slice, const str
         struct workload *w = NULL;
         err = pod ? add_pod(v, pod, service, all) : from_slice(v, slice, i, &w);
         if (err == 0)
-            err = workloads_add(all, w);
+            err = workloads_add(all, w, NULL);
     }
     return err;
 }
 
 static int workload_order(const void *a, const void *b)
 {
-    return strcmp((*(struct workload *const *)a)->uid, (*(struct workload *const *)b)->uid);
+    const struct serving_workload *x = a, *y = b;
+    return strcmp(x->workload->uid, y->workload->uid);
 }
 
 static int who_serves(const struct view *v, const struct object *service, struct workloads *all)
@@ -154,15 +161,24 @@ static bool first_there(struct map *seen, const struct serving *s, int *err)
     return !old;
 }
 
-static size_t serving_of(const struct object *service, const struct workloads *all, const char *key,
-                         uint16_t port, struct serving *out, int *err)
+/* What is no pod has no labels. */
+static bool is_of(const struct serving_workload *w, const struct labels *subset)
+{
+    return subset->n == 0 || (w->labels && labels_select(subset, w->labels));
+}
+
+static size_t serving_of(const struct object *service, const struct workloads *all,
+                         const struct labels *subset, const char *key, uint16_t port,
+                         struct serving *out, int *err)
 {
     size_t n = 0;
     struct map seen;
     map_init(&seen, 0);
     for (size_t i = 0; i < all->n && *err == 0; i++) {
-        const struct serving s = {all->items[i], target_of(all->items[i], key, port)};
-        bool serves = s.workload->healthy || service->service.publish_not_ready;
+        const struct workload *w = all->items[i].workload;
+        const struct serving s = {w, target_of(w, key, port)};
+        bool serves =
+            (w->healthy || service->service.publish_not_ready) && is_of(&all->items[i], subset);
         if (serves && s.port && s.workload->n_addresses > 0 && first_there(&seen, &s, err))
             out[n++] = s;
     }
@@ -207,13 +223,14 @@ static int fill_endpoints(const struct serving *list, size_t n, struct endpoints
 }
 
 static int add_endpoints(const struct object *service, const struct workloads *workloads,
-                         const char *key, uint16_t port, const char *name, struct resources *all)
+                         const struct labels *subset, const char *key, uint16_t port,
+                         const char *name, struct resources *all)
 {
     struct xds_bytes body = {0};
     struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
     struct serving *list = calloc(workloads->n + 1, sizeof *list);
     int err = e && list ? 0 : -ENOMEM;
-    size_t n = err == 0 ? serving_of(service, workloads, key, port, list, &err) : 0;
+    size_t n = err == 0 ? serving_of(service, workloads, subset, key, port, list, &err) : 0;
     if (err == 0) {
         e->name = text_of(name);
         err = fill_endpoints(list, n, e);
@@ -233,8 +250,9 @@ static bool speaks_http2(uint8_t app_protocol)
     return app_protocol == HTTP2 || app_protocol == GRPC;
 }
 
-static int add_cluster(const struct kube_service_port *port, const char *name,
-                       struct resources *all)
+/* policy NULL: nobody said anything of it. */
+static int add_cluster(const struct kube_service_port *port, const struct traffic_policy *policy,
+                       const char *name, struct resources *all)
 {
     struct xds_bytes body = {0};
     struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
@@ -245,13 +263,16 @@ static int add_cluster(const struct kube_service_port *port, const char *name,
     /* Not every proxyless client knows another one. */
     c->balance.kind = BALANCE_ROUND_ROBIN;
     c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
+    if (policy)
+        rule_apply(policy, c);
     int err = add(all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
     cluster_free(c);
     return err;
 }
 
 /* All requests, whatever host they name: who asks has chosen the Service by its address or name. */
-static int add_routes(const char *host, uint16_t port, const char *name, struct resources *all)
+static int add_routes(const char *host, uint16_t port, const struct traffic_policy *policy,
+                      const char *name, struct resources *all)
 {
     char host_port[ROUTES_NAME_MAX];
     struct xds_bytes body = {0};
@@ -266,6 +287,12 @@ static int add_routes(const char *host, uint16_t port, const char *name, struct 
                                .no_cluster_status = 503,
                                .grpc_timeout = true}},
     };
+    struct hash_policy hash;
+    if (policy && policy->balance && policy->balance->hashed) {
+        hash = policy->balance->hash;
+        route.action.forward.hashes = &hash;
+        route.action.forward.n_hashes = 1;
+    }
     struct virtual_host virtual_host = {
         .domains = &any, .n_domains = 1, .routes = &route, .n_routes = 1};
     struct route_table table = {.name = text_of(name), .hosts = &virtual_host, .n_hosts = 1};
@@ -291,9 +318,10 @@ static int add_nowhere(const struct view *v, const struct object *service,
 {
     char name[GATEWAY_CLUSTER_MAX];
     const struct workloads nobody = {0};
+    const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
-    int err = add_endpoints(service, &nobody, "", port->port, name, all);
-    return err == 0 ? add_cluster(port, name, all) : err;
+    int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, all);
+    return err == 0 ? add_cluster(port, NULL, name, all) : err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -303,6 +331,55 @@ static int add_listener(const char *host, uint16_t port, const char *name, struc
     snprintf(host_port, sizeof host_port, "%s:%u", host, port);
     const struct api_listener l = {host_port, (char *)name};
     return add(all, XDS_LISTENER, host_port, xds_listener_encode(&l, &body), &body);
+}
+
+struct made { /* of which Service */
+    const struct view *view;
+    const struct object *service;
+    const struct workloads *workloads;
+    const char *key, *host;
+    struct resources *all;
+};
+
+/* A cluster and its endpoints, of the Service or of a subset. */
+static int add_way(const struct made *m, const struct kube_service_port *port,
+                   const struct rule_subset *subset)
+{
+    char name[GATEWAY_CLUSTER_MAX];
+    const struct labels everybody = {0};
+    struct traffic_policy policy;
+    const char *subset_name = subset ? subset->name : "";
+    bool said = rule_policy(m->view, m->service, port->port, subset_name, &policy);
+    virtual_cluster_name(port->port, subset_name, m->host, name);
+    int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
+                            port->port, name, m->all);
+    return err == 0 ? add_cluster(port, said ? &policy : NULL, name, m->all) : err;
+}
+
+/* Of a name that several rules have the one that counts. */
+static int add_subsets(const struct made *m, const struct kube_service_port *port)
+{
+    struct object_group rules = rule_candidates(m->view, m->service);
+    int err = 0;
+    for (size_t i = 0; i < rules.n; i++) {
+        const struct destination_rule *d = &rules.items[i]->destination_rule;
+        for (size_t j = 0; j < d->n_subsets && err == 0; j++)
+            if (rule_subset(m->view, m->service, d->subsets[j].name) == &d->subsets[j])
+                err = add_way(m, port, &d->subsets[j]);
+    }
+    return err;
+}
+
+/* What is there by name where nobody wrote any routes. */
+static int add_default(const struct made *m, const struct kube_service_port *port, const char *name)
+{
+    struct traffic_policy policy;
+    bool written = false;
+    int err = virtual_has_table(m->view, m->service, port, &written);
+    if (err < 0 || written)
+        return err;
+    bool said = rule_policy(m->view, m->service, port->port, "", &policy);
+    return add_routes(m->host, port->port, said ? &policy : NULL, name, m->all);
 }
 
 int default_routes(const struct view *v, const struct object *service, struct resources *all)
@@ -315,20 +392,21 @@ int default_routes(const struct view *v, const struct object *service, struct re
     map_init(&workloads.pods, 0);
     service_key(v, service->ns, service->name, key);
     const char *host = key + strlen(service->ns) + 1;
+    const struct made m = {v, service, &workloads, key, host, all};
     int err = who_serves(v, service, &workloads);
     for (size_t i = 0; i < s->n_ports && err == 0; i++) {
-        uint16_t port = s->ports[i].port;
-        routes_name(host, port, name);
-        err = add_endpoints(service, &workloads, key, port, name, all);
+        const struct kube_service_port *port = &s->ports[i];
+        routes_name(host, port->port, name);
+        err = add_way(&m, port, NULL);
         if (err == 0)
-            err = add_cluster(&s->ports[i], name, all);
-        enum object_kind kind = routed_by(v, service, &s->ports[i]);
+            err = add_subsets(&m, port);
+        enum object_kind kind = routed_by(v, service, port);
         if (err == 0 && kind == OBJECT_KIND_COUNT)
-            err = add_routes(host, port, name, all);
+            err = add_default(&m, port, name);
         if (err == 0 && kind == OBJECT_GRPC_ROUTE)
-            err = add_nowhere(v, service, &s->ports[i], all);
+            err = add_nowhere(v, service, port, all);
         if (err == 0)
-            err = add_listener(host, port, name, all);
+            err = add_listener(host, port->port, name, all);
     }
     workloads_done(&workloads);
     return err;

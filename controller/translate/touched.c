@@ -1,6 +1,7 @@
 #include "controller/translate/touched.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/gateway_attach.h"
+#include "controller/translate/traffic_host.h"
 #include "controller/translate/translate.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -171,8 +172,7 @@ static int touch_service(struct touched *t, const struct view *v, const struct o
     int err = touch_object(t, o);
     if (err == 0 && o->service.selector.n > 0)
         err = touch_selected(t, view_namespace(v, OBJECT_POD, o->ns), &o->service.selector);
-    struct object_group slices =
-        object_index_get(&v->slices_of, view_name(o->ns, o->name, name));
+    struct object_group slices = object_index_get(&v->slices_of, view_name(o->ns, o->name, name));
     for (size_t i = 0; i < slices.n && err == 0; i++)
         err = touch_slice(t, v, slices.items[i]);
     return err;
@@ -183,9 +183,9 @@ static int touch_authorization(struct touched *t, const struct view *v, const st
     bool root = strcmp(o->ns, v->settings->root_namespace) == 0;
     int err = touch_object(t, o);
     if (err == 0 && authorization_selects(o))
-        err = touch_selected(
-            t, root ? view_all(v, OBJECT_POD) : view_namespace(v, OBJECT_POD, o->ns),
-            &o->authorization.selector);
+        err =
+            touch_selected(t, root ? view_all(v, OBJECT_POD) : view_namespace(v, OBJECT_POD, o->ns),
+                           &o->authorization.selector);
     return err;
 }
 
@@ -216,6 +216,26 @@ static int touch_routed(struct touched *t, const struct object *o)
     return err;
 }
 
+struct touching {
+    struct touched *touched;
+    const struct view *view;
+};
+
+static int touch_virtual_of(void *user, struct text host)
+{
+    const struct touching *t = user;
+    return touch_group(t->touched, object_index_get(&t->view->virtual_of, host));
+}
+
+/* VirtualServices that speak of a Service: which of them counts, and what is said of the others. */
+static int touch_virtuals(struct touched *t, const struct view *v, const char *ns, const char *name)
+{
+    char host[VIEW_KEY_MAX];
+    const struct object named = {.ns = ns, .name = name};
+    struct touching user = {t, v};
+    return traffic_each_host(traffic_service_host(v, &named, host), touch_virtual_of, &user);
+}
+
 /* Routes of one Service may be in each other's way. */
 static int touch_route(struct touched *t, const struct view *v, const struct object *o)
 {
@@ -224,6 +244,8 @@ static int touch_route(struct touched *t, const struct view *v, const struct obj
     for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
         const struct gateway_ref *ref = &o->route.parents[i].ref;
         err = touch_group(t, object_index_get(&v->routes_of, view_name(ref->ns, ref->name, name)));
+        if (err == 0 && gateway_is_service(ref))
+            err = touch_virtuals(t, v, ref->ns, ref->name);
     }
     return err;
 }
@@ -259,6 +281,76 @@ static int touch_grant(struct touched *t, const struct view *v)
     return err == 0 ? touch_all_routed(t, v, OBJECT_GRPC_ROUTE) : err;
 }
 
+/* The Services of a host, and with `others` what else speaks of them. */
+static int touch_hosted(struct touched *t, const struct view *v, struct text host, bool others)
+{
+    char full[VIEW_KEY_MAX];
+    struct traffic_name at;
+    if (host.len > 0 && host.data[0] != '*') {
+        if (!traffic_name(v, host, &at))
+            return 0;
+        int err = touch(t, OBJECT_SERVICE, at.ns, at.name);
+        return err == 0 && others ? touch_virtuals(t, v, at.ns, at.name) : err;
+    }
+    struct view_range services = view_all(v, OBJECT_SERVICE);
+    int err = 0;
+    for (size_t i = 0; i < services.n && err == 0; i++) {
+        const struct object *o = services.items[i];
+        if (!traffic_host_matches(host, traffic_service_host(v, o, full)))
+            continue;
+        err = touch_object(t, o);
+        if (err == 0 && others)
+            err = touch_virtuals(t, v, o->ns, o->name);
+    }
+    return err;
+}
+
+static int touch_hosts(struct touched *t, const struct view *v, const struct object *o, bool others)
+{
+    char host[VIEW_KEY_MAX];
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < o->virtual_service.hosts.n && err == 0; i++)
+        err = touch_hosted(
+            t, v, traffic_full_host(v, o->ns, o->virtual_service.hosts.items[i], host), others);
+    return err;
+}
+
+/* VirtualServices that lead to a Service: its ports and its rules are written in their tables. */
+static int touch_leading(struct touched *t, const struct view *v, const char *ns, const char *name)
+{
+    char key[VIEW_KEY_MAX];
+    struct object_group leading = object_index_get(&v->virtual_to, view_name(ns, name, key));
+    int err = 0;
+    for (size_t i = 0; i < leading.n && err == 0; i++)
+        err = touch_hosts(t, v, leading.items[i], false);
+    return err;
+}
+
+/* Which rules count depends on all of them. */
+static int touch_rule(struct touched *t, const struct view *v, const struct object *o)
+{
+    char host[VIEW_KEY_MAX];
+    struct traffic_name at;
+    struct text full = traffic_full_host(v, o->ns, o->destination_rule.host, host);
+    int err = touch_object(t, o);
+    if (err == 0)
+        err = touch_group(t, object_index_get(&v->rules_of, full));
+    if (err < 0 || !traffic_name(v, full, &at))
+        return err;
+    err = touch(t, OBJECT_SERVICE, at.ns, at.name);
+    return err == 0 ? touch_leading(t, v, at.ns, at.name) : err;
+}
+
+static int touch_traffic_of(struct touched *t, const struct view *v, const struct object *service)
+{
+    char host[VIEW_KEY_MAX];
+    struct text full = traffic_service_host(v, service, host);
+    int err = touch_virtuals(t, v, service->ns, service->name);
+    if (err == 0)
+        err = touch_group(t, object_index_get(&v->rules_of, full));
+    return err == 0 ? touch_leading(t, v, service->ns, service->name) : err;
+}
+
 /* Its labels are where its pods are. */
 static int touch_node(struct touched *t, const struct view *v, const struct object *o)
 {
@@ -283,6 +375,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         err = touch_service(t, v, o);
         if (err == 0)
             err = touch_routes_of(t, v, o);
+        if (err == 0)
+            err = touch_traffic_of(t, v, o);
         return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_ENDPOINT_SLICE:
         err = touch_slice(t, v, o);
@@ -296,6 +390,10 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_route(t, v, o);
     case OBJECT_REFERENCE_GRANT:
         return touch_grant(t, v);
+    case OBJECT_VIRTUAL_SERVICE:
+        return touch_hosts(t, v, o, true);
+    case OBJECT_DESTINATION_RULE:
+        return touch_rule(t, v, o);
     default:
         return 0;
     }

@@ -7,6 +7,8 @@
 #include "controller/translate/gateway_status.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/peer.h"
+#include "controller/translate/rule_attach.h"
+#include "controller/translate/virtual_table.h"
 #include "shared/xds/routing.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -106,6 +108,8 @@ static int translate_service(const struct view *v, const struct object *o, struc
         r = default_routes(v, o, all);
     if (r == 0)
         r = gateway_tables(v, o, &tables, problems);
+    if (r == 0)
+        r = virtual_tables(v, o, &tables, problems);
     for (size_t i = 0; i < tables.n && r == 0; i++)
         r = add_table(all, tables.items[i]);
     gateway_tables_done(&tables);
@@ -126,8 +130,15 @@ static int translate_slice(const struct view *v, const struct object *o, struct 
 }
 
 const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
-    OBJECT_AUTHORIZATION_POLICY, OBJECT_PEER_AUTHENTICATION, OBJECT_SERVICE, OBJECT_POD,
-    OBJECT_ENDPOINT_SLICE,       OBJECT_HTTP_ROUTE,          OBJECT_GRPC_ROUTE,
+    OBJECT_AUTHORIZATION_POLICY,
+    OBJECT_PEER_AUTHENTICATION,
+    OBJECT_SERVICE,
+    OBJECT_POD,
+    OBJECT_ENDPOINT_SLICE,
+    OBJECT_HTTP_ROUTE,
+    OBJECT_GRPC_ROUTE,
+    OBJECT_VIRTUAL_SERVICE,
+    OBJECT_DESTINATION_RULE,
 };
 
 int translate_object(const struct view *v, const struct object *o, struct resources *all,
@@ -154,6 +165,11 @@ int translate_object(const struct view *v, const struct object *o, struct resour
     case OBJECT_HTTP_ROUTE:
     case OBJECT_GRPC_ROUTE:
         return gateway_warn(v, o, problems);
+    case OBJECT_VIRTUAL_SERVICE:
+        return virtual_warn(v, o, problems);
+    case OBJECT_DESTINATION_RULE:
+        rule_warn(v, o, problems);
+        return 0;
     default:
         return 0; /* it only counts for others */
     }

@@ -1,5 +1,6 @@
 #include "controller/translate/view.h"
 #include "controller/translate/serving.h"
+#include "controller/translate/traffic_host.h"
 #include "shared/base/list.h"
 #include "shared/mesh/workload.h"
 #include <errno.h>
@@ -154,8 +155,48 @@ static int index_route(struct view *v, const struct object *o, bool there)
     return err;
 }
 
+static int index_destinations(struct view *v, const struct object *o,
+                              const struct virtual_destination *list, size_t n, bool there)
+{
+    char host[VIEW_KEY_MAX], key[VIEW_KEY_MAX];
+    struct traffic_name at;
+    int err = 0;
+    for (size_t i = 0; i < n && err == 0; i++)
+        if (traffic_name(v, traffic_full_host(v, o->ns, list[i].host, host), &at))
+            err = add(&v->virtual_to, view_name(at.ns, at.name, key), o, there);
+    return err;
+}
+
+static int index_virtual(struct view *v, const struct object *o, bool there)
+{
+    const struct virtual_service *s = &o->virtual_service;
+    char host[VIEW_KEY_MAX];
+    int err = 0;
+    for (size_t i = 0; i < s->hosts.n && err == 0; i++)
+        err = add(&v->virtual_of, traffic_full_host(v, o->ns, s->hosts.items[i], host), o, there);
+    for (size_t i = 0; i < s->n_rules && err == 0; i++) {
+        const struct virtual_rule *rule = &s->rules[i];
+        if (rule->action.kind != ROUTE_FORWARD)
+            continue;
+        err = index_destinations(v, o, rule->backends, rule->action.forward.n_backends, there);
+        if (err == 0)
+            err = index_destinations(v, o, rule->mirrors, rule->action.forward.n_mirrors, there);
+    }
+    return err;
+}
+
+static int index_rule(struct view *v, const struct object *o, bool there)
+{
+    char host[VIEW_KEY_MAX];
+    return add(&v->rules_of, traffic_full_host(v, o->ns, o->destination_rule.host, host), o, there);
+}
+
 static int view_index(struct view *v, const struct object *o, bool there)
 {
+    if (o->kind == OBJECT_VIRTUAL_SERVICE)
+        return index_virtual(v, o, there);
+    if (o->kind == OBJECT_DESTINATION_RULE)
+        return index_rule(v, o, there);
     if (o->kind == OBJECT_HTTP_ROUTE || o->kind == OBJECT_GRPC_ROUTE)
         return index_route(v, o, there);
     if (o->kind == OBJECT_POD)
@@ -186,6 +227,9 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->slices_at);
     object_index_init(&v->routes_of);
     object_index_init(&v->routes_to);
+    object_index_init(&v->virtual_of);
+    object_index_init(&v->virtual_to);
+    object_index_init(&v->rules_of);
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
         struct view_list *l = &v->lists[kind];
         r = object_store_list(s, (enum object_kind)kind, &l->items, &l->n);
@@ -210,6 +254,9 @@ void view_close(struct view *v)
     object_index_done(&v->slices_at);
     object_index_done(&v->routes_of);
     object_index_done(&v->routes_to);
+    object_index_done(&v->virtual_of);
+    object_index_done(&v->virtual_to);
+    object_index_done(&v->rules_of);
     *v = (struct view){0};
 }
 

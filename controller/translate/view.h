@@ -17,7 +17,7 @@ struct translate_settings {     /* strings live as long as the program */
     const char *cluster_domain; /* of service names: "cluster.local" */
     const char *root_namespace; /* whose policies are the mesh's */
     const char *enrol_label;    /* of namespaces and pods */
-    bool grants_required;       /* of routes to other namespaces; the mesh asks for none (GEP-1294) */
+    bool grants_required; /* of routes to other namespaces; the mesh asks for none (GEP-1294) */
 };
 struct view_range {
     struct object *const *items;
@@ -35,14 +35,20 @@ struct view {
     const struct translate_settings *settings;
     const struct object_store *store;
     struct view_list lists[OBJECT_KIND_COUNT];
-    struct object_index pods_at;   /* address -> pods that own it */
-    struct object_index pods_on;   /* node -> pods */
-    struct object_index leaving;   /* namespace -> pods, and slices with endpoints, that end and serve */
+    struct object_index pods_at; /* address -> pods that own it */
+    struct object_index pods_on; /* node -> pods */
+    struct object_index
+        leaving; /* namespace -> pods, and slices with endpoints, that end and serve */
     struct object_index slices_of; /* view_name() of a service -> its slices */
-    struct object_index slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
-    struct object_index slices_at; /* address -> slices with an endpoint there that names no pod */
-    struct object_index routes_of; /* view_name() of a Service -> routes with it as a parent */
-    struct object_index routes_to; /* view_name() of a Service -> routes with it as a backend */
+    struct object_index
+        slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
+    struct object_index slices_at;  /* address -> slices with an endpoint there that names no pod */
+    struct object_index routes_of;  /* view_name() of a Service -> routes with it as a parent */
+    struct object_index routes_to;  /* view_name() of a Service -> routes with it as a backend */
+    struct object_index virtual_of; /* host, full or a wildcard -> VirtualServices for it */
+    struct object_index
+        virtual_to;               /* view_name() of a Service -> VirtualServices that lead to it */
+    struct object_index rules_of; /* full host -> DestinationRules for it */
 };
 int view_open(struct view *v, const struct object_store *s,
               const struct translate_settings *settings); /* -ENOMEM */

@@ -8,11 +8,15 @@
  * covers: controller/model/gateway_read.c controller/model/gateway_route.c
  * covers: controller/model/gateway_filter.c controller/translate/gateway_action.c
  * covers: controller/translate/gateway_match.c
+ * covers: controller/model/traffic_read.c controller/model/virtual_service.c
+ * covers: controller/model/virtual_action.c controller/model/destination_rule.c
+ * covers: controller/translate/virtual_table.c
  */
 #include "controller/discovery/manifest.h"
 #include "controller/model/object_store.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/translate.h"
+#include "controller/translate/virtual_table.h"
 #include "shared/xds/routing.h"
 #include <stdlib.h>
 
@@ -82,8 +86,10 @@ static void make_tables(const struct object_store *store)
     struct view_range services = view_all(&v, OBJECT_SERVICE);
     for (size_t i = 0; i < services.n; i++) {
         struct gateway_tables tables;
-        if (gateway_tables(&v, services.items[i], &tables, &problems) == 0)
-            gateway_tables_done(&tables);
+        if (gateway_tables(&v, services.items[i], &tables, &problems) < 0)
+            continue;
+        (void)virtual_tables(&v, services.items[i], &tables, &problems);
+        gateway_tables_done(&tables);
     }
     if (problems.n > 0)
         abort();

@@ -37,6 +37,8 @@ static struct object *read_good(const char *yaml)
 #define SERVICE "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
 #define SLICE   "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\n"
 #define POLICY  "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n"
+#define VIRTUAL "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n"
+#define RULE    "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\n"
 #define PEER    "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n"
 
 static const struct {
@@ -137,7 +139,8 @@ static const struct {
      "source.principal, source.serviceAccount, destination.ip, destination.port, "
      "request.headers[name]"},
     {POLICY "spec:\n  rules:\n  - to:\n    - operation: {notPaths: [/a, \"/{**}/b/{*}\"]}", 7,
-     "spec.rules[0].to[0].operation.notPaths[1]: '/{**}/b/{*}' is no path template: {**} must be the "
+     "spec.rules[0].to[0].operation.notPaths[1]: '/{**}/b/{*}' is no path template: {**} must be "
+     "the "
      "last operator"},
     {POLICY "spec:\n  rules:\n  - when:\n    - {key: source.ip}", 7,
      "spec.rules[0].when[0]: values and notValues are both empty"},
@@ -148,6 +151,19 @@ static const struct {
     {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: a\n  "
      "annotations: {istio.io/dry-run: \"yes\"}",
      5, "metadata.annotations[\"istio.io/dry-run\"]: 'yes' must be 'true' or 'false'"},
+    {"apiVersion: networking.istio.io/v1alpha1\nkind: VirtualService\nmetadata: {name: x}", 1,
+     "apiVersion: 'networking.istio.io/v1alpha1' is not supported; write networking.istio.io/v1"},
+    {VIRTUAL, 1, "spec is missing"},
+    {VIRTUAL "spec: {hosts: [1]}", 4, "spec.hosts[0]: must be a string"},
+    {VIRTUAL "spec: {hosts: [a], http: [1]}", 4, "spec.http[0]: must be an object"},
+    {VIRTUAL "spec: {hosts: [a], http: [{match: [{uri: x}]}]}", 4,
+     "spec.http[0].match[0].uri: must be an object with exact, prefix or regex"},
+    {VIRTUAL "spec: {hosts: [a], http: [{route: [{}]}]}", 4,
+     "spec.http[0].route[0]: destination is missing"},
+    {VIRTUAL "spec: {hosts: [a], http: [{redirect: {port: 0}}]}", 4,
+     "spec.http[0].redirect.port: 0 is not in 1 to 65535"},
+    {RULE, 1, "spec is missing"},
+    {RULE "spec: {host: a, subsets: [1]}", 4, "spec.subsets[0]: must be an object"},
     {PEER "spec:\n  mtls: {mode: strict}", 5,
      "spec.mtls.mode: 'strict' is not one of UNSET, DISABLE, PERMISSIVE, STRICT"},
     {PEER "spec:\n  portLevelMtls:\n    http: {mode: STRICT}", 6,

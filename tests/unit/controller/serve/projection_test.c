@@ -237,6 +237,48 @@ static void put_grant(struct world *w, struct text_out *out)
                 below(w, 2), ns_of(w), below(w, 2) ? "HTTPRoute" : "GRPCRoute", ns_of(w));
 }
 
+static void put_virtual(struct world *w, struct text_out *out)
+{
+    static const char *const hosts[] = {"s0", "s1", "s2.shop.svc.cluster.local",
+                                        "'*.bank.svc.cluster.local'", "'*'", "s3"};
+    static const char *const rules[] = {
+        "route: [{destination: {host: s0}}]",
+        "route: [{destination: {host: s1, subset: v1}, weight: 1}, {destination: {host: s2}, weight: 2}]",
+        "match: [{port: 80}], route: [{destination: {host: s1.shop.svc.cluster.local, port: {number: 90}}}]",
+        "match: [{sourceNamespace: bank}], route: [{destination: {host: s2}}]",
+        "route: [{destination: {host: s3}}], mirror: {host: s4}",
+        "delegate: {name: x}",
+        "redirect: {uri: /x}",
+    };
+    static const char *const exports[] = {"", ", exportTo: [.]", ", exportTo: [bank, shop]",
+                                          ", exportTo: ['*']"};
+    text_printf(out,
+                "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v%u, "
+                "namespace: %s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {hosts: [%s, "
+                "%s]%s, http: [{%s}]}}",
+                below(w, 3), ns_of(w), below(w, 3), hosts[below(w, 6)], hosts[below(w, 6)],
+                exports[below(w, 4)], rules[below(w, 7)]);
+}
+
+static void put_rule(struct world *w, struct text_out *out)
+{
+    static const char *const hosts[] = {"s0", "s1", "s1.shop.svc.cluster.local",
+                                        "s2.bank.svc.cluster.local"};
+    static const char *const specs[] = {
+        "subsets: [{name: v1, labels: {tier: x}}]",
+        "subsets: [{name: v1, labels: {app: b}}, {name: v2, labels: {}}]",
+        "trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: a}}}",
+        "trafficPolicy: {connectionPool: {http: {http2MaxRequests: 5}}}",
+        "exportTo: [.]",
+    };
+    bool root = below(w, 3) == 0;
+    text_printf(out,
+                "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d%u, "
+                "namespace: %s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {host: %s, %s}}",
+                below(w, 2), root ? "weir-system" : ns_of(w), below(w, 3), hosts[below(w, 4)],
+                specs[below(w, 5)]);
+}
+
 static void remove_some(struct world *w)
 {
     static const char prefixes[] = {[OBJECT_POD] = 'p', [OBJECT_SERVICE] = 's',
@@ -245,7 +287,9 @@ static void remove_some(struct world *w)
                                     [OBJECT_PEER_AUTHENTICATION] = 'm',
                                     [OBJECT_HTTP_ROUTE] = 'h',
                                     [OBJECT_GRPC_ROUTE] = 'g',
-                                    [OBJECT_REFERENCE_GRANT] = 'r'};
+                                    [OBJECT_REFERENCE_GRANT] = 'r',
+                                    [OBJECT_VIRTUAL_SERVICE] = 'v',
+                                    [OBJECT_DESTINATION_RULE] = 'd'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];
     if (kind == OBJECT_SERVICE_ACCOUNT)
@@ -264,11 +308,12 @@ static void step(struct world *w)
     static void (*const makers[])(struct world *w, struct text_out *out) = {
         put_pod,     put_pod,   put_pod,           put_pod,  put_service, put_service,
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
-        put_route,   put_route, put_route,         put_grant,
+        put_route,   put_route, put_route,         put_grant, put_virtual, put_virtual,
+        put_virtual, put_rule,  put_rule,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 20);
+    unsigned which = below(w, 26);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;
@@ -394,6 +439,51 @@ static void routes_touch_their_parents_alone(void **state)
     world_close(&w);
 }
 
+/* Likewise of Istio's. */
+static void traffic_rules_touch_what_they_name(void **state)
+{
+#define VIRTUAL(name, host, backend)                                                               \
+    "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: " name             \
+    ", namespace: n}, spec: {hosts: [" host "], http: [{route: [{destination: {host: " backend     \
+    "}}]}]}}"
+    struct world w;
+    size_t changed;
+    char yaml[256];
+    (void)state;
+    world_open(&w, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: n}, spec: {ports: "
+                 "[{port: 80}]}}",
+                 i);
+        fixture_load(&w.store, yaml);
+    }
+    fixture_load(&w.store, VIRTUAL("a", "s1", "s2"));
+    fixture_load(&w.store, VIRTUAL("b", "s3", "s4"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    fixture_load(&w.store, VIRTUAL("a", "s1", "s5"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 2); /* it, and its host */
+    assert_int_equal(changed, 1);
+    fixture_load(&w.store, VIRTUAL("a", "s6", "s5")); /* of another host */
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 3);
+    assert_int_equal(changed, 2);
+    fixture_load(&w.store,
+                 "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, "
+                 "namespace: n}, spec: {host: s5, trafficPolicy: {loadBalancer: {consistentHash: "
+                 "{useSourceIp: true}}}}}");
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 4); /* it, its host, and what leads there: a and s6 */
+    assert_int_equal(changed, 3); /* the cluster, its default routes, and the table of s6 */
+    fixture_load(&w.store, VIRTUAL("all", "'*'", "s5"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(w.projection.translated, 20 + 3); /* and what is said of the others */
+    assert_int_equal(changed, 18); /* s3 and s6 have better ones */
+    assert_as_from_scratch(&w);
+    world_close(&w);
+}
+
 /* So many changes that all is cheaper. */
 static void a_flood_is_taken_as_a_whole(void **state)
 {
@@ -457,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_random_walk_stays_equal),
         cmocka_unit_test(only_what_is_touched_is_translated),
         cmocka_unit_test(routes_touch_their_parents_alone),
+        cmocka_unit_test(traffic_rules_touch_what_they_name),
         cmocka_unit_test(a_flood_is_taken_as_a_whole),
         cmocka_unit_test(each_allocation_fails_in_turn),
     };

@@ -1,14 +1,16 @@
 /*
- * HTTPRoutes and GRPCRoutes: each file *.yaml in tests/unit/controller/translate/gateway is a case.
+ * HTTPRoutes, GRPCRoutes and VirtualServices: each file *.yaml in tests/unit/controller/translate/gateway
+ * and /istio is a case.
  * What its manifests become, tables and status, must be what stands in the file *.txt of its name.
  * Its comments that begin with "#?" are requests and what becomes of them:
- *     #? [NAMESPACE>]SERVICE.NAMESPACE:PORT METHOD PATH [HEADER=VALUE ...] => ANSWER
- * NAMESPACE> is the client's; the default is the Service's. ANSWER is "default" (no table), a status
+ *     #? [NAMESPACE[/LABEL=VALUE]>]SERVICE.NAMESPACE:PORT METHOD PATH [HEADER=VALUE ...] => ANSWER
+ * NAMESPACE> is the client's, with one label of its pod; the default is the Service's. ANSWER is "default" (no table), a status
  * with the location of a redirect, or the backends, with "*WEIGHT" if there are several; then, if they
  * are changed, "path PATH", "host HOST", and the headers that are there, "+HEADER=VALUE", and of the
  * answer, "<HEADER=VALUE".
  */
 #include "controller/serve/interest.h"
+#include "controller/translate/rule_attach.h"
 #include "shared/grpc/grpc.h"
 #include "shared/xds/routing.h"
 #include "tests/unit/controller/fixture.h"
@@ -19,6 +21,7 @@
 #include <stdio.h>
 
 #define CASES "tests/unit/controller/translate/gateway/"
+#define ISTIO "tests/unit/controller/translate/istio/"
 enum { FILE_MAX = 256 * 1024, ANSWER_MAX = 4096 };
 
 struct mesh {
@@ -69,20 +72,50 @@ static void put_statuses(struct text_heap *h, const struct view *v, enum object_
     }
 }
 
+/* What a node proxy reads of it is what was made. */
+static void put_told_table(struct text_heap *h, const struct route_table *t)
+{
+    char why[XDS_WHY_MAX];
+    struct xds_bytes body = {0};
+    struct route_table *told;
+    struct text_heap made, read;
+    text_heap_init(&made, FILE_MAX);
+    text_heap_init(&read, FILE_MAX);
+    put_table(&made, t);
+    assert_int_equal(xds_routes_encode(t, &body), 0);
+    if (xds_routes_decode(body.data, body.len, &told, why) < 0)
+        fail_msg("%s: %s", t->name.data, why);
+    put_table(&read, told);
+    assert_string_equal(made.data, read.data);
+    text_heap_puts(h, made.data);
+    route_table_unref(told);
+    xds_bytes_done(&body);
+    text_heap_done(&made);
+    text_heap_done(&read);
+}
+
 static void put_mesh(struct text_heap *h, struct mesh *m)
 {
     struct view_range services = view_all(&m->view, OBJECT_SERVICE);
     for (size_t i = 0; i < services.n; i++) {
         struct gateway_tables tables;
         assert_int_equal(gateway_tables(&m->view, services.items[i], &tables, &m->problems), 0);
+        assert_int_equal(virtual_tables(&m->view, services.items[i], &tables, &m->problems), 0);
         for (size_t j = 0; j < tables.n; j++)
-            put_table(h, tables.items[j]);
+            put_told_table(h, tables.items[j]);
         gateway_tables_done(&tables);
     }
     put_statuses(h, &m->view, OBJECT_HTTP_ROUTE);
     put_statuses(h, &m->view, OBJECT_GRPC_ROUTE);
+    struct view_range virtuals = view_all(&m->view, OBJECT_VIRTUAL_SERVICE);
+    for (size_t i = 0; i < virtuals.n; i++)
+        assert_int_equal(virtual_warn(&m->view, virtuals.items[i], &m->problems), 0);
+    struct view_range rules = view_all(&m->view, OBJECT_DESTINATION_RULE);
+    for (size_t i = 0; i < rules.n; i++)
+        rule_warn(&m->view, rules.items[i], &m->problems);
     for (size_t i = 0; i < m->problems.n; i++)
-        text_heap_printf(h, "problem: %s: %s\n", m->problems.items[i].object,
+        text_heap_printf(h, "problem: %s: %s%s%s\n", m->problems.items[i].object,
+                         m->problems.items[i].field, m->problems.items[i].field[0] ? ": " : "",
                          m->problems.items[i].message);
 }
 
@@ -108,27 +141,49 @@ static const struct kube_service_port *port_of(const struct object *service, uin
     return NULL;
 }
 
-/* The client namespace's own table, or everybody's; NULL: neither. */
-static struct route_table *table_for(struct mesh *m, struct text target)
+struct client {
+    struct text ns, label, value;
+};
+
+static struct route_table *named(const struct gateway_tables *all, const char *name)
 {
-    struct text client = TEXT(""), rest = target, host, name, ns, port;
-    char texts[3][64];
+    for (size_t i = 0; i < all->n; i++)
+        if (text_equal(all->items[i]->name, text_of(name)))
+            return route_table_ref(all->items[i]);
+    return NULL;
+}
+
+/* As a node proxy does: the client namespace's own table, or everybody's; NULL: neither. */
+static struct route_table *table_for(struct mesh *m, struct text target, struct client *client)
+{
+    struct text rest = target, host, name, ns, port, label;
+    char texts[2][64], table[GATEWAY_CLUSTER_MAX + 64];
     uint64_t number;
-    struct route_table *t = NULL;
-    if (text_split(target, '>', &client, &rest))
+    struct gateway_tables all;
+    struct text ours = TEXT("");
+    if (text_split(target, '>', &ours, &rest))
         target = rest;
     assert_true(text_split(target, ':', &host, &port) && text_split(host, '.', &name, &ns));
+    *client = (struct client){.ns = ours};
+    if (text_split(ours, '/', &client->ns, &label))
+        assert_true(text_split(label, '=', &client->label, &client->value));
+    if (client->ns.len == 0)
+        client->ns = ns;
     assert_int_equal(text_to_u64(port, 65535, &number), 0);
     snprintf(texts[0], 64, "%.*s", (int)ns.len, ns.data);
     snprintf(texts[1], 64, "%.*s", (int)name.len, name.data);
-    snprintf(texts[2], 64, "%.*s", (int)client.len, client.data);
     const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, texts[0], texts[1]);
     assert_non_null(service);
-    struct gateway_scope s = {service, port_of(service, number), client.len ? texts[2] : texts[0]};
-    assert_int_equal(gateway_table(&m->view, &s, &t, &m->problems), 0);
-    s.ns = texts[0];
+    gateway_cluster_name(&m->view, texts[0], texts[1], port_of(service, number)->port, table);
+    size_t len = strlen(table);
+    assert_int_equal(gateway_tables(&m->view, service, &all, &m->problems), 0);
+    assert_int_equal(virtual_tables(&m->view, service, &all, &m->problems), 0);
+    snprintf(table + len, 65, "@%.*s", (int)client->ns.len, client->ns.data);
+    struct route_table *t = named(&all, table);
+    table[len] = '\0';
     if (!t)
-        assert_int_equal(gateway_table(&m->view, &s, &t, &m->problems), 0);
+        t = named(&all, table);
+    gateway_tables_done(&all);
     return t;
 }
 
@@ -174,9 +229,14 @@ static void put_taken(struct text_heap *h, const struct route_table *t,
     http_head_done(&answer);
 }
 
-static void put_answer(struct text_heap *h, const struct route_table *t, struct http_head *head)
+static void put_answer(struct text_heap *h, const struct route_table *t,
+                       const struct client *client, struct http_head *head)
 {
-    const struct route_request request = {.head = head};
+    const struct label label = {client->label, client->value};
+    const struct route_request request = {.head = head,
+                                          .source_ns = client->ns,
+                                          .source_labels = &label,
+                                          .n_source_labels = client->label.len > 0};
     struct route_choice choice;
     if (!t)
         text_heap_puts(h, "default");
@@ -208,8 +268,9 @@ static void ask(struct mesh *m, const char *file, struct text line)
         assert_true(text_split(header, '=', &name, &value));
         assert_int_equal(http_head_add(&head, name, value), 0);
     }
-    struct route_table *t = table_for(m, target);
-    put_answer(&answer, t, &head);
+    struct client client;
+    struct route_table *t = table_for(m, target, &client);
+    put_answer(&answer, t, &client, &head);
     if (!text_equal(wanted, (struct text){answer.data, answer.len}))
         fail_msg("%s: %.*s\nand is:  %s", file, (int)line.len, line.data, answer.data);
     route_table_unref(t);
@@ -266,10 +327,11 @@ static void cases(void **state)
     size_t n = 0;
     (void)state;
     assert_int_equal(glob(CASES "*.yaml", 0, NULL, &found), 0);
+    assert_int_equal(glob(ISTIO "*.yaml", GLOB_APPEND, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++)
         n += play(found.gl_pathv[i]);
     print_message("%zu cases, %zu requests\n", (size_t)found.gl_pathc, n);
-    assert_true(found.gl_pathc >= 10 && n >= 80);
+    assert_true(found.gl_pathc >= 20 && n >= 140);
     globfree(&found);
 }
 
@@ -316,6 +378,48 @@ static void no_memory(void **state)
     }
     assert_false(failed);
     assert_true(n > 5);
+    text_heap_init(&is, FILE_MAX);
+    put_mesh(&is, &m);
+    assert_string_equal(wanted.data, is.data);
+    text_heap_done(&is);
+    text_heap_done(&wanted);
+    mesh_close(&m);
+    free(yaml);
+}
+
+static void no_memory_for_virtual_services(void **state)
+{
+    char *yaml = read_all(ISTIO "actions.yaml");
+    struct mesh m;
+    struct text_heap wanted, is;
+    long n = 0;
+    bool failed = true;
+    (void)state;
+    text_heap_init(&wanted, FILE_MAX);
+    mesh_open(&m, yaml, &fixture_settings);
+    put_mesh(&wanted, &m);
+    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "shop", "cart");
+    const struct object *o = object_store_get(&m.store, OBJECT_VIRTUAL_SERVICE, "shop", "cart");
+    assert_non_null(service);
+    assert_non_null(o);
+    for (; failed && n < 5000; n++) {
+        struct gateway_tables tables = {0};
+        struct problems problems;
+        problems_init(&problems);
+        alloc_fail_at(n);
+        int err = virtual_tables(&m.view, service, &tables, &problems);
+        if (err == 0)
+            err = virtual_warn(&m.view, o, &problems);
+        failed = alloc_failed();
+        assert_true(err == 0 || err == -ENOMEM);
+        assert_true(failed || err == 0);
+        assert_true(!failed || err == -ENOMEM || problems_incomplete(&problems));
+        gateway_tables_done(&tables);
+        problems_done(&problems);
+    }
+    assert_false(failed);
+    assert_true(n > 5);
+    problems_done(&m.problems);
     text_heap_init(&is, FILE_MAX);
     put_mesh(&is, &m);
     assert_string_equal(wanted.data, is.data);
@@ -474,6 +578,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(cases),
                                        cmocka_unit_test(any_value_is_refused),
                                        cmocka_unit_test(no_memory),
+                                       cmocka_unit_test(no_memory_for_virtual_services),
                                        cmocka_unit_test(changes),
                                        cmocka_unit_test(a_long_origin),
                                        cmocka_unit_test(too_much),

@@ -1,0 +1,361 @@
+#include "controller/model/object_kinds.h"
+#include "controller/model/traffic_read.h"
+#include "shared/http/http_grammar.h"
+
+/* ---- Load balancing ------------------------------------------------------------------------- */
+
+static struct balance_settings defaults(void)
+{
+    return (struct balance_settings){.kind = BALANCE_LEAST_REQUEST,
+                                     .choices = 2,
+                                     .active_bias = 1,
+                                     .ring_min = RING_SIZE_MIN,
+                                     .ring_max = RING_SIZE_MAX,
+                                     .maglev_table = MAGLEV_TABLE,
+                                     .slow_start = {0, 1, 10},
+                                     .panic_percent = 50};
+}
+
+static void read_cookie(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                        struct hash_policy *hash)
+{
+    static const char *const known[] = {"name", "path", "ttl", NULL};
+    gateway_known(r, f, j, known);
+    *hash = (struct hash_policy){.source = HASH_COOKIE,
+                                 .name = text_of(read_string(r, j, "name")),
+                                 .make_cookie = read_member(j, "ttl") != NULL,
+                                 .cookie_ttl_ms = traffic_duration(r, f, j, "ttl", 0, 0),
+                                 .cookie_path = text_of(read_string(r, j, "path"))};
+}
+
+static void check_hash(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                       const struct rule_balance *b, unsigned keys)
+{
+    if (keys != 1)
+        traffic_flaw(r, f, j,
+                     "must have one of httpHeaderName, httpCookie, useSourceIp and "
+                     "httpQueryParameterName");
+    else if (b->hash.source != HASH_SOURCE_IP &&
+             (b->hash.name.len == 0 ||
+              (b->hash.source != HASH_QUERY && !http_is_token(b->hash.name))))
+        traffic_flaw(r, f, j, "'%.60s' is no name", b->hash.name.data);
+}
+
+static void read_hash_table(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                            struct balance_settings *s)
+{
+    static const char *const ring_known[] = {"minimumRingSize", NULL};
+    static const char *const maglev_known[] = {"tableSize", NULL};
+    const struct json *ring = read_object(r, j, "ringHash"), *maglev = read_object(r, j, "maglev");
+    gateway_known(r, f, ring, ring_known);
+    gateway_known(r, f, maglev, maglev_known);
+    s->kind = maglev ? BALANCE_MAGLEV : BALANCE_RING_HASH;
+    s->ring_min = gateway_number(r, ring ? ring : j, "minimumRingSize", RING_ENTRIES_MAX, 0);
+    s->maglev_table = gateway_number(r, maglev, "tableSize", 5000010, 0);
+    if (s->ring_min == 0)
+        s->ring_min = RING_SIZE_MIN;
+    if (s->maglev_table == 0)
+        s->maglev_table = MAGLEV_TABLE;
+    for (uint32_t i = 2; (uint64_t)i * i <= s->maglev_table; i++)
+        if (s->maglev_table % i == 0) {
+            traffic_flaw(r, f, maglev, "tableSize is no prime number");
+            break;
+        }
+    if (ring && maglev)
+        traffic_flaw(r, f, j, "ringHash and maglev can't go together");
+}
+
+static void read_hash(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                      struct rule_balance *b)
+{
+    static const char *const known[] = {"httpHeaderName",         "httpCookie", "useSourceIp",
+                                        "httpQueryParameterName", "ringHash",   "maglev",
+                                        "minimumRingSize",        NULL};
+    const struct json *cookie = read_object(r, j, "httpCookie");
+    const char *header = read_string(r, j, "httpHeaderName");
+    const char *query = read_string(r, j, "httpQueryParameterName");
+    bool source = read_bool(r, j, "useSourceIp", false);
+    gateway_known(r, f, j, known);
+    read_hash_table(r, f, j, &b->settings);
+    b->hashed = true;
+    if (header[0])
+        b->hash =
+            (struct hash_policy){.source = HASH_HEADER, .name = traffic_lower(r, text_of(header))};
+    if (query[0])
+        b->hash = (struct hash_policy){.source = HASH_QUERY, .name = text_of(query)};
+    if (source)
+        b->hash = (struct hash_policy){.source = HASH_SOURCE_IP, .name = TEXT("")};
+    if (cookie)
+        read_cookie(r, f, cookie, &b->hash);
+    check_hash(r, f, j, b, (header[0] != 0) + (query[0] != 0) + source + (cookie != NULL));
+}
+
+static void read_warmup(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                        struct slow_start *s)
+{
+    static const char *const known[] = {"duration", "minimumPercent", "aggression", NULL};
+    const struct json *j = read_object(r, of, "warmup");
+    gateway_known(r, f, j, known);
+    s->window_ms = traffic_duration(r, f, of, "warmupDurationSecs", 1, 0);
+    if (!j)
+        return;
+    s->window_ms = traffic_duration(r, f, j, "duration", 1, 0);
+    s->min_weight_percent = (uint32_t)traffic_number(r, f, j, "minimumPercent", 0, 100, 10);
+    s->aggression = traffic_number(r, f, j, "aggression", 0.001, 1000, 1);
+    if (s->window_ms == 0)
+        traffic_flaw(r, f, j, "duration is missing");
+}
+
+static const struct rule_balance *read_balance(struct reader *r, struct gateway_flaw *f,
+                                               const struct json *of)
+{
+    static const char *const known[] = {"simple", "consistentHash",    "warmupDurationSecs",
+                                        "warmup", "localityLbSetting", NULL};
+    static const char *const words[] = {"UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM",
+                                        "ROUND_ROBIN", "PASSTHROUGH",   NULL};
+    static const enum balance_kind kinds[] = {BALANCE_LEAST_REQUEST, BALANCE_LEAST_REQUEST,
+                                              BALANCE_LEAST_REQUEST, BALANCE_RANDOM,
+                                              BALANCE_ROUND_ROBIN,   BALANCE_LEAST_REQUEST};
+    const struct json *j = read_object(r, of, "loadBalancer");
+    const struct json *hash = read_object(r, j, "consistentHash");
+    const struct json *locality = read_object(r, j, "localityLbSetting");
+    struct rule_balance *b = j ? read_array(r, 1, sizeof *b) : NULL;
+    unsigned simple = 0;
+    gateway_known(r, f, j, known);
+    if (!b)
+        return NULL;
+    json_opt_choice(j, "simple", words, &simple, r->error);
+    b->settings = defaults();
+    b->settings.kind = kinds[simple];
+    if (simple == 5)
+        traffic_flaw(r, f, read_member(j, "simple"), "PASSTHROUGH is not supported");
+    if (hash && read_member(j, "simple"))
+        traffic_flaw(r, f, j, "simple and consistentHash can't go together");
+    read_warmup(r, f, j, &b->settings.slow_start);
+    if (hash)
+        read_hash(r, f, hash, b);
+    json_for_each (item, locality)
+        if (!text_equal(json_name(item), TEXT("enabled")) ||
+            read_bool(r, locality, "enabled", false))
+            traffic_flaw(r, f, item, "is not supported");
+    return b;
+}
+
+/* ---- Connections ---------------------------------------------------------------------------- */
+
+/* 0 is "not said", as in Istio. */
+static uint32_t limit(struct reader *r, const struct json *of, const char *name)
+{
+    uint32_t value = gateway_number(r, of, name, INT32_MAX, 0);
+    return value ? value : UINT32_MAX;
+}
+
+static void read_tcp(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                     struct rule_pool *p)
+{
+    static const char *const known[] = {"maxConnections", "connectTimeout",        "tcpKeepalive",
+                                        "idleTimeout",    "maxConnectionDuration", NULL};
+    static const char *const parts[] = {"probes", "time", "interval", NULL};
+    const struct json *alive = read_object(r, j, "tcpKeepalive");
+    gateway_known(r, f, j, known);
+    gateway_known(r, f, alive, parts);
+    p->breaker.max[BREAKER_CONNECTIONS] = limit(r, j, "maxConnections");
+    p->connect_timeout_ms = traffic_duration(r, f, j, "connectTimeout", 1, 0);
+    p->max_connection_ms = traffic_duration(r, f, j, "maxConnectionDuration", 1, 0);
+    p->idle_timeout_ms = traffic_duration(r, f, j, "idleTimeout", 0, RULE_IDLE_MS);
+    p->keepalive_probes = gateway_number(r, alive, "probes", INT32_MAX, 0);
+    p->keepalive_idle_ms = traffic_duration(r, f, alive, "time", 1, 0);
+    p->keepalive_interval_ms = traffic_duration(r, f, alive, "interval", 1, 0);
+}
+
+static void read_http(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                      struct rule_pool *p)
+{
+    static const char *const known[] = {"http1MaxPendingRequests",
+                                        "http2MaxRequests",
+                                        "maxRequestsPerConnection",
+                                        "maxRetries",
+                                        "idleTimeout",
+                                        "h2UpgradePolicy",
+                                        "useClientProtocol",
+                                        "maxConcurrentStreams",
+                                        NULL};
+    static const char *const upgrades[] = {"DEFAULT", "DO_NOT_UPGRADE", "UPGRADE", NULL};
+    unsigned upgrade = 0;
+    gateway_known(r, f, j, known);
+    p->breaker.max[BREAKER_PENDING] = limit(r, j, "http1MaxPendingRequests");
+    p->breaker.max[BREAKER_REQUESTS] = limit(r, j, "http2MaxRequests");
+    p->breaker.max[BREAKER_RETRIES] = limit(r, j, "maxRetries");
+    p->requests_per_connection_max = gateway_number(r, j, "maxRequestsPerConnection", INT32_MAX, 0);
+    p->concurrent_streams_max = gateway_number(r, j, "maxConcurrentStreams", INT32_MAX, 0);
+    p->idle_timeout_ms = traffic_duration(r, f, j, "idleTimeout", 0, p->idle_timeout_ms);
+    json_opt_choice(j, "h2UpgradePolicy", upgrades, &upgrade, r->error);
+    p->as_client = read_bool(r, j, "useClientProtocol", false);
+    p->http2 = upgrade == 2 && !p->as_client;
+}
+
+static const struct rule_pool *read_pool(struct reader *r, struct gateway_flaw *f,
+                                         const struct json *of)
+{
+    static const char *const known[] = {"tcp", "http", NULL};
+    const struct json *j = read_object(r, of, "connectionPool");
+    struct rule_pool *p = j ? read_array(r, 1, sizeof *p) : NULL;
+    gateway_known(r, f, j, known);
+    if (!p)
+        return NULL;
+    read_tcp(r, f, read_object(r, j, "tcp"), p);
+    read_http(r, f, read_object(r, j, "http"), p);
+    return p;
+}
+
+/* ---- Outliers ------------------------------------------------------------------------------- */
+
+static void consecutive(struct reader *r, const struct json *j, const char *name, uint32_t *count,
+                        uint32_t *enforcing)
+{
+    if (!read_member(j, name))
+        return;
+    *count = gateway_number(r, j, name, INT32_MAX, 0);
+    *enforcing = *count ? 100 : 0;
+}
+
+static const struct rule_outlier *read_outlier(struct reader *r, struct gateway_flaw *f,
+                                               const struct json *of)
+{
+    static const char *const known[] = {"consecutiveErrors",
+                                        "splitExternalLocalOriginErrors",
+                                        "consecutiveLocalOriginFailures",
+                                        "consecutiveGatewayErrors",
+                                        "consecutive5xxErrors",
+                                        "interval",
+                                        "baseEjectionTime",
+                                        "maxEjectionPercent",
+                                        "minHealthPercent",
+                                        NULL};
+    const struct json *j = read_object(r, of, "outlierDetection");
+    struct rule_outlier *o = j ? read_array(r, 1, sizeof *o) : NULL;
+    gateway_known(r, f, j, known);
+    if (!o)
+        return NULL;
+    struct outlier_settings *s = &o->settings;
+    outlier_settings_init(s);
+    s->enforcing_success_rate = 0;
+    if (read_member(j, "consecutiveErrors"))
+        traffic_flaw(r, f, read_member(j, "consecutiveErrors"),
+                     "is not supported: write consecutiveGatewayErrors or consecutive5xxErrors");
+    consecutive(r, j, "consecutive5xxErrors", &s->consecutive_5xx, &s->enforcing_consecutive_5xx);
+    consecutive(r, j, "consecutiveGatewayErrors", &s->consecutive_gateway_failure,
+                &s->enforcing_consecutive_gateway_failure);
+    s->split_local_origin = read_bool(r, j, "splitExternalLocalOriginErrors", false);
+    uint32_t local = gateway_number(r, j, "consecutiveLocalOriginFailures", INT32_MAX, 0);
+    if (s->split_local_origin && local > 0)
+        s->consecutive_local_origin_failure = local;
+    s->interval_ms = traffic_duration(r, f, j, "interval", 1, s->interval_ms);
+    s->base_ejection_ms = traffic_duration(r, f, j, "baseEjectionTime", 1, s->base_ejection_ms);
+    if (s->max_ejection_ms < s->base_ejection_ms)
+        s->max_ejection_ms = s->base_ejection_ms;
+    uint32_t percent = gateway_number(r, j, "maxEjectionPercent", 100, 0);
+    if (percent > 0)
+        s->max_ejection_percent = percent;
+    o->panic_percent = gateway_number(r, j, "minHealthPercent", 100, 0);
+    return o;
+}
+
+/* ---- Policies ------------------------------------------------------------------------------- */
+
+/* Between workloads of the mesh it is TLS with their own identities in any case. */
+static void read_tls(struct reader *r, struct gateway_flaw *f, const struct json *of)
+{
+    static const char *const known[] = {"mode", NULL};
+    static const char *const modes[] = {"DISABLE", "ISTIO_MUTUAL", "SIMPLE", "MUTUAL", NULL};
+    const struct json *j = read_object(r, of, "tls");
+    unsigned mode = 0;
+    json_opt_choice(j, "mode", modes, &mode, r->error);
+    if (mode > 1)
+        traffic_flaw(r, f, read_member(j, "mode"), "%s is not supported", modes[mode]);
+    gateway_known(r, f, j, known);
+}
+
+static struct traffic_policy read_parts(struct reader *r, struct gateway_flaw *f,
+                                        const struct json *j)
+{
+    read_tls(r, f, j);
+    return (struct traffic_policy){.balance = read_balance(r, f, j),
+                                   .pool = read_pool(r, f, j),
+                                   .outlier = read_outlier(r, f, j)};
+}
+
+static struct traffic_policies read_policies(struct reader *r, struct gateway_flaw *f,
+                                             const struct json *of)
+{
+    static const char *const known[] = {"loadBalancer", "connectionPool",    "outlierDetection",
+                                        "tls",          "portLevelSettings", NULL};
+    static const char *const port_known[] = {
+        "port", "loadBalancer", "connectionPool", "outlierDetection", "tls", NULL};
+    const struct json *j = read_object(r, of, "trafficPolicy");
+    const struct json *list = read_list(r, j, "portLevelSettings", RULE_PORTS_MAX);
+    struct traffic_port *ports = read_array(r, json_count(list), sizeof *ports);
+    struct traffic_policies p = {.ports = ports, .said = j != NULL};
+    gateway_known(r, f, j, known);
+    if (j)
+        p.all = read_parts(r, f, j);
+    json_for_each (item, list) {
+        if (!ports || !json_is(item, JSON_OBJECT)) {
+            read_fail(r, item, "must be an object");
+            break;
+        }
+        gateway_known(r, f, item, port_known);
+        ports[p.n_ports++] =
+            (struct traffic_port){traffic_port(r, f, item), read_parts(r, f, item)};
+        if (!ports[p.n_ports - 1].port)
+            traffic_flaw(r, f, item, "port is missing");
+    }
+    return p;
+}
+
+static void read_subsets(struct reader *r, const struct json *spec, struct destination_rule *d)
+{
+    static const char *const known[] = {"name", "labels", "trafficPolicy", NULL};
+    const struct json *list = read_list(r, spec, "subsets", RULE_SUBSETS_MAX);
+    struct rule_subset *items = read_array(r, json_count(list), sizeof *items);
+    d->subsets = items;
+    json_for_each (j, list) {
+        if (!items || !json_is(j, JSON_OBJECT)) {
+            read_fail(r, j, "must be an object");
+            return;
+        }
+        gateway_known(r, &d->flaw, j, known);
+        struct rule_subset *s = &items[d->n_subsets++];
+        *s = (struct rule_subset){read_string(r, j, "name"), read_labels(r, j, "labels"),
+                                  read_policies(r, &d->flaw, j)};
+        if (name_check_subdomain(text_of(s->name)))
+            traffic_flaw(r, &d->flaw, j, "name '%.60s' is none", s->name);
+        for (size_t i = 0; i + 1 < d->n_subsets; i++)
+            if (strcmp(items[i].name, s->name) == 0)
+                traffic_flaw(r, &d->flaw, j, "there are two of the name %.60s", s->name);
+        if (s->labels.n > ENDPOINT_LABELS_MAX)
+            traffic_flaw(r, &d->flaw, j, "has more than %d labels", ENDPOINT_LABELS_MAX);
+    }
+}
+
+void destination_rule_read(struct reader *r, const struct json *document, struct object *o)
+{
+    static const char *const known[] = {"host", "trafficPolicy", "subsets", "exportTo", NULL};
+    struct destination_rule *d = &o->destination_rule;
+    const struct json *spec = read_object(r, document, "spec");
+    if (!spec) {
+        read_fail(r, document, "spec is missing");
+        return;
+    }
+    gateway_known(r, &d->flaw, spec, known);
+    d->host = traffic_host(r, &d->flaw, read_member(spec, "host"));
+    if (!d->host[0])
+        traffic_flaw(r, &d->flaw, spec, "host is missing");
+    if (d->host[0] == '*')
+        traffic_flaw(r, &d->flaw, read_member(spec, "host"), "is no precise name");
+    d->policies = read_policies(r, &d->flaw, spec);
+    read_subsets(r, spec, d);
+    if (traffic_export(r, &d->flaw, spec, o->ns).n > 0)
+        traffic_flaw(r, &d->flaw, read_member(spec, "exportTo"),
+                     "only '*' is supported: a rule counts for the clients of all namespaces");
+}

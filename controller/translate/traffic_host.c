@@ -1,0 +1,78 @@
+#include "controller/translate/traffic_host.h"
+#include <stdio.h>
+
+struct text traffic_full_host(const struct view *v, const char *ns, const char *host,
+                              char out[static VIEW_KEY_MAX])
+{
+    if (host[0] == '*' || strchr(host, '.'))
+        snprintf(out, VIEW_KEY_MAX, "%s", host);
+    else
+        snprintf(out, VIEW_KEY_MAX, "%s.%s.svc.%s", host, ns, v->settings->cluster_domain);
+    return text_of(out);
+}
+
+struct text traffic_service_host(const struct view *v, const struct object *service,
+                                 char out[static VIEW_KEY_MAX])
+{
+    snprintf(out, VIEW_KEY_MAX, "%s.%s.svc.%s", service->name, service->ns,
+             v->settings->cluster_domain);
+    return text_of(out);
+}
+
+static bool copy(struct text t, char out[static 64])
+{
+    if (t.len == 0 || t.len >= 64)
+        return false;
+    memcpy(out, t.data, t.len);
+    out[t.len] = '\0';
+    return true;
+}
+
+bool traffic_name(const struct view *v, struct text host, struct traffic_name *ret)
+{
+    struct text name, ns, svc, rest;
+    return text_split(host, '.', &name, &rest) && text_split(rest, '.', &ns, &rest) &&
+           text_split(rest, '.', &svc, &rest) && text_equal(svc, TEXT("svc")) &&
+           text_equal(rest, text_of(v->settings->cluster_domain)) && copy(name, ret->name) &&
+           copy(ns, ret->ns);
+}
+
+const struct object *traffic_service(const struct view *v, const char *ns, const char *host)
+{
+    char full[VIEW_KEY_MAX];
+    struct traffic_name at;
+    if (!traffic_name(v, traffic_full_host(v, ns, host, full), &at))
+        return NULL;
+    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, at.ns, at.name);
+    return service && !service->service.external_name ? service : NULL;
+}
+
+bool traffic_host_matches(struct text host, struct text full)
+{
+    if (host.len == 0 || host.data[0] != '*')
+        return text_equal(host, full);
+    return full.len >= host.len && text_ends_with(full, (struct text){host.data + 1, host.len - 1});
+}
+
+int traffic_each_host(struct text full, int (*call)(void *user, struct text host), void *user)
+{
+    char wildcard[VIEW_KEY_MAX + 1];
+    struct text head, rest = full;
+    int err = call(user, full);
+    while (err == 0 && text_split(rest, '.', &head, &rest)) {
+        int len = snprintf(wildcard, sizeof wildcard, "*.%.*s", (int)rest.len, rest.data);
+        err = call(user, (struct text){wildcard, (size_t)len});
+    }
+    return err ? err : call(user, TEXT("*"));
+}
+
+bool traffic_is_older(const struct object *a, const struct object *b)
+{
+    /* One that does not say when it was made is taken for the youngest. */
+    uint64_t at_a = a->created_s ? (uint64_t)a->created_s : UINT64_MAX;
+    uint64_t at_b = b->created_s ? (uint64_t)b->created_s : UINT64_MAX;
+    if (at_a != at_b)
+        return at_a < at_b;
+    int by_ns = strcmp(a->ns, b->ns);
+    return by_ns ? by_ns < 0 : strcmp(a->name, b->name) < 0;
+}

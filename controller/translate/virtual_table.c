@@ -1,0 +1,541 @@
+#include "controller/translate/virtual_table.h"
+#include "controller/translate/rule_attach.h"
+#include "controller/translate/virtual_attach.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHOICES_MAX = 5, RETRIES_DEFAULT = 2 };
+
+void virtual_cluster_name(uint16_t port, const char *subset, const char *host,
+                          char out[static GATEWAY_CLUSTER_MAX])
+{
+    snprintf(out, GATEWAY_CLUSTER_MAX, "outbound|%u|%s|%s", port, subset, host);
+}
+
+/* ---- Where a rule leads to ------------------------------------------------------------------ */
+
+/* The port that is said, or the only one, or the one that the client asked for. */
+static uint16_t port_of(const struct virtual_destination *d, const struct object *service,
+                        uint16_t asked)
+{
+    if (d->port)
+        return d->port;
+    return service && service->service.n_ports == 1 ? service->service.ports[0].port : asked;
+}
+
+static struct text cluster_of(struct gateway_build *b, const struct object *from,
+                              const struct virtual_destination *d)
+{
+    char host[VIEW_KEY_MAX], name[GATEWAY_CLUSTER_MAX];
+    const struct object *service = traffic_service(b->view, from->ns, d->host);
+    virtual_cluster_name(port_of(d, service, b->scope->port->port), d->subset,
+                         traffic_full_host(b->view, from->ns, d->host, host).data, name);
+    return gateway_copy(b, text_of(name));
+}
+
+/* Is its cluster one that hashes? */
+static bool hash_of(const struct gateway_build *b, const struct object *from,
+                    const struct virtual_destination *d, struct hash_policy *ret)
+{
+    struct traffic_policy p;
+    const struct object *service = traffic_service(b->view, from->ns, d->host);
+    if (!service ||
+        !rule_policy(b->view, service, port_of(d, service, b->scope->port->port), d->subset, &p))
+        return false;
+    if (!p.balance || !p.balance->hashed)
+        return false;
+    *ret = p.balance->hash;
+    return true;
+}
+
+/* ---- Actions -------------------------------------------------------------------------------- */
+
+static const struct retry_policy *retry(struct gateway_build *b, const struct virtual_rule *rule,
+                                        bool hashed)
+{
+    const struct retry_policy *said = rule->action.forward.retry;
+    if (rule->retries_said && (!said || !hashed))
+        return said;
+    struct retry_policy *p = gateway_take(b, 1, sizeof *p);
+    if (!p)
+        return NULL;
+    if (said)
+        *p = *said;
+    else
+        *p = (struct retry_policy){.on = RETRY_CONNECT_FAILURE | RETRY_REFUSED_STREAM |
+                                         RETRY_GRPC_UNAVAILABLE | RETRY_GRPC_CANCELLED |
+                                         RETRY_STATUS_CODES,
+                                   .retries_max = RETRIES_DEFAULT,
+                                   .backoff_base_ms = RETRY_BACKOFF_BASE_MS,
+                                   .backoff_max_ms = RETRY_BACKOFF_FACTOR * RETRY_BACKOFF_BASE_MS};
+    p->avoid_tried = !hashed; /* the hash says where to, and that is where it goes */
+    p->choices_max = hashed ? 0 : CHOICES_MAX;
+    return p;
+}
+
+static void forward(struct gateway_build *b, const struct object *from,
+                    const struct virtual_rule *rule, struct route_forward *f)
+{
+    const struct route_forward *said = &rule->action.forward;
+    f->backends = gateway_take(b, said->n_backends, sizeof *f->backends);
+    f->hashes = gateway_take(b, said->n_backends, sizeof *f->hashes);
+    f->mirrors = gateway_take(b, said->n_mirrors, sizeof *f->mirrors);
+    f->n_backends = f->n_hashes = f->n_mirrors = 0;
+    for (size_t i = 0; !b->failed && i < said->n_backends; i++) {
+        if (said->backends[i].weight == 0)
+            continue;
+        f->backends[f->n_backends] = said->backends[i];
+        f->backends[f->n_backends++].cluster = cluster_of(b, from, &rule->backends[i]);
+        f->n_hashes += hash_of(b, from, &rule->backends[i], &f->hashes[f->n_hashes]);
+    }
+    for (size_t i = 0; !b->failed && i < said->n_mirrors; i++) {
+        f->mirrors[i] = said->mirrors[i];
+        f->mirrors[f->n_mirrors++].cluster = cluster_of(b, from, &rule->mirrors[i]);
+    }
+    f->retry = retry(b, rule, f->n_hashes > 0);
+    /* One backend's host counts as the route's, unless that has one. */
+    if (f->n_backends == 1 && f->backends[0].host.len > 0) {
+        if (f->host.kind == HOST_KEEP)
+            f->host = (struct host_rewrite){.kind = HOST_LITERAL, .value = f->backends[0].host};
+        f->backends[0].host = TEXT("");
+    }
+}
+
+/* Expressions are compiled in place, so that they are the table's own. */
+static const struct cors *cors(struct gateway_build *b, const struct cors *from)
+{
+    struct cors *c = from ? gateway_take(b, 1, sizeof *c) : NULL;
+    if (!c)
+        return NULL;
+    *c = *from;
+    c->origins = gateway_take(b, from->n_origins, sizeof *c->origins);
+    if (c->origins && from->n_origins > 0)
+        memcpy(c->origins, from->origins, from->n_origins * sizeof *c->origins);
+    return c;
+}
+
+static void action(struct gateway_build *b, const struct object *from,
+                   const struct virtual_rule *rule, struct route_action *ret)
+{
+    if (rule->flaw.kind != GATEWAY_NO_FLAW) {
+        *ret = (struct route_action){.kind = ROUTE_RESPOND, .respond = {500, TEXT("")}};
+        return;
+    }
+    *ret = rule->action;
+    ret->cors = cors(b, rule->action.cors);
+    if (ret->kind == ROUTE_FORWARD)
+        forward(b, from, rule, &ret->forward);
+    if (ret->kind == ROUTE_REDIRECT && rule->port_of_request)
+        ret->redirect.port = b->scope->port->port;
+}
+
+static void match(struct gateway_build *b, const struct virtual_match *from,
+                  struct route_match *ret)
+{
+    *ret = (struct route_match){.path = {.kind = PATH_PREFIX, .value = TEXT("/")}};
+    if (!from)
+        return;
+    *ret = from->match;
+    ret->headers = gateway_take(b, from->match.n_headers, sizeof *ret->headers);
+    ret->queries = gateway_take(b, from->match.n_queries, sizeof *ret->queries);
+    if (b->failed)
+        return;
+    for (size_t i = 0; i < ret->n_headers; i++)
+        ret->headers[i] = from->match.headers[i];
+    for (size_t i = 0; i < ret->n_queries; i++)
+        ret->queries[i] = from->match.queries[i];
+}
+
+/* ---- Routes --------------------------------------------------------------------------------- */
+
+/* "shop/reviews/canary.beta", "shop/reviews/0" */
+static struct text route_name(struct gateway_build *b, const struct object *from, size_t i,
+                              const struct virtual_match *m)
+{
+    char text[2 * OBJECT_KEY_MAX];
+    struct text_out out = TEXT_OUT(text);
+    const char *name = from->virtual_service.rules[i].name;
+    text_printf(&out, "%s/%s/", from->ns, from->name);
+    if (name[0])
+        text_printf(&out, "%.200s", name);
+    else
+        text_printf(&out, "%zu", i);
+    if (m && m->name[0])
+        text_printf(&out, ".%.100s", m->name);
+    return gateway_copy(b, (struct text){out.data, out.len});
+}
+
+static bool is_for_some(const struct source_match *s)
+{
+    return s->ns.len > 0 || s->n_labels > 0;
+}
+
+static void default_route(struct gateway_build *b, struct route *r)
+{
+    char name[GATEWAY_CLUSTER_MAX];
+    const struct gateway_scope *s = b->scope;
+    struct route_backend *only = gateway_take(b, 1, sizeof *only);
+    if (!only)
+        return;
+    gateway_cluster_name(b->view, s->service->ns, s->service->name, s->port->port, name);
+    *only = (struct route_backend){.cluster = gateway_copy(b, text_of(name)), .weight = 1};
+    *r = (struct route){.name = TEXT("default"),
+                        .match.path = {.kind = PATH_PREFIX, .value = TEXT("/")},
+                        .action = {.kind = ROUTE_FORWARD,
+                                   .forward = {.backends = only,
+                                               .n_backends = 1,
+                                               .no_cluster_status = 503,
+                                               .grpc_timeout = true}}};
+}
+
+/* Where all routes are meant for some clients only: these get 404 for what none takes, and the others
+ * go on as if there were no routes. */
+static void add_others(struct gateway_build *b, struct virtual_host *h)
+{
+    size_t n = h->n_routes;
+    for (size_t i = 0; i < n; i++)
+        if (!is_for_some(&h->routes[i].match.source))
+            return;
+    for (size_t i = 0; i < n; i++)
+        h->routes[h->n_routes++] =
+            (struct route){.name = TEXT("unmatched"),
+                           .match = {.path = {.kind = PATH_PREFIX, .value = TEXT("/")},
+                                     .source = h->routes[i].match.source},
+                           .action = {.kind = ROUTE_RESPOND, .respond = {404, TEXT("")}}};
+    default_route(b, &h->routes[h->n_routes++]);
+}
+
+static void add_route(struct gateway_build *b, const struct object *from, size_t i,
+                      const struct virtual_match *m, struct virtual_host *h)
+{
+    if (b->failed || !virtual_match_means(m, b->scope->port->port))
+        return;
+    struct route *r = &h->routes[h->n_routes++];
+    r->name = route_name(b, from, i, m);
+    match(b, m, &r->match);
+    action(b, from, &from->virtual_service.rules[i], &r->action);
+}
+
+static void fill_routes(struct gateway_build *b, const struct object *from, struct virtual_host *h)
+{
+    const struct virtual_service *s = &from->virtual_service;
+    size_t n = 1;
+    for (size_t i = 0; i < s->n_rules; i++)
+        n += 2 * (s->rules[i].n_matches ? s->rules[i].n_matches : 1);
+    h->routes = gateway_take(b, n, sizeof *h->routes);
+    for (size_t i = 0; !b->failed && i < s->n_rules; i++) {
+        const struct virtual_rule *rule = &s->rules[i];
+        if (rule->n_matches == 0)
+            add_route(b, from, i, NULL, h);
+        for (size_t j = 0; j < rule->n_matches; j++)
+            add_route(b, from, i, &rule->matches[j], h);
+    }
+    if (!b->failed)
+        add_others(b, h);
+}
+
+/* ---- Tables --------------------------------------------------------------------------------- */
+
+static struct text table_name(struct gateway_build *b, const char *ns)
+{
+    char name[GATEWAY_CLUSTER_MAX], text[GATEWAY_CLUSTER_MAX + 66];
+    const struct gateway_scope *s = b->scope;
+    gateway_cluster_name(b->view, s->service->ns, s->service->name, s->port->port, name);
+    snprintf(text, sizeof text, "%s%s%s", name, ns ? "@" : "", ns ? ns : "");
+    return gateway_copy(b, text_of(text));
+}
+
+enum whole { AS_WRITTEN, REFUSED };
+
+static int make(const struct view *v, const struct gateway_scope *s, const struct object *from,
+                enum whole whole, struct route_table **ret, char why[static WHY_MAX])
+{
+    struct route_table *t = route_table_new(GATEWAY_TABLE_BYTES_MAX);
+    if (!t)
+        return -ENOMEM;
+    struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
+    struct virtual_host *h = gateway_take(&b, 1, sizeof *h);
+    struct text *any = gateway_take(&b, 1, sizeof *any);
+    t->name = table_name(&b, s->ns);
+    if (!b.failed) {
+        *any = TEXT("*");
+        *h = (struct virtual_host){.name = t->name, .domains = any, .n_domains = 1};
+        t->hosts = h;
+        t->n_hosts = 1;
+        if (whole == AS_WRITTEN && virtual_means(from, s->port->port))
+            fill_routes(&b, from, h);
+        else if ((h->routes = gateway_take(&b, 1, sizeof *h->routes))) {
+            default_route(&b, &h->routes[h->n_routes++]);
+            if (whole == REFUSED)
+                h->routes[0].action =
+                    (struct route_action){.kind = ROUTE_RESPOND, .respond = {500, TEXT("")}};
+        }
+    }
+    int err = b.failed ? -ENOMEM : route_table_finish(t, why);
+    if (b.failed && !t->arena.no_memory) { /* the table is full */
+        snprintf(why, WHY_MAX, "they take more than %d MiB", GATEWAY_TABLE_BYTES_MAX >> 20);
+        err = -EINVAL;
+    }
+    if (err == 0)
+        *ret = t;
+    else
+        route_table_unref(t);
+    return err;
+}
+
+static int put(struct gateway_tables *all, struct route_table *taken)
+{
+    if (all->n == all->size) {
+        size_t size = all->size ? 2 * all->size : 8;
+        struct route_table **items = realloc(all->items, size * sizeof(struct route_table *));
+        if (!items) {
+            route_table_unref(taken);
+            return -ENOMEM;
+        }
+        all->items = items;
+        all->size = size;
+    }
+    all->items[all->n++] = taken;
+    return 0;
+}
+
+/* Closed, if it can't be made, and not as if there were none. */
+static int add(const struct view *v, const struct gateway_scope *s, const struct object *from,
+               struct gateway_tables *all, struct problems *problems)
+{
+    char why[WHY_MAX] = "", key[OBJECT_KEY_MAX];
+    struct route_table *t = NULL;
+    int err = make(v, s, from, AS_WRITTEN, &t, why);
+    if (err == -EINVAL) {
+        object_key(from->kind, from->ns, from->name, key);
+        problems_add(problems, PROBLEM_ERROR, from->file, from->line, key, "",
+                     "its rules for port %u of Service %s/%s can't be sent to the proxies, and all "
+                     "is refused there: %s",
+                     s->port->port, s->service->ns, s->service->name, why);
+        err = make(v, s, from, REFUSED, &t, why);
+    }
+    return err < 0 ? err : put(all, t);
+}
+
+/* Does the Gateway API have the port for the clients of this namespace? */
+static bool taken_for(const struct view *v, const struct object *service,
+                      const struct kube_service_port *port, const char *ns)
+{
+    const struct gateway_scope s = {service, port, ns};
+    return gateway_scope_kind(v, &s) != OBJECT_KIND_COUNT;
+}
+
+/* One for the clients of a namespace, if that is another than everybody's. */
+static int add_for(const struct view *v, const struct object *service,
+                   const struct object_group *candidates, const char *ns,
+                   struct gateway_tables *all, struct problems *problems)
+{
+    const struct object *everybodys = virtual_chosen(v, service, candidates, NULL);
+    const struct object *theirs = virtual_chosen(v, service, candidates, ns);
+    int err = 0;
+    for (size_t i = 0; theirs != everybodys && i < service->service.n_ports && err == 0; i++) {
+        const struct kube_service_port *port = &service->service.ports[i];
+        const struct gateway_scope s = {service, port, ns};
+        bool other = virtual_means(theirs, port->port) ||
+                     (everybodys && virtual_means(everybodys, port->port));
+        if (other && !virtual_loses(v, service, port) && !taken_for(v, service, port, ns))
+            err = add(v, &s, theirs, all, problems);
+    }
+    return err;
+}
+
+static bool named_before(const struct object_group *g, size_t i, size_t j)
+{
+    const char *ns = g->items[i]->virtual_service.exported.items[j];
+    for (size_t k = 0; k <= i; k++) {
+        const struct values *to = &g->items[k]->virtual_service.exported;
+        for (size_t l = 0; l < (k == i ? j : to->n); l++)
+            if (strcmp(to->items[l], ns) == 0)
+                return true;
+    }
+    return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct object *x = *(const struct object *const *)a;
+    const struct object *y = *(const struct object *const *)b;
+    int order = strcmp(x->ns, y->ns);
+    return order ? order : strcmp(x->name, y->name);
+}
+
+int virtual_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
+                   struct problems *problems)
+{
+    struct object_group g = {0};
+    int err = virtual_candidates(v, service, &g);
+    if (err < 0 || g.n == 0)
+        return err;
+    qsort(g.items, g.n, sizeof *g.items, by_name); /* the same order always */
+    const struct object *chosen = virtual_chosen(v, service, &g, NULL);
+    for (size_t i = 0; chosen && i < service->service.n_ports && err == 0; i++) {
+        const struct gateway_scope s = {service, &service->service.ports[i], NULL};
+        if (virtual_means(chosen, s.port->port) && !virtual_loses(v, service, s.port))
+            err = add(v, &s, chosen, all, problems);
+    }
+    for (size_t i = 0; i < g.n; i++)
+        for (size_t j = 0; j < g.items[i]->virtual_service.exported.n && err == 0; j++)
+            if (!named_before(&g, i, j))
+                err = add_for(v, service, &g, g.items[i]->virtual_service.exported.items[j], all,
+                              problems);
+    free(g.items);
+    return err;
+}
+
+int virtual_has_table(const struct view *v, const struct object *service,
+                      const struct kube_service_port *port, bool *ret)
+{
+    struct object_group g = {0};
+    int err = virtual_candidates(v, service, &g);
+    if (err < 0)
+        return err;
+    const struct object *chosen = virtual_chosen(v, service, &g, NULL);
+    *ret = chosen && virtual_means(chosen, port->port) && !virtual_loses(v, service, port);
+    free(g.items);
+    return 0;
+}
+
+/* ---- What is worth telling ------------------------------------------------------------------ */
+
+static void warn(const struct object *o, struct problems *problems, const char *text,
+                 const char *before)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(o->kind, o->ns, o->name, key);
+    problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "", "%s%s", before, text);
+}
+
+static void warn_destination(const struct view *v, const struct object *o,
+                             const struct virtual_destination *d, struct problems *problems)
+{
+    char text[GATEWAY_MESSAGE_MAX];
+    struct text_out out = TEXT_OUT(text);
+    const struct object *service = traffic_service(v, o->ns, d->host);
+    bool has_port = !d->port;
+    for (size_t i = 0; service && i < service->service.n_ports; i++)
+        has_port |= service->service.ports[i].port == d->port;
+    if (!service)
+        text_printf(&out, "%s.host: there is no Service '%s': answered 503", d->field, d->host);
+    else if (!has_port)
+        text_printf(&out, "%s.port: the Service has no port %u: answered 503", d->field, d->port);
+    else if (d->subset[0] && !rule_subset(v, service, d->subset))
+        text_printf(&out,
+                    "%s.subset: no DestinationRule that counts has a subset '%s': answered 503",
+                    d->field, d->subset);
+    else
+        return;
+    warn(o, problems, text, "");
+}
+
+/* What node proxies don't do of it yet; others do. */
+static const char *not_yet(const struct virtual_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_matches; i++)
+        if (rule->matches[i].match.source.n_labels > 0)
+            return "sourceLabels: node proxies don't know them of clients yet, and such a match "
+                   "takes "
+                   "nothing there";
+    if (rule->action.cors)
+        return "corsPolicy: node proxies don't do it yet, and answer 500";
+    for (size_t i = 0; rule->action.kind == ROUTE_FORWARD && i < rule->action.forward.n_backends;
+         i++)
+        if (rule->backends[i].subset[0])
+            return "subsets: node proxies don't know them yet, and answer 500";
+    return NULL;
+}
+
+static void warn_not_yet(const struct object *o, struct problems *problems)
+{
+    const struct virtual_service *s = &o->virtual_service;
+    const char *first = NULL;
+    for (size_t i = 0; i < s->n_rules && !first; i++)
+        if (s->rules[i].flaw.kind == GATEWAY_NO_FLAW)
+            first = not_yet(&s->rules[i]);
+    if (first)
+        warn(o, problems, first, "");
+}
+
+static void warn_rules(const struct view *v, const struct object *o, struct problems *problems)
+{
+    const struct virtual_service *s = &o->virtual_service;
+    for (size_t i = 0; i < s->n_rules; i++) {
+        const struct virtual_rule *rule = &s->rules[i];
+        if (rule->flaw.kind != GATEWAY_NO_FLAW) {
+            warn(o, problems, rule->flaw.text, "what a rule takes is refused: ");
+            continue;
+        }
+        if (rule->action.kind != ROUTE_FORWARD)
+            continue;
+        for (size_t j = 0; j < rule->action.forward.n_backends; j++)
+            warn_destination(v, o, &rule->backends[j], problems);
+        for (size_t j = 0; j < rule->action.forward.n_mirrors; j++)
+            warn_destination(v, o, &rule->mirrors[j], problems);
+    }
+}
+
+/* Of a precise host. */
+static int warn_host(const struct view *v, const struct object *o, const char *host,
+                     struct problems *problems)
+{
+    char text[GATEWAY_MESSAGE_MAX];
+    struct text_out out = TEXT_OUT(text);
+    const struct object *service = traffic_service(v, o->ns, host);
+    struct object_group g = {0};
+    if (!service) {
+        text_printf(&out, "spec.hosts: there is no Service '%s'", host);
+        warn(o, problems, text, "");
+        return 0;
+    }
+    int err = virtual_candidates(v, service, &g);
+    if (err < 0)
+        return err;
+    const struct values *to = &o->virtual_service.exported;
+    const struct object *first = virtual_chosen(v, service, &g, to->n > 0 ? to->items[0] : NULL);
+    for (size_t i = 1; first != o && i < to->n; i++) /* for one of them is enough */
+        first = virtual_chosen(v, service, &g, to->items[i]);
+    if (first && first != o) {
+        text_printf(&out, "spec.hosts: for '%s' VirtualService %s/%s counts, and not this one",
+                    host, first->ns, first->name);
+        warn(o, problems, text, "");
+    }
+    free(g.items);
+    for (size_t i = 0; i < service->service.n_ports; i++) {
+        out.len = 0;
+        if (!virtual_loses(v, service, &service->service.ports[i]) ||
+            !virtual_means(o, service->service.ports[i].port))
+            continue;
+        text_printf(&out, "spec.hosts: a route of the Gateway API has port %u of '%s'",
+                    service->service.ports[i].port, host);
+        warn(o, problems, text, "");
+    }
+    return 0;
+}
+
+int virtual_warn(const struct view *v, const struct object *o, struct problems *problems)
+{
+    const struct virtual_service *s = &o->virtual_service;
+    char key[OBJECT_KEY_MAX];
+    int err = 0;
+    if (s->note.kind != GATEWAY_NO_FLAW)
+        warn(o, problems, s->note.text, "");
+    if (s->elsewhere)
+        return 0;
+    if (s->flaw.kind != GATEWAY_NO_FLAW) {
+        object_key(o->kind, o->ns, o->name, key);
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "counts for nothing: %s",
+                     s->flaw.text);
+        return 0;
+    }
+    for (size_t i = 0; i < s->hosts.n && err == 0; i++)
+        if (s->hosts.items[i][0] != '*')
+            err = warn_host(v, o, s->hosts.items[i], problems);
+    warn_rules(v, o, problems);
+    warn_not_yet(o, problems);
+    return err;
+}

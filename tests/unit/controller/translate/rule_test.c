@@ -1,0 +1,359 @@
+/* What DestinationRules make of a Service's clusters: as a consumer of Envoy's resources reads them. */
+#include "controller/translate/default_routes.h"
+#include "controller/translate/rule_attach.h"
+#include "shared/xds/routing.h"
+#include "tests/unit/controller/fixture.h"
+#include "tests/unit/shared/base/failing_alloc.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum { TEXT_MAX = 8192 };
+
+struct mesh {
+    struct object_store store;
+    struct view view;
+};
+
+static void mesh_open(struct mesh *m, const char *yaml)
+{
+    object_store_init(&m->store);
+    fixture_load(&m->store, yaml);
+    assert_int_equal(view_open(&m->view, &m->store, &fixture_settings), 0);
+}
+
+static void mesh_close(struct mesh *m)
+{
+    view_close(&m->view);
+    object_store_done(&m->store);
+}
+
+static void put_number(struct text_out *out, const char *name, uint64_t value, uint64_t usual)
+{
+    if (value != usual)
+        text_printf(out, " %s=%llu", name, (unsigned long long)value);
+}
+
+static void put_outlier(struct text_out *out, const struct outlier_settings *s)
+{
+    text_puts(out, " outlier(");
+    put_number(out, "5xx", s->consecutive_5xx, 5);
+    put_number(out, "5xx-enforced", s->enforcing_consecutive_5xx, 100);
+    put_number(out, "gateway", s->consecutive_gateway_failure, 5);
+    put_number(out, "gateway-enforced", s->enforcing_consecutive_gateway_failure, 0);
+    put_number(out, "split", s->split_local_origin, 0);
+    put_number(out, "local", s->consecutive_local_origin_failure, 5);
+    put_number(out, "interval", s->interval_ms, 10000);
+    put_number(out, "ejection", s->base_ejection_ms, 30000);
+    put_number(out, "ejection-max", s->max_ejection_ms, 300000);
+    put_number(out, "percent", s->max_ejection_percent, 10);
+    put_number(out, "rate-enforced", s->enforcing_success_rate, 0);
+    text_puts(out, ")");
+}
+
+/* What is not Envoy's default. */
+static void put_cluster(struct text_out *out, const struct resource *r)
+{
+    static const char *const kinds[] = {"round-robin", "least-request", "random", "ring", "maglev"};
+    static const char *const protocols[] = {" http1", " http2", "", " alpn"};
+    char why[XDS_WHY_MAX];
+    struct cluster *c;
+    if (xds_cluster_decode(r->body, r->body_len, &c, why) < 0)
+        fail_msg("%s: %s", r->name, why);
+    const struct balance_settings *b = &c->balance;
+    assert_true(text_equal(c->eds_name.len ? c->eds_name : c->name, text_of(r->name)));
+    text_printf(out, "%s %s%s", r->name, kinds[b->kind], protocols[c->protocol]);
+    put_number(out, "ring", b->ring_min, RING_SIZE_MIN);
+    put_number(out, "table", b->maglev_table, MAGLEV_TABLE);
+    put_number(out, "warmup", b->slow_start.window_ms, 0);
+    put_number(out, "warmup-from", b->slow_start.min_weight_percent, 10);
+    put_number(out, "panic", b->panic_percent, 50);
+    put_number(out, "connections", c->breaker[0].max[BREAKER_CONNECTIONS], UINT32_MAX);
+    put_number(out, "pending", c->breaker[0].max[BREAKER_PENDING], UINT32_MAX);
+    put_number(out, "requests", c->breaker[0].max[BREAKER_REQUESTS], UINT32_MAX);
+    put_number(out, "retries", c->breaker[0].max[BREAKER_RETRIES], UINT32_MAX);
+    put_number(out, "connect", c->connect_timeout_ms, CONNECT_TIMEOUT_MS);
+    put_number(out, "lives", c->max_connection_ms, 0);
+    put_number(out, "idle", c->idle_timeout_ms, RULE_IDLE_MS);
+    put_number(out, "alive-idle", c->keepalive_idle_ms, 0);
+    put_number(out, "alive-interval", c->keepalive_interval_ms, 0);
+    put_number(out, "alive-probes", c->keepalive_probes, 0);
+    put_number(out, "per-connection", c->requests_per_connection_max, 0);
+    put_number(out, "streams", c->concurrent_streams_max, 0);
+    if (c->outlier_detection)
+        put_outlier(out, &c->outlier);
+    text_puts(out, "\n");
+    cluster_free(c);
+}
+
+static void put_endpoints(struct text_out *out, const struct resource *r)
+{
+    char why[XDS_WHY_MAX], printed[ADDR_TEXT_MAX];
+    struct endpoints *e;
+    if (xds_endpoints_decode(r->body, r->body_len, &e, why) < 0)
+        fail_msg("%s: %s", r->name, why);
+    text_puts(out, r->name);
+    for (size_t i = 0; i < e->n_groups; i++)
+        for (size_t j = 0; j < e->groups[i].n_endpoints; j++)
+            text_printf(out, " %s", addr_print(&e->groups[i].endpoints[j].addr, printed));
+    text_puts(out, "\n");
+    endpoints_free(e);
+}
+
+static void assert_made(const char *yaml, enum xds_type type, const char *wanted)
+{
+    static char text[TEXT_MAX];
+    struct text_out out = TEXT_OUT(text);
+    struct resources all = {0};
+    struct mesh m;
+    mesh_open(&m, yaml);
+    const struct object *o = object_store_get(&m.store, OBJECT_SERVICE, "n", "web");
+    assert_non_null(o);
+    assert_int_equal(default_routes(&m.view, o, &all), 0);
+    text[0] = '\0';
+    for (size_t i = 0; i < all.n; i++)
+        if (all.items[i]->type == type)
+            (type == XDS_CLUSTER ? put_cluster : put_endpoints)(&out, all.items[i]);
+    assert_false(out.overflow);
+    assert_string_equal(text, wanted);
+    resources_done(&all);
+    mesh_close(&m);
+}
+
+#define WEB                                                                                        \
+    "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: n}, spec: {selector: {app: " \
+    "web}, ports: [{name: http, port: 80}, {name: grpc, port: 81}]}}\n---\n"
+#define POD(name, ip, labels)                                                                      \
+    "{apiVersion: v1, kind: Pod, metadata: {name: " name                                           \
+    ", namespace: n, labels: {app: web" labels "}}, status: {phase: Running, podIP: " ip           \
+    "}}\n---\n"
+#define RULE(name, spec)                                                                           \
+    "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: " name           \
+    ", namespace: n}, spec: {host: web, " spec "}}\n---\n"
+#define NAME(port, subset) "outbound|" port "|" subset "|web.n.svc.cluster.local"
+
+static void nobody_says_anything(void **state)
+{
+    (void)state;
+    /* Envoy's own limits. */
+    assert_made(
+        WEB, XDS_CLUSTER,
+        NAME("80", "") " round-robin connections=1024 pending=1024 requests=1024 "
+                       "retries=3 idle=0\n" NAME(
+                           "81",
+                           "") " round-robin http2 connections=1024 pending=1024 requests=1024 "
+                               "retries=3 idle=0\n");
+}
+
+static void all_is_said(void **state)
+{
+    (void)state;
+    assert_made(
+        WEB RULE("r", "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, loadBalancer: {simple: "
+                      "ROUND_ROBIN, warmup: {duration: 30s, minimumPercent: 20}}, connectionPool: "
+                      "{tcp: {maxConnections: 7, connectTimeout: 30ms, maxConnectionDuration: 1h, "
+                      "idleTimeout: 5s, tcpKeepalive: {probes: 3, time: 2s, interval: 4s}}, http: "
+                      "{http1MaxPendingRequests: 8, http2MaxRequests: 9, "
+                      "maxRequestsPerConnection: 10, maxRetries: 11, idleTimeout: 6s, "
+                      "h2UpgradePolicy: UPGRADE, maxConcurrentStreams: 12}}, outlierDetection: "
+                      "{consecutive5xxErrors: 0, consecutiveGatewayErrors: 4, interval: 1s, "
+                      "baseEjectionTime: 15m, maxEjectionPercent: 100, minHealthPercent: 30, "
+                      "splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2}}"),
+        XDS_CLUSTER,
+        NAME("80",
+             "") " round-robin http2 warmup=30000 warmup-from=20 panic=30 connections=7 "
+                 "pending=8 requests=9 retries=11 connect=30 lives=3600000 idle=6000 "
+                 "alive-idle=2000 alive-interval=4000 alive-probes=3 per-connection=10 "
+                 "streams=12 outlier( 5xx=0 5xx-enforced=0 gateway=4 gateway-enforced=100 "
+                 "split=1 local=2 interval=1000 ejection=900000 ejection-max=900000 "
+                 "percent=100)\n" NAME(
+                     "81",
+                     "") " round-robin http2 warmup=30000 warmup-from=20 panic=30 connections=7 "
+                         "pending=8 "
+                         "requests=9 retries=11 connect=30 lives=3600000 idle=6000 alive-idle=2000 "
+                         "alive-interval=4000 alive-probes=3 per-connection=10 streams=12 outlier( "
+                         "5xx=0 "
+                         "5xx-enforced=0 gateway=4 gateway-enforced=100 split=1 local=2 "
+                         "interval=1000 "
+                         "ejection=900000 ejection-max=900000 percent=100)\n");
+}
+
+/* Least request, no limits, and the panic threshold only changes where outliers are looked for. */
+static void defaults(void **state)
+{
+    (void)state;
+    assert_made(WEB RULE("r", "trafficPolicy: {outlierDetection: {}}"), XDS_CLUSTER,
+                NAME("80", "") " least-request panic=0 outlier()\n" NAME(
+                    "81", "") " least-request http2 panic=0 outlier()\n");
+    assert_made(WEB RULE("r", "subsets: []"), XDS_CLUSTER,
+                NAME("80", "") " least-request\n" NAME("81", "") " least-request http2\n");
+}
+
+static void hashes(void **state)
+{
+    (void)state;
+    assert_made(WEB RULE("r", "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, "
+                              "maglev: {tableSize: 101}}}, portLevelSettings: [{port: {number: "
+                              "81}, loadBalancer: {consistentHash: {httpHeaderName: a, ringHash: "
+                              "{minimumRingSize: 2000}}}}]}"),
+                XDS_CLUSTER,
+                NAME("80", "") " maglev table=101\n" NAME("81", "") " ring http2 ring=2000\n");
+}
+
+/* A subset has what it does not say from the Service, part by part; what a port says is all there is
+ * for it. */
+static void what_is_inherited(void **state)
+{
+    (void)state;
+    assert_made(
+        WEB RULE("r",
+                 "trafficPolicy: {loadBalancer: {simple: RANDOM}, connectionPool: {http: "
+                 "{http2MaxRequests: 5}}, outlierDetection: {interval: 1s}, portLevelSettings: "
+                 "[{port: {number: 81}, connectionPool: {tcp: {maxConnections: 6}}}]}, subsets: "
+                 "[{name: plain, labels: {}}, {name: own, labels: {}, trafficPolicy: "
+                 "{connectionPool: {http: {maxRetries: 7}}}}, {name: port, labels: {}, "
+                 "trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}, portLevelSettings: [{port: "
+                 "{number: 80}, connectionPool: {tcp: {maxConnections: 8}}}]}}]"),
+        XDS_CLUSTER,
+        NAME("80", "") " random panic=0 requests=5 outlier( interval=1000)\n" NAME("80", "plain") " random panic=0 requests=5 outlier( interval=1000)\n" NAME("80", "own") " random panic=0 retries=7 outlier( interval=1000)\n" NAME(
+            "80",
+            "port") " least-request connections=8\n" NAME("81",
+                                                          "") " least-request http2 "
+                                                              "connections=6\n" NAME("81",
+                                                                                     "plain") " lea"
+                                                                                              "st-"
+                                                                                              "requ"
+                                                                                              "est "
+                                                                                              "http"
+                                                                                              "2 "
+                                                                                              "conn"
+                                                                                              "ecti"
+                                                                                              "ons="
+                                                                                              "6"
+                                                                                              "\n" NAME("81",
+                                                                                                        "own") " least-request http2 retries=7\n" NAME("81",
+                                                                                                                                                       "port") " round-robin http2 connections=6\n");
+}
+
+static void who_is_in_a_subset(void **state)
+{
+    (void)state;
+    assert_made(
+        WEB POD("a", "10.0.0.1", ", v: one") POD("b", "10.0.0.2", ", v: two")
+            POD("c", "10.0.0.3", "")
+                RULE("r", "subsets: [{name: one, labels: {v: one}}, {name: all, labels: "
+                          "{app: web}}, {name: none, labels: {v: three}}]"),
+        XDS_ENDPOINTS,
+        NAME("80", "") " 10.0.0.1:80 10.0.0.2:80 10.0.0.3:80\n" NAME(
+            "80",
+            "one") " 10.0.0.1:80\n" NAME("80",
+                                         "all") " 10.0.0.1:80 10.0.0.2:80 "
+                                                "10.0.0.3:80\n" NAME("80", "none") "\n" NAME("81", "") " 10.0.0.1:81 10.0.0.2:81 10.0.0.3:81\n" NAME(
+                                                    "81",
+                                                    "one") " 10.0.0.1:81\n" NAME("81",
+                                                                                 "all") " 10.0.0.1:"
+                                                                                        "81 "
+                                                                                        "10.0.0.2:"
+                                                                                        "81 "
+                                                                                        "10.0.0.3:"
+                                                                                        "81\n" NAME(
+                                                                                            "81",
+                                                                                            "none") "\n");
+}
+
+/* Each of these counts for nothing, and says why. */
+static void refused(void **state)
+{
+    static const struct {
+        const char *spec, *why;
+    } cases[] = {
+        {"whatever: 1", "spec.whatever: is not supported"},
+        {"workloadSelector: {}", "spec.workloadSelector: is not supported"},
+        {"exportTo: [x]", "spec.exportTo: only '*' is supported"},
+        {"trafficPolicy: {tls: {mode: SIMPLE}}", "spec.trafficPolicy.tls.mode: SIMPLE is not"},
+        {"trafficPolicy: {tls: {mode: DISABLE, sni: x}}", "spec.trafficPolicy.tls.sni: is not"},
+        {"trafficPolicy: {tunnel: {}}", "spec.trafficPolicy.tunnel: is not supported"},
+        {"trafficPolicy: {proxyProtocol: {}}", "spec.trafficPolicy.proxyProtocol: is not"},
+        {"trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}", "PASSTHROUGH is not supported"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}",
+         "localityLbSetting.enabled: is not supported"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {failover: []}}}",
+         "localityLbSetting.failover: is not supported"},
+        {"trafficPolicy: {loadBalancer: {consistentHash: {}}}", "must have one of"},
+        {"trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: a, useSourceIp: true}}}",
+         "must have one of"},
+        {"trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: 'a b'}}}", "is no name"},
+        {"trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: "
+         "100}}}}",
+         "tableSize is no prime number"},
+        {"trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}",
+         "simple and consistentHash can't go together"},
+        {"trafficPolicy: {connectionPool: {tcp: {connectTimeout: '5'}}}", "'5' is no duration"},
+        {"trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0s}}}", "less than a millisecond"},
+        {"trafficPolicy: {outlierDetection: {consecutiveErrors: 1}}",
+         "consecutiveErrors: is not supported"},
+        {"trafficPolicy: {portLevelSettings: [{connectionPool: {}}]}", "port is missing"},
+        {"subsets: [{name: a}, {name: a}]", "there are two of the name a"},
+        {"subsets: [{name: A_}]", "name 'A_' is none"},
+        {"subsets: [{name: a, trafficPolicy: {nothing: 1}}]",
+         "spec.subsets[0].trafficPolicy.nothing: is not supported"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[2048];
+        struct mesh m;
+        struct problems problems;
+        problems_init(&problems);
+        snprintf(yaml, sizeof yaml, WEB RULE("r", "%s"), cases[i].spec);
+        mesh_open(&m, yaml);
+        const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "web");
+        const struct object *o = object_store_get(&m.store, OBJECT_DESTINATION_RULE, "n", "r");
+        assert_non_null(o);
+        assert_false(rule_any(&m.view, service));
+        rule_warn(&m.view, o, &problems);
+        assert_int_equal(problems.n, 1);
+        assert_int_equal(problems.items[0].severity, PROBLEM_ERROR);
+        if (!strstr(problems.items[0].message, cases[i].why))
+            fail_msg("%s: %s", cases[i].spec, problems.items[0].message);
+        problems_done(&problems);
+        mesh_close(&m);
+    }
+}
+
+/* Each allocation fails in turn. */
+static void no_memory(void **state)
+{
+    struct mesh m;
+    long n = 0;
+    bool failed = true;
+    (void)state;
+    mesh_open(&m, WEB POD("a", "10.0.0.1", ", v: one")
+                      RULE("r", "trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: "
+                                "a}}}, subsets: [{name: one, labels: {v: one}}]"));
+    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "web");
+    for (; failed && n < 5000; n++) {
+        struct resources all = {0};
+        alloc_fail_at(n);
+        int err = default_routes(&m.view, service, &all);
+        failed = alloc_failed();
+        assert_int_equal(err, failed ? -ENOMEM : 0);
+        resources_done(&all);
+    }
+    assert_false(failed);
+    assert_true(n > 50);
+    mesh_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_says_anything),
+        cmocka_unit_test(all_is_said),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(hashes),
+        cmocka_unit_test(what_is_inherited),
+        cmocka_unit_test(who_is_in_a_subset),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
