@@ -155,13 +155,15 @@ def they_render_what_kubernetes_takes(bench):
 def definitions(bench):
     three, four = (load(bench.helm(helm, "template", "weir-crds", CRDS)) for helm in bench.helms)
     assert three == four
-    assert [o["metadata"]["name"] for o in three] == ["authorizationpolicies.security.istio.io", "peerauthentications.security.istio.io"]
+    assert sorted(o["metadata"]["name"] for o in three) == ["authorizationpolicies.security.istio.io", "destinationrules.networking.istio.io",
+                                                     "peerauthentications.security.istio.io", "virtualservices.networking.istio.io"]
     for o in three:
         assert o["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "with a definition all its objects would go"
-        assert [(v["name"], v["storage"]) for v in o["spec"]["versions"]] == [("v1", True), ("v1beta1", False)]
+        alpha = [("v1alpha3", False)] if o["spec"]["group"] == "networking.istio.io" else []
+        assert [(v["name"], v["storage"]) for v in o["spec"]["versions"]] == [("v1", True), ("v1beta1", False)] + alpha
         for version in o["spec"]["versions"]:
             assert version["subresources"] == {"status": {}}
-    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false"))
+    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false"))
 
 
 def every_value_is_described(bench):
