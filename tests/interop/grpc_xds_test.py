@@ -126,8 +126,8 @@ class Bench:
                 "spec": {"clusterIP": "10.96.0.1", "selector": {"app": app},
                          "ports": [{"name": "grpc", "port": port, "targetPort": target, "appProtocol": "grpc"}]}}
 
-    def pod(self, name, address, ready=True, app="cart"):
-        self.apply(name, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}},
+    def pod(self, name, address, ready=True, app="cart", **labels):
+        self.apply(name, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": app, **labels}},
                           "spec": {"nodeName": "node-a", "containers": [{"name": "cart", "ports": [
                               {"name": "grpc", "containerPort": self.port}]}]},
                           "status": {"phase": "Running", "podIP": address, "conditions": [
@@ -207,6 +207,40 @@ def test_routes(bench):
     bench.calls_until("the Service itself", only("one"))
     for name in ("split", "two", "three"):
         bench.drop(name)
+
+
+def test_traffic_rules(bench):
+    step("a VirtualService splits calls over the subsets of a DestinationRule; a subset that nobody defines fails alone")
+    bench.pod("one", "127.0.0.2", version="a")
+    bench.pod("two", "127.0.0.3", version="b")
+    bench.calls_until("both answer", only("one", "two"))
+
+    def to(subset, **more):
+        return {"destination": {"host": "cart", "subset": subset}, **more}
+
+    def by(user):
+        return [{"headers": {"x-user": {"exact": user}}}]
+
+    bench.apply("rule", {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+                         "metadata": {"name": "cart", "namespace": "shop"},
+                         "spec": {"host": "cart", "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}},
+                                  "subsets": [{"name": version, "labels": {"version": version}} for version in ("a", "b")]}})
+    bench.apply("virtual", {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+                            "metadata": {"name": "cart", "namespace": "shop"},
+                            "spec": {"hosts": ["cart"], "http": [{"match": by("joe"), "route": [to("a")]},
+                                                                 {"match": by("jane"), "route": [to("none")]},
+                                                                 {"route": [to("a", weight=25), to("b", weight=75)]}]}})
+    bench.calls_until("joe's subset", only("one"), 8, header="x-user=joe")
+    result = bench.calls(800)
+    assert not result["errors"] and 0.7 < result["answers"]["two"] / 800 < 0.8, result
+    result = bench.calls(2, header="x-user=jane")
+    assert not result["answers"] and all(e.startswith("UNAVAILABLE") for e in result["errors"]), result
+    bench.drop("virtual")
+    bench.calls_until("the Service itself, in turns", lambda r: only("one", "two")(r) and r["answers"]["two"] == 4)
+    bench.drop("rule")
+    bench.drop("two")
+    bench.pod("one", "127.0.0.2")
+    bench.calls_until("as before", only("one"))
 
 
 def test_a_service_goes_and_comes(bench):

@@ -77,6 +77,7 @@ def one_leads(bench):
     with api.lock:
         api.groups["security.istio.io"] = ["v1"]
         api.groups["gateway.networking.k8s.io"] = ["v1"]
+        api.groups["networking.istio.io"] = ["v1"]
     api.put("namespaces", "shop")
     theirs = {"type": "ZtunnelAccepted", "status": "True", "x": [1, {"y": None}]}
     policy(bench, "good", 4, conditions=[theirs], rules=[{}])
@@ -163,6 +164,19 @@ def routes_have_entries_by_parent(bench, first):
     api.remove("grpcroutes", "calls", "shop")
     split_is(3, ("True", "Accepted"), ("True", "ResolvedRefs"))
     assert len(written(bench)) == n + 5, written(bench)[n:]
+
+
+def traffic_rules_have_conditions(bench, first):
+    """A route of the Gateway API has the port meanwhile."""
+    rule = {"route": [{"destination": {"host": "cart"}}]}
+    policy(bench, "cart", 1, plural="virtualservices", hosts=["cart"], http=[rule])
+    policy(bench, "cart", 2, plural="destinationrules", host="cart", workloadSelector={})
+    first.until("the condition", lambda: ours(bench, "cart", "virtualservices") == ("True", "AppliedInPart", 1))
+    assert "has port 80 of 'cart'" in conditions(bench, "cart", "virtualservices")[OURS]["message"]
+    first.until("the other", lambda: ours(bench, "cart", "destinationrules") == ("False", "Invalid", 2))
+    assert "spec.workloadSelector: is not supported" in conditions(bench, "cart", "destinationrules")[OURS]["message"]
+    bench.api.remove("httproutes", "split", "shop")
+    first.until("it counts", lambda: ours(bench, "cart", "virtualservices") == ("True", "Accepted", 1))
 
 
 def somebody_writes_at_the_same_time(bench, first):
@@ -270,6 +284,8 @@ def main():
             passed("only_what_changes_is_written")
             routes_have_entries_by_parent(bench, first)
             passed("routes_have_entries_by_parent")
+            traffic_rules_have_conditions(bench, first)
+            passed("traffic_rules_have_conditions")
             somebody_writes_at_the_same_time(bench, first)
             passed("somebody_writes_at_the_same_time")
             passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")

@@ -2,7 +2,7 @@
 # timeout: 120
 # builds: dev
 # Requests of a workload to Services (--http on): each to an endpoint of its own by one connection of the client, answers of the
-# node proxy itself, a split, a rewrite and a redirect by an HTTPRoute.
+# node proxy itself, a split, a rewrite and a redirect by an HTTPRoute, and a VirtualService.
 #
 #   node-a: web, cart (1)   [legacy: batch]        node-b: cart (2), orders
 . "$(dirname "$0")/lib.sh"
@@ -83,3 +83,31 @@ must from_web -D - -o /dev/null http://orders/split
 said "x-route: split"
 same "$(from_web -o /dev/null -w '%{http_code} %{redirect_url}' http://orders/old/a?b=c)" "301 http://orders/new/a?b=c" "the redirect"
 must get web http://cart/whoami # has no routes
+
+step "a VirtualService: the list's order, who asks, a rewrite, a fault, an answer of its own, and what can't be honoured"
+cat >"$WORK/virtual.yaml" <<'END'
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: cart, namespace: shop}
+spec:
+  hosts: [cart]
+  http:
+  - {match: [{sourceNamespace: elsewhere, uri: {prefix: /}}], directResponse: {status: 418}}
+  - {match: [{uri: {prefix: /teapot}, sourceNamespace: shop}], directResponse: {status: 418, body: {string: short and stout}}}
+  - match: [{uri: {prefix: /who}, headers: {x-to: {prefix: ord}}}]
+    rewrite: {uri: /who}
+    headers: {response: {set: {x-route: virtual}}}
+    route: [{destination: {host: orders}}]
+  - {match: [{uri: {exact: /broken}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, route: [{destination: {host: cart}}]}
+  - {match: [{uri: {prefix: /delegated}}], delegate: {name: x}}
+  - {match: [{uri: {prefix: /who}}], route: [{destination: {host: cart}}]}
+END
+lab apply "$WORK/virtual.yaml"
+virtual() { [ "$(from_web -o /dev/null -w '%{http_code}' http://cart/nowhere)" = 404 ]; }
+eventually virtual
+same "$(from_web -w ' %{http_code}' http://cart/teapot)" "short and stout 418" "the answer"
+same "$(pods_of 'http://cart/whoami?[1-8]' | grep -c cart)" 2 "the replicas that answered"
+must from_web -D - -H 'x-to: orders' http://cart/whoami
+said "x-route: virtual"
+same "$(from_web -H 'x-to: orders' http://cart/whoami | grep -c '"pod": *"orders')" 1 "answers of orders"
+same "$(from_web -o /dev/null -w '%{http_code} ' http://cart/broken -o /dev/null http://cart/delegated/a)" "555 500 " "the statuses"
