@@ -9,7 +9,7 @@ const char *gateway_field(struct reader *r, const struct json *node)
 {
     char path[JSON_ERROR_MAX];
     struct text_out out = TEXT_OUT(path);
-    json_path(node, &out);
+    read_where(r, node, &out);
     return read_copy(r, (struct text){out.data, out.len});
 }
 
@@ -24,7 +24,7 @@ void gateway_flaw_add(struct reader *r, struct gateway_flaw *f, enum gateway_fla
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    json_path(node, &out);
+    read_where(r, node, &out);
     text_printf(&out, ": %s", message);
     f->text = read_copy(r, (struct text){out.data, out.len});
     f->kind = kind;

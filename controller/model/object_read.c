@@ -157,6 +157,7 @@ static int read_known(struct reader *r, const struct json *document, const char 
     *o = (struct object){.kind = identity->kind, .refs = 1, .line = json_line(document)};
     object_arena_init(&o->arena, OBJECT_BYTES_MAX);
     r->arena = &o->arena;
+    r->document = document;
     const struct json *metadata = read_member(document, "metadata");
     o->ns = read_copy(r, text_of(identity->ns));
     o->name = read_copy(r, text_of(identity->name));

@@ -27,6 +27,19 @@ const char *read_copy(struct reader *r, struct text t)
     return copy ? copy : "";
 }
 
+void read_where(const struct reader *r, const struct json *node, struct text_out *out)
+{
+    char text[JSON_ERROR_MAX], before[JSON_ERROR_MAX];
+    struct text_out all = TEXT_OUT(text), object = TEXT_OUT(before);
+    json_path(node, &all);
+    json_path(r->document, &object);
+    struct text path = {all.data, all.len}, prefix = {object.data, object.len};
+    if (prefix.len > 0 && path.len > prefix.len && text_starts_with(path, prefix) &&
+        path.data[prefix.len] == '.')
+        path = (struct text){path.data + prefix.len + 1, path.len - prefix.len - 1};
+    text_put(out, path);
+}
+
 const struct json *read_member(const struct json *of, const char *name)
 {
     const struct json *j = json_is(of, JSON_OBJECT) ? json_member(of, text_of(name)) : NULL;

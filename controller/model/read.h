@@ -12,6 +12,7 @@
 struct reader {
     struct object_arena *arena;
     struct json_error *error;
+    const struct json *document; /* the object: it may be a part of something greater */
     bool no_memory;
 };
 bool read_failed(const struct reader *r);
@@ -21,6 +22,8 @@ bool read_failed(const struct reader *r);
 void *read_array(struct reader *r, size_t n,
                  size_t len); /* zeroed; NULL: none asked for, or no memory */
 const char *read_copy(struct reader *r, struct text t); /* never NULL */
+/* Where in its object a node is: "spec.rules[2]". */
+void read_where(const struct reader *r, const struct json *node, struct text_out *out);
 /* The member `name` of `of`; absent and null are the same: NULL. read_list and read_object check
  * the kind. */
 const struct json *read_member(const struct json *of, const char *name);

@@ -412,6 +412,25 @@ static void selectors(void **state)
     assert_false(labels_select(&(struct labels){other, 1}, &both));
 }
 
+/* An object in an event of an API server: its fields are its own. */
+static void a_part_of_an_event(void **state)
+{
+    struct yaml_documents documents;
+    struct object *o = NULL;
+    struct object_identity identity;
+    struct json_error error;
+    const char *yaml = "object:\n  apiVersion: networking.istio.io/v1\n  kind: VirtualService\n"
+                       "  metadata: {name: a}\n  spec: {hosts: [b], http: [{x: 1}], y: 2}\n";
+    (void)state;
+    assert_int_equal(yaml_parse(text_of(yaml), NULL, &documents), 0);
+    const struct json *document = json_member(documents.items[0].root, TEXT("object"));
+    assert_int_equal(object_read(document, "", &o, &identity, &error), 0);
+    assert_string_equal(o->virtual_service.flaw.text, "spec.y: is not supported");
+    assert_string_equal(o->virtual_service.rules[0].flaw.text, "spec.http[0].x: is not supported");
+    object_unref(o);
+    yaml_documents_done(&documents);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +441,7 @@ int main(void)
         cmocka_unit_test(reads_a_policy),
         cmocka_unit_test(long_values_of_a_policy),
         cmocka_unit_test(selectors),
+        cmocka_unit_test(a_part_of_an_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
