@@ -321,7 +321,13 @@ static int add_nowhere(const struct view *v, const struct object *service,
     const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
     int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, all);
-    return err == 0 ? add_cluster(port, NULL, name, all) : err;
+    if (err < 0)
+        return err;
+    all->items[all->n - 1]->by_name_only = true;
+    err = add_cluster(port, NULL, name, all);
+    if (err == 0)
+        all->items[all->n - 1]->by_name_only = true;
+    return err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -353,7 +359,14 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
                             port->port, name, m->all);
-    return err == 0 ? add_cluster(port, said ? &policy : NULL, name, m->all) : err;
+    if (err < 0)
+        return err;
+    /* By wildcard there is what somebody wrote; who serves all of a Service is told with the workloads. */
+    m->all->items[m->all->n - 1]->by_name_only = !subset;
+    err = add_cluster(port, said ? &policy : NULL, name, m->all);
+    if (err == 0)
+        m->all->items[m->all->n - 1]->by_name_only = !said;
+    return err;
 }
 
 /* Of a name that several rules have the one that counts. */

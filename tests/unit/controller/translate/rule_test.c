@@ -218,20 +218,25 @@ static void what_is_inherited(void **state)
             "80",
             "port") " least-request connections=8\n" NAME("81",
                                                           "") " least-request http2 "
-                                                              "connections=6\n" NAME("81",
-                                                                                     "plain") " lea"
-                                                                                              "st-"
-                                                                                              "requ"
-                                                                                              "est "
-                                                                                              "http"
-                                                                                              "2 "
-                                                                                              "conn"
-                                                                                              "ecti"
-                                                                                              "ons="
-                                                                                              "6"
-                                                                                              "\n" NAME("81",
-                                                                                                        "own") " least-request http2 retries=7\n" NAME("81",
-                                                                                                                                                       "port") " round-robin http2 connections=6\n");
+                                                              "connections=6\n" NAME(
+                                                                  "81",
+                                                                  "plain") " lea"
+                                                                           "st-"
+                                                                           "requ"
+                                                                           "est "
+                                                                           "http"
+                                                                           "2 "
+                                                                           "conn"
+                                                                           "ecti"
+                                                                           "ons="
+                                                                           "6"
+                                                                           "\n" NAME("81", "own") " least-request http2 retries=7\n" NAME(
+                                                                               "81",
+                                                                               "port") " round-"
+                                                                                       "robin "
+                                                                                       "http2 "
+                                                                                       "connections"
+                                                                                       "=6\n");
 }
 
 static void who_is_in_a_subset(void **state)
@@ -261,6 +266,40 @@ static void who_is_in_a_subset(void **state)
 }
 
 /* Each of these counts for nothing, and says why. */
+/* Node proxies ask by wildcard: of what nobody wrote anything for they know enough. */
+static void assert_told(const char *yaml, const char *wanted)
+{
+    char text[TEXT_MAX] = "";
+    struct text_out out = TEXT_OUT(text);
+    struct resources all = {0};
+    struct mesh m;
+    mesh_open(&m, yaml);
+    const struct object *o = object_store_get(&m.store, OBJECT_SERVICE, "n", "web");
+    assert_int_equal(default_routes(&m.view, o, &all), 0);
+    for (size_t i = 0; i < all.n; i++)
+        if ((all.items[i]->type == XDS_CLUSTER || all.items[i]->type == XDS_ENDPOINTS) &&
+            !all.items[i]->by_name_only)
+            text_printf(&out, "%s %s\n",
+                        all.items[i]->type == XDS_CLUSTER ? "cluster" : "endpoints",
+                        all.items[i]->name);
+    assert_string_equal(text, wanted);
+    resources_done(&all);
+    mesh_close(&m);
+}
+
+static void what_a_wildcard_means(void **state)
+{
+    (void)state;
+    assert_told(WEB, "");
+    assert_told(WEB RULE("a", "subsets: [{name: v1, labels: {v: a}}]"),
+                "cluster outbound|80||web.n.svc.cluster.local\n"
+                "endpoints outbound|80|v1|web.n.svc.cluster.local\n"
+                "cluster outbound|80|v1|web.n.svc.cluster.local\n"
+                "cluster outbound|81||web.n.svc.cluster.local\n"
+                "endpoints outbound|81|v1|web.n.svc.cluster.local\n"
+                "cluster outbound|81|v1|web.n.svc.cluster.local\n");
+}
+
 static void refused(void **state)
 {
     static const struct {
@@ -352,6 +391,7 @@ int main(void)
         cmocka_unit_test(hashes),
         cmocka_unit_test(what_is_inherited),
         cmocka_unit_test(who_is_in_a_subset),
+        cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
         cmocka_unit_test(no_memory),
     };
