@@ -59,13 +59,10 @@ bool request_match_equal(const struct request_match *a, const struct request_mat
 /* ---- The request's side --------------------------------------------------------------------- */
 
 /* "a.b.:80" is "a.b"; "[::1]:80" is "[::1]". */
-static struct text host_alone(struct text host)
+static struct text host_alone(struct text authority)
 {
-    size_t n = host.len;
-    while (n > 0 && host.data[n - 1] >= '0' && host.data[n - 1] <= '9')
-        n--;
-    if (n > 0 && host.data[n - 1] == ':')
-        host.len = n - 1;
+    struct text host, port;
+    http_authority_split(authority, &host, &port);
     while (host.len > 0 && host.data[host.len - 1] == '.')
         host.len--;
     return host;
@@ -174,11 +171,29 @@ static bool method_any(const struct string_matches *m, const struct request_view
     return sure ? string_matches_any(m, v->method) : string_matches_any_nocase(m, v->method);
 }
 
+/* "a.b.:080" is "a.b:80". */
+static bool host_with_port_any(const struct string_matches *m, const struct request_view *v)
+{
+    char meant[STRING_MATCH_MAX + 1];
+    struct text_out out = TEXT_OUT(meant);
+    struct text host, port;
+    http_authority_split(v->host, &host, &port);
+    if (m->n == 0 || port.len == 0)
+        return false;
+    for (; port.len > 1 && port.data[0] == '0'; port.len--)
+        port.data++;
+    text_put(&out, v->host_alone);
+    text_putc(&out, ':');
+    text_put(&out, port);
+    return out.overflow || string_matches_any_nocase(m, (struct text){out.data, out.len});
+}
+
 static bool host_any(const struct string_matches *m, const struct request_view *v, bool sure)
 {
     /* Where it is granted, a host is compared with its port, as Istio does. */
     return string_matches_any_nocase(m, v->host) ||
-           (!sure && string_matches_any_nocase(m, v->host_alone));
+           (!sure &&
+            (string_matches_any_nocase(m, v->host_alone) || host_with_port_any(m, v)));
 }
 
 /* Whatever is encoded in the path and in the values. */
