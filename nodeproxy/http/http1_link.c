@@ -30,6 +30,7 @@ struct http1_link {
     bool finishing; /* nothing more will be said */
     bool full;      /* the carrier is paused: too much waits */
     bool in_ended;  /* the carrier's */
+    bool out_ended; /* finishing: all has left */
     bool starved;   /* of chunks: it is tried again */
     bool busy;      /* client: `slot` is due when it is free again */
 };
@@ -597,7 +598,9 @@ static void carrier_ended(struct stream *c)
 {
     struct http1_link *l = of_link(c->user);
     l->in_ended = true;
-    if (l->finishing && timer_running(&l->timer))
+    if (l->out_ended)
+        end(l, 0, NULL);
+    else if (l->finishing && timer_running(&l->timer))
         timer_for(l, LINGER_MS);
     ask(l);
 }
@@ -623,6 +626,7 @@ static void carrier_finished(struct stream *c)
     } else if (l->finishing && (l->in_ended || !l->link.server)) {
         end(l, 0, NULL);
     } else if (l->finishing) {
+        l->out_ended = true;
         timer_for(l, LINGER_MS);
     }
 }
