@@ -43,7 +43,7 @@ static bool key_make(struct key *k, const struct upstream_endpoint *to)
 {
     const uint8_t head[] = {to->to.ip.len,
                             (uint8_t)to->version,
-                            to->tunnel,
+                            (uint8_t)to->way,
                             (uint8_t)(to->to.port >> 8),
                             (uint8_t)to->to.port,
                             (uint8_t)(to->identity.len >> 8),
@@ -455,11 +455,12 @@ void upstream_pool_drain(struct upstream_pool *p)
 
 static void look_at_one(struct upstream_link *l)
 {
-    if (l->pool->ops->broken(l) == ENDING_NONE)
+    if (!l->http) /* what is being opened finds out by itself */
         return;
-    if (l->http)
+    if (l->pool->ops->broken(l) != ENDING_NONE)
         http_link_close(l->http);
-    /* what is being opened finds out by itself */
+    else if (l->pool->ops->leaving(l))
+        http_link_drain(l->http);
 }
 
 void upstream_pool_look(struct upstream_pool *p)

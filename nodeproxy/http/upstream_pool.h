@@ -20,12 +20,14 @@ enum { UPSTREAM_GROUPS_MAX = 8192, UPSTREAM_NAME_MAX = 320, UPSTREAM_IDENTITY_MA
 struct upstream_pool;
 struct upstream_group;
 struct upstream_link;
+/* The last two: to a workload of the mesh, on another node or (without TLS) on this one. */
+enum upstream_way { UPSTREAM_DIRECT, UPSTREAM_TUNNEL, UPSTREAM_LOCAL };
 struct upstream_endpoint { /* all of it is the key */
     struct addr to;
     enum http_version version;
-    bool tunnel;              /* otherwise directly */
-    struct text identity;     /* tunnel: who must be there */
-    struct text service_host; /* tunnel: by which name it is called; "": by none */
+    enum upstream_way way;
+    struct text identity;     /* who must be there; "": DIRECT */
+    struct text service_host; /* by which name it is called; "": by none, or DIRECT */
 };
 struct upstream_pool_ops {
     /* A connection there. 0: upstream_opened() or upstream_failed() follows, not before it returns; upstream_close()d
@@ -91,7 +93,7 @@ void upstream_pool_init(struct upstream_pool *p, const struct upstream_pool_opti
                         const struct upstream_pool_ops *ops,
                         void (*drained)(struct upstream_pool *p));
 void upstream_pool_drain(struct upstream_pool *p); /* what idles ends; the rest after its requests */
-void upstream_pool_look(struct upstream_pool *p);  /* ends what is `broken` */
+void upstream_pool_look(struct upstream_pool *p);  /* ends what is `broken`, and what is `leaving` after its requests */
 /* Nobody waits any more, every exchange has ended. Then `drained`, possibly before it returns. */
 void upstream_pool_close(struct upstream_pool *p);
 #endif

@@ -1,56 +1,12 @@
 /* inbound.c - the life of one stream that arrives for a local workload, read top to bottom. */
-#include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/inbound_state.h"
 
 #include "nodeproxy/path/called_service.h"
-#include "nodeproxy/path/inbound_requests.h"
-#include "nodeproxy/path/stage.h"
 #include "nodeproxy/peer/hbone.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-
-struct inbound {
-    struct list link;
-    struct local_pod *pod;
-    enum inbound_kind kind;
-    unsigned stage;
-    uint32_t epoch;                 /* the pod's, when it was decided */
-    enum ending ending;
-    bool closing, waits, early_end; /* early_end: HBONE: it ended before our answer */
-    unsigned parts;                 /* embedded connections that the kernel may still hold */
-    struct local_pod_waiter pod_waiter;
-    struct socket_waiter socket_waiter;
-    struct timer deadline;
-    union {
-        struct http2_stream tunnel; /* HBONE */
-        struct inbound_local local; /* LOCAL */
-    };
-    struct hbone_server *server;    /* HBONE: valid while the stream is */
-    struct stream *downstream;
-    const struct spiffe_id *peer;   /* NULL: not authenticated; valid while not closing */
-    struct spiffe_id *peer_copy;    /* HBONE: once the stream has closed, and with it perhaps the server */
-    struct buf early;               /* HBONE: what came before our answer; bounded by the stream's window */
-    struct addr source, destination, target; /* destination: as the caller named it */
-    char *service_key;              /* namespace/hostname when called by name; NULL: by address */
-    struct text forwarded_host;     /* during the story's beginning only */
-    union {
-        struct turn_wait turn;      /* before upstream_open */
-        struct conn upstream;
-    };
-    bool upstream_open, answered, as_client, by_request; /* by_request: it was decided as one whose requests are decided on one by one */
-    struct relay relay;
-    struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */
-    struct account account;
-    char *policies;                 /* that had a say, for the log: verdict_names() */
-    struct ring_task free_task;
-};
-_Static_assert(sizeof(struct inbound) <= 1160, "as in outbound.c: an idle connection is to stay cheap");
-struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tunnels */
-    struct inbound in;
-    struct conn conn;
-};
-static struct conn *plain_conn(struct inbound *in) { return &container_of(in, struct plain, in)->conn; }
 
 static enum step identify(struct inbound *in);
 static enum step await_turn(struct inbound *in);
@@ -73,9 +29,8 @@ static const struct stage {
 };
 
 static void inbound_shut(struct inbound *in);
-static void part_drained(struct inbound *in);
 
-static void inbound_continue(struct inbound *in, enum step step)
+void inbound_continue(struct inbound *in, enum step step)
 {
     in->waits = false;
     while (step == STEP_NEXT) {
@@ -159,7 +114,8 @@ static void turn_came(struct turn_wait *w)
 static enum step await_turn(struct inbound *in)
 {
     struct pod_turn *turn = &in->pod->turn;
-    if (in->kind != INBOUND_HBONE || turn_take(turn, 1))
+    bool takes = in->kind == INBOUND_HBONE || (in->kind == INBOUND_LOCAL && in->local.takes_turn);
+    if (!takes || turn_take(turn, 1))
         return STEP_NEXT;
     turn_wait(turn, &in->turn);
     timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
@@ -274,7 +230,7 @@ static void upstream_connected(struct conn *c, int result)
         inbound_continue(in, inbound_end(in, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
 }
 
-static void upstream_drained(struct conn *c) { part_drained(container_of(c, struct inbound, upstream)); }
+static void upstream_drained(struct conn *c) { inbound_part_drained(container_of(c, struct inbound, upstream)); }
 static const struct conn_events upstream_events = {.connected = upstream_connected, .drained = upstream_drained};
 
 static enum step connect_on(struct inbound *in, int taken_fd)
@@ -338,7 +294,7 @@ static void requests_drained(void *user)
     struct inbound *in = user;
     in->requests = NULL;
     account(in); /* whose names were those of its requests until now, and their bytes are its */
-    part_drained(in);
+    inbound_part_drained(in);
 }
 
 static const struct inbound_requests_events requests_events = {.access = access_of, .ended = requests_ended, .drained = requests_drained};
@@ -376,7 +332,7 @@ static enum step relay(struct inbound *in)
     if (in->kind == INBOUND_PLAIN)
         conn_start(plain_conn(in));
     else if (in->kind == INBOUND_LOCAL)
-        conn_start(in->local.client);
+        in->local.events->begun(in->local.owner);
     else
         stream_resume(in->downstream);
     if (in->requests)
@@ -388,6 +344,12 @@ static enum step relay(struct inbound *in)
 
 /* ---- account, and the end ------------------------------------------------ */
 
+static void release_local(struct inbound *in)
+{
+    credential_unref(in->local.credential);
+    in->local.events->released(in->local.owner, &in->relay);
+}
+
 static void inbound_free(struct ring_task *task)
 {
     struct inbound *in = container_of(task, struct inbound, free_task);
@@ -398,7 +360,7 @@ static void inbound_free(struct ring_task *task)
     if (in->kind == INBOUND_PLAIN)
         listener_release(&pod->inbound);
     else if (in->kind == INBOUND_LOCAL)
-        credential_unref(in->local.credential);
+        release_local(in);
     free(in->peer_copy);
     free(in->service_key);
     free(in->policies);
@@ -406,7 +368,7 @@ static void inbound_free(struct ring_task *task)
     local_pod_look(pod);
 }
 
-static void part_drained(struct inbound *in)
+void inbound_part_drained(struct inbound *in)
 {
     assert(in->parts > 0);
     if (--in->parts == 0)
@@ -477,9 +439,9 @@ static void inbound_shut(struct inbound *in)
             stream_reset(&in->upstream.stream, -ECONNRESET);
         conn_close(&in->upstream);
     }
-    if (in->kind == INBOUND_LOCAL && in->local.ended)
-        in->local.ended(in->local.owner, in->ending, &in->relay);
-    part_drained(in);
+    if (in->kind == INBOUND_LOCAL && !in->abandoned)
+        in->local.events->ended(in->local.owner, in->ending);
+    inbound_part_drained(in);
 }
 
 void inbound_close(struct inbound *in, enum ending ending)
@@ -488,18 +450,17 @@ void inbound_close(struct inbound *in, enum ending ending)
         inbound_continue(in, inbound_end(in, ending));
 }
 
-const struct relay *inbound_abandon(struct inbound *in)
+void inbound_abandon(struct inbound *in, enum ending ending)
 {
-    in->local.ended = NULL;
-    inbound_close(in, ENDING_RESET_BY_CLIENT);
-    return &in->relay;
+    in->abandoned = true;
+    inbound_close(in, ending);
 }
 
 const struct relay *inbound_relay(const struct inbound *in) { return &in->relay; }
 
 /* ---- the beginning ------------------------------------------------------- */
 
-static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind, enum ending *ret_why)
+struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind, enum ending *ret_why)
 {
     *ret_why = pod->closing ? pod->closing_ending : ENDING_LIMIT;
     if (pod->closing || (kind != INBOUND_PLAIN && pod->n_inbounds >= pod->env->config->connections_max))
@@ -525,158 +486,6 @@ static struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind
     list_push_back(&pod->inbounds, &in->link);
     pod->n_inbounds++;
     return in;
-}
-
-static void tunnel_head(struct http2_stream *s, const struct http2_head *head)
-{
-    (void)s; /* trailers on a CONNECT mean nothing to us */
-    (void)head;
-}
-
-/* Both directions may have ended in the tunnel while the last bytes are still on their way to the application: then the relay
- * goes on without the tunnel, which may be gone before it. */
-static void outlive_tunnel(struct inbound *in)
-{
-    in->peer_copy = malloc(sizeof *in->peer_copy);
-    if (!in->peer_copy) {
-        inbound_close(in, ENDING_NO_MEMORY);
-        return;
-    }
-    *in->peer_copy = *in->peer;
-    in->peer = in->peer_copy;
-    in->server = NULL;
-}
-
-static void tunnel_closed(struct http2_stream *s, uint32_t code)
-{
-    struct inbound *in = container_of(s, struct inbound, tunnel);
-    if (in->closing)
-        return;
-    if (code == 0 && (in->requests || (in->relay.client.ended && in->relay.client.finished)))
-        outlive_tunnel(in);
-    else
-        inbound_close(in, ENDING_RESET_BY_CLIENT);
-}
-
-static const struct http2_stream_events tunnel_events = {.head = tunnel_head, .closed = tunnel_closed};
-
-/* Until the relay begins the stream is paused: of what comes with the CONNECT no more than its window does, and waits here. */
-static void early_received(struct stream *s, struct buf *bytes)
-{
-    struct inbound *in = s->user;
-    if (in->closing)
-        buf_done(bytes);
-    else
-        buf_move(&in->early, bytes);
-}
-static void early_ended(struct stream *s) { ((struct inbound *)s->user)->early_end = true; }
-static void early_nothing(struct stream *s) { (void)s; }
-static void early_failed(struct stream *s, int error)
-{
-    (void)error;
-    inbound_close(s->user, ENDING_RESET_BY_CLIENT);
-}
-static const struct stream_events early_events = {
-    .received = early_received, .ended = early_ended, .writable = early_nothing, .finished = early_nothing, .failed = early_failed};
-
-/* Where a CONNECT leads: only ever to this pod. target.port stays 0 when the authority can't be honoured. */
-static void read_authority(struct inbound *in, struct text text)
-{
-    struct hbone_authority a;
-    const struct service *s;
-    in->target.ip = in->server->destination.ip;
-    if (hbone_authority_parse(text, &a) < 0)
-        return;
-    if (!a.is_name) {
-        in->destination = a.addr;
-        if (!local_pod_has_address(in->pod, &a.addr.ip))
-            return;
-        in->target = a.addr;
-        return;
-    }
-    in->destination = (struct addr){in->server->destination.ip, a.addr.port};
-    in->service_key = called_service_key(in->pod, a.host, &s);
-    if (in->service_key)
-        in->target.port = called_service_target(in->pod, s, a.addr.port);
-}
-
-struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)
-{
-    enum ending why;
-    struct inbound *in = inbound_new(pod, INBOUND_HBONE, &why);
-    if (!in) {
-        const struct account_line line = {
-            .source = server->source,
-            .destination = server->destination,
-            .status = 503,
-            .ending = why,
-            .bounds = pod->bounds,
-        };
-        account_refused(pod->env, REPORTER_DESTINATION, &line);
-        *ret_status = line.status;
-        return NULL;
-    }
-    http2_stream_init(&in->tunnel, &tunnel_events);
-    in->tunnel.stream.events = &early_events;
-    in->tunnel.stream.user = in;
-    in->tunnel.paused = true;
-    in->downstream = &in->tunnel.stream;
-    in->server = server;
-    in->peer = &server->peer;
-    in->source = server->source;
-    in->forwarded_host = hbone_forwarded_host(http2_head_get(head, TEXT("forwarded")));
-    read_authority(in, http2_head_get(head, TEXT(":authority")));
-    inbound_continue(in, STEP_NEXT);
-    in->forwarded_host = (struct text){NULL, 0};
-    if (in->closing) { /* decided at once: the library sends the status */
-        *ret_status = ending_hbone_status(in->ending);
-        return NULL;
-    }
-    return &in->tunnel;
-}
-
-static void plain_drained(struct conn *c) { part_drained(&container_of(c, struct plain, conn)->in); }
-static const struct conn_events plain_events = {.drained = plain_drained};
-
-void inbound_accept_plain(struct local_pod *pod, int taken_fd)
-{
-    enum ending why;
-    struct inbound *in = inbound_new(pod, INBOUND_PLAIN, &why);
-    if (!in) {
-        local_pod_refuse(pod, &pod->inbound, taken_fd, why);
-        return;
-    }
-    conn_init(plain_conn(in), pod->env->ring, taken_fd, &plain_events);
-    conn_share(plain_conn(in), &pod->turn.bytes);
-    in->parts++;
-    in->downstream = &plain_conn(in)->stream;
-    if (socket_peer(taken_fd, &in->source) < 0)
-        return inbound_close(in, ENDING_RESET_BY_CLIENT);
-    if (socket_original_dst(taken_fd, &in->destination) < 0) {
-        (void)socket_local(taken_fd, &in->destination);
-        return inbound_close(in, ENDING_NOT_CAPTURED);
-    }
-    in->target = in->destination;
-    inbound_continue(in, STEP_NEXT);
-}
-
-int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret)
-{
-    enum ending why;
-    struct inbound *in = inbound_new(pod, INBOUND_LOCAL, &why);
-    if (!in)
-        return why == ENDING_NO_MEMORY ? -ENOMEM : -ENOBUFS;
-    *ret = in;
-    in->local = *local;
-    credential_ref(local->credential);
-    in->peer = &local->credential->id;
-    in->downstream = &local->client->stream;
-    in->source = local->source;
-    in->destination = in->target = local->destination;
-    in->forwarded_host = local->service_host;
-    inbound_continue(in, STEP_NEXT);
-    in->forwarded_host = (struct text){NULL, 0};
-    return 0;
 }
 
 struct inbound *inbound_of_link(struct list *link) { return container_of(link, struct inbound, link); }

@@ -10,20 +10,27 @@
 
 enum inbound_kind { INBOUND_HBONE, INBOUND_PLAIN, INBOUND_LOCAL };
 struct inbound;
+struct inbound_local_events {
+    void (*begun)(void *owner); /* it may, and the application is there: the client is to be started now */
+    /* Once, and not after inbound_abandon(): nothing is said to the client any more, and it is the owner's to end. */
+    void (*ended)(void *owner, enum ending ending);
+    /* The last: the client is not looked at any more. relay: what passed in all, for this call. */
+    void (*released)(void *owner, const struct relay *relay);
+};
 struct inbound_local { /* who calls, when it is a workload of this node */
     struct credential *credential; /* of the caller; referenced */
-    struct conn *client;           /* the caller's connection, not started; lent until `ended` */
+    struct stream *client;         /* not started; lent until `released` */
     struct addr source, destination;
     struct text service_host;      /* "": not called through a service */
-    void (*ended)(void *owner, enum ending ending, const struct relay *relay); /* once, before the memory goes */
+    bool takes_turn;               /* nobody has waited for its turn yet */
+    const struct inbound_local_events *events;
     void *owner;
 };
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status);
 void inbound_accept_plain(struct local_pod *pod, int taken_fd);
-/* -ENOMEM, -ENOBUFS (a limit): nothing follows. Otherwise `ended` follows, possibly before the call returns. */
+/* -ENOMEM, -ENOBUFS (a limit): nothing follows. Otherwise `ended`, possibly before the call returns, and `released`. */
 int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret);
-/* The caller ends; `ended` does not follow. Returns what was relayed, valid until the next turn. */
-const struct relay *inbound_abandon(struct inbound *in);
+void inbound_abandon(struct inbound *in, enum ending ending); /* the caller ends: only `released` follows */
 const struct relay *inbound_relay(const struct inbound *in);
 void inbound_close(struct inbound *in, enum ending ending);
 /* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. True: it ended. */

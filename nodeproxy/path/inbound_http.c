@@ -1,28 +1,28 @@
 #include "nodeproxy/path/inbound_http.h"
 
-#include "nodeproxy/http/http_front.h"
+#include "nodeproxy/path/client_requests.h"
 #include <errno.h>
 #include <stdlib.h>
 
 struct inbound_http {
-    struct exchange_host host;
+    struct client_requests client;
     const struct inbound_http_events *events;
     void *user;
-    struct http_front front;
     struct stream *server;
     struct http_link *up; /* NULL: not yet, or closed */
     struct buf
         server_first; /* what it said (in HTTP/2 it begins as well) before the client: a received piece at most */
     struct list waiting; /* exchanges, for `up` */
-    struct ring_task look;
-    enum ending ending;
-    bool told, closing, gone;
-    bool used; /* `up` had a request */
+    bool used;           /* `up` had a request */
 };
 
+static struct inbound_http *of_client(const struct client_requests *c)
+{
+    return container_of(c, struct inbound_http, client);
+}
 static struct inbound_http *of_host(struct exchange_host *host)
 {
-    return container_of(host, struct inbound_http, host);
+    return of_client(client_requests_of(host));
 }
 
 /* ---- declared? ------------------------------------------------------------- */
@@ -57,31 +57,6 @@ bool inbound_http_declared(const struct directory *d, const struct workload *sel
     return n_http > 0 && n_other == 0;
 }
 
-/* ---- the end --------------------------------------------------------------- */
-
-static void end(struct inbound_http *h, enum ending ending)
-{
-    if (h->ending == ENDING_NONE)
-        h->ending = ending;
-    ring_task_ask(h->host.ring, &h->look);
-}
-
-static void look(struct ring_task *task)
-{
-    struct inbound_http *h = container_of(task, struct inbound_http, look);
-    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->front.link && !h->up) {
-        h->told = true;
-        h->events->ended(h->user, h->ending);
-    }
-    if (!h->closing || h->gone || h->front.link || h->up || h->host.n > 0)
-        return;
-    h->gone = true;
-    ring_task_cancel(&h->look); /* asked for again by the close */
-    buf_done(&h->server_first);
-    h->events->drained(h->user);
-    free(h);
-}
-
 /* ---- the exchanges ----------------------------------------------------------- */
 
 static enum ending filter(struct exchange_host *host, struct http_head *request,
@@ -110,56 +85,18 @@ static enum step choose(struct exchange_host *host, struct exchange *x, struct h
 
 static void forget(struct exchange_host *host, struct exchange *x)
 {
-    (void)host, (void)x;
-}
-
-static void over(struct exchange_host *host, const struct exchange_record *record)
-{
-    struct inbound_http *h = of_host(host);
-    h->events->over(h->user, record);
-}
-
-static void gone(struct exchange_host *host)
-{
-    ring_task_ask(host->ring, &of_host(host)->look);
+    (void)host;
+    list_remove(exchange_waiting(x));
 }
 
 static const struct exchange_host_ops host_ops = {
-    .filter = filter, .choose = choose, .forget = forget, .over = over, .gone = gone};
+    .filter = filter,
+                                                  .choose = choose,
+                                                  .forget = forget,
+                                                  .over = client_requests_over,
+                                                  .gone = client_requests_gone};
 
 /* ---- the links --------------------------------------------------------------- */
-
-static struct http_stream *asked(struct http_link *l, unsigned *ret_status)
-{
-    struct inbound_http *h = l->user;
-    *ret_status = 503;
-    return h->closing ? NULL : exchange_begin(&h->host);
-}
-
-/* What came to nothing before it was an exchange leaves its record, too. */
-static void refused(struct http_link *l, unsigned status, const char *why)
-{
-    struct inbound_http *h = l->user;
-    const struct exchange_record record = {
-        .status = status,
-        .grpc_status = -1,
-        .own = true,
-        .client = l->version,
-        .ending = status == 503 || status == 0 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
-    };
-    (void)why;
-    h->events->over(h->user, &record);
-}
-
-static void down_closed(struct http_link *l, int error, const char *why)
-{
-    struct inbound_http *h = l->user;
-    (void)why;
-    h->front.link = NULL;
-    end(h, http_front_ending(error));
-    if (h->up)
-        http_link_drain(h->up);
-}
 
 static void slot(struct http_link *l)
 {
@@ -178,13 +115,11 @@ static void up_closed(struct http_link *l, int error, const char *why)
     h->up = NULL;
     for (struct list *n; (n = list_pop_front(&h->waiting));)
         exchange_chosen(exchange_of_waiting(n), NULL, ENDING_RESET_BY_SERVER);
-    if (h->front.link)
-        http_link_drain(h->front.link);
-    ring_task_ask(h->host.ring, &h->look);
+    if (h->client.front.link)
+        http_link_drain(h->client.front.link);
+    client_requests_look(&h->client);
 }
 
-static const struct http_link_events down_events = {
-    .request = asked, .refused = refused, .closed = down_closed};
 static const struct http_link_events up_events = {.slot = slot, .closed = up_closed};
 
 /* ---- the first bytes ----------------------------------------------------------- */
@@ -195,31 +130,31 @@ static void nothing(struct stream *s)
 }
 static void server_lost(struct stream *s)
 {
-    end(s->user, ENDING_CLOSED);
+    client_requests_end(s->user, ENDING_CLOSED);
 }
 static void server_failed(struct stream *s, int error)
 {
     (void)error;
-    end(s->user, ENDING_RESET_BY_SERVER);
+    client_requests_end(s->user, ENDING_RESET_BY_SERVER);
 }
 static void server_received(struct stream *s, struct buf *bytes)
 {
-    struct inbound_http *h = s->user;
+    struct inbound_http *h = of_client(s->user);
     buf_move(&h->server_first, bytes);
     stream_pause(s);
 }
-static const struct stream_events server_first = {.received = server_received,
+static const struct stream_events server_first_events = {.received = server_received,
                                                   .ended = server_lost,
                                                   .writable = nothing,
                                                   .finished = nothing,
                                                   .failed = server_failed};
 
-static int spoken(struct http_front *f, enum http_version version)
+static int spoken(struct client_requests *c, enum http_version version)
 {
-    struct inbound_http *h = f->user;
+    struct inbound_http *h = of_client(c);
     const struct http_link_options o = {
-        .ring = f->ring, .carrier = h->server, .idle_ms = f->idle_ms};
-    if (h->ending != ENDING_NONE) /* the server has gone before */
+        .ring = c->host.ring, .carrier = h->server, .idle_ms = c->front.idle_ms};
+    if (c->ending != ENDING_NONE) /* the server has gone before */
         return -EPIPE;
     int r = version == HTTP_VERSION_2 ? http2_link_open(&h->up, &o, &up_events, h)
                                       : http1_link_open(&h->up, &o, &up_events, h);
@@ -232,61 +167,90 @@ static int spoken(struct http_front *f, enum http_version version)
     return 0;
 }
 
-static void front_failed(struct http_front *f, enum ending ending)
+/* ---- the client and its end ---------------------------------------------------- */
+
+static void over(struct client_requests *c, const struct exchange_record *record)
 {
-    struct inbound_http *h = f->user;
-    end(h, ending);
-    if (h->up)
-        http_link_close(h->up);
+    struct inbound_http *h = of_client(c);
+    h->events->over(h->user, record);
 }
 
-static const struct http_front_events front_events = {
-    .spoken = spoken, .failed = front_failed, .link = &down_events};
+static void left(struct client_requests *c)
+{
+    struct inbound_http *h = of_client(c);
+    if (h->up)
+        http_link_drain(h->up);
+}
+
+static bool rests(const struct client_requests *c)
+{
+    return !of_client(c)->up;
+}
+
+static void ended(struct client_requests *c, enum ending ending)
+{
+    struct inbound_http *h = of_client(c);
+    h->events->ended(h->user, ending);
+}
+
+static void drained(struct client_requests *c)
+{
+    struct inbound_http *h = of_client(c);
+    buf_done(&h->server_first);
+    h->events->drained(h->user);
+    free(h);
+}
+
+static const struct client_requests_ops client_ops = {.host = &host_ops,
+                                                      .over = over,
+                                                      .spoken = spoken,
+                                                      .left = left,
+                                                      .rests = rests,
+                                                      .ended = ended,
+                                                      .drained = drained};
 
 /* ---- beginning and end --------------------------------------------------------- */
 
 int inbound_http_open(struct inbound_http **ret, const struct inbound_http_options *o,
                       const struct inbound_http_events *events, void *user)
 {
+    const struct client_requests_options client = {
+        .ring = o->ring,
+        .pool = o->pool,
+        .hold = o->hold,
+        .bounds = o->bounds,
+        .bound = BOUND_REQUESTS_IN,
+        .client = o->client,
+        .idle_ms = o->idle_ms,
+        .choose_ms = o->choose_ms,
+    };
     struct inbound_http *h = calloc(1, sizeof *h);
     if (!h)
         return -ENOMEM;
-    exchange_host_init(&h->host, &host_ops, o->ring, o->pool);
-    h->host.hold = o->hold;
-    h->host.bounds = o->bounds;
-    h->host.bound = BOUND_REQUESTS_IN;
-    h->host.idle_ms = o->idle_ms;
-    h->host.passes_on = true;
+    client_requests_init(&h->client, &client, &client_ops);
+    h->client.host.passes_on = true;
     h->events = events;
     h->user = user;
     h->server = o->server;
     list_init(&h->waiting);
-    ring_task_init(&h->look, look);
-    http_front_init(&h->front, o->ring, o->client, o->idle_ms, &front_events, h);
-    h->server->events = &server_first;
-    h->server->user = h;
+    h->server->events = &server_first_events;
+    h->server->user = &h->client;
     *ret = h;
     return 0;
 }
 
-void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended)
+void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended_too)
 {
-    http_front_give(&h->front, bytes, ended);
+    http_front_give(&h->client.front, bytes, ended_too);
 }
 
 void inbound_http_close(struct inbound_http *h, enum ending ending)
 {
-    if (h->closing)
+    if (h->client.closing)
         return;
-    h->closing = true;
-    if (h->ending == ENDING_NONE)
-        h->ending = ending;
-    list_for_each (n, &h->host.exchanges)
-        exchange_close(exchange_of_link(n), ending);
-    http_front_close(&h->front);
+    client_requests_close(&h->client, ending);
     if (h->up)
         http_link_close(h->up);
-    else if (h->server->events == &server_first)
+    else if (h->server->events == &server_first_events)
         h->server->events = &stream_nobody;
-    ring_task_ask(h->host.ring, &h->look);
 }

@@ -24,13 +24,14 @@ struct inbound_http_options {
     struct pod_bounds *bounds;
     struct stream *client, *server; /* neither has been started; lent until inbound_http_close() */
     uint64_t idle_ms;               /* 0: never */
+    uint64_t choose_ms; /* so long a request waits until the server can take it; 0: for ever */
 };
 /* Whether every service that leads to this port of the workload declares it so. */
 bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port);
 int inbound_http_open(struct inbound_http **ret, const struct inbound_http_options *o,
                       const struct inbound_http_events *events, void *user); /* -ENOMEM */
 /* What the client had said before; takes the bytes. */
-void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended);
+void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended_too);
 void inbound_http_close(struct inbound_http *h,
                         enum ending ending); /* living requests end so; `drained` follows */
 #endif

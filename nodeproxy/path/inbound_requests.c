@@ -81,6 +81,7 @@ int inbound_requests_open(struct inbound_requests **ret, const struct inbound_re
         .client = o->client,
         .server = o->server,
         .idle_ms = env->config->idle_ms,
+        .choose_ms = 2 * env->config->connect_ms,
     };
     struct inbound_requests *r = calloc(1, sizeof *r);
     if (!r)

@@ -12,9 +12,15 @@ enum {
 };
 
 /* Lists are walked by turning them around: those that come later are behind, and may be looked at without need. */
+static void ask_now(struct local_pod *p)
+{
+    if (list_empty(&p->living))
+        list_push_back(&p->env->recheck, &p->living);
+    ring_task_ask(p->env->ring, &p->env->recheck_task);
+}
+
 static void ask(struct local_pod *p, bool inbounds, bool outbounds)
 {
-    struct path_env *env = p->env;
     if (p->closing)
         return;
     if (inbounds)
@@ -22,12 +28,18 @@ static void ask(struct local_pod *p, bool inbounds, bool outbounds)
     if (outbounds)
         p->look_outbounds = p->n_outbounds;
     p->look_upstreams |= outbounds;
-    if (list_empty(&p->living))
-        list_push_back(&env->recheck, &p->living);
-    ring_task_ask(env->ring, &env->recheck_task);
+    ask_now(p);
 }
 
 void living_tunnels(struct local_pod *p) { ask(p, true, true); }
+
+void living_upstreams(struct local_pod *p)
+{
+    if (p->closing)
+        return;
+    p->look_upstreams = true;
+    ask_now(p);
+}
 
 void living_forget(struct local_pod *p)
 {

@@ -22,6 +22,7 @@ void living_news(struct path_env *env);
 /* The pod got another certificate, which is its current one now; before: the one before, may be NULL. */
 void living_credential(struct local_pod *p, const struct credential *before);
 void living_tunnels(struct local_pod *p); /* some tunnel's proof broke */
+void living_upstreams(struct local_pod *p); /* some tunnel's peer is going: what idles in one ends */
 void living_forget(struct local_pod *p);  /* it is closing */
 /* Looks at about n_max of them; true: there are more. When no more may end now it returns false, and asks for env->recheck_task once they may. */
 bool living_look(struct path_env *env, size_t n_max);

@@ -128,6 +128,7 @@ static void server_refused(struct hbone_server *s, const struct http2_refusal *r
 }
 
 static void server_broke(struct hbone_server *s) { living_tunnels(s->user); }
+static void peers_leaving(struct peer_pool *peers) { living_upstreams(container_of(peers, struct local_pod, peers)); }
 static void peers_broke(struct peer_pool *peers) { living_tunnels(container_of(peers, struct local_pod, peers)); }
 
 static bool server_may_shake(struct hbone_server *s)
@@ -453,6 +454,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         .streams_max = (uint32_t)config->streams_max,
         .keep_expired = config->keep_expired,
         .broke = peers_broke,
+        .leaving = peers_leaving,
         .bounds = p->bounds,
         .turn = &p->turn,
     };

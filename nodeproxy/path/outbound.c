@@ -21,6 +21,7 @@ struct outbound {
     uint32_t epoch;                /* the pod's, when it was identified */
     enum ending ending;
     bool closing, waits, server_open, tunnel_open;
+    bool lent;                     /* LOCAL: the client, to `inbound` */
     unsigned parts;                /* embedded connections that the kernel may still hold */
     struct conn client;
     struct addr source, destination; /* destination: where the workload wanted to go */
@@ -38,7 +39,7 @@ struct outbound {
         struct tunnel tunnel;      /* TUNNEL */
         struct outbound_http *http; /* REQUESTS, each by a way of its own; NULL: not open, or drained */
     };
-    struct inbound *inbound;       /* LOCAL; it relays for us */
+    struct inbound *inbound;       /* LOCAL; it relays for us; NULL: not yet, or it has ended */
     struct relay relay;
     struct account account;
     struct ring_task free_task;
@@ -298,12 +299,27 @@ static void take_bytes(struct outbound *c, const struct relay *relayed)
     metric_add(c->account.sent, relayed->server.bytes);
 }
 
-/* Our inbound half ended: it relayed, so its ending and its bytes are ours. */
-static void local_ended(void *owner, enum ending ending, const struct relay *relayed)
+static void local_begun(void *owner)
+{
+    struct outbound *c = owner;
+    conn_start(&c->client);
+}
+
+static void account(struct outbound *c);
+static void local_released(void *owner, const struct relay *relayed)
+{
+    struct outbound *c = owner;
+    c->lent = false;
+    take_bytes(c, relayed);
+    account(c);
+    part_drained(c);
+}
+
+/* Our inbound half ended: it relayed, so its ending is ours, and its bytes. */
+static void local_ended(void *owner, enum ending ending)
 {
     struct outbound *c = owner;
     c->inbound = NULL;
-    take_bytes(c, relayed);
     /* While the inbound story still runs on our stack (it was decided at once) the stage returns the end. */
     if (c->ending == ENDING_NONE)
         c->ending = ending;
@@ -311,16 +327,18 @@ static void local_ended(void *owner, enum ending ending, const struct relay *rel
         outbound_continue(c, STEP_END);
 }
 
+static const struct inbound_local_events local_events = {.begun = local_begun, .ended = local_ended, .released = local_released};
+
 static enum step hand_to_local(struct outbound *c)
 {
     struct local_pod *pod = c->local_pod;
     const struct inbound_local local = {
         .credential = c->pod->credential,
-        .client = &c->client,
+        .client = &c->client.stream,
         .source = c->source,
         .destination = c->target,
         .service_host = text_of(c->service_host),
-        .ended = local_ended,
+        .events = &local_events,
         .owner = c,
     };
     c->local_pod = NULL;
@@ -329,6 +347,8 @@ static enum step hand_to_local(struct outbound *c)
     int r = inbound_open_local(pod, &local, &c->inbound);
     if (r < 0)
         return outbound_end(c, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
+    c->lent = true;
+    c->parts++;
     if (c->ending != ENDING_NONE) {
         c->inbound = NULL;
         return STEP_END;
@@ -381,7 +401,6 @@ static void request_over(void *user, const struct exchange_record *record)
 
 static void http_ended(void *user, enum ending ending) { outbound_continue(user, outbound_end(user, ending)); }
 
-static void account(struct outbound *c);
 static void http_drained(void *user)
 {
     struct outbound *c = user;
@@ -469,13 +488,12 @@ static void outbound_shut(struct outbound *c)
     list_remove(&c->pod_waiter.link);
     socket_pool_forget(&c->pod->sockets, &c->socket_waiter);
     relay_stop(&c->relay);
-    if (c->inbound) {
-        take_bytes(c, inbound_abandon(c->inbound));
-        c->inbound = NULL;
-    }
+    if (c->inbound)
+        inbound_abandon(c->inbound, ENDING_RESET_BY_CLIENT);
+    c->inbound = NULL;
     if (c->way == WAY_REQUESTS && c->http)
         outbound_http_close(c->http, c->ending);
-    else
+    else if (!c->lent) /* else what passed is known once it is released */
         account(c);
     if (c->tunnel_open && clean)
         tunnel_close(&c->tunnel);

@@ -1,7 +1,8 @@
 /* Requests of a local workload, each to an endpoint of its own; see the header. */
 #include "nodeproxy/path/outbound_http.h"
 
-#include "nodeproxy/http/http_front.h"
+#include "nodeproxy/path/carrier.h"
+#include "nodeproxy/path/client_requests.h"
 #include "nodeproxy/path/request_account.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -9,22 +10,18 @@
 enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
 
 struct outbound_http {
-    struct exchange_host host;
+    struct client_requests client;
     struct local_pod *pod;
     const struct outbound_http_events *events;
     void *user;
-    struct http_front front;
     struct addr called;
     struct request_account account;
     char *consumer_routes, *routes; /* names of tables: for clients of our namespace, and for all */
-    struct ring_task look;
-    enum ending ending;
-    bool told, closing, gone;
 };
 
 static struct outbound_http *of_host(struct exchange_host *host)
 {
-    return container_of(host, struct outbound_http, host);
+    return container_of(client_requests_of(host), struct outbound_http, client);
 }
 
 static const struct port_pair *port_of(const struct service *s, uint16_t port)
@@ -41,31 +38,9 @@ bool outbound_http_declared(const struct service *s, uint16_t port)
     return p && app_protocol_is_http(p->app_protocol);
 }
 
-/* ---- the end ------------------------------------------------------------- */
-
-static void end(struct outbound_http *h, enum ending ending)
+static struct outbound_http *of_client(struct client_requests *c)
 {
-    if (h->ending == ENDING_NONE)
-        h->ending = ending;
-    ring_task_ask(h->host.ring, &h->look);
-}
-
-static void look(struct ring_task *task)
-{
-    struct outbound_http *h = container_of(task, struct outbound_http, look);
-    if (h->ending != ENDING_NONE && !h->closing && !h->told && !h->front.link) {
-        h->told = true;
-        h->events->ended(h->user, h->ending);
-    }
-    if (!h->closing || h->gone || h->front.link || h->host.n > 0)
-        return;
-    h->gone = true;
-    ring_task_cancel(&h->look); /* asked for again by the close */
-    request_account_end(&h->account);
-    h->events->drained(h->user);
-    free(h->consumer_routes);
-    free(h->routes);
-    free(h);
+    return container_of(c, struct outbound_http, client);
 }
 
 /* ---- route --------------------------------------------------------------- */
@@ -153,7 +128,7 @@ static enum http_version version_of(const struct outbound_http *h, const struct 
     uint8_t app = port_of(t->service, t->port)->app_protocol;
     if (exchange_request(x)->protocol.len > 0)
         return HTTP_VERSION_1;
-    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : h->front.version;
+    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : h->client.front.version;
 }
 
 /* `id` is what the endpoint's texts lie in. */
@@ -162,19 +137,12 @@ static enum ending endpoint_of(const struct outbound_http *h, const struct excha
                                struct upstream_endpoint *ret)
 {
     const struct workload *w = t->passes ? NULL : t->choice.workload;
-    *ret = (struct upstream_endpoint){.to = t->passes ? h->called : t->choice.target,
-                                      .version = version_of(h, x, t),
-                                      .tunnel = w && w->tunnel == TUNNEL_HBONE};
-    if (!ret->tunnel)
-        return ENDING_NONE;
-    if (hbone_port_is_own(ret->to.port))
-        return ENDING_OWN_PORT;
-    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), id) <
-        0)
-        return ENDING_PEER_MISMATCH;
-    ret->identity = spiffe_id_text(id);
-    ret->service_host = text_of(t->service->hostname);
-    return ENDING_NONE;
+    const struct addr *to = t->passes ? &h->called : &t->choice.target;
+    enum ending ending = carrier_way(h->pod->env, w, to, id, ret);
+    ret->version = version_of(h, x, t);
+    if (ret->way != UPSTREAM_DIRECT)
+        ret->service_host = text_of(t->service->hostname);
+    return ending;
 }
 
 static enum step take_link(struct outbound_http *h, struct exchange *x,
@@ -269,85 +237,32 @@ static void labels(void *user, const struct exchange_record *record, struct spif
     struct text network = text_of(h->pod->env->config->network);
     const struct workload *to =
         record->to.port > 0 ? directory_workload_at(d, network, &record->to.ip) : NULL;
-    bool tunnel = to && to->tunnel == TUNNEL_HBONE &&
-                  spiffe_id_make(text_of(to->trust_domain), text_of(to->ns),
-                                 text_of(to->service_account), memory) == 0;
+    struct upstream_endpoint way = {.way = UPSTREAM_DIRECT};
+    (void)carrier_way(h->pod->env, to, &record->to, memory, &way);
     const struct account_subject subject = {
         .source = directory_workload(d, text_of(h->pod->uid)),
         .destination = to,
         .service = directory_service_at(d, network, &h->called.ip),
         .source_id = &h->pod->identity,
-        .destination_id = tunnel ? memory : NULL,
-        .mutual_tls = tunnel,
+        .destination_id = way.way == UPSTREAM_DIRECT ? NULL : memory,
+        .mutual_tls = way.way == UPSTREAM_TUNNEL,
     };
     account_labels_of(REPORTER_SOURCE, &subject, ret);
 }
 
-static void count(struct outbound_http *h, const struct exchange_record *record)
+static void over(struct client_requests *c, const struct exchange_record *record)
 {
+    struct outbound_http *h = of_client(c);
     request_account_count(&h->account, record);
     h->events->over(h->user, record);
-}
-
-static void over(struct exchange_host *host, const struct exchange_record *record)
-{
-    count(of_host(host), record);
-}
-
-static void gone(struct exchange_host *host)
-{
-    ring_task_ask(host->ring, &of_host(host)->look);
 }
 
 static const struct exchange_host_ops host_ops = {.route = route,
                                                   .choose = choose,
                                                   .forget = forget,
                                                   .mirror = mirror,
-                                                  .over = over,
-                                                  .gone = gone};
-
-/* ---- the client's link ----------------------------------------------------- */
-
-static struct http_stream *asked(struct http_link *l, unsigned *ret_status)
-{
-    struct outbound_http *h = l->user;
-    *ret_status = 503;
-    if (h->pod->env->draining) /* it came too late for outbound_http_drain() */
-        http_link_drain(l);
-    return h->closing ? NULL : exchange_begin(&h->host);
-}
-
-/* What came to nothing before it was an exchange leaves its record, too. */
-static void refused(struct http_link *l, unsigned status, const char *why)
-{
-    struct outbound_http *h = l->user;
-    const struct exchange_record record = {
-        .status = status,
-        .grpc_status = -1,
-        .own = true,
-        .client = l->version,
-        .why = why,
-        .ending = status == 503 || status == 0 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
-    };
-    count(h, &record);
-}
-
-static void link_closed(struct http_link *l, int error, const char *why)
-{
-    struct outbound_http *h = l->user;
-    (void)why;
-    h->front.link = NULL;
-    end(h, http_front_ending(error));
-}
-
-static void front_failed(struct http_front *f, enum ending ending)
-{
-    end(f->user, ending);
-}
-
-static const struct http_link_events link_events = {
-    .request = asked, .refused = refused, .closed = link_closed};
-static const struct http_front_events front_events = {.failed = front_failed, .link = &link_events};
+                                                  .over = client_requests_over,
+                                                  .gone = client_requests_gone};
 
 /* ---- beginning and end ----------------------------------------------------- */
 
@@ -361,6 +276,25 @@ static int name_routes(struct outbound_http *h, const struct service *s)
     h->consumer_routes = text_dup((struct text){out.data, out.len});
     return h->routes && h->consumer_routes ? 0 : -ENOMEM;
 }
+
+static void ended(struct client_requests *c, enum ending ending)
+{
+    struct outbound_http *h = of_client(c);
+    h->events->ended(h->user, ending);
+}
+
+static void drained(struct client_requests *c)
+{
+    struct outbound_http *h = of_client(c);
+    request_account_end(&h->account);
+    h->events->drained(h->user);
+    free(h->consumer_routes);
+    free(h->routes);
+    free(h);
+}
+
+static const struct client_requests_ops client_ops = {
+    .host = &host_ops, .over = over, .ended = ended, .drained = drained};
 
 int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
                        const struct addr *called, struct stream *client,
@@ -378,37 +312,32 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
         free(h);
         return -ENOMEM;
     }
-    exchange_host_init(&h->host, &host_ops, pod->env->ring, &pod->exchanges);
-    h->host.hold = &pod->hold;
-    h->host.bounds = pod->bounds;
-    h->host.bound = BOUND_REQUESTS_OUT;
-    h->host.idle_ms = config->idle_ms;
-    h->host.choose_ms = 2 * config->connect_ms;
-    h->host.chooses_again = true;
+    const struct client_requests_options o = {
+        .ring = pod->env->ring,
+        .pool = &pod->exchanges,
+        .hold = &pod->hold,
+        .bounds = pod->bounds,
+        .bound = BOUND_REQUESTS_OUT,
+        .client = client,
+        .idle_ms = config->idle_ms,
+        .choose_ms = 2 * config->connect_ms,
+    };
+    client_requests_init(&h->client, &o, &client_ops);
+    h->client.host.chooses_again = true;
+    h->client.drains = pod->env->draining;
     h->events = events;
     h->user = user;
     request_account_begin(&h->account, pod->env->metrics, labels, h);
-    ring_task_init(&h->look, look);
-    http_front_init(&h->front, pod->env->ring, client, config->idle_ms, &front_events, h);
     *ret = h;
     return 0;
 }
 
 void outbound_http_drain(struct outbound_http *h)
 {
-    if (h->front.link)
-        http_link_drain(h->front.link);
+    client_requests_drain(&h->client);
 }
 
 void outbound_http_close(struct outbound_http *h, enum ending ending)
 {
-    if (h->closing)
-        return;
-    h->closing = true;
-    if (h->ending == ENDING_NONE)
-        h->ending = ending;
-    list_for_each (n, &h->host.exchanges)
-        exchange_close(exchange_of_link(n), ending);
-    http_front_close(&h->front);
-    ring_task_ask(h->host.ring, &h->look);
+    client_requests_close(&h->client, ending);
 }

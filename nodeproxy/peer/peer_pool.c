@@ -164,7 +164,13 @@ static void link_opened(struct peer_link *l)
     group_serve(g);
 }
 
-static void link_slot(struct peer_link *l) { group_serve(group_of(l)); }
+static void link_slot(struct peer_link *l)
+{
+    struct peer_pool *p = group_of(l)->pool;
+    if (l->state == PEER_LINK_DRAINING && !p->closing && p->options.leaving)
+        p->options.leaving(p);
+    group_serve(group_of(l));
+}
 
 static bool group_has_hope(const struct peer_group *g) /* a link that is open, or may yet be */
 {

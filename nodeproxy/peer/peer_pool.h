@@ -27,6 +27,7 @@ struct peer_pool_options {
     struct pod_bounds *bounds; /* tunnels and handshakes count there; NULL: none */
     struct pod_turn *turn;  /* of the pod, for its links' handshakes and what they receive; NULL: none */
     void (*broke)(struct peer_pool *p); /* a link's proof, or a destination's: see tunnel_broken(). May be NULL */
+    void (*leaving)(struct peer_pool *p); /* a link's peer is going: see tunnel_is_leaving(). May be NULL */
 };
 struct peer_pool_stats {
     uint64_t links_opened, links_failed, streams_opened, streams_failed;

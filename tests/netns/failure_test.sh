@@ -7,21 +7,21 @@
 . "$(dirname "$0")/lib.sh"
 lab_up
 
-# A route of the Gateway API, NAME leading PATH of orders to PORT.
+# A route of the Gateway API, NAME leading PATH of web to PORT.
 route() {
     cat >"$WORK/$1.yaml" <<END
 {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: $1, namespace: shop},
- spec: {parentRefs: [{group: '', kind: Service, name: orders}],
-        rules: [{matches: [{path: {value: $2}}], backendRefs: [{name: orders, port: $3}]}]}}
+ spec: {parentRefs: [{group: '', kind: Service, name: web}],
+        rules: [{matches: [{path: {value: $2}}], backendRefs: [{name: web, port: $3}]}]}}
 END
     lab apply "$WORK/$1.yaml"
 }
 routes_of() { lab ctl "$1" routes | sed 's/   */|/g'; }
 has_route() { routes_of "$1" | grep -F -q -e "$2"; }
-table='shop|outbound|80||orders.shop.svc.cluster.local'
+table='shop|outbound|80||web.shop.svc.cluster.local'
 must route first /first 80
 for node in node-a node-b; do
-    eventually has_route "$node" "$table|1|shop/first/0|in /first|outbound|80||orders.shop.svc.cluster.local"
+    eventually has_route "$node" "$table|1|shop/first/0|in /first|outbound|80||web.shop.svc.cluster.local"
     same "$(routes_of "$node" | grep -c outbound)" 1 "tables: nobody wrote another"
 done
 
@@ -72,7 +72,7 @@ must lab start controller
 must lab start ca
 refused() { ! get batch http://orders.shop/whoami; }
 eventually refused
-eventually has_route node-b 'in /second|weir.invalid' # orders has no port 81
+eventually has_route node-b 'in /second|weir.invalid' # web has no port 81
 lab delete peer-authentication.yaml second.yaml
 eventually has_state node-a "$WORK/fresh-a"
 eventually has_state node-b "$WORK/fresh-b"

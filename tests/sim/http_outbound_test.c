@@ -123,6 +123,82 @@ static void nobody(uint64_t seed)
     fleet_end();
 }
 
+static void only_near(unsigned service)
+{
+    struct sim_mesh *m = &fleet.mesh;
+    fleet.servers[0].pod->services |= 1u << service;
+    sim_service(m, service);
+    sim_pod_publish(fleet.servers[0].pod);
+    sim_news(m);
+    fake_net_run_for(net, 100);
+}
+
+/* Within the node there is no tunnel; both ends count and tell of each request, with both identities. */
+static void same_node(uint64_t seed)
+{
+    char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
+    unsigned n_in = 0;
+    begin(seed);
+    fleet.posts = true;
+    only_near(2);
+    fleet_call(2);
+    fleet_ask(40);
+    assert_int_equal(n_client_whole, 40);
+    assert_int_equal(fleet.servers[0].n_served, 40);
+    assert_int_equal(fleet.mesh.hbone_connects, 0);
+    assert_int_equal(sim_log_requests("closed"), 80);
+    sim_log_rewind();
+    while (sim_log_next_request(line)) {
+        if (strcmp(sim_log_field(line, "direction", value), "inbound") != 0)
+            continue;
+        assert_string_equal(sim_log_field(line, "src.identity", value), fleet.web->id.text);
+        assert_string_equal(sim_log_field(line, "dst.workload", value), "near");
+        n_in++;
+    }
+    assert_int_equal(n_in, 40);
+    fleet_end();
+}
+
+/* The destination's policy decides, about the connection and about each request; a change of it ends what lives. */
+static void same_node_refuses(uint64_t seed)
+{
+    struct sim_mesh *m = &fleet.mesh;
+    begin(seed);
+    fleet.plain = true;
+    only_near(2);
+    sim_policy_no_method(m, "no-get", "GET");
+    fake_net_run_for(net, 3000);
+    fleet_call(2);
+    fleet_ask(10);
+    assert_int_equal(fleet.own[403], 10);
+    assert_int_equal(fleet.servers[0].n_served, 0);
+    sim_policy_remove(m, "no-get");
+    fake_net_run_for(net, 3000);
+    fleet_ask(10);
+    assert_int_equal(fleet.servers[0].n_served, 10);
+    sim_policy_allow(m, "nobody", fleet.servers[0].pod, NULL);
+    fake_net_run_for(net, 5000);
+    assert_int_equal(fleet.servers[0].pod->local.n_inbounds, 0);
+    fleet_ask(10);
+    assert_int_equal(fleet.own[403], 20);
+    assert_int_equal(fleet.servers[0].n_served, 10);
+    assert_int_equal(m->hbone_connects, 0);
+    fleet_end();
+}
+
+/* A server that closes what idles: what its node's proxy says of it comes to the client's half at once. */
+static void same_node_race(uint64_t seed)
+{
+    begin(seed);
+    fleet.plain = true;
+    fleet.closes_idle = 2;
+    only_near(2);
+    fleet_call(2);
+    fleet_ask(150);
+    assert_int_equal(n_client_whole, 150);
+    fleet_end();
+}
+
 /* Pods go, the client's among them, in the middle of all. */
 static void in_the_middle(uint64_t seed)
 {
@@ -187,7 +263,8 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
 #define STORIES(X)                                                                                 \
     X(spread, 24)                                                                                  \
     X(race, 24)                                                                                    \
-    X(never_twice, 12) X(heard_in_part, 8) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)
+    X(never_twice, 12) X(heard_in_part, 8) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)   \
+    X(same_node, 8) X(same_node_refuses, 8) X(same_node_race, 12)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \

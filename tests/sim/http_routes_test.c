@@ -358,13 +358,13 @@ static void late_on_the_way(uint64_t seed)
     forward(t, 0, 1, 0)->timeout_ms = 400;
     put(t);
     fleet.posts = fleet.only_posts = true;
-    fleet.mesh.troubles.hbone_lost = 100;
+    fleet.mesh.troubles.hbone_lost = fleet.mesh.troubles.app_lost = 100;
     fake_net_run_for(net, 100);
     uint64_t began = fake_net_now_ms(net);
     fleet_ask(1);
     assert_in_range(fake_net_now_ms(net) - began, 400, 700);
     assert_int_equal(fleet.own[504], 1);
-    fleet.mesh.troubles.hbone_lost = 0;
+    fleet.mesh.troubles.hbone_lost = fleet.mesh.troubles.app_lost = 0;
     fleet_end();
 }
 

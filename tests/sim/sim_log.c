@@ -58,7 +58,7 @@ bool sim_log_next(char line[static SIM_LINE_MAX])
     return next_of(line, " access: connection complete ");
 }
 
-static bool next_request(char line[static SIM_LINE_MAX])
+bool sim_log_next_request(char line[static SIM_LINE_MAX])
 {
     return next_of(line, " access: request complete ");
 }
@@ -68,7 +68,7 @@ unsigned sim_log_requests(const char *ending)
     char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
     unsigned n = 0;
     sim_log_rewind();
-    while (next_request(line))
+    while (sim_log_next_request(line))
         n += strcmp(sim_log_field(line, "ending", value), ending) == 0;
     return n;
 }
@@ -96,7 +96,7 @@ void sim_log_check_requests(void)
 {
     char line[SIM_LINE_MAX], value[SIM_LINE_MAX];
     sim_log_rewind();
-    while (next_request(line)) {
+    while (sim_log_next_request(line)) {
         bool source = strcmp(sim_log_field(line, "direction", value), "outbound") == 0;
         if (!sim_log_field(line, source ? "src.workload" : "dst.workload", value)[0])
             fail_msg("a request of nobody: %s", line);

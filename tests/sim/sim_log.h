@@ -10,8 +10,9 @@ enum { SIM_LINE_MAX = 4096 };
 void sim_log_open(void); /* empty from now on */
 void sim_log_close(void);
 void sim_log_tell(void); /* all of it, on standard error */
-/* The next line; false: no more. Starts again after sim_log_rewind(). */
+/* The next line of a connection, of a request; false: no more. Starts again after sim_log_rewind(). */
 bool sim_log_next(char line[static SIM_LINE_MAX]);
+bool sim_log_next_request(char line[static SIM_LINE_MAX]);
 void sim_log_rewind(void);
 unsigned sim_log_requests(const char *ending); /* lines of requests that ended so */
 /* A field's value, "" if it is not there. */

@@ -200,7 +200,7 @@ static void one_is_used_again(void **state)
     struct upstream_endpoint other = endpoint(2), port = endpoint(1), named = endpoint(1),
                              of_another = endpoint(1);
     port.to.port = 81;
-    named.tunnel = of_another.tunnel = true;
+    named.way = of_another.way = UPSTREAM_TUNNEL;
     named.identity = TEXT("a");
     of_another.identity = TEXT("b"); /* whoever must be there, nobody else's connection is taken */
     const struct upstream_endpoint *others[] = {&other, &port, &named, &of_another};
