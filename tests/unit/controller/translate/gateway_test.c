@@ -535,7 +535,7 @@ static void too_much(void **state)
  * is not refused still goes into a message, beside others. */
 static void what_a_node_can_read(void **state)
 {
-    enum { FITS = 60, TOO_MANY = 64, VALUE_MAX = 4096 };
+    enum { FITS = 46, TOO_MANY = 48, RULES = 2, VALUE_MAX = 4096 };
     static char value[VALUE_MAX + 1];
     (void)state;
     memset(value, '%', VALUE_MAX);
@@ -550,19 +550,23 @@ static void what_a_node_can_read(void **state)
                        "{ports: [{port: 80}]}}\n---\n{apiVersion: "
                        "gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, "
                        "namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: s}], "
-                       "rules: [{backendRefs: [{name: s, port: 80}], filters: [{type: "
-                       "RequestHeaderModifier, requestHeaderModifier: {set: [");
-        for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
-            text_heap_printf(&yaml, "{name: x-%u, value: '%s'}, ", i, value);
-        text_heap_puts(&yaml, "]}}], matches: [");
-        for (unsigned i = 0; i < n; i++)
-            text_heap_printf(&yaml, "{path: {value: /%u}}, ", i);
-        text_heap_puts(&yaml, "]}]}}\n");
+                       "rules: [");
+        for (unsigned rule = 0; rule < RULES; rule++) {
+            text_heap_puts(&yaml, "{backendRefs: [{name: s, port: 80}], filters: [{type: "
+                                  "RequestHeaderModifier, requestHeaderModifier: {set: [");
+            for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
+                text_heap_printf(&yaml, "{name: x-%u, value: '%s'}, ", i, value);
+            text_heap_puts(&yaml, "]}}], matches: [");
+            for (unsigned i = 0; i < n; i++)
+                text_heap_printf(&yaml, "{path: {value: /%u/%u}}, ", rule, i);
+            text_heap_puts(&yaml, "]}, ");
+        }
+        text_heap_puts(&yaml, "]}}\n");
         assert_false(yaml.failed);
         mesh_open(&m, yaml.data, &fixture_settings);
         const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
         assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
-        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? n : 1);
+        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? RULES * n : 1);
         assert_int_equal(xds_routes_encode(tables.items[0], &body), 0);
         assert_true(n != FITS || body.len > GATEWAY_TABLE_BYTES_MAX);
         assert_true(body.len + ANSWER_BYTES_MAX < GRPC_MESSAGE_MAX);
