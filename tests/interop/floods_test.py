@@ -18,9 +18,9 @@ import time
 
 from hbone_peer import client_context, open_tunnel, wrap
 from mesh_lab import DEADLINE_S, eventually, identity, play_all, same, step
-from raw_http2 import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
-                       FRAME_SIZE_ERROR, HEADERS, PADDED, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS,
-                       WINDOW_UPDATE, Raw, block, frame, literal, settings)
+from raw_http2 import (CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, EMPTY_DATA, END_HEADERS, ENHANCE_YOUR_CALM, FLOODS, FLOW_CONTROL_ERROR,
+                       FRAME_SIZE_ERROR, HEADERS, PING, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, WINDOW_UPDATE, Raw, block, frame,
+                       literal, settings)
 
 MiB = 1 << 20
 SERVED_S = 1
@@ -133,15 +133,10 @@ def open_stream(world):
 
 def test_floods(world):
     flood(world, "rapid reset", rapid_reset(world), 2000)
-    flood(world, "PING", lambda raw, i: frame(PING, 0, 0, b"12345678"), 5000)
-    flood(world, "answers to PINGs that nobody sent", lambda raw, i: frame(PING, ACK, 0, b"12345678"), 5000)
-    flood(world, "SETTINGS", lambda raw, i: settings(initial_window_size=65535 + i), 2000)
-    flood(world, "empty SETTINGS", lambda raw, i: frame(SETTINGS), 2000)
-    flood(world, "WINDOW_UPDATE", lambda raw, i: frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1)), 5000)
-    flood(world, "PRIORITY", lambda raw, i: frame(PRIORITY, 0, 1 + 2 * i, struct.pack("!IB", 0, 16)), 5000)
-    flood(world, "frames of no known type", lambda raw, i: frame(0xFA, 0, 0, b"xyz"), 5000)
-    flood(world, "empty DATA", lambda raw, i: frame(DATA, 0, raw.stream), 5000, prepare=open_stream(world))
-    flood(world, "padding without DATA", lambda raw, i: frame(DATA, PADDED, raw.stream, b"\xff" + bytes(255)), 5000, prepare=open_stream(world))
+    for what, make, most in FLOODS:
+        flood(world, what, make, most)
+    for what, make, most in EMPTY_DATA:
+        flood(world, what, make, most, prepare=open_stream(world))
     flood(world, "heads without a path", lambda raw, i: raw.head(raw.new_stream(), (":method", "GET"), (":authority", "x"), end=True), 2000)
 
 

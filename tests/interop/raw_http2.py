@@ -36,6 +36,22 @@ def literal(name, value, index=False):
     return bytes((0x40 if index else 0,)) + text(name) + text(value)
 
 
+# Frames that move nothing: (what, the bytes of one more, how many there may be before the connection must be over).
+FLOODS = (
+    ("PING", lambda raw, i: frame(PING, 0, 0, b"12345678"), 5000),
+    ("answers to PINGs that nobody sent", lambda raw, i: frame(PING, ACK, 0, b"12345678"), 5000),
+    ("SETTINGS", lambda raw, i: settings(initial_window_size=65535 + i), 2000),
+    ("empty SETTINGS", lambda raw, i: frame(SETTINGS), 2000),
+    ("WINDOW_UPDATE", lambda raw, i: frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1)), 5000),
+    ("PRIORITY", lambda raw, i: frame(PRIORITY, 0, 1 + 2 * i, struct.pack("!IB", 0, 16)), 5000),
+    ("frames of no known type", lambda raw, i: frame(0xFA, 0, 0, b"xyz"), 5000),
+)
+EMPTY_DATA = (
+    ("empty DATA", lambda raw, i: frame(DATA, 0, raw.stream), 5000),
+    ("padding without DATA", lambda raw, i: frame(DATA, PADDED, raw.stream, b"\xff" + bytes(255)), 5000),
+)
+
+
 def integer(value):
     """What follows a full prefix (RFC 7541, 5.1)."""
     out = bytearray()
