@@ -34,6 +34,10 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                                  "destinationrules",
                                  {"v1", "v1beta1", "v1alpha3"},
                                  NULL},
+    [OBJECT_SERVICE_ENTRY] = {NETWORKING_GROUP,
+                              "serviceentries",
+                              {"v1", "v1beta1", "v1alpha3"},
+                              NULL},
 };
 
 void kube_api_path(const struct kube_api *a, struct text_out *out)

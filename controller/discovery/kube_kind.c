@@ -169,7 +169,7 @@ static int remove_others(struct kube_kind *k)
     }
     for (size_t i = 0; err == 0 && i < n; i++) {
         object_key(k->kind, all[i]->ns, all[i]->name, key);
-        if (!map_get(&there, text_of(key)) && !map_get(&k->bad, text_of(key)))
+        if (!all[i]->made && !map_get(&there, text_of(key)) && !map_get(&k->bad, text_of(key)))
             object_store_remove(store, k->kind, all[i]->ns, all[i]->name);
     }
     free(all);
@@ -228,9 +228,12 @@ void kube_kind_forget(struct kube_kind *k)
     map_done(&k->bad, complaint_free);
     map_init(&k->bad, REFLECTOR_OBJECTS_MAX);
     const struct map_entry *e;
-    for (size_t i = 0; (e = map_next(objects, &i)); i = 0) {
+    for (size_t i = 0; (e = map_next(objects, &i));) {
         struct object *o = object_ref(e->value);
-        object_store_remove(k->source->store, k->kind, o->ns, o->name);
+        if (!o->made) {
+            object_store_remove(k->source->store, k->kind, o->ns, o->name);
+            i = 0;
+        }
         object_unref(o);
     }
     kube_source_touch(k->source);

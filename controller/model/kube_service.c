@@ -26,7 +26,7 @@ bool traffic_distribution_parse(const char *word, enum traffic_distribution *ret
 
 /* appProtocol, else the port's name up to its first '-', else the port itself where servers
  * speak first: as Istio chooses (istio.io, "Protocol Selection"). */
-static uint8_t app_protocol(const char *declared, const char *name, uint16_t port)
+uint8_t service_protocol(const char *declared, const char *name, uint16_t port)
 {
     static const struct {
         const char *word;
@@ -95,7 +95,7 @@ static void read_ports(struct reader *r, const struct json *spec, struct kube_se
         if (!port->port)
             read_fail(r, j, "port is missing");
         port->name = read_string(r, j, "name");
-        port->app_protocol = app_protocol(read_string(r, j, "appProtocol"), port->name, port->port);
+        port->app_protocol = service_protocol(read_string(r, j, "appProtocol"), port->name, port->port);
         read_target(r, j, port);
         if (protocol[0] && strcmp(protocol, "TCP") != 0)
             continue; /* not ours to carry */

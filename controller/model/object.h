@@ -11,10 +11,11 @@
 #include "controller/model/gateway_route.h"
 #include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
+#include "controller/model/service_entry.h"
 #include "controller/model/virtual_service.h"
 #include "shared/base/addr.h"
 
-enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
+enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
 
 #define OBJECT_KINDS(X)                                                                            \
     /* name, kind as manifests write it, API group, in a namespace? */                             \
@@ -30,7 +31,8 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 384 };
     X(GRPC_ROUTE, "GRPCRoute", GATEWAY_GROUP, true)                                                \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
     X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \
-    X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)
+    X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)                                 \
+    X(SERVICE_ENTRY, "ServiceEntry", NETWORKING_GROUP, true)
 enum object_kind {
 #define X(name, kind, group, namespaced) OBJECT_##name,
     OBJECT_KINDS(X)
@@ -71,6 +73,7 @@ struct kube_service {
     const struct kube_service_port *ports; /* TCP */
     size_t n_ports;
     bool external_name; /* only a DNS alias: nothing for the mesh */
+    bool automatic;     /* its addresses are for the mesh to choose */
     bool publish_not_ready, internal_local;
     enum traffic_distribution distribution;
     bool distribution_set; /* else the namespace's annotation counts */
@@ -84,6 +87,10 @@ struct slice_endpoint {
     bool ready, serving, terminating; /* serving: it would be ready if it did not end */
     bool to_pod;                      /* targetRef is a pod: */
     const char *pod_ns, *pod_name;
+    /* Of one that is no pod and says so (n 0, 0, NULL: not said): */
+    struct labels labels;
+    uint32_t weight;
+    const char *region, *zone, *subzone;
     unsigned line;
 };
 struct slice_port {
@@ -107,7 +114,8 @@ struct object {
     struct labels labels, annotations; /* of these only the ones that something reads */
     int64_t created_s;                 /* Unix time; 0: not said */
     bool deleting;                     /* metadata.deletionTimestamp is there */
-    const char *file;                  /* where it was read; "": not from a file */
+    bool made;        /* a part of another object, "ENTRY/HOST": no source has it */
+    const char *file; /* where it was read; "": not from a file */
     unsigned line;
     struct object_arena arena;
     union {
@@ -120,6 +128,7 @@ struct object {
         struct reference_grant grant;
         struct virtual_service virtual_service;
         struct destination_rule destination_rule;
+        struct service_entry service_entry;
     };
 };
 struct object *object_ref(struct object *o);

@@ -16,6 +16,9 @@ void grpc_route_read(struct reader *r, const struct json *document, struct objec
 void reference_grant_read(struct reader *r, const struct json *document, struct object *o);
 void virtual_service_read(struct reader *r, const struct json *document, struct object *o);
 void destination_rule_read(struct reader *r, const struct json *document, struct object *o);
+void service_entry_read(struct reader *r, const struct json *document, struct object *o);
+/* The protocol of a port, as it is declared, or by its name or number: enum app_protocol. */
+uint8_t service_protocol(const char *declared, const char *name, uint16_t port);
 /* spec.selector.matchLabels of the two policies */
 struct labels policy_selector_read(struct reader *r, const struct json *spec);
 /* Spread of traffic as a field or an annotation says it; false: not a known word. */

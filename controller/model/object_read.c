@@ -136,6 +136,9 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_DESTINATION_RULE:
         destination_rule_read(r, document, o);
         break;
+    case OBJECT_SERVICE_ENTRY:
+        service_entry_read(r, document, o);
+        break;
     case OBJECT_NAMESPACE:
     case OBJECT_NODE:
     case OBJECT_SERVICE_ACCOUNT:

@@ -20,7 +20,7 @@ void object_store_done(struct object_store *s)
         map_done(&s->objects[kind], store_free_object);
 }
 
-int object_store_put(struct object_store *s, struct object *o)
+static int put_one(struct object_store *s, struct object *o)
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
@@ -35,8 +35,8 @@ int object_store_put(struct object_store *s, struct object *o)
     return 0;
 }
 
-bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns,
-                         const char *name)
+static bool remove_one(struct object_store *s, enum object_kind kind, const char *ns,
+                       const char *name)
 {
     char key[OBJECT_KEY_MAX];
     object_key(kind, ns, name, key);
@@ -45,6 +45,59 @@ bool object_store_remove(struct object_store *s, enum object_kind kind, const ch
         s->changed(s->changed_arg, old, NULL);
     object_unref(old);
     return old != NULL;
+}
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+/* Those of an entry, but for the ones that `now` has, too (NULL: nothing). */
+static void remove_parts(struct object_store *s, const struct object *entry,
+                         const struct object *now)
+{
+    char name[ENTRY_PART_NAME_MAX];
+    size_t n_hosts = service_entry_is_served(entry) ? entry->service_entry.hosts.n : 0;
+    for (size_t i = 0; i < n_hosts; i++) {
+        const char *host = entry->service_entry.hosts.items[i];
+        size_t kept = now ? service_entry_parts_of(now, host) : 0;
+        size_t n = service_entry_parts_of(entry, host);
+        for (size_t j = kept; j < n; j++)
+            (void)remove_one(s, j == 0 ? OBJECT_SERVICE : OBJECT_ENDPOINT_SLICE, entry->ns,
+                             service_entry_part(entry, host, j, name));
+    }
+}
+
+static int put_entry(struct object_store *s, struct object *o)
+{
+    const struct object *old = object_store_get(s, o->kind, o->ns, o->name);
+    struct object **parts;
+    size_t n;
+    int err = service_entry_parts(o, &parts, &n);
+    if (err < 0)
+        return err;
+    if (old)
+        remove_parts(s, old, o);
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = put_one(s, parts[i]);
+    if (err == 0)
+        err = put_one(s, o);
+    if (err < 0) /* it has no parts, then, as if it were not there */
+        remove_parts(s, o, NULL);
+    service_entry_parts_done(parts, n);
+    return err;
+}
+
+int object_store_put(struct object_store *s, struct object *o)
+{
+    return o->kind == OBJECT_SERVICE_ENTRY ? put_entry(s, o) : put_one(s, o);
+}
+
+bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns,
+                         const char *name)
+{
+    const struct object *o =
+        kind == OBJECT_SERVICE_ENTRY ? object_store_get(s, kind, ns, name) : NULL;
+    if (o)
+        remove_parts(s, o, NULL);
+    return remove_one(s, kind, ns, name);
 }
 
 struct object *object_store_get(const struct object_store *s, enum object_kind kind, const char *ns,

@@ -15,7 +15,8 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_HTTP_ROUTE] = "httproutes",
         [OBJECT_GRPC_ROUTE] = "grpcroutes",
         [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
-        [OBJECT_DESTINATION_RULE] = "destinationrules"};
+        [OBJECT_DESTINATION_RULE] = "destinationrules",
+        [OBJECT_SERVICE_ENTRY] = "serviceentries"};
     return plurals[kind];
 }
 

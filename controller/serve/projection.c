@@ -1,7 +1,9 @@
 #include "controller/serve/projection.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+enum { NAME_KEY_MAX = XDS_NAME_MAX + 16 };
 enum { TOUCHED_MIN = 1000, TOUCHED_SHARE = 2 }; /* over half of all is translated as a whole */
 
 #define COMMON_KEY "common" /* no object_key() */
@@ -48,8 +50,8 @@ static struct piece *piece_new(struct resource *const *resources, size_t n,
     if (!piece->names)
         return piece_free(piece);
     for (size_t i = 0; i < n; i++) {
-        piece->names[i] = (struct piece_name){resources[i]->type,
-                                              text_dup(text_of(resources[i]->name))};
+        piece->names[i] =
+            (struct piece_name){resources[i]->type, text_dup(text_of(resources[i]->name))};
         if (!piece->names[i].name)
             return piece_free(piece);
         piece->n++;
@@ -187,6 +189,34 @@ static int whole(struct projection *p, size_t *ret_changed)
 
 /* ---- What was touched ----------------------------------------------------------------------- */
 
+/* "3 outbound|80||a.example" */
+static struct text name_key(enum xds_type type, const char *name, char out[static NAME_KEY_MAX])
+{
+    int len = snprintf(out, NAME_KEY_MAX, "%d %s", (int)type, name);
+    return (struct text){out, (size_t)len};
+}
+
+/* What one object is no longer another one may have become in the same run: a host has one Service at a
+ * time. */
+static bool has_passed_on(const struct projection *p, const struct piece_name *name)
+{
+    char key[NAME_KEY_MAX];
+    return map_get(&p->put, name_key(name->type, name->name, key));
+}
+
+static int put(struct projection *p, struct resource *taken, size_t *changed)
+{
+    char key[NAME_KEY_MAX];
+    int err = map_put(&p->put, name_key(taken->type, taken->name, key), p, NULL);
+    if (err < 0) {
+        resource_free(taken);
+        return err;
+    }
+    err = catalog_put(p->catalog, taken);
+    *changed += err == 1;
+    return err > 0 ? 0 : err;
+}
+
 /* What an object has become, in place of what it had become before. Takes the resources. */
 static int replace(struct projection *p, const char *key, struct resources *taken,
                    struct problems *taken_problems, size_t *changed)
@@ -195,13 +225,11 @@ static int replace(struct projection *p, const char *key, struct resources *take
     struct piece *now = piece_new(taken->items, taken->n, taken_problems);
     int err = now ? 0 : -ENOMEM;
     for (size_t i = 0; i < taken->n && err == 0; i++) {
-        err = catalog_put(p->catalog, taken->items[i]);
+        err = put(p, taken->items[i], changed);
         taken->items[i] = NULL;
-        *changed += err == 1;
-        err = err > 0 ? 0 : err;
     }
     for (size_t i = 0; old && i < old->n && err == 0; i++) {
-        if (piece_has(now, &old->names[i]))
+        if (piece_has(now, &old->names[i]) || has_passed_on(p, &old->names[i]))
             continue;
         err = catalog_remove(p->catalog, old->names[i].type, text_of(old->names[i].name));
         *changed += err == 0;
@@ -253,6 +281,8 @@ static int touched(struct projection *p, size_t *ret_changed)
         err = again(p, NULL, ret_changed);
     free(list);
     touched_done(&p->touched);
+    map_done(&p->put, NULL);
+    map_init(&p->put, 0);
     return err;
 }
 
@@ -285,6 +315,7 @@ void projection_init(struct projection *p, struct object_store *store, struct ca
     *p = (struct projection){.store = store, .catalog = catalog, .settings = settings};
     touched_init(&p->touched);
     map_init(&p->pieces, 0);
+    map_init(&p->put, 0);
     problems_init(&p->problems);
     store->changed = store_changed;
     store->changed_arg = p;
@@ -295,6 +326,7 @@ void projection_done(struct projection *p)
     p->store->changed = NULL;
     unfollow(p);
     map_done(&p->pieces, pieces_free);
+    map_done(&p->put, NULL);
     problems_done(&p->problems);
 }
 

@@ -16,7 +16,8 @@ struct projection {
     struct view view; /* while it follows */
     bool following;
     struct touched touched;
-    struct map pieces; /* object_key() -> what was made of an object, if it is anything */
+    struct map pieces;        /* object_key() -> what was made of an object, if it is anything */
+    struct map put;           /* names of resources that this run has put */
     struct problems problems; /* of the translation as it stands, in its order */
     bool problems_changed;    /* since they were put together */
     size_t n_complaining;     /* pieces with problems */

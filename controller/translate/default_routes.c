@@ -4,6 +4,7 @@
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_action.h"
 #include "controller/translate/rule_attach.h"
+#include "controller/translate/traffic_host.h"
 #include "controller/translate/virtual_table.h"
 #include "shared/base/map.h"
 #include "shared/xds/routing.h"
@@ -28,7 +29,7 @@ static int add(struct resources *all, enum xds_type type, const char *name, int 
 
 struct serving_workload {
     struct workload *workload;   /* owned */
-    const struct labels *labels; /* the pod's; NULL: it is none */
+    const struct labels *labels; /* the pod's, or what a ServiceEntry says of an endpoint */
 };
 struct workloads {
     struct serving_workload *items;
@@ -84,7 +85,7 @@ static int add_slice(const struct view *v, const struct object *slice, const str
         struct workload *w = NULL;
         err = pod ? add_pod(v, pod, service, all) : from_slice(v, slice, i, &w);
         if (err == 0)
-            err = workloads_add(all, w, NULL);
+            err = workloads_add(all, w, &slice->slice.endpoints[i].labels);
     }
     return err;
 }
@@ -161,10 +162,9 @@ static bool first_there(struct map *seen, const struct serving *s, int *err)
     return !old;
 }
 
-/* What is no pod has no labels. */
 static bool is_of(const struct serving_workload *w, const struct labels *subset)
 {
-    return subset->n == 0 || (w->labels && labels_select(subset, w->labels));
+    return labels_select(subset, w->labels);
 }
 
 static size_t serving_of(const struct object *service, const struct workloads *all,
@@ -400,7 +400,7 @@ int default_routes(const struct view *v, const struct object *service, struct re
     char key[SERVICE_KEY_MAX], name[ROUTES_NAME_MAX];
     const struct kube_service *s = &service->service;
     struct workloads workloads = {0};
-    if (s->external_name || s->n_ports == 0)
+    if (!traffic_counts(v, service) || s->n_ports == 0)
         return 0;
     map_init(&workloads.pods, 0);
     service_key(v, service->ns, service->name, key);

@@ -3,6 +3,7 @@
 #include "controller/translate/from_service.h"
 #include "controller/translate/peer.h"
 #include "controller/translate/serving.h"
+#include "controller/translate/traffic_host.h"
 #include "shared/mesh/policy.h"
 #include <errno.h>
 #include <stdio.h>
@@ -190,8 +191,8 @@ static int add_selecting_service(const struct view *v, const struct object *o,
                                  const struct object *service, struct workload *w)
 {
     const struct kube_service *s = &service->service;
-    bool selects = !s->external_name && s->selector.n > 0 && strcmp(service->ns, o->ns) == 0 &&
-                   labels_select(&s->selector, &o->labels);
+    bool selects = s->selector.n > 0 && strcmp(service->ns, o->ns) == 0 &&
+                   labels_select(&s->selector, &o->labels) && traffic_counts(v, service);
     return selects ? add_service(v, o, service, NULL, w) : 0;
 }
 

@@ -1,5 +1,7 @@
 #include "controller/translate/from_service.h"
 #include "controller/model/object_kinds.h"
+#include "controller/translate/service_place.h"
+#include "controller/translate/traffic_host.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +9,8 @@
 void service_key(const struct view *v, const char *ns, const char *name,
                  char out[static SERVICE_KEY_MAX])
 {
-    snprintf(out, SERVICE_KEY_MAX, "%s/%s.%s.svc.%s", ns, name, ns, v->settings->cluster_domain);
+    char host[VIEW_KEY_MAX];
+    snprintf(out, SERVICE_KEY_MAX, "%s/%s", ns, traffic_named_host(v, ns, name, host).data);
 }
 
 static enum traffic_distribution distribution_of(const struct view *v, const struct object *o)
@@ -53,15 +56,22 @@ static int set_ports(const struct kube_service *from, struct service *s)
     return 0;
 }
 
-static int set_addresses(const struct view *v, const struct kube_service *from, struct service *s)
+static int set_addresses(const struct view *v, const struct object *o, struct service *s)
 {
-    if (from->n_addresses == 0)
+    struct ip placed[PLACED_MAX];
+    const struct ip *from = o->service.addresses;
+    size_t n = o->service.n_addresses;
+    if (o->service.automatic) {
+        n = service_placed(v, o, placed);
+        from = placed;
+    }
+    if (n == 0)
         return 0;
-    s->addresses = calloc(from->n_addresses, sizeof *s->addresses);
+    s->addresses = calloc(n, sizeof *s->addresses);
     if (!s->addresses)
         return -ENOMEM;
-    for (size_t i = 0; i < from->n_addresses; i++) {
-        s->addresses[i].ip = from->addresses[i];
+    for (size_t i = 0; i < n; i++) {
+        s->addresses[i].ip = from[i];
         s->addresses[i].network = text_dup(text_of(v->settings->network));
         s->n_addresses++;
         if (!s->addresses[i].network)
@@ -74,16 +84,16 @@ int from_service(const struct view *v, const struct object *o, struct service **
 {
     char key[SERVICE_KEY_MAX];
     *ret = NULL;
-    if (o->service.external_name)
+    if (!traffic_counts(v, o))
         return 0;
     struct service *s = service_new();
     if (!s)
         return -ENOMEM;
     service_key(v, o->ns, o->name, key);
-    if (workload_set(&s->name, text_of(o->name)) < 0 || workload_set(&s->ns, text_of(o->ns)) < 0 ||
-        workload_set(&s->key, text_of(key)) < 0 ||
+    if (workload_set(&s->name, text_of(o->made ? key + strlen(o->ns) + 1 : o->name)) < 0 ||
+        workload_set(&s->ns, text_of(o->ns)) < 0 || workload_set(&s->key, text_of(key)) < 0 ||
         workload_set(&s->hostname, text_of(key + strlen(o->ns) + 1)) < 0 ||
-        set_ports(&o->service, s) < 0 || set_addresses(v, &o->service, s) < 0) {
+        set_ports(&o->service, s) < 0 || set_addresses(v, o, s) < 0) {
         service_free(s);
         return -ENOMEM;
     }

@@ -42,6 +42,17 @@ static int set_addresses(const struct slice_endpoint *e, struct workload *w)
     return 0;
 }
 
+static int set_locality(const struct slice_endpoint *e, struct workload *w)
+{
+    if (!e->region)
+        return 0;
+    if (workload_set(&w->locality.region, text_of(e->region)) < 0 ||
+        workload_set(&w->locality.zone, text_of(e->zone)) < 0 ||
+        workload_set(&w->locality.subzone, text_of(e->subzone)) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
 int from_slice(const struct view *v, const struct object *o, size_t endpoint, struct workload **ret)
 {
     const struct slice_endpoint *e = &o->slice.endpoints[endpoint];
@@ -64,12 +75,14 @@ int from_slice(const struct view *v, const struct object *o, size_t endpoint, st
     w->tunnel = TUNNEL_NONE;
     w->host_network = true; /* the address may be shared: it must not become anybody's identity */
     w->type = WORKLOAD_POD;
+    if (e->weight > 0)
+        w->capacity = e->weight;
     if (workload_set(&w->uid, text_of(uid)) < 0 || workload_set(&w->name, text_of(o->name)) < 0 ||
         workload_set(&w->ns, text_of(o->ns)) < 0 ||
         workload_set(&w->network, text_of(v->settings->network)) < 0 ||
         workload_set(&w->trust_domain, text_of(v->settings->trust_domain)) < 0 ||
         workload_set(&w->cluster_id, text_of(v->settings->cluster_id)) < 0 ||
-        set_addresses(e, w) < 0 || set_service(v, o, service, w) < 0) {
+        set_locality(e, w) < 0 || set_addresses(e, w) < 0 || set_service(v, o, service, w) < 0) {
         workload_free(w);
         return -ENOMEM;
     }

@@ -1,4 +1,5 @@
 #include "controller/translate/gateway_action.h"
+#include "controller/translate/traffic_host.h"
 #include <stdio.h>
 
 enum { CHOICES_MAX = 5 };
@@ -6,15 +7,17 @@ enum { CHOICES_MAX = 5 };
 void gateway_cluster_name(const struct view *v, const char *ns, const char *name, uint16_t port,
                           char out[static GATEWAY_CLUSTER_MAX])
 {
-    snprintf(out, GATEWAY_CLUSTER_MAX, "outbound|%u||%s.%s.svc.%s", port, name, ns,
-             v->settings->cluster_domain);
+    char host[VIEW_KEY_MAX];
+    snprintf(out, GATEWAY_CLUSTER_MAX, "outbound|%u||%s", port,
+             traffic_named_host(v, ns, name, host).data);
 }
 
 void gateway_refused_name(const struct view *v, const char *ns, const char *name, uint16_t port,
                           char out[static GATEWAY_CLUSTER_MAX])
 {
-    snprintf(out, GATEWAY_CLUSTER_MAX, "refused|%u||%s.%s.svc.%s", port, name, ns,
-             v->settings->cluster_domain);
+    char host[VIEW_KEY_MAX];
+    snprintf(out, GATEWAY_CLUSTER_MAX, "refused|%u||%s", port,
+             traffic_named_host(v, ns, name, host).data);
 }
 
 /* ---- Headers -------------------------------------------------------------------------------- */

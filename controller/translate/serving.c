@@ -1,4 +1,5 @@
 #include "controller/translate/serving.h"
+#include "controller/translate/traffic_host.h"
 #include <stdlib.h>
 
 static bool has_ready_pod(const struct view *v, const struct object *service)
@@ -43,8 +44,8 @@ int serving_last_pod(const struct view *v, const struct object *pod, bool *ret)
     *ret = false;
     for (size_t i = 0; i < services.n && !*ret; i++) {
         const struct kube_service *s = &services.items[i]->service;
-        *ret = !s->external_name && s->selector.n > 0 && labels_select(&s->selector, &pod->labels) &&
-               !has_ready(v, services.items[i]);
+        *ret = s->selector.n > 0 && labels_select(&s->selector, &pod->labels) &&
+               traffic_counts(v, services.items[i]) && !has_ready(v, services.items[i]);
     }
     if (*ret)
         return 0;

@@ -1,9 +1,11 @@
 #include "controller/translate/touched.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/gateway_attach.h"
+#include "controller/translate/service_place.h"
 #include "controller/translate/traffic_host.h"
 #include "controller/translate/translate.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void touched_init(struct touched *t)
@@ -228,24 +230,22 @@ static int touch_virtual_of(void *user, struct text host)
 }
 
 /* VirtualServices that speak of a Service: which of them counts, and what is said of the others. */
-static int touch_virtuals(struct touched *t, const struct view *v, const char *ns, const char *name)
+static int touch_virtuals(struct touched *t, const struct view *v, struct text host)
 {
-    char host[VIEW_KEY_MAX];
-    const struct object named = {.ns = ns, .name = name};
     struct touching user = {t, v};
-    return traffic_each_host(traffic_service_host(v, &named, host), touch_virtual_of, &user);
+    return traffic_each_host(host, touch_virtual_of, &user);
 }
 
 /* Routes of one Service may be in each other's way. */
 static int touch_route(struct touched *t, const struct view *v, const struct object *o)
 {
-    char name[VIEW_KEY_MAX];
+    char name[VIEW_KEY_MAX], host[VIEW_KEY_MAX];
     int err = touch_routed(t, o);
     for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
         const struct gateway_ref *ref = &o->route.parents[i].ref;
         err = touch_group(t, object_index_get(&v->routes_of, view_name(ref->ns, ref->name, name)));
         if (err == 0 && gateway_is_service(ref))
-            err = touch_virtuals(t, v, ref->ns, ref->name);
+            err = touch_virtuals(t, v, traffic_named_host(v, ref->ns, ref->name, host));
     }
     return err;
 }
@@ -281,16 +281,21 @@ static int touch_grant(struct touched *t, const struct view *v)
     return err == 0 ? touch_all_routed(t, v, OBJECT_GRPC_ROUTE) : err;
 }
 
+/* The Service that is a full host, or those that may be. */
+static int touch_named(struct touched *t, const struct view *v, struct text host)
+{
+    struct traffic_name at;
+    int err = traffic_name(v, host, &at) ? touch(t, OBJECT_SERVICE, at.ns, at.name) : 0;
+    return err == 0 ? touch_group(t, object_index_get(&v->made_of, host)) : err;
+}
+
 /* The Services of a host, and with `others` what else speaks of them. */
 static int touch_hosted(struct touched *t, const struct view *v, struct text host, bool others)
 {
     char full[VIEW_KEY_MAX];
-    struct traffic_name at;
     if (host.len > 0 && host.data[0] != '*') {
-        if (!traffic_name(v, host, &at))
-            return 0;
-        int err = touch(t, OBJECT_SERVICE, at.ns, at.name);
-        return err == 0 && others ? touch_virtuals(t, v, at.ns, at.name) : err;
+        int err = touch_named(t, v, host);
+        return err == 0 && others ? touch_virtuals(t, v, host) : err;
     }
     struct view_range services = view_all(v, OBJECT_SERVICE);
     int err = 0;
@@ -300,7 +305,7 @@ static int touch_hosted(struct touched *t, const struct view *v, struct text hos
             continue;
         err = touch_object(t, o);
         if (err == 0 && others)
-            err = touch_virtuals(t, v, o->ns, o->name);
+            err = touch_virtuals(t, v, traffic_service_host(v, o, full));
     }
     return err;
 }
@@ -316,10 +321,9 @@ static int touch_hosts(struct touched *t, const struct view *v, const struct obj
 }
 
 /* VirtualServices that lead to a Service: its ports and its rules are written in their tables. */
-static int touch_leading(struct touched *t, const struct view *v, const char *ns, const char *name)
+static int touch_leading(struct touched *t, const struct view *v, struct text host)
 {
-    char key[VIEW_KEY_MAX];
-    struct object_group leading = object_index_get(&v->virtual_to, view_name(ns, name, key));
+    struct object_group leading = object_index_get(&v->virtual_to, host);
     int err = 0;
     for (size_t i = 0; i < leading.n && err == 0; i++)
         err = touch_hosts(t, v, leading.items[i], false);
@@ -330,25 +334,52 @@ static int touch_leading(struct touched *t, const struct view *v, const char *ns
 static int touch_rule(struct touched *t, const struct view *v, const struct object *o)
 {
     char host[VIEW_KEY_MAX];
-    struct traffic_name at;
     struct text full = traffic_full_host(v, o->ns, o->destination_rule.host, host);
     int err = touch_object(t, o);
     if (err == 0)
         err = touch_group(t, object_index_get(&v->rules_of, full));
-    if (err < 0 || !traffic_name(v, full, &at))
-        return err;
-    err = touch(t, OBJECT_SERVICE, at.ns, at.name);
-    return err == 0 ? touch_leading(t, v, at.ns, at.name) : err;
+    if (err == 0)
+        err = touch_named(t, v, full);
+    return err == 0 ? touch_leading(t, v, full) : err;
 }
 
 static int touch_traffic_of(struct touched *t, const struct view *v, const struct object *service)
 {
     char host[VIEW_KEY_MAX];
     struct text full = traffic_service_host(v, service, host);
-    int err = touch_virtuals(t, v, service->ns, service->name);
+    int err = touch_virtuals(t, v, full);
     if (err == 0)
         err = touch_group(t, object_index_get(&v->rules_of, full));
-    return err == 0 ? touch_leading(t, v, service->ns, service->name) : err;
+    return err == 0 ? touch_leading(t, v, full) : err;
+}
+
+/* The ServiceEntry that a Service is a part of. */
+static int touch_entry(struct touched *t, const struct object *service)
+{
+    char name[ENTRY_PART_NAME_MAX];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(service->name, "/"), service->name);
+    return touch(t, OBJECT_SERVICE_ENTRY, service->ns, name);
+}
+
+/* Of several for one host one counts, and of several that may be given one address. */
+static int touch_rivals(struct touched *t, const struct view *v, const struct object *service)
+{
+    char host[VIEW_KEY_MAX];
+    struct text full = traffic_service_host(v, service, host);
+    struct object_group same = object_index_get(&v->made_of, full);
+    int err = service->made ? touch_entry(t, service) : 0;
+    for (size_t i = 0; i < same.n && err == 0; i++) {
+        err = touch_service(t, v, same.items[i]);
+        if (err == 0)
+            err = touch_entry(t, same.items[i]);
+        if (err == 0)
+            err = touch_leaving(t, v, same.items[i]->ns);
+    }
+    for (unsigned i = 0; i < PLACES && service->service.automatic && err == 0; i++) {
+        struct ip place = service_place(full, i);
+        err = touch_group(t, object_index_get(&v->placed_at, view_address(&place)));
+    }
+    return err;
 }
 
 /* Its labels are where its pods are. */
@@ -377,6 +408,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
             err = touch_routes_of(t, v, o);
         if (err == 0)
             err = touch_traffic_of(t, v, o);
+        if (err == 0)
+            err = touch_rivals(t, v, o);
         return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_ENDPOINT_SLICE:
         err = touch_slice(t, v, o);
@@ -394,6 +427,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_hosts(t, v, o, true);
     case OBJECT_DESTINATION_RULE:
         return touch_rule(t, v, o);
+    case OBJECT_SERVICE_ENTRY:
+        return touch_object(t, o); /* its parts are objects of their own */
     default:
         return 0;
     }

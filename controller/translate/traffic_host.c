@@ -11,12 +11,21 @@ struct text traffic_full_host(const struct view *v, const char *ns, const char *
     return text_of(out);
 }
 
+struct text traffic_named_host(const struct view *v, const char *ns, const char *name,
+                               char out[static VIEW_KEY_MAX])
+{
+    const char *made = strchr(name, '/');
+    if (made)
+        snprintf(out, VIEW_KEY_MAX, "%s", made + 1);
+    else
+        snprintf(out, VIEW_KEY_MAX, "%s.%s.svc.%s", name, ns, v->settings->cluster_domain);
+    return text_of(out);
+}
+
 struct text traffic_service_host(const struct view *v, const struct object *service,
                                  char out[static VIEW_KEY_MAX])
 {
-    snprintf(out, VIEW_KEY_MAX, "%s.%s.svc.%s", service->name, service->ns,
-             v->settings->cluster_domain);
-    return text_of(out);
+    return traffic_named_host(v, service->ns, service->name, out);
 }
 
 static bool copy(struct text t, char out[static 64])
@@ -37,14 +46,33 @@ bool traffic_name(const struct view *v, struct text host, struct traffic_name *r
            copy(ns, ret->ns);
 }
 
+const struct object *traffic_by_host(const struct view *v, struct text full)
+{
+    struct traffic_name at;
+    const struct object *service = traffic_name(v, full, &at)
+                                       ? object_store_get(v->store, OBJECT_SERVICE, at.ns, at.name)
+                                       : NULL;
+    if (service)
+        return service->service.external_name ? NULL : service;
+    struct object_group made = object_index_get(&v->made_of, full);
+    for (size_t i = 0; i < made.n; i++)
+        if (!service || traffic_is_older(made.items[i], service))
+            service = made.items[i];
+    return service;
+}
+
+bool traffic_counts(const struct view *v, const struct object *service)
+{
+    char host[VIEW_KEY_MAX];
+    if (!service->made)
+        return !service->service.external_name;
+    return traffic_by_host(v, traffic_service_host(v, service, host)) == service;
+}
+
 const struct object *traffic_service(const struct view *v, const char *ns, const char *host)
 {
     char full[VIEW_KEY_MAX];
-    struct traffic_name at;
-    if (!traffic_name(v, traffic_full_host(v, ns, host, full), &at))
-        return NULL;
-    const struct object *service = object_store_get(v->store, OBJECT_SERVICE, at.ns, at.name);
-    return service && !service->service.external_name ? service : NULL;
+    return traffic_by_host(v, traffic_full_host(v, ns, host, full));
 }
 
 bool traffic_host_matches(struct text host, struct text full)

@@ -11,6 +11,14 @@ struct text traffic_full_host(const struct view *v, const char *ns, const char *
                               char out[static VIEW_KEY_MAX]);
 struct text traffic_service_host(const struct view *v, const struct object *service,
                                  char out[static VIEW_KEY_MAX]);
+/* Likewise of a Service's namespace and name; of "ENTRY/HOST" it is HOST. */
+struct text traffic_named_host(const struct view *v, const char *ns, const char *name,
+                               char out[static VIEW_KEY_MAX]);
+/* The Service that a full host is: the one with that name, else of those that ServiceEntries make the
+ * oldest. NULL: there is none, or it is but a DNS alias. */
+const struct object *traffic_by_host(const struct view *v, struct text full);
+/* Is it the one that its host is? */
+bool traffic_counts(const struct view *v, const struct object *service);
 /* The namespace and the name of the Service that a full host is. False: it can be none. */
 struct traffic_name {
     char ns[64], name[64];

@@ -1,5 +1,6 @@
 #include "controller/translate/translate.h"
 #include "controller/translate/default_routes.h"
+#include "controller/translate/entry_warn.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
@@ -139,6 +140,7 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_GRPC_ROUTE,
     OBJECT_VIRTUAL_SERVICE,
     OBJECT_DESTINATION_RULE,
+    OBJECT_SERVICE_ENTRY,
 };
 
 int translate_object(const struct view *v, const struct object *o, struct resources *all,
@@ -169,6 +171,9 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return virtual_warn(v, o, problems);
     case OBJECT_DESTINATION_RULE:
         rule_warn(v, o, problems);
+        return 0;
+    case OBJECT_SERVICE_ENTRY:
+        entry_warn(v, o, problems);
         return 0;
     default:
         return 0; /* it only counts for others */

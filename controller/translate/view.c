@@ -1,4 +1,5 @@
 #include "controller/translate/view.h"
+#include "controller/translate/service_place.h"
 #include "controller/translate/serving.h"
 #include "controller/translate/traffic_host.h"
 #include "shared/base/list.h"
@@ -158,12 +159,10 @@ static int index_route(struct view *v, const struct object *o, bool there)
 static int index_destinations(struct view *v, const struct object *o,
                               const struct virtual_destination *list, size_t n, bool there)
 {
-    char host[VIEW_KEY_MAX], key[VIEW_KEY_MAX];
-    struct traffic_name at;
+    char host[VIEW_KEY_MAX];
     int err = 0;
     for (size_t i = 0; i < n && err == 0; i++)
-        if (traffic_name(v, traffic_full_host(v, o->ns, list[i].host, host), &at))
-            err = add(&v->virtual_to, view_name(at.ns, at.name, key), o, there);
+        err = add(&v->virtual_to, traffic_full_host(v, o->ns, list[i].host, host), o, there);
     return err;
 }
 
@@ -191,8 +190,22 @@ static int index_rule(struct view *v, const struct object *o, bool there)
     return add(&v->rules_of, traffic_full_host(v, o->ns, o->destination_rule.host, host), o, there);
 }
 
+static int index_made(struct view *v, const struct object *o, bool there)
+{
+    char host[VIEW_KEY_MAX];
+    struct text full = traffic_service_host(v, o, host);
+    int err = add(&v->made_of, full, o, there);
+    for (unsigned i = 0; i < PLACES && o->service.automatic && err == 0; i++) {
+        struct ip place = service_place(full, i);
+        err = add(&v->placed_at, view_address(&place), o, there);
+    }
+    return err;
+}
+
 static int view_index(struct view *v, const struct object *o, bool there)
 {
+    if (o->kind == OBJECT_SERVICE && o->made)
+        return index_made(v, o, there);
     if (o->kind == OBJECT_VIRTUAL_SERVICE)
         return index_virtual(v, o, there);
     if (o->kind == OBJECT_DESTINATION_RULE)
@@ -230,6 +243,8 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->virtual_of);
     object_index_init(&v->virtual_to);
     object_index_init(&v->rules_of);
+    object_index_init(&v->made_of);
+    object_index_init(&v->placed_at);
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
         struct view_list *l = &v->lists[kind];
         r = object_store_list(s, (enum object_kind)kind, &l->items, &l->n);
@@ -257,6 +272,8 @@ void view_close(struct view *v)
     object_index_done(&v->virtual_of);
     object_index_done(&v->virtual_to);
     object_index_done(&v->rules_of);
+    object_index_done(&v->made_of);
+    object_index_done(&v->placed_at);
     *v = (struct view){0};
 }
 
@@ -268,7 +285,7 @@ const struct object *view_slice_service(const struct view *v, const struct objec
         return NULL;
     const struct object *service =
         object_store_get(v->store, OBJECT_SERVICE, slice->ns, slice->slice.service);
-    return service && !service->service.external_name ? service : NULL;
+    return service && traffic_counts(v, service) ? service : NULL;
 }
 
 /* An address that is given to a new pod may still be written at the old one. */

@@ -46,9 +46,10 @@ struct view {
     struct object_index routes_of;  /* view_name() of a Service -> routes with it as a parent */
     struct object_index routes_to;  /* view_name() of a Service -> routes with it as a backend */
     struct object_index virtual_of; /* host, full or a wildcard -> VirtualServices for it */
-    struct object_index
-        virtual_to;               /* view_name() of a Service -> VirtualServices that lead to it */
-    struct object_index rules_of; /* full host -> DestinationRules for it */
+    struct object_index virtual_to; /* full host -> VirtualServices that lead to it */
+    struct object_index rules_of;   /* full host -> DestinationRules for it */
+    struct object_index made_of;    /* full host -> Services that ServiceEntries make of it */
+    struct object_index placed_at;  /* address -> such Services that may be given it */
 };
 int view_open(struct view *v, const struct object_store *s,
               const struct translate_settings *settings); /* -ENOMEM */

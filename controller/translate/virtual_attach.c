@@ -40,9 +40,9 @@ int virtual_candidates(const struct view *v, const struct object *service, struc
     char host[VIEW_KEY_MAX];
     struct object_group all = {0};
     struct collecting c = {v, &all};
-    int err = service->service.external_name
-                  ? 0
-                  : traffic_each_host(traffic_service_host(v, service, host), collect, &c);
+    int err = traffic_counts(v, service)
+                  ? traffic_each_host(traffic_service_host(v, service, host), collect, &c)
+                  : 0;
     if (err < 0)
         free(all.items);
     else

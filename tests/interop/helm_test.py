@@ -156,7 +156,7 @@ def definitions(bench):
     three, four = (load(bench.helm(helm, "template", "weir-crds", CRDS)) for helm in bench.helms)
     assert three == four
     assert sorted(o["metadata"]["name"] for o in three) == ["authorizationpolicies.security.istio.io", "destinationrules.networking.istio.io",
-                                                     "peerauthentications.security.istio.io", "virtualservices.networking.istio.io"]
+                                                     "peerauthentications.security.istio.io", "serviceentries.networking.istio.io", "virtualservices.networking.istio.io"]
     for o in three:
         assert o["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "with a definition all its objects would go"
         alpha = [("v1alpha3", False)] if o["spec"]["group"] == "networking.istio.io" else []

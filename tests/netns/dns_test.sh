@@ -96,6 +96,29 @@ sorted() { printf '%s\n' "$@" | sort | tr '\n' ' '; }
 eventually both_carts A "$(sorted "$(pod_v4 "$(replica node-a)")" "$(pod_v4 "$(replica node-b)")")"
 eventually both_carts AAAA "$(sorted "$(pod_v6 "$(replica node-a)")" "$(pod_v6 "$(replica node-b)")")"
 
+step "a host of a ServiceEntry: an address of its own, and its endpoints there; one that nobody resolves is the resolver's"
+cat >"$WORK/entry.yaml" <<END
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ledger, namespace: shop}
+spec:
+  hosts: [ledger.example]
+  resolution: STATIC
+  ports: [{number: 81, name: http, protocol: HTTP, targetPort: 8080}]
+  endpoints: [{address: $(pod_v4 batch)}, {address: $(pod_v4 orders)}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: shop}
+spec: {hosts: [www.test], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+END
+lab apply "$WORK/entry.yaml"
+ledger() { ask ledger.example A | grep -q '^ledger.example. 5 A 240\.2[45]'; }
+eventually ledger
+must lab exec web -- sh -c 'for i in $(seq 20); do curl -sS --max-time "$0" http://ledger.example:81/whoami || exit; done' "$DEADLINE_S"
+same "$(grep -o '"pod": *"[^"]*"' "$WORK/out" | sort -u | grep -c '"batch\|"orders')" 2 "the endpoints that answered"
+is "www.test. 60 A 192.0.2.7|" www.test A
+
 step "all else is the resolver's: it sees the pod, and the pod sees it"
 is "www.test. 60 A 192.0.2.7|" www.test A
 is "www.test. 60 AAAA 2001:db8::7|" www.test AAAA

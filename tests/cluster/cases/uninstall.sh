@@ -39,7 +39,7 @@ uninstall() {
     k delete pvc -n "$WEIR_NS" state-weir-ca-0 --timeout="${DEADLINE_S}s"
     helm uninstall weir-crds --namespace "$WEIR_NS"
     k delete crd authorizationpolicies.security.istio.io peerauthentications.security.istio.io \
-        virtualservices.networking.istio.io destinationrules.networking.istio.io --timeout="${DEADLINE_S}s"
+        virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io --timeout="${DEADLINE_S}s"
     k delete namespace "$WEIR_NS" --timeout="${DEADLINE_S}s"
 }
 

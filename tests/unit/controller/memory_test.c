@@ -55,6 +55,10 @@ static const char after[] =
     "1s}}}, connectionPool: {http: {maxRetries: 1}}, outlierDetection: {}, portLevelSettings: "
     "[{port: {number: 80}, outlierDetection: {}}]}, subsets: [{name: one, labels: {app: "
     "web}}]}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: n}, "
+    "spec: {hosts: [a.example, b.example], resolution: STATIC, ports: [{number: 80, name: http}], "
+    "endpoints: [{address: 192.0.2.7, labels: {v: a}, locality: a/b/c, weight: 3, ports: {http: "
+    "81}}, {address: 10.0.0.2}]}}\n---\n"
     "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: 1}\n---\n{apiVersion: apps/v1, "
     "kind: Deployment}\n";
 
@@ -125,7 +129,7 @@ static void from_file_to_catalog(void **state)
     (void)state;
     line_open(&wanted);
     assert_int_equal(run(&wanted, after), 0);
-    assert_int_equal(catalog_count(&wanted.catalog, XDS_ADDRESS), 4);
+    assert_int_equal(catalog_count(&wanted.catalog, XDS_ADDRESS), 8);
     assert_int_equal(catalog_count(&wanted.catalog, XDS_AUTHORIZATION), 3);
     for (; failed && n < FAILURES_MAX; n++) {
         struct line l;

@@ -240,13 +240,13 @@ static void put_grant(struct world *w, struct text_out *out)
 static void put_virtual(struct world *w, struct text_out *out)
 {
     static const char *const hosts[] = {"s0", "s1", "s2.shop.svc.cluster.local",
-                                        "'*.bank.svc.cluster.local'", "'*'", "s3"};
+                                        "'*.bank.svc.cluster.local'", "'*'", "x.example"};
     static const char *const rules[] = {
         "route: [{destination: {host: s0}}]",
         "route: [{destination: {host: s1, subset: v1}, weight: 1}, {destination: {host: s2}, weight: 2}]",
         "match: [{port: 80}], route: [{destination: {host: s1.shop.svc.cluster.local, port: {number: 90}}}]",
         "match: [{sourceNamespace: bank}], route: [{destination: {host: s2}}]",
-        "route: [{destination: {host: s3}}], mirror: {host: s4}",
+        "route: [{destination: {host: s3}}], mirror: {host: x.example}",
         "delegate: {name: x}",
         "redirect: {uri: /x}",
     };
@@ -263,7 +263,7 @@ static void put_virtual(struct world *w, struct text_out *out)
 static void put_rule(struct world *w, struct text_out *out)
 {
     static const char *const hosts[] = {"s0", "s1", "s1.shop.svc.cluster.local",
-                                        "s2.bank.svc.cluster.local"};
+                                        "x.example"};
     static const char *const specs[] = {
         "subsets: [{name: v1, labels: {tier: x}}]",
         "subsets: [{name: v1, labels: {app: b}}, {name: v2, labels: {}}]",
@@ -279,6 +279,26 @@ static void put_rule(struct world *w, struct text_out *out)
                 specs[below(w, 5)]);
 }
 
+/* Hosts of several entries, and of a Service; endpoints that are pods, and ones that are none. */
+static void put_entry(struct world *w, struct text_out *out)
+{
+    static const char *const hosts[] = {"x.example", "y.example, x.example",
+                                        "s0.shop.svc.cluster.local", "z.example"};
+    static const char *const specs[] = {
+        "resolution: STATIC, endpoints: [{address: 192.0.2.1, labels: {tier: x}}, {address: 10.0.0.1}]",
+        "resolution: STATIC, endpoints: [{address: 192.0.2.2, ports: {http: 81}}]",
+        "resolution: STATIC, workloadSelector: {labels: {app: a}}",
+        "resolution: STATIC, addresses: [192.0.2.9], workloadSelector: {labels: {app: b}}",
+        "resolution: DNS",
+        "resolution: STATIC, exportTo: [.]",
+    };
+    text_printf(out,
+                "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: x%u, "
+                "namespace: %s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {hosts: [%s], "
+                "ports: [{number: 80, name: http, protocol: HTTP}], %s}}",
+                below(w, 3), ns_of(w), below(w, 3), hosts[below(w, 4)], specs[below(w, 6)]);
+}
+
 static void remove_some(struct world *w)
 {
     static const char prefixes[] = {[OBJECT_POD] = 'p', [OBJECT_SERVICE] = 's',
@@ -289,7 +309,8 @@ static void remove_some(struct world *w)
                                     [OBJECT_GRPC_ROUTE] = 'g',
                                     [OBJECT_REFERENCE_GRANT] = 'r',
                                     [OBJECT_VIRTUAL_SERVICE] = 'v',
-                                    [OBJECT_DESTINATION_RULE] = 'd'};
+                                    [OBJECT_DESTINATION_RULE] = 'd',
+                                    [OBJECT_SERVICE_ENTRY] = 'x'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];
     if (kind == OBJECT_SERVICE_ACCOUNT)
@@ -309,11 +330,11 @@ static void step(struct world *w)
         put_pod,     put_pod,   put_pod,           put_pod,  put_service, put_service,
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
         put_route,   put_route, put_route,         put_grant, put_virtual, put_virtual,
-        put_virtual, put_rule,  put_rule,
+        put_virtual, put_rule,  put_rule,          put_entry, put_entry,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 26);
+    unsigned which = below(w, 28);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;

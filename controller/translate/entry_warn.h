@@ -1,0 +1,9 @@
+/*
+ * What a ServiceEntry says without effect. Pure.
+ */
+#ifndef CONTROLLER_TRANSLATE_ENTRY_WARN_H
+#define CONTROLLER_TRANSLATE_ENTRY_WARN_H
+#include "controller/translate/view.h"
+
+void entry_warn(const struct view *v, const struct object *entry, struct problems *problems);
+#endif
