@@ -7,7 +7,7 @@
 
 enum {
     LINGER_MS = 5000, /* the answer is whole and the request is not: so long it may go on */
-    N_MAX = 1000,
+    N_MAX = 1000, /* HTTP_FRONT_STREAMS_MAX */
 };
 
 static enum step normalise(struct exchange *x);

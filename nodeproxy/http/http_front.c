@@ -38,8 +38,11 @@ static void fail(struct http_front *f, enum ending ending)
 
 static int open_link(struct http_front *f, enum http_version version)
 {
-    const struct http_link_options o = {
-        .ring = f->ring, .carrier = f->client, .server = true, .idle_ms = f->idle_ms};
+    const struct http_link_options o = {.ring = f->ring,
+                                        .carrier = f->client,
+                                        .server = true,
+                                        .streams_max = HTTP_FRONT_STREAMS_MAX,
+                                        .idle_ms = f->idle_ms};
     f->version = version;
     int r = f->events->spoken ? f->events->spoken(f, version) : 0;
     if (r < 0)

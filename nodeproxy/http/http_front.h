@@ -8,6 +8,8 @@
 #include "nodeproxy/http/http_link.h"
 #include "shared/mesh/ending.h"
 
+/* Of one client, at once: what a host has exchanges for. What they may have sent is bounded by their connection's window. */
+enum { HTTP_FRONT_STREAMS_MAX = 1000 };
 struct http_front;
 struct http_front_events {
     /* It is clear what the client speaks, and nothing of it has been read yet. -ENOMEM: it ends by that. May be NULL. */

@@ -152,8 +152,10 @@ static const struct stream_events server_first_events = {.received = server_rece
 static int spoken(struct client_requests *c, enum http_version version)
 {
     struct inbound_http *h = of_client(c);
-    const struct http_link_options o = {
-        .ring = c->host.ring, .carrier = h->server, .idle_ms = c->front.idle_ms};
+    const struct http_link_options o = {.ring = c->host.ring,
+                                        .carrier = h->server,
+                                        .streams_max = HTTP_FRONT_STREAMS_MAX,
+                                        .idle_ms = c->front.idle_ms};
     if (c->ending != ENDING_NONE) /* the server has gone before */
         return -EPIPE;
     int r = version == HTTP_VERSION_2 ? http2_link_open(&h->up, &o, &up_events, h)

@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # timeout: 120
-# builds: dev
 """Clients that speak HTTP/2 to ports declared HTTP, and what they may not do, by both doors of the node proxies: floods end by GOAWAY
 within their bound, heads that are none are reset and never go on, what is too much is refused. After each, another client of the same
 node is served within 300 ms.
@@ -55,13 +54,16 @@ class Door:
         return time.monotonic() - start
 
     def is_served(self):
-        """The machine may be busy with others: the best of five counts."""
-        took = 0
-        for _ in range(5):
+        """The machine may be busy with others: the best of some counts."""
+        best = min(self.tries())
+        assert best < SERVED_S, f"{self.name}: another client is served after {best:.2f} s"
+
+    def tries(self):
+        for _ in range(20):
             took = self.serve_once()
+            yield took
             if took < SERVED_S:
                 return
-        raise AssertionError(f"{self.name}: another client is served after {took:.2f} s")
 
 
 class World:
@@ -94,6 +96,8 @@ def open_stream(raw):
 
 
 def flood(door, what, make, most, per_turn=100, prepare=None):
+    if make is not rapid_reset:
+        most += most // 4  # a client may have 1,000 streams here, a peer's tunnel 200
     with door.raw() as raw:
         if prepare:
             prepare(raw)

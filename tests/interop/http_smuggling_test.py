@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # timeout: 120
-# builds: dev
 """Every row of http1_smuggling_test.c through real node proxies, by both doors, each on a connection of its own: what must be refused is
 answered as the row says and the connection ends; nothing of it reaches the application. What passes arrives as one message, with
 one length.
