@@ -18,8 +18,8 @@ GB = 1e9
 BULK_BYTES, BULK_CONNECTIONS = 512 * 1024 * 1024, 4
 LOW_CLIENTS, LOW_RPS = 16, 63  # 1,008 requests a second
 IDLE_CONNECTIONS = 2000
-HEAP_PER_CONNECTION = 2048
-BODY = 1024  # of the application's answer
+HEAP_PER_CONNECTION, HEAP_PER_HTTP_CONNECTION = 2048, 8192
+H2_CLIENTS, H2_STREAMS = 2, 32
 
 
 class Invalid(Exception):
@@ -88,12 +88,26 @@ def low(system, seconds):
         done = re.search(r"requests: \d+ total, \d+ started, (\d+) done, .* (\d+) errored, (\d+) timeout", out)
         data = re.search(r"\((\d+)\) data", out)
         # h2load reads no status where there is no reason phrase, as behind an HTTP/2 hop: what counts is that nothing else came, and every byte.
-        if not done or done.groups() != (str(total), "0", "0") or " 0 3xx, 0 4xx, 0 5xx" not in out or not data or int(data.group(1)) != total * BODY:
+        if not done or done.groups() != (str(total), "0", "0") or " 0 3xx, 0 4xx, 0 5xx" not in out or not data or int(data.group(1)) != total * stage.BODY:
             raise Invalid(f"{system.name}: h2load: {out[out.find('requests:'):][:300]}")
         with open(log) as f:
             times = sorted(int(line.split()[2]) for line in f)
         p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
         return total, f"{LOW_CLIENTS * LOW_RPS} rps, p50 {p50}us, p99 {p99}us", {"p50": p50, "p99": p99}
+
+    return load
+
+
+def h2(system, seconds):
+    """HTTP/2 in the clear, its client knows before that it is spoken."""
+
+    def load():
+        out = in_client(system, "h2load", f"-c{H2_CLIENTS}", "-t1", f"-m{H2_STREAMS}", "-D", str(seconds), system.url(), timeout=seconds + 60)
+        done = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", out)
+        if not done or done.group(1) != done.group(2) or done.groups()[2:] != ("0", "0", "0"):
+            raise Invalid(f"{system.name}: h2load: {out[out.find('requests:'):][:300]}")
+        requests = int(done.group(1))
+        return requests, f"{requests / seconds:,.0f} rps"
 
     return load
 
@@ -129,10 +143,18 @@ CELLS = {
     "two-hop-low": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: low(s, o.seconds), US, 0.0, "us/request"),
     # One request at a time: how long it takes is what is asked; the cores are idle in between.
     "two-hop-one": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds, 1), US, 0.0, "us/request"),
+    # Both proxies look at each request; what the peers do in the cells above they do here.
+    "l7-one-hop": ([systems.weir_http_one, systems.haproxy_http, systems.nginx_plain], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
+    "l7-two-hop": ([systems.weir_http, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds), US, 0.9, "us/request"),
+    "l7-low": ([systems.weir_http, systems.haproxy_h2, systems.nginx], lambda s, o: low(s, o.seconds), US, 0.0, "us/request"),
+    "l7-low-one-hop": ([systems.weir_http_one, systems.haproxy_http, systems.nginx_plain], lambda s, o: low(s, o.seconds), US, 0.0, "us/request"),
+    "l7-h2": ([systems.weir_h2, systems.haproxy_h2_front, systems.nginx_h2_front], lambda s, o: h2(s, o.seconds), US, 0.3, "us/request"),
     "connect": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: wrk(s, o.seconds, 64, True), US, 0.5, "us/connection"),
     "handshake": ([systems.weir_server, systems.haproxy_server, systems.nginx_server], lambda s, o: handshakes(s, o.seconds), US, 0.0, "us/handshake"),
     "bulk-plain": ([systems.weir_relay, systems.haproxy_tcp, systems.nginx_plain, systems.floor], lambda s, o: bulk(s), S, 0.3, "s/GB"),
     "bulk-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: bulk(s), S, 0.5, "s/GB"),
+    # What has 10,000 routes is divided by what has fewer.
+    "l7-routes": ([systems.weir_routes(10000), systems.weir_no_routes, systems.weir_routes(1), systems.weir_routes(100)], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
 }
 
 
@@ -142,20 +164,20 @@ def one_round(cell, make_system, options):
     system = make_system()
     try:
         if not system.tls:
-            stage.wait_for(f"{system.name} to answer", lambda: answers(system))
+            stage.wait_for(f"{system.name} to answer", lambda: answers(system, cell == "l7-h2"))
         if options.warm_up and not system.tls:
-            wrk(system, 1)()
+            (h2 if cell == "l7-h2" else wrk)(system, 1)()
         figure = measured(system, load(system, options), unit)
     finally:
-        if system.name != "weir":
-            system.stop()
+        system.stop()
     if figure.busy < least_busy:
         raise Invalid(f"{cell}: {system.name}: the proxies' core was {figure.busy:.0%} busy, at least {least_busy:.0%} is needed for a saturated round")
     return system.name, figure
 
 
-def answers(system):
-    r = subprocess.run(stage.inside(system.client, "curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", system.url()), capture_output=True, text=True)
+def answers(system, h2=False):
+    spoken = ["--http2-prior-knowledge"] if h2 else []
+    r = subprocess.run(stage.inside(system.client, "curl", *spoken, "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", system.url()), capture_output=True, text=True)
     return r.stdout == "200"
 
 
@@ -221,8 +243,7 @@ def idle_round(make_system, n):
         finally:
             finish()
     finally:
-        if system.name != "weir":
-            system.stop()
+        system.stop()
     return system.name, before, [(a - b) / n for a, b in zip(after, before)]
 
 
@@ -233,12 +254,19 @@ def run_base():
     print("base weir " + " + ".join(f"{stage.pss_kib(t) / 1024:.1f} MiB in {len(t)} processes" for t in system.trees()), flush=True)
 
 
-def run_idle(options):
+IDLE = {
+    "idle": (systems.weir_two_hop, systems.haproxy_h2, systems.nginx),
+    "l7-idle": (systems.weir_http, systems.haproxy_h2, systems.nginx),
+    "l7-idle-one-hop": (systems.weir_http_one, systems.haproxy_http, systems.nginx_plain),
+}
+
+
+def run_idle(cell, options):
     rows = []
-    for make_system in (systems.weir_two_hop, systems.haproxy_h2, systems.nginx):
+    for make_system in IDLE[cell]:
         name, base, each = idle_round(make_system, options.idle)
-        print(f"idle {name} base " + " + ".join(f"{b / 1024:.1f} MiB" for b in base) + f"; {options.idle} connections: " + " + ".join(f"{e:.2f} KiB" for e in each) + " each", flush=True)
-        rows.append((name, base, each))
+        print(f"{cell} {name} base " + " + ".join(f"{b / 1024:.1f} MiB" for b in base) + f"; {options.idle} connections: " + " + ".join(f"{e:.2f} KiB" for e in each) + " each", flush=True)
+        rows.append((cell, name, base, each))
     return rows
 
 
@@ -250,7 +278,12 @@ def run_allocs(options):
     stage.clear()
     allocs.begin()
     stage.make(f"{systems.BUILD}/perf/origin")
-    system, n = systems.weir_two_hop(), 1000
+    for what, make_system, most in (("connection", systems.weir_two_hop, HEAP_PER_CONNECTION), ("HTTP connection", systems.weir_http, HEAP_PER_HTTP_CONNECTION)):
+        allocs_of(what, make_system(), most, options)
+
+
+def allocs_of(what, system, most, options):
+    n = 1000
     stage.wait_for("weir to answer", lambda: answers(system))
 
     def each(what, work):
@@ -261,15 +294,15 @@ def run_allocs(options):
         print(f"allocs {what}: " + " + ".join(f"{c.allocated / done:.4f}" for c in spent) + f" each of {done}", flush=True)
         return done, spent
 
-    _, spent = each("connection, tunnels included", lambda: idle_clients(system, n))
+    _, spent = each(f"{what}, tunnels included", lambda: idle_clients(system, n))
     for name, c in zip("AB", spent):
-        print(f"allocs with tunnels {name}: {c.size / n:.0f} bytes live per connection: {allocs.grown(c, n, n // 200)}", flush=True)
-        if c.size > HEAP_PER_CONNECTION * n:
-            raise Invalid(f"an idle connection has {c.size / n:.0f} bytes of heap, its share of the tunnel included; at most {HEAP_PER_CONNECTION}")
-    each("request", lambda: (wrk(system, options.seconds)()[0], lambda: None))
-    _, spent = each("connection", lambda: idle_clients(system, n))
+        print(f"allocs with tunnels {name}: {c.size / n:.0f} bytes live per {what}: {allocs.grown(c, n, n // 200)}", flush=True)
+        if c.size > most * n:
+            raise Invalid(f"an idle {what} has {c.size / n:.0f} bytes of heap, its share of the tunnel included; at most {most}")
+    each(f"request by a {what}", lambda: (wrk(system, options.seconds)()[0], lambda: None))
+    _, spent = each(what, lambda: idle_clients(system, n))
     for name, c in zip("AB", spent):
-        print(f"allocs idle connection {name}: {c.size / n:.0f} bytes live in {sum(c.live) / n:.1f} blocks: {allocs.grown(c, n, n // 10)}", flush=True)
+        print(f"allocs idle {what} {name}: {c.size / n:.0f} bytes live in {sum(c.live) / n:.1f} blocks: {allocs.grown(c, n, n // 10)}", flush=True)
 
 
 # ---- the run -------------------------------------------------------------------
@@ -281,15 +314,15 @@ def table(rows, idle_rows, options):
     for cell, peer, ours, theirs, unit, ratios in rows:
         lines.append(f"| {cell} | {ours:.2f} {unit} | {peer} | {theirs:.2f} | **{statistics.median(ratios):.2f}** ({min(ratios):.2f}..{max(ratios):.2f}) |")
     if idle_rows:
-        lines += ["", f"| memory (PSS), {options.idle} idle connections through two hops | base A, B (MiB) | per connection A, B (KiB) |", "| --- | --- | --- |"]
-        for name, base, each in idle_rows:
-            lines.append(f"| {name} | {', '.join(f'{b / 1024:.1f}' for b in base)} | {', '.join(f'{e:.2f}' for e in each)} |")
+        lines += ["", f"| cell | memory (PSS), {options.idle} idle connections | base of each proxy (MiB) | per connection, each proxy (KiB) |", "| --- | --- | --- | --- |"]
+        for cell, name, base, each in idle_rows:
+            lines.append(f"| {cell} | {name} | {', '.join(f'{b / 1024:.1f}' for b in base)} | {', '.join(f'{e:.2f}' for e in each)} |")
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/perf/run.sh")
-    parser.add_argument("cells", nargs="*", help="which; all if none is named: " + " ".join([*CELLS, "idle"]))
+    parser.add_argument("cells", nargs="*", help="which; all if none is named: " + " ".join([*CELLS, *IDLE]))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--idle", type=int, default=IDLE_CONNECTIONS)
@@ -297,7 +330,8 @@ def main():
     parser.add_argument("--table", help="writes the results as a table into this file")
     options = parser.parse_args()
     # Base memory is asked of processes that have not worked yet, and again of those that have. "allocs" ends what was there: it is the last.
-    known = ["base", *CELLS, "idle", "allocs"]
+    # Tables of routes stay: they come after what asks for memory.
+    known = ["base", *(c for c in CELLS if c != "l7-routes"), *IDLE, "l7-routes", "allocs"]
     for cell in options.cells:
         if cell not in known:
             parser.error(f"'{cell}' is no cell; there are: {' '.join(known)}")
@@ -310,8 +344,8 @@ def main():
             try:
                 if cell == "base":
                     run_base()
-                elif cell == "idle":
-                    idle_rows = run_idle(options)
+                elif cell in IDLE:
+                    idle_rows += run_idle(cell, options)
                 elif cell == "allocs":
                     run_allocs(options)
                 else:

@@ -4,7 +4,8 @@
 #   ratio CELL PEER MEDIAN MIN MAX      Weir's CPU per request (or per GB) divided by the peer's, over interleaved rounds
 #
 # usage: tests/perf/run.sh [CELL...] [--rounds N] [--seconds S] [--table FILE]
-# cells: base l4-relay two-hop-mtls two-hop-low two-hop-one connect handshake bulk-plain bulk-mtls idle allocs (default: all).
+# cells: base l4-relay two-hop-mtls two-hop-low two-hop-one connect handshake bulk-plain bulk-mtls l7-one-hop l7-two-hop l7-low
+# l7-low-one-hop l7-h2 l7-routes idle l7-idle l7-idle-one-hop allocs (default: all).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [ "$(id -u)" != 0 ]; then

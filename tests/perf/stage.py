@@ -25,7 +25,11 @@ POD = {  # name: node, address
 }
 NODE = {"node-a": ("10.84.0.1", "10.83.1"), "node-b": ("10.84.0.2", "10.83.2")}
 VIP = "10.83.9.10"
+VIP_HTTP, VIP_OUTSIDE, VIP_H2 = "10.83.9.11", "10.83.9.12", "10.83.9.13"  # ports that are declared HTTP, HTTP, HTTP/2
+VIP_ROUTES = {1: "10.83.9.14", 100: "10.83.9.15", 10000: "10.83.9.16"}  # HTTP, with so many routes
+HTTP_PORT, H2_PORT = 8081, 8082
 PROXY_CORE, LOAD_CORE = "0", "1"
+BODY = 1024  # of an application's answer
 PEER_UID = "65534"  # peers run as nobody: their own connections are not redirected
 PEER_RULES = f"""
 table inet peer {{
@@ -130,9 +134,13 @@ def make(origin):
         make_pod(pod)
     for pod in ("peer-client", "peer-server"):
         sh(*inside(pod, "nft", "-f", "-"), input=PEER_RULES)
-    for pod in ("weir-server", "peer-server", "outside"):
-        start(pod, LOAD_CORE, f"origin-{pod}", origin, "--listen", "0.0.0.0:8080")
-        wait_for(f"the application in {pod}", lambda: listens(pod, 8080))
+    for pod, port in (("weir-server", 8080), ("weir-server", HTTP_PORT), ("peer-server", 8080), ("outside", 8080)):
+        start(pod, LOAD_CORE, f"origin-{pod}-{port}", origin, "--listen", f"0.0.0.0:{port}")
+        wait_for(f"the application in {pod}", lambda: listens(pod, port))
+    with open(f"{RUN}/index.html", "w") as f:
+        f.write("x" * BODY)
+    start("outside", LOAD_CORE, "nghttpd", "nghttpd", "--no-tls", "-n1", "-d", RUN, str(H2_PORT))
+    wait_for("nghttpd in outside", lambda: listens("outside", H2_PORT))
 
 
 def clear():

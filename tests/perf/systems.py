@@ -3,7 +3,7 @@ import os
 import subprocess
 
 import stage
-from stage import PEER_UID, POD, PROXY_CORE, LOAD_CORE, RUN, VIP
+from stage import H2_PORT, HTTP_PORT, PEER_UID, POD, PROXY_CORE, LOAD_CORE, RUN, VIP
 
 BUILD = os.environ["WEIR_BUILD"]
 
@@ -18,10 +18,10 @@ def write(name, text, mode=0o644):
 
 class System:
     """client: the pod in which load is made; host, port: what it calls; procs: those whose CPU counts, with all that descend from them;
-    tls: (certificate, key, roots) of who may call, where the load itself speaks TLS."""
+    tls: (certificate, key, roots) of who may call, where the load itself speaks TLS; stays: it is not ended after its round."""
 
-    def __init__(self, name, client, host, port, procs, tls=None):
-        self.name, self.client, self.host, self.port, self.procs, self.tls = name, client, host, port, procs, tls
+    def __init__(self, name, client, host, port, procs, tls=None, stays=False):
+        self.name, self.client, self.host, self.port, self.procs, self.tls, self.stays = name, client, host, port, procs, tls, stays
 
     def url(self, path="/"):
         return f"http://{self.host}:{self.port}{path}"
@@ -35,10 +35,20 @@ class System:
                 raise SystemExit(f"perf: a process of {self.name} ended in the middle (exit {p.returncode})")
 
     def stop(self):
-        for p in self.procs:
+        for p in [] if self.stays else self.procs:
             stage.stop(p)
 
 
+def service(namespace, name, address, app, target, declared=""):
+    return f"""---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{clusterIP: {address}, clusterIPs: [{address}], selector: {{app: {app}}}, ports: [{{port: 80, targetPort: {target}{declared}}}]}}
+"""
+
+
+HTTP, HTTP2 = ", appProtocol: http", ", appProtocol: kubernetes.io/h2c"
 MANIFESTS = f"""
 apiVersion: v1
 kind: Namespace
@@ -56,16 +66,49 @@ metadata: {{name: weir-server, namespace: perf, labels: {{app: server}}}}
 spec: {{nodeName: node-b, serviceAccountName: server, containers: [{{name: c, image: none}}]}}
 status: {{phase: Running, podIP: {POD["weir-server"][1]}, podIPs: [{{ip: {POD["weir-server"][1]}}}]}}
 ---
-apiVersion: v1
-kind: Service
-metadata: {{name: server, namespace: perf}}
-spec: {{clusterIP: {VIP}, clusterIPs: [{VIP}], selector: {{app: server}}, ports: [{{port: 80, targetPort: 8080}}]}}
----
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {{name: only-client, namespace: perf}}
 spec: {{action: ALLOW, rules: [{{from: [{{source: {{principals: ["cluster.local/ns/perf/sa/client"]}}}}]}}]}}
-"""
+---
+apiVersion: v1
+kind: Namespace
+metadata: {{name: open}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: outside, namespace: open, labels: {{app: outside}}}}
+spec: {{nodeName: node-b, serviceAccountName: outside, containers: [{{name: c, image: none}}]}}
+status: {{phase: Running, podIP: {POD["outside"][1]}, podIPs: [{{ip: {POD["outside"][1]}}}]}}
+""" + "".join(
+    [
+        service("perf", "server", VIP, "server", 8080),
+        service("perf", "http", stage.VIP_HTTP, "server", HTTP_PORT, HTTP),
+        service("open", "outside", stage.VIP_OUTSIDE, "outside", 8080, HTTP),
+        service("open", "h2", stage.VIP_H2, "outside", H2_PORT, HTTP2),
+    ]
+)
+ROUTE_RULES, RULE_MATCHES = 16, 8  # of one HTTPRoute at most
+
+
+def routes_manifest(n):
+    """A Service with n routes: all but one want another path, a half of them exactly, a half with a header, too; the last one takes what is asked."""
+    paths = [f"/service-{i}/part-{i % 7}" for i in range(n - 1)] + ["/"]
+    out = [service("open", f"routes-{n}", stage.VIP_ROUTES[n], "outside", 8080, HTTP)]
+    for at in range(0, n, ROUTE_RULES * RULE_MATCHES):
+        rules = []
+        for rule in range(at, min(at + ROUTE_RULES * RULE_MATCHES, n), RULE_MATCHES):
+            matches = []
+            for i in range(rule, min(rule + RULE_MATCHES, n)):
+                kind = "Exact" if i % 2 and paths[i] != "/" else "PathPrefix"
+                headers = ", headers: [{name: x-version, value: v1}]" if i % 4 == 1 and paths[i] != "/" else ""
+                matches.append(f"{{path: {{type: {kind}, value: {paths[i]}}}{headers}}}")
+            rules.append(f"  - {{matches: [{', '.join(matches)}], backendRefs: [{{name: outside, port: 80}}]}}\n")
+        out.append(
+            f"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: routes-{n}-{at}, namespace: open}}\nspec:\n"
+            f'  parentRefs: [{{group: "", kind: Service, name: routes-{n}}}]\n  rules:\n' + "".join(rules)
+        )
+    return "".join(out)
 
 
 def enrol(pod):
@@ -116,7 +159,8 @@ def weir_procs():
     for node in stage.NODE:
         procs.append(
             stage.start(node, PROXY_CORE, node, *weir_prefix, f"{BUILD}/weir-nodeproxy", "--node", node, "--controller", controller, "--ca", ca, "--roots", roots,
-                        "--token-file", f"{RUN}/{node}.token", "--run-dir", f"{RUN}/{node}", "--workers", "1", "--access-log", "off", "--log-level", "warn"))
+                        "--token-file", f"{RUN}/{node}.token", "--run-dir", f"{RUN}/{node}", "--workers", "1", "--access-log", "off", "--log-level", "warn",
+                        "--http", "on"))
         stage.wait_for(f"the node proxy of {node}", lambda: os.path.exists(f"{RUN}/{node}/cni.sock"))
     for pod in ("weir-client", "weir-server"):
         enrol(pod)
@@ -125,7 +169,41 @@ def weir_procs():
 
 
 def weir_two_hop():
-    return System("weir", "weir-client", VIP, 80, weir_procs())
+    return System("weir", "weir-client", VIP, 80, weir_procs(), stays=True)
+
+
+def weir_http():
+    """Two hops, and both look at each request."""
+    return System("weir", "weir-client", stage.VIP_HTTP, 80, weir_procs(), stays=True)
+
+
+def weir_http_one():
+    """One hop that looks at each request: a Service of pods that are not of the mesh."""
+    return System("weir", "weir-client", stage.VIP_OUTSIDE, 80, weir_procs()[:1], stays=True)
+
+
+def weir_h2():
+    return System("weir", "weir-client", stage.VIP_H2, 80, weir_procs()[:1], stays=True)
+
+
+def weir_routes(n):
+    """As weir_http_one(), of a Service with n routes. What has most of them is "weir", so that the ratio says what they cost."""
+
+    def make():
+        path = f"{RUN}/manifests/routes-{n}.yaml"
+        procs = weir_procs()[:1]
+        if not os.path.exists(path):
+            write(f"routes-{n}.new", routes_manifest(n))
+            os.rename(f"{RUN}/routes-{n}.new", path)
+        return System("weir" if n == max(stage.VIP_ROUTES) else f"routes-{n}", "weir-client", stage.VIP_ROUTES[n], 80, procs, stays=True)
+
+    return make
+
+
+def weir_no_routes():
+    system = weir_http_one()
+    system.name = "no-routes"
+    return system
 
 
 def weir_server():
@@ -133,12 +211,12 @@ def weir_server():
     procs, files = weir_procs()[1:], f"{RUN}/caller"
     if not os.path.exists(f"{files}.pem"):
         stage.sh(f"{BUILD}/weir-ca", "issue", "--state", f"{RUN}/ca", "--identity", "spiffe://cluster.local/ns/perf/sa/client", "--out", files)
-    return System("weir", "node-a", POD["weir-server"][1], 15008, procs, (f"{files}.pem", f"{files}.key", f"{RUN}/controller-roots.pem"))
+    return System("weir", "node-a", POD["weir-server"][1], 15008, procs, (f"{files}.pem", f"{files}.key", f"{RUN}/controller-roots.pem"), stays=True)
 
 
 def weir_relay():
     """Plain passthrough: an enrolled pod calls an address that is not of the mesh. One node proxy works."""
-    return System("weir", "weir-client", POD["outside"][1], 8080, weir_procs()[:1])
+    return System("weir", "weir-client", POD["outside"][1], 8080, weir_procs()[:1], stays=True)
 
 
 # ---- peers -----------------------------------------------------------------
@@ -190,6 +268,16 @@ def run_haproxy(pod, name, body):
 def haproxy_tcp():
     body = f"listen l\n    mode tcp\n    bind :15001\n    server s {POD['outside'][1]}:8080\n"
     return System("haproxy-tcp", "peer-client", POD["outside"][1], 8080, [run_haproxy("peer-client", "haproxy-tcp", body)])
+
+
+def haproxy_http():
+    body = f"listen l\n    mode http\n    option http-no-delay\n    bind :15001\n    http-reuse always\n    server s {POD['outside'][1]}:8080\n"
+    return System("haproxy", "peer-client", POD["outside"][1], 8080, [run_haproxy("peer-client", "haproxy-http", body)])
+
+
+def haproxy_h2_front():
+    body = f"listen l\n    mode http\n    bind :15001 proto h2\n    http-reuse always\n    server s {POD['outside'][1]}:{H2_PORT} proto h2\n"
+    return System("haproxy", "peer-client", POD["outside"][1], H2_PORT, [run_haproxy("peer-client", "haproxy-h2-front", body)])
 
 
 def run_haproxy_b(pki):
@@ -272,9 +360,14 @@ def nginx():
     return System("nginx", "peer-client", server, 80, [a, b])
 
 
-def nginx_plain():
-    a = run_nginx("peer-client", "nginx-plain", f"{POD['outside'][1]}:8080", "15001", "", "proxy_pass http://u;")
+def nginx_plain(listen="15001"):
+    a = run_nginx("peer-client", "nginx-plain", f"{POD['outside'][1]}:8080", listen, "", "proxy_pass http://u;")
     return System("nginx", "peer-client", POD["outside"][1], 8080, [a])
+
+
+def nginx_h2_front():
+    """HTTP/1.1 to the application: it can't speak HTTP/2 there."""
+    return nginx_plain("15001 http2")
 
 
 def floor():
