@@ -5,7 +5,7 @@
 #include "shared/ring/socket.h"
 #include <stdio.h>
 
-enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, FEED_WINDOW = 4 * 1024 * 1024 };
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, REST_MS = 5000, FEED_WINDOW = 4 * 1024 * 1024 };
 
 static void connect_now(struct xds_feed *f);
 
@@ -50,6 +50,7 @@ static void too_old(struct timer *t)
     }
     xds_client_forget(&f->xds);
     f->synced_told = false;
+    timer_stop(ring_timers(f->options.ring), &f->rest);
     ring_task_cancel(&f->changed_task);
     f->events->forgotten(f);
 }
@@ -76,16 +77,32 @@ static void removed(struct xds_client *c, enum xds_type type, struct text name)
     f->events->removed(f, type, name);
 }
 
+static void tell_synced(struct xds_feed *f)
+{
+    timer_stop(ring_timers(f->options.ring), &f->rest);
+    f->synced_told = true;
+    f->events->synced(f);
+}
+
+static void rest_is_late(struct timer *t)
+{
+    struct xds_feed *f = container_of(t, struct xds_feed, rest);
+    log_warn("xds", "the controller says nothing of routes: none are waited for");
+    tell_synced(f);
+}
+
 static void synced(struct xds_client *c, enum xds_type type)
 {
     struct xds_feed *f = c->user;
     (void)type;
     hear(f);
     f->backoff_ms = BACKOFF_MIN_MS;
-    if (!f->synced_told && xds_client_synced(c)) {
-        f->synced_told = true;
-        f->events->synced(f);
-    }
+    if (f->synced_told)
+        return;
+    if (xds_client_synced(c, f->options.types))
+        tell_synced(f);
+    else if (xds_client_synced(c, XDS_MESH) && !timer_running(&f->rest))
+        timer_start(ring_timers(f->options.ring), &f->rest, REST_MS);
 }
 
 static void stream_closed(struct xds_client *c, enum grpc_status status, struct text message)
@@ -178,6 +195,7 @@ void xds_feed_init(struct xds_feed *f, const struct xds_feed_options *o, const s
     *f = (struct xds_feed){.options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
     timer_init(&f->again, again);
     timer_init(&f->old, too_old);
+    timer_init(&f->rest, rest_is_late);
     ring_task_init(&f->changed_task, tell_changed);
     xds_client_init(&f->xds, o->node_id, o->types, &xds_events, f);
 }
@@ -202,6 +220,7 @@ void xds_feed_close(struct xds_feed *f, void (*taken_drained)(void *arg), void *
     f->drained_arg = arg;
     timer_stop(ring_timers(f->options.ring), &f->again);
     timer_stop(ring_timers(f->options.ring), &f->old);
+    timer_stop(ring_timers(f->options.ring), &f->rest);
     ring_task_cancel(&f->changed_task);
     if (f->open) {
         f->open = false;

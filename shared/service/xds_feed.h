@@ -14,7 +14,9 @@ struct xds_feed_events {
     int (*put)(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX]);
     void (*removed)(struct xds_feed *f, enum xds_type type, struct text name);
     void (*changed)(struct xds_feed *f); /* once per turn in which something was put or removed, after it */
-    void (*synced)(struct xds_feed *f);  /* every type has been received: once, and again after `forgotten` */
+    /* Every type has been received, or the mesh's were and of the others nothing came for a while (a controller of
+     * another make need not know them): once, and again after `forgotten`. */
+    void (*synced)(struct xds_feed *f);
     void (*forgotten)(struct xds_feed *f); /* all that was put is too old to be believed; NULL where max_age_ms is 0 */
 };
 struct xds_feed_options {
@@ -34,11 +36,12 @@ struct xds_feed {
     struct tls_config *tls;
     struct timer again;
     struct timer old; /* runs while the controller is away and max_age_ms counts */
+    struct timer rest; /* runs while only types that are not the mesh's are missing */
     struct ring_task changed_task;
     uint64_t backoff_ms;
     bool open, closing;
     bool heard;       /* on this stream the controller has said something */
-    bool synced_told; /* every type has been received, and is not forgotten */
+    bool synced_told; /* `synced` was, and is not forgotten */
     char last_error[256];
     void (*drained)(void *arg);
     void *drained_arg;

@@ -330,10 +330,10 @@ int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *p
     return 0;
 }
 
-bool xds_client_synced(const struct xds_client *c)
+bool xds_client_synced(const struct xds_client *c, unsigned types)
 {
     for (unsigned i = 0; i < XDS_TYPE_COUNT; i++)
-        if (is_asked_for(c, (enum xds_type)i) && !c->stats.synced[i])
+        if ((types & 1u << i) && is_asked_for(c, (enum xds_type)i) && !c->stats.synced[i])
             return false;
     return true;
 }

@@ -54,7 +54,7 @@ void xds_client_init(struct xds_client *c, const char *node_id, unsigned types,
                      const struct xds_client_events *events, void *user);
 int xds_client_start(struct xds_client *c, struct http2 *h, struct chunk_pool *pool,
                      struct text authority, struct text bearer);
-bool xds_client_synced(const struct xds_client *c); /* of each type something came */
+bool xds_client_synced(const struct xds_client *c, unsigned types); /* of each of them that is asked for something came */
 void xds_client_stop(struct xds_client *c);         /* cancels the call; `closed` does not follow */
 /* Nothing is here any more, and a server is asked for everything. Not while a call lives; the owner
  * forgets what it was given. */

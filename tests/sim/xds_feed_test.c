@@ -71,6 +71,7 @@ static struct {
     struct grpc_call call;
     struct addr at;
     bool listening, closing, connected, calling, silent;
+    bool no_routes; /* it does not know them, and does not answer */
     bool has[NAMES]; /* what it tells of */
     unsigned n_streams, n_asked;
     size_t n_initial; /* resources that the client said to have, on the last stream */
@@ -111,7 +112,7 @@ static void call_message(struct grpc_call *call, const uint8_t *data, size_t len
         assert_int_equal(xds_type_of(text_of(q.type_url), &type), 0);
         server.n_initial += q.n_initial;
         server.n_asked++;
-        if (!server.silent)
+        if (!server.silent && !(server.no_routes && type == XDS_ROUTES))
             answer(type);
     }
     delta_request_done(&q);
@@ -220,8 +221,9 @@ static void await_synced(unsigned n)
 
 static struct fake_fault fault; /* of the first connection */
 
-/* Connected, and all that there is was told. */
-static void begin(uint64_t max_age_ms)
+static unsigned asked_types = XDS_MESH;
+
+static void begin_unsynced(uint64_t max_age_ms)
 {
     net = fake_net_new(1);
     assert_non_null(net);
@@ -230,7 +232,9 @@ static void begin(uint64_t max_age_ms)
     root = root_make("root");
     self = leaf_make(ALICE, &root);
     controller = leaf_make(CONTROLLER, &root);
+    bool no_routes = server.no_routes;
     memset(&server, 0, sizeof server);
+    server.no_routes = no_routes;
     memset(have, 0, sizeof have);
     n_synced = n_forgotten = 0;
     feed_gone = false;
@@ -242,13 +246,19 @@ static void begin(uint64_t max_age_ms)
                                        .controller = server.at,
                                        .controller_identity = CONTROLLER,
                                        .node_id = "test",
-                                       .types = XDS_MESH,
+                                       .types = asked_types,
                                        .max_age_ms = max_age_ms};
     xds_feed_init(&feed, &o, &events, NULL);
     client_tls = tls_of(TLS_CLIENT, &self);
     fake_ring_watch(ours);
     fake_net_set_fault(net, &fault);
     xds_feed_set_tls(&feed, client_tls);
+}
+
+/* Connected, and all that there is was told. */
+static void begin(uint64_t max_age_ms)
+{
+    begin_unsynced(max_age_ms);
     await_synced(1);
     assert_true(have[0] && have[1]);
     assert_int_equal(server.n_initial, 0);
@@ -279,6 +289,25 @@ static void end(void)
 }
 
 /* ---- the cases ----------------------------------------------------------------- */
+
+/* A controller that does not know routes keeps nobody from being ready; one that does is waited for. */
+static void routes(void **state)
+{
+    (void)state;
+    asked_types = XDS_MESH_AND_ROUTES;
+    for (int knows = 0; knows < 2; knows++) {
+        server.no_routes = !knows;
+        begin_unsynced(0);
+        fake_net_run_for(net, 3000);
+        assert_true(have[0] && have[1]);
+        assert_int_equal(n_synced, knows);
+        await_synced(1);
+        fake_net_run_for(net, 20000);
+        assert_int_equal(n_synced, 1);
+        end();
+    }
+    asked_types = XDS_MESH;
+}
 
 static void back_in_time(void **state)
 {
@@ -428,7 +457,7 @@ static void each_point_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(back_in_time),     cmocka_unit_test(too_late),
+        cmocka_unit_test(routes), cmocka_unit_test(back_in_time),     cmocka_unit_test(too_late),
         cmocka_unit_test(back_but_silent),  cmocka_unit_test(for_ever),
         cmocka_unit_test(each_point_fails),
     };

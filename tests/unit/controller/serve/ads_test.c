@@ -361,7 +361,7 @@ static void written_routes_alone(void **state)
     wire_open(&w, &c.ads);
     follower_init_of(&f, XDS_MESH_AND_ROUTES);
     start(&f, &w);
-    assert_true(xds_client_synced(&f.client));
+    assert_true(xds_client_synced(&f.client, XDS_MESH_AND_ROUTES));
     assert_string_equal(told(&f), "+n/web.n.svc.cluster.local ");
     assert_non_null(catalog_get(&c.catalog, XDS_ROUTES, TEXT(TABLE)));
     control_set(&c, WEB SERVICE("other", "10.96.0.2"));
