@@ -34,7 +34,7 @@ static const struct stage {
     {"relay", relay},         /* both bodies, until both are whole      */
 };
 
-enum { STAGE_CHOOSE = 4 };
+enum { STAGE_FILTER = 1, STAGE_CHOOSE = 4 };
 
 void exchange_go_on(struct exchange *x, enum step step)
 {
@@ -94,6 +94,19 @@ static enum step filter(struct exchange *x)
         return STEP_NEXT;
     enum ending ending = x->host->ops->filter(x->host, &x->down.head, &x->notes);
     return ending == ENDING_NONE ? STEP_NEXT : exchange_stop(x, ending);
+}
+
+bool exchange_look_again(struct exchange *x, enum ending refused)
+{
+    struct exchange_notes notes = {.policy = {NULL, 0}};
+    if (x->shut || x->stage <= STAGE_FILTER || !x->host->ops->filter)
+        return false;
+    enum ending ending = x->host->ops->filter(x->host, &x->down.head, &notes);
+    if (ending == ENDING_NONE)
+        return false;
+    x->notes = notes;
+    exchange_close(x, ending == ENDING_DENIED ? refused : ending);
+    return true;
 }
 
 /* ---- route, settle ------------------------------------------------------- */

@@ -87,6 +87,8 @@ struct http_stream *exchange_begin(struct exchange_host *host);
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why);
 void exchange_close(struct exchange *x,
                     enum ending ending); /* answered with it, if there was no answer yet */
+/* What it was let through by has changed: `filter` is asked again, and it ends so if that refuses it now. True: it did. */
+bool exchange_look_again(struct exchange *x, enum ending refused);
 const struct http_head *exchange_request(const struct exchange *x);
 const struct request_route *exchange_route(const struct exchange *x);
 /* For `choose`, to wait in an upstream_pool: its `ready` is exchange_chosen(). */

@@ -196,7 +196,7 @@ bool inbound_look_again(struct inbound *in)
         return false;
     enum ending ending = broken(in, &verdict);
     if (ending == ENDING_NONE)
-        return false;
+        return in->requests && inbound_requests_look_again(in->requests);
     if (ending == ENDING_POLICY_CHANGED) {
         free(in->policies);
         in->policies = verdict_names(&verdict);

@@ -33,7 +33,7 @@ int inbound_open_local(struct local_pod *pod, const struct inbound_local *local,
 void inbound_abandon(struct inbound *in, enum ending ending); /* the caller ends: only `released` follows */
 const struct relay *inbound_relay(const struct inbound *in);
 void inbound_close(struct inbound *in, enum ending ending);
-/* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. True: it ended. */
+/* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. True: it ended, or requests in it. */
 bool inbound_look_again(struct inbound *in);
 struct connection_view { /* for dumps */
     uint64_t id, opened_ms, bytes_received, bytes_sent;

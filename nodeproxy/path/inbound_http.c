@@ -111,8 +111,10 @@ static void slot(struct http_link *l)
 static void up_closed(struct http_link *l, int error, const char *why)
 {
     struct inbound_http *h = l->user;
-    (void)error, (void)why; /* whoever was waiting for an answer has heard of it */
+    (void)why; /* whoever was waiting for an answer has heard of it */
     h->up = NULL;
+    if (error == -ECANCELED) /* HTTP/1.1: what the server works on is given up: it is to notice */
+        stream_reset(h->server, error);
     for (struct list *n; (n = list_pop_front(&h->waiting));)
         exchange_chosen(exchange_of_waiting(n), NULL, ENDING_RESET_BY_SERVER);
     if (h->client.front.link)
@@ -189,7 +191,7 @@ static bool rests(const struct client_requests *c)
     return !of_client(c)->up;
 }
 
-static void ended(struct client_requests *c, enum ending ending)
+static void client_ended(struct client_requests *c, enum ending ending)
 {
     struct inbound_http *h = of_client(c);
     h->events->ended(h->user, ending);
@@ -208,7 +210,7 @@ static const struct client_requests_ops client_ops = {.host = &host_ops,
                                                       .spoken = spoken,
                                                       .left = left,
                                                       .rests = rests,
-                                                      .ended = ended,
+                                                      .ended = client_ended,
                                                       .drained = drained};
 
 /* ---- beginning and end --------------------------------------------------------- */
@@ -244,6 +246,14 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
 void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended_too)
 {
     http_front_give(&h->client.front, bytes, ended_too);
+}
+
+bool inbound_http_look_again(struct inbound_http *h)
+{
+    bool ended = false;
+    list_for_each (n, &h->client.host.exchanges)
+        ended |= exchange_look_again(exchange_of_link(n), ENDING_POLICY_CHANGED);
+    return ended;
 }
 
 void inbound_http_close(struct inbound_http *h, enum ending ending)

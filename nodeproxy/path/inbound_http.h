@@ -32,6 +32,8 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
                       const struct inbound_http_events *events, void *user); /* -ENOMEM */
 /* What the client had said before; takes the bytes. */
 void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended_too);
+/* `asked` answers otherwise than before: its requests that live are asked about again. True: some ended by that. */
+bool inbound_http_look_again(struct inbound_http *h);
 void inbound_http_close(struct inbound_http *h,
                         enum ending ending); /* living requests end so; `drained` follows */
 #endif

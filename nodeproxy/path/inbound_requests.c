@@ -104,6 +104,11 @@ void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool e
     inbound_http_give(r->http, bytes, ended_too);
 }
 
+bool inbound_requests_look_again(struct inbound_requests *r)
+{
+    return inbound_http_look_again(r->http);
+}
+
 void inbound_requests_close(struct inbound_requests *r, enum ending ending)
 {
     inbound_http_close(r->http, ending);

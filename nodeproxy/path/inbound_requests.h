@@ -26,5 +26,6 @@ bool inbound_requests_expected(const struct path_env *env, struct text workload_
 int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
                           const struct inbound_requests_events *events, void *user); /* -ENOMEM */
 void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool ended);
+bool inbound_requests_look_again(struct inbound_requests *r); /* as of inbound_http.h */
 void inbound_requests_close(struct inbound_requests *r, enum ending ending);
 #endif

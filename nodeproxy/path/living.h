@@ -7,7 +7,7 @@
  * endings have a pace of their own: some thousand a second, and as many more as it takes to be through with all that is to be looked at in two seconds.
  *
  *   change                              what is looked at again
- *   a policy, or what selects it        inbound connections and streams
+ *   a policy, or what selects it        inbound connections and streams, and each request that lives in one
  *   an identity in the directory        that workload's own connections (both ways), and tunnels that lead to it
  *   the pod's trusted roots             its tunnels, both ways, and the streams in them
  *   a peer's certificate expires        that tunnel

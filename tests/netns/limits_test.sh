@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 CROWD=${WEIR_CROWD:-1500} SILENT=${WEIR_SILENT:-1000}
 ulimit -n "$(ulimit -Hn)"
-lab_up --set-proxy-args "--handshakes-max 600 --access-log-rate-max 5000"
+lab_up --set-proxy-args "--http-idle-timeout 1s --handshakes-max 600 --access-log-rate-max 5000"
 
 # crowd NAME WORKLOAD NUMBER ADDRESS PORT talk|silent: it lives until it is told to go.
 crowd() {

@@ -96,4 +96,5 @@ same "$(gone near)" 0 "the number of ended connections of rogue"
 eventually get rogue http://orders/whoami
 either_node() { has_line node-a 'ending="identity changed"' || has_line node-b 'ending="identity changed"'; } # whoever heard of it first
 eventually either_node
+must get rogue "http://$(pod_v4 orders):8080/whoami"
 logged node-a dst.identity=spiffe://cluster.local/ns/shop/sa/orders-two

@@ -186,6 +186,36 @@ static void same_node_refuses(uint64_t seed)
     fleet_end();
 }
 
+/* A request that lives is decided again when a policy changes, by itself: its connection goes on, and so does what may. */
+static void long_ones(uint64_t seed)
+{
+    struct sim_mesh *m = &fleet.mesh;
+    begin(seed);
+    fleet.plain = true;
+    only_near(2);
+    fleet.servers[0].hangs = true;
+    fleet.n_left = 1;
+    fleet_call(2);
+    fake_net_run_for(net, 3000);
+    assert_int_equal(fleet.servers[0].n_served, 1);
+    sim_policy_no_method(m, "no-put", "PUT");
+    fake_net_run_for(net, 3000);
+    assert_int_equal(n_calls, 2); /* the client's and the server's */
+    sim_policy_no_method(m, "no-get", "GET");
+    fake_net_run_for(net, 3000);
+    assert_int_equal(fleet.own[403], 1);
+    assert_int_equal(sim_log_requests("policy changed"), 1);
+    assert_int_equal(fleet.servers[0].pod->local.n_inbounds,
+                     from_of(seed) == HTTP_VERSION_2 || app_of(seed) == APP_HTTP2);
+    assert_non_null(client);
+    sim_policy_remove(m, "no-get");
+    fleet.servers[0].hangs = false;
+    fake_net_run_for(net, 3000);
+    fleet_ask(5);
+    assert_int_equal(fleet.servers[0].n_served, 6);
+    fleet_end();
+}
+
 /* A server that closes what idles: what its node's proxy says of it comes to the client's half at once. */
 static void same_node_race(uint64_t seed)
 {
@@ -264,7 +294,7 @@ static void run(void (*story)(uint64_t seed), uint64_t n)
     X(spread, 24)                                                                                  \
     X(race, 24)                                                                                    \
     X(never_twice, 12) X(heard_in_part, 8) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)   \
-    X(same_node, 8) X(same_node_refuses, 8) X(same_node_race, 12)
+    X(same_node, 8) X(same_node_refuses, 8) X(same_node_race, 12) X(long_ones, 8)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \
