@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FIRST_SOCKETS_MAX = 64 };
+
 /* A pod as the control thread keeps it: which identity it needs, and which workers still hold it. */
 struct node_pod {
     struct spiffe_id id;
@@ -149,6 +151,27 @@ static int give_to_worker(struct worker *w, const struct pod *pod, bool names)
     return r;
 }
 
+/* A socket for each worker before the pod's first instruction: its first connection does not wait for the warden, which on a node that
+ * starts many pods at once may not run for seconds. Without them it asks, as all later ones do. */
+static void give_first_sockets(struct node *n, const struct pod *pod)
+{
+    int fds[FIRST_SOCKETS_MAX];
+    size_t count = n->n_workers < FIRST_SOCKETS_MAX ? n->n_workers : FIRST_SOCKETS_MAX;
+    unsigned families = 0;
+    for (size_t a = 0; a < pod->n_addresses; a++) {
+        int family = ip_family(&pod->addresses[a]);
+        unsigned bit = family == AF_INET ? 1 : 2;
+        if (families & bit)
+            continue;
+        families |= bit;
+        if (privileged_sockets(n->privileged, pod->netns_fd, family, SOCK_STREAM, fds, count) < 0)
+            return;
+        for (size_t i = 0; i < count; i++)
+            if (worker_fill(n->workers[i], pod->uid, family, SOCK_STREAM, &fds[i], 1, 0) < 0)
+                log_debug("node", "worker %zu begins with no socket of pod %s/%s", i, pod->ns, pod->name);
+    }
+}
+
 static void pod_added(struct pods *p, struct pod *pod, void *arg)
 {
     struct node *n = arg;
@@ -168,6 +191,7 @@ static void pod_added(struct pods *p, struct pod *pod, void *arg)
         log_error("node", "no memory for pod %s/%s: its connections will be refused", pod->ns, pod->name);
         return;
     }
+    give_first_sockets(n, pod);
     log_info("node", "pod %s/%s is captured", pod->ns, pod->name);
     look_at_identity(n, pod);
 }

@@ -256,7 +256,10 @@ static void fill(struct worker *w, struct message *m)
     struct local_pod *p = map_get(&w->env.pods, text_of(m->uid));
     struct served *v = p ? container_of(p, struct served, pod) : NULL;
     if (v && (m->type == SOCK_STREAM || v->names)) {
-        socket_pool_filled(m->type == SOCK_STREAM ? &p->sockets : &v->dns.forward.datagrams, m->family, m->fds, m->n_fds, m->error);
+        if (m->type == SOCK_STREAM)
+            local_pod_filled(p, m->family, m->fds, m->n_fds, m->error);
+        else
+            socket_pool_filled(&v->dns.forward.datagrams, m->family, m->fds, m->n_fds, m->error);
         if (m->error == -EMFILE || m->error == -ENFILE)
             local_pod_starved(p);
         return;

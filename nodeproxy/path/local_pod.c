@@ -399,12 +399,24 @@ void local_pod_look(struct local_pod *p)
         ring_task_ask(p->env->ring, &p->look_task);
 }
 
+static void tick_sockets(struct local_pod *p)
+{
+    if (!timer_running(&p->sockets_tick))
+        timer_start(ring_timers(p->env->ring), &p->sockets_tick, SOCKETS_TICK_MS);
+}
+
 static void refill(struct socket_pool *sockets, int family, unsigned n)
 {
     struct local_pod *p = container_of(sockets, struct local_pod, sockets);
-    if (!timer_running(&p->sockets_tick))
-        timer_start(ring_timers(p->env->ring), &p->sockets_tick, SOCKETS_TICK_MS);
+    tick_sockets(p);
     p->refill(sockets, family, n);
+}
+
+void local_pod_filled(struct local_pod *p, int family, const int *taken_fds, size_t n, int error)
+{
+    if (!p->closing)
+        tick_sockets(p);
+    socket_pool_filled(&p->sockets, family, taken_fds, n, error);
 }
 
 void local_pod_starved(struct local_pod *p)

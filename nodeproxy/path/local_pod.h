@@ -62,6 +62,8 @@ struct local_pod_options {
     void *user;
 };
 int local_pod_open(struct local_pod *p, struct path_env *env, const struct local_pod_options *o);
+/* As socket_pool_filled(), of its TCP sockets; what nobody takes goes back, whoever asked for it. */
+void local_pod_filled(struct local_pod *p, int family, const int *taken_fds, size_t n, int error);
 /* A new credential, or NULL. What waits for readiness is looked at. */
 void local_pod_set_credential(struct local_pod *p, struct credential *c);
 void local_pod_directory_changed(struct local_pod *p); /* what waits is looked at */
