@@ -5,6 +5,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +26,12 @@ struct request { /* one call; freed in its closed event */
     struct review review;
     uint8_t *waiting; /* the message, while the token is reviewed; else NULL */
     size_t waiting_len;
+    struct deed *deed; /* that is being written; else NULL */
     bool answered;
+};
+struct deed { /* a decision, until it is written: longer than its call, if that has gone */
+    struct grant_answer answer;
+    struct request *request; /* NULL: it has gone */
 };
 
 /* ---- requests ------------------------------------------------------------ */
@@ -33,7 +39,8 @@ struct request { /* one call; freed in its closed event */
 static void log_answer(const struct grant_answer *a)
 {
     if (a->status == GRPC_OK)
-        log_info("issue", "node=%s identity=%s serial=%s", a->node, a->identity, a->issued.serial);
+        log_info("issue", "node=%s identity=%s serial=%s proof=%s", a->node, a->identity,
+                 a->issued.serial, a->proof);
     else
         log_warn(a->node[0] ? "issue" : "attest",
                  "refused: node=%s identity=%s status=%s reason=%s",
@@ -76,34 +83,93 @@ static void stay(struct caller *c)
         timer_start(ring_timers(c->callers->ring), &c->idle, c->callers->idle_ms);
 }
 
-/* review NULL: nobody has reviewed the token, it is one of ours. */
+static void deed_done(struct deed *d)
+{
+    struct grant_answer *a = &d->answer;
+    struct request *q = d->request;
+    grant_settle(a);
+    log_answer(a);
+    if (q) {
+        q->deed = NULL;
+        if (a->node[0])
+            stay(q->caller);
+        answer(q, a); /* the call may be gone after that */
+    }
+    if (a->status == GRPC_OK)
+        certificate_response_done(&a->response);
+    free(d);
+}
+
+static void deed_written(struct ledger_entry *e)
+{
+    deed_done(container_of(container_of(e, struct grant_answer, entry), struct deed, answer));
+}
+
+/* What spends a token or gives something away always has its line. */
+static bool is_audited(struct callers *c, const struct grant_answer *a)
+{
+    bool known = a->node[0] != '\0';
+    uint64_t second = ring_now_ms(c->ring) / 1000;
+    if (a->status == GRPC_OK || a->spends)
+        return true;
+    if (second != c->audit_second) {
+        c->audit_second = second;
+        c->audited[0] = c->audited[1] = 0;
+    }
+    if (c->audited[known] >= (known ? CALLERS_AUDIT_KNOWN : CALLERS_AUDIT_STRANGERS)) {
+        c->unaudited++;
+        return false;
+    }
+    c->audited[known]++;
+    return true;
+}
+
+static void write_deed(struct callers *c, struct deed *d)
+{
+    struct ledger_entry *e = &d->answer.entry;
+    if (!is_audited(c, &d->answer)) {
+        deed_done(d);
+        return;
+    }
+    e->written = deed_written;
+    if (!c->ledger) {
+        ledger_write(c->grant->store, &e, 1);
+        deed_done(d);
+    } else if (ledger_put(c->ledger, e) < 0) {
+        e->result = -EAGAIN;
+        snprintf(e->why, sizeof e->why, "the ledger is full");
+        deed_done(d);
+    }
+}
+
+/* review NULL: nobody has reviewed the token, if there is one. */
 static void decide(struct request *q, const struct review_answer *review, const uint8_t *data,
                    size_t len)
 {
     struct callers *c = q->caller->callers;
-    struct grant_answer *a = calloc(1, sizeof *a); /* large */
-    if (!a) {
+    struct deed *d = calloc(1, sizeof *d); /* large */
+    if (!d) {
         refuse(q, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory");
         return;
     }
-    if (!review) {
-        grant_decide(c->grant, text_of(q->bearer), data, len, c->events->placement_known(c),
-                     clock_unix_s(), ring_now_ms(c->ring), a);
-    } else if (review->status == GRPC_OK) {
-        grant_decide_for(c->grant, &review->who, data, len, c->events->placement_known(c),
-                         clock_unix_s(), ring_now_ms(c->ring), a);
-    } else {
-        a->status = review->status;
-        a->message = review->message;
-        snprintf(a->why, sizeof a->why, "%s", review->why);
-    }
-    log_answer(a);
-    if (a->node[0])
-        stay(q->caller);
-    answer(q, a);
-    if (a->status == GRPC_OK)
-        certificate_response_done(&a->response);
-    free(a);
+    const struct grant_ask ask = {
+        .bearer = text_of(q->bearer),
+        .who = review && review->status == GRPC_OK ? &review->who : NULL,
+        .peer = conn_peer(&q->caller->h2.conn),
+        .from = &q->caller->from,
+        .request = data,
+        .len = len,
+        .placement_known = c->events->placement_known(c),
+        .now_s = clock_unix_s(),
+        .now_ms = ring_now_ms(c->ring),
+    };
+    d->request = q;
+    q->deed = d;
+    if (review && review->status != GRPC_OK)
+        grant_refuse(&ask, review->status, review->message, review->why, &d->answer);
+    else
+        grant_decide(c->grant, &ask, &d->answer);
+    write_deed(c, d);
 }
 
 static void reviewed(struct review *r, const struct review_answer *a)
@@ -135,7 +201,7 @@ static void review(struct request *q, const uint8_t *data, size_t len)
 static void call_message(struct grpc_call *call, const uint8_t *data, size_t len)
 {
     struct request *q = call->user;
-    if (q->answered || q->waiting)
+    if (q->answered || q->waiting || q->deed)
         return;
     if (q->caller->callers->reviews && account_token_is(text_of(q->bearer)))
         review(q, data, len);
@@ -146,7 +212,7 @@ static void call_message(struct grpc_call *call, const uint8_t *data, size_t len
 static void call_half_closed(struct grpc_call *call)
 {
     struct request *q = call->user;
-    if (!q->answered && !q->waiting)
+    if (!q->answered && !q->waiting && !q->deed)
         refuse(q, GRPC_INVALID_ARGUMENT, "a request message is needed");
 }
 
@@ -156,6 +222,8 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
     (void)status;
     (void)message;
     review_cancel(&q->review);
+    if (q->deed)
+        q->deed->request = NULL;
     free(q->waiting);
     key_wipe(q->bearer, strlen(q->bearer));
     free(q->bearer);

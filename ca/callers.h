@@ -1,10 +1,10 @@
 /*
  * The node proxies that are connected: accepts them (TLS, HTTP/2), takes their CreateCertificate
- * calls (istio.v1.auth, gRPC) to grant_decide() and brings back the answers. A service account's
- * token is reviewed first, and its call waits for that. One thread, one ring;
- * embedded. Bounded: connections, calls per connection, message size, and the time that a
- * connection may stay without a request whose token was accepted (idle_ms): a stranger holds no
- * place for long.
+ * calls (istio.v1.auth, gRPC) to grant_decide(), has the decision written down and brings back
+ * the answers. A service account's token is reviewed first, and its call waits for that. One
+ * thread, one ring; embedded. Bounded: connections, calls per connection, message size, and the
+ * time that a connection may stay without a request whose token was accepted (idle_ms): a
+ * stranger holds no place for long.
  */
 #ifndef CA_CALLERS_H
 #define CA_CALLERS_H
@@ -15,6 +15,7 @@
 
 enum { CALLERS_MAX = 4096, CALLERS_CALLS_MAX = 64, CALLERS_MESSAGE_MAX = 64 * 1024 };
 enum { CALLERS_IDLE_MS = 60000 };
+enum { CALLERS_AUDIT_STRANGERS = 5, CALLERS_AUDIT_KNOWN = 50 };
 struct callers;
 struct callers_events {
     bool (*placement_known)(struct callers *c);
@@ -24,6 +25,7 @@ struct callers_events {
 struct callers {
     struct ring *ring;
     struct grant *grant; /* borrowed */
+    struct ledger *ledger; /* borrowed; NULL: decisions are written here and now */
     struct reviews *reviews; /* borrowed; NULL: service accounts' tokens are no tokens here */
     const struct callers_events *events;
     struct tls_config *tls; /* for connections from now on */
@@ -31,6 +33,10 @@ struct callers {
     struct list all;  /* of struct caller */
     uint64_t idle_ms; /* CALLERS_IDLE_MS, unless changed after callers_open() */
     uint64_t issued, refused[GRPC_UNAUTHENTICATED + 1];
+    /* Refusals are many when somebody wants them to be: so many a second have a line in the audit
+     * log, of strangers and of others; the rest is counted, and told on standard error alone. */
+    uint64_t audit_second, unaudited;
+    unsigned audited[2];
     bool leaving, closing, listener_gone, told;
 };
 /* Takes the listening fd. */

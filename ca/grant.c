@@ -51,22 +51,62 @@ static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
     return true;
 }
 
-static bool attested(struct grant *g, struct text bearer, int64_t now_s, struct grant_answer *a,
-                     struct attested *ret)
+static bool is_accepted(int r, struct grant_answer *a, const char *why)
 {
-    const char *why;
-    char *node;
-    int r = attest_node(g->store, bearer, now_s, &node, &why);
     if (r == -EACCES)
         refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", why);
     else if (r < 0)
         refuse(a, GRPC_UNAVAILABLE, "the CA can't look up tokens now", why);
-    if (r < 0)
+    return r == 0;
+}
+
+static bool by_token(struct grant *g, const struct grant_ask *q, struct grant_answer *a,
+                     struct attested *ret)
+{
+    const char *why;
+    char *node;
+    int r = attest_node(g->store, q->bearer, q->now_s, &node, &why);
+    if (r == 0) {
+        a->proof = PROOF_NODE_TOKEN;
+        *ret = (struct attested){.role = ATTEST_PROXY, .id = g->proxy_id};
+        snprintf(ret->name, sizeof ret->name, "%s", node);
+        free(node);
+        return true;
+    }
+    if (r == -EACCES && q->bearer.len > 0) {
+        const char *join_why;
+        r = attest_join(g->store, q->bearer, q->from, q->now_s, ret, a->digest, &a->spends,
+                        &join_why);
+        if (r == 0 || r != -EACCES || a->spends)
+            why = join_why;
+        if (a->spends)
+            a->proof = PROOF_JOIN_TOKEN;
+    }
+    return is_accepted(r, a, why);
+}
+
+static bool attested(struct grant *g, const struct grant_ask *q, struct grant_answer *a,
+                     struct attested *ret)
+{
+    const char *why;
+    if (q->who) {
+        a->proof = PROOF_ACCOUNT;
+        *ret = *q->who;
+        return true;
+    }
+    if (q->bearer.len > 0 || !q->peer || !q->peer->present)
+        return by_token(g, q, a, ret);
+    int r = attest_certificate(g->store, q->peer->uri, q->peer->serial, q->now_s, ret, &why);
+    if (r == 0)
+        a->proof = PROOF_CERTIFICATE;
+    if (r == -EACCES) {
+        refuse(a, GRPC_UNAUTHENTICATED,
+               "without a token: the connection's certificate must be one that came from a join "
+               "token",
+               why);
         return false;
-    *ret = (struct attested){.role = ATTEST_PROXY, .id = g->proxy_id};
-    snprintf(ret->name, sizeof ret->name, "%s", node);
-    free(node);
-    return true;
+    }
+    return is_accepted(r, a, why);
 }
 
 /* Without impersonation: its own identity. With: what is placed on a node proxy's node. */
@@ -77,7 +117,11 @@ static bool authorised(struct grant *g, const struct attested *who,
     if (!q->impersonated_identity[0]) {
         *ret = who->id;
         snprintf(a->identity, sizeof a->identity, "%s", ret->text);
-        return true;
+        if (text_equal(spiffe_id_trust_domain(ret), g->trust_domain))
+            return true;
+        refuse(a, GRPC_PERMISSION_DENIED, "the identity is of another trust domain",
+               "it may join another trust domain than this");
+        return false;
     }
     snprintf(a->identity, sizeof a->identity, "%s", q->impersonated_identity);
     if (who->role != ATTEST_PROXY) {
@@ -124,10 +168,11 @@ static bool sign(struct grant *g, const struct certificate_request *q, const str
     int64_t ttl = q->validity_s > 0 ? q->validity_s : g->ttl_s;
     const struct issue_request i = {.id = id,
                                     .node = a->node,
+                                    .proof = a->proof,
                                     .public_der = public_der,
                                     .public_len = public_len,
                                     .ttl_s = ttl > g->ttl_max_s ? g->ttl_max_s : ttl};
-    if (issue(g->root, &i, now_s, &a->issued, a->why) == 0)
+    if (issue_make(g->root, &i, now_s, &a->issued, a->why) == 0)
         return true;
     refuse(a, GRPC_UNAVAILABLE, "the CA can't issue now", NULL);
     return false;
@@ -154,37 +199,82 @@ static void respond(const struct root *root, struct grant_answer *a)
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", "out of memory");
 }
 
-void grant_decide_for(struct grant *g, const struct attested *who, const uint8_t *request,
-                      size_t len, bool placement_known, int64_t now_s, uint64_t now_ms,
-                      struct grant_answer *ret)
+static void decide(struct grant *g, const struct grant_ask *ask, struct grant_answer *a)
 {
     struct certificate_request q;
+    struct attested who;
     struct spiffe_id id;
     char why[XDS_WHY_MAX];
-    *ret = (struct grant_answer){.message = ""};
-    snprintf(ret->node, sizeof ret->node, "%s", who->name);
-    if (!within_rate(g, who->name, now_ms)) {
-        refuse(ret, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
+    if (!attested(g, ask, a, &who))
+        return;
+    snprintf(a->node, sizeof a->node, "%s", who.name);
+    if (!within_rate(g, who.name, ask->now_ms)) {
+        refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
                "over the node's rate");
         return;
     }
-    int r = certificate_request_decode(request, len, &q, why);
+    int r = certificate_request_decode(ask->request, ask->len, &q, why);
     if (r == -ENOMEM)
-        refuse(ret, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", why);
+        refuse(a, GRPC_RESOURCE_EXHAUSTED, "the CA is out of memory", why);
     else if (r < 0)
-        refuse(ret, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
+        refuse(a, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
     if (r < 0)
         return;
-    if (authorised(g, who, &q, placement_known, ret, &id) && sign(g, &q, &id, now_s, ret))
-        respond(g->root, ret);
+    if (authorised(g, &who, &q, ask->placement_known, a, &id) && sign(g, &q, &id, ask->now_s, a))
+        respond(g->root, a);
     certificate_request_done(&q);
 }
 
-void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
-                  bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret)
+/* ---- what is written down ------------------------------------------------ */
+
+static void begin(const struct grant_ask *q, struct grant_answer *a)
 {
-    struct attested who;
-    *ret = (struct grant_answer){.message = ""};
-    if (attested(g, bearer, now_s, ret, &who))
-        grant_decide_for(g, &who, request, len, placement_known, now_s, now_ms, ret);
+    *a = (struct grant_answer){.message = "", .proof = PROOF_NONE};
+    if (q->from)
+        ip_print(q->from, a->from);
+}
+
+static void enter(const struct grant_ask *q, struct grant_answer *a)
+{
+    bool given = a->status == GRPC_OK;
+    a->entry = (struct ledger_entry){
+        .audit = {q->now_s, given ? "given" : "refused", a->node[0] ? a->node : a->from, a->proof,
+                  a->identity, given ? a->issued.serial : "", a->why},
+        .spends = a->spends ? a->digest : NULL,
+    };
+    if (given)
+        a->entry.issued = (struct issued_record){
+            a->issued.serial,      a->identity, a->node, a->issued.not_before_s,
+            a->issued.not_after_s, q->now_s,    a->proof};
+}
+
+void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret)
+{
+    begin(q, ret);
+    decide(g, q, ret);
+    enter(q, ret);
+}
+
+void grant_refuse(const struct grant_ask *q, enum grpc_status status, const char *message,
+                  const char *why, struct grant_answer *ret)
+{
+    begin(q, ret);
+    refuse(ret, status, message, why);
+    enter(q, ret);
+}
+
+void grant_settle(struct grant_answer *a)
+{
+    int r = a->entry.result;
+    if (r == 0)
+        return;
+    if (a->status == GRPC_OK)
+        certificate_response_done(&a->response);
+    a->issued = (struct issued){.leaf_pem = ""};
+    if (r == -EKEYREVOKED)
+        refuse(a, GRPC_PERMISSION_DENIED, "the identity is revoked", a->entry.why);
+    else if (r == -ENOENT)
+        refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", a->entry.why);
+    else
+        refuse(a, GRPC_UNAVAILABLE, "the CA can't issue now", a->entry.why);
 }

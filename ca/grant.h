@@ -1,15 +1,18 @@
 /*
- * May this node have this certificate? The whole decision, apart from sockets: token -> node ->
- * rate -> identity -> placement -> key -> issue. One thread. Bounded: requests per node and second
- * (a bucket that holds GRANT_BURST), nodes that have a bucket. Reasons are for our log; callers get
- * opaque texts where a reason would help an attacker.
+ * May this asker have this certificate? The whole decision, apart from sockets: who -> rate ->
+ * identity -> placement -> key -> signature; then the ledger has the last word. One thread.
+ * Bounded: requests per node and second (a bucket that holds GRANT_BURST), nodes that have a
+ * bucket. Reasons are for our log; callers get opaque texts where a reason would help an
+ * attacker.
  */
 #ifndef CA_GRANT_H
 #define CA_GRANT_H
 #include "ca/attest.h"
 #include "ca/issue.h"
+#include "ca/ledger.h"
 #include "ca/placement.h"
 #include "shared/grpc/grpc.h"
+#include "shared/tls/tls_channel.h"
 #include "shared/xds/xds.h"
 
 enum { GRANT_NODES_MAX = 100000, GRANT_BURST = 1000, GRANT_PER_SECOND = 100 };
@@ -22,22 +25,39 @@ struct grant { /* all is borrowed; the owner sets it after grant_init() */
     int64_t ttl_s, ttl_max_s;  /* when nothing is asked for; the most that may be */
     struct map buckets;        /* node -> struct grant_bucket: requests left */
 };
+struct grant_ask {
+    struct text bearer;         /* empty: none */
+    const struct attested *who; /* who has proved already who it is, by its account; or NULL */
+    const struct tls_peer *peer; /* the connection's; NULL: nobody */
+    const struct ip *from;
+    const uint8_t *request; /* CreateCertificate's message */
+    size_t len;
+    bool placement_known; /* the controller has told everything, and not too long ago */
+    int64_t now_s;
+    uint64_t now_ms; /* monotonic */
+};
+/* Stays where it is until it is settled: the entry points into it. */
 struct grant_answer {
     enum grpc_status status; /* GRPC_OK: response is filled; certificate_response_done() it */
     const char *message;     /* for the caller; static */
     char why[STORE_WHY_MAX]; /* for the log */
-    char node[ATTEST_NAME_MAX + 1];    /* or whoever it is; "": the token was not accepted */
+    char node[ATTEST_NAME_MAX + 1];    /* or whoever it is; "": nothing was accepted */
+    char from[IP_TEXT_MAX];
     char identity[SPIFFE_ID_TEXT_MAX]; /* what was asked for; "": it did not come to that */
+    const char *proof;
+    uint8_t digest[DIGEST_BYTES]; /* of the join token that is spent */
+    bool spends;
     struct issued issued;
     struct certificate_response response; /* leaf, intermediate, root */
+    struct ledger_entry entry;            /* to be written before the answer is given */
 };
 void grant_init(struct grant *g);
 void grant_done(struct grant *g);
-/* placement_known: the controller has told everything, and not too long ago. now_ms: monotonic. */
-void grant_decide(struct grant *g, struct text bearer, const uint8_t *request, size_t len,
-                  bool placement_known, int64_t now_s, uint64_t now_ms, struct grant_answer *ret);
-/* The same for one who has proved already who it is. */
-void grant_decide_for(struct grant *g, const struct attested *who, const uint8_t *request,
-                      size_t len, bool placement_known, int64_t now_s, uint64_t now_ms,
-                      struct grant_answer *ret);
+void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret);
+/* The answer to one who could not prove who it is, for reasons from elsewhere; message is
+ * static. */
+void grant_refuse(const struct grant_ask *q, enum grpc_status status, const char *message,
+                  const char *why, struct grant_answer *ret);
+/* The entry has its result: what could not be written, or not any more, is refused. */
+void grant_settle(struct grant_answer *a);
 #endif

@@ -1,6 +1,8 @@
 /* One certificate; see the header. */
 #include "ca/issue.h"
 
+#include "ca/ledger.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +28,8 @@ static void fill_template(const struct issue_request *q, const struct x509 *issu
         t->dns[i] = q->dns[i];
 }
 
-int issue(const struct root *root, const struct issue_request *q, int64_t now_s, struct issued *ret,
-          char why[static STORE_WHY_MAX])
+int issue_make(const struct root *root, const struct issue_request *q, int64_t now_s,
+               struct issued *ret, char why[static STORE_WHY_MAX])
 {
     struct x509_template t;
     struct x509 leaf;
@@ -48,13 +50,28 @@ int issue(const struct root *root, const struct issue_request *q, int64_t now_s,
     r = x509_to_pem(&leaf, made.leaf_pem, sizeof made.leaf_pem, &len);
     x509_done(&leaf);
     assert(r == 0); /* there is always room */
-    const struct issued_record record = {made.serial,       q->id->text,      q->node,
-                                         made.not_before_s, made.not_after_s, now_s};
-    r = store_put_issued(root->store, &record);
-    if (r < 0) {
-        snprintf(why, STORE_WHY_MAX, "the ledger can't be written: %.200s", store_why(root->store));
-        return r;
-    }
     *ret = made;
     return 0;
+}
+
+int issue(const struct root *root, const struct issue_request *q, int64_t now_s, struct issued *ret,
+          char why[static STORE_WHY_MAX])
+{
+    struct issued made;
+    int r = issue_make(root, q, now_s, &made, why);
+    if (r < 0)
+        return r;
+    const char *proof = q->proof ? q->proof : PROOF_COMMAND_LINE;
+    struct ledger_entry e = {
+        .audit = {now_s, "given", q->node, proof, q->id->text, made.serial, ""},
+        .issued = {made.serial, q->id->text, q->node, made.not_before_s, made.not_after_s, now_s,
+                   proof},
+    };
+    struct ledger_entry *entry = &e;
+    ledger_write(root->store, &entry, 1);
+    if (e.result < 0)
+        memcpy(why, e.why, STORE_WHY_MAX);
+    else
+        *ret = made;
+    return e.result;
 }

@@ -1,7 +1,7 @@
 /*
  * Makes a certificate for an identity that somebody else has authenticated and authorised: nothing
- * of it comes from the request but the public key. The ledger line is durable before the
- * certificate leaves. One thread.
+ * of it comes from the request but the public key. Whoever gives it away has the ledger (ledger.h)
+ * write it down before. One thread.
  */
 #ifndef CA_ISSUE_H
 #define CA_ISSUE_H
@@ -11,7 +11,8 @@
 enum { ISSUE_TTL_MIN_S = 60, ISSUE_BACKDATE_S = 60, ISSUE_DNS_MAX = 4 };
 struct issue_request {
     const struct spiffe_id *id;
-    const char *node; /* "": the command line */
+    const char *node;  /* "": nobody's */
+    const char *proof; /* PROOF_...; NULL: the command line */
     const uint8_t *public_der;
     size_t public_len;
     int64_t ttl_s; /* clamped: at least a minute, never beyond the issuer's end */
@@ -23,7 +24,11 @@ struct issued {
     char serial[2 * X509_SERIAL_MAX + 1];
     int64_t not_before_s, not_after_s;
 };
-/* -EKEYEXPIRED: the intermediate's life is over; or an error of x509_make() or of the store. */
+/* Signed and not written down. -EKEYEXPIRED: the intermediate's life is over; or an error of
+ * x509_make(). */
+int issue_make(const struct root *root, const struct issue_request *q, int64_t now_s,
+               struct issued *ret, char why[static STORE_WHY_MAX]);
+/* Both, and waits for the disk. Also -EKEYREVOKED and the store's errors. */
 int issue(const struct root *root, const struct issue_request *q, int64_t now_s, struct issued *ret,
           char why[static STORE_WHY_MAX]);
 #endif

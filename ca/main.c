@@ -1,5 +1,6 @@
 /* weir-ca: the certificate authority, as a service and on the command line. */
-#include "ca/attest.h"
+#include "ca/command.h"
+#include "ca/issue.h"
 #include "ca/serve.h"
 #include "shared/base/args.h"
 #include "shared/base/clock.h"
@@ -20,12 +21,6 @@
 
 /* A second and kind: whoever knocks without a token must not fill the disk. */
 enum { LOG_LINES_MAX = 500 };
-
-static int usage_error(const char *option, const char *why)
-{
-    fprintf(stderr, "weir-ca: --%s: %s\n", option, why);
-    return 2;
-}
 
 /* ---- serve --------------------------------------------------------------- */
 
@@ -93,6 +88,9 @@ static int command_serve(int argc, char **argv)
          "holds the roots in every namespace, with --attest kubernetes (none: writes none)", 0, 0,
          false},
         {"identity", ARG_STRING, &o.identity, "SPIFFE-ID", "the CA's own", 0, 0, false},
+        {"dns", ARG_LIST, &o.dns, "NAME",
+         "a DNS name in the CA's own certificate as well, up to 4: for clients that look for one",
+         0, 0, false},
         {"controller-identity", ARG_STRING, &o.controller_identity, "SPIFFE-ID",
          "whom the controller must prove to be", 0, 0, false},
         {"proxy-identity", ARG_STRING, &o.proxy_identity, "SPIFFE-ID",
@@ -114,26 +112,28 @@ static int command_serve(int argc, char **argv)
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if ((bad = trust_domain_check(text_of(o.trust_domain))))
-        return usage_error("trust-domain", bad);
+        return command_usage_error("trust-domain", bad);
     if (log_level_parse(text_of(level), &log_level) < 0)
-        return usage_error("log-level", "must be error, warn, info or debug");
+        return command_usage_error("log-level", "must be error, warn, info or debug");
     if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
-        return usage_error("log-format", "must be text or json");
+        return command_usage_error("log-format", "must be text or json");
+    if (o.dns.n > ISSUE_DNS_MAX)
+        return command_usage_error("dns", "4 names at most");
     if (o.ttl_ms > o.ttl_max_ms)
-        return usage_error("ttl", "must not be longer than --ttl-max");
+        return command_usage_error("ttl", "must not be longer than --ttl-max");
     log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, LOG_LINES_MAX);
     if (strcmp(attest, "tokens") != 0 && strcmp(attest, "kubernetes") != 0)
-        return usage_error("attest", "must be tokens or kubernetes");
+        return command_usage_error("attest", "must be tokens or kubernetes");
     o.kubernetes = strcmp(attest, "kubernetes") == 0;
     o.cluster.reviews.trust_domain = o.trust_domain;
     if (strcmp(o.cluster.roots_name, "none") == 0)
         o.cluster.roots_name = "";
     if ((bad = name_check(o.cluster.roots_name)))
-        return usage_error("root-configmap", bad);
+        return command_usage_error("root-configmap", bad);
     if ((bad = accounts_check(&proxies, "weir-system/weir-nodeproxy")))
-        return usage_error("proxy-account", bad);
+        return command_usage_error("proxy-account", bad);
     if ((bad = accounts_check(&controls, "weir-system/weir-controller")))
-        return usage_error("control-account", bad);
+        return command_usage_error("control-account", bad);
     static const char *const accounts[] = {"weir-ca", "weir-controller", "weir-nodeproxy"};
     const char **fields[] = {&o.identity, &o.controller_identity, &o.proxy_identity};
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -147,26 +147,6 @@ static int command_serve(int argc, char **argv)
 }
 
 /* ---- commands on the state ----------------------------------------------- */
-
-/* A folder that holds no state is a mistyped one: certificates and tokens of a CA that was made in
- * passing are nobody's. Only `init` and `serve` make one. */
-static int open_state(const char *folder, struct store **ret)
-{
-    char why[STORE_WHY_MAX];
-    int r = store_open_existing(ret, folder, why);
-    if (r < 0)
-        fprintf(stderr, "weir-ca: --state: %s\n", why);
-    return r;
-}
-
-static int open_root(struct store *store, struct root *ret)
-{
-    char why[STORE_WHY_MAX];
-    int r = root_open(ret, store, clock_unix_s(), why);
-    if (r < 0)
-        fprintf(stderr, "weir-ca: --state: %s\n", why);
-    return r;
-}
 
 static int command_init(int argc, char **argv)
 {
@@ -187,49 +167,11 @@ static int command_init(int argc, char **argv)
         fprintf(stderr, "weir-ca: --state: %s\n", why);
         return 1;
     }
-    r = open_root(store, &root);
+    r = command_open_root(store, &root);
     if (r == 0)
         root_done(&root);
     store_close(store);
     return r < 0 ? 1 : 0;
-}
-
-static bool is_node_name(const char *name)
-{
-    for (const char *c = name; *c; c++)
-        if (*c <= ' ' || *c > '~')
-            return false;
-    return name[0] && strlen(name) <= ATTEST_NODE_MAX;
-}
-
-static int command_token(int argc, char **argv)
-{
-    const char *state = NULL, *node = NULL;
-    uint64_t ttl_ms = 365ull * 24 * 3600 * 1000;
-    char token[ATTEST_TOKEN_TEXT_MAX];
-    struct store *store;
-    const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
-        {"node", ARG_STRING, &node, "NAME", "the node that may use it", 0, 0, true},
-        {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 1000, 0, false},
-    };
-    int r = args_parse("weir-ca token",
-                       "Makes a token for a node's proxy and prints it; only its digest is kept.",
-                       table, ARRAY_SIZE(table), argc, argv, NULL);
-    if (r < 0)
-        return r == -ECANCELED ? 0 : 2;
-    if (!is_node_name(node))
-        return usage_error("node", "must have 1 to 253 characters, without spaces");
-    if (open_state(state, &store) < 0)
-        return 1;
-    r = attest_make_token(store, node, clock_unix_s() + (int64_t)(ttl_ms / 1000), token);
-    if (r < 0)
-        fprintf(stderr, "weir-ca: the token can't be kept: %s\n", store_why(store));
-    else
-        printf("%s\n", token);
-    key_wipe(token, sizeof token);
-    store_close(store);
-    return r < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
 
 static int command_roots(int argc, char **argv)
@@ -242,9 +184,9 @@ static int command_roots(int argc, char **argv)
                        ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
-    if (open_state(state, &store) < 0)
+    if (command_open_state(state, &store) < 0)
         return 1;
-    r = open_root(store, &root);
+    r = command_open_root(store, &root);
     if (r == 0) {
         fputs(root.root_pem, stdout);
         root_done(&root);
@@ -362,12 +304,12 @@ static int command_issue(int argc, char **argv)
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     if (spiffe_id_parse(text_of(identity), &id) < 0)
-        return usage_error("identity", "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
+        return command_usage_error("identity", "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
     if (dns.n > ISSUE_DNS_MAX)
-        return usage_error("dns", "4 names at most");
-    if (open_state(state, &store) < 0)
+        return command_usage_error("dns", "4 names at most");
+    if (command_open_state(state, &store) < 0)
         return 1;
-    r = open_root(store, &root);
+    r = command_open_root(store, &root);
     if (r == 0) {
         r = issue_files(&root, &id, ttl_ms, &dns, out);
         root_done(&root);
@@ -384,9 +326,14 @@ static const struct command {
 } commands[] = {
     {"init", "make the state of a new CA", command_init},
     {"serve", "issue certificates to node proxies", command_serve},
-    {"token", "make a node's token", command_token},
+    {"token", "make a token, for a node or to join with", command_token},
     {"issue", "issue a certificate from the command line", command_issue},
     {"roots", "print the root certificates", command_roots},
+    {"list", "what was issued, revoked, decided", command_list},
+    {"revoke", "take an identity or a certificate back", command_revoke},
+    {"backup", "copy the state", command_backup},
+    {"restore", "make a state of a copy", command_restore},
+    {"check", "look whether the state is whole", command_check},
 };
 
 static int usage(int code)
@@ -414,6 +361,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "--help") == 0)
         return usage(0);
+    static char output[] = "--output"; /* the short form that hands know */
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "-o") == 0)
+            argv[i] = output;
     for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

@@ -175,6 +175,23 @@ static int load_both(struct store *store, int64_t now_s, struct signer *root,
     return r;
 }
 
+int root_check(struct store *store, int64_t now_s, char why[static STORE_WHY_MAX])
+{
+    struct signer root = {0}, intermediate = {0};
+    int r = signer_load(store, "root", NULL, &root, why);
+    if (r == 0)
+        r = signer_load(store, "intermediate", &root, &intermediate, why);
+    if (r == -ENOENT)
+        snprintf(why, STORE_WHY_MAX, "there are no keys yet: weir-ca init makes them");
+    if (r == 0 && now_s >= root.certificate.not_after_s) {
+        snprintf(why, STORE_WHY_MAX, "the root certificate has expired");
+        r = -EKEYEXPIRED;
+    }
+    signer_done(&root);
+    signer_done(&intermediate);
+    return r;
+}
+
 static int root_load(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX])
 {
     struct signer root = {0}, intermediate = {0};

@@ -20,5 +20,7 @@ int root_open(struct root *r, struct store *store, int64_t now_s, char why[stati
 /* Renews the intermediate when it is time; cheap when it isn't. After an error the old one stays,
  * and is good for the other half of its life. */
 int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX]);
+/* Looks at what is in the store and makes nothing: -ENOENT, -EBADMSG, -EKEYEXPIRED. */
+int root_check(struct store *store, int64_t now_s, char why[static STORE_WHY_MAX]);
 void root_done(struct root *r);
 #endif

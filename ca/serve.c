@@ -21,6 +21,7 @@ struct ca {
     struct ring *ring;
     struct lifecycle lifecycle;
     struct store *store;
+    struct ledger *ledger;
     struct root root;
     struct placement placement;
     struct grant grant;
@@ -71,18 +72,25 @@ static int renew_own(struct ca *ca)
     struct x509 chain[2] = {0};
     uint8_t public_der[KEY_PUBLIC_MAX];
     size_t public_len = 0, n = 0;
+    struct text dns[ISSUE_DNS_MAX];
+    const struct arg_list *names = &ca->options.dns;
     char issue_why[STORE_WHY_MAX] = "";
     const char *why = "no memory";
     int64_t now = clock_unix_s();
+    for (size_t i = 0; i < names->n; i++)
+        dns[i] = text_of(names->items[i]);
     int r = made ? key_generate(&key) : -ENOMEM;
     if (r == 0)
         r = key_public_der(key, public_der, sizeof public_der, &public_len);
     if (r == 0) {
         const struct issue_request q = {.id = &ca->self,
                                         .node = "",
+                                        .proof = PROOF_ITSELF,
                                         .public_der = public_der,
                                         .public_len = public_len,
-                                        .ttl_s = OWN_TTL_S};
+                                        .ttl_s = OWN_TTL_S,
+                                        .dns = dns,
+                                        .n_dns = names->n};
         r = issue(&ca->root, &q, now, made, issue_why);
         why = issue_why;
     }
@@ -204,6 +212,10 @@ static void handle_metrics(struct admin_exchange *x, const struct http1_request 
         "weir_ca_issued_total", "Certificates issued since the start.", METRIC_COUNTER, NULL, 0};
     static const struct metric_family refused = {
         "weir_ca_refused_total", "Requests refused since the start.", METRIC_COUNTER, reason, 1};
+    static const struct metric_family unaudited = {
+        "weir_ca_unaudited_total",
+        "Refusals without a line in the audit log, since there were too many in a second.",
+        METRIC_COUNTER, NULL, 0};
     static const struct metric_family known = {
         "weir_ca_placement_known", "1 while placement is known.", METRIC_GAUGE, NULL, 0};
     static const struct metric_family connected = {
@@ -239,6 +251,7 @@ static void handle_metrics(struct admin_exchange *x, const struct http1_request 
         set(ca, &reviews, &failed, (int64_t)r->failed);
         set(ca, &maps, NULL, (int64_t)ca->cluster.publish.written);
     }
+    set(ca, &unaudited, NULL, (int64_t)ca->callers.unaudited);
     set(ca, &known, NULL, placement_known(&ca->callers));
     set(ca, &connected, NULL, ca->feed.xds.stats.connected);
     set(ca, &expiry, &root, ca->root.root.not_after_s);
@@ -268,7 +281,8 @@ static void lifecycle_gone(struct lifecycle *l)
 static void callers_gone(struct callers *callers)
 {
     struct ca *ca = container_of(callers, struct ca, callers);
-    ca->parts_open = 2 + (ca->admin != NULL) + (ca->cluster.client != NULL);
+    ca->parts_open = 3 + (ca->admin != NULL) + (ca->cluster.client != NULL);
+    ledger_close(ca->ledger, part_gone, ca);
     if (ca->cluster.client)
         cluster_close(&ca->cluster, part_gone, ca);
     timer_stop(ring_timers(ca->ring), &ca->refresh);
@@ -325,7 +339,11 @@ static int open_sockets(struct ca *ca)
 {
     struct addr at;
     char text[ADDR_TEXT_MAX];
-    int fd, r = socket_listen(&ca->options.listen, 1024, false, &fd);
+    char why[STORE_WHY_MAX];
+    int fd, r = ledger_open(&ca->ledger, ca->ring, ca->options.state_dir, why);
+    if (r < 0)
+        return fail("--state", why, r);
+    r = socket_listen(&ca->options.listen, 1024, false, &fd);
     if (r < 0)
         return fail("--listen", NULL, r);
     static const struct callers_events events = {.placement_known = placement_known,
@@ -333,6 +351,7 @@ static int open_sockets(struct ca *ca)
     if (socket_local(fd, &at) == 0) /* tells the port where 0 was asked for */
         log_info("ca", "listening on %s", addr_print(&at, text));
     callers_open(&ca->callers, ca->ring, &ca->grant, fd, &events);
+    ca->callers.ledger = ca->ledger;
     r = renew_own(ca);
     if (r < 0 || ca->options.admin.port == 0)
         return r;

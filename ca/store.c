@@ -1,27 +1,19 @@
 /* The CA's memory; see the header. */
-#include "ca/store.h"
+#include "ca/store_inside.h"
 
 #include "ca/store_memory.h"
-#include "shared/tls/key.h"
+#include "shared/base/list.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 10000, BUSY_STEP_MS = 20, SCHEMA_VERSION = 1 };
+enum { BUSY_MS = 10000, BUSY_STEP_MS = 20 };
 
-struct store {
-    sqlite3 *db;
-    char path[PATH_MAX];
-    bool key_written; /* by this connection, which has a copy in its own workspace */
-    char why[STORE_WHY_MAX];
-};
-
-static const char schema[] =
+/* What makes version i + 1 of version i. Never changed once it was released. */
+static const char *const migrations[] = {
     "CREATE TABLE authority (id INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
     " certificate TEXT NOT NULL, key TEXT NOT NULL, made INTEGER NOT NULL);"
     "CREATE TABLE token (digest BLOB NOT NULL PRIMARY KEY, node TEXT NOT NULL,"
@@ -29,9 +21,27 @@ static const char schema[] =
     "CREATE TABLE issued (serial TEXT NOT NULL PRIMARY KEY, identity TEXT NOT NULL,"
     " node TEXT NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
     " issued INTEGER NOT NULL);"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
 
-static int failed(struct store *s)
+    "ALTER TABLE issued ADD COLUMN proof TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX issued_of ON issued (identity);"
+    "CREATE TABLE join_token (digest BLOB NOT NULL PRIMARY KEY, identity TEXT NOT NULL,"
+    " source TEXT NOT NULL, made INTEGER NOT NULL, expires INTEGER NOT NULL);"
+    "CREATE TABLE revocation (kind TEXT NOT NULL, value TEXT NOT NULL, revoked INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, PRIMARY KEY (kind, value));"
+    "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
+    " outcome TEXT NOT NULL, asker TEXT NOT NULL, proof TEXT NOT NULL, identity TEXT NOT NULL,"
+    " serial TEXT NOT NULL, reason TEXT NOT NULL);"
+    "CREATE INDEX audit_of ON audit (serial);"
+    "CREATE TRIGGER audit_stays BEFORE UPDATE ON audit"
+    " BEGIN SELECT RAISE(ABORT, 'a line of the audit log is never changed'); END;"
+    "CREATE TRIGGER audit_keeps BEFORE DELETE ON audit"
+    " BEGIN SELECT RAISE(ABORT, 'a line of the audit log is never removed'); END;"
+    "PRAGMA user_version = 2;",
+};
+enum { SCHEMA_VERSION = ARRAY_SIZE(migrations) };
+
+int store_failed(struct store *s)
 {
     int extended = sqlite3_extended_errcode(s->db);
     snprintf(s->why, sizeof s->why, "%s", sqlite3_errmsg(s->db));
@@ -52,9 +62,9 @@ static int failed(struct store *s)
     }
 }
 
-static int run(struct store *s, const char *sql)
+int store_run(struct store *s, const char *sql)
 {
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(s);
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_failed(s);
 }
 
 /* ---- opening ------------------------------------------------------------- */
@@ -63,8 +73,8 @@ static int version_of(struct store *s, int *ret)
 {
     sqlite3_stmt *q;
     if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK)
-        return failed(s);
-    int r = sqlite3_step(q) == SQLITE_ROW ? 0 : failed(s);
+        return store_failed(s);
+    int r = sqlite3_step(q) == SQLITE_ROW ? 0 : store_failed(s);
     if (r == 0)
         *ret = sqlite3_column_int(q, 0);
     sqlite3_finalize(q);
@@ -76,8 +86,8 @@ static int set_journal(struct store *s)
 {
     sqlite3_stmt *q;
     if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &q, NULL) != SQLITE_OK)
-        return failed(s);
-    int r = sqlite3_step(q) == SQLITE_ROW ? 0 : failed(s);
+        return store_failed(s);
+    int r = sqlite3_step(q) == SQLITE_ROW ? 0 : store_failed(s);
     if (r == 0 && strcmp((const char *)sqlite3_column_text(q, 0), "wal") != 0) {
         snprintf(s->why, sizeof s->why, "its file system can't hold a write-ahead log");
         r = -ENOTSUP;
@@ -105,8 +115,8 @@ static int prepare_schema(struct store *s)
                  SCHEMA_VERSION);
         r = -ENOTSUP;
     }
-    if (r == 0 && version == 0)
-        r = run(s, schema);
+    while (r == 0 && version < SCHEMA_VERSION)
+        r = store_run(s, migrations[version++]);
     if (r == 0)
         r = store_commit(s);
     if (r < 0)
@@ -153,7 +163,7 @@ static int prepare_file(const char *folder, char path[static PATH_MAX], const ch
 }
 
 /* 0 or a result of SQLite; *ret is to be closed in any case. */
-static int connect_to(const char *path, sqlite3 **ret)
+int store_connect(const char *path, sqlite3 **ret)
 {
     int r = sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (r == SQLITE_OK)
@@ -164,13 +174,16 @@ static int connect_to(const char *path, sqlite3 **ret)
 /* What SQLite keeps of the file in memory holds keys, too. Its pages go, and are wiped; the space in
  * which it put a record together goes with the connection alone, so another one takes its place.
  * Where that fails the old one stays, for the next time. */
-static void forget_keys(struct store *s)
+void store_forget_keys(struct store *s)
 {
     sqlite3 *fresh = NULL;
+    if (!s->key_read && !s->key_written)
+        return;
     (void)sqlite3_db_release_memory(s->db);
+    s->key_read = false;
     if (!s->key_written || !sqlite3_get_autocommit(s->db))
         return;
-    if (connect_to(s->path, &fresh) != SQLITE_OK) {
+    if (store_connect(s->path, &fresh) != SQLITE_OK) {
         sqlite3_close(fresh);
         return;
     }
@@ -186,8 +199,8 @@ static int open_file(struct store *s)
         snprintf(s->why, sizeof s->why, "SQLite takes no allocator");
         return r;
     }
-    if (connect_to(s->path, &s->db) != SQLITE_OK)
-        return s->db ? failed(s) : -ENOMEM;
+    if (store_connect(s->path, &s->db) != SQLITE_OK)
+        return s->db ? store_failed(s) : -ENOMEM;
     return prepare_schema(s);
 }
 
@@ -242,13 +255,13 @@ struct store *store_close(struct store *s)
 
 int store_begin(struct store *s)
 {
-    return run(s, "BEGIN IMMEDIATE");
+    return store_run(s, "BEGIN IMMEDIATE");
 }
 
 int store_commit(struct store *s)
 {
-    int r = run(s, "COMMIT");
-    forget_keys(s);
+    int r = store_run(s, "COMMIT");
+    store_forget_keys(s);
     return r;
 }
 
@@ -256,7 +269,7 @@ int store_commit(struct store *s)
 void store_rollback(struct store *s)
 {
     (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    forget_keys(s);
+    store_forget_keys(s);
 }
 
 const char *store_why(const struct store *s)
@@ -267,147 +280,4 @@ const char *store_why(const struct store *s)
 const char *store_library(void)
 {
     return sqlite3_libversion();
-}
-
-/* ---- statements ---------------------------------------------------------- */
-
-static int prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
-{
-    return sqlite3_prepare_v2(s->db, sql, -1, ret, NULL) == SQLITE_OK ? 0 : failed(s);
-}
-
-/* `bound`: the results of all binds, or'ed. */
-static int finish(struct store *s, sqlite3_stmt *q, int bound)
-{
-    int r = bound == SQLITE_OK && sqlite3_step(q) == SQLITE_DONE ? 0 : failed(s);
-    sqlite3_finalize(q);
-    return r;
-}
-
-static int bind_text(sqlite3_stmt *q, int at, const char *value)
-{
-    return sqlite3_bind_text(q, at, value, -1, SQLITE_STATIC);
-}
-
-static int bind_digest(sqlite3_stmt *q, int at, const uint8_t digest[static DIGEST_BYTES])
-{
-    return sqlite3_bind_blob(q, at, digest, DIGEST_BYTES, SQLITE_STATIC);
-}
-
-int store_put_authority(struct store *s, const char *kind, const struct authority_record *a)
-{
-    sqlite3_stmt *q;
-    int r =
-        prepare(s, "INSERT INTO authority (kind, certificate, key, made) VALUES (?, ?, ?, ?)", &q);
-    if (r < 0)
-        return r;
-    int bound = bind_text(q, 1, kind) | bind_text(q, 2, a->certificate_pem) |
-                bind_text(q, 3, a->key_pem) | sqlite3_bind_int64(q, 4, a->made_s);
-    s->key_written = true;
-    r = finish(s, q, bound);
-    forget_keys(s); /* in a change, its end does it */
-    return r;
-}
-
-static char *column_dup(sqlite3_stmt *q, int column)
-{
-    const char *t = (const char *)sqlite3_column_text(q, column);
-    return t ? text_dup(text_of(t)) : NULL;
-}
-
-int store_get_authority(struct store *s, const char *kind, struct authority_record *ret)
-{
-    sqlite3_stmt *q;
-    struct authority_record a = {0};
-    int r = prepare(
-        s, "SELECT certificate, key, made FROM authority WHERE kind = ? ORDER BY id DESC LIMIT 1",
-        &q);
-    if (r < 0)
-        return r;
-    int bound = bind_text(q, 1, kind), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        a = (struct authority_record){column_dup(q, 0), column_dup(q, 1),
-                                      sqlite3_column_int64(q, 2)};
-        r = a.certificate_pem && a.key_pem ? 0 : -ENOMEM;
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : failed(s);
-    }
-    sqlite3_finalize(q);
-    forget_keys(s);
-    if (r < 0)
-        authority_record_done(&a);
-    else
-        *ret = a;
-    return r;
-}
-
-void authority_record_done(struct authority_record *a)
-{
-    if (a->key_pem)
-        key_wipe(a->key_pem, strlen(a->key_pem));
-    free(a->certificate_pem);
-    free(a->key_pem);
-    *a = (struct authority_record){0};
-}
-
-int store_put_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *node,
-                    int64_t expires_s)
-{
-    sqlite3_stmt *q;
-    int r = prepare(s, "INSERT INTO token (digest, node, expires) VALUES (?, ?, ?)", &q);
-    if (r < 0)
-        return r;
-    int bound =
-        bind_digest(q, 1, digest) | bind_text(q, 2, node) | sqlite3_bind_int64(q, 3, expires_s);
-    return finish(s, q, bound);
-}
-
-int store_get_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], char **ret_node,
-                    int64_t *ret_expires_s)
-{
-    sqlite3_stmt *q;
-    int r = prepare(s, "SELECT node, expires FROM token WHERE digest = ?", &q);
-    if (r < 0)
-        return r;
-    int bound = bind_digest(q, 1, digest), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        char *node = column_dup(q, 0);
-        r = node ? 0 : -ENOMEM;
-        if (node) {
-            *ret_node = node;
-            *ret_expires_s = sqlite3_column_int64(q, 1);
-        }
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : failed(s);
-    }
-    sqlite3_finalize(q);
-    return r;
-}
-
-int store_put_issued(struct store *s, const struct issued_record *i)
-{
-    sqlite3_stmt *q;
-    int r = prepare(s,
-                    "INSERT INTO issued (serial, identity, node, not_before, not_after, issued) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    &q);
-    if (r < 0)
-        return r;
-    int bound = bind_text(q, 1, i->serial) | bind_text(q, 2, i->identity) |
-                bind_text(q, 3, i->node) | sqlite3_bind_int64(q, 4, i->not_before_s) |
-                sqlite3_bind_int64(q, 5, i->not_after_s) | sqlite3_bind_int64(q, 6, i->issued_s);
-    return finish(s, q, bound);
-}
-
-int store_count_issued(struct store *s, uint64_t *ret)
-{
-    sqlite3_stmt *q;
-    int r = prepare(s, "SELECT count(*) FROM issued", &q);
-    if (r < 0)
-        return r;
-    r = sqlite3_step(q) == SQLITE_ROW ? 0 : failed(s);
-    if (r == 0)
-        *ret = (uint64_t)sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    return r;
 }

@@ -1,10 +1,12 @@
 /*
  * What the CA must never forget, in one SQLite file (WAL, synchronous FULL): its keys and
- * certificates, the nodes' tokens (only their SHA-256), and every certificate that it issued. Each
- * call is durable when it returns. Several processes may use one store at once (a call waits up to
- * 10 s for another's change, then it is -EBUSY). One thread. The calls block for a disk write:
- * good enough while one node asks for a few dozen a day. Errors of all calls: -EBUSY, -ENOSPC,
- * -EROFS, -EIO, -ENOMEM; store_why() has SQLite's words.
+ * certificates, tokens (only their SHA-256), every certificate that it issued, what was revoked,
+ * and a line for each decision that can't be changed or removed any more. A file of an older
+ * program is brought up to date when it is opened. Each call is durable when it returns, or when
+ * the change that it is in is committed. Several processes may use one store at once (a call
+ * waits up to 10 s for another's change, then it is -EBUSY). One thread each. The calls block
+ * for a disk write: whoever must not wait has the ledger do it (ledger.h). Errors of all calls:
+ * -EBUSY, -ENOSPC, -EROFS, -EIO, -ENOMEM; store_why() has SQLite's words.
  */
 #ifndef CA_STORE_H
 #define CA_STORE_H
@@ -42,12 +44,89 @@ int store_get_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], 
                     int64_t *ret_expires_s);
 
 struct issued_record {
-    const char *serial, *identity, *node; /* node "": issued on the command line */
+    const char *serial, *identity, *node; /* node "": nobody's */
     int64_t not_before_s, not_after_s, issued_s;
+    const char *proof; /* by which its asker was believed: PROOF_... below */
 };
 /* -EEXIST: that serial was used before. */
 int store_put_issued(struct store *s, const struct issued_record *r);
 int store_count_issued(struct store *s, uint64_t *ret);
+struct issued_found { /* heap: issued_found_done() */
+    char *identity, *proof;
+    int64_t not_after_s;
+};
+int store_get_issued(struct store *s, const char *serial, struct issued_found *ret); /* -ENOENT */
+void issued_found_done(struct issued_found *f);
+
+/* A token that is good once, for one identity. source: the addresses that may use it, as a prefix;
+ * "": all. */
+struct join_record {
+    const char *identity, *source;
+    int64_t made_s, expires_s;
+};
+struct join_found { /* heap: join_found_done() */
+    char *identity, *source;
+    int64_t expires_s;
+};
+int store_put_join(struct store *s, const uint8_t digest[static DIGEST_BYTES],
+                   const struct join_record *j);
+int store_get_join(struct store *s, const uint8_t digest[static DIGEST_BYTES],
+                   struct join_found *ret); /* -ENOENT */
+void join_found_done(struct join_found *f);
+/* -ENOENT: another one has spent it. */
+int store_spend_join(struct store *s, const uint8_t digest[static DIGEST_BYTES]);
+
+/* ---- revocation and the audit log (store_audit.c) ------------------------- */
+
+#define REVOKED_IDENTITY "identity"
+#define REVOKED_SERIAL   "serial"
+/* kind: one of these. An identity gets no certificates any more, and those that it has are revoked
+ * by their serials, for good: to be called in a change. -EEXIST: it is revoked already. */
+int store_put_revocation(struct store *s, const char *kind, const char *value, int64_t now_s,
+                         const char *reason);
+int store_lift_revocation(struct store *s, const char *kind, const char *value); /* -ENOENT */
+int store_is_revoked(struct store *s, const char *kind, const char *value, bool *ret);
+
+#define PROOF_NONE         "none"
+#define PROOF_ITSELF       "itself" /* the CA's own certificate */
+#define PROOF_COMMAND_LINE "command-line"
+#define PROOF_NODE_TOKEN   "node-token"
+#define PROOF_ACCOUNT      "service-account"
+#define PROOF_JOIN_TOKEN   "join-token"
+#define PROOF_CERTIFICATE  "certificate"
+struct audit_record {
+    int64_t at_s;
+    const char *outcome;       /* "given", "refused", "revoked", "made", "lifted", "restored" */
+    const char *asker, *proof; /* who it is, or where it asked from; by what that is known */
+    const char *identity, *serial, *reason; /* "": none */
+};
+int store_put_audit(struct store *s, const struct audit_record *a);
+
+/* ---- looked at by people (store_audit.c) ---------------------------------- */
+
+enum store_list { STORE_CERTIFICATES, STORE_TOKENS, STORE_REVOCATIONS, STORE_AUDIT };
+enum { STORE_COLUMNS_MAX = 8 };
+struct store_row { /* the newest first; numbers are decimal, times are Unix */
+    const char *names[STORE_COLUMNS_MAX], *values[STORE_COLUMNS_MAX];
+    bool is_time[STORE_COLUMNS_MAX];
+    size_t n;
+};
+/* Of that identity alone if it is not "". each() is not to use the store. */
+int store_list(struct store *s, enum store_list what, const char *identity, uint64_t rows_max,
+               int64_t now_s, void (*each)(const struct store_row *row, void *arg), void *arg);
+/* The file is whole, and each certificate has its line: tells every problem. */
+int store_check(struct store *s, void (*problem)(const char *text, void *arg), void *arg);
+
+/* ---- copies (store_copy.c) ------------------------------------------------ */
+
+/* All of it as it is at one moment, while others go on, into a new file (0600), which is whole and
+ * durable afterwards or isn't there. -EEXIST: something is. The copy holds the keys, too. */
+int store_backup(struct store *s, const char *file, char why[static STORE_WHY_MAX]);
+/* Makes a state out of such a file. -EEXIST: there is a state in the folder. Join tokens do not
+ * come back: one that was spent since the copy was made would be good again. */
+int store_restore(const char *folder, const char *file, int64_t now_s,
+                  char why[static STORE_WHY_MAX]);
+
 const char *store_why(const struct store *s); /* of the last error; "" before one */
 const char *store_library(void);              /* "3.40.1" */
 #endif

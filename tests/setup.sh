@@ -41,7 +41,7 @@ PACKAGES=(
     autoconf automake libtool dpkg-dev jq procps util-linux netcat-openbsd ca-certificates
 )
 # Some tests use these where they exist, and say that they skip where they don't.
-OPTIONAL_PACKAGES=(python3-grpcio)
+OPTIONAL_PACKAGES=(python3-grpcio python3-cryptography)
 # Servers that tests start themselves, in network namespaces: never as services of this machine.
 SERVICES=(nginx haproxy)
 

@@ -113,8 +113,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *token = bits & BAD_TOKEN_BIT ? "bad" : tokens[(bits & OTHER_NODE_BIT) != 0];
     uint64_t before = count();
     now_ms += 60000; /* the rate is not what is looked at here */
-    grant_decide(&grant, text_of(token), data + 1, size - 1, !(bits & UNKNOWN_BIT), NOW_S, now_ms,
-                 &a);
+    const struct grant_ask q = {.bearer = text_of(token),
+                                .request = data + 1,
+                                .len = size - 1,
+                                .placement_known = !(bits & UNKNOWN_BIT),
+                                .now_s = NOW_S,
+                                .now_ms = now_ms};
+    struct ledger_entry *e = &a.entry;
+    grant_decide(&grant, &q, &a);
+    ledger_write(store, &e, 1);
+    grant_settle(&a);
     if (a.status == GRPC_OK) {
         must(count() == before + 1);
         check_issued(&a, bits);

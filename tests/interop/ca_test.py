@@ -159,15 +159,18 @@ class Answer:
 class Client:
     """One connection; every wait has a deadline."""
 
-    def __init__(self, port, roots):
+    def __init__(self, port, roots, certificate=None):
+        """certificate: the files of a chain and its key, to be shown."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # who it is says its URI, which is looked at below
         context.load_verify_locations(roots)
+        if certificate:
+            context.load_cert_chain(*certificate)
         context.set_alpn_protocols(["h2"])
         self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
         assert self.socket.selected_alpn_protocol() == "h2"
-        assert self.socket.getpeercert()["subjectAltName"] == (("URI", CA),), self.socket.getpeercert()
+        assert self.socket.getpeercert()["subjectAltName"][0] == ("URI", CA), self.socket.getpeercert()
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.answers, self.goaway, self.closed, self.unread = {}, False, False, b""
@@ -324,9 +327,9 @@ class Bench:
             file.write(text)
         return f"{self.folder}/{name}"
 
-    def start_ca(self):
+    def start_ca(self, *more):
         self.ca = Program("weir-ca", "serve", "--state", self.state, "--listen", "127.0.0.1:0", "--controller",
-                          f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self.admin_port}")
+                          f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self.admin_port}", *more)
         self.port = int(self.ca.wait_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
 
     def start_controller(self):
@@ -340,8 +343,8 @@ class Bench:
             if program:
                 program.end(signal.SIGKILL)
 
-    def client(self):
-        return Client(self.port, self.roots)
+    def client(self, certificate=None):
+        return Client(self.port, self.roots, certificate)
 
     def message(self, identity=None, validity_s=None):
         return message_of(self.requests.make(), identity, validity_s)

@@ -125,13 +125,121 @@ static void an_error_is_no_refusal(void **state)
     assert_int_equal(attest_make_token(bench.store, "n", 1, other), -EIO);
 }
 
+/* ---- join tokens, and what comes of them --------------------------------------- */
+
+static char join[ATTEST_TOKEN_TEXT_MAX];
+static uint8_t digest[DIGEST_BYTES];
+static struct attested who;
+static bool spends;
+
+static int with_join(void **state)
+{
+    const struct join_record j = {ALICE, "10.1.0.0/16", 100, 200};
+    bench_store(state);
+    assert_int_equal(attest_make_join(bench.store, &j, join), 0);
+    return 0;
+}
+
+static int join_from(const char *text, const char *address, int64_t now_s, const char *expected_why)
+{
+    struct ip from;
+    const char *why = "";
+    assert_int_equal(ip_parse(text_of(address), &from), 0);
+    memset(&who, 0, sizeof who);
+    int r = attest_join(bench.store, text_of(text), &from, now_s, &who, digest, &spends, &why);
+    assert_string_equal(why, expected_why);
+    assert_string_equal(who.id.text, r == 0 ? ALICE : "");
+    return r;
+}
+
+static void a_join_token_is_for_its_identity_and_place(void **state)
+{
+    (void)state;
+    assert_int_equal(join_from(join, "10.1.2.3", 199, ""), 0);
+    assert_true(spends);
+    assert_int_equal(who.role, ATTEST_JOINED);
+    assert_string_equal(who.name, ALICE);
+    assert_int_equal(join_from(join, "10.1.2.3", 200, "the join token has expired"), -EACCES);
+    assert_true(spends); /* shown is spent */
+    assert_int_equal(join_from(join, "10.2.2.3", 199, "the join token is not for that address"),
+                     -EACCES);
+    assert_true(spends);
+    assert_int_equal(join_from(join, "fd00::1", 199, "the join token is not for that address"),
+                     -EACCES);
+    assert_int_equal(join_from("x", "10.1.2.3", 199, UNKNOWN), -EACCES);
+    assert_false(spends);
+    /* It is no node's. */
+    assert_int_equal(attest(text_of(join), 150, UNKNOWN), -EACCES);
+    assert_int_equal(store_spend_join(bench.store, digest), -ENOENT); /* the digest of "x" */
+    assert_int_equal(join_from(join, "10.1.2.3", 150, ""), 0);
+    assert_int_equal(store_spend_join(bench.store, digest), 0);
+    assert_int_equal(join_from(join, "10.1.2.3", 150, UNKNOWN), -EACCES);
+    sql_run("ALTER TABLE join_token RENAME TO gone");
+    assert_int_equal(join_from(join, "10.1.2.3", 150, "the token can't be looked up"), -EIO);
+    assert_false(spends);
+}
+
+static int with_certificate(const char *uri, const char *serial, int64_t now_s,
+                            const char *expected_why)
+{
+    const char *why = "";
+    memset(&who, 0, sizeof who);
+    int r = attest_certificate(bench.store, uri, serial, now_s, &who, &why);
+    assert_string_equal(why, expected_why);
+    assert_string_equal(who.id.text, r == 0 ? uri : "");
+    return r;
+}
+
+static void issued_by(const char *serial, const char *proof)
+{
+    const struct issued_record i = {serial, ALICE, "n", 1, 1000, 2, proof};
+    assert_int_equal(store_put_issued(bench.store, &i), 0);
+}
+
+static void certificates_that_renew_themselves(void **state)
+{
+    static const char *const others[] = {PROOF_NODE_TOKEN, PROOF_ACCOUNT, PROOF_COMMAND_LINE,
+                                         PROOF_ITSELF,     PROOF_NONE,    ""};
+    (void)state;
+    issued_by("01", PROOF_JOIN_TOKEN);
+    issued_by("02", PROOF_CERTIFICATE);
+    assert_int_equal(with_certificate(ALICE, "01", 999, ""), 0);
+    assert_int_equal(who.role, ATTEST_JOINED);
+    assert_int_equal(with_certificate(ALICE, "02", 999, ""), 0);
+    assert_int_equal(with_certificate(ALICE, "01", 1000, "the certificate has expired"), -EACCES);
+    assert_int_equal(
+        with_certificate(BOB, "01", 999, "the certificate was issued to another identity"),
+        -EACCES);
+    assert_int_equal(with_certificate(ALICE, "03", 999, "the certificate is not one of ours"),
+                     -EACCES);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        char serial[8];
+        snprintf(serial, sizeof serial, "f%zu", i);
+        issued_by(serial, others[i]);
+        assert_int_equal(
+            with_certificate(ALICE, serial, 999, "the certificate is not one that renews itself"),
+            -EACCES);
+    }
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, "01", 5, ""), 0);
+    assert_int_equal(with_certificate(ALICE, "01", 999, "the certificate is revoked"), -EACCES);
+    assert_int_equal(with_certificate(ALICE, "02", 999, ""), 0);
+    sql_run("ALTER TABLE issued RENAME TO gone");
+    assert_int_equal(with_certificate(ALICE, "02", 999, "the certificate can't be looked up"),
+                     -EIO);
+}
+
 int main(void)
 {
 #define WITH_TOKEN(f) cmocka_unit_test_setup_teardown(f, with_token, bench_done)
     const struct CMUnitTest tests[] = {
-        WITH_TOKEN(good_until_it_expires),  WITH_TOKEN(each_is_its_own),
-        WITH_TOKEN(refuses_all_others),     WITH_TOKEN(is_not_in_the_store),
+        WITH_TOKEN(good_until_it_expires),
+        WITH_TOKEN(each_is_its_own),
+        WITH_TOKEN(refuses_all_others),
+        WITH_TOKEN(is_not_in_the_store),
         WITH_TOKEN(an_error_is_no_refusal),
+        cmocka_unit_test_setup_teardown(a_join_token_is_for_its_identity_and_place, with_join,
+                                        bench_done),
+        WITH_TOKEN(certificates_that_renew_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static struct {
     enum disk_fault fault;
     long left; /* until it happens; < 0: never */
     bool happened;
+    long syncs; /* so far, also from other threads: look while they wait */
 } disk;
 
 static inline void disk_fail_at(enum disk_fault fault, long n) /* from 1; 0: never */
@@ -70,6 +71,7 @@ static int disk_truncate(sqlite3_file *f, sqlite3_int64 size)
 }
 static int disk_sync(sqlite3_file *f, int flags)
 {
+    disk.syncs++;
     return disk_fails(true) ? SQLITE_IOERR_FSYNC
                             : disk_real(f)->pMethods->xSync(disk_real(f), flags);
 }

@@ -11,6 +11,9 @@ static char token_a[ATTEST_TOKEN_TEXT_MAX], token_b[ATTEST_TOKEN_TEXT_MAX];
 static char *csr;
 static uint64_t now_ms;
 static bool known;
+static struct tls_peer peer; /* the connection's */
+static struct ip from;
+static void (*before_it_is_written)(void);
 
 static void place(const char *name, const char *node, const char *account)
 {
@@ -30,6 +33,9 @@ static int begin(void **state)
     grant_begin(TTL_S, TTL_MAX_S);
     now_ms = 1000;
     known = true;
+    peer = (struct tls_peer){.uri = ""};
+    before_it_is_written = NULL;
+    assert_int_equal(ip_parse(TEXT("10.1.2.3"), &from), 0);
     int64_t expires_s = bench.now_s + 1000 * DAY_S;
     assert_int_equal(attest_make_token(bench.store, "node-a", expires_s, token_a), 0);
     assert_int_equal(attest_make_token(bench.store, "node-b", expires_s, token_b), 0);
@@ -48,8 +54,19 @@ static int end(void **state)
 
 static void decide(struct text bearer, const uint8_t *data, size_t len)
 {
+    const struct grant_ask q = {.bearer = bearer,
+                                .peer = &peer,
+                                .from = &from,
+                                .request = data,
+                                .len = len,
+                                .placement_known = known,
+                                .now_s = bench.now_s,
+                                .now_ms = now_ms};
     memset(&answer, 0xee, sizeof answer);
-    grant_decide(&grant, bearer, data, len, known, bench.now_s, now_ms, &answer);
+    grant_decide(&grant, &q, &answer);
+    if (before_it_is_written)
+        before_it_is_written();
+    grant_write(&answer);
     if (answer.status == GRPC_OK) {
         assert_int_equal(answer.response.n, 3);
         assert_string_equal(answer.response.pems[0], answer.issued.leaf_pem);
@@ -360,6 +377,125 @@ static void wishes_are_not_heard(void **state)
     assert_int_equal(count_issued(), ARRAY_SIZE(wishes));
 }
 
+/* ---- joining ---------------------------------------------------------------------- */
+
+static char join[ATTEST_TOKEN_TEXT_MAX];
+#define VM "spiffe://cluster.local/ns/vm/sa/db"
+
+static void make_join(const char *identity, const char *source, int64_t expires_s)
+{
+    const struct join_record j = {identity, source, bench.now_s, expires_s};
+    assert_int_equal(attest_make_join(bench.store, &j, join), 0);
+}
+
+static int64_t lines(const char *outcome, const char *proof)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM audit WHERE outcome = '%s' AND proof = '%s'",
+             outcome, proof);
+    return sql_number(sql);
+}
+
+static void one_certificate_for_a_join_token(void **state)
+{
+    (void)state;
+    known = false; /* it is nobody's node */
+    make_join(VM, "", bench.now_s + 600);
+    assert_int_equal(ask(join, ""), GRPC_OK);
+    assert_string_equal(answer.identity, VM);
+    must_contain(openssl_text(answer.issued.leaf_pem), "URI:" VM "\n");
+    assert_int_equal(ask(join, ""), GRPC_UNAUTHENTICATED);
+    expect_opaque("the token is not accepted", "unknown");
+    assert_int_equal(count_issued(), 1);
+    assert_int_equal(lines("given", PROOF_JOIN_TOKEN), 1);
+    /* Nobody else's identity, and that attempt was its only one. */
+    make_join(VM, "", bench.now_s + 600);
+    known = true;
+    assert_int_equal(ask(join, ALICE), GRPC_PERMISSION_DENIED);
+    assert_int_equal(ask(join, ""), GRPC_UNAUTHENTICATED);
+    assert_int_equal(lines("refused", PROOF_JOIN_TOKEN), 1);
+}
+
+static void shown_is_spent(void **state)
+{
+    (void)state;
+    make_join(VM, "", bench.now_s); /* over */
+    assert_int_equal(ask(join, ""), GRPC_UNAUTHENTICATED);
+    expect_opaque("the token is not accepted", "expired");
+    make_join(VM, "10.9.0.0/16", bench.now_s + 600); /* from elsewhere */
+    assert_int_equal(ask(join, ""), GRPC_UNAUTHENTICATED);
+    expect_opaque("the token is not accepted", "address");
+    make_join(VM, "", bench.now_s + 600); /* with a bad request */
+    assert_int_equal(ask_for(join, "", "x", 0), GRPC_INVALID_ARGUMENT);
+    make_join("spiffe://other.local/ns/vm/sa/db", "", bench.now_s + 600);
+    assert_int_equal(ask(join, ""), GRPC_PERMISSION_DENIED);
+    expect_opaque("the identity is of another trust domain", "trust domain");
+    assert_int_equal(sql_number("SELECT count(*) FROM join_token"), 0);
+    assert_int_equal(lines("refused", PROOF_JOIN_TOKEN), 4);
+    assert_int_equal(sql_number("SELECT count(*) FROM audit WHERE asker = '10.1.2.3'"), 2);
+    assert_int_equal(count_issued(), 0);
+}
+
+static void somebody_spends_it(void)
+{
+    assert_int_equal(store_spend_join(bench.store, answer.digest), 0);
+}
+
+/* Both have shown it, both were decided on; one is written first. */
+static void two_that_show_it_at_once(void **state)
+{
+    (void)state;
+    make_join(VM, "10.1.0.0/16", bench.now_s + 600);
+    before_it_is_written = somebody_spends_it;
+    assert_int_equal(ask(join, ""), GRPC_UNAUTHENTICATED);
+    expect_opaque("the token is not accepted", "used before");
+    assert_int_equal(count_issued(), 0);
+}
+
+static void renews_with_what_it_got(void **state)
+{
+    char serial[2 * X509_SERIAL_MAX + 1];
+    (void)state;
+    make_join(VM, "", bench.now_s + 600);
+    assert_int_equal(ask(join, ""), GRPC_OK);
+    peer = (struct tls_peer){.present = true, .uri = VM};
+    memcpy(peer.serial, answer.issued.serial, sizeof peer.serial);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ask("", ""), GRPC_OK);
+        assert_string_equal(answer.identity, VM);
+        memcpy(serial, peer.serial, sizeof serial);
+        memcpy(peer.serial, answer.issued.serial, sizeof peer.serial);
+    }
+    assert_int_equal(lines("given", PROOF_CERTIFICATE), 3);
+    assert_int_equal(ask("", ALICE), GRPC_PERMISSION_DENIED);
+    assert_int_equal(ask("bad", ""), GRPC_UNAUTHENTICATED); /* a token that is there counts */
+    /* A certificate that somebody asked for on its behalf is not enough. */
+    assert_int_equal(ask(token_a, ALICE), GRPC_OK);
+    struct tls_peer joined = peer;
+    peer.uri = ALICE;
+    memcpy(peer.serial, answer.issued.serial, sizeof peer.serial);
+    assert_int_equal(ask("", ""), GRPC_UNAUTHENTICATED);
+    must_contain(answer.message, "join token");
+    /* Taken back. */
+    peer = joined;
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, serial, bench.now_s, ""), 0);
+    assert_int_equal(ask("", ""), GRPC_OK); /* that was an older one */
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_IDENTITY, VM, bench.now_s, ""), 0);
+    assert_int_equal(ask("", ""), GRPC_UNAUTHENTICATED);
+    must_contain(answer.why, "revoked");
+}
+
+static void nothing_for_a_revoked_identity(void **state)
+{
+    (void)state;
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_IDENTITY, ALICE, bench.now_s, ""),
+                     0);
+    assert_int_equal(ask(token_a, ALICE), GRPC_PERMISSION_DENIED);
+    assert_string_equal(answer.message, "the identity is revoked");
+    assert_int_equal(ask(token_a, ""), GRPC_OK);
+    assert_int_equal(count_issued(), 1);
+}
+
 /* ---- refused: not now ----------------------------------------------------------- */
 
 static void errors_of_the_store(void **state)
@@ -422,6 +558,11 @@ int main(void)
         TEST(keys_that_are_not_accepted),
         TEST(requests_that_prove_nothing),
         TEST(wishes_are_not_heard),
+        TEST(one_certificate_for_a_join_token),
+        TEST(shown_is_spent),
+        TEST(two_that_show_it_at_once),
+        TEST(renews_with_what_it_got),
+        TEST(nothing_for_a_revoked_identity),
         TEST(errors_of_the_store),
         TEST(so_many_in_a_second),
     };

@@ -1,11 +1,12 @@
 /*
  * Every access of the CA to its disk fails in turn, once, for good, because the disk is full, or as
  * the last thing that the process does: making the store, making the authorities, issuing, renewing
- * the intermediate, a node's token. What was said to be done is there afterwards; what failed is there whole
+ * the intermediate, a node's token, spending a join token. What was said to be done is there afterwards; what failed is there whole
  * or not at all; the CA goes on when the disk does, without being started again and with it.
  */
 #include "tests/unit/ca/ca_fixture.h"
 
+#include "ca/ledger.h"
 #include "tests/unit/ca/failing_disk.h"
 
 enum { ACCESSES_MAX = 2000, YEAR_S = 365 * 86400 };
@@ -36,11 +37,21 @@ static int issue_one(int64_t now_s)
     return issue(&bench.root, &q, now_s, &made, why);
 }
 
+/* The certificate, and its line. */
 static int64_t ledger_has(const char *serial)
 {
     char sql[256];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM issued WHERE serial = '%s'", serial);
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM issued JOIN audit ON audit.serial = issued.serial"
+             " WHERE issued.serial = '%s' AND outcome = 'given'",
+             serial);
     return sql_number(sql);
+}
+
+static void no_problem(const char *text, void *arg)
+{
+    (void)arg;
+    fail_msg("%s", text);
 }
 
 static void goes_on(int64_t now_s)
@@ -80,7 +91,7 @@ static int root_act(void)
     bench.has_root = r == 0;
     return r;
 }
-static void root_check(int result)
+static void roots_check(int result)
 {
     /* Both or none. */
     int64_t roots = sql_number("SELECT count(*) FROM authority WHERE kind = 'root'");
@@ -131,11 +142,38 @@ static void token_check(int result)
     assert_in_range(n, result == 0 ? 1 : 0, 1);
 }
 
+static uint8_t join_digest[DIGEST_BYTES] = {7};
+
+static void with_join(void)
+{
+    with_root();
+    const struct join_record j = {ALICE, "", bench.now_s, bench.now_s + 600};
+    assert_int_equal(store_put_join(bench.store, join_digest, &j), 0);
+}
+static int join_act(void)
+{
+    struct ledger_entry e = {
+        .audit = {bench.now_s, "given", "x", PROOF_JOIN_TOKEN, ALICE, "07", ""},
+        .issued = {"07", ALICE, "x", 1, 2, 3, PROOF_JOIN_TOKEN},
+        .spends = join_digest,
+    }, *entry = &e;
+    ledger_write(bench.store, &entry, 1);
+    return e.result;
+}
+/* Spent, with a certificate and its line; or as before. */
+static void join_check(int result)
+{
+    int64_t left = sql_number("SELECT count(*) FROM join_token");
+    assert_in_range(left, 0, result == 0 ? 0 : 1);
+    assert_int_equal(ledger_has("07"), 1 - left);
+}
+
 static const struct scenario opening = {0, nothing, open_act, open_check},
-                             authorities = {0, with_store, root_act, root_check},
+                             authorities = {0, with_store, root_act, roots_check},
                              issuing = {0, with_root, issue_act, issue_check},
                              renewing = {YEAR_S * 3 / 4, with_root, renew_act, renew_check},
-                             token = {0, with_store, token_act, token_check};
+                             token = {0, with_store, token_act, token_check},
+                             joining = {0, with_join, join_act, join_check};
 
 /* Whether the n-th access was reached. */
 static bool play(const struct scenario *s, enum disk_fault fault, long n)
@@ -164,6 +202,7 @@ static bool play(const struct scenario *s, enum disk_fault fault, long n)
     root_must_open(bench.now_s + s->later_s);
     assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE kind = 'root'"), 1);
     goes_on(bench.now_s + s->later_s);
+    assert_int_equal(store_check(bench.store, no_problem, NULL), 0);
     bench_done(&state);
     return reached;
 }
@@ -179,7 +218,7 @@ static void play_all(const char *name, const struct scenario *s)
     }
 }
 
-#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token)
+#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token) X(joining)
 #define FUNCTION(name)                                                                             \
     static void name##_fails(void **state)                                                         \
     {                                                                                              \

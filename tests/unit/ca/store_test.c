@@ -14,7 +14,7 @@ static struct authority_record record(const char *certificate, const char *key, 
 
 static struct issued_record issued(const char *serial)
 {
-    return (struct issued_record){serial, ALICE, "node-a", 1, 2, 3};
+    return (struct issued_record){serial, ALICE, "node-a", 1, 2, 3, PROOF_NODE_TOKEN};
 }
 
 static void digest_fill(uint8_t digest[static DIGEST_BYTES], uint64_t n)
@@ -121,7 +121,7 @@ static void keeps_a_log(void **state)
 {
     (void)state;
     assert_int_equal(sql_number("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    assert_int_equal(sql_number("PRAGMA user_version"), 1);
+    assert_int_equal(sql_number("PRAGMA user_version"), 2);
     assert_true(strlen(store_library()) >= 5);
 }
 
@@ -134,15 +134,58 @@ static void refuses_a_newer_schema(void **state)
     (void)state;
     assert_int_equal(store_put_issued(bench.store, &i), 0);
     bench.store = store_close(bench.store);
-    sql_run("PRAGMA user_version = 2");
+    sql_run("PRAGMA user_version = 3");
     assert_int_equal(store_open(&bench.store, bench.state, why), -ENOTSUP);
-    must_contain(why, "version 2");
+    must_contain(why, "version 3");
     must_contain(why, "newer weir-ca");
     assert_null(bench.store);
     assert_int_equal(sql_number("SELECT count(*) FROM issued"), 1);
-    assert_int_equal(sql_number("PRAGMA user_version"), 2);
-    sql_run("PRAGMA user_version = 1");
+    assert_int_equal(sql_number("PRAGMA user_version"), 3);
+    sql_run("PRAGMA user_version = 2");
     store_must_open();
+    assert_int_equal(count_issued(), 1);
+}
+
+/* As the first release made it, with something in it. */
+static const char first_schema[] =
+    "PRAGMA journal_mode=WAL;"
+    "CREATE TABLE authority (id INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+    " certificate TEXT NOT NULL, key TEXT NOT NULL, made INTEGER NOT NULL);"
+    "CREATE TABLE token (digest BLOB NOT NULL PRIMARY KEY, node TEXT NOT NULL,"
+    " expires INTEGER NOT NULL);"
+    "CREATE TABLE issued (serial TEXT NOT NULL PRIMARY KEY, identity TEXT NOT NULL,"
+    " node TEXT NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
+    " issued INTEGER NOT NULL);"
+    "PRAGMA user_version = 1;"
+    "INSERT INTO authority (kind, certificate, key, made) VALUES ('root', 'c', 'k', 5);"
+    "INSERT INTO issued VALUES ('01', '" ALICE "', 'node-a', 1, 2, 3);";
+
+static void no_problem(const char *text, void *arg)
+{
+    (void)arg;
+    fail_msg("%s", text);
+}
+
+static void an_older_file_is_brought_up_to_date(void **state)
+{
+    struct authority_record a;
+    struct issued_record i = issued("01");
+    (void)state;
+    assert_int_equal(mkdir(bench.state, 0700), 0);
+    file_write(bench.state, "ca.db", "", 0);
+    assert_int_equal(chmod(bench.file, 0600), 0);
+    sql_run(first_schema);
+    store_must_open();
+    assert_int_equal(sql_number("PRAGMA user_version"), 2);
+    assert_int_equal(store_get_authority(bench.store, "root", &a), 0);
+    assert_string_equal(a.key_pem, "k");
+    authority_record_done(&a);
+    assert_int_equal(count_issued(), 1);
+    assert_int_equal(store_put_issued(bench.store, &i), -EEXIST);
+    /* What is older than the log has no line in it. */
+    assert_int_equal(store_check(bench.store, no_problem, NULL), 0);
+    bench.store = store_close(bench.store);
+    store_must_open(); /* and only once */
     assert_int_equal(count_issued(), 1);
 }
 
@@ -550,6 +593,7 @@ int main(void)
         WITH_STORE(rollback_takes_all_back),
         WITH_STORE(keeps_a_log),
         WITH_STORE(refuses_a_newer_schema),
+        WITH_FOLDER(an_older_file_is_brought_up_to_date),
         WITH_FOLDER(refuses_what_is_no_database),
         WITH_STORE(refuses_a_file_for_everybody),
         WITH_FOLDER(refuses_bad_folders),

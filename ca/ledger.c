@@ -1,0 +1,203 @@
+/* Decisions are written down; see the header. */
+#include "ca/ledger.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- one change ---------------------------------------------------------- */
+
+static bool is_verdict(int result)
+{
+    return result == -EKEYREVOKED || result == -ENOENT || result == -EEXIST;
+}
+
+static const char *verdict_text(int result)
+{
+    return result == -EKEYREVOKED ? "the identity is revoked"
+           : result == -ENOENT    ? "the join token was used before"
+                                  : "the serial was used before";
+}
+
+/* What only the store can say, at the moment of the change. */
+static int judge(struct store *s, const struct ledger_entry *e)
+{
+    bool revoked = false;
+    int r = e->spends ? store_spend_join(s, e->spends) : 0;
+    if (r == 0 && e->issued.serial)
+        r = store_is_revoked(s, REVOKED_IDENTITY, e->issued.identity, &revoked);
+    if (r == 0 && revoked)
+        r = -EKEYREVOKED;
+    if (r == 0 && e->issued.serial)
+        r = store_put_issued(s, &e->issued);
+    return r;
+}
+
+static int write_entry(struct store *s, struct ledger_entry *e)
+{
+    struct audit_record line = e->audit;
+    int verdict = judge(s, e);
+    if (verdict < 0 && !is_verdict(verdict))
+        return verdict;
+    if (verdict < 0) {
+        line.outcome = "refused";
+        line.serial = "";
+        line.reason = verdict_text(verdict);
+        snprintf(e->why, sizeof e->why, "%s", line.reason);
+    }
+    e->result = verdict;
+    return store_put_audit(s, &line);
+}
+
+void ledger_write(struct store *s, struct ledger_entry *const *entries, size_t n)
+{
+    int r = store_begin(s);
+    bool begun = r == 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = write_entry(s, entries[i]);
+    if (r == 0)
+        r = store_commit(s);
+    if (r == 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        entries[i]->result = r;
+        snprintf(entries[i]->why, sizeof entries[i]->why, "the ledger can't be written: %.200s",
+                 store_why(s));
+    }
+    if (begun)
+        store_rollback(s);
+}
+
+/* ---- the thread ---------------------------------------------------------- */
+
+struct ledger {
+    struct store *store; /* the thread's */
+    struct mailbox mailbox;
+    size_t outstanding; /* the ring's: put in, and not told yet */
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t more;
+    struct ledger_entry *first, **last;
+    bool ends;
+    void (*closed)(void *arg);
+    void *arg;
+};
+
+static void delivered(struct mail *mail)
+{
+    struct ledger_entry *e = container_of(mail, struct ledger_entry, mail);
+    e->ledger->outstanding--;
+    e->written(e);
+}
+
+/* 0: the end. */
+static size_t take(struct ledger *l, struct ledger_entry *entries[static LEDGER_AT_ONCE])
+{
+    size_t n = 0;
+    pthread_mutex_lock(&l->lock);
+    while (!l->first && !l->ends)
+        pthread_cond_wait(&l->more, &l->lock);
+    while (l->first && n < LEDGER_AT_ONCE) {
+        entries[n] = l->first;
+        l->first = l->first->next;
+        n++;
+    }
+    if (!l->first)
+        l->last = &l->first;
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+static void *run(void *arg)
+{
+    struct ledger *l = arg;
+    struct ledger_entry *entries[LEDGER_AT_ONCE];
+    size_t n;
+    while ((n = take(l, entries)) > 0) {
+        ledger_write(l->store, entries, n);
+        for (size_t i = 0; i < n; i++)
+            mailbox_post(&l->mailbox, &entries[i]->mail);
+    }
+    return NULL;
+}
+
+static void ledger_free(struct ledger *l)
+{
+    pthread_cond_destroy(&l->more);
+    pthread_mutex_destroy(&l->lock);
+    store_close(l->store);
+    free(l);
+}
+
+static void mailbox_gone(struct mailbox *m)
+{
+    struct ledger *l = container_of(m, struct ledger, mailbox);
+    void (*closed)(void *arg) = l->closed;
+    void *arg = l->arg;
+    ledger_free(l);
+    if (closed)
+        closed(arg);
+}
+
+int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
+                char why[static STORE_WHY_MAX])
+{
+    struct ledger *l = calloc(1, sizeof *l);
+    snprintf(why, STORE_WHY_MAX, "no memory");
+    if (!l)
+        return -ENOMEM;
+    l->last = &l->first;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->more, NULL);
+    int r = store_open_existing(&l->store, folder, why);
+    if (r < 0) {
+        ledger_free(l);
+        return r;
+    }
+    r = mailbox_open(&l->mailbox, ring);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "no mailbox: %s", strerror(-r));
+        ledger_free(l);
+        return r;
+    }
+    r = -pthread_create(&l->thread, NULL, run, l);
+    if (r < 0) {
+        snprintf(why, STORE_WHY_MAX, "no thread: %s", strerror(-r));
+        mailbox_close(&l->mailbox, mailbox_gone);
+        return r;
+    }
+    *ret = l;
+    return 0;
+}
+
+int ledger_put(struct ledger *l, struct ledger_entry *taken_e)
+{
+    struct ledger_entry *e = taken_e;
+    if (l->outstanding >= LEDGER_MAX)
+        return -EAGAIN;
+    l->outstanding++;
+    e->ledger = l;
+    e->next = NULL;
+    e->mail.deliver = delivered;
+    pthread_mutex_lock(&l->lock);
+    *l->last = e;
+    l->last = &e->next;
+    pthread_cond_signal(&l->more);
+    pthread_mutex_unlock(&l->lock);
+    return 0;
+}
+
+void ledger_close(struct ledger *l, void (*closed)(void *arg), void *arg)
+{
+    if (!l)
+        return;
+    l->closed = closed;
+    l->arg = arg;
+    pthread_mutex_lock(&l->lock);
+    l->ends = true;
+    pthread_cond_signal(&l->more);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
+    mailbox_close(&l->mailbox, mailbox_gone);
+}
