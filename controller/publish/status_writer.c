@@ -170,6 +170,14 @@ static int write_status(struct status_writer *s, struct seen *p, const struct ob
     if (left_ms == 0 || object_path(s, p, "/status", path) < 0)
         return -ENOENT;
     int err = object_status_patch(wanted, object, clock_unix_ms(), &body);
+    if (err == -E2BIG || err == -EINVAL) { /* trying again would not help: only when it changes */
+        log_warn("status",
+                 "%s: what counts of it can't be written: its status has too many "
+                 "entries of others, or no such list",
+                 s->key);
+        p->wrote = object_status_number(wanted);
+        p->wrote_ms = ring_now_ms(s->ring);
+    }
     if (err < 0)
         return err;
     snprintf(query, sizeof query, "%s?fieldManager=weir-controller", path);

@@ -163,7 +163,7 @@ def definitions(bench):
         assert [(v["name"], v["storage"]) for v in o["spec"]["versions"]] == [("v1", True), ("v1beta1", False)] + alpha
         for version in o["spec"]["versions"]:
             assert version["subresources"] == {"status": {}}
-    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false"))
+    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false,serviceEntry=false"))
 
 
 def every_value_is_described(bench):

@@ -175,6 +175,12 @@ def traffic_rules_have_conditions(bench, first):
     assert "has port 80 of 'cart'" in conditions(bench, "cart", "virtualservices")[OURS]["message"]
     first.until("the other", lambda: ours(bench, "cart", "destinationrules") == ("False", "Invalid", 2))
     assert "spec.workloadSelector: is not supported" in conditions(bench, "cart", "destinationrules")[OURS]["message"]
+    # A status that others have filled: said, and left as it is.
+    others = [{"type": f"other/{i}", "status": "True"} for i in range(65)]
+    policy(bench, "full", 1, conditions=others, rules=[{}])
+    first.wait_log("AuthorizationPolicy shop/full: what counts of it can't be written")
+    assert not ours(bench, "full")
+    bench.api.remove("authorizationpolicies", "full", "shop")
     bench.api.remove("httproutes", "split", "shop")
     first.until("it counts", lambda: ours(bench, "cart", "virtualservices") == ("True", "Accepted", 1))
 
