@@ -1,5 +1,6 @@
 /* exchange.c - one request and its answer, read top to bottom. */
 #include "nodeproxy/http/exchange_state.h"
+#include "nodeproxy/http/own_answer.h"
 #include "shared/http/http_hop.h"
 
 #include <assert.h>
@@ -72,6 +73,7 @@ static void waited(struct timer *t)
 static enum step normalise(struct exchange *x)
 {
     struct http_head *request = &x->down.head;
+    x->grpc = own_answer_is_grpc(request);
     if (text_equal(request->method, TEXT("CONNECT")) || request->authority.len == 0 ||
         request->path.len == 0)
         return exchange_stop(x, ENDING_BAD_REQUEST);
@@ -83,6 +85,7 @@ static enum step normalise(struct exchange *x)
     http_hop_strip_edge(request, x->host->strips);
     x->path = request->path;
     x->authority = request->authority;
+    request_trace_begin(x->host->tracer, &x->trace, request, ring_rng(x->host->ring));
     return STEP_NEXT;
 }
 
@@ -257,6 +260,7 @@ static enum step send_on(struct exchange *x)
     relay_start(&x->relay, x->down.body, x->up.body, exchange_timers(x),
                 x->route.idle_ms ? x->route.idle_ms : x->host->idle_ms, relay_over);
     x->relay.half = answer_is_whole;
+    x->sent_ms = ring_now_ms(x->host->ring);
     exchange_try_begins(x);
     if (answer_ms > 0)
         exchange_wait_for(x, answer_ms, answer_late);
@@ -272,6 +276,7 @@ static enum step answer(struct exchange *x)
     struct http_head *head = &x->up.head;
     enum step other;
     timer_stop(exchange_timers(x), &x->deadline);
+    x->head_ms = ring_now_ms(x->host->ring);
     if (http_hop_strip(head) < 0)
         return exchange_stop(x, ENDING_BAD_ANSWER);
     if (exchange_wants_other(x, head, &other))

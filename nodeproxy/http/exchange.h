@@ -15,6 +15,7 @@
 #include "nodeproxy/http/upstream_pool.h"
 #include "nodeproxy/path/relay.h"
 #include "nodeproxy/path/stage.h"
+#include "nodeproxy/trace/tracer.h"
 #include "shared/http/http_path.h"
 
 struct exchange;
@@ -36,6 +37,13 @@ struct exchange_record { /* what is left of one; texts are valid during the call
     uint64_t duration_ms;
     enum ending ending;
     struct exchange_notes notes;
+    const struct http_head *request;   /* as it went on; NULL: none was understood */
+    const struct request_trace *trace; /* NULL as `request` */
+    struct text route, cluster;        /* that its table chose; "": no table */
+    bool retries_spent;                /* its route allowed no more of them */
+    bool delayed;                      /* by a fault of its route */
+    int64_t server_ms;                 /* from the request to the answer's head; -1: none came */
+    uint64_t messages_received, messages_sent; /* of gRPC, as the bytes */
 };
 struct exchange_host;
 struct exchange_host_ops {
@@ -73,6 +81,7 @@ struct exchange_host {
     bool passes_on; /* that a server has ended a connection it kept: the client is told by the same */
     enum http_path_mode paths;   /* the form in which paths are decided on and go on */
     unsigned strips;             /* enum http_hop_edge: what no client may say */
+    const struct tracer *tracer; /* NULL: requests get no id and no context */
     size_t n_max;                /* exchanges at a time */
     struct list exchanges;       /* living ones */
     size_t n;                    /* those whose memory is not given back, too */

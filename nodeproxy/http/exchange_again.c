@@ -66,6 +66,8 @@ static void kept_received(struct stream *s, struct buf *bytes)
 {
     struct relay_side *side = s->user;
     struct exchange *x = container_of(side, struct exchange, relay.client);
+    if (x->grpc)
+        grpc_count_see(&x->asked, bytes);
     keep(x, bytes);
     x->tries.relay_down->received(s, bytes);
 }
@@ -90,6 +92,27 @@ static void listen_in(struct exchange *x)
     body->events = &x->tries.down;
 }
 
+static void answer_received(struct stream *s, struct buf *bytes)
+{
+    struct relay_side *side = s->user;
+    struct exchange *x = container_of(side, struct exchange, relay.server);
+    grpc_count_see(&x->told, bytes);
+    x->tries.relay_up->received(s, bytes);
+}
+
+/* From the first byte on: a request that is tried again says all of its messages again. What came before there was a server
+ * goes to the relay by itself. */
+static void count_messages(struct exchange *x)
+{
+    struct stream *body = x->up.body;
+    x->asked = x->told = (struct grpc_count){.messages = 0};
+    grpc_count_see(&x->asked, &x->early);
+    x->tries.relay_up = body->events;
+    x->tries.up = *body->events;
+    x->tries.up.received = answer_received;
+    body->events = &x->tries.up;
+}
+
 /* What is said by a new connection is hardly refused. */
 static bool is_wanted_again(const struct exchange *x)
 {
@@ -105,8 +128,10 @@ void exchange_try_begins(struct exchange *x)
     t->sent = true;
     t->keeps = x->host->chooses_again && !x->down.no_body && is_wanted_again(x);
     keep(x, &x->early);
-    if (t->keeps || x->route.timeout_ms > 0)
+    if (t->keeps || x->route.timeout_ms > 0 || x->grpc)
         listen_in(x);
+    if (x->grpc)
+        count_messages(x);
 }
 
 /* It is not said again: a stream may go on for hours. */
@@ -172,11 +197,14 @@ static bool may_resend(const struct exchange *x)
            (x->tries.untouched || is_idempotent(x->down.head.method));
 }
 
-static bool may_retry(const struct exchange *x, const struct try_result *result)
+static bool may_retry(struct exchange *x, const struct try_result *result)
 {
     const struct retry_policy *p = x->route.choice.retry;
-    return p && x->tries.n_again < p->retries_max && is_all_there(x) &&
-           retry_policy_wants_request(p, &x->down.head) && retry_policy_wants(p, result);
+    if (!p || !is_all_there(x) || !retry_policy_wants_request(p, &x->down.head) ||
+        !retry_policy_wants(p, result))
+        return false;
+    x->tries.spent = p->retries_max > 0 && x->tries.n_again >= p->retries_max;
+    return x->tries.n_again < p->retries_max;
 }
 
 /* ---- again --------------------------------------------------------------- */

@@ -47,7 +47,7 @@ static void account(struct exchange *x)
         .path = x->path.len ? x->path : x->down.head.path,
         .status = x->status,
         .grpc_status = x->grpc_status,
-        .grpc = own_answer_is_grpc(&x->down.head),
+        .grpc = x->grpc,
         .own = x->own,
         .client = x->client_version,
         .server = x->server_version,
@@ -61,6 +61,17 @@ static void account(struct exchange *x)
         .duration_ms = ring_now_ms(x->host->ring) - x->began_ms,
         .ending = x->ending,
         .notes = x->notes,
+        .request = &x->down.head,
+        .trace = &x->trace,
+        .route = x->route.choice.route ? x->route.choice.route->name : TEXT(""),
+        .cluster = x->route.forward && x->route.choice.backend
+                       ? request_route_cluster(&x->route, &x->down.head)
+                       : TEXT(""),
+        .retries_spent = x->tries.spent,
+        .delayed = x->route.delay_ms > 0,
+        .server_ms = x->head_ms > 0 ? (int64_t)(x->head_ms - x->sent_ms) : -1,
+        .messages_received = x->asked.messages,
+        .messages_sent = x->told.messages,
     };
     x->host->ops->over(x->host, &record);
 }

@@ -5,6 +5,7 @@
 #ifndef NODEPROXY_HTTP_EXCHANGE_STATE_H
 #define NODEPROXY_HTTP_EXCHANGE_STATE_H
 #include "nodeproxy/http/exchange.h"
+#include "nodeproxy/http/grpc_count.h"
 
 #include <stdlib.h>
 
@@ -22,11 +23,12 @@ struct exchange_tries {
     unsigned n_tried;
     bool sent;       /* the request of this try; the relay runs */
     bool untouched;  /* the last one: surely nobody has read it */
+    bool spent;      /* its route would have had another one, but for their number */
     bool lost;       /* the last one, without anybody's fault: a kept connection had ended */
     bool keeps;      /* what came of the body is in `kept` */
     struct buf kept; /* at most KEPT_MAX */
-    struct stream_events down; /* the relay's, with ours before them */
-    const struct stream_events *relay_down;
+    struct stream_events down, up; /* the relay's, with ours before them */
+    const struct stream_events *relay_down, *relay_up;
 };
 
 struct exchange {
@@ -50,6 +52,10 @@ struct exchange {
     bool early_end;
     struct http_head *early_trailers; /* NULL: none */
     uint64_t own_bytes;
+    uint64_t sent_ms, head_ms; /* the last try; the answer's head. 0: not yet */
+    bool grpc;
+    struct grpc_count asked, told; /* if it is */
+    struct request_trace trace;
     struct request_route route;
     struct exchange_tries tries;
     struct relay relay;

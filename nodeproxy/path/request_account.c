@@ -1,5 +1,6 @@
 #include "nodeproxy/path/request_account.h"
 
+#include "nodeproxy/path/request_words.h"
 #include <stdio.h>
 
 /* ---- The families ----------------------------------------------------------------------------- */
@@ -15,29 +16,12 @@ FAMILY(request_duration, "istio_request_duration_milliseconds",
        "From the request's head to the answer's last byte.", METRIC_HISTOGRAM);
 FAMILY(request_received, "istio_request_bytes", "Sizes of the requests' bodies.", METRIC_HISTOGRAM);
 FAMILY(request_sent, "istio_response_bytes", "Sizes of the answers' bodies.", METRIC_HISTOGRAM);
+FAMILY(request_messages, "istio_request_messages_total", "Messages of gRPC that clients sent.",
+       METRIC_COUNTER);
+FAMILY(request_answer_messages, "istio_response_messages_total",
+       "Messages of gRPC that servers sent.", METRIC_COUNTER);
 
 /* ---- The labels ------------------------------------------------------------------------------- */
-
-/* Envoy's words for what became of a request (%RESPONSE_FLAGS%); those of connections are others. */
-static struct text flags_of(enum ending ending)
-{
-    static const struct {
-        enum ending ending;
-        const char *flags;
-    } table[] = {
-        {ENDING_RESET_BY_CLIENT, "DC"}, {ENDING_RESET_BY_SERVER, "UC"},
-        {ENDING_NO_ENDPOINT, "UH"},     {ENDING_UNREACHABLE, "UF"},
-        {ENDING_CONNECT_TIMEOUT, "UF"}, {ENDING_TUNNEL_FAILED, "UF"},
-        {ENDING_TUNNEL_REFUSED, "UF"},  {ENDING_IDLE_TIMEOUT, "SI"},
-        {ENDING_LIMIT, "UO"},           {ENDING_NO_MEMORY, "OM"},
-        {ENDING_DENIED, "-"}, /* its code says it, as Envoy's does */
-        {ENDING_POLICY_CHANGED, "-"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (table[i].ending == ending)
-            return text_of(table[i].flags);
-    return text_of(ending_flag(ending));
-}
 
 static struct text number(char digits[static 12], int value)
 {
@@ -48,8 +32,8 @@ static struct text number(char digits[static 12], int value)
 
 static bool is_of(const struct request_series *s, const struct exchange_record *r)
 {
-    return s->total && s->status == r->status && s->grpc_status == r->grpc_status &&
-           s->ending == r->ending && s->grpc == r->grpc && addr_equal(&s->to, &r->to);
+    return s->total && s->status == r->status && s->grpc_status == response_grpc_status(r) &&
+           s->flags == response_flags_of(r) && s->grpc == r->grpc && addr_equal(&s->to, &r->to);
 }
 
 static void let_go(struct request_series *s)
@@ -60,20 +44,25 @@ static void let_go(struct request_series *s)
     metric_let_go(s->duration);
     metric_let_go(s->received);
     metric_let_go(s->sent);
+    if (s->messages)
+        metric_let_go(s->messages);
+    if (s->answer_messages)
+        metric_let_go(s->answer_messages);
     s->total = NULL;
 }
 
 static void find(struct request_account *a, const struct exchange_record *r,
                  struct request_series *ret)
 {
-    char code[12], grpc_code[12];
+    char code[12], grpc_code[12], flags[RESPONSE_FLAGS_TEXT_MAX];
+    int grpc_status = response_grpc_status(r);
     struct text v[LABELS];
     struct spiffe_id memory;
     a->labels(a->user, r, &memory, v);
     v[ACCOUNT_LABEL_PROTOCOL] = r->grpc ? TEXT("grpc") : TEXT("http");
-    v[ACCOUNT_LABEL_FLAGS] = flags_of(r->ending);
+    v[ACCOUNT_LABEL_FLAGS] = response_flags_text(response_flags_of(r), flags);
     v[L_RESPONSE_CODE] = number(code, (int)r->status);
-    v[L_GRPC_STATUS] = r->grpc_status >= 0 ? number(grpc_code, r->grpc_status) : TEXT("");
+    v[L_GRPC_STATUS] = grpc_status >= 0 ? number(grpc_code, grpc_status) : TEXT("");
     *ret = (struct request_series){
         .total = metric_hold(metrics_series(a->metrics, &request_total, v)),
         .duration = metric_hold(metrics_series(a->metrics, &request_duration, v)),
@@ -81,10 +70,14 @@ static void find(struct request_account *a, const struct exchange_record *r,
         .sent = metric_hold(metrics_series(a->metrics, &request_sent, v)),
         .to = r->to,
         .status = (uint16_t)r->status,
-        .grpc_status = (int16_t)r->grpc_status,
-        .ending = (uint8_t)r->ending,
+        .grpc_status = (int16_t)grpc_status,
+        .flags = response_flags_of(r),
         .grpc = r->grpc,
     };
+    if (!r->grpc)
+        return;
+    ret->messages = metric_hold(metrics_series(a->metrics, &request_messages, v));
+    ret->answer_messages = metric_hold(metrics_series(a->metrics, &request_answer_messages, v));
 }
 
 void request_account_count(struct request_account *a, const struct exchange_record *record)
@@ -102,6 +95,10 @@ void request_account_count(struct request_account *a, const struct exchange_reco
     metric_observe(s->duration, record->duration_ms);
     metric_observe(s->received, record->bytes_received);
     metric_observe(s->sent, record->bytes_sent);
+    if (s->messages)
+        metric_add(s->messages, record->messages_received);
+    if (s->answer_messages)
+        metric_add(s->answer_messages, record->messages_sent);
 }
 
 void request_account_begin(struct request_account *a, struct metrics *metrics,
@@ -182,8 +179,9 @@ static bool is_gone(void *user, char *const *values)
 
 void request_account_drop_gone(struct metrics *metrics, const struct directory *directory)
 {
-    static const struct metric_family *const families[] = {&request_total, &request_duration,
-                                                           &request_received, &request_sent};
+    static const struct metric_family *const families[] = {
+        &request_total, &request_duration, &request_received,
+        &request_sent,  &request_messages, &request_answer_messages};
     struct looking l = {.failed = false};
     map_init(&l.workloads, 0);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++)
