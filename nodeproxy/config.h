@@ -8,6 +8,7 @@
 #include "shared/base/addr.h"
 #include <stdbool.h>
 
+enum request_log_format { REQUEST_LOG_FIELDS, REQUEST_LOG_ISTIO, REQUEST_LOG_ISTIO_JSON };
 struct config {
     const char *node, *cluster_id, *network, *trust_domain, *cluster_domain;
     const char *run_dir, *roots_file, *token_file;
@@ -38,6 +39,10 @@ struct config {
     bool dns_capture;             /* pods' queries to port 53 come here */
     bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
+    struct addr trace_collector;  /* port 0: nothing is traced */
+    const char *trace_identity;   /* that it must prove, by mutual TLS; NULL: plain */
+    uint32_t trace_sampled;       /* of a million */
+    enum request_log_format request_log; /* of its lines of requests */
     bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such */
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };

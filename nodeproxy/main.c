@@ -71,6 +71,44 @@ static void fill_bounds(struct config *c)
     b->node[BOUND_OPENING] = b->node[BOUND_HANDSHAKES];
 }
 
+/* "http://ADDR:PORT" or "https://ADDR:PORT" and the identity that is to be proved there. */
+static int fill_tracing(struct config *c, const char *url, const char *sampling)
+{
+    struct text t = text_of(url);
+    bool https = text_starts_with(t, TEXT("https://"));
+    size_t skip = https ? 8 : 7;
+    if (tracer_parse_percent(text_of(sampling), &c->trace_sampled) < 0) {
+        fprintf(stderr, "weir-nodeproxy: --trace-sampling: '%s' is no percentage from 0 to 100, with at most four digits after the point\n", sampling);
+        return -EINVAL;
+    }
+    if (!url[0])
+        return 0;
+    if ((!https && !text_starts_with(t, TEXT("http://"))) || addr_parse((struct text){t.data + skip, t.len - skip}, &c->trace_collector) < 0 ||
+        c->trace_collector.port == 0) {
+        fprintf(stderr, "weir-nodeproxy: --trace-collector: '%s' is neither http://ADDR:PORT nor https://ADDR:PORT\n", url);
+        return -EINVAL;
+    }
+    if (https != (c->trace_identity && c->trace_identity[0])) {
+        fprintf(stderr, "weir-nodeproxy: --trace-collector-identity goes with https://, and is needed there\n");
+        return -EINVAL;
+    }
+    if (!https)
+        c->trace_identity = NULL;
+    return 0;
+}
+
+static int choose_request_log(const char *value, enum request_log_format *ret)
+{
+    static const char *const names[] = {[REQUEST_LOG_FIELDS] = "fields", [REQUEST_LOG_ISTIO] = "istio", [REQUEST_LOG_ISTIO_JSON] = "istio-json"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        *ret = (enum request_log_format)i;
+        if (strcmp(value, names[i]) == 0)
+            return 0;
+    }
+    fprintf(stderr, "weir-nodeproxy: --http-log: '%s' is none of fields, istio, istio-json\n", value);
+    return -EINVAL;
+}
+
 static int run_warden(int channel, void *arg)
 {
     const struct config *c = arg;
@@ -114,6 +152,7 @@ int main(int argc, char **argv)
     char hostname[256] = "";
     bool version = false;
     const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "off", *expired_peers = "end", *replaced = "end";
+    const char *http_log = "fields", *collector = "", *sampling = "1";
     bool stays = false;
     struct logging logging = {"info", "text", 0};
     struct config c = {
@@ -197,7 +236,11 @@ int main(int argc, char **argv)
         {"same-node", ARG_STRING, &same_node, "direct|hbone", "between two workloads of this node", 0, 0, false},
         {"replaced", ARG_STRING, &replaced, "end|stay", "when another node proxy has taken over and the drain is done; stay: wait for SIGTERM, where an end would be followed by a new start", 0, 0, false},
         {"expired-peers", ARG_STRING, &expired_peers, "end|keep", "tunnels that live longer than their peer's certificate", 0, 0, false},
-        {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection", 0, 0, false},
+        {"access-log", ARG_STRING, &access_log, "on|off", "one line per connection, and per request", 0, 0, false},
+        {"http-log", ARG_STRING, &http_log, "FORMAT", "of lines of requests: fields, as those of connections; istio, istio-json: Envoy's, as Istio's default", 0, 0, false},
+        {"trace-collector", ARG_STRING, &collector, "URL", "http://ADDR:PORT of a collector of OTLP over gRPC; https://: by mutual TLS as the node proxy (default: nothing is traced)", 0, 0, false},
+        {"trace-collector-identity", ARG_STRING, &c.trace_identity, "SPIFFE-ID", "whom it must prove to be, with https://", 0, 0, false},
+        {"trace-sampling", ARG_STRING, &sampling, "PERCENT", "of the traces that nobody has decided on before", 0, 0, false},
         {"log-level", ARG_STRING, &logging.level, "LEVEL", "error, warn, info, debug", 0, 0, false},
         {"log-format", ARG_STRING, &logging.format, "text|json", "of all log lines", 0, 0, false},
         {"log-rate", ARG_U64, &logging.rate, "N", "lines a second and scope at most (0: no limit)", 0, 1000000, false},
@@ -229,6 +272,7 @@ int main(int argc, char **argv)
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
         choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
+        choose_request_log(http_log, &c.request_log) < 0 || fill_tracing(&c, collector, sampling) < 0 ||
         choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0 || choice("replaced", replaced, "stay", "end", &stays) < 0)
         return 2;
     fill_identities(&c, identities);

@@ -58,6 +58,8 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
     (void)m;
     if (spiffe_id_equal(id, &n->self)) {
         xds_feed_set_tls(&n->subscription.feed, c ? c->client : NULL);
+        if (n->tracer.exporter)
+            exporter_set_tls(n->tracer.exporter, c ? c->client : NULL);
         return;
     }
     list_for_each(link, pods_all(n->pods))
@@ -362,7 +364,7 @@ static void force(struct lifecycle *l)
         free(np);
         pod->user = NULL;
     }
-    n->parts_open = 5 + (n->admin != NULL) + node_takeover_close(n);
+    n->parts_open = 5 + (n->admin != NULL) + (n->tracer.exporter != NULL) + node_takeover_close(n);
     n->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&n->lifecycle);
     if (n->admin)
@@ -374,6 +376,8 @@ static void force(struct lifecycle *l)
     credentials_close(n->credentials, part_gone, n);
     n->credentials = NULL;
     warden_watch_close(&n->warden_watch, part_gone, n);
+    if (n->tracer.exporter)
+        exporter_close(n->tracer.exporter, part_gone, n);
     mailbox_close(&n->mailbox, mailbox_gone);
 }
 
@@ -393,6 +397,16 @@ static int make_folder(const char *run_dir, const char *name, char *out, size_t 
     return mkdir(out, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static void open_tracer(struct node *n)
+{
+    const struct exporter_options o = {.ring = n->ring, .mailbox = &n->mailbox, .collector = n->config.trace_collector, .identity = n->config.trace_identity};
+    n->tracer.sampled = n->config.trace_sampled;
+    if (o.collector.port == 0)
+        return;
+    exporter_init(&n->exporter, &o);
+    n->tracer.exporter = &n->exporter;
+}
+
 static int open_workers(struct node *n)
 {
     uint64_t count = n->config.workers;
@@ -403,7 +417,7 @@ static int open_workers(struct node *n)
     for (unsigned i = 0; i < count; i++) {
         const char *why;
         const struct worker_options o = {
-            .config = &n->config, .directory = n->directory, .bounds = n->bounds, .known = &n->synced, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
+            .config = &n->config, .directory = n->directory, .bounds = n->bounds, .tracer = &n->tracer, .known = &n->synced, .control = &n->mailbox, .events = &worker_events, .arg = n, .index = i};
         int r = worker_start(&n->workers[i], &o, &why);
         if (r < 0)
             return fail("a worker can't start", r, why);
@@ -475,6 +489,7 @@ int node_open(struct node *n, const struct config *config)
     r = metrics_new(&n->metrics, 4096);
     if (r < 0)
         return fail("metrics", r, NULL);
+    open_tracer(n);
     r = open_workers(n);
     if (r == 0)
         r = open_capture(n);

@@ -48,6 +48,8 @@ struct node {
     struct subscription subscription;
     struct worker *workers[NODE_WORKERS_MAX];
     unsigned n_workers, n_idle;
+    struct exporter exporter;     /* of spans; used if tracer.exporter */
+    struct tracer tracer;
     struct metrics *metrics;      /* of the control thread */
     struct admin *admin;
     struct admin_route routes[NODE_ROUTES_MAX];

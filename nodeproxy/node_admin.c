@@ -344,6 +344,10 @@ GAUGE(connections_in, "weir_connections_inbound", "Living inbound connections an
 GAUGE(tunnels, "weir_tunnels", "Living tunnel connections that this node opened.");
 GAUGE(tunnel_streams, "weir_tunnel_streams", "Living streams in them.");
 GAUGE(tunnel_servers, "weir_tunnels_accepted", "Living tunnel connections that this node accepted.");
+COUNTER(mirrors_sent, "weir_mirrored_requests_total", "Copies of requests that a route's mirrors sent.");
+COUNTER(mirrors_left_out, "weir_mirrored_requests_left_out_total", "Copies that were not made: too many at once, or no memory.");
+COUNTER(spans_exported, "weir_trace_spans_exported_total", "Spans that the collector took.");
+COUNTER(spans_dropped, "weir_trace_spans_dropped_total", "Spans that had no room, or that the collector did not take.");
 COUNTER(ring_turns, "weir_ring_turns_total", "Turns of the workers' loops.");
 COUNTER(ring_submitted, "weir_ring_submitted_total", "Operations given to the kernel.");
 COUNTER(ring_completed, "weir_ring_completed_total", "Completions taken from the kernel.");
@@ -437,6 +441,10 @@ static void set_all(struct node *n, const struct worker_dump *d)
     set(n, &tunnels, NULL, d->n_tunnels);
     set(n, &tunnel_streams, NULL, d->tunnel_streams);
     set(n, &tunnel_servers, NULL, d->n_tunnel_servers);
+    set(n, &mirrors_sent, NULL, d->mirrors_sent);
+    set(n, &mirrors_left_out, NULL, d->mirrors_left_out);
+    set(n, &spans_exported, NULL, atomic_load(&n->exporter.exported));
+    set(n, &spans_dropped, NULL, atomic_load(&n->exporter.dropped));
     set(n, &ring_turns, NULL, d->ring.turns);
     set(n, &ring_submitted, NULL, d->ring.submitted);
     set(n, &ring_completed, NULL, d->ring.completed);
@@ -518,6 +526,8 @@ static void worker_answered(struct worker_dump *d, void *arg)
     g->total.n_tunnels += d->n_tunnels;
     g->total.n_tunnel_servers += d->n_tunnel_servers;
     g->total.tunnel_streams += d->tunnel_streams;
+    g->total.mirrors_sent += d->mirrors_sent;
+    g->total.mirrors_left_out += d->mirrors_left_out;
     g->total.ring.turns += d->ring.turns;
     g->total.ring.submitted += d->ring.submitted;
     g->total.ring.completed += d->ring.completed;

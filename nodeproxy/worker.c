@@ -293,11 +293,15 @@ static void dump(struct worker *w, struct message *m)
     ring_stats(w->env.ring, &d->ring);
     for (size_t i = 0; i < ENDING_COUNT; i++)
         d->endings[i] = w->env.endings[i];
+    d->mirrors_sent = w->env.mirrors_sent;
+    d->mirrors_left_out = w->env.mirrors_left_out;
     list_for_each(n, &w->env.all_pods)
     {
         struct local_pod *p = container_of(n, struct local_pod, link);
         d->n_outbounds += p->n_outbounds;
         d->n_inbounds += p->n_inbounds;
+        d->mirrors_sent += p->mirrors.sent;
+        d->mirrors_left_out += p->mirrors.left_out;
         d->n_tunnel_servers += p->n_servers;
         hold_measure(&p->hold);
         peer_pool_each_link(&p->peers, count_link, d);
@@ -489,6 +493,7 @@ int worker_start(struct worker **ret, const struct worker_options *o, const char
     w->env.config = o->config;
     w->env.directory = o->directory;
     w->env.bounds = o->bounds;
+    w->env.tracer = o->tracer;
     w->env.metrics = w->metrics;
     turn_watch_init(&w->turn_watch, w->metrics);
     r = -pthread_create(&w->thread, NULL, worker_main, w);

@@ -22,6 +22,7 @@ struct worker_options {
     const struct config *config;
     const struct directory *directory;
     struct bounds *bounds;   /* of the node */
+    const struct tracer *tracer; /* of the node */
     const _Atomic bool *known; /* the mesh is: names may be answered from the directory */
     struct mailbox *control; /* the control thread's */
     const struct worker_events *events;
@@ -53,6 +54,7 @@ void worker_join(struct worker *w);                                  /* waits fo
 struct worker_dump {
     struct text_heap connections; /* JSON array elements, comma separated */
     struct ring_stats ring;
+    uint64_t mirrors_sent, mirrors_left_out;
     size_t n_outbounds, n_inbounds, n_tunnels, n_tunnel_servers, tunnel_streams;
     uint64_t endings[ENDING_COUNT];
 };

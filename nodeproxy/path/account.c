@@ -1,7 +1,6 @@
 /* What every connection leaves behind: counters and a line; see the header. */
 #include "nodeproxy/path/account.h"
 
-#include "nodeproxy/http/exchange.h"
 #include "shared/base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,8 @@ enum account_label {
     L_DST_SERVICE_NAME, L_DST_SERVICE_NAMESPACE, L_DST_CANONICAL, L_DST_REVISION, L_PROTOCOL, L_FLAGS, L_SECURITY, L_COUNT
 };
 _Static_assert((int)L_COUNT == ACCOUNT_LABELS && (int)L_PROTOCOL == ACCOUNT_LABEL_PROTOCOL && (int)L_FLAGS == ACCOUNT_LABEL_FLAGS &&
-                   (int)L_SOURCE_WORKLOAD == ACCOUNT_LABEL_SOURCE && (int)L_DST_WORKLOAD == ACCOUNT_LABEL_DESTINATION,
+                   (int)L_SOURCE_WORKLOAD == ACCOUNT_LABEL_SOURCE && (int)L_SOURCE_PRINCIPAL == ACCOUNT_LABEL_SOURCE_ID &&
+                   (int)L_DST_SERVICE == ACCOUNT_LABEL_SERVICE && (int)L_DST_WORKLOAD == ACCOUNT_LABEL_DESTINATION,
                "as the header says");
 static const char *const label_names[L_COUNT] = {ACCOUNT_LABEL_NAMES};
 #define FAMILY(symbol, metric, about) const struct metric_family symbol = {metric, about, METRIC_COUNTER, label_names, L_COUNT}
@@ -20,6 +20,7 @@ FAMILY(account_opened, "istio_tcp_connections_opened_total", "TCP connections op
 FAMILY(account_closed, "istio_tcp_connections_closed_total", "TCP connections closed.");
 FAMILY(account_sent, "istio_tcp_sent_bytes_total", "Bytes sent from the server to the client.");
 FAMILY(account_received, "istio_tcp_received_bytes_total", "Bytes received by the server from the client.");
+FAMILY(account_for_requests, "weir_http_connections_opened_total", "Connections opened whose requests are counted, and not their bytes.");
 FAMILY(account_failed, "istio_tcp_connections_failed_total", "TCP connections that were refused or failed, by response_flags.");
 
 static struct text or_unknown(const char *value) { return value && value[0] ? text_of(value) : TEXT("unknown"); }
@@ -77,14 +78,19 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
     account_labels_of(reporter, subject ? subject : &nothing, v);
     a->begun = true;
     a->reporter = reporter;
-    a->opened = metrics_series(env->metrics, &account_opened, v);
-    a->closed = metrics_series(env->metrics, &account_closed, v);
-    a->sent = metrics_series(env->metrics, &account_sent, v);
-    a->received = metrics_series(env->metrics, &account_received, v);
+    bool requests = subject && subject->requests;
+    if (requests)
+        v[L_PROTOCOL] = TEXT("http");
+    a->opened = metrics_series(env->metrics, requests ? &account_for_requests : &account_opened, v);
     a->names = a->opened->label_values;
     if (!a->names || !text_equal(text_of(a->names[L_REPORTER]), v[L_REPORTER]))
         a->names = a->own_names = names_copy(v);
     metric_add(a->opened, 1);
+    if (requests)
+        return;
+    a->closed = metrics_series(env->metrics, &account_closed, v);
+    a->sent = metrics_series(env->metrics, &account_sent, v);
+    a->received = metrics_series(env->metrics, &account_received, v);
     if (relay) {
         relay->client.count = a->received;
         relay->server.count = a->sent;
@@ -97,7 +103,7 @@ void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABE
         ret[i] = a->names ? text_of(a->names[i]) : TEXT("unknown");
 }
 
-static struct text label_of(const struct account *a, enum account_label l)
+struct text account_label(const struct account *a, unsigned l)
 {
     struct text t = a->names ? text_of(a->names[l]) : TEXT("");
     return text_equal(t, TEXT("unknown")) ? TEXT("") : t;
@@ -111,7 +117,7 @@ static void count_failure(const struct account *a, struct path_env *env, enum en
     metric_add(metrics_series(env->metrics, &account_failed, v), 1);
 }
 
-static bool is_failure(enum ending e)
+bool account_is_failure(enum ending e)
 {
     return e != ENDING_CLOSED && e != ENDING_RESET_BY_CLIENT && e != ENDING_RESET_BY_SERVER && e != ENDING_DRAINED && e != ENDING_WORKLOAD_GONE && e != ENDING_IDLE_TIMEOUT;
 }
@@ -128,17 +134,17 @@ static void write_line(const struct account *a, const struct path_env *env, enum
     bool source = reporter == REPORTER_SOURCE;
     char duration[32];
     struct log_line l;
-    log_line_begin(&l, line->ending == ENDING_CLOSED ? LOG_INFO : is_failure(line->ending) ? LOG_WARN : LOG_INFO, "access", "connection complete");
+    log_line_begin(&l, line->ending == ENDING_CLOSED ? LOG_INFO : account_is_failure(line->ending) ? LOG_WARN : LOG_INFO, "access", "connection complete");
     put_addr(&l, "src.addr", &line->source);
-    log_line_text(&l, "src.workload", label_of(a, L_SOURCE_WORKLOAD));
-    log_line_text(&l, "src.namespace", label_of(a, L_SOURCE_NAMESPACE));
-    log_line_text(&l, "src.identity", label_of(a, L_SOURCE_PRINCIPAL));
+    log_line_text(&l, "src.workload", account_label(a, L_SOURCE_WORKLOAD));
+    log_line_text(&l, "src.namespace", account_label(a, L_SOURCE_NAMESPACE));
+    log_line_text(&l, "src.identity", account_label(a, L_SOURCE_PRINCIPAL));
     put_addr(&l, "dst.addr", &line->destination);
     put_addr(&l, "dst.hbone_addr", &line->hbone);
-    log_line_text(&l, "dst.service", label_of(a, L_DST_SERVICE));
-    log_line_text(&l, "dst.workload", label_of(a, L_DST_WORKLOAD));
-    log_line_text(&l, "dst.namespace", label_of(a, L_DST_NAMESPACE));
-    log_line_text(&l, "dst.identity", label_of(a, L_DST_PRINCIPAL));
+    log_line_text(&l, "dst.service", account_label(a, L_DST_SERVICE));
+    log_line_text(&l, "dst.workload", account_label(a, L_DST_WORKLOAD));
+    log_line_text(&l, "dst.namespace", account_label(a, L_DST_NAMESPACE));
+    log_line_text(&l, "dst.identity", account_label(a, L_DST_PRINCIPAL));
     log_line_text(&l, "direction", source ? TEXT("outbound") : TEXT("inbound"));
     /* As ztunnel's log: seen from the reporting side, unlike the metrics. */
     log_line_u64(&l, "bytes_sent", source ? relay->client.bytes : relay->server.bytes);
@@ -151,7 +157,7 @@ static void write_line(const struct account *a, const struct path_env *env, enum
     if (line->status != 0 && line->status != 200)
         log_line_u64(&l, "status", line->status);
     log_line_text(&l, "ending", text_of(ending_text(line->ending)));
-    if (is_failure(line->ending))
+    if (account_is_failure(line->ending))
         log_line_text(&l, "error", line->why.len > 0 ? line->why : text_of(ending_meaning(line->ending)));
     log_line_end(&l);
 }
@@ -160,53 +166,15 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
 {
     if (!a->begun)
         account_begin(a, env, reporter, NULL, NULL);
-    metric_add(a->closed, 1);
+    if (a->closed)
+        metric_add(a->closed, 1);
     env->endings[line->ending]++;
-    if (is_failure(line->ending))
+    if (account_is_failure(line->ending))
         count_failure(a, env, line->ending);
     if (env->config->access_log && log_enabled(LOG_INFO) && bound_tick(line->bounds, BOUND_LOG_LINES, ring_now_ms(env->ring)))
         write_line(a, env, reporter, relay, line);
     free(a->own_names);
     a->names = a->own_names = NULL;
-}
-
-static struct text at_most(struct text t, size_t len) { return (struct text){t.data, t.len < len ? t.len : len}; }
-
-void account_request(const struct account *a, struct path_env *env, const struct exchange_record *record, const struct addr *source,
-                     const struct addr *destination, struct pod_bounds *bounds)
-{
-    enum { PATH_MAX_LOGGED = 1024, NAME_MAX_LOGGED = 256 };
-    char duration[32];
-    struct log_line l;
-    if (!env->config->access_log || !log_enabled(LOG_INFO) || !bound_tick(bounds, BOUND_LOG_LINES, ring_now_ms(env->ring)))
-        return;
-    log_line_begin(&l, is_failure(record->ending) ? LOG_WARN : LOG_INFO, "access", "request complete");
-    put_addr(&l, "src.addr", source);
-    log_line_text(&l, "src.workload", label_of(a, L_SOURCE_WORKLOAD));
-    log_line_text(&l, "src.identity", label_of(a, L_SOURCE_PRINCIPAL));
-    put_addr(&l, "dst.addr", destination);
-    log_line_text(&l, "dst.workload", label_of(a, L_DST_WORKLOAD));
-    log_line_text(&l, "direction", a->reporter == REPORTER_SOURCE ? TEXT("outbound") : TEXT("inbound"));
-    log_line_text(&l, "method", at_most(record->method, NAME_MAX_LOGGED));
-    log_line_text(&l, "authority", at_most(record->authority, NAME_MAX_LOGGED));
-    log_line_text(&l, "path", at_most(record->path, PATH_MAX_LOGGED));
-    log_line_text(&l, "protocol", record->client == HTTP_VERSION_2 ? TEXT("HTTP/2") : TEXT("HTTP/1.1"));
-    log_line_u64(&l, "status", record->status);
-    if (record->grpc_status >= 0)
-        log_line_u64(&l, "grpc_status", (uint64_t)record->grpc_status);
-    log_line_u64(&l, "bytes_sent", record->bytes_sent);
-    log_line_u64(&l, "bytes_recv", record->bytes_received);
-    snprintf(duration, sizeof duration, "%llums", (unsigned long long)record->duration_ms);
-    log_line_text(&l, "duration", text_of(duration));
-    if (record->tries > 1)
-        log_line_u64(&l, "tries", record->tries);
-    log_line_text(&l, "policy", record->notes.policy);
-    log_line_text(&l, "dry_run", record->notes.dry_run);
-    log_line_text(&l, "audit", record->notes.audit);
-    log_line_text(&l, "ending", text_of(ending_text(record->ending)));
-    if (record->why && record->why[0])
-        log_line_text(&l, "error", text_of(record->why));
-    log_line_end(&l);
 }
 
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line)

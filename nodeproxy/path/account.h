@@ -14,12 +14,13 @@ struct account_subject { /* who talks to whom; any may be NULL or empty = "unkno
     const struct service *service;
     const struct spiffe_id *source_id, *destination_id; /* proven or required identities; not present: none */
     bool mutual_tls;
+    bool requests; /* they are what is counted (request_account.h), and not the connection or its bytes */
 };
 struct account {
     struct path_env *env;
     enum reporter reporter;
     uint64_t id, opened_ms;
-    struct metric_series *opened, *closed, *sent, *received;
+    struct metric_series *opened, *closed, *sent, *received; /* the last three: NULL of requests */
     char **names;      /* what the line says: the series' label values, or */
     char **own_names;  /* a copy, if the series is the one of those that have no room; one block */
     bool begun;
@@ -45,14 +46,12 @@ void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABE
     "destination_service_namespace", "destination_canonical_service", "destination_canonical_revision", "request_protocol", "response_flags",      \
     "connection_security_policy"
 /* Where some of them stand; after a workload comes its namespace. */
-enum { ACCOUNT_LABEL_SOURCE = 1, ACCOUNT_LABEL_DESTINATION = 9, ACCOUNT_LABEL_PROTOCOL = 20, ACCOUNT_LABEL_FLAGS = 21 };
+enum { ACCOUNT_LABEL_SOURCE = 1, ACCOUNT_LABEL_SOURCE_ID = 3, ACCOUNT_LABEL_DESTINATION = 9, ACCOUNT_LABEL_SERVICE = 15, ACCOUNT_LABEL_PROTOCOL = 20, ACCOUNT_LABEL_FLAGS = 21 };
 /* Counts the end and writes the access log line. Begins (with nothing known) if the story did not get that far. */
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);
-/* One line of a request of this connection, as `account_end` writes one of the connection. */
-struct exchange_record;
-void account_request(const struct account *a, struct path_env *env, const struct exchange_record *record, const struct addr *source,
-                     const struct addr *destination, struct pod_bounds *bounds);
+struct text account_label(const struct account *a, unsigned label); /* for a line: "" where it is unknown */
+bool account_is_failure(enum ending e);
 /* For what came to nothing before it had a story: the same counters, the same line. */
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line);
-extern const struct metric_family account_opened, account_closed, account_sent, account_received, account_failed;
+extern const struct metric_family account_opened, account_closed, account_sent, account_received, account_failed, account_for_requests;
 #endif

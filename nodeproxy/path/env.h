@@ -24,6 +24,7 @@ struct path_env {
     const struct directory *directory;
     struct metrics *metrics;
     struct bounds *bounds;     /* of the node; NULL: none */
+    const struct tracer *tracer; /* of the node; NULL: none */
     struct map pods;           /* workload uid -> struct local_pod, this worker's view */
     struct list all_pods;
     uint64_t directory_version, policy_version; /* against which living connections were last checked */
@@ -35,5 +36,6 @@ struct path_env {
     bool draining;
     uint64_t next_id;          /* of a connection, for logs and dumps */
     uint64_t endings[ENDING_COUNT];
+    uint64_t mirrors_sent, mirrors_left_out; /* of pods that have gone */
 };
 #endif

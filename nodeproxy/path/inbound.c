@@ -88,16 +88,16 @@ static enum step identify(struct inbound *in)
         return STEP_WAIT;
     }
     in->epoch = in->pod->epoch;
+    in->by_request = inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
         .service = in->service_key ? directory_service(env->directory, text_of(in->service_key)) : called_service_among(in->pod, self, in->forwarded_host),
         .source_id = in->peer,
         .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
-        .mutual_tls = in->kind == INBOUND_HBONE,
+        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->by_request,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
-    in->by_request = inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
     return STEP_NEXT;
 }
 

@@ -233,6 +233,7 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
         return -ENOMEM;
     client_requests_init(&h->client, &client, &client_ops);
     h->client.host.passes_on = true;
+    h->client.host.tracer = o->tracer;
     h->events = events;
     h->user = user;
     h->server = o->server;

@@ -22,6 +22,7 @@ struct inbound_http_options {
     struct exchange_pool *pool;
     struct hold *hold;
     struct pod_bounds *bounds;
+    const struct tracer *tracer; /* NULL: none */
     struct stream *client, *server; /* neither has been started; lent until inbound_http_close() */
     uint64_t idle_ms;               /* 0: never */
     uint64_t choose_ms; /* so long a request waits until the server can take it; 0: for ever */

@@ -2,7 +2,9 @@
 
 #include "nodeproxy/path/inbound_http.h"
 #include "nodeproxy/path/request_account.h"
+#include "nodeproxy/path/request_log.h"
 #include "nodeproxy/path/request_policy.h"
+#include "nodeproxy/path/request_span.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -38,11 +40,11 @@ static void over(void *user, const struct exchange_record *record)
     struct relay_side *client = &r->is.relay->client, *server = &r->is.relay->server;
     client->bytes += record->bytes_received;
     server->bytes += record->bytes_sent;
-    metric_add(client->count, record->bytes_received);
-    metric_add(server->count, record->bytes_sent);
+    const struct request_log log = {r->is.pod->env, r->is.account, r->is.source, r->is.target,
+                                    r->is.pod->bounds};
     request_account_count(&r->account, record);
-    account_request(r->is.account, r->is.pod->env, record, r->is.source, r->is.target,
-                    r->is.pod->bounds);
+    request_span_give(r->is.pod, true, record);
+    request_log_write(&log, record);
 }
 
 static void ended(void *user, enum ending ending)
@@ -78,6 +80,7 @@ int inbound_requests_open(struct inbound_requests **ret, const struct inbound_re
         .pool = &o->pod->exchanges,
         .hold = &o->pod->hold,
         .bounds = o->pod->bounds,
+        .tracer = env->tracer,
         .client = o->client,
         .server = o->server,
         .idle_ms = env->config->idle_ms,

@@ -388,6 +388,8 @@ static void look(struct ring_task *task)
     p->credential = credential_unref(p->credential);
     hold_done(&p->hold);
     exchange_pool_done(&p->exchanges);
+    p->env->mirrors_sent += p->mirrors.sent;
+    p->env->mirrors_left_out += p->mirrors.left_out;
     pod_turn_done(&p->turn);
     p->bounds = pod_bounds_unref(p->bounds);
     p->drained(p);

@@ -2,6 +2,7 @@
 #include "nodeproxy/path/outbound.h"
 
 #include "nodeproxy/path/outbound_http.h"
+#include "nodeproxy/path/request_log.h"
 #include "nodeproxy/path/stage.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
@@ -202,6 +203,7 @@ static enum step route(struct outbound *c)
         .source_id = c->pod->credential ? &c->pod->credential->id : NULL,
         .destination_id = spiffe_id_present(&to.id) ? &to.id : NULL,
         .mutual_tls = c->way == WAY_TUNNEL,
+        .requests = c->way == WAY_REQUESTS,
     };
     account_begin(&c->account, env, REPORTER_SOURCE, &subject, &c->relay);
     return step;
@@ -394,9 +396,8 @@ static void request_over(void *user, const struct exchange_record *record)
     struct relay_side *client = &c->relay.client, *server = &c->relay.server;
     client->bytes += record->bytes_received;
     server->bytes += record->bytes_sent;
-    metric_add(client->count, record->bytes_received);
-    metric_add(server->count, record->bytes_sent);
-    account_request(&c->account, c->pod->env, record, &c->source, &c->destination, c->pod->bounds);
+    const struct request_log log = {c->pod->env, &c->account, &c->source, &c->destination, c->pod->bounds};
+    request_log_write(&log, record);
 }
 
 static void http_ended(void *user, enum ending ending) { outbound_continue(user, outbound_end(user, ending)); }

@@ -4,6 +4,7 @@
 #include "nodeproxy/path/carrier.h"
 #include "nodeproxy/path/client_requests.h"
 #include "nodeproxy/path/request_account.h"
+#include "nodeproxy/path/request_span.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -253,8 +254,12 @@ static void labels(void *user, const struct exchange_record *record, struct spif
 static void over(struct client_requests *c, const struct exchange_record *record)
 {
     struct outbound_http *h = of_client(c);
-    request_account_count(&h->account, record);
-    h->events->over(h->user, record);
+    struct exchange_record r = *record;
+    if (r.cluster.len == 0)
+        r.cluster = text_of(h->routes); /* they have its name */
+    request_account_count(&h->account, &r);
+    request_span_give(h->pod, false, &r);
+    h->events->over(h->user, &r);
 }
 
 static const struct exchange_host_ops host_ops = {.route = route,
@@ -325,6 +330,7 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
     client_requests_init(&h->client, &o, &client_ops);
     h->client.host.chooses_again = true;
     h->client.drains = pod->env->draining;
+    h->client.host.tracer = pod->env->tracer;
     h->events = events;
     h->user = user;
     request_account_begin(&h->account, pod->env->metrics, labels, h);

@@ -42,6 +42,11 @@ int64_t clock_unix_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+uint64_t clock_unix_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+
 const char *clock_print(int64_t unix_ms, int with_ms, char out[static CLOCK_TEXT_MAX])
 {
     /* RFC 3339 has four digits for the year: 0001-01-01 to 9999-12-31. */

@@ -12,6 +12,7 @@ uint64_t clock_monotonic_us(void);
 uint64_t clock_thread_us(void); /* processor time of this thread; a system call */
 int64_t clock_unix_s(void);
 int64_t clock_unix_ms(void);
+uint64_t clock_unix_us(void);
 enum { CLOCK_TEXT_MAX = 32 };
 /* RFC 3339 in UTC: 2026-11-22T18:45:00Z (with_ms: .123Z). Returns out. */
 const char *clock_print(int64_t unix_ms, int with_ms, char out[static CLOCK_TEXT_MAX]);

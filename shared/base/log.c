@@ -225,6 +225,35 @@ void log_line_u64(struct log_line *l, const char *key, uint64_t value)
     put_field(l, key, text_of(digits), true);
 }
 
+static void write_out(struct log_line *l)
+{
+    int fd = atomic_load_explicit(&config.fd, memory_order_relaxed);
+    ssize_t n;
+    l->off = true;
+    do
+        n = write(fd, l->data, l->out.len);
+    while (n < 0 && errno == EINTR);
+    /* There is nowhere to complain to: a log that cannot be written is lost. */
+}
+
+void log_line_begin_plain(struct log_line *l, enum log_level level, const char *scope)
+{
+    l->off = !log_enabled(level) || !may_write(scope, &l->dropped);
+    l->out = (struct text_out){l->data, 0, sizeof l->data - END_ROOM, false};
+    l->data[0] = '\0';
+}
+
+void log_line_end_plain(struct log_line *l)
+{
+    if (l->off)
+        return;
+    l->out.size = sizeof l->data;
+    text_putc(&l->out, '\n');
+    write_out(l);
+    if (l->dropped > 0)
+        log_write(LOG_WARN, "log", "%llu lines were held back", (unsigned long long)l->dropped);
+}
+
 void log_line_end(struct log_line *l)
 {
     if (l->off)
@@ -236,14 +265,7 @@ void log_line_end(struct log_line *l)
     if (truncated)
         put_field(l, "truncated", TEXT("true"), true);
     text_puts(&l->out, is_json() ? "}\n" : "\n");
-    l->off = true;
-
-    int fd = atomic_load_explicit(&config.fd, memory_order_relaxed);
-    ssize_t n;
-    do
-        n = write(fd, l->data, l->out.len);
-    while (n < 0 && errno == EINTR);
-    /* There is nowhere to complain to: a log that cannot be written is lost. */
+    write_out(l);
 }
 
 void log_write(enum log_level level, const char *scope, const char *format, ...)

@@ -30,6 +30,10 @@ void log_line_begin(struct log_line *l, enum log_level level, const char *scope,
 void log_line_text(struct log_line *l, const char *key, struct text value); /* empty: left out */
 void log_line_u64(struct log_line *l, const char *key, uint64_t value);
 void log_line_end(struct log_line *l);
+/* A line in somebody else's format: log_line_begin_plain(), text into l->out as it stands (escaped by
+ * whoever puts it), log_line_end_plain(). What does not fit is cut. */
+void log_line_begin_plain(struct log_line *l, enum log_level level, const char *scope);
+void log_line_end_plain(struct log_line *l);
 
 #define log_error(scope, ...) log_write(LOG_ERROR, scope, __VA_ARGS__)
 #define log_warn(scope, ...)  log_write(LOG_WARN, scope, __VA_ARGS__)

@@ -150,7 +150,7 @@ static void everything_known(void **state)
     assert_non_null(s);
     assert_int_equal(workload_set(&s->hostname, TEXT("cart.shop.svc.cluster.local")) | workload_set(&s->name, TEXT("cart")) | workload_set(&s->ns, TEXT("shop")), 0);
     assert_int_equal(spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), TEXT("web"), &from) | spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), TEXT("cart"), &to), 0);
-    const struct account_subject subject = {web, cart, s, &from, &to, true};
+    const struct account_subject subject = {web, cart, s, &from, &to, true, false};
     account_begin(&a, &env, REPORTER_SOURCE, &subject, &relay);
     workload_free(web); /* names were copied: nothing points into the directory */
     workload_free(cart);

@@ -122,6 +122,15 @@ static void the_lines(void **state)
     r.grpc_status = 7;
     request_account_count(&a, &r);
     has("istio_requests_total" WHAT("grpc", "-", "200", "7") "} 1\n");
+    r.grpc_status = 999; /* no status of gRPC: UNKNOWN, and one series whatever a server makes up */
+    r.messages_received = 2;
+    r.messages_sent = 40;
+    request_account_count(&a, &r);
+    r.grpc_status = 17;
+    request_account_count(&a, &r);
+    has("istio_requests_total" WHAT("grpc", "-", "200", "2") "} 2\n");
+    has("istio_request_messages_total" WHAT("grpc", "-", "200", "2") "} 4\n");
+    has("istio_response_messages_total" WHAT("grpc", "-", "200", "2") "} 80\n");
     r = fine;
     r.status = 403;
     r.ending = ENDING_DENIED;
