@@ -11,7 +11,7 @@
 
 /* Of one table. The wire takes at most twice that (a % in a value is two), and a node reads messages of
  * 16 MiB: what it can't read ends its stream, again and again. 10,000 ordinary routes are less. */
-enum { GATEWAY_TABLE_BYTES_MAX = 6 * 1024 * 1024 };
+enum { GATEWAY_TABLE_BYTES_MAX = 7 * 1024 * 1024 };
 struct gateway_tables { /* owned */
     struct route_table **items;
     size_t n, size;

@@ -535,7 +535,7 @@ static void too_much(void **state)
  * is not refused still goes into a message, beside others. */
 static void what_a_node_can_read(void **state)
 {
-    enum { FITS = 46, TOO_MANY = 48, RULES = 2, VALUE_MAX = 4096 };
+    enum { FITS = 54, TOO_MANY = 57, RULES = 2, VALUE_MAX = 4096 };
     static char value[VALUE_MAX + 1];
     (void)state;
     memset(value, '%', VALUE_MAX);
