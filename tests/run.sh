@@ -199,8 +199,9 @@ end_sessions() {
     done
     return 0
 }
-# They take their labs down.
-trap 'end_sessions TERM "$OUT"/place-*; wait; exit 130' INT TERM
+# They take their labs down, and the cluster itself away.
+cluster=
+trap 'end_sessions TERM "$OUT"/place-*; [ -z "$cluster" ] || kill "$cluster"; wait; exit 130' INT TERM
 
 # clear_away LAB: what a test could not do itself any more, so that it is in nobody's way.
 clear_away() {
@@ -338,21 +339,29 @@ run_programs() {
 
 # The cases of a real Kubernetes; its runner prints `ok NAME SECONDS`, `FAIL NAME LOG` or `skip NAME WHY`.
 run_cluster() {
-    local status name rest
+    local status name rest folder=/tmp/$LABS-0
     if ! tests/cluster/setup.sh >"$OUT/cluster-setup.log" 2>&1; then
         fail cluster/setup "$OUT/cluster-setup.log"
         return
     fi
-    LABS=weir # its namespaces have other names
+    LABS=${WEIR_CLUSTER_NAME:-weir-cluster}
+    mkdir "$folder" || return
     remains | sort >"$OUT/before"
-    while read -r status name rest; do
+    exec 5< <(TMPDIR=$folder exec tests/cluster/run.sh ${PATTERN:+"$PATTERN"} 2>"$OUT/cluster.log" </dev/null 7>&- 8>&-)
+    cluster=$!
+    while read -ru 5 status name rest; do
         case "$status" in
         ok) ok "$name" "$rest" ;;
         skip) printf 'skip %s: %s\n' "$name" "$rest" ;;
         FAIL) fail "$name" "$rest" ;;
         esac
-    done < <(tests/cluster/run.sh ${PATTERN:+"$PATTERN"} 2>"$OUT/cluster.log" </dev/null)
-    left_behind "$OUT/before" >"$OUT/left"
+    done
+    wait "$cluster" # which takes everything away
+    cluster=
+    exec 5<&-
+    find "$folder" -mindepth 1 -maxdepth 1 -printf 'left behind: file %p\n' >"$OUT/left"
+    rm -rf "$folder"
+    left_behind "$OUT/before" >>"$OUT/left"
     [ ! -s "$OUT/left" ] || fail cluster/left-behind "$OUT/left"
 }
 

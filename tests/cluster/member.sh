@@ -48,7 +48,9 @@ control() {
 }
 
 node() {
-    local folder kubelet=()
+    local folder kubelet=() group=/sys/fs/cgroup/cpu/$NAME-$member/system
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || group=/sys/fs/cgroup/$NAME-$member/system
+    echo 0 >"$group/cgroup.procs"
     for folder in "${PRIVATE[@]}"; do
         mount --bind "$CLUSTER/$member/private/${folder//\//_}" "$folder"
     done

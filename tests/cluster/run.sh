@@ -12,7 +12,7 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$HERE/cases.sh"
 OUT=$ROOT/build/run/cluster
-PATTERN= KEEP= failed=0
+PATTERN= KEEP= failed=0 playing=
 while [ $# -gt 0 ]; do
     case "$1" in
     --keep) KEEP=yes ;;
@@ -30,9 +30,13 @@ seconds_since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%.1f
 # run NAME: the case case_NAME, in a shell of its own. 77: it can't be shown here, and the last line says why.
 run() {
     local name=$1 start=$EPOCHREALTIME log=$OUT/$1.log code
-    # A shell of its own, since one that is asked for its status (`run || ...`) would not end at what fails.
-    OUT=$OUT bash -euo pipefail -c '. "$1/lib.sh" && . "$1/cases.sh" && "case_$2"' run "$HERE" "$name" >"$log" 2>&1 </dev/null
+    # A shell of its own, since one that is asked for its status (`run || ...`) would not end at what fails; and a session, since
+    # whoever ends us ends it, too.
+    OUT=$OUT setsid bash -euo pipefail -c '. "$1/lib.sh" && . "$1/cases.sh" && "case_$2"' run "$HERE" "$name" >"$log" 2>&1 </dev/null 6>&- &
+    playing=$!
+    wait "$playing"
     code=$?
+    playing=
     case "$code" in
     0) echo "ok cluster/$name $(seconds_since "$start")" ;;
     77) echo "skip cluster/$name $(tail -n 1 "$log")" ;;
@@ -47,7 +51,9 @@ run() {
 
 ended() {
     trap - EXIT INT TERM
+    [ -z "$playing" ] || kill -TERM -- "-$playing"
     [ -n "$KEEP" ] || "$HERE/down.sh"
+    echo over >&6
     exit "$failed"
 }
 
@@ -55,6 +61,8 @@ mkdir -p "$OUT" && rm -f "$OUT"/*.log
 # One at a time on a machine: it has one set of names.
 exec 7>"/var/tmp/$NAME.lock"
 flock 7
+# Whoever kills us leaves no cluster either: this one sees that we are gone without a word. It has the lock until it is done.
+exec 6> >(exec setsid bash -c 'read -r word; [ "$word" = over ] || [ -n "$2" ] || exec "$1/down.sh"' run "$HERE" "$KEEP" >/dev/null 2>&1)
 trap ended EXIT
 trap 'failed=130; exit 130' INT TERM
 for name in "${FIRST[@]}"; do run "$name" || exit 1; done

@@ -132,6 +132,7 @@ version = 2
   restrict_oom_score_adj = true
   sandbox_image = "$PAUSE_IMAGE"
 TOML
+    # No image goes, however full the machine's disk is: nobody could give it again.
     if [ "$minor" -ge 27 ]; then extra="containerRuntimeEndpoint: unix:///run/containerd/containerd.sock"; fi
     if [ "$minor" -ge 31 ]; then extra+=$'\nfailCgroupV1: false'; fi
     cat >"$n/kubelet.yaml" <<YAML
@@ -145,6 +146,7 @@ clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local
 evictionHard: {nodefs.available: "1%", imagefs.available: "1%"}
 failSwapOn: false
+imageGCHighThresholdPercent: 100
 kubeAPIQPS: 50
 kubeAPIBurst: 100
 maxPods: 250
@@ -162,13 +164,16 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 YAML
 }
 
-# A kubelet removes every pod's cgroup below its root that it doesn't know: each has a root of its own.
+# A kubelet removes every pod's cgroup below its root that it doesn't know: each has a root of its own. Beside its pods the node's own
+# programs have one (system: member.sh), as they have it of systemd: hundreds of programs that start pods weigh as much as one.
 make_cgroups() {
     local controller file
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-        mkdir -p "/sys/fs/cgroup/$NAME-$1"
+        mkdir -p "/sys/fs/cgroup/$NAME-$1/system"
         return
     fi
+    mkdir -p "/sys/fs/cgroup/cpu/$NAME-$1/system"
+    echo 4096 >"/sys/fs/cgroup/cpu/$NAME-$1/cpu.shares" # a node is more than one of the machine's processes
     for controller in /sys/fs/cgroup/*/; do
         mkdir -p "$controller/$NAME-$1" 2>/dev/null || continue
         for file in cpuset.cpus cpuset.mems; do

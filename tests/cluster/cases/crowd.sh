@@ -3,7 +3,7 @@
 
 # So many pods started at once, each calling at its first instruction, under STRICT: every call is in the mesh.
 case_crowd() {
-    local count=${WEIR_CROWD:-50} lines pod begun=$SECONDS
+    local count=${WEIR_CROWD:-200} lines pod begun=$SECONDS
     strict
     eventually get_fails outside/stranger http://cart.shop/whoami
     k apply -f - <<YAML
