@@ -44,8 +44,8 @@ static void ask(struct socket_pool *p, int family)
     if (s->asked)
         return;
     size_t want = s->n_waiting + s->target - s->n;
-    if (want > SOCKET_POOL_MAX)
-        want = SOCKET_POOL_MAX;
+    if (want > SOCKET_POOL_PIECE)
+        want = SOCKET_POOL_PIECE;
     s->asked = true;
     s->late = false;
     p->refill(p, family, (unsigned)want);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SOCKET_POOL_MIN = 4, SOCKET_POOL_MAX = 64, SOCKET_POOL_WAITERS_MAX = 4096 };
+enum { SOCKET_POOL_MIN = 4, SOCKET_POOL_MAX = 64, SOCKET_POOL_PIECE = 16, SOCKET_POOL_WAITERS_MAX = 4096 };
 
 struct socket_pool;
 struct socket_waiter { /* embedded in whoever waits; socket_pool_forget() when it no longer does */

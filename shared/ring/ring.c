@@ -90,6 +90,7 @@ int ring_open(struct ring **ret, const struct ring_options *options, const char 
     list_init(&ring->pausing);
     list_init(&ring->returned);
     list_init(&ring->shares);
+    list_init(&ring->late);
     ring->drained_end = &ring->drained_first;
     r = supply_open(ring, o.buffers ? o.buffers : BUFFERS_DEFAULT);
     if (r < 0)
@@ -129,7 +130,7 @@ struct ring *ring_free(struct ring *ring)
 static bool has_work(const struct ring *ring)
 {
     return ring->stop || !list_empty(&ring->tasks) || !list_empty(&ring->returned) ||
-           ring->drained_first || !list_empty(&ring->shares) || (!list_empty(&ring->starved) && supply_has_any(&ring->supply));
+           ring->drained_first || !list_empty(&ring->shares) || !list_empty(&ring->late) || (!list_empty(&ring->starved) && supply_has_any(&ring->supply));
 }
 
 /* How long the kernel may wait: false is for ever. The wheel's time is this turn's, which may have

@@ -99,12 +99,16 @@ struct ring_share {
     struct ring *ring;
     struct list link;    /* in the ring's while some wait */
     struct list waiting; /* operations, by `waiting` */
+    struct list late;    /* in the ring's while tasks are put off */
+    struct list put_off; /* tasks, by `link` */
+    uint64_t asked_turn; /* in which `asked` was counted: tasks that run in it */
+    unsigned asked;
     uint64_t turn;       /* in which `used` was counted, in bytes */
     size_t used;
     uint64_t used_up_ms; /* when it was used up last */
     bool over;           /* a rush has begun, and goes on */
 };
-enum { RING_SHARE_BYTES = RING_RECEIVE_BYTES };
+enum { RING_SHARE_BYTES = RING_RECEIVE_BYTES, RING_SHARE_TASKS = 8 };
 void ring_share_init(struct ring_share *s, struct ring *ring);
 void ring_share_done(struct ring_share *s);
 void ring_share_use(struct ring_share *s); /* something else was done for its owner */
@@ -113,6 +117,9 @@ bool ring_share_has_rival(const struct ring_share *s);
 void ring_op_init(struct ring_op *op, struct ring_scope *scope);
 void ring_task_init(struct ring_task *task, void (*run)(struct ring_task *task));
 void ring_task_ask(struct ring *ring, struct ring_task *task);
+/* The same for a task that is one of many: while others are served, too, a share has so many of
+ * them in a turn. The rest is put off: it runs in the next turns, after what others asked for. */
+void ring_task_ask_shared(struct ring *ring, struct ring_task *task, struct ring_share *share);
 void ring_task_cancel(struct ring_task *task);
 
 /* Multishot: done runs for each new descriptor (result = fd), until a negative result says that the

@@ -15,6 +15,7 @@ enum { OP_ACCEPT = 1, OP_CONNECT, OP_RECV, OP_SEND, OP_POLL };
 enum {
     PAUSE_MS = 100,       /* until an accept is tried again that found no descriptor or no memory */
     TASK_ROUNDS_MAX = 16, /* of tasks asked by tasks, in one turn */
+    LATE_MAX = 2 * RING_SHARE_TASKS, /* tasks that were put off, in one turn */
     STARVED_BATCH_MIN = 16,
     STAGE_BYTES = 16384,
     TRIM_MS = 1000,   /* after so long without use free chunks go back, but for */
@@ -49,6 +50,7 @@ struct ring {
     struct list pausing;  /* accepts that found no descriptor */
     struct list returned; /* receives that were stopped while starved */
     struct list shares;   /* those for which receives wait */
+    struct list late;     /* shares that have put tasks off */
     const struct ring_share *served;   /* the share that was used last; never looked into */
     uint64_t served_ms, rival_ms;      /* when; and when another one was. 0: never */
     struct timer pause, trim;

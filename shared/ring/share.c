@@ -20,12 +20,15 @@ void ring_share_init(struct ring_share *s, struct ring *ring)
     *s = (struct ring_share){.ring = ring};
     list_init(&s->link);
     list_init(&s->waiting);
+    list_init(&s->late);
+    list_init(&s->put_off);
 }
 
 void ring_share_done(struct ring_share *s)
 {
-    assert(list_empty(&s->waiting));
+    assert(list_empty(&s->waiting) && list_empty(&s->put_off));
     list_remove(&s->link);
+    list_remove(&s->late);
 }
 
 /* Of the two that were served last the times are known: one of them is somebody else's. */

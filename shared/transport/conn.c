@@ -34,6 +34,11 @@ static bool may_deliver(const struct conn *c)
     return c->started && !c->paused && !is_over(c);
 }
 
+static void ask_flush(struct conn *c)
+{
+    ring_task_ask_shared(c->ring, &c->flush_task, c->scope.share);
+}
+
 /* ---- the failure ---------------------------------------------------------------------------- */
 
 /* What may be sealed and sent at once: less while others are served, or one turn would be long. */
@@ -102,7 +107,7 @@ static void take_cipher(struct conn *c)
     if (cipher->len == 0)
         return;
     buf_move(&c->out, cipher);
-    ring_task_ask(c->ring, &c->flush_task);
+    ask_flush(c);
 }
 
 static void become_established(struct conn *c)
@@ -112,7 +117,7 @@ static void become_established(struct conn *c)
     if (is_over(c))
         return;
     if (c->out_plain.len > 0 || c->finish_asked)
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
     if (!may_deliver(c) && c->receiving)
         ring_recv_stop(c->ring, &c->recv_op);
 }
@@ -340,7 +345,7 @@ static void conn_sent(struct ring_op *op, int result)
     }
     buf_consume(&c->out, (size_t)result);
     if (queued(c) > 0 || (c->finish_asked && !c->finish_sent))
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
     if (c->was_high && queued(c) < STREAM_QUEUE_LOW) {
         c->was_high = false;
         c->stream.events->writable(&c->stream);
@@ -380,7 +385,7 @@ static void stream_op_send(struct stream *s, struct buf *bytes)
     if (queued(c) >= STREAM_QUEUE_HIGH)
         c->was_high = true;
     if (!c->sending)
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
 }
 
 static void stream_op_finish(struct stream *s)
@@ -391,7 +396,7 @@ static void stream_op_finish(struct stream *s)
         return;
     c->finish_asked = true;
     if (!c->sending)
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
 }
 
 static void stream_op_pause(struct stream *s)
@@ -412,7 +417,7 @@ static void go_on(struct conn *c)
         return;
     if (c->tls || c->in.len > 0 || c->input_ended) {
         c->input_waiting = true;
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
     }
     if (!c->input_ended)
         receive(c);
@@ -494,7 +499,7 @@ static void conn_connected(struct ring_op *op, int result)
     if (result < 0)
         die(c);
     else if (queued(c) > 0 || c->finish_asked)
-        ring_task_ask(c->ring, &c->flush_task);
+        ask_flush(c);
     c->events->connected(c, result);
 }
 
@@ -515,7 +520,7 @@ int conn_secure(struct conn *c, struct tls_config *config)
         return r;
     buf_move(&c->out_plain, &c->out);
     c->input_waiting = true; /* A client speaks first. */
-    ring_task_ask(c->ring, &c->flush_task);
+    ask_flush(c);
     receive(c);
     return 0;
 }

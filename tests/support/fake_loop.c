@@ -361,6 +361,7 @@ bool fake_turn(struct ring *ring)
             fake_op_wake(container_of(n, struct ring_op, waiting));
     }
     bool did = polls_run(ring);
+    list_splice(&ring->tasks, &ring->put_off);
     uint64_t batch = ring->n_ready > 0 ? 1 + rng_below(&net->rng, BATCH_MAX) : 0;
     for (; batch > 0 && ring->n_ready > 0; batch--) {
         struct fake_way *way = ring->ready[rng_below(&net->rng, ring->n_ready)];

@@ -69,7 +69,7 @@ struct ring {
     struct chunk_pool pool;
     struct timer_wheel timers;
     struct rng rng;
-    struct list tasks, starved, pausing, polls;
+    struct list tasks, put_off, starved, pausing, polls;
     struct timer pause;
     struct ring_scope *drained_first, **drained_end;
     struct fake_way **ready; /* n_ready of ready_size */

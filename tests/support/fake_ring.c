@@ -59,6 +59,7 @@ int ring_open(struct ring **ret, const struct ring_options *options, const char 
     timer_init(&ring->pause, pause_ended);
     rng_seed(&ring->rng, rng_u64(&net->rng));
     list_init(&ring->tasks);
+    list_init(&ring->put_off);
     list_init(&ring->starved);
     list_init(&ring->pausing);
     list_init(&ring->polls);
@@ -248,6 +249,14 @@ void ring_task_ask(struct ring *ring, struct ring_task *task)
     if (list_empty(&task->link))
         list_push_back(&ring->tasks, &task->link);
 }
+/* One of many: in this turn or in the next one, as it falls. */
+void ring_task_ask_shared(struct ring *ring, struct ring_task *task, struct ring_share *share)
+{
+    if (share && list_empty(&task->link) && rng_below(&ring->net->rng, 4) == 0)
+        list_push_back(&ring->put_off, &task->link);
+    else
+        ring_task_ask(ring, task);
+}
 void ring_task_cancel(struct ring_task *task)
 {
     list_remove(&task->link);
@@ -381,7 +390,7 @@ unsigned fake_net_leaks(struct fake_net *net)
         } held[] = {{ring->in_flight, "operations in flight"},
                     {ring->pool.n_live, "live chunks"},
                     {ring->timers.count - timer_running(&ring->pause), "running timers"},
-                    {!list_empty(&ring->tasks), "asked tasks"},
+                    {!list_empty(&ring->tasks) || !list_empty(&ring->put_off), "asked tasks"},
                     {ring->drained_first != NULL, "scopes to drain"}};
         for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
             if (held[i].count == 0)

@@ -131,6 +131,29 @@ static void demand_makes_it_larger_up_to_a_maximum(void **state)
     assert_int_equal(open_count(), before - held);
 }
 
+/* A batch is short, since those who wait all go on at once: many who wait take several, one after the other. */
+static void a_batch_is_short(void **state)
+{
+    struct guest g[2 * SOCKET_POOL_PIECE];
+    (void)state;
+    begin();
+    for (size_t i = 0; i < ARRAY_SIZE(g); i++)
+        assert_int_equal(take(AF_INET, &g[i]), -EAGAIN);
+    unsigned asks = asked[0];
+    assert_int_equal(asks, 1);
+    fill(AF_INET, wanted[0]);
+    for (; asked[0] > asks; asks++) {
+        assert_in_range(wanted[0], 1, SOCKET_POOL_PIECE);
+        fill(AF_INET, wanted[0]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(g); i++) {
+        assert_true(g[i].fd > 0);
+        close(g[i].fd);
+    }
+    assert_true(asks > 1);
+    socket_pool_done(&pool);
+}
+
 static void more_than_there_is_room_for_is_closed(void **state)
 {
     (void)state;
@@ -302,6 +325,7 @@ int main(void)
         cmocka_unit_test(an_idle_pool_holds_nothing),
         cmocka_unit_test(who_comes_first_waits_and_is_served_first),
         cmocka_unit_test(demand_makes_it_larger_up_to_a_maximum),
+        cmocka_unit_test(a_batch_is_short),
         cmocka_unit_test(more_than_there_is_room_for_is_closed),
         cmocka_unit_test(an_error_goes_to_all_who_wait),
         cmocka_unit_test(slow_sockets_are_asked_for_again),
