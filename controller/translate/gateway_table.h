@@ -10,7 +10,7 @@
 #include "controller/translate/gateway_action.h"
 
 /* Of one table. The wire takes at most twice that (a % in a value is two), and a node reads messages of
- * 16 MiB: what it can't read ends its stream, again and again. 10,000 ordinary routes are less. */
+ * 16 MiB: what it can't read ends its stream, again and again. */
 enum { GATEWAY_TABLE_BYTES_MAX = 7 * 1024 * 1024 };
 struct gateway_tables { /* owned */
     struct route_table **items;
