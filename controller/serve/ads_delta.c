@@ -140,6 +140,11 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
      * type. */
     if (sub->started && request->n_subscribe == 0 && request->n_unsubscribe == 0)
         return;
+    /* In Envoy's protocol a wildcard of clusters means all; a node proxy, who knows the Services themselves, needs those
+     * that somebody wrote. */
+    if (!sub->started)
+        sub->made_up = (type == XDS_CLUSTER || type == XDS_ENDPOINTS) &&
+                       !s->interests[XDS_ADDRESS].started;
     int r = interest_request(sub, s->ads->catalog, request);
     if (r < 0)
         ads_stream_fail(s, r);

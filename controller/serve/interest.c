@@ -52,7 +52,8 @@ static bool asked_by_alias(const struct interest *s, const struct resource *r)
 static const struct resource *heard(const struct interest *s, const struct catalog_entry *e)
 {
     const struct resource *r = e ? e->resource : NULL;
-    bool meant = !r || !s->wildcard || !r->by_name_only || has(&s->names, e->name);
+    bool meant =
+        !r || !s->wildcard || s->made_up || !r->by_name_only || has(&s->names, e->name);
     return meant ? r : NULL;
 }
 
@@ -265,7 +266,7 @@ static void answer_wildcard(const struct interest *s, const struct catalog *c, b
         return;
     index = catalog_after(c, s->type, s->removals_at);
     while (!answer_full(a) && (e = catalog_next(c, s->type, &index))) {
-        if (!heard(s, e) && e->for_all)
+        if (!heard(s, e) && (e->for_all || s->made_up))
             answer_remove(a, e->name);
         a->removals_at = e->sequence;
     }

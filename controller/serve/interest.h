@@ -1,7 +1,7 @@
 /*
  * What one client wants to know of one type of resources, and how far it was told: the state of
  * one type on one delta stream. Wildcard clients are a place in the catalog's log; they hear of all but
- * of what is told by its name only. Clients on
+ * of what is told by its name only (unless they know no Services, of which they could make it). Clients on
  * demand have the names that they asked for, those that they were given because of that, and a
  * queue of names that are due. A machine; owned by its stream. Bounded: names; what is due never
  * holds a name twice, and of names that are absent no more than twice as many as may be asked for.
@@ -22,6 +22,7 @@ struct interest {
     enum xds_type type;
     bool started; /* the client asked for this type */
     bool wildcard;
+    bool made_up;                  /* by wildcard also what is told by its name only */
     bool must_answer;              /* even if there is nothing to say */
     uint64_t puts_at, removals_at; /* places in the log; on demand: puts_at alone */
     struct map names;              /* asked for: uid, ns/hostname, network/address */

@@ -25,6 +25,16 @@ static int add(struct resources *all, enum xds_type type, const char *name, int 
     return err < 0 ? err : resources_add(all, r);
 }
 
+/* Nobody wrote anything for it: who asks for all there is knows it as well from the Service and its workloads. */
+static int add_unless(bool written, struct resources *all, enum xds_type type, const char *name,
+                      int encoded, struct xds_bytes *taken_body)
+{
+    int err = add(all, type, name, encoded, taken_body);
+    if (err == 0)
+        all->items[all->n - 1]->by_name_only = !written;
+    return err;
+}
+
 /* ---- Who serves ----------------------------------------------------------------------------- */
 
 struct serving_workload {
@@ -224,7 +234,7 @@ static int fill_endpoints(const struct serving *list, size_t n, struct endpoints
 
 static int add_endpoints(const struct object *service, const struct workloads *workloads,
                          const struct labels *subset, const char *key, uint16_t port,
-                         const char *name, struct resources *all)
+                         const char *name, bool written, struct resources *all)
 {
     struct xds_bytes body = {0};
     struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
@@ -236,7 +246,7 @@ static int add_endpoints(const struct object *service, const struct workloads *w
         err = fill_endpoints(list, n, e);
     }
     if (err == 0)
-        err = add(all, XDS_ENDPOINTS, name, xds_endpoints_encode(e, &body), &body);
+        err = add_unless(written, all, XDS_ENDPOINTS, name, xds_endpoints_encode(e, &body), &body);
     free(list);
     endpoints_free(e);
     return err;
@@ -252,7 +262,7 @@ static bool speaks_http2(uint8_t app_protocol)
 
 /* policy NULL: nobody said anything of it. */
 static int add_cluster(const struct kube_service_port *port, const struct traffic_policy *policy,
-                       const char *name, struct resources *all)
+                       const char *name, bool written, struct resources *all)
 {
     struct xds_bytes body = {0};
     struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
@@ -265,7 +275,7 @@ static int add_cluster(const struct kube_service_port *port, const struct traffi
     c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
     if (policy)
         rule_apply(policy, c);
-    int err = add(all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
+    int err = add_unless(written, all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
     cluster_free(c);
     return err;
 }
@@ -288,7 +298,8 @@ static int add_routes(const char *host, uint16_t port, const struct traffic_poli
                                .grpc_timeout = true}},
     };
     struct hash_policy hash;
-    if (policy && policy->balance && policy->balance->hashed) {
+    bool hashed = policy && policy->balance && policy->balance->hashed;
+    if (hashed) {
         hash = policy->balance->hash;
         route.action.forward.hashes = &hash;
         route.action.forward.n_hashes = 1;
@@ -298,10 +309,7 @@ static int add_routes(const char *host, uint16_t port, const struct traffic_poli
     struct route_table table = {.name = text_of(name), .hosts = &virtual_host, .n_hosts = 1};
     snprintf(host_port, sizeof host_port, "%s:%u", host, port);
     virtual_host.name = text_of(host_port);
-    int err = add(all, XDS_ROUTES, name, xds_routes_encode(&table, &body), &body);
-    if (err == 0)
-        all->items[all->n - 1]->by_name_only = true;
-    return err;
+    return add_unless(hashed, all, XDS_ROUTES, name, xds_routes_encode(&table, &body), &body);
 }
 
 /* By what somebody wrote; OBJECT_KIND_COUNT: nobody did. */
@@ -320,14 +328,8 @@ static int add_nowhere(const struct view *v, const struct object *service,
     const struct workloads nobody = {0};
     const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
-    int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, all);
-    if (err < 0)
-        return err;
-    all->items[all->n - 1]->by_name_only = true;
-    err = add_cluster(port, NULL, name, all);
-    if (err == 0)
-        all->items[all->n - 1]->by_name_only = true;
-    return err;
+    int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, false, all);
+    return err == 0 ? add_cluster(port, NULL, name, false, all) : err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -356,17 +358,11 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     struct traffic_policy policy;
     const char *subset_name = subset ? subset->name : "";
     bool said = rule_policy(m->view, m->service, port->port, subset_name, &policy);
+    bool written = said || subset;
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
-                            port->port, name, m->all);
-    if (err < 0)
-        return err;
-    /* By wildcard there is what somebody wrote; who serves all of a Service is told with the workloads. */
-    m->all->items[m->all->n - 1]->by_name_only = !subset;
-    err = add_cluster(port, said ? &policy : NULL, name, m->all);
-    if (err == 0)
-        m->all->items[m->all->n - 1]->by_name_only = !said;
-    return err;
+                            port->port, name, written, m->all);
+    return err == 0 ? add_cluster(port, said ? &policy : NULL, name, written, m->all) : err;
 }
 
 /* Of a name that several rules have the one that counts. */

@@ -19,7 +19,7 @@ struct resource {
     size_t body_len;
     char version[RESOURCE_VERSION_MAX];
     bool is_service;
-    bool by_name_only; /* made up where nobody wrote one: "*" does not mean it */
+    bool by_name_only; /* made up where nobody wrote one: "*" of a node proxy does not mean it */
 };
 int resource_of_workload(const struct workload *w, struct resource **ret); /* -ENOMEM */
 int resource_of_service(const struct service *s, struct resource **ret);

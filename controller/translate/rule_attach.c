@@ -121,9 +121,6 @@ void rule_warn(const struct view *v, const struct object *o, struct problems *pr
         problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
                      "counts for nothing: namespace %s has rules of its own for '%s'", service->ns,
                      d->host);
-    else
-        problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "",
-                     "is told to consumers of Envoy's API; node proxies don't follow it yet");
 }
 
 /* ---- Into a cluster ------------------------------------------------------------------------- */

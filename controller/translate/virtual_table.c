@@ -441,12 +441,6 @@ static const char *not_yet(const struct virtual_rule *rule)
             return "sourceLabels: node proxies don't know them of clients yet, and such a match "
                    "takes "
                    "nothing there";
-    if (rule->action.cors)
-        return "corsPolicy: node proxies don't do it yet, and answer 500";
-    for (size_t i = 0; rule->action.kind == ROUTE_FORWARD && i < rule->action.forward.n_backends;
-         i++)
-        if (rule->backends[i].subset[0])
-            return "subsets: node proxies don't know them yet, and answer 500";
     return NULL;
 }
 

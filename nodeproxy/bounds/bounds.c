@@ -1,6 +1,7 @@
 /* Counting what workloads take; see the header. */
 #include "nodeproxy/bounds/bounds.h"
 
+#include "nodeproxy/bounds/cluster_use.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
 #include <assert.h>
@@ -27,6 +28,7 @@ struct pod_bounds {
     unsigned refs;
     char uid[512], ns[256], name[256];
     struct counter counters[BOUND_COUNT];
+    struct cluster_uses clusters;
 };
 /* A rate is the number of its second and how many there were in it. */
 enum { RATE_BITS = 32 };
@@ -199,6 +201,7 @@ struct pod_bounds *bounds_pod(struct bounds *b, const char *uid, const char *ns,
         snprintf(p->uid, sizeof p->uid, "%s", uid);
         snprintf(p->ns, sizeof p->ns, "%s", ns);
         snprintf(p->name, sizeof p->name, "%s", name);
+        cluster_uses_init(&p->clusters);
         list_push_back(&b->all, &p->link);
     }
     if (p)
@@ -217,10 +220,14 @@ struct pod_bounds *pod_bounds_unref(struct pod_bounds *p)
     if (last)
         list_remove(&p->link);
     pthread_mutex_unlock(&b->lock);
-    if (last)
+    if (last) {
+        cluster_uses_done(&p->clusters);
         free(p);
+    }
     return NULL;
 }
+
+struct cluster_uses *pod_bounds_clusters(struct pod_bounds *p) { return p ? &p->clusters : NULL; }
 
 /* ---- looking ------------------------------------------------------------- */
 
@@ -243,6 +250,17 @@ void bounds_each(struct bounds *b, void (*visit)(const char *ns, const char *nam
         for (size_t i = 0; i < BOUND_COUNT; i++)
             view(&p->counters[i], (enum bound)i, b->max.pod[i], &views[i]);
         visit(p->ns, p->name, views, arg);
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+void bounds_each_cluster(struct bounds *b, void (*visit)(const char *ns, const char *name, struct cluster_uses *clusters, void *arg), void *arg)
+{
+    pthread_mutex_lock(&b->lock);
+    list_for_each(n, &b->all)
+    {
+        struct pod_bounds *p = container_of(n, struct pod_bounds, link);
+        visit(p->ns, p->name, &p->clusters, arg);
     }
     pthread_mutex_unlock(&b->lock);
 }

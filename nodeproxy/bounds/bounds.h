@@ -54,12 +54,16 @@ void bound_add(struct pod_bounds *p, enum bound which, int64_t delta);
 void bound_hit(struct pod_bounds *p, enum bound which, uint64_t now_ms);
 uint64_t pod_bounds_max(const struct pod_bounds *p, enum bound which); /* 0: none */
 
+struct cluster_uses; /* cluster_use.h: what it has in use of each cluster; NULL of NULL */
+struct cluster_uses *pod_bounds_clusters(struct pod_bounds *p);
+
 struct bound_view { /* most: ever at once, or in a second */
     uint64_t now, most, reached, max;
 };
 void bounds_view(const struct bounds *b, enum bound which, struct bound_view *ret); /* of the node */
 /* The highest of any pod, ever; `now` is not set, `reached` is the sum. */
 void bounds_view_pods(const struct bounds *b, enum bound which, struct bound_view *ret);
+void bounds_each_cluster(struct bounds *b, void (*visit)(const char *ns, const char *name, struct cluster_uses *clusters, void *arg), void *arg);
 /* All pods that are there, under the lock. */
 void bounds_each(struct bounds *b, void (*visit)(const char *ns, const char *name, const struct bound_view views[static BOUND_COUNT], void *arg), void *arg);
 #endif

@@ -60,9 +60,33 @@ static int put_routes(struct subscription *s, struct text name, const uint8_t *b
     return r < 0 ? r : directory_put_routes(s->directory, table);
 }
 
+static int put_cluster(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+{
+    struct cluster *cluster = NULL;
+    int r = xds_cluster_decode(body, len, &cluster, why);
+    if (r == 0 && !named(cluster->name, name, why)) {
+        cluster_free(cluster);
+        return -EINVAL;
+    }
+    return r < 0 ? r : directory_put_cluster(s->directory, cluster);
+}
+
+static int put_endpoints(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
+{
+    struct endpoints *endpoints = NULL;
+    int r = xds_endpoints_decode(body, len, &endpoints, why);
+    if (r == 0 && !named(endpoints->name, name, why)) {
+        endpoints_free(endpoints);
+        return -EINVAL;
+    }
+    return r < 0 ? r : directory_put_endpoints(s->directory, endpoints);
+}
+
 static int put(struct xds_feed *f, enum xds_type type, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     int r = type == XDS_ROUTES          ? put_routes(f->user, name, body, len, why)
+            : type == XDS_CLUSTER       ? put_cluster(f->user, name, body, len, why)
+            : type == XDS_ENDPOINTS     ? put_endpoints(f->user, name, body, len, why)
             : type == XDS_AUTHORIZATION ? put_policy(f->user, name, body, len, why)
                                         : put_address(f->user, name, body, len, why);
     if (r == -ENOMEM)
@@ -75,6 +99,10 @@ static void removed(struct xds_feed *f, enum xds_type type, struct text name)
     struct subscription *s = f->user;
     if (type == XDS_ROUTES)
         (void)directory_remove_routes(s->directory, name);
+    else if (type == XDS_CLUSTER)
+        (void)directory_remove_cluster(s->directory, name);
+    else if (type == XDS_ENDPOINTS)
+        (void)directory_remove_endpoints(s->directory, name);
     else if (type == XDS_AUTHORIZATION)
         (void)directory_remove_policy(s->directory, name);
     else if (!directory_remove_workload(s->directory, name))

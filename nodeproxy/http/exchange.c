@@ -120,14 +120,22 @@ static void whole_late(struct timer *t)
     struct exchange *x = container_of(t, struct exchange, whole);
     if (x->tries.sent && !x->relay.client.ended)
         exchange_time_begins(x);
-    else
+    else {
+        exchange_report(x, NULL);
         exchange_go_on(x, exchange_stop(x, ENDING_ANSWER_TIMEOUT));
+    }
 }
 
 void exchange_time_begins(struct exchange *x)
 {
     if (x->route.timeout_ms > 0)
         timer_start(exchange_timers(x), &x->whole, x->route.timeout_ms);
+}
+
+static void too_long(struct timer *t)
+{
+    struct exchange *x = container_of(t, struct exchange, duration);
+    exchange_go_on(x, exchange_stop(x, ENDING_DURATION));
 }
 
 static enum step find_route(struct exchange *x)
@@ -137,6 +145,8 @@ static enum step find_route(struct exchange *x)
     enum ending ending = x->host->ops->route(x->host, &x->down.head, &x->route, &x->why);
     if (ending != ENDING_NONE)
         return exchange_stop(x, ending);
+    if (x->route.duration_ms > 0)
+        timer_start(exchange_timers(x), &x->duration, x->route.duration_ms);
     if (x->route.delay_ms == 0)
         return STEP_NEXT;
     exchange_wait_for(x, x->route.delay_ms, waited);
@@ -199,6 +209,13 @@ static enum step choose(struct exchange *x)
     return step == STEP_END ? exchange_stop(x, why) : step;
 }
 
+/* It is we who can't: another endpoint would not help. */
+static bool is_ours(enum ending why)
+{
+    return why == ENDING_LIMIT || why == ENDING_NO_MEMORY || why == ENDING_NO_IDENTITY ||
+           why == ENDING_WORKLOAD_GONE || why == ENDING_OVERFLOW;
+}
+
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why)
 {
     assert(x->chooses && x->waits);
@@ -209,7 +226,8 @@ void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why
         exchange_go_on(x, STEP_NEXT);
         return;
     }
-    enum step step = exchange_try_failed(x, TRY_NOT_CONNECTED, why);
+    enum step step = is_ours(why) ? exchange_stop(x, why)
+                                  : exchange_try_failed(x, TRY_NOT_CONNECTED, why);
     x->tries.lost = why == ENDING_RESET_BY_SERVER;
     exchange_go_on(x, step);
 }
@@ -217,6 +235,7 @@ void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why
 enum step exchange_choose_again(struct exchange *x, uint64_t after_ms)
 {
     x->stage = STAGE_CHOOSE;
+    exchange_try_over(x);
     exchange_wait_for(x, after_ms, waited);
     return STEP_WAIT;
 }
@@ -239,13 +258,28 @@ static void give_early(struct exchange *x)
     relay_give(&x->relay, &x->early, false);
     if (trailers && !x->shut)
         (void)http_stream_trailers(&x->up, trailers);
-    if (x->early_end && !x->shut)
+    if (x->early_end && !x->shut) {
         relay_give(&x->relay, &x->early, true);
+        exchange_try_time_begins(x);
+    }
+}
+
+/* As Envoy's: when the request is whole. */
+void exchange_try_time_begins(struct exchange *x)
+{
+    if (x->route.try_ms > 0 && x->tries.sent && !x->answered)
+        exchange_wait_for(x, x->route.try_ms, answer_late);
+}
+
+/* Without a byte; a try may have less time than all of it. */
+static uint64_t idle_ms(const struct exchange *x)
+{
+    uint64_t all = x->route.idle_ms ? x->route.idle_ms : x->host->idle_ms, one = x->route.try_idle_ms;
+    return one > 0 && (all == 0 || one < all) ? one : all;
 }
 
 static enum step send_on(struct exchange *x)
 {
-    uint64_t answer_ms = x->route.try_ms ? x->route.try_ms : x->host->answer_ms;
     http_stream_done(&x->up); /* of the try before */
     http_stream_init(&x->up, &up_events, x);
     int r = http_link_request(x->server, &x->up, &x->down.head, x->down.no_body);
@@ -258,12 +292,14 @@ static enum step send_on(struct exchange *x)
     x->server_version = x->server->version;
     x->relay.hold = x->host->hold;
     relay_start(&x->relay, x->down.body, x->up.body, exchange_timers(x),
-                x->route.idle_ms ? x->route.idle_ms : x->host->idle_ms, relay_over);
+                idle_ms(x), relay_over);
     x->relay.half = answer_is_whole;
     x->sent_ms = ring_now_ms(x->host->ring);
     exchange_try_begins(x);
-    if (answer_ms > 0)
-        exchange_wait_for(x, answer_ms, answer_late);
+    if (x->route.try_ms == 0 && x->host->answer_ms > 0)
+        exchange_wait_for(x, x->host->answer_ms, answer_late);
+    if (x->down.no_body)
+        exchange_try_time_begins(x);
     stream_resume(x->down.body);
     give_early(x);
     return x->ending == ENDING_NONE ? STEP_WAIT : STEP_END;
@@ -279,6 +315,7 @@ static enum step answer(struct exchange *x)
     x->head_ms = ring_now_ms(x->host->ring);
     if (http_hop_strip(head) < 0)
         return exchange_stop(x, ENDING_BAD_ANSWER);
+    exchange_report(x, head);
     if (exchange_wants_other(x, head, &other))
         return other;
     if (head->status ==
@@ -403,6 +440,8 @@ static void relay_over(struct relay *r, enum ending ending)
         (void)exchange_stop(x, ending); /* in the middle of a stage, which looks */
     else if (server && !x->answered)
         exchange_go_on(x, server_failed(x, ending));
+    else if (ending == ENDING_IDLE_TIMEOUT && x->route.try_idle_ms > 0 && !x->answered)
+        exchange_go_on(x, exchange_try_failed(x, TRY_TIMED_OUT, ENDING_ANSWER_TIMEOUT));
     else
         exchange_go_on(x, exchange_stop(x, ending));
 }
@@ -497,8 +536,10 @@ struct http_stream *exchange_begin(struct exchange_host *host)
     x->began_ms = ring_now_ms(host->ring);
     list_init(&x->waiting);
     upstream_wait_init(&x->upstream, upstream_ready);
+    x->upstream.stake = &x->stake;
     timer_init(&x->deadline, answer_late);
     timer_init(&x->whole, whole_late);
+    timer_init(&x->duration, too_long);
     ring_task_init(&x->free_task, exchange_free);
     http_stream_init(&x->down, &down_events, x);
     http_stream_init(&x->up, &up_events, x);
@@ -519,6 +560,20 @@ struct upstream_wait *exchange_upstream(struct exchange *x)
 {
     return &x->upstream;
 }
+struct upstream_stake *exchange_stake(struct exchange *x)
+{
+    return &x->stake;
+}
+
+int exchange_call_host(struct exchange *x, struct text host)
+{
+    struct http_head *request = &x->down.head;
+    bool first = !x->tries.renamed && x->route.forward && x->route.forward->host.append_forwarded;
+    int r = first ? http_head_append(request, TEXT("x-forwarded-host"), request->authority) : 0;
+    x->tries.renamed = true;
+    return r < 0 ? r : http_head_set_authority(request, host);
+}
+
 struct exchange *exchange_of_link(struct list *link)
 {
     return container_of(link, struct exchange, link);

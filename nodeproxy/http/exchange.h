@@ -102,6 +102,10 @@ const struct http_head *exchange_request(const struct exchange *x);
 const struct request_route *exchange_route(const struct exchange *x);
 /* For `choose`, to wait in an upstream_pool: its `ready` is exchange_chosen(). */
 struct upstream_wait *exchange_upstream(struct exchange *x);
+/* For `choose`: what it takes of a cluster for this try; the exchange reports on it and gives it back. */
+struct upstream_stake *exchange_stake(struct exchange *x);
+/* For `choose`: the request is for this host, as the endpoint is called. -ENOMEM, -E2BIG, -EINVAL. */
+int exchange_call_host(struct exchange *x, struct text host);
 void exchange_note_tried(struct exchange *x, const struct addr *at); /* for the next try */
 bool exchange_has_tried(const struct exchange *x, const struct addr *at);
 struct exchange *exchange_of_link(struct list *link); /* in host->exchanges */

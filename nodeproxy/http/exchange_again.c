@@ -78,6 +78,7 @@ static void request_ended(struct stream *s)
     struct exchange *x = container_of(side, struct exchange, relay.client);
     if (timer_running(&x->whole))
         exchange_time_begins(x);
+    exchange_try_time_begins(x);
     x->tries.relay_down->ended(s);
 }
 
@@ -126,9 +127,10 @@ void exchange_try_begins(struct exchange *x)
     struct exchange_tries *t = &x->tries;
     t->n++;
     t->sent = true;
+    t->reported = false;
     t->keeps = x->host->chooses_again && !x->down.no_body && is_wanted_again(x);
     keep(x, &x->early);
-    if (t->keeps || x->route.timeout_ms > 0 || x->grpc)
+    if (t->keeps || x->route.timeout_ms > 0 || x->route.try_ms > 0 || x->grpc)
         listen_in(x);
     if (x->grpc)
         count_messages(x);
@@ -164,6 +166,67 @@ static void rewind_request(struct exchange *x)
     body->events = &exchange_early_events;
     body->user = x;
     stream_pause(body);
+}
+
+/* ---- what its cluster learns ---------------------------------------------- */
+
+/* What a gRPC server says in a head stands for a status, as in Envoy. */
+static enum outlier_result result_of(const struct http_head *answer)
+{
+    uint64_t grpc;
+    if (!answer)
+        return OUTLIER_LOCAL_FAILURE;
+    if (answer->status == 200 &&
+        text_to_u64(http_head_get(answer, TEXT("grpc-status")), 1000, &grpc) == 0)
+        switch (grpc) {
+        case 14: /* UNAVAILABLE */
+        case 4:  /* DEADLINE_EXCEEDED */
+            return OUTLIER_GATEWAY_ERROR;
+        case 2:  /* UNKNOWN */
+        case 13: /* INTERNAL */
+        case 15: /* DATA_LOSS */
+            return OUTLIER_5XX;
+        default:
+            return OUTLIER_SUCCESS;
+        }
+    if (answer->status >= 502 && answer->status <= 504)
+        return OUTLIER_GATEWAY_ERROR;
+    return answer->status >= 500 ? OUTLIER_5XX : OUTLIER_SUCCESS;
+}
+
+void exchange_report(struct exchange *x, const struct http_head *answer)
+{
+    if (x->tries.reported)
+        return;
+    x->tries.reported = true;
+    upstream_stake_report(&x->stake, result_of(answer));
+}
+
+static void retry_is_over(struct exchange *x)
+{
+    if (x->tries.retrying)
+        upstream_cluster_retried(x->tries.retrying, x->route.forward->high_priority);
+    x->tries.retrying = upstream_cluster_unref(x->tries.retrying);
+}
+
+/* Counted from now until it has ended, or leads to the next one. */
+static bool take_retry(struct exchange *x)
+{
+    struct upstream_cluster *c = x->stake.cluster;
+    retry_is_over(x);
+    if (!c)
+        return true;
+    if (!upstream_cluster_retry(c, x->route.forward->high_priority))
+        return false;
+    x->tries.retrying = upstream_cluster_ref(c);
+    return true;
+}
+
+void exchange_try_over(struct exchange *x)
+{
+    upstream_stake_end(&x->stake);
+    if (x->over)
+        retry_is_over(x);
 }
 
 /* ---- may it be? ---------------------------------------------------------- */
@@ -204,7 +267,7 @@ static bool may_retry(struct exchange *x, const struct try_result *result)
         !retry_policy_wants(p, result))
         return false;
     x->tries.spent = p->retries_max > 0 && x->tries.n_again >= p->retries_max;
-    return x->tries.n_again < p->retries_max;
+    return x->tries.n_again < p->retries_max && take_retry(x);
 }
 
 /* ---- again --------------------------------------------------------------- */
@@ -227,6 +290,7 @@ enum step exchange_try_failed(struct exchange *x, enum try_ending how, enum endi
         rewind_request(x);
         return exchange_choose_again(x, 0);
     }
+    exchange_report(x, NULL);
     return may_retry(x, &result) ? retry(x) : exchange_stop(x, ending);
 }
 

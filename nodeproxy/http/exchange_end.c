@@ -82,6 +82,7 @@ void exchange_over(struct exchange *x)
         return;
     x->over = true;
     timer_stop(exchange_timers(x), &x->deadline);
+    exchange_try_over(x);
     account(x);
     http_stream_detach(&x->down);
     ring_task_ask(x->host->ring, &x->free_task);
@@ -191,6 +192,7 @@ void exchange_shut(struct exchange *x)
     assert(x->ending != ENDING_NONE);
     timer_stop(exchange_timers(x), &x->deadline);
     timer_stop(exchange_timers(x), &x->whole);
+    timer_stop(exchange_timers(x), &x->duration);
     if (x->chooses)
         x->host->ops->forget(x->host, x);
     x->chooses = false;

@@ -26,6 +26,9 @@ struct exchange_tries {
     bool spent;      /* its route would have had another one, but for their number */
     bool lost;       /* the last one, without anybody's fault: a kept connection had ended */
     bool keeps;      /* what came of the body is in `kept` */
+    bool reported;   /* how this try went: for outlier detection */
+    bool renamed;    /* the request's host has become an endpoint's */
+    struct upstream_cluster *retrying; /* whose breaker counts this try as a retry; NULL: none */
     struct buf kept; /* at most KEPT_MAX */
     struct stream_events down, up; /* the relay's, with ours before them */
     const struct stream_events *relay_down, *relay_up;
@@ -34,6 +37,7 @@ struct exchange_tries {
 struct exchange {
     struct list link, waiting;
     struct upstream_wait upstream;
+    struct upstream_stake stake; /* of this try */
     struct exchange_host *host;
     unsigned stage;
     enum ending ending;
@@ -61,6 +65,7 @@ struct exchange {
     struct relay relay;
     struct timer deadline; /* of what is waited for just now */
     struct timer whole;    /* of the request, by its route */
+    struct timer duration; /* of all of it, by its route */
     struct ring_task free_task;
     struct http_stream down, up;
 };
@@ -81,9 +86,12 @@ enum step exchange_stop(struct exchange *x, enum ending ending); /* for `return`
 enum step exchange_choose_again(struct exchange *x, uint64_t after_ms);
 void exchange_wait_for(struct exchange *x, uint64_t ms, void (*late)(struct timer *t));
 void exchange_time_begins(struct exchange *x); /* of all of it, by its route */
+void exchange_try_time_begins(struct exchange *x); /* likewise of this try: the request is whole */
 extern const struct stream_events exchange_early_events;
 
 /* exchange_again.c */
+void exchange_report(struct exchange *x, const struct http_head *answer); /* NULL: there is none */
+void exchange_try_over(struct exchange *x); /* what it held of a cluster is given back */
 void exchange_try_begins(struct exchange *x);      /* the relay has begun, nothing was given yet */
 void exchange_keep_trailers(struct exchange *x, const struct http_head *trailers);
 void exchange_keep_no_more(struct exchange *x);

@@ -27,6 +27,9 @@ static const struct {
     {ENDING_NOT_DONE, 500, "the route asks for something that is not done here"},
     {ENDING_ANSWER_TIMEOUT, 504, "upstream request timeout"},
     {ENDING_IDLE_TIMEOUT, 504, "stream timeout"},
+    {ENDING_OVERFLOW, 503,
+     "upstream connect error or disconnect/reset before headers. reset reason: overflow"},
+    {ENDING_DURATION, 408, "downstream duration timeout"},
     {ENDING_LIMIT, 503, "limit reached"},
     {ENDING_NO_MEMORY, 503, "out of memory"},
 };
@@ -34,12 +37,13 @@ static const struct {
 void own_answer_of(enum ending ending, const struct http_head *request, struct own_answer *ret)
 {
     *ret = (struct own_answer){
-        503, TEXT("upstream connect error or disconnect/reset before headers"), 0};
+        .status = 503, .body = TEXT("upstream connect error or disconnect/reset before headers")};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].ending == ending)
-            *ret = (struct own_answer){table[i].status, text_of(table[i].body), 0};
+            *ret = (struct own_answer){.status = table[i].status, .body = text_of(table[i].body)};
+    ret->overloaded = ending == ENDING_OVERFLOW;
     if (ending == ENDING_BAD_REQUEST && text_equal(request->method, TEXT("CONNECT")))
-        *ret = (struct own_answer){405, TEXT("method not allowed"), 0};
+        *ret = (struct own_answer){.status = 405, .body = TEXT("method not allowed")};
 }
 
 bool own_answer_is_grpc(const struct http_head *request)
@@ -85,6 +89,8 @@ int own_answer_head(const struct own_answer *a, const struct http_head *request,
     int r;
     http_head_init(ret);
     ret->status = a->status;
+    if (a->overloaded && (r = http_head_add(ret, TEXT("x-envoy-overloaded"), TEXT("true"))) < 0)
+        return r;
     if (own_answer_is_grpc(request)) {
         ret->status = 200;
         *ret_end = true;

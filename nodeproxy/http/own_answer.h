@@ -8,6 +8,7 @@ struct own_answer {
     unsigned status;
     struct text body; /* not copied */
     unsigned grpc_status; /* 0: as the status says */
+    bool overloaded;      /* say so: Envoys that call do not try it again */
 };
 /* request: its method and content type are looked at. */
 void own_answer_of(enum ending ending, const struct http_head *request, struct own_answer *ret);

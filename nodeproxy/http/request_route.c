@@ -10,28 +10,12 @@ enum { LOCATION_MAX = 8192, PATH_MAX_WRITTEN = 16384 };
 /* A route that asks for it answers 500: to leave it out in silence would be to do something else than what was written. */
 static const char *not_done(const struct request_route *r)
 {
-    const struct route_forward *f = r->forward;
-    const struct retry_policy *retry = r->choice.retry;
-    if (r->choice.cors)
-        return "CORS is not done here";
     if (r->choice.host->require_tls != TLS_NOT_REQUIRED)
         return "TLS can't be required here";
     if (r->choice.fault && r->choice.fault->active_max > 0)
         return "faults are not counted here";
     if (r->choice.host->send_attempt_count || r->choice.host->answer_attempt_count)
         return "tries are not told here";
-    if (!f)
-        return NULL;
-    if (f->n_hashes > 0)
-        return "requests are not spread by a hash here";
-    if (f->host.kind == HOST_OF_ENDPOINT)
-        return "an endpoint's host is not known here";
-    if (r->choice.backend && r->choice.backend->n_subset > 0)
-        return "there are no subsets here";
-    if (f->max_stream_duration_ms > 0)
-        return "the duration of a stream is not limited here";
-    if (retry && retry->per_try_idle_timeout_ms > 0)
-        return "a try has no idle timeout here";
     return NULL;
 }
 
@@ -63,13 +47,16 @@ static void take_times(struct request_route *r, const struct http_head *request)
     uint64_t said = f->grpc_timeout ? grpc_timeout_ms(request) : 0;
     r->timeout_ms = f->timeout_ms;
     r->idle_ms = f->idle_timeout_ms;
+    r->duration_ms = f->max_stream_duration_ms;
     if (said > 0) {
         if (f->grpc_timeout_max_ms > 0 && said > f->grpc_timeout_max_ms)
             said = f->grpc_timeout_max_ms;
         r->timeout_ms = said > f->grpc_timeout_offset_ms ? said - f->grpc_timeout_offset_ms : said;
     }
-    if (r->choice.retry)
+    if (r->choice.retry) {
         r->try_ms = r->choice.retry->per_try_timeout_ms;
+        r->try_idle_ms = r->choice.retry->per_try_idle_timeout_ms;
+    }
 }
 
 /* ---- faults -------------------------------------------------------------- */
@@ -88,6 +75,11 @@ static void draw_fault(struct request_route *r, const struct http_head *request,
     if (fraction_hits(f->delay, rng_u64(rng)))
         r->delay_ms = f->delay_ms;
     r->abort = (f->abort_status > 0 || f->abort_grpc > 0) && fraction_hits(f->abort, rng_u64(rng));
+}
+
+static bool is_preflight(const struct request_route *r)
+{
+    return r->cors == CORS_PREFLIGHT || r->cors == CORS_PREFLIGHT_DENIED;
 }
 
 /* ---- the decision -------------------------------------------------------- */
@@ -109,6 +101,9 @@ enum ending request_route_decide(struct request_route *r, struct route_table *ta
         *ret_why = why;
         return ENDING_NOT_DONE;
     }
+    r->cors = request_cors_of(r->choice.cors, request->head, &r->origin);
+    if (is_preflight(r))
+        return ENDING_NONE;
     if (r->forward && !r->choice.backend)
         return ENDING_NO_BACKEND;
     if (r->forward)
@@ -124,6 +119,13 @@ void request_route_done(struct request_route *r)
     r->table = NULL;
 }
 
+void request_route_take_hash(struct request_route *r, const struct http_head *request,
+                             const struct ip *source, struct rng *rng)
+{
+    if (r->forward && r->forward->n_hashes > 0)
+        r->hash = route_hash_of(r->forward, request, source, rng_u64(rng));
+}
+
 struct text request_route_cluster(const struct request_route *r, const struct http_head *request)
 {
     const struct route_backend *b = r->choice.backend;
@@ -134,7 +136,7 @@ struct text request_route_cluster(const struct request_route *r, const struct ht
 
 bool request_route_answers(const struct request_route *r)
 {
-    return r->table && (r->abort || !r->forward);
+    return r->table && (is_preflight(r) || r->abort || !r->forward);
 }
 
 static int answer_fault(const struct fault *f, const struct http_head *request,
@@ -165,6 +167,11 @@ int request_route_answer(const struct request_route *r, const struct http_head *
 {
     const struct route_action *action = &r->choice.route->action;
     int e;
+    if (is_preflight(r)) {
+        *ret_body = (struct text){NULL, 0};
+        *ret_end = true;
+        return request_cors_preflight(r->choice.cors, r->cors, r->origin, ret);
+    }
     if (r->abort)
         return answer_fault(r->choice.fault, request, ret, ret_body, ret_end);
     if (action->kind == ROUTE_RESPOND) {
@@ -228,8 +235,34 @@ int request_route_edit(const struct request_route *r, struct http_head *request)
     return e < 0 ? e : route_edit(r->table, &r->choice, ROUTE_REQUEST, request);
 }
 
+/* Envoy's form of it. */
+static int set_cookie(const struct route_hash *h, struct http_head *answer)
+{
+    const struct hash_policy *p = h->make_cookie;
+    char data[1024];
+    struct text_out out = TEXT_OUT(data);
+    text_put(&out, p->name);
+    text_printf(&out, "=\"%s\"", h->cookie);
+    if (p->cookie_ttl_ms > 0)
+        text_printf(&out, "; Max-Age=%llu", (unsigned long long)(p->cookie_ttl_ms / 1000));
+    if (p->cookie_path.len > 0) {
+        text_puts(&out, "; Path=");
+        text_put(&out, p->cookie_path);
+    }
+    text_puts(&out, "; HttpOnly");
+    return out.overflow
+               ? -E2BIG
+               : http_head_add(answer, TEXT("set-cookie"), (struct text){out.data, out.len});
+}
+
 int request_route_edit_answer(const struct request_route *r, struct http_head *answer)
 {
-    return r->table && r->choice.route ? route_edit(r->table, &r->choice, ROUTE_RESPONSE, answer)
-                                       : 0;
+    int e = 0;
+    if (!r->table || !r->choice.route)
+        return 0;
+    if (r->cors == CORS_ALLOWED)
+        e = request_cors_edit_answer(r->choice.cors, r->origin, answer);
+    if (e == 0 && r->hash.make_cookie)
+        e = set_cookie(&r->hash, answer);
+    return e < 0 ? e : route_edit(r->table, &r->choice, ROUTE_RESPONSE, answer);
 }

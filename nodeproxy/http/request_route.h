@@ -5,10 +5,12 @@
  */
 #ifndef NODEPROXY_HTTP_REQUEST_ROUTE_H
 #define NODEPROXY_HTTP_REQUEST_ROUTE_H
+#include "nodeproxy/http/request_cors.h"
 #include "shared/base/rng.h"
 #include "shared/http/http_head.h"
 #include "shared/mesh/ending.h"
 #include "shared/mesh/route.h"
+#include "shared/mesh/route_hash.h"
 
 struct request_route {
     struct route_table *table; /* held; NULL: none, what was called is meant */
@@ -18,6 +20,10 @@ struct request_route {
     bool abort;                          /* a fault, after the delay */
     uint64_t timeout_ms, try_ms;         /* of all, and of each try; 0: none */
     uint64_t idle_ms;                    /* 0: the host's */
+    uint64_t try_idle_ms, duration_ms;   /* of a try without a byte; of all of it; 0: none */
+    enum cors_kind cors;
+    struct text origin;     /* the request's; in its head */
+    struct route_hash hash; /* by which an endpoint is found again */
 };
 /* Takes the table, whatever comes of it. NONE; NO_ROUTE, NO_BACKEND (a split without weights), NOT_DONE (the route asks for
  * something that is not done here: `why` says what, static). After NONE all of it is valid, after NO_BACKEND
@@ -26,6 +32,9 @@ enum ending request_route_decide(struct request_route *r, struct route_table *ta
                                  const struct route_request *request, struct rng *rng,
                                  const char **ret_why);
 void request_route_done(struct request_route *r);
+/* After a NONE, once: the hash of a request that is forwarded. */
+void request_route_take_hash(struct request_route *r, const struct http_head *request,
+                             const struct ip *source, struct rng *rng);
 
 /* Answered here: by the route, or by its fault. */
 bool request_route_answers(const struct request_route *r);

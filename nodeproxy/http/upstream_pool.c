@@ -12,7 +12,7 @@ enum {
     IDLE_MAX = 256,
     STREAMS_EXPECTED = 100, /* of a link of HTTP/2 that is being opened */
     FRESH_MS = 1000,        /* so long after an answer no server closes */
-    KEY_MAX = 32 + UPSTREAM_NAME_MAX + UPSTREAM_IDENTITY_MAX,
+    KEY_MAX = 40 + UPSTREAM_NAME_MAX + UPSTREAM_IDENTITY_MAX,
 };
 
 struct upstream_group { /* one endpoint; lives while links or somebody who waits refer to it */
@@ -53,6 +53,7 @@ static bool key_make(struct key *k, const struct upstream_endpoint *to)
     k->len = 0;
     key_put(k, head, sizeof head);
     key_put(k, to->to.ip.bytes, sizeof to->to.ip.bytes);
+    key_put(k, &to->cluster, sizeof to->cluster); /* the group keeps it */
     key_put(k, to->identity.data, to->identity.len);
     key_put(k, to->service_host.data, to->service_host.len);
     return true;
@@ -71,10 +72,18 @@ static struct upstream_group *group_new(struct upstream_pool *p, const struct up
     const char *names = g->key + k->len - to->identity.len - to->service_host.len;
     g->to.identity.data = names;
     g->to.service_host.data = names + to->identity.len;
+    if (to->cluster)
+        upstream_cluster_ref(to->cluster);
     list_init(&g->ready);
     list_init(&g->busy);
     list_init(&g->waiting);
     return g;
+}
+
+static void group_free(struct upstream_group *g)
+{
+    upstream_cluster_unref(g->to.cluster);
+    free(g);
 }
 
 /* With a reference for the caller. -ENOBUFS, -ENOMEM. */
@@ -91,7 +100,7 @@ static int group_get(struct upstream_pool *p, const struct upstream_endpoint *to
             return -ENOMEM;
         int r = map_put(&p->groups, (struct text){k.data, k.len}, g, NULL);
         if (r < 0) {
-            free(g);
+            group_free(g);
             return r == -ENOSPC ? -ENOBUFS : r;
         }
     }
@@ -106,7 +115,7 @@ static void group_unref(struct upstream_group *g)
     if (--g->refs > 0)
         return;
     map_remove(&g->pool->groups, (struct text){g->key, g->key_len});
-    free(g);
+    group_free(g);
 }
 
 const struct upstream_endpoint *upstream_link_endpoint(const struct upstream_link *l)
@@ -142,6 +151,8 @@ void upstream_forget(struct upstream_wait *w)
     list_remove(&w->link);
     g->n_waiting--;
     g->pool->n_waiting--;
+    if (w->stake)
+        upstream_stake_waited(w->stake);
     group_unref(g);
 }
 
@@ -168,14 +179,12 @@ static void idle_end(struct upstream_link *l)
     l->pool->n_idle--;
 }
 
-/* At the bound the one that has idled for longest goes. Those of HTTP/2 are few, and end by their own clock. */
+/* At the bound the one that has idled for longest goes. One of HTTP/2 that still has streams ends after them. */
 static void idle_begin(struct upstream_link *l)
 {
     struct upstream_pool *p = l->pool;
     idle_end(l);
     l->used_ms = ring_now_ms(p->options.ring);
-    if (l->group->to.version == HTTP_VERSION_2)
-        return;
     list_push_back(&p->idle, &l->idle);
     if (++p->n_idle > p->options.idle_max) {
         struct upstream_link *oldest = container_of(p->idle.next, struct upstream_link, idle);
@@ -198,20 +207,34 @@ static void link_end(struct upstream_link *l, bool clean)
     l->pool->ops->close(l, clean);
 }
 
-/* -EAGAIN: the endpoint has as many as it may. */
+static bool take_place(struct upstream_group *g)
+{
+    return g->n_links < g->pool->options.connections_max &&
+           (!g->to.cluster || upstream_cluster_connect(g->to.cluster, g->n_links == 0));
+}
+static void give_place(struct upstream_group *g)
+{
+    if (g->to.cluster)
+        upstream_cluster_disconnected(g->to.cluster);
+}
+
+/* -EAGAIN: the endpoint, or its cluster, has as many as it may. */
 static int link_open(struct upstream_group *g)
 {
     struct upstream_pool *p = g->pool;
-    if (g->n_links >= p->options.connections_max)
+    if (!take_place(g))
         return -EAGAIN;
     struct upstream_link *l = calloc(1, sizeof *l);
-    if (!l)
+    if (!l) {
+        give_place(g);
         return -ENOMEM;
+    }
     *l = (struct upstream_link){.group = g, .pool = p, .opening = true};
     list_init(&l->link);
     list_init(&l->idle);
     int r = p->ops->open(l);
     if (r < 0) {
+        give_place(g);
         free(l);
         return r;
     }
@@ -243,7 +266,7 @@ static struct upstream_link *usable_link(struct upstream_group *g, bool fresh)
     uint64_t now = ring_now_ms(g->pool->options.ring);
     while (!list_empty(&g->ready)) {
         struct upstream_link *l = container_of(g->ready.next, struct upstream_link, link);
-        if (g->pool->ops->leaving(l))
+        if (l->worn || g->pool->ops->leaving(l))
             http_link_drain(l->http);
         if (http_link_can_request(l->http)) {
             bool old = g->to.version == HTTP_VERSION_1 && l->used && now - l->used_ms > FRESH_MS;
@@ -254,9 +277,19 @@ static struct upstream_link *usable_link(struct upstream_group *g, bool fresh)
     return NULL;
 }
 
+/* It has had as many as its cluster wants it to have. */
+static void count_request(struct upstream_link *l)
+{
+    const struct upstream_cluster *c = l->group->to.cluster;
+    l->n_requests++;
+    l->worn = c && c->cluster->requests_per_connection_max > 0 &&
+              l->n_requests >= c->cluster->requests_per_connection_max;
+}
+
 static struct http_link *link_give(struct upstream_link *l, struct upstream_wait *w)
 {
     idle_end(l);
+    count_request(l);
     w->reused = l->used;
     l->pool->reused += l->used;
     l->used = true;
@@ -307,6 +340,7 @@ static void link_free(struct upstream_link *l)
     struct upstream_pool *p = l->pool;
     list_remove(&l->link);
     free(l);
+    give_place(g);
     g->n_links--;
     p->n_links--;
     serve(g); /* who waits for its place */
@@ -321,6 +355,8 @@ static void link_free(struct upstream_link *l)
 static void link_slot(struct http_link *http)
 {
     struct upstream_link *l = http->user;
+    if (l->worn)
+        http_link_drain(http);
     if (l->closing || !http_link_can_request(http))
         return;
     list_remove(&l->link);
@@ -356,8 +392,12 @@ void upstream_failed(struct upstream_link *l, enum ending why)
 void upstream_opened(struct upstream_link *l, struct stream *carrier)
 {
     struct upstream_group *g = l->group;
+    const struct cluster *c = g->to.cluster ? g->to.cluster->cluster : NULL;
     const struct http_link_options o = {
-        .ring = l->pool->options.ring, .carrier = carrier, .idle_ms = l->pool->options.idle_ms};
+        .ring = l->pool->options.ring,
+        .carrier = carrier,
+        .idle_ms = c && c->idle_timeout_ms > 0 ? c->idle_timeout_ms : l->pool->options.idle_ms,
+        .streams_max = c ? c->concurrent_streams_max : 0};
     int r = g->to.version == HTTP_VERSION_2 ? http2_link_open(&l->http, &o, &link_events, l)
                                             : http1_link_open(&l->http, &o, &link_events, l);
     if (r < 0) {
@@ -397,7 +437,9 @@ int upstream_take(struct upstream_pool *p, const struct upstream_endpoint *to,
         group_unref(g);
         return 0;
     }
-    if (p->n_waiting < p->options.waiting_max) {
+    if (w->stake && !upstream_stake_wait(w->stake)) {
+        r = -EDQUOT;
+    } else if (p->n_waiting < p->options.waiting_max) {
         wait_for(g, w);
         r = open_more(g);
         if (r == 0 || g->n_links > 0) {
@@ -406,6 +448,8 @@ int upstream_take(struct upstream_pool *p, const struct upstream_endpoint *to,
         }
         upstream_forget(w);
     } else {
+        if (w->stake)
+            upstream_stake_waited(w->stake);
         r = -ENOBUFS;
     }
     group_unref(g);

@@ -6,11 +6,13 @@
  * What finds none waits for one that is being opened or becomes free, in the order of coming. How a connection is made is
  * `ops`' business (path/upstream_carrier.h).
  *
- * Owned by a local_pod; one worker. Bounded: connections of an endpoint, those of the pool that idle, requests that wait.
+ * Owned by a local_pod; one worker. Bounded: connections of an endpoint (and of its cluster, over all workers), those of the
+ * pool that idle, requests that wait (and of the cluster's).
  */
 #ifndef NODEPROXY_HTTP_UPSTREAM_POOL_H
 #define NODEPROXY_HTTP_UPSTREAM_POOL_H
 #include "nodeproxy/http/http_link.h"
+#include "nodeproxy/http/upstream_cluster.h"
 #include "shared/base/addr.h"
 #include "shared/base/map.h"
 #include "shared/mesh/ending.h"
@@ -28,6 +30,7 @@ struct upstream_endpoint { /* all of it is the key */
     enum upstream_way way;
     struct text identity;     /* who must be there; "": DIRECT */
     struct text service_host; /* by which name it is called; "": by none, or DIRECT */
+    struct upstream_cluster *cluster; /* whose connections they are; NULL: nobody's */
 };
 struct upstream_pool_ops {
     /* A connection there. 0: upstream_opened() or upstream_failed() follows, not before it returns; upstream_close()d
@@ -66,6 +69,8 @@ struct upstream_link { /* one connection; `ops` sees it */
     void *carrier;          /* of `ops` */
     uint64_t used_ms;       /* when it became idle last */
     bool opening, closing, used;
+    bool worn;           /* it has had as many requests as its cluster lets it have */
+    uint32_t n_requests;
 };
 const struct upstream_endpoint *upstream_link_endpoint(const struct upstream_link *l);
 void upstream_opened(struct upstream_link *l, struct stream *carrier);
@@ -80,11 +85,13 @@ struct upstream_wait { /* who wants a link; embedded */
     bool reused; /* the link had a request before */
     bool fresh;  /* wanted: one that nobody used, or (HTTP/1.1) that has not idled for long, so that the server
                   * has hardly closed it meanwhile */
+    struct upstream_stake *stake; /* says whether it may wait; NULL: it may */
 };
 void upstream_wait_init(struct upstream_wait *w,
                         void (*ready)(struct upstream_wait *w, struct http_link *link,
                                       enum ending why));
-/* A link, for a request in this call: 0. -EAGAIN: `ready` follows. -ENOBUFS (a bound), -ENOMEM. */
+/* A link, for a request in this call: 0. -EAGAIN: `ready` follows. -ENOBUFS (a bound), -EDQUOT (its cluster's: no more may
+ * wait), -ENOMEM. */
 int upstream_take(struct upstream_pool *p, const struct upstream_endpoint *to,
                   struct upstream_wait *w, struct http_link **ret);
 void upstream_forget(struct upstream_wait *w); /* fine if it does not wait */

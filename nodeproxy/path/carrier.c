@@ -250,6 +250,14 @@ static void carrier_task(struct ring_task *task)
     events->gone(user);
 }
 
+/* What a cluster says is of TCP; a tunnel's handshake comes on top of it. */
+static uint64_t connect_ms(const struct local_pod *p, const struct upstream_endpoint *to)
+{
+    uint64_t ms = to->cluster ? to->cluster->cluster->connect_timeout_ms
+                              : p->env->config->connect_ms;
+    return to->way == UPSTREAM_DIRECT ? ms : 2 * ms;
+}
+
 int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstream_endpoint *to,
                  const struct addr *source, const struct carrier_events *events, void *user)
 {
@@ -272,8 +280,7 @@ int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstrea
         return r;
     }
     *ret = c;
-    timer_start(ring_timers(p->env->ring), &c->deadline,
-                (to->way == UPSTREAM_DIRECT ? 1 : 2) * p->env->config->connect_ms);
+    timer_start(ring_timers(p->env->ring), &c->deadline, connect_ms(p, to));
     return 0;
 }
 

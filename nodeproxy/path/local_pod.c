@@ -390,6 +390,7 @@ static void look(struct ring_task *task)
     exchange_pool_done(&p->exchanges);
     p->env->mirrors_sent += p->mirrors.sent;
     p->env->mirrors_left_out += p->mirrors.left_out;
+    upstream_clusters_done(&p->clusters);
     pod_turn_done(&p->turn);
     p->bounds = pod_bounds_unref(p->bounds);
     p->drained(p);
@@ -484,6 +485,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     };
     exchange_pool_init(&p->exchanges, EXCHANGES_KEPT);
     mirrors_init(&p->mirrors, env->ring, mirrors_gone);
+    upstream_clusters_init(&p->clusters, env->ring, env->directory, p->uid, pod_bounds_clusters(p->bounds));
     upstream_pool_init(&p->upstreams, &upstreams, &upstream_carrier_ops, upstreams_gone);
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);

@@ -40,7 +40,8 @@ struct local_pod {
     struct peer_pool peers;
     struct hold hold;              /* of its relays */
     struct exchange_pool exchanges; /* of its HTTP */
-    struct upstream_pool upstreams; /* by which its requests go on */
+    struct upstream_clusters clusters; /* where its requests go */
+    struct upstream_pool upstreams; /* by which they go on */
     struct mirrors mirrors;
     struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */

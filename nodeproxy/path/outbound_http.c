@@ -5,10 +5,9 @@
 #include "nodeproxy/path/client_requests.h"
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_span.h"
+#include "nodeproxy/path/request_target.h"
 #include <errno.h>
 #include <stdlib.h>
-
-enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
 
 struct outbound_http {
     struct client_requests client;
@@ -25,17 +24,9 @@ static struct outbound_http *of_host(struct exchange_host *host)
     return container_of(client_requests_of(host), struct outbound_http, client);
 }
 
-static const struct port_pair *port_of(const struct service *s, uint16_t port)
-{
-    for (size_t i = 0; i < s->n_ports; i++)
-        if (s->ports[i].service_port == port)
-            return &s->ports[i];
-    return NULL;
-}
-
 bool outbound_http_declared(const struct service *s, uint16_t port)
 {
-    const struct port_pair *p = port_of(s, port);
+    const struct port_pair *p = service_port(s, port);
     return p && app_protocol_is_http(p->app_protocol);
 }
 
@@ -56,94 +47,30 @@ static enum ending route(struct exchange_host *host, const struct http_head *req
         t = directory_routes(env->directory, text_of(h->routes));
     const struct route_request q = {
         .head = request, .source_ns = text_of(h->pod->ns), .random = rng_u64(ring_rng(env->ring))};
-    return request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
+    enum ending ending = request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
+    if (ending == ENDING_NONE)
+        request_route_take_hash(ret, request, &h->pod->addresses[0], ring_rng(env->ring));
+    return ending;
 }
 
 /* ---- choose -------------------------------------------------------------- */
 
-struct target { /* of one choice; pointers are good until it has been made */
-    const struct service *service;
-    uint16_t port;
-    struct choice choice;
-    bool passes; /* to where the client wanted to go */
-};
-
-/* "outbound|PORT|SUBSET|HOST" */
-static enum ending find_backend(const struct outbound_http *h, struct text cluster,
-                                struct target *ret)
+static struct request_target target_of(const struct outbound_http *h)
 {
-    struct text kind, port, subset, host, rest;
-    uint64_t number;
-    if (!text_split(cluster, '|', &kind, &rest) || !text_equal(kind, TEXT("outbound")) ||
-        !text_split(rest, '|', &port, &rest) || text_to_u64(port, 65535, &number) < 0 ||
-        !text_split(rest, '|', &subset, &host))
-        return ENDING_NO_BACKEND;
-    if (subset.len > 0)
-        return ENDING_NOT_DONE;
-    ret->service = directory_service_named(h->pod->env->directory, host, text_of(h->pod->ns));
-    ret->port = (uint16_t)number;
-    return ret->service && port_of(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
+    return (struct request_target){.pod = h->pod,
+                                   .called = &h->called,
+                                   .name = text_of(h->routes),
+                                   .version = h->client.front.version};
 }
 
-static enum ending find_service(const struct outbound_http *h, const struct exchange *x,
-                                struct target *ret)
+/* The endpoint's own name, where its route says so. */
+static enum ending rename_host(struct exchange *x, const struct target_endpoint *e)
 {
-    const struct path_env *env = h->pod->env;
-    const struct request_route *r = exchange_route(x);
-    if (r->forward)
-        return find_backend(h, request_route_cluster(r, exchange_request(x)), ret);
-    ret->service =
-        directory_service_at(env->directory, text_of(env->config->network), &h->called.ip);
-    ret->port = h->called.port;
-    return ret->service && port_of(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_ENDPOINT;
-}
-
-static int draw(const struct outbound_http *h, struct target *t)
-{
-    const struct path_env *env = h->pod->env;
-    const struct workload *self = directory_workload(env->directory, text_of(h->pod->uid));
-    struct rng *rng = ring_rng(env->ring);
-    int r = directory_choose(env->directory, t->service, t->port, self, ip_family(&h->called.ip),
-                             rng, &t->choice);
-    return r == -EHOSTUNREACH
-               ? directory_choose(env->directory, t->service, t->port, self, 0, rng, &t->choice)
-               : r;
-}
-
-static enum ending find_endpoint(const struct outbound_http *h, const struct exchange *x,
-                                 struct target *t)
-{
-    int r = draw(h, t);
-    for (unsigned i = 1; r == 0 && i < DRAWS_MAX && exchange_has_tried(x, &t->choice.target); i++)
-        r = draw(h, t);
-    if (r == 0)
+    const struct route_forward *f = exchange_route(x)->forward;
+    if (!f || f->host.kind != HOST_OF_ENDPOINT || e->hostname.len == 0)
         return ENDING_NONE;
-    t->passes = t->service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
-    return t->passes ? ENDING_NONE : ENDING_NO_ENDPOINT;
-}
-
-/* What is not declared to be one of them speaks what the client does; only HTTP/1.1 turns into another protocol. */
-static enum http_version version_of(const struct outbound_http *h, const struct exchange *x,
-                                    const struct target *t)
-{
-    uint8_t app = port_of(t->service, t->port)->app_protocol;
-    if (exchange_request(x)->protocol.len > 0)
-        return HTTP_VERSION_1;
-    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : h->client.front.version;
-}
-
-/* `id` is what the endpoint's texts lie in. */
-static enum ending endpoint_of(const struct outbound_http *h, const struct exchange *x,
-                               const struct target *t, struct spiffe_id *id,
-                               struct upstream_endpoint *ret)
-{
-    const struct workload *w = t->passes ? NULL : t->choice.workload;
-    const struct addr *to = t->passes ? &h->called : &t->choice.target;
-    enum ending ending = carrier_way(h->pod->env, w, to, id, ret);
-    ret->version = version_of(h, x, t);
-    if (ret->way != UPSTREAM_DIRECT)
-        ret->service_host = text_of(t->service->hostname);
-    return ending;
+    int r = exchange_call_host(x, e->hostname);
+    return r == 0 ? ENDING_NONE : r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST;
 }
 
 static enum step take_link(struct outbound_http *h, struct exchange *x,
@@ -156,6 +83,7 @@ static enum step take_link(struct outbound_http *h, struct exchange *x,
         return r == 0 ? STEP_NEXT : STEP_WAIT;
     *ret_ending = r == -ENOMEM   ? ENDING_NO_MEMORY
                   : r == -ENOKEY ? ENDING_NO_IDENTITY
+                  : r == -EDQUOT ? ENDING_OVERFLOW
                                  : ENDING_LIMIT;
     return STEP_END;
 }
@@ -164,15 +92,12 @@ static enum step choose(struct exchange_host *host, struct exchange *x, struct h
                         enum ending *ret_ending)
 {
     struct outbound_http *h = of_host(host);
-    struct target t = {.port = 0};
-    struct upstream_endpoint endpoint;
-    struct spiffe_id id;
-    *ret_ending = find_service(h, x, &t);
+    const struct request_target target = target_of(h);
+    struct target_endpoint e;
+    *ret_ending = request_target_choose(&target, x, &e);
     if (*ret_ending == ENDING_NONE)
-        *ret_ending = find_endpoint(h, x, &t);
-    if (*ret_ending == ENDING_NONE)
-        *ret_ending = endpoint_of(h, x, &t, &id, &endpoint);
-    return *ret_ending == ENDING_NONE ? take_link(h, x, &endpoint, ret, ret_ending) : STEP_END;
+        *ret_ending = rename_host(x, &e);
+    return *ret_ending == ENDING_NONE ? take_link(h, x, &e.endpoint, ret, ret_ending) : STEP_END;
 }
 
 static void forget(struct exchange_host *host, struct exchange *x)
@@ -207,16 +132,14 @@ static void mirror_to(struct outbound_http *h, const struct exchange *x,
                       const struct route_mirror *m, const struct buf *body)
 {
     const struct http_head *request = exchange_request(x);
-    struct target t = {.port = 0};
-    struct upstream_endpoint endpoint;
-    struct spiffe_id id;
+    const struct request_target target = target_of(h);
+    struct target_endpoint e;
     char data[300];
     struct text_out out = TEXT_OUT(data);
-    if (find_backend(h, m->cluster, &t) != ENDING_NONE || draw(h, &t) < 0 ||
-        endpoint_of(h, x, &t, &id, &endpoint) != ENDING_NONE)
+    if (request_target_any(&target, x, m->cluster, &e) != ENDING_NONE)
         return;
     struct text authority = shadow_of(m, request->authority, &out);
-    mirrors_send(&h->pod->mirrors, &h->pod->upstreams, &endpoint, request, authority, body);
+    mirrors_send(&h->pod->mirrors, &h->pod->upstreams, &e.endpoint, request, authority, body);
 }
 
 static void mirror(struct exchange_host *host, const struct exchange *x, const struct buf *body)

@@ -215,6 +215,11 @@ void balancer_changed(struct balancer *b)
         balance_pool_done(&b->pools[i]);
 }
 
+const struct outlier *balancer_outlier(const struct balancer *b)
+{
+    return &b->outlier;
+}
+
 size_t balancer_hosts(const struct balancer *b, struct balance_host *const **ret)
 {
     *ret = b->hosts;

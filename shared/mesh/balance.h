@@ -59,5 +59,6 @@ void balancer_report(struct balancer *b, struct balance_host *h, enum outlier_re
 /* Ends ejections; to be called when balancer_next_ms() has come (UINT64_MAX: never). */
 void balancer_tick(struct balancer *b, uint64_t now_ms, struct rng *rng);
 uint64_t balancer_next_ms(const struct balancer *b);
+const struct outlier *balancer_outlier(const struct balancer *b);
 size_t balancer_hosts(const struct balancer *b, struct balance_host *const **ret);
 #endif

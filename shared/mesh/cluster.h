@@ -1,7 +1,7 @@
 /*
  * A cluster (Envoy's Cluster): how requests for one destination are spread, secured, checked and
- * limited. Filled by whoever decodes or translates, in its own arena, then finished and immutable;
- * any thread. Times in milliseconds.
+ * limited. Filled by whoever decodes or translates, in its own arena, then finished, immutable and
+ * counted; any thread. Times in milliseconds.
  */
 #ifndef SHARED_MESH_CLUSTER_H
 #define SHARED_MESH_CLUSTER_H
@@ -10,6 +10,8 @@
 #include "shared/mesh/health_check.h"
 #include "shared/mesh/outlier.h"
 
+#include <stdatomic.h>
+
 enum {
     CLUSTER_BYTES_MAX = 16 * 1024 * 1024,
     CLUSTER_SUBSETS_MAX = 64,
@@ -17,7 +19,7 @@ enum {
     CLUSTER_HEALTH_CHECKS_MAX = 8,
     RING_SIZE_MAX = 8 * 1024 * 1024,
     RING_SIZE_MIN = 1024,
-    RING_ENTRIES_MAX = 256 * 1024, /* of a ring of ours, whatever ring_max says */
+    RING_ENTRIES_MAX = 64 * 1024, /* of a ring of ours, whatever ring_max says */
     MAGLEV_TABLE = 65537,
     BALANCE_CHOICES_MAX = 100, /* each is a draw, for each request */
     CONNECT_TIMEOUT_MS = 5000
@@ -82,6 +84,7 @@ struct cluster_tls {
 };
 enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2, UPSTREAM_AS_DOWNSTREAM, UPSTREAM_BY_ALPN };
 struct cluster {
+    _Atomic unsigned refs;
     struct arena arena;
     struct text name, stat_name;
     enum cluster_kind kind;
@@ -109,7 +112,10 @@ struct cluster {
     bool finished;
     struct kept_regex *regexes; /* what the cluster frees */
 };
-struct cluster *cluster_new(size_t arena_max); /* Envoy's defaults; NULL: no memory */
-struct cluster *cluster_free(struct cluster *c);
+/* Envoy's defaults, one reference; NULL: no memory */
+struct cluster *cluster_new(size_t arena_max);
+struct cluster *cluster_free(struct cluster *c); /* by who alone has it */
+struct cluster *cluster_ref(struct cluster *c);  /* from any thread; the last one frees */
+struct cluster *cluster_unref(struct cluster *c);
 int cluster_finish(struct cluster *c, char why[static WHY_MAX]); /* -EINVAL: the field; -ENOMEM */
 #endif

@@ -63,6 +63,14 @@ void directory_changed(struct directory *d, bool policies)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
+static bool has_tables(const struct directory *d)
+{
+    bool all = d->workloads && d->services && d->policies && d->namespaces && d->service_names;
+    for (int i = 0; i < KEPT_KINDS; i++)
+        all = all && d->kept[i].slots;
+    return all;
+}
+
 int directory_new(struct directory **ret)
 {
     struct rng rng;
@@ -79,10 +87,10 @@ int directory_new(struct directory **ret)
     d->services = rcu_table_new();
     d->policies = rcu_table_new();
     d->namespaces = rcu_table_new();
-    d->routes = rcu_table_new();
     d->service_names = rcu_table_new();
-    if (!d->workloads || !d->services || !d->policies || !d->namespaces || !d->routes ||
-        !d->service_names || address_table_init(&d->workload_addresses, d->seed) < 0 ||
+    for (int i = 0; i < KEPT_KINDS; i++)
+        d->kept[i].slots = rcu_table_new();
+    if (!has_tables(d) || address_table_init(&d->workload_addresses, d->seed) < 0 ||
         address_table_init(&d->service_addresses, d->seed) < 0)
         goto failed;
     *ret = d;
@@ -109,8 +117,7 @@ struct directory *directory_free(struct directory *d)
     if (!d)
         return NULL;
     directory_thread_register();
-    if (d->workloads && d->services && d->policies && d->namespaces && d->routes &&
-        d->service_names) {
+    if (has_tables(d)) {
         struct cds_lfht_node *node;
         cds_lfht_for_each(d->workloads, &iter, node)
             directory_drop_workload(d, slot_of(workload_slot, node));
@@ -118,8 +125,9 @@ struct directory *directory_free(struct directory *d)
             directory_drop_service(d, slot_of(service_slot, node));
         cds_lfht_for_each(d->policies, &iter, node)
             directory_drop_policy(d, slot_of(policy_slot, node));
-        cds_lfht_for_each(d->routes, &iter, node)
-            directory_drop_routes(d, slot_of(routes_slot, node));
+        for (enum kept_kind i = 0; i < KEPT_KINDS; i++)
+            cds_lfht_for_each(d->kept[i].slots, &iter, node)
+                directory_drop_kept(d, i, slot_of(kept_slot, node));
     }
     urcu_qsbr_barrier();
     /* A table's end waits for its helper thread, which may wait for all that are online. */
@@ -128,7 +136,8 @@ struct directory *directory_free(struct directory *d)
     table_done(d->services);
     table_done(d->policies);
     table_done(d->namespaces);
-    table_done(d->routes);
+    for (int i = 0; i < KEPT_KINDS; i++)
+        table_done(d->kept[i].slots);
     table_done(d->service_names);
     address_table_done(&d->workload_addresses);
     address_table_done(&d->service_addresses);
@@ -154,5 +163,7 @@ void directory_counts(const struct directory *d, struct directory_counts *ret)
     ret->workloads = atomic_load_explicit(&d->n_workloads, memory_order_relaxed);
     ret->services = atomic_load_explicit(&d->n_services, memory_order_relaxed);
     ret->policies = atomic_load_explicit(&d->n_policies, memory_order_relaxed);
-    ret->routes = atomic_load_explicit(&d->n_routes, memory_order_relaxed);
+    ret->routes = atomic_load_explicit(&d->kept[KEPT_ROUTES].n, memory_order_relaxed);
+    ret->clusters = atomic_load_explicit(&d->kept[KEPT_CLUSTERS].n, memory_order_relaxed);
+    ret->endpoints = atomic_load_explicit(&d->kept[KEPT_ENDPOINTS].n, memory_order_relaxed);
 }

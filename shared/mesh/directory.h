@@ -1,5 +1,5 @@
 /*
- * All workloads, services, policies and route tables that this process knows. One thread writes; worker threads
+ * All workloads, services, policies, route tables and clusters that this process knows. One thread writes; worker threads
  * read without locks (liburcu, QSBR). Entries are immutable; a write replaces. A read's pointers
  * are valid until the reader's next quiescent moment (worker loops: before they wait in the
  * kernel), so nothing may be kept over a wait: copy out. An update costs what changed (and the
@@ -13,6 +13,8 @@
 
 struct directory;
 struct route_table; /* route.h */
+struct cluster;     /* cluster.h */
+struct endpoints;   /* endpoints.h */
 int directory_new(struct directory **ret);
 /* No reader may be left; runs pending frees, and waits for them. */
 struct directory *directory_free(struct directory *d);
@@ -29,15 +31,20 @@ int directory_put_workload(struct directory *d, struct workload *taken_workload)
 int directory_put_service(struct directory *d, struct service *taken_service);
 int directory_put_policy(struct directory *d, struct policy *taken_policy);
 int directory_put_routes(struct directory *d, struct route_table *taken_table); /* finished */
+int directory_put_cluster(struct directory *d, struct cluster *taken_cluster);  /* likewise */
+int directory_put_endpoints(struct directory *d, struct endpoints *taken_endpoints);
 bool directory_remove_workload(struct directory *d, struct text uid);
 bool directory_remove_service(struct directory *d, struct text key);
 bool directory_remove_policy(struct directory *d, struct text key);
 bool directory_remove_routes(struct directory *d, struct text name);
+bool directory_remove_cluster(struct directory *d, struct text name);
+bool directory_remove_endpoints(struct directory *d, struct text name);
 /* Grows with each change: of workloads, services and policies (routes are asked for request by
  * request, so that nothing that lives was decided by them); of policies (or of what selects them).
  * Atomic reads, any thread. */
 uint64_t directory_version(const struct directory *d);
 uint64_t directory_policy_version(const struct directory *d);
+uint64_t directory_cluster_version(const struct directory *d); /* of clusters and endpoints */
 
 /*
  * Readers (registered, online). NULL: unknown. network "" is the default network.
@@ -62,6 +69,9 @@ const struct policy *directory_policy(const struct directory *d, struct text key
  * from any thread, also after the directory's end. By the table's name: `outbound|PORT||HOST`, or
  * with `@NAMESPACE` behind it that of this namespace's clients. */
 struct route_table *directory_routes(const struct directory *d, struct text name);
+/* Likewise; endpoints by the name that their cluster has for them. */
+struct cluster *directory_cluster(const struct directory *d, struct text name);
+struct endpoints *directory_endpoints_of(const struct directory *d, struct text name);
 /* Visits all (for dumps); stop by returning false. */
 void directory_each_workload(const struct directory *d,
                              bool (*visit)(const struct workload *w, void *arg), void *arg);
@@ -71,8 +81,11 @@ void directory_each_policy(const struct directory *d,
                            bool (*visit)(const struct policy *p, void *arg), void *arg);
 void directory_each_routes(const struct directory *d,
                            bool (*visit)(const struct route_table *t, void *arg), void *arg);
+void directory_each_cluster(const struct directory *d,
+                            bool (*visit)(const struct cluster *c, void *arg), void *arg);
 struct directory_counts {
     size_t workloads, services, policies, routes; /* routes: tables */
+    size_t clusters, endpoints;                   /* endpoints: lists of them */
 };
 void directory_counts(const struct directory *d, struct directory_counts *ret);
 size_t directory_endpoints(const struct directory *d, const struct service *s,
@@ -96,4 +109,8 @@ struct choice {
 int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
                      const struct workload *source, int family, struct rng *rng,
                      struct choice *ret);
+/* How far an endpoint is from the source, by the service's preference: 0 is best; -1: it may not be
+ * used. */
+int directory_distance(const struct service *s, const struct workload *source,
+                       const struct workload *w);
 #endif

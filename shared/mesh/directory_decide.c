@@ -173,6 +173,17 @@ static const struct workload *search_all(const struct search *q, struct rcu_view
     return chosen;
 }
 
+/* What the service prefers, if it does. */
+static void prefer(struct search *q)
+{
+    const struct service *s = q->service;
+    if (!q->source || (s->lb_mode != LB_STRICT && s->lb_mode != LB_FAILOVER))
+        return;
+    q->n_scopes = (unsigned)s->n_scopes;
+    q->network_first = s->n_scopes > 0 && s->scopes[0] == LB_NETWORK;
+    q->nearest = (int)(q->network_first ? 2 * q->n_scopes - 1 : q->n_scopes);
+}
+
 int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
                      const struct workload *source, int family, struct rng *rng, struct choice *ret)
 {
@@ -187,11 +198,7 @@ int directory_choose(const struct directory *d, const struct service *s, uint16_
     }
     if (!q.port)
         return -ENOENT;
-    if (source && (s->lb_mode == LB_STRICT || s->lb_mode == LB_FAILOVER)) {
-        q.n_scopes = (unsigned)s->n_scopes;
-        q.network_first = s->n_scopes > 0 && s->scopes[0] == LB_NETWORK;
-        q.nearest = (int)(q.network_first ? 2 * q.n_scopes - 1 : q.n_scopes);
-    }
+    prefer(&q);
     if (all.n > 0) {
         w = draw(&q, all, rng);
         if (!w)
@@ -202,4 +209,13 @@ int directory_choose(const struct directory *d, const struct service *s, uint16_
     ret->workload = w;
     (void)target_of(&q, w, &ret->target);
     return 0;
+}
+
+int directory_distance(const struct service *s, const struct workload *source,
+                       const struct workload *w)
+{
+    struct search q = {.service = s, .source = source};
+    prefer(&q);
+    int rank = rank_of(&q, w);
+    return rank < 0 ? -1 : q.nearest - rank;
 }

@@ -1,5 +1,5 @@
 /*
- * The inside of a directory, shared by directory.c, directory_{services,workloads,policies,routes}.c
+ * The inside of a directory, shared by directory.c, directory_{services,workloads,policies,kept}.c
  * (what is known) and directory_decide.c (what follows from it).
  */
 #ifndef SHARED_MESH_DIRECTORY_TABLES_H
@@ -28,11 +28,17 @@ struct policy_slot {
     _Atomic(struct policy *) now; /* never NULL */
     struct retired *retired;
 };
-struct routes_slot {
+/* Values by their names, of which readers take references: route tables, clusters, endpoints. */
+struct kept_slot {
     struct cds_lfht_node node;
     struct rcu_head head;
-    _Atomic(struct route_table *) now; /* never NULL; the directory's reference */
+    _Atomic(void *) now; /* never NULL; the directory's reference */
     struct retired *retired;
+};
+enum kept_kind { KEPT_ROUTES, KEPT_CLUSTERS, KEPT_ENDPOINTS, KEPT_KINDS };
+struct kept_table {
+    struct cds_lfht *slots;
+    _Atomic size_t n;
 };
 struct namespace_slot { /* exists while the namespace has policies */
     struct cds_lfht_node node;
@@ -41,13 +47,14 @@ struct namespace_slot { /* exists while the namespace has policies */
     char name[];
 };
 struct directory {
-    struct cds_lfht *workloads, *services, *policies, *namespaces, *routes;
+    struct cds_lfht *workloads, *services, *policies, *namespaces;
     struct cds_lfht *service_names; /* of the same slots, by host name: one may be there twice */
+    struct kept_table kept[KEPT_KINDS];
     struct address_table workload_addresses, service_addresses;
     struct rcu_array mesh_policies; /* struct policy */
     uint64_t seed[2];
-    _Atomic uint64_t version, policy_version;
-    _Atomic size_t n_workloads, n_services, n_policies, n_routes;
+    _Atomic uint64_t version, policy_version, cluster_version;
+    _Atomic size_t n_workloads, n_services, n_policies;
 };
 #define slot_of(type, node_) caa_container_of(node_, struct type, node)
 #define now_of(slot)         atomic_load_explicit(&(slot)->now, memory_order_acquire)
@@ -70,5 +77,5 @@ struct namespace_slot *directory_namespace_slot(const struct directory *d, struc
 void directory_drop_workload(struct directory *d, struct workload_slot *slot);
 void directory_drop_service(struct directory *d, struct service_slot *slot);
 void directory_drop_policy(struct directory *d, struct policy_slot *slot);
-void directory_drop_routes(struct directory *d, struct routes_slot *slot);
+void directory_drop_kept(struct directory *d, enum kept_kind kind, struct kept_slot *slot);
 #endif

@@ -53,6 +53,9 @@
     X(NO_BACKEND, "no backend", "NC", 500, "its route leads to a service that is not there")       \
     X(NOT_DONE, "not done here", "NR", 500,                                                        \
       "its route asks for something that this proxy does not do; the log names it")                \
+    X(OVERFLOW, "overflow", "UO", 503,                                                             \
+      "a circuit breaker of what its route leads to was at its limit")                             \
+    X(DURATION, "stream too long", "DT", 408, "it took longer than its route lets a stream take")  \
     X(FAULT, "fault injected", "FI", 503, "its route says that it is to fail")                     \
     X(IDLE_TIMEOUT, "idle timeout", "-", 0, "no byte either way for longer than allowed")          \
     X(LIMIT, "limit reached", "-", 503, "a bound of the workload or of the node was reached")      \

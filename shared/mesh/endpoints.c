@@ -3,6 +3,7 @@
 #include "shared/base/map.h"
 #include "shared/mesh/checks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,14 +12,28 @@ struct endpoints *endpoints_new(size_t arena_max)
     struct endpoints *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
+    atomic_init(&e->refs, 1);
     arena_init(&e->arena, arena_max);
     e->overprovisioning_percent = OVERPROVISIONING_PERCENT;
     return e;
 }
 
+struct endpoints *endpoints_ref(struct endpoints *e)
+{
+    if (e)
+        atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+    return e;
+}
+
 struct endpoints *endpoints_free(struct endpoints *e)
 {
-    if (!e)
+    assert(!e || atomic_load(&e->refs) == 1);
+    return endpoints_unref(e);
+}
+
+struct endpoints *endpoints_unref(struct endpoints *e)
+{
+    if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) > 1)
         return NULL;
     arena_done(&e->arena);
     free(e);

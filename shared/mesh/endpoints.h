@@ -1,13 +1,15 @@
 /*
  * Where a cluster's requests may go (Envoy's ClusterLoadAssignment): endpoints in localities, with
- * priorities and weights. Filled by whoever decodes or translates, in its own arena, then finished
- * and immutable; any thread.
+ * priorities and weights. Filled by whoever decodes or translates, in its own arena, then finished,
+ * immutable and counted; any thread.
  */
 #ifndef SHARED_MESH_ENDPOINTS_H
 #define SHARED_MESH_ENDPOINTS_H
 #include "shared/base/addr.h"
 #include "shared/base/arena.h"
 #include "shared/mesh/text_match.h"
+
+#include <stdatomic.h>
 
 enum {
     ENDPOINTS_BYTES_MAX = 64 * 1024 * 1024,
@@ -50,6 +52,7 @@ struct endpoint_drop {
     struct fraction fraction;
 };
 struct endpoints {
+    _Atomic unsigned refs;
     struct arena arena;
     struct text name; /* cluster_name */
     struct endpoint_group *groups;
@@ -60,8 +63,11 @@ struct endpoints {
     size_t n_endpoints, n_priorities;  /* made by endpoints_finish() */
     bool finished;
 };
-struct endpoints *endpoints_new(size_t arena_max); /* overprovisioning 140; NULL: no memory */
-struct endpoints *endpoints_free(struct endpoints *e);
+/* Overprovisioning 140, one reference; NULL: no memory */
+struct endpoints *endpoints_new(size_t arena_max);
+struct endpoints *endpoints_free(struct endpoints *e); /* by who alone has them */
+struct endpoints *endpoints_ref(struct endpoints *e);  /* from any thread; the last one frees */
+struct endpoints *endpoints_unref(struct endpoints *e);
 /* -EINVAL: why names the field; -ENOMEM. Priorities have no gaps, a locality stands once in a
  * priority, an address once in all. */
 int endpoints_finish(struct endpoints *e, char why[static WHY_MAX]);

@@ -5,7 +5,7 @@
 #include "shared/ring/socket.h"
 #include <stdio.h>
 
-enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, REST_MS = 5000, FEED_WINDOW = 4 * 1024 * 1024 };
+enum { BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 15000, BACKOFF_EXHAUSTED_MS = 5000, REST_MS = 5000, FEED_WINDOW = 4 * 1024 * 1024 };
 
 static void connect_now(struct xds_feed *f);
 
@@ -110,6 +110,8 @@ static void stream_closed(struct xds_client *c, enum grpc_status status, struct 
     struct xds_feed *f = c->user;
     snprintf(f->last_error, sizeof f->last_error, "%s: %.*s", grpc_status_name(status), (int)message.len, message.data);
     grow_old(f);
+    if (status == GRPC_RESOURCE_EXHAUSTED && f->backoff_ms < BACKOFF_EXHAUSTED_MS)
+        f->backoff_ms = BACKOFF_EXHAUSTED_MS; /* it has heard enough to begin with the shortest again, and would lack memory again */
     if (f->closing || !f->open)
         return;
     log_warn("xds", "the controller ended the stream: %s", f->last_error);

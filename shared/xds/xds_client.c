@@ -12,8 +12,9 @@
 enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ERROR_MAX = 2048 };
 
 /* Policies are asked for first, so that they tend to be here before what they protect, and routes
- * after the Services that they lead to. */
-static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_ROUTES};
+ * after the Services and clusters that they lead to. */
+static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_CLUSTER, XDS_ENDPOINTS,
+                                      XDS_ROUTES};
 
 static bool is_asked_for(const struct xds_client *c, enum xds_type type)
 {
@@ -116,6 +117,7 @@ struct reasons {
     struct text_out out;
     char data[ERROR_MAX];
     size_t refused;
+    bool no_memory; /* for one at least, which is as it should be */
 };
 
 static void add_reason(struct reasons *r, const char *name, const char *why)
@@ -174,9 +176,16 @@ static int by_text(const void *name, const void *resource)
     return strcmp(name, (*(const struct delta_resource *const *)resource)->name);
 }
 
+static const char *out_of_memory(struct reasons *r)
+{
+    r->no_memory = true;
+    return "out of memory";
+}
+
 /* Why a resource is not applied; NULL: it was. */
 static const char *apply(struct xds_client *c, enum xds_type type,
-                         const struct delta_resource *resource, char why[static XDS_WHY_MAX])
+                         const struct delta_resource *resource, struct reasons *reasons,
+                         char why[static XDS_WHY_MAX])
 {
     struct text name = text_of(resource->name);
 
@@ -188,19 +197,21 @@ static const char *apply(struct xds_client *c, enum xds_type type,
     }
     char *version = text_dup(text_of(resource->version));
     if (!version)
-        return "out of memory";
+        return out_of_memory(reasons);
     /* What can't be remembered is not applied either: after a reconnect nobody would remove it. */
     bool known = map_get(&c->versions[type], name) != NULL;
     if (!known) {
         char *unversioned = calloc(1, 1);
-        int r = unversioned ? remember(c, type, name, unversioned) : -ENOMEM;
-        if (r < 0) {
+        int e = unversioned ? remember(c, type, name, unversioned) : -ENOMEM;
+        if (e < 0) {
             free(version);
-            return r == -ENOSPC ? "is one too many" : "out of memory";
+            return e == -ENOSPC ? "is one too many" : out_of_memory(reasons);
         }
     }
     why[0] = '\0';
-    if (c->events->put(c, type, name, resource->body, resource->body_len, why) != 0) {
+    int r = c->events->put(c, type, name, resource->body, resource->body_len, why);
+    if (r != 0) {
+        reasons->no_memory |= r == -ENOMEM;
         free(version);
         if (!known)
             forget(c, type, name);
@@ -237,7 +248,7 @@ static int apply_all(struct xds_client *c, enum xds_type type, const struct delt
     for (size_t i = 0; i < n; i++) {
         const struct delta_resource *resource = &m->resources[i];
         const char *bad =
-            again[i] ? "is in this response more than once" : apply(c, type, resource, why);
+            again[i] ? "is in this response more than once" : apply(c, type, resource, reasons, why);
         if (bad)
             add_reason(reasons, resource->name, bad);
     }
@@ -253,6 +264,12 @@ static int apply_all(struct xds_client *c, enum xds_type type, const struct delt
     free(sorted);
     free(again);
     return 0;
+}
+
+/* Without it a workload might be reached by whom it must not. */
+static bool protects(enum xds_type type)
+{
+    return type == XDS_AUTHORIZATION || type == XDS_ADDRESS;
 }
 
 static void message(struct grpc_call *call, const uint8_t *data, size_t len)
@@ -287,6 +304,11 @@ static void message(struct grpc_call *call, const uint8_t *data, size_t len)
         if (type < XDS_TYPE_COUNT)
             c->stats.nacks[type]++;
     }
+    if (reasons.no_memory) { /* nobody would send it once more on this stream */
+        delta_response_done(&response);
+        give_up(c, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
     if (r == 0)
         r = send_request(c, &answer);
     delta_response_done(&response);
@@ -294,7 +316,7 @@ static void message(struct grpc_call *call, const uint8_t *data, size_t len)
         give_up(c, GRPC_UNAVAILABLE, r == -ENOMEM ? "out of memory" : "cannot answer the server");
         return;
     }
-    if (type < XDS_TYPE_COUNT && reasons.refused == 0) {
+    if (type < XDS_TYPE_COUNT && (reasons.refused == 0 || !protects(type))) {
         c->stats.synced[type] = true;
         c->events->synced(c, type);
     }

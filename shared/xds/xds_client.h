@@ -3,7 +3,8 @@
  * calls again after a backoff. It keeps names and versions of what it has over reconnects, so that
  * a returning controller sends only differences and removals. Good resources of a partly bad
  * response are applied, the response is NACKed with the reasons (gRPC status 3), the last good
- * state of the bad ones stays. Used by the node proxy and by the CA, each for its own types, of each
+ * state of the bad ones stays. What there was no memory for is asked for again, on a new stream.
+ * Used by the node proxy and by the CA, each for its own types, of each
  * for all there is ("*"). One thread.
  *
  * Removals over a reconnect: the first message of each type lists what is here; a server that
@@ -20,16 +21,18 @@
 /* Sets of types to ask for. */
 enum {
     XDS_MESH = 1 << XDS_ADDRESS | 1 << XDS_AUTHORIZATION,
-    XDS_MESH_AND_ROUTES = XDS_MESH | 1 << XDS_ROUTES
+    XDS_MESH_AND_ROUTES = XDS_MESH | 1 << XDS_ROUTES | 1 << XDS_CLUSTER | 1 << XDS_ENDPOINTS
 };
 struct xds_client;
 struct xds_client_events {
-    /* 0: applied; else why[] says what is wrong with it, and the old stays. Neither put nor
-     * removed may stop the client. */
+    /* 0: applied; else why[] says what is wrong with it, and the old stays; -ENOMEM: it is right,
+     * and will be asked for again. Neither put nor removed may stop the client. */
     int (*put)(struct xds_client *c, enum xds_type type, struct text name, const uint8_t *body,
                size_t len, char why[static XDS_WHY_MAX]);
     void (*removed)(struct xds_client *c, enum xds_type type, struct text name);
-    /* Each response applied in full, none of it refused; the first makes the type known. */
+    /* Each response applied in full, none of it refused; the first makes the type known. Of routes,
+     * clusters and endpoints something may be refused: one that is bad must not keep all others
+     * from their work, and nothing that protects is missing. */
     void (*synced)(struct xds_client *c, enum xds_type type);
     /* Start again after a backoff, not from here. */
     void (*closed)(struct xds_client *c, enum grpc_status status, struct text message);

@@ -25,6 +25,8 @@ struct wish {
     bool head;     /* HEAD */
     bool post; /* POST, also without a body */
     bool silent;   /* the server never answers */
+    const char *origin; /* of a browser; NULL: none is said */
+    bool preflight;     /* OPTIONS, of that browser */
     bool grpc;     /* by its content type; without a body the answer is "Trailers-Only" */
     bool stalls;   /* the client, in the middle of its request */
     bool last;     /* the server: nothing after this answer */
@@ -570,7 +572,8 @@ static inline struct call *ask(const struct wish *wish)
     c->wish = *wish;
     c->told_over = client_over;
     http_head_init(&h);
-    assert_int_equal(http_head_set_method(&h, wish->head ? TEXT("HEAD")
+    assert_int_equal(http_head_set_method(&h, wish->head        ? TEXT("HEAD")
+                                              : wish->preflight ? TEXT("OPTIONS")
                                               : wish->post || (wish->request_bytes && !wish->upgrade)
                                                   ? TEXT("POST")
                                                   : TEXT("GET")),
@@ -585,6 +588,10 @@ static inline struct call *ask(const struct wish *wish)
         0);
     if (client->link->version == HTTP_VERSION_2)
         assert_int_equal(http_head_add(&h, TEXT("cookie"), TEXT("b=2")), 0);
+    if (wish->origin)
+        assert_int_equal(http_head_add(&h, TEXT("origin"), text_of(wish->origin)), 0);
+    if (wish->preflight)
+        assert_int_equal(http_head_add(&h, TEXT("access-control-request-method"), TEXT("PUT")), 0);
     put_field(&h, "x-seed", wish->seed);
     put_field(&h, "x-request", wish->request_bytes);
     put_field(&h, "x-answer", wish->answer_bytes);

@@ -36,6 +36,8 @@ static struct fleet {
     unsigned status;   /* that servers answer; 0: 200 */
     uint64_t bytes;    /* of each request, unless `posts` says otherwise */
     bool once;         /* no POST is seen twice */
+    const char *origin; /* of each request; NULL: none is said */
+    bool preflights;
     bool reconnects;      /* the client, when its connection has ended */
     void (*act)(void);
     void (*served)(struct call *c); /* a request's head has come to a server */
@@ -138,7 +140,9 @@ static inline void ask_some(void)
         struct wish w = {.seed = fleet.n_asked,
                          .status = fleet.status ? fleet.status : 200,
                          .request_bytes = fleet.bytes,
-                         .answer_bytes = 100};
+                         .answer_bytes = 100,
+                         .origin = fleet.origin,
+                         .preflight = fleet.preflights};
         if (fleet.posts)
             w.request_bytes = !fleet.only_posts && one_in(2) ? 0 : 1 + rng_below(chance, 3000);
         w.post = fleet.posts && one_in(3);

@@ -3,7 +3,7 @@
  * that close, hang, break or are gone; and a request that may not be read twice is not.
  */
 #include "tests/sim/http_fleet.h"
-#include "tests/sim/sim_seed.h"
+#include "tests/sim/sim_stories.h"
 
 static enum http_version from_of(uint64_t seed)
 {
@@ -281,26 +281,11 @@ static void another_identity(uint64_t seed)
     fleet_end();
 }
 
-static uint64_t story_seed;
-static void run(void (*story)(uint64_t seed), uint64_t n)
-{
-    const char *one = getenv("WEIR_SEED");
-    uint64_t last = one ? strtoull(one, NULL, 10) : n;
-    for (story_seed = one ? last : 1; story_seed <= last; story_seed++)
-        story(story_seed);
-}
-
 #define STORIES(X)                                                                                 \
     X(spread, 24)                                                                                  \
     X(race, 24)                                                                                    \
     X(never_twice, 12) X(heard_in_part, 8) X(refused, 8) X(nobody, 4) X(in_the_middle, 60) X(another_identity, 8)   \
     X(same_node, 8) X(same_node_refuses, 8) X(same_node_race, 12) X(long_ones, 8)
-#define STORY(name, n)                                                                             \
-    static void name##_story(void **state)                                                         \
-    {                                                                                              \
-        (void)state, run(name, n);                                                                 \
-    }
-#define TEST(name, n) cmocka_unit_test(name##_story),
 STORIES(STORY)
 
 int main(void)

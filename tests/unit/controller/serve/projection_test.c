@@ -496,7 +496,7 @@ static void traffic_rules_touch_what_they_name(void **state)
                  "{useSourceIp: true}}}}}");
     assert_int_equal(projection_run(&w.projection, &changed), 0);
     assert_int_equal(w.projection.translated, 4); /* it, its host, and what leads there: a and s6 */
-    assert_int_equal(changed, 3); /* the cluster, its default routes, and the table of s6 */
+    assert_int_equal(changed, 4); /* the cluster, its endpoints (who hears of them), its routes, and those of s6 */
     fixture_load(&w.store, VIRTUAL("all", "'*'", "s5"));
     assert_int_equal(projection_run(&w.projection, &changed), 0);
     assert_int_equal(w.projection.translated, 20 + 3); /* and what is said of the others */

@@ -209,11 +209,7 @@ static void rules_and_routes(void **state)
                "workload x/x.example/1 192.0.2.8*1 shop/x.example 80->80/0\n"
                "VirtualService bank/v: spec.http[0].route[0].destination.subset: no "
                "DestinationRule that "
-               "counts has a subset 'c': answered 503\n"
-               "VirtualService bank/v: subsets: node proxies don't know them yet, and answer 500\n"
-               "DestinationRule shop/r: is told to consumers of Envoy's API; node proxies don't "
-               "follow "
-               "it yet\n");
+               "counts has a subset 'c': answered 503\n");
 }
 
 /* The oldest has a host; a Service of Kubernetes comes before all. */

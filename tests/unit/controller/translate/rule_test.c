@@ -292,9 +292,11 @@ static void what_a_wildcard_means(void **state)
     (void)state;
     assert_told(WEB, "");
     assert_told(WEB RULE("a", "subsets: [{name: v1, labels: {v: a}}]"),
+                "endpoints outbound|80||web.n.svc.cluster.local\n"
                 "cluster outbound|80||web.n.svc.cluster.local\n"
                 "endpoints outbound|80|v1|web.n.svc.cluster.local\n"
                 "cluster outbound|80|v1|web.n.svc.cluster.local\n"
+                "endpoints outbound|81||web.n.svc.cluster.local\n"
                 "cluster outbound|81||web.n.svc.cluster.local\n"
                 "endpoints outbound|81|v1|web.n.svc.cluster.local\n"
                 "cluster outbound|81|v1|web.n.svc.cluster.local\n");

@@ -111,6 +111,49 @@ static void a_bad_one_is_refused(void **state)
     assert_int_equal(status_of("another"), 0);
 }
 
+/* Clusters and endpoints come the same way, and by their own names. */
+static void clusters_come_and_go(void **state)
+{
+    struct directory *d = subscription.directory;
+    struct xds_bytes c_bytes, e_bytes;
+    char why[XDS_WHY_MAX] = "";
+    struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
+    struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
+    (void)state;
+    c->name = e->name = TEXT(CART);
+    c->connect_timeout_ms = 1234;
+    assert_int_equal(xds_cluster_encode(c, &c_bytes), 0);
+    assert_int_equal(xds_endpoints_encode(e, &e_bytes), 0);
+    cluster_free(c);
+    endpoints_free(e);
+    const struct xds_feed_events *events = subscription.feed.events;
+    uint64_t version = directory_cluster_version(d);
+    assert_int_equal(events->put(&subscription.feed, XDS_CLUSTER, TEXT(CART), c_bytes.data, c_bytes.len, why), 0);
+    assert_int_equal(events->put(&subscription.feed, XDS_ENDPOINTS, TEXT(CART), e_bytes.data, e_bytes.len, why), 0);
+    assert_int_equal(directory_cluster_version(d), version + 2);
+    assert_int_equal(events->put(&subscription.feed, XDS_CLUSTER, TEXT("x"), c_bytes.data, c_bytes.len, why), -EINVAL);
+    assert_string_equal(why, "name: the resource is called x and says that it is " CART);
+    assert_int_equal(events->put(&subscription.feed, XDS_ENDPOINTS, TEXT("x"), e_bytes.data, e_bytes.len, why), -EINVAL);
+    assert_int_equal(events->put(&subscription.feed, XDS_CLUSTER, TEXT(CART), (const uint8_t *)"\x0a", 1, why), -EINVAL);
+    c = directory_cluster(d, TEXT(CART));
+    e = directory_endpoints_of(d, TEXT(CART));
+    assert_non_null(c);
+    assert_non_null(e);
+    assert_null(directory_cluster(d, TEXT("x")));
+    assert_null(directory_endpoints_of(d, TEXT("x")));
+    events->removed(&subscription.feed, XDS_CLUSTER, TEXT(CART));
+    assert_null(directory_cluster(d, TEXT(CART)));
+    events->removed(&subscription.feed, XDS_ENDPOINTS, TEXT(CART));
+    assert_null(directory_endpoints_of(d, TEXT(CART)));
+    assert_int_equal(directory_cluster_version(d), version + 4);
+    let_go();
+    assert_int_equal(c->connect_timeout_ms, 1234); /* who holds one keeps it */
+    cluster_unref(c);
+    endpoints_unref(e);
+    xds_bytes_done(&c_bytes);
+    xds_bytes_done(&e_bytes);
+}
+
 static void no_memory(void **state)
 {
     char why[XDS_WHY_MAX];
@@ -195,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tables_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_one_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clusters_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_people_see, set_up, tear_down),
     };

@@ -304,24 +304,24 @@ static void test_breakers_hold_at_their_limit(void **state)
     struct breaker b;
     (void)state;
     breaker_limits_init(&limits);
-    breaker_init(&b, &limits);
+    breaker_init(&b);
     for (int i = 0; i < 1024; i++)
-        assert_true(breaker_take(&b, BREAKER_REQUESTS));
-    assert_false(breaker_take(&b, BREAKER_REQUESTS));
-    assert_int_equal(b.refused[BREAKER_REQUESTS], 1);
-    assert_true(breaker_take(&b, BREAKER_CONNECTIONS)); /* each kind for itself */
+        assert_true(breaker_take(&b, &limits, BREAKER_REQUESTS));
+    assert_false(breaker_take(&b, &limits, BREAKER_REQUESTS));
+    assert_int_equal(breaker_refused(&b, BREAKER_REQUESTS), 1);
+    assert_true(breaker_take(&b, &limits, BREAKER_CONNECTIONS)); /* each kind for itself */
     breaker_give(&b, BREAKER_REQUESTS);
-    assert_true(breaker_take(&b, BREAKER_REQUESTS));
+    assert_true(breaker_take(&b, &limits, BREAKER_REQUESTS));
     for (int i = 0; i < 3; i++)
-        assert_true(breaker_take(&b, BREAKER_RETRIES));
-    assert_false(breaker_take(&b, BREAKER_RETRIES));
+        assert_true(breaker_take(&b, &limits, BREAKER_RETRIES));
+    assert_false(breaker_take(&b, &limits, BREAKER_RETRIES));
     /* A budget instead: a fifth of the 1,024 requests there are. */
-    b.limits.budget = true;
-    assert_int_equal(breaker_limit(&b, BREAKER_RETRIES), 204);
-    while (b.used[BREAKER_REQUESTS] > 10)
+    limits.budget = true;
+    assert_int_equal(breaker_limit(&b, &limits, BREAKER_RETRIES), 204);
+    while (breaker_used(&b, BREAKER_REQUESTS) > 10)
         breaker_give(&b, BREAKER_REQUESTS);
-    assert_int_equal(breaker_limit(&b, BREAKER_RETRIES), 3);
-    assert_false(breaker_take(&b, BREAKER_RETRIES));
+    assert_int_equal(breaker_limit(&b, &limits, BREAKER_RETRIES), 3);
+    assert_false(breaker_take(&b, &limits, BREAKER_RETRIES));
 }
 
 int main(void)

@@ -122,6 +122,57 @@ static void refuses_what_is_wrong_and_keeps_the_rest(void **state)
     close_world(&w);
 }
 
+/* What there was no memory for would not come again on this stream. */
+static void asks_again_for_what_it_had_no_room_for(void **state)
+{
+    struct world w;
+    (void)state;
+    open_world(&w);
+    connect_again();
+    struct delta_resource two[] = {resource(XDS_ADDRESS, "a", "1", "A"),
+                                   resource(XDS_ADDRESS, "b", "1", "B")};
+    w.no_room = "B";
+    send_response(&(struct delta_response){.type_url = (char *)xds_type_url(XDS_ADDRESS),
+                                           .nonce = (char *)"n1",
+                                           .resources = two,
+                                           .n_resources = 2});
+    assert_int_equal(w.closed, 1);
+    assert_int_equal(w.status, GRPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(w.synced[XDS_ADDRESS], 0);
+    w.no_room = NULL;
+    forget_requests();
+    connect_again();
+    assert_int_equal(w.requests[1].n_initial, 1);
+    assert_string_equal(initial_version(&w.requests[1], "a"), "1");
+    close_world(&w);
+}
+
+/* One bad route must not keep a node from its work; one bad policy must. */
+static void is_ready_with_a_bad_route(void **state)
+{
+    struct world w;
+    (void)state;
+    open_world(&w);
+    w.client.types = XDS_MESH_AND_ROUTES;
+    connect_again();
+    static const enum xds_type types[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_CLUSTER, XDS_ENDPOINTS,
+                                          XDS_ROUTES};
+    w.refuse = "bad";
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        struct delta_resource two[] = {resource(types[i], "a", "1", "bad"),
+                                       resource(types[i], "b", "1", "good")};
+        assert_true(respond(types[i], "n", two, 2, NULL, 0)->has_error);
+        assert_int_equal(w.synced[types[i]], i >= 2);
+    }
+    assert_false(xds_client_synced(&w.client, XDS_MESH_AND_ROUTES));
+    for (size_t i = 0; i < 2; i++) {
+        struct delta_resource one[] = {resource(types[i], "a", "2", "good")};
+        assert_false(respond(types[i], "m", one, 1, NULL, 0)->has_error);
+    }
+    assert_true(xds_client_synced(&w.client, XDS_MESH_AND_ROUTES));
+    close_world(&w);
+}
+
 static void refuses_a_type_that_it_did_not_ask_for(void **state)
 {
     struct delta_resource one[] = {resource(XDS_ADDRESS, "a", "1", "A")};
@@ -340,6 +391,8 @@ int main(void)
         cmocka_unit_test(asks_for_everything),
         cmocka_unit_test(acknowledges_what_it_applies),
         cmocka_unit_test(refuses_what_is_wrong_and_keeps_the_rest),
+        cmocka_unit_test(asks_again_for_what_it_had_no_room_for),
+        cmocka_unit_test(is_ready_with_a_bad_route),
         cmocka_unit_test(refuses_a_type_that_it_did_not_ask_for),
         cmocka_unit_test(a_long_list_of_reasons_is_cut),
         cmocka_unit_test(comes_back_after_an_end),

@@ -19,6 +19,7 @@ struct world {
     enum grpc_status status;
     char message[256], log[512]; /* log: what happened, in order */
     const char *refuse;          /* a body with this in it is refused by the owner */
+    const char *no_room;         /* likewise: there is no memory for it */
 
     struct grpc_call call; /* the server's side */
     bool calling;
@@ -62,7 +63,8 @@ static inline int put(struct xds_client *c, enum xds_type type, struct text name
         free(copy);
         return -EINVAL;
     }
-    if (map_put(&world->have[type], name, copy, &old) < 0) {
+    if ((world->no_room && strstr(copy, world->no_room)) ||
+        map_put(&world->have[type], name, copy, &old) < 0) {
         free(copy);
         return -ENOMEM;
     }

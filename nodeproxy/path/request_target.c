@@ -1,0 +1,242 @@
+#include "nodeproxy/path/request_target.h"
+
+#include "nodeproxy/path/carrier.h"
+#include <errno.h>
+
+enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
+
+struct found { /* of one choice; pointers are good until it has been made */
+    const struct service *service;
+    uint16_t port;
+    struct upstream_cluster *cluster; /* instead */
+    struct choice choice;
+    bool passes; /* to where the client wanted to go */
+};
+
+const struct port_pair *service_port(const struct service *s, uint16_t port)
+{
+    for (size_t i = 0; i < s->n_ports; i++)
+        if (s->ports[i].service_port == port)
+            return &s->ports[i];
+    return NULL;
+}
+
+/* ---- which cluster ------------------------------------------------------- */
+
+/* "outbound|PORT|SUBSET|HOST", of which only a whole Service needs no cluster. */
+static enum ending find_service(const struct request_target *t, struct text cluster,
+                                struct found *ret)
+{
+    struct text kind, port, subset, host, rest;
+    uint64_t number;
+    if (!text_split(cluster, '|', &kind, &rest) || !text_equal(kind, TEXT("outbound")) ||
+        !text_split(rest, '|', &port, &rest) || text_to_u64(port, 65535, &number) < 0 ||
+        !text_split(rest, '|', &subset, &host) || subset.len > 0)
+        return ENDING_NO_BACKEND;
+    ret->service =
+        directory_service_named(t->pod->env->directory, host, text_of(t->pod->ns));
+    ret->port = (uint16_t)number;
+    return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
+}
+
+static enum ending find_cluster(const struct request_target *t, struct text name,
+                                struct found *ret)
+{
+    int r = upstream_clusters_get(&t->pod->clusters, name, &ret->cluster);
+    if (r < 0)
+        return r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT;
+    if (!ret->cluster)
+        return find_service(t, name, ret);
+    /* To speak otherwise with it than was asked for would be worse than not at all. */
+    bool tls = ret->cluster->cluster->tls.kind == TLS_SIMPLE ||
+               ret->cluster->cluster->tls.kind == TLS_MUTUAL;
+    return tls ? ENDING_NOT_DONE : ENDING_NONE;
+}
+
+/* What was called, where no route says something: by its address, whatever its name. */
+static enum ending find_called(const struct request_target *t, struct found *ret)
+{
+    const struct path_env *env = t->pod->env;
+    enum ending ending = find_cluster(t, t->name, ret);
+    if (ret->cluster || ending == ENDING_NO_MEMORY || ending == ENDING_LIMIT)
+        return ending;
+    ret->service =
+        directory_service_at(env->directory, text_of(env->config->network), &t->called->ip);
+    ret->port = t->called->port;
+    return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE
+                                                                 : ENDING_NO_ENDPOINT;
+}
+
+/* ---- an endpoint of a Service -------------------------------------------- */
+
+static int draw_one(const struct request_target *t, const struct found *f, struct choice *ret)
+{
+    const struct path_env *env = t->pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(t->pod->uid));
+    struct rng *rng = ring_rng(env->ring);
+    int r = directory_choose(env->directory, f->service, f->port, self, ip_family(&t->called->ip),
+                             rng, ret);
+    return r == -EHOSTUNREACH
+               ? directory_choose(env->directory, f->service, f->port, self, 0, rng, ret)
+               : r;
+}
+
+/* x NULL: nobody was tried. */
+static bool is_better(const struct request_target *t, const struct exchange *x, const struct addr *a,
+                      const struct addr *b)
+{
+    struct upstream_clusters *all = &t->pod->clusters;
+    bool tried_a = x && exchange_has_tried(x, a), tried_b = x && exchange_has_tried(x, b);
+    return tried_a == tried_b ? *upstream_load(all, a) < *upstream_load(all, b) : tried_b;
+}
+
+/* The less busy one of two. */
+static int draw(const struct request_target *t, const struct exchange *x, struct found *f)
+{
+    struct choice other;
+    int r = draw_one(t, f, &f->choice);
+    if (r == 0 && draw_one(t, f, &other) == 0 &&
+        is_better(t, x, &other.target, &f->choice.target))
+        f->choice = other;
+    return r;
+}
+
+static enum ending draw_untried(const struct request_target *t, struct exchange *x,
+                                struct found *f)
+{
+    int r = draw(t, x, f);
+    for (unsigned i = 1; r == 0 && i < DRAWS_MAX && exchange_has_tried(x, &f->choice.target); i++)
+        r = draw(t, x, f);
+    f->passes = r < 0 && f->service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
+    if (r == 0)
+        upstream_stake_load(exchange_stake(x),
+                            upstream_load(&t->pod->clusters, &f->choice.target));
+    return r == 0 || f->passes ? ENDING_NONE : ENDING_NO_ENDPOINT;
+}
+
+/* ---- an endpoint of a cluster -------------------------------------------- */
+
+static bool was_tried(void *arg, const struct addr *at)
+{
+    return exchange_has_tried(arg, at);
+}
+
+static enum ending take(struct upstream_stake *stake, const struct found *f,
+                        const struct stake_wish *w)
+{
+    switch (upstream_stake_take(stake, f->cluster, w)) {
+    case STAKE_TAKEN:
+        return ENDING_NONE;
+    case STAKE_OVERFLOW:
+        return ENDING_OVERFLOW;
+    case STAKE_NO_MEMORY:
+        return ENDING_NO_MEMORY;
+    case STAKE_NOBODY:
+        break;
+    }
+    return ENDING_NO_ENDPOINT;
+}
+
+static enum ending take_for(struct exchange *x, const struct found *f)
+{
+    const struct request_route *r = exchange_route(x);
+    const struct route_backend *b = r->forward ? r->choice.backend : NULL;
+    const struct stake_wish w = {.hash = r->hash.hash,
+                                 .has_hash = r->hash.any,
+                                 .high = r->forward && r->forward->high_priority,
+                                 .subset = b ? b->subset : NULL,
+                                 .n_subset = b ? b->n_subset : 0,
+                                 .choices_max = r->choice.retry ? r->choice.retry->choices_max : 0,
+                                 .tried = was_tried,
+                                 .arg = x};
+    return take(exchange_stake(x), f, &w);
+}
+
+/* Who is there. An endpoint that is said to be a workload and is none that we know must not be spoken to as if it were
+ * nobody's. */
+static enum ending find_workload(const struct request_target *t, struct found *f,
+                                 const struct balance_host *host)
+{
+    const struct path_env *env = t->pod->env;
+    const struct text uid = host->endpoint->workload;
+    f->choice.target = host->addr;
+    f->choice.workload = uid.len > 0
+                             ? directory_workload(env->directory, uid)
+                             : directory_workload_at(env->directory, text_of(env->config->network),
+                                                     &host->addr.ip);
+    return uid.len > 0 && !f->choice.workload ? ENDING_NO_ENDPOINT : ENDING_NONE;
+}
+
+/* ---- how it is spoken to ------------------------------------------------- */
+
+/* What is not declared to be one of them speaks what the client does; only HTTP/1.1 turns into another protocol. */
+static enum http_version version_of(const struct request_target *t, const struct exchange *x,
+                                    const struct found *f)
+{
+    if (exchange_request(x)->protocol.len > 0)
+        return HTTP_VERSION_1;
+    if (f->cluster) {
+        enum upstream_protocol p = f->cluster->cluster->protocol;
+        return p == UPSTREAM_HTTP2   ? HTTP_VERSION_2
+               : p == UPSTREAM_HTTP1 ? HTTP_VERSION_1
+                                     : t->version;
+    }
+    uint8_t app = service_port(f->service, f->port)->app_protocol;
+    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : t->version;
+}
+
+static enum ending describe(const struct request_target *t, const struct exchange *x,
+                            const struct found *f, struct target_endpoint *ret)
+{
+    const struct workload *w = f->passes ? NULL : f->choice.workload;
+    const struct addr *to = f->passes ? t->called : &f->choice.target;
+    struct upstream_endpoint *e = &ret->endpoint;
+    enum ending ending = carrier_way(t->pod->env, w, to, &ret->id, e);
+    e->version = version_of(t, x, f);
+    e->cluster = f->cluster;
+    if (e->way != UPSTREAM_DIRECT)
+        e->service_host = f->cluster ? upstream_cluster_host(f->cluster->cluster->name)
+                                     : text_of(f->service->hostname);
+    return ending;
+}
+
+enum ending request_target_choose(const struct request_target *t, struct exchange *x,
+                                  struct target_endpoint *ret)
+{
+    const struct request_route *r = exchange_route(x);
+    struct found f = {.port = 0};
+    *ret = (struct target_endpoint){.hostname = {NULL, 0}};
+    enum ending ending =
+        r->forward ? find_cluster(t, request_route_cluster(r, exchange_request(x)), &f)
+                   : find_called(t, &f);
+    if (ending == ENDING_NONE)
+        ending = f.cluster ? take_for(x, &f) : draw_untried(t, x, &f);
+    if (ending == ENDING_NONE && f.cluster)
+        ending = find_workload(t, &f, exchange_stake(x)->host);
+    if (ending != ENDING_NONE)
+        return ending;
+    if (f.cluster)
+        ret->hostname = exchange_stake(x)->host->endpoint->hostname;
+    else if (!f.passes)
+        ret->hostname = text_of(f.choice.workload->hostname);
+    return describe(t, x, &f, ret);
+}
+
+enum ending request_target_any(const struct request_target *t, const struct exchange *x,
+                               struct text cluster, struct target_endpoint *ret)
+{
+    const struct stake_wish any = {.tried = NULL};
+    struct upstream_stake stake = {.host = NULL};
+    struct found f = {.port = 0};
+    enum ending ending = find_cluster(t, cluster, &f);
+    if (ending == ENDING_NONE && f.cluster)
+        ending = take(&stake, &f, &any);
+    else if (ending == ENDING_NONE && draw(t, NULL, &f) < 0)
+        ending = ENDING_NO_ENDPOINT;
+    if (ending == ENDING_NONE && f.cluster)
+        ending = find_workload(t, &f, stake.host);
+    if (ending == ENDING_NONE)
+        ending = describe(t, x, &f, ret);
+    upstream_stake_end(&stake);
+    return ending;
+}

@@ -1,0 +1,147 @@
+/* Routes and clusters for the requests of a fleet (http_fleet.h). Services: s0 is called, s2 is near and orders, s3 is stock and legacy. */
+#ifndef TESTS_SIM_FLEET_ROUTES_H
+#define TESTS_SIM_FLEET_ROUTES_H
+#include "tests/sim/http_fleet.h"
+#include "tests/sim/sim_seed.h"
+#include "tests/unit/shared/mesh/routes.h"
+
+static inline enum http_version from_of(uint64_t seed)
+{
+    return seed % 2 ? HTTP_VERSION_1 : HTTP_VERSION_2;
+}
+
+static inline void begin(uint64_t seed, uint8_t app)
+{
+    fleet_begin(seed, from_of(seed), app);
+    fleet.plain = true;
+    for (unsigned i = 0; i < SERVERS; i++) {
+        fleet.servers[i].pod->services |= 1u << (i < 2 ? 2 : 3);
+        sim_pod_publish(fleet.servers[i].pod);
+    }
+    sim_service(&fleet.mesh, 2);
+    sim_service(&fleet.mesh, 3);
+    fleet_call(0);
+}
+
+static inline struct route_table *table(size_t n_routes)
+{
+    struct route_table *t = new_table(1);
+    t->name = arena_text(&t->arena, TEXT("outbound|80||s0.shop"));
+    SET_HOST(t, 0, "any", n_routes, "*");
+    return t;
+}
+
+static inline void put(struct route_table *t)
+{
+    char why[WHY_MAX] = "";
+    if (route_table_finish(t, why) < 0)
+        fail_msg("%s", why);
+    assert_int_equal(directory_put_routes(fleet.mesh.nodes[0].directory, t), 0);
+}
+
+static inline void *of_table(struct route_table *t, size_t n, size_t size)
+{
+    void *p = arena_zero(&t->arena, n, size);
+    assert_non_null(p);
+    return p;
+}
+
+/* Route i leads to s2 and s3, by these weights. */
+static inline struct route_forward *forward(struct route_table *t, size_t i, uint32_t to_s2,
+                                     uint32_t to_s3)
+{
+    struct route_action *a = &t->hosts[0].routes[i].action;
+    *a = (struct route_action){.kind = ROUTE_FORWARD};
+    a->forward.backends = of_table(t, 2, sizeof *a->forward.backends);
+    a->forward.n_backends = 2;
+    a->forward.no_cluster_status = 500;
+    a->forward.backends[0] =
+        (struct route_backend){.cluster = TEXT("outbound|80||s2.shop"), .weight = to_s2};
+    a->forward.backends[1] =
+        (struct route_backend){.cluster = TEXT("outbound|80||s3.shop"), .weight = to_s3};
+    return &a->forward;
+}
+
+/* Of the requests with these seeds alone. */
+static inline void of_seeds(struct route_table *t, size_t i, int64_t from, int64_t to)
+{
+    struct route_match *m = &t->hosts[0].routes[i].match;
+    m->headers = of_table(t, 1, sizeof *m->headers);
+    m->n_headers = 1;
+    m->headers[0] = (struct header_match){
+        .name = TEXT("x-seed"), .kind = HEADER_RANGE, .range_start = from, .range_end = to};
+}
+
+static inline void put_edit(struct route_table *t, struct header_edits *e, const char *name,
+                     const char *value)
+{
+    e->put = of_table(t, 1, sizeof *e->put);
+    e->n_put = 1;
+    e->put[0] =
+        (struct header_edit){.kind = HEADER_SET, .name = text_of(name), .value = text_of(value)};
+}
+
+static inline unsigned served_by(unsigned first, unsigned n)
+{
+    unsigned sum = 0;
+    for (unsigned i = first; i < first + n; i++)
+        sum += fleet.servers[i].n_served;
+    return sum;
+}
+
+static inline struct retry_policy *retries(struct route_table *t, struct route_forward *f, uint32_t on,
+                                    uint32_t n)
+{
+    struct retry_policy *p = of_table(t, 1, sizeof *p);
+    *p = (struct retry_policy){.on = on, .retries_max = n, .avoid_tried = true, .choices_max = 5};
+    f->retry = p;
+    return p;
+}
+
+/* ---- Clusters. */
+
+static inline struct cluster *cluster(const char *name, enum balance_kind kind)
+{
+    struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
+    assert_non_null(c);
+    c->name = arena_text(&c->arena, text_of(name));
+    c->kind = CLUSTER_EDS;
+    c->protocol = UPSTREAM_AS_DOWNSTREAM;
+    c->balance.kind = kind;
+    return c;
+}
+
+static inline void put_cluster(struct cluster *c)
+{
+    char why[WHY_MAX] = "";
+    if (cluster_finish(c, why) < 0)
+        fail_msg("%s", why);
+    assert_int_equal(directory_put_cluster(fleet.mesh.nodes[0].directory, c), 0);
+}
+
+/* Of these servers (bits); zone i for server i. */
+static inline void put_endpoints(const char *name, unsigned servers)
+{
+    static const char *const zones[] = {"a", "b", "c", "d"};
+    struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
+    char why[WHY_MAX] = "";
+    assert_non_null(e);
+    e->name = arena_text(&e->arena, text_of(name));
+    e->groups = arena_zero(&e->arena, SERVERS, sizeof *e->groups);
+    for (unsigned i = 0; i < SERVERS; i++) {
+        const struct sim_pod *p = fleet.servers[i].pod;
+        if (!(servers & 1u << i))
+            continue;
+        struct endpoint_group *g = &e->groups[e->n_groups++];
+        *g = (struct endpoint_group){.zone = text_of(zones[i]), .weight = 1, .n_endpoints = 1};
+        g->endpoints = arena_zero(&e->arena, 1, sizeof *g->endpoints);
+        *g->endpoints = (struct endpoint){.addr = sim_pod_addr(p, PORT, false),
+                                          .hostname = arena_text(&e->arena, text_of(p->name)),
+                                          .weight = 1,
+                                          .workload = arena_text(&e->arena, text_of(p->node ? p->uid : ""))};
+    }
+    if (endpoints_finish(e, why) < 0)
+        fail_msg("%s", why);
+    assert_int_equal(directory_put_endpoints(fleet.mesh.nodes[0].directory, e), 0);
+}
+#endif
