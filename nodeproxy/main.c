@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "off", *expired_peers = "end", *replaced = "end";
+    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *expired_peers = "end", *replaced = "end";
     const char *http_log = "fields", *collector = "", *sampling = "1";
     bool stays = false;
     struct logging logging = {"info", "text", 0};

@@ -40,7 +40,7 @@ spec:
   selector: {{app: foreign}}
   clusterIP: {VIP}
   clusterIPs: [{VIP}]
-  ports: [{{name: http, port: 80, targetPort: 8080}}]
+  ports: [{{name: tcp, port: 80, targetPort: 8080}}]
 ---
 apiVersion: v1
 kind: Pod

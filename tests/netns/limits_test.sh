@@ -77,7 +77,7 @@ print('stopped', flush=True)
 sys.stdin.read()") <>"$WORK/reader.in" >"$WORK/reader" 2>&1 &
 reader=$!
 eventually grep -q stopped "$WORK/reader"
-received() { metric node-b istio_tcp_sent_bytes_total 'destination_workload="orders"'; }
+received() { metric node-a istio_tcp_sent_bytes_total 'reporter="source"' 'destination_workload="orders"'; } # by its address: bytes
 last=-1
 stands_still() { # all windows are full
     local now
