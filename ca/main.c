@@ -122,6 +122,9 @@ static int command_serve(int argc, char **argv)
     if (o.ttl_ms > o.ttl_max_ms)
         return command_usage_error("ttl", "must not be longer than --ttl-max");
     log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, LOG_LINES_MAX);
+    int waits = log_never_wait();
+    if (waits < 0)
+        log_warn("log", "lines wait for whoever reads them: %s", strerror(-waits));
     if (strcmp(attest, "tokens") != 0 && strcmp(attest, "kubernetes") != 0)
         return command_usage_error("attest", "must be tokens or kubernetes");
     o.kubernetes = strcmp(attest, "kubernetes") == 0;

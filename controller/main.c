@@ -99,6 +99,9 @@ static int set_log(const struct command_line *l)
     if (strcmp(l->log_format, "text") != 0 && strcmp(l->log_format, "json") != 0)
         return complain("log-format", l->log_format, "is neither text nor json");
     log_configure(level, strcmp(l->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT, 0);
+    int waits = log_never_wait();
+    if (waits < 0)
+        log_warn("log", "lines wait for whoever reads them: %s", strerror(-waits));
     return 0;
 }
 

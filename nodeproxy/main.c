@@ -30,6 +30,9 @@ static int apply_logging(const struct logging *l)
         return -EINVAL;
     }
     log_configure(level, strcmp(l->format, "json") == 0 ? LOG_JSON : LOG_TEXT, (unsigned)l->rate);
+    int waits = log_never_wait();
+    if (waits < 0)
+        log_warn("log", "lines wait for whoever reads them: %s", strerror(-waits));
     return 0;
 }
 

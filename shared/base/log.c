@@ -2,9 +2,12 @@
 #include "shared/base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +21,7 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static struct {
     atomic_uint level, format, rate;
     atomic_int fd;
+    atomic_bool is_socket; /* written to without waiting */
 } config = {.level = LOG_INFO, .format = LOG_TEXT, .fd = 2};
 
 /*
@@ -40,7 +44,30 @@ void log_configure(enum log_level level, enum log_format format, unsigned lines_
 
 void log_set_fd(int fd)
 {
+    atomic_store_explicit(&config.is_socket, false, memory_order_relaxed);
     atomic_store_explicit(&config.fd, fd, memory_order_relaxed);
+}
+
+int log_never_wait(void)
+{
+    int fd = atomic_load_explicit(&config.fd, memory_order_relaxed);
+    char path[32];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISSOCK(st.st_mode)) {
+        atomic_store_explicit(&config.is_socket, true, memory_order_relaxed);
+        return 0;
+    }
+    if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+        return 0; /* a file has room, or says that it has none */
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    log_set_fd(fd);
+    return 0;
 }
 
 bool log_enabled(enum log_level level)
@@ -86,9 +113,12 @@ static bool may_write(const char *scope, uint64_t *ret_dropped)
     uint64_t rate = atomic_load_explicit(&config.rate, memory_order_relaxed);
 
     *ret_dropped = 0;
-    if (rate == 0)
-        return true;
     struct scope_rate *s = scope_find(scope);
+    if (rate == 0) {
+        if (atomic_load_explicit(&s->dropped, memory_order_relaxed) > 0)
+            *ret_dropped = atomic_exchange(&s->dropped, 0);
+        return true;
+    }
     uint64_t second = clock_monotonic_ms() / 1000 & UINT32_MAX;
     uint64_t window = atomic_load(&s->window), next;
     do {
@@ -189,6 +219,7 @@ void log_line_begin(struct log_line *l, enum log_level level, const char *scope,
 {
     char now[CLOCK_TEXT_MAX];
 
+    l->scope = scope;
     l->off = !log_enabled(level) || !may_write(scope, &l->dropped);
     if (l->off)
         return;
@@ -225,19 +256,25 @@ void log_line_u64(struct log_line *l, const char *key, uint64_t value)
     put_field(l, key, text_of(digits), true);
 }
 
-static void write_out(struct log_line *l)
+static bool write_out(struct log_line *l)
 {
     int fd = atomic_load_explicit(&config.fd, memory_order_relaxed);
+    bool is_socket = atomic_load_explicit(&config.is_socket, memory_order_relaxed);
     ssize_t n;
     l->off = true;
     do
-        n = write(fd, l->data, l->out.len);
+        n = is_socket ? send(fd, l->data, l->out.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : write(fd, l->data, l->out.len);
     while (n < 0 && errno == EINTR);
-    /* There is nowhere to complain to: a log that cannot be written is lost. */
+    /* There is nowhere to complain to: a log that cannot be written is lost, and counted. */
+    if (n < 0)
+        atomic_fetch_add(&scope_find(l->scope)->dropped, 1 + l->dropped);
+    return n >= 0;
 }
 
 void log_line_begin_plain(struct log_line *l, enum log_level level, const char *scope)
 {
+    l->scope = scope;
     l->off = !log_enabled(level) || !may_write(scope, &l->dropped);
     l->out = (struct text_out){l->data, 0, sizeof l->data - END_ROOM, false};
     l->data[0] = '\0';
@@ -249,8 +286,7 @@ void log_line_end_plain(struct log_line *l)
         return;
     l->out.size = sizeof l->data;
     text_putc(&l->out, '\n');
-    write_out(l);
-    if (l->dropped > 0)
+    if (write_out(l) && l->dropped > 0)
         log_write(LOG_WARN, "log", "%llu lines were held back", (unsigned long long)l->dropped);
 }
 
@@ -265,7 +301,7 @@ void log_line_end(struct log_line *l)
     if (truncated)
         put_field(l, "truncated", TEXT("true"), true);
     text_puts(&l->out, is_json() ? "}\n" : "\n");
-    write_out(l);
+    (void)write_out(l);
 }
 
 void log_write(enum log_level level, const char *scope, const char *format, ...)

@@ -13,6 +13,13 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_configure(enum log_level level, enum log_format format, unsigned lines_per_second_max);
 void log_set_fd(int fd); /* default 2; tests give a pipe */
+/*
+ * From now on nobody waits for whoever reads the log: a line that its pipe, socket or terminal has
+ * no room for is dropped, and counted as those above. A service calls it once when it starts, while
+ * it has a single thread. The description that other programs write to, too, stays as it is: a pipe
+ * is opened anew by /proc/self/fd. Where that can't be done, lines go on to wait: -errno.
+ */
+int log_never_wait(void);
 bool log_enabled(enum log_level level);
 int log_level_parse(struct text t, enum log_level *ret);
 void log_write(enum log_level level, const char *scope, const char *format, ...)
@@ -20,7 +27,8 @@ void log_write(enum log_level level, const char *scope, const char *format, ...)
 /* One line with fields, for access logs: begin, add fields, end (writes). */
 struct log_line {
     struct text_out out; /* its size leaves room for the end of the line */
-    uint64_t dropped;    /* lines of this scope that the limit held back before this one */
+    const char *scope;
+    uint64_t dropped;    /* lines of this scope that were held back before this one */
     bool off;            /* the level is off or the limit is reached: nothing is written */
     char data[4096];     /* one write to a pipe up to here is never mixed with another's */
 };

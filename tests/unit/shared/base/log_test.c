@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A pipe in place of standard error, and what has come out of it. */
@@ -280,6 +281,58 @@ static void threads_do_not_mix(void **state)
     }
 }
 
+/* Nobody reads: each line returns at once, and the first that has room again says how many had none. */
+static void nobody_waits_at(int reader, int writer)
+{
+    enum { LINES = 4000 }; /* some 800 kB */
+    size_t passed = 0;
+    ssize_t n;
+
+    log_set_fd(writer);
+    assert_int_equal(log_never_wait(), 0);
+    alarm(20); /* a line that waits is the end of the test */
+    for (int i = 0; i < LINES; i++)
+        log_info("crowd", "%0*d", 150, i);
+    alarm(0);
+    /* Others that have this description wait as before. */
+    assert_int_equal(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
+    assert_true(fcntl(reader, F_SETFL, O_NONBLOCK) == 0);
+    while ((n = read(reader, got, sizeof got - 1)) > 0) {
+        got[n] = '\0';
+        passed += count_lines(got);
+    }
+    assert_true(passed > 0 && passed < LINES);
+    log_info("crowd", "there is room");
+    n = read(reader, got, sizeof got - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    const char *told = strstr(got, " dropped=");
+    assert_non_null(told);
+    assert_int_equal(strtoull(told + strlen(" dropped="), NULL, 10), LINES - passed);
+    log_info("crowd", "there is room");
+    n = read(reader, got, sizeof got - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    assert_null(strstr(got, "dropped="));
+}
+
+static void nobody_waits_for_the_reader(void **state)
+{
+    (void)state;
+    int pipe_ends[2], sockets[2];
+
+    assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+    nobody_waits_at(pipe_ends[0], pipe_ends[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    nobody_waits_at(sockets[0], sockets[1]);
+    for (int i = 0; i < 2; i++) {
+        close(pipe_ends[i]);
+        close(sockets[i]);
+    }
+    log_set_fd(-1);
+    assert_int_equal(log_never_wait(), -EBADF);
+}
+
 static void leaves_errno_alone(void **state)
 {
     (void)state;
@@ -301,7 +354,8 @@ int main(void)
         log_test(writes_text),        log_test(writes_text_fields),
         log_test(writes_json),        log_test(any_bytes_make_one_line),
         log_test(levels_hold_back),   log_test(limits_lines_per_scope),
-        log_test(threads_do_not_mix), log_test(leaves_errno_alone),
+        log_test(threads_do_not_mix), log_test(nobody_waits_for_the_reader),
+        log_test(leaves_errno_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
