@@ -27,6 +27,7 @@ static struct user *other_of(const struct user *u)
     return &users[u == &users[0]];
 }
 
+static void act(struct user *u);
 static void received(struct stream *s, struct buf *bytes)
 {
     struct user *u = s->user;
@@ -62,6 +63,7 @@ static void writable(struct stream *s)
     assert_true(stream_queued(s) < STREAM_QUEUE_LOW);
     u->choked = false;
     u->n_writable++;
+    act(u); /* from within the event: with its end, at times */
 }
 static void failed(struct stream *s, int error)
 {
