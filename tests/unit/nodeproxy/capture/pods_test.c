@@ -16,6 +16,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+/* How long an ADD waits: longer than a test runs, however slow the machine is, or until it is over. */
+enum { PATIENT_MS = 60000, IMPATIENT_MS = 50 };
+
 static struct ring *ring;
 static struct privileged *privileged;
 static struct pods *pods;
@@ -161,7 +164,7 @@ static int begin(void **state)
     release_at_once = true;
     make_net(state);
     mount_netns(pod_ns);
-    open_pods(4, 300);
+    open_pods(4, PATIENT_MS);
     return 0;
 }
 static void remove_files(const char *dir)
@@ -383,11 +386,15 @@ static void bad_requests(void **state)
 static void add_waits_for_the_directory(void **state)
 {
     (void)state;
+    close_pods();
+    open_pods(4, IMPATIENT_MS);
     enrolment = POD_UNKNOWN_YET;
     assert_int_equal(ask("/cni/add", "c1"), 503);
     answer_says("controller");
     assert_true(list_empty(pods_all(pods)));
 
+    close_pods();
+    open_pods(4, PATIENT_MS);
     request_begin(&one, "/cni/add", "c1");
     n_asked = 0;
     RUN_UNTIL(n_asked > 0);
@@ -526,7 +533,7 @@ static void a_restarted_proxy_captures_again(void **state)
     close(refused);
 
     enrolment = POD_UNKNOWN_YET; /* without a controller */
-    open_pods(4, 300);
+    open_pods(4, PATIENT_MS);
     assert_int_equal(pods_restore(pods), 0);
     assert_int_equal(n_added, 2);
     assert_string_equal(only_pod()->container_id, "c1");
@@ -537,7 +544,7 @@ static void a_restarted_proxy_captures_again(void **state)
     close_pods();
     restart_warden();
     unmount_netns();
-    open_pods(4, 300);
+    open_pods(4, PATIENT_MS);
     assert_int_equal(pods_restore(pods), 0);
     assert_true(list_empty(pods_all(pods)));
     assert_false(state_has("c1"));
@@ -552,7 +559,7 @@ static void a_crash_refuses_no_connection(void **state)
     int waiting = must_connect(client_ns, POD_V4, 8080);
     assert_int_equal(send(waiting, "x", 1, MSG_NOSIGNAL), 1);
     assert_int_equal(privileged_open(&privileged, warden_channel[0], why), 0);
-    open_pods(4, 300);
+    open_pods(4, PATIENT_MS);
     assert_int_equal(pods_restore(pods), 0);
     assert_true(only_pod()->captured);
     int accepted = must_accept(only_pod()->listeners.inbound);
@@ -567,7 +574,7 @@ static void what_can_not_be_captured_again_is_tried_again(void **state)
     close_pods();
     restart_warden();
     int taken = listen_in(pod_ns, "0.0.0.0", PORT_INBOUND);
-    open_pods(4, 300);
+    open_pods(4, PATIENT_MS);
     log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
     assert_int_equal(pods_restore(pods), 0);
     assert_int_equal(n_added, 1);
