@@ -207,10 +207,13 @@ eventually is_over
 logged node-b src.workload=batch 'ending="policy changed"'
 
 step "metrics of it"
-for node in node-a node-b; do
-    [ "$node" = node-a ] && reporter=source || reporter=destination
-    [ "$(metric "$node" istio_tcp_connections_opened_total "reporter=\"$reporter\"" "source_principal=\"$WEB\"" \
-        'destination_workload="orders"' 'connection_security_policy="mutual_tls"')" -gt 64 ] || fail "$node counts too few"
-done
+# An address was called: bytes to the client's node. At the destination its port is declared HTTP: requests.
+counts() { # NODE REPORTER METRIC
+    [ "$(metric "$1" "$3" "reporter=\"$2\"" "source_principal=\"$WEB\"" 'destination_workload="orders"' \
+        'connection_security_policy="mutual_tls"')" -gt 64 ] || fail "$1 counts too few: $3"
+}
+counts node-a source istio_tcp_connections_opened_total
+counts node-b destination istio_requests_total
+counts node-b destination weir_http_connections_opened_total
 [ "$(metric node-b weir_connections_ended_total 'ending="denied by policy"')" -gt 0 ] || fail "no refusal was counted"
 echo "all of it holds"
