@@ -58,20 +58,15 @@ static int set_ports(const struct kube_service *from, struct service *s)
 
 static int set_addresses(const struct view *v, const struct object *o, struct service *s)
 {
-    struct ip placed[PLACED_MAX];
-    const struct ip *from = o->service.addresses;
-    size_t n = o->service.n_addresses;
-    if (o->service.automatic) {
-        n = service_placed(v, o, placed);
-        from = placed;
-    }
+    struct ip has[SERVICE_ADDRESSES_MAX];
+    size_t n = service_addresses(v, o, has);
     if (n == 0)
         return 0;
     s->addresses = calloc(n, sizeof *s->addresses);
     if (!s->addresses)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        s->addresses[i].ip = from[i];
+        s->addresses[i].ip = has[i];
         s->addresses[i].network = text_dup(text_of(v->settings->network));
         s->n_addresses++;
         if (!s->addresses[i].network)

@@ -151,6 +151,35 @@ static int touch_slice(struct touched *t, const struct view *v, const struct obj
     return err;
 }
 
+/* The ServiceEntry that a Service is a part of. */
+static int touch_entry(struct touched *t, const struct object *service)
+{
+    char name[ENTRY_PART_NAME_MAX];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(service->name, "/"), service->name);
+    return touch(t, OBJECT_SERVICE_ENTRY, service->ns, name);
+}
+
+/* Of several Services that name an address one has it; and a pod has its own. */
+static int touch_at(struct touched *t, const struct view *v, const struct ip *address)
+{
+    struct object_group g = object_index_get(&v->services_at, view_address(address));
+    int err = touch_group(t, g);
+    for (size_t i = 0; i < g.n && err == 0; i++)
+        err = g.items[i]->made ? touch_entry(t, g.items[i]) : 0;
+    return err;
+}
+
+static int touch_addresses(struct touched *t, const struct view *v, const struct object *service)
+{
+    char host[VIEW_KEY_MAX];
+    struct ip wanted[SERVICE_ADDRESSES_MAX];
+    size_t n = service_wanted(service, traffic_service_host(v, service, host), wanted);
+    int err = 0;
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = touch_at(t, v, &wanted[i]);
+    return err;
+}
+
 /* Whose an address is decides what the endpoints there are. */
 static int touch_pod(struct touched *t, const struct view *v, const struct object *o)
 {
@@ -159,6 +188,7 @@ static int touch_pod(struct touched *t, const struct view *v, const struct objec
         err = touch_services_of(t, v, o);
     for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
         struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
+        err = touch_at(t, v, &o->pod.ips[i]);
         for (size_t j = 0; j < slices.n && err == 0; j++) {
             err = touch_slice(t, v, slices.items[j]);
             if (err == 0 && strcmp(slices.items[j]->ns, o->ns) != 0)
@@ -353,33 +383,23 @@ static int touch_traffic_of(struct touched *t, const struct view *v, const struc
     return err == 0 ? touch_leading(t, v, full) : err;
 }
 
-/* The ServiceEntry that a Service is a part of. */
-static int touch_entry(struct touched *t, const struct object *service)
-{
-    char name[ENTRY_PART_NAME_MAX];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(service->name, "/"), service->name);
-    return touch(t, OBJECT_SERVICE_ENTRY, service->ns, name);
-}
-
-/* Of several for one host one counts, and of several that may be given one address. */
+/* Of several for one host one counts, and it has the addresses that it names. */
 static int touch_rivals(struct touched *t, const struct view *v, const struct object *service)
 {
     char host[VIEW_KEY_MAX];
-    struct text full = traffic_service_host(v, service, host);
-    struct object_group same = object_index_get(&v->made_of, full);
+    struct object_group same =
+        object_index_get(&v->made_of, traffic_service_host(v, service, host));
     int err = service->made ? touch_entry(t, service) : 0;
     for (size_t i = 0; i < same.n && err == 0; i++) {
         err = touch_service(t, v, same.items[i]);
         if (err == 0)
             err = touch_entry(t, same.items[i]);
         if (err == 0)
+            err = touch_addresses(t, v, same.items[i]);
+        if (err == 0)
             err = touch_leaving(t, v, same.items[i]->ns);
     }
-    for (unsigned i = 0; i < PLACES && service->service.automatic && err == 0; i++) {
-        struct ip place = service_place(full, i);
-        err = touch_group(t, object_index_get(&v->placed_at, view_address(&place)));
-    }
-    return err;
+    return err == 0 ? touch_addresses(t, v, service) : err;
 }
 
 /* Its labels are where its pods are. */

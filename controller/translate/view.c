@@ -190,22 +190,22 @@ static int index_rule(struct view *v, const struct object *o, bool there)
     return add(&v->rules_of, traffic_full_host(v, o->ns, o->destination_rule.host, host), o, there);
 }
 
-static int index_made(struct view *v, const struct object *o, bool there)
+static int index_service(struct view *v, const struct object *o, bool there)
 {
     char host[VIEW_KEY_MAX];
+    struct ip wanted[SERVICE_ADDRESSES_MAX];
     struct text full = traffic_service_host(v, o, host);
-    int err = add(&v->made_of, full, o, there);
-    for (unsigned i = 0; i < PLACES && o->service.automatic && err == 0; i++) {
-        struct ip place = service_place(full, i);
-        err = add(&v->placed_at, view_address(&place), o, there);
-    }
+    size_t n = service_wanted(o, full, wanted);
+    int err = o->made ? add(&v->made_of, full, o, there) : 0;
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = add(&v->services_at, view_address(&wanted[i]), o, there);
     return err;
 }
 
 static int view_index(struct view *v, const struct object *o, bool there)
 {
-    if (o->kind == OBJECT_SERVICE && o->made)
-        return index_made(v, o, there);
+    if (o->kind == OBJECT_SERVICE)
+        return index_service(v, o, there);
     if (o->kind == OBJECT_VIRTUAL_SERVICE)
         return index_virtual(v, o, there);
     if (o->kind == OBJECT_DESTINATION_RULE)
@@ -244,7 +244,7 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->virtual_to);
     object_index_init(&v->rules_of);
     object_index_init(&v->made_of);
-    object_index_init(&v->placed_at);
+    object_index_init(&v->services_at);
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
         struct view_list *l = &v->lists[kind];
         r = object_store_list(s, (enum object_kind)kind, &l->items, &l->n);
@@ -273,7 +273,7 @@ void view_close(struct view *v)
     object_index_done(&v->virtual_to);
     object_index_done(&v->rules_of);
     object_index_done(&v->made_of);
-    object_index_done(&v->placed_at);
+    object_index_done(&v->services_at);
     *v = (struct view){0};
 }
 

@@ -49,7 +49,7 @@ struct view {
     struct object_index virtual_to; /* full host -> VirtualServices that lead to it */
     struct object_index rules_of;   /* full host -> DestinationRules for it */
     struct object_index made_of;    /* full host -> Services that ServiceEntries make of it */
-    struct object_index placed_at;  /* address -> such Services that may be given it */
+    struct object_index services_at; /* address -> Services that name it, or may be given it */
 };
 int view_open(struct view *v, const struct object_store *s,
               const struct translate_settings *settings); /* -ENOMEM */

@@ -145,7 +145,7 @@ static void put_service(struct world *w, struct text_out *out)
         "selector: {app: a}, ports: [{name: w, port: 80, targetPort: h}]",
         "selector: {app: b}, ports: [{port: 80, targetPort: 8080}]",
         "selector: {app: a, tier: x}, ports: [{port: 81}]",
-        "ports: [{name: w, port: 90}, {name: v, port: 91}]",
+        "clusterIP: 192.0.2.9, ports: [{name: w, port: 90}, {name: v, port: 91}]",
         "ports: [{port: 90}]",
         "type: ExternalName, externalName: a.example",
         "selector: {app: a}, trafficDistribution: PreferClose, ports: [{port: 80}]",
@@ -279,14 +279,14 @@ static void put_rule(struct world *w, struct text_out *out)
                 specs[below(w, 5)]);
 }
 
-/* Hosts of several entries, and of a Service; endpoints that are pods, and ones that are none. */
+/* Hosts and addresses of several entries, of Services and pods; endpoints that are pods, and ones that are none. */
 static void put_entry(struct world *w, struct text_out *out)
 {
     static const char *const hosts[] = {"x.example", "y.example, x.example",
                                         "s0.shop.svc.cluster.local", "z.example"};
     static const char *const specs[] = {
         "resolution: STATIC, endpoints: [{address: 192.0.2.1, labels: {tier: x}}, {address: 10.0.0.1}]",
-        "resolution: STATIC, endpoints: [{address: 192.0.2.2, ports: {http: 81}}]",
+        "resolution: STATIC, addresses: [192.0.2.9, 10.0.0.2], endpoints: [{address: 192.0.2.2, ports: {http: 81}}]",
         "resolution: STATIC, workloadSelector: {labels: {app: a}}",
         "resolution: STATIC, addresses: [192.0.2.9], workloadSelector: {labels: {app: b}}",
         "resolution: DNS",

@@ -392,11 +392,11 @@ static void no_memory(void **state)
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
 
-static size_t placed(struct view *v, const char *name, struct ip ret[static PLACED_MAX])
+static size_t placed(struct view *v, const char *name, struct ip ret[static SERVICE_ADDRESSES_MAX])
 {
     const struct object *o = object_store_get(v->store, OBJECT_SERVICE, "shop", name);
     assert_non_null(o);
-    return service_placed(v, o, ret);
+    return service_addresses(v, o, ret);
 }
 
 /* For ever the same: clients may know them. */
@@ -413,19 +413,106 @@ static void addresses_stay(void **state)
                "endpoints outbound|80||db.example\n");
 }
 
-/* A change of one Service is one of another's addresses. */
-static void assert_touched(const struct view *v, const char *changed, const char *before,
+/* A change of one object is one of another's addresses, and of what is said of them. */
+static void assert_touched(const struct view *v, enum object_kind kind, const char *changed,
                            const char *other)
 {
-    char key[OBJECT_KEY_MAX];
     struct touched t;
     touched_init(&t);
-    assert_int_equal(
-        touched_change(&t, v, NULL, object_store_get(v->store, OBJECT_SERVICE, "shop", changed)),
-        0);
-    snprintf(key, sizeof key, "%s%s", before, other);
-    assert_non_null(map_get(&t.objects, text_of(key)));
+    assert_int_equal(touched_change(&t, v, NULL, object_store_get(v->store, kind, "shop", changed)),
+                     0);
+    assert_non_null(map_get(&t.objects, text_of(other)));
     touched_done(&t);
+}
+
+#define KUBE(name, ip)                                                                             \
+    "{apiVersion: v1, kind: Service, metadata: {name: " name                                       \
+    ", namespace: shop}, spec: {clusterIP: " ip ", ports: [{port: 80}]}}\n---\n"
+#define ADDRESSED(name, day, ips)                                                                  \
+    ENTRY(name, AT(day), STATIC HTTP "hosts: [" name ".example], addresses: [" ips "]")
+#define HAS(name, ips)                                                                             \
+    "service shop/" name ".example (" name ".example)" ips                                         \
+    " 80->80/1\nendpoints outbound|80||" name ".example\n"
+
+/* Pods and Services of Kubernetes have their addresses, whoever names them; then the oldest has it. */
+static void addresses_are_had_by_one(void **state)
+{
+    (void)state;
+    assert_all(
+        KUBE("web", "10.96.0.1") POD("p", "10.0.0.1", "app: p")
+            ADDRESSED("b", "1", "10.96.0.1, 10.0.0.1, 192.0.2.1, 192.0.2.1, 192.0.2.2")
+                ADDRESSED("a", "2", "192.0.2.2, 192.0.2.3")
+                    ADDRESSED("c", "3", "'240.247.177.225', '2001:2:0:7c0a:6ad4:efcb:2ca7:b6dd'")
+                        ENTRY("d", AT("2"), STATIC HTTP "hosts: [db.example]"),
+        HAS("a", " 192.0.2.3") HAS("b", " 192.0.2.1 192.0.2.1 192.0.2.2") HAS(
+            "c",
+            "") "service shop/db.example (db.example) 240.247.177.225 "
+                "2001:2:0:7c0a:6ad4:efcb:2ca7:b6dd 80->80/1\n"
+                "endpoints outbound|80||db.example\n"
+                "service shop/web.shop.svc.cluster.local (web) 10.96.0.1 80->80/0\n"
+                "endpoints outbound|80||web.shop.svc.cluster.local\n"
+                "workload p 10.0.0.1*1\n"
+                "ServiceEntry shop/a: spec.addresses: '192.0.2.2' counts for nothing: ServiceEntry "
+                "shop/b has it\n"
+                "ServiceEntry shop/b: spec.addresses: '10.96.0.1' counts for nothing: Service "
+                "shop/web has it\n"
+                "ServiceEntry shop/b: spec.addresses: '10.0.0.1' counts for nothing: Pod shop/p "
+                "has "
+                "it\n"
+                "ServiceEntry shop/c: spec.addresses: '240.247.177.225' counts for nothing: "
+                "ServiceEntry shop/d has it\n"
+                "ServiceEntry shop/c: spec.addresses: '2001:2:0:7c0a:6ad4:efcb:2ca7:b6dd' counts "
+                "for "
+                "nothing: ServiceEntry shop/d has it\n");
+}
+
+/* What the mesh would choose may be somebody's already; an entry that does not count has nothing. */
+static void chosen_addresses_give_way(void **state)
+{
+    (void)state;
+    assert_all(
+        ADDRESSED("c", "1", "'240.247.177.225', '2001:2:0:7c0a:6ad4:efcb:2ca7:b6dd'")
+            ENTRY("d", AT("2"), STATIC HTTP "hosts: [db.example]")
+                ENTRY("x", AT("2"), STATIC HTTP "hosts: [c.example], addresses: [192.0.2.1]")
+                    ADDRESSED("y", "3", "192.0.2.1"),
+        HAS("c",
+            " 240.247.177.225 2001:2:0:7c0a:6ad4:efcb:2ca7:b6dd") "service shop/db.example "
+                                                                  "(db.example) 240.245.95.40 "
+                                                                  "80->80/1\n"
+                                                                  "endpoints "
+                                                                  "outbound|80||db.example\n" HAS(
+                                                                      "y",
+                                                                      " 192.0.2.1") "ServiceEntry "
+                                                                                    "shop/x: "
+                                                                                    "spec.hosts: "
+                                                                                    "'c.example' "
+                                                                                    "counts for "
+                                                                                    "nothing: "
+                                                                                    "ServiceEntry "
+                                                                                    "shop/c has "
+                                                                                    "it\n");
+}
+
+static void addresses_touch_each_other(void **state)
+{
+    struct object_store s;
+    struct view v;
+    (void)state;
+    object_store_init(&s);
+    fixture_load(&s, KUBE("web", "192.0.2.1") POD("p", "192.0.2.2", "app: p")
+                         ADDRESSED("a", "1", "192.0.2.1, 192.0.2.2, 192.0.2.3")
+                             ENTRY("x", AT("2"), STATIC HTTP "hosts: [a.example]")
+                                 ADDRESSED("y", "3", "192.0.2.3"));
+    assert_int_equal(view_open(&v, &s, &fixture_settings), 0);
+    assert_touched(&v, OBJECT_SERVICE, "web", "Service shop/a/a.example");
+    assert_touched(&v, OBJECT_SERVICE, "web", "ServiceEntry shop/a");
+    assert_touched(&v, OBJECT_POD, "p", "Service shop/a/a.example");
+    assert_touched(&v, OBJECT_POD, "p", "ServiceEntry shop/a");
+    /* Without x the host were a's, and the address not y's. */
+    assert_touched(&v, OBJECT_SERVICE, "x/a.example", "Service shop/y/y.example");
+    assert_touched(&v, OBJECT_SERVICE, "x/a.example", "ServiceEntry shop/y");
+    view_close(&v);
+    object_store_done(&s);
 }
 
 /* Two names with a place in common, found by trying; all of the younger one's are taken in turn. */
@@ -449,7 +536,8 @@ static void places_are_had_by_the_oldest(void **state)
     for (int younger = 0; younger < 2; younger++) {
         struct object_store s;
         struct view v;
-        struct ip one[PLACED_MAX], two[PLACED_MAX], place = service_place(text_of(first), 0);
+        struct ip one[SERVICE_ADDRESSES_MAX], two[SERVICE_ADDRESSES_MAX];
+        struct ip place = service_place(text_of(first), 0);
         snprintf(yaml, sizeof yaml,
                  ENTRY("a", ", creationTimestamp: '2026-01-0%dT00:00:00Z'",
                        STATIC HTTP "hosts: [%s]") ENTRY("b", AT("2"), STATIC HTTP "hosts: [%s]"),
@@ -458,13 +546,14 @@ static void places_are_had_by_the_oldest(void **state)
         fixture_load(&s, yaml);
         assert_int_equal(view_open(&v, &s, &fixture_settings), 0);
         snprintf(name, sizeof name, "a/%s", first);
-        assert_int_equal(placed(&v, name, one), PLACED_MAX);
+        assert_int_equal(placed(&v, name, one), 2);
         snprintf(name, sizeof name, "b/%s", second);
-        assert_int_equal(placed(&v, name, two), PLACED_MAX);
+        assert_int_equal(placed(&v, name, two), 2);
         assert_memory_equal(younger ? &two[0] : &one[0], &place, sizeof place);
         assert_memory_not_equal(&one[0], &two[0], sizeof place);
         assert_memory_not_equal(&one[1], &two[1], sizeof place);
-        assert_touched(&v, name, "Service shop/a/", first);
+        snprintf(yaml, sizeof yaml, "Service shop/a/%s", first);
+        assert_touched(&v, OBJECT_SERVICE, name, yaml);
         view_close(&v);
         object_store_done(&s);
     }
@@ -483,6 +572,9 @@ int main(void)
         cmocka_unit_test(parts_come_and_go),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(addresses_stay),
+        cmocka_unit_test(addresses_are_had_by_one),
+        cmocka_unit_test(chosen_addresses_give_way),
+        cmocka_unit_test(addresses_touch_each_other),
         cmocka_unit_test(places_are_had_by_the_oldest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
