@@ -35,6 +35,11 @@ static int send_answer(struct ads_stream *s, enum xds_type type, bool removals)
     int r = world_answer(&s->worlds[type], s->ads->catalog, removals, &a);
     if (r == 0)
         return 0;
+    if (r == -EMSGSIZE) {
+        ads_stream_finish(s, GRPC_RESOURCE_EXHAUSTED,
+                          "all of a type is too long for one response: ask for names");
+        return -EAGAIN;
+    }
     if (r > 0)
         r = send_response(s, type, &a);
     if (r > 0) {

@@ -154,6 +154,8 @@ static int answer_whole(const struct world *w, const struct catalog *c, bool rem
         bool lives_on = !e->resource && e->buried && !removals && e->sequence > w->removals_at;
         if (e->resource || lives_on)
             answer_put(a, e->resource ? e->resource : e->buried);
+        if (a->bytes > WORLD_BYTES_MAX)
+            return -EMSGSIZE;
     }
     qsort(a->items, a->n, sizeof *a->items, resource_order);
     return 1;

@@ -2,7 +2,8 @@
  * What one client wants to know of one type of resources, and how far it was told, where it is told
  * as the state of the world (xDS protocol, "State of the World"). Of Listener and Cluster each
  * response is everything that the client asks for, and what is missing in it is gone; of the others
- * it is what the client lacks. A machine; owned by its stream. Bounded: names.
+ * it is what the client lacks. A machine; owned by its stream. Bounded: names, and the
+ * bytes of a response.
  *
  * A Cluster that is gone is told on until removals are: by then the client was told of routes that
  * don't need it (make before break).
@@ -12,6 +13,7 @@
 #include "controller/serve/interest.h"
 #include "shared/xds/sotw.h"
 
+enum { WORLD_BYTES_MAX = 16 * 1024 * 1024 }; /* of a response; node proxies read no longer messages */
 struct world {
     enum xds_type type;
     bool started; /* the client asked for this type */
@@ -38,7 +40,7 @@ struct world_answer {
     bool removals;
 };
 /* removals false: what is gone may be in it still. 1: there is something to send, 0: nothing;
- * -ENOMEM. */
+ * -ENOMEM; -EMSGSIZE: all that the client asks for is more than WORLD_BYTES_MAX. */
 int world_answer(struct world *w, const struct catalog *c, bool removals, struct world_answer *ret);
 void world_told(struct world *w, const struct catalog *c, const struct world_answer *a);
 void world_answer_done(struct world_answer *a);

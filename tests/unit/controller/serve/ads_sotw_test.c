@@ -1,4 +1,5 @@
 /* The ADS machine and consumers of the state of the world. */
+#include "controller/serve/world.h"
 #include "tests/unit/controller/serve/sotw_client.h"
 #include "tests/unit/shared/base/test.h"
 
@@ -57,6 +58,36 @@ static void wildcards(void **state)
     has(&b.c, XDS_ROUTES, "r", "1");
     ask(&b, XDS_ROUTES, NONE);
     assert_string_equal(hear(&b, NONE), "");
+    bench_close(&b);
+}
+
+static void has_long(struct bench *b, const char *name, size_t len)
+{
+    struct resource *r;
+    struct xds_bytes body = {calloc(1, len), len};
+    assert_non_null(body.data);
+    assert_int_equal(resource_of_body(XDS_CLUSTER, name, &body, &r), 0);
+    assert_true(catalog_put(&b->c.catalog, r) >= 0);
+}
+
+/* A response can't be a part of a whole type: who asks for too much gets none, and may ask for less. */
+static void a_response_has_a_maximum(void **state)
+{
+    enum { HALF = WORLD_BYTES_MAX / 2 };
+    struct bench b;
+    (void)state;
+    bench_open(&b);
+    has_long(&b, "a", HALF);
+    has(&b.c, XDS_CLUSTER, "b", "1");
+    ask(&b, XDS_CLUSTER, LIST("b"));
+    assert_string_equal(hear(&b, LIST("b")), "cluster: b=1");
+    has_long(&b, "c", HALF);
+    push(&b.c, &b.w);
+    assert_false(b.t.closed);
+    ask(&b, XDS_CLUSTER, LIST("*"));
+    assert_string_equal(hear(&b, LIST("*")), "");
+    assert_true(b.t.closed);
+    assert_int_equal(b.t.status, GRPC_RESOURCE_EXHAUSTED);
     bench_close(&b);
 }
 
@@ -408,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_response_of_a_whole_type_is_all_of_it),
         cmocka_unit_test(wildcards),
+        cmocka_unit_test(a_response_has_a_maximum),
         cmocka_unit_test(other_types_come_in_parts),
         cmocka_unit_test(nonces),
         cmocka_unit_test(make_before_break),
