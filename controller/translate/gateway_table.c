@@ -104,48 +104,82 @@ static void complain(const struct gateway_scope *s, const char *why, struct prob
 
 /* -EINVAL: why says what is too much. */
 static int make(const struct view *v, const struct gateway_scope *s,
-                const struct gateway_entry *entries, size_t n, struct route_table **ret,
+                const struct gateway_entry *entries, size_t n, struct gateway_tables *all,
                 char why[static WHY_MAX])
 {
-    struct route_table *t = route_table_new(GATEWAY_TABLE_BYTES_MAX);
+    struct route_table *t = gateway_tables_new(all);
     if (!t)
         return -ENOMEM;
     struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
     fill(&b, t, entries, n);
-    int err = b.failed ? -ENOMEM : route_table_finish(t, why);
-    if (b.failed && !t->arena.no_memory) { /* the table is full */
-        snprintf(why, WHY_MAX, "they take more than %d MiB", GATEWAY_TABLE_BYTES_MAX >> 20);
-        err = -EINVAL;
-    }
-    if (err == 0)
-        *ret = t;
-    else
-        route_table_unref(t);
-    return err;
+    return gateway_tables_add(all, &b, t, why);
 }
 
-int gateway_table(const struct view *v, const struct gateway_scope *s, struct route_table **ret,
+int gateway_table(const struct view *v, const struct gateway_scope *s, struct gateway_tables *all,
                   struct problems *problems)
 {
     char why[WHY_MAX] = "";
     size_t n;
     enum object_kind kind = gateway_scope_kind(v, s);
-    *ret = NULL;
     if (kind == OBJECT_KIND_COUNT)
         return 0;
     struct gateway_entry *entries = entries_of(v, s, kind, &n);
-    int err = entries ? make(v, s, entries, n, ret, why) : -ENOMEM;
+    int err = entries ? make(v, s, entries, n, all, why) : -ENOMEM;
     if (err == -EINVAL && n > 0) { /* closed, not as if there were no routes */
         complain(s, why, problems);
         entries[0].rule = &refused;
         entries[0].match = &everything;
-        err = make(v, s, entries, 1, ret, why);
+        err = make(v, s, entries, 1, all, why);
     }
     free(entries);
     return err;
 }
 
 /* ---- All of a Service ----------------------------------------------------------------------- */
+
+/* Of a table that refuses all: there is always room for that. */
+enum { REFUSED_BYTES_MAX = 16 * 1024 };
+
+struct route_table *gateway_tables_new(const struct gateway_tables *all)
+{
+    size_t room = all->bytes < GATEWAY_TABLES_BYTES_MAX ? GATEWAY_TABLES_BYTES_MAX - all->bytes : 0;
+    if (room > GATEWAY_TABLE_BYTES_MAX)
+        room = GATEWAY_TABLE_BYTES_MAX;
+    return route_table_new(room > REFUSED_BYTES_MAX ? room : REFUSED_BYTES_MAX);
+}
+
+static int put(struct gateway_tables *all, struct route_table *t)
+{
+    if (all->n == all->size) {
+        size_t size = all->size ? 2 * all->size : 8;
+        struct route_table **items = realloc(all->items, size * sizeof(struct route_table *));
+        if (!items)
+            return -ENOMEM;
+        all->items = items;
+        all->size = size;
+    }
+    all->items[all->n++] = t;
+    all->bytes += t->arena.taken;
+    return 0;
+}
+
+int gateway_tables_add(struct gateway_tables *all, struct gateway_build *b,
+                       struct route_table *taken, char why[static WHY_MAX])
+{
+    int err = b->failed ? -ENOMEM : route_table_finish(taken, why);
+    if (b->failed && !taken->arena.no_memory) { /* the table is full */
+        bool is_one = taken->arena.max == GATEWAY_TABLE_BYTES_MAX;
+        snprintf(why, WHY_MAX, "%s more than %d MiB",
+                 is_one ? "they take" : "all of the Service's take",
+                 (is_one ? GATEWAY_TABLE_BYTES_MAX : GATEWAY_TABLES_BYTES_MAX) >> 20);
+        err = -EINVAL;
+    }
+    if (err == 0)
+        err = put(all, taken);
+    if (err < 0)
+        route_table_unref(taken);
+    return err;
+}
 
 void gateway_tables_done(struct gateway_tables *t)
 {
@@ -155,34 +189,30 @@ void gateway_tables_done(struct gateway_tables *t)
     *t = (struct gateway_tables){0};
 }
 
-static int add(const struct view *v, const struct object *service, const char *ns,
-               struct gateway_tables *all, struct problems *problems)
+/* Routes by their namespaces; the Service's own is first: it is the last one that there is no room for. */
+static int namespace_order(const void *a, const void *b, void *of)
 {
-    for (size_t i = 0; i < service->service.n_ports; i++) {
-        const struct gateway_scope s = {service, &service->service.ports[i], ns};
-        if (all->n == all->size) {
-            size_t size = all->size ? 2 * all->size : 8;
-            struct route_table **items = realloc(all->items, size * sizeof(struct route_table *));
-            if (!items)
-                return -ENOMEM;
-            all->items = items;
-            all->size = size;
-        }
-        int err = gateway_table(v, &s, &all->items[all->n], problems);
-        if (err < 0)
-            return err;
-        all->n += all->items[all->n] != NULL;
-    }
-    return 0;
+    const char *x = (*(const struct object *const *)a)->ns;
+    const char *y = (*(const struct object *const *)b)->ns;
+    const struct object *service = of;
+    bool x_own = strcmp(x, service->ns) == 0, y_own = strcmp(y, service->ns) == 0;
+    return x_own != y_own ? (x_own ? -1 : 1) : strcmp(x, y);
 }
 
-/* Is this the first route of its namespace? */
-static bool is_first(struct object_group routes, size_t i)
+static int add_all(const struct view *v, const struct object *service, const struct object **routes,
+                   size_t n, struct gateway_tables *all, struct problems *problems)
 {
-    for (size_t j = 0; j < i; j++)
-        if (strcmp(routes.items[j]->ns, routes.items[i]->ns) == 0)
-            return false;
-    return true;
+    int err = 0;
+    qsort_r(routes, n, sizeof(const struct object *), namespace_order, (void *)service);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && strcmp(routes[i - 1]->ns, routes[i]->ns) == 0)
+            continue;
+        for (size_t j = 0; j < service->service.n_ports && err == 0; j++) {
+            const struct gateway_scope s = {service, &service->service.ports[j], routes[i]->ns};
+            err = gateway_table(v, &s, all, problems);
+        }
+    }
+    return err;
 }
 
 static int name_order(const void *a, const void *b)
@@ -199,10 +229,15 @@ int gateway_tables(const struct view *v, const struct object *service, struct ga
 {
     struct object_group routes = routes_of(v, service);
     struct gateway_tables all = {0};
-    int err = 0;
-    for (size_t i = 0; i < routes.n && err == 0 && !service->service.external_name; i++)
-        if (is_first(routes, i))
-            err = add(v, service, routes.items[i]->ns, &all, problems);
+    *ret = all;
+    if (routes.n == 0 || service->service.external_name)
+        return 0;
+    const struct object **sorted = calloc(routes.n, sizeof(const struct object *));
+    if (!sorted)
+        return -ENOMEM;
+    memcpy(sorted, routes.items, routes.n * sizeof(const struct object *));
+    int err = add_all(v, service, sorted, routes.n, &all, problems);
+    free(sorted);
     if (err < 0) {
         gateway_tables_done(&all);
         return err;

@@ -11,18 +11,29 @@
 
 /* Of one table. The wire takes at most twice that (a % in a value is two), and a node reads messages of
  * 16 MiB: what it can't read ends its stream, again and again. */
-enum { GATEWAY_TABLE_BYTES_MAX = 7 * 1024 * 1024 };
+enum {
+    GATEWAY_TABLE_BYTES_MAX = 7 * 1024 * 1024,
+    GATEWAY_TABLES_BYTES_MAX =
+        64 * 1024 * 1024 /* of those of a Service; the last ones are refused */
+};
 struct gateway_tables { /* owned */
     struct route_table **items;
     size_t n, size;
+    size_t bytes; /* of all of them */
 };
-/* Its name is that of the cluster "outbound|80||cart.shop.svc.cluster.local", with "@NAMESPACE"
- * behind it for the clients of one namespace. 0 with *ret NULL: no route counts there. What they come to
- * may be too much: that is told as a problem, and then all is answered 500. -ENOMEM. */
-int gateway_table(const struct view *v, const struct gateway_scope *s, struct route_table **ret,
+/* Appends the table of a port, if any route counts there. Its name is that of the cluster
+ * "outbound|80||cart.shop.svc.cluster.local", with "@NAMESPACE" behind it for the clients of one
+ * namespace. What its routes come to may be too much: that is told as a problem, and then all is
+ * answered 500. -ENOMEM. */
+int gateway_table(const struct view *v, const struct gateway_scope *s, struct gateway_tables *all,
                   struct problems *problems);
 /* All of a Service, by name. -ENOMEM: nothing is given out. */
 int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *ret,
                    struct problems *problems);
+/* An empty one, for as much as there is room yet. NULL: no memory. */
+struct route_table *gateway_tables_new(const struct gateway_tables *all);
+/* After that: 0, -ENOMEM, or -EINVAL and why, if it is too much. Takes the table in any case. */
+int gateway_tables_add(struct gateway_tables *all, struct gateway_build *b,
+                       struct route_table *taken, char why[static WHY_MAX]);
 void gateway_tables_done(struct gateway_tables *t);
 #endif

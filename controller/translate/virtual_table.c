@@ -249,9 +249,9 @@ static struct text table_name(struct gateway_build *b, const char *ns)
 enum whole { AS_WRITTEN, REFUSED };
 
 static int make(const struct view *v, const struct gateway_scope *s, const struct object *from,
-                enum whole whole, struct route_table **ret, char why[static WHY_MAX])
+                enum whole whole, struct gateway_tables *all, char why[static WHY_MAX])
 {
-    struct route_table *t = route_table_new(GATEWAY_TABLE_BYTES_MAX);
+    struct route_table *t = gateway_tables_new(all);
     if (!t)
         return -ENOMEM;
     struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
@@ -272,32 +272,7 @@ static int make(const struct view *v, const struct gateway_scope *s, const struc
                     (struct route_action){.kind = ROUTE_RESPOND, .respond = {500, TEXT("")}};
         }
     }
-    int err = b.failed ? -ENOMEM : route_table_finish(t, why);
-    if (b.failed && !t->arena.no_memory) { /* the table is full */
-        snprintf(why, WHY_MAX, "they take more than %d MiB", GATEWAY_TABLE_BYTES_MAX >> 20);
-        err = -EINVAL;
-    }
-    if (err == 0)
-        *ret = t;
-    else
-        route_table_unref(t);
-    return err;
-}
-
-static int put(struct gateway_tables *all, struct route_table *taken)
-{
-    if (all->n == all->size) {
-        size_t size = all->size ? 2 * all->size : 8;
-        struct route_table **items = realloc(all->items, size * sizeof(struct route_table *));
-        if (!items) {
-            route_table_unref(taken);
-            return -ENOMEM;
-        }
-        all->items = items;
-        all->size = size;
-    }
-    all->items[all->n++] = taken;
-    return 0;
+    return gateway_tables_add(all, &b, t, why);
 }
 
 /* Closed, if it can't be made, and not as if there were none. */
@@ -305,17 +280,16 @@ static int add(const struct view *v, const struct gateway_scope *s, const struct
                struct gateway_tables *all, struct problems *problems)
 {
     char why[WHY_MAX] = "", key[OBJECT_KEY_MAX];
-    struct route_table *t = NULL;
-    int err = make(v, s, from, AS_WRITTEN, &t, why);
+    int err = make(v, s, from, AS_WRITTEN, all, why);
     if (err == -EINVAL) {
         object_key(from->kind, from->ns, from->name, key);
         problems_add(problems, PROBLEM_ERROR, from->file, from->line, key, "",
                      "its rules for port %u of Service %s/%s can't be sent to the proxies, and all "
                      "is refused there: %s",
                      s->port->port, s->service->ns, s->service->name, why);
-        err = make(v, s, from, REFUSED, &t, why);
+        err = make(v, s, from, REFUSED, all, why);
     }
-    return err < 0 ? err : put(all, t);
+    return err;
 }
 
 /* Does the Gateway API have the port for the clients of this namespace? */

@@ -531,42 +531,53 @@ static void too_much(void **state)
     text_heap_done(&yaml);
 }
 
-/* An action is written once for each match, and these values take twice their bytes on the wire: what
- * is not refused still goes into a message, beside others. */
+enum { FITS = 54, TOO_MANY = 57, LONG_RULES = 2 };
+
+/* A Service with these ports, and a route for all of them whose table is as long as one may be, or
+ * longer: an action is written once for each match. */
+static void long_routes(struct text_heap *yaml, unsigned n_ports, unsigned n_matches)
+{
+    enum { VALUE_MAX = 4096 };
+    static char value[VALUE_MAX + 1];
+    memset(value, '%', VALUE_MAX);
+    text_heap_init(yaml, 1024 * 1024);
+    text_heap_puts(yaml, "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "
+                         "{ports: [");
+    for (unsigned i = 0; i < n_ports; i++)
+        text_heap_printf(yaml, "{port: %u, name: p%u}, ", 80 + i, i);
+    text_heap_puts(yaml, "]}}\n---\n{apiVersion: "
+                         "gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, "
+                         "namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: s}], "
+                         "rules: [");
+    for (unsigned rule = 0; rule < LONG_RULES; rule++) {
+        text_heap_puts(yaml, "{backendRefs: [{name: s, port: 80}], filters: [{type: "
+                             "RequestHeaderModifier, requestHeaderModifier: {set: [");
+        for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
+            text_heap_printf(yaml, "{name: x-%u, value: '%s'}, ", i, value);
+        text_heap_puts(yaml, "]}}], matches: [");
+        for (unsigned i = 0; i < n_matches; i++)
+            text_heap_printf(yaml, "{path: {value: /%u/%u}}, ", rule, i);
+        text_heap_puts(yaml, "]}, ");
+    }
+    text_heap_puts(yaml, "]}}\n");
+    assert_false(yaml->failed);
+}
+
+/* These values take twice their bytes on the wire: what is not refused still goes into a message,
+ * beside others. */
 static void what_a_node_can_read(void **state)
 {
-    enum { FITS = 54, TOO_MANY = 57, RULES = 2, VALUE_MAX = 4096 };
-    static char value[VALUE_MAX + 1];
     (void)state;
-    memset(value, '%', VALUE_MAX);
     for (unsigned n = FITS; n <= TOO_MANY; n += TOO_MANY - FITS) {
         struct mesh m;
         struct text_heap yaml;
         struct gateway_tables tables;
         struct xds_bytes body;
-        text_heap_init(&yaml, 1024 * 1024);
-        text_heap_puts(&yaml,
-                       "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "
-                       "{ports: [{port: 80}]}}\n---\n{apiVersion: "
-                       "gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, "
-                       "namespace: n}, spec: {parentRefs: [{group: '', kind: Service, name: s}], "
-                       "rules: [");
-        for (unsigned rule = 0; rule < RULES; rule++) {
-            text_heap_puts(&yaml, "{backendRefs: [{name: s, port: 80}], filters: [{type: "
-                                  "RequestHeaderModifier, requestHeaderModifier: {set: [");
-            for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
-                text_heap_printf(&yaml, "{name: x-%u, value: '%s'}, ", i, value);
-            text_heap_puts(&yaml, "]}}], matches: [");
-            for (unsigned i = 0; i < n; i++)
-                text_heap_printf(&yaml, "{path: {value: /%u/%u}}, ", rule, i);
-            text_heap_puts(&yaml, "]}, ");
-        }
-        text_heap_puts(&yaml, "]}}\n");
-        assert_false(yaml.failed);
+        long_routes(&yaml, 1, n);
         mesh_open(&m, yaml.data, &fixture_settings);
         const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
         assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
-        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? RULES * n : 1);
+        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? LONG_RULES * n : 1);
         assert_int_equal(xds_routes_encode(tables.items[0], &body), 0);
         assert_true(n != FITS || body.len > GATEWAY_TABLE_BYTES_MAX);
         assert_true(body.len + ANSWER_BYTES_MAX < GRPC_MESSAGE_MAX);
@@ -575,6 +586,36 @@ static void what_a_node_can_read(void **state)
         mesh_close(&m);
         text_heap_done(&yaml);
     }
+}
+
+/* The tables of a Service have a maximum together: those that are too much refuse all. */
+static void too_many_tables(void **state)
+{
+    enum { PORTS = 13 };
+    struct mesh m;
+    struct text_heap yaml;
+    struct gateway_tables tables;
+    size_t whole = 0;
+    (void)state;
+    long_routes(&yaml, PORTS, FITS);
+    mesh_open(&m, yaml.data, &fixture_settings);
+    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
+    assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
+    assert_int_equal(tables.n, PORTS);
+    assert_true(tables.bytes <= GATEWAY_TABLES_BYTES_MAX);
+    for (size_t i = 0; i < tables.n; i++) {
+        const struct virtual_host *h = &tables.items[i]->hosts[0];
+        if (h->n_routes > 1)
+            whole++;
+        else
+            assert_int_equal(h->routes[0].action.respond.status, 500);
+    }
+    assert_int_equal(whole, GATEWAY_TABLES_BYTES_MAX / GATEWAY_TABLE_BYTES_MAX);
+    assert_int_equal(m.problems.n, PORTS - whole);
+    assert_non_null(strstr(m.problems.items[0].message, "all of the Service's take more than 64 MiB"));
+    gateway_tables_done(&tables);
+    mesh_close(&m);
+    text_heap_done(&yaml);
 }
 
 int main(void)
@@ -586,6 +627,7 @@ int main(void)
                                        cmocka_unit_test(changes),
                                        cmocka_unit_test(a_long_origin),
                                        cmocka_unit_test(too_much),
-                                       cmocka_unit_test(what_a_node_can_read)};
+                                       cmocka_unit_test(what_a_node_can_read),
+                                       cmocka_unit_test(too_many_tables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
