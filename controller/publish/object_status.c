@@ -1,4 +1,5 @@
 #include "controller/publish/object_status.h"
+#include "controller/translate/gateway_table.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,40 +21,81 @@ const char *object_status_resource(enum object_kind kind)
     return plurals[kind];
 }
 
-/* What can't be read is in force as it was before: not as it is written now. */
-static void refuse(struct object_status *s)
+struct judging {
+    const struct problems *const *lists;
+    size_t n_lists;
+    const struct view *view;
+};
+
+static void refuse(struct gateway_parent_status *p, const char *message)
 {
-    for (size_t i = 0; !s->condition.accepted && i < s->route.n; i++) {
-        struct gateway_condition *c = &s->parents[i].accepted;
-        struct text_out out = TEXT_OUT(c->message);
-        c->holds = s->parents[i].partial.holds = false;
-        c->reason = "UnsupportedValue";
-        text_puts(&out, s->condition.message);
+    struct gateway_condition *c = &p->accepted;
+    struct text_out out = TEXT_OUT(c->message);
+    c->holds = p->partial.holds = false;
+    c->reason = "UnsupportedValue";
+    text_puts(&out, message);
+}
+
+static const struct problem *problem_of(const struct judging *j, const char *object,
+                                        const char *field)
+{
+    for (size_t i = 0; i < j->n_lists; i++)
+        for (size_t k = 0; k < j->lists[i]->n; k++) {
+            const struct problem *p = &j->lists[i]->items[k];
+            if (p->severity == PROBLEM_ERROR && strcmp(p->object, object) == 0 &&
+                strcmp(p->field, field) == 0)
+                return p;
+        }
+    return NULL;
+}
+
+/* A table that could not be made of all its routes refuses what each of them takes. */
+static void refuse_tables(const struct judging *j, const struct object *route,
+                          struct gateway_parent_status *p)
+{
+    const struct gateway_ref *ref = &p->parent->ref;
+    const struct object *service =
+        object_store_get(j->view->store, OBJECT_SERVICE, ref->ns, ref->name);
+    char key[OBJECT_KEY_MAX], field[GATEWAY_FIELD_MAX];
+    object_key(OBJECT_SERVICE, ref->ns, ref->name, key);
+    for (size_t i = 0; service && i < service->service.n_ports && p->accepted.holds; i++) {
+        const struct gateway_scope s = {service, &service->service.ports[i], route->ns};
+        if (!gateway_parent_means(p->parent, s.port))
+            continue;
+        gateway_table_field(&s, field);
+        const struct problem *why = problem_of(j, key, field);
+        if (why && gateway_scope_kind(j->view, &s) == route->kind)
+            refuse(p, why->message);
     }
 }
 
-static int judge_route(const struct object_judged *who, const struct view *v,
+static int judge_route(const struct judging *j, const struct object_judged *who,
                        struct object_status *s)
 {
-    const struct object *o = object_store_get(v->store, who->kind, who->ns, who->name);
+    const struct object *o = object_store_get(j->view->store, who->kind, who->ns, who->name);
     s->route.generation = who->generation;
     if (!o) /* never readable: nobody knows its parents */
         return 0;
-    int err = gateway_status(v, o, &s->parents, &s->route.n);
+    int err = gateway_status(j->view, o, &s->parents, &s->route.n);
     s->route.parents = s->parents;
-    if (err == 0)
-        refuse(s);
+    for (size_t i = 0; err == 0 && i < s->route.n; i++) {
+        refuse_tables(j, o, &s->parents[i]);
+        /* What can't be read is in force as it was before: not as it is written now. */
+        if (!s->condition.accepted)
+            refuse(&s->parents[i], s->condition.message);
+    }
     return err;
 }
 
 int object_status_judge(const struct object_judged *who, const struct problems *const *lists,
                         size_t n_lists, const struct view *v, struct object_status *ret)
 {
+    const struct judging j = {lists, n_lists, v};
     char key[OBJECT_KEY_MAX];
     *ret = (struct object_status){.kind = who->kind};
     object_key(who->kind, who->ns, who->name, key);
     condition_judge(lists, n_lists, key, who->generation, &ret->condition);
-    return is_route(who->kind) ? judge_route(who, v, ret) : 0;
+    return is_route(who->kind) ? judge_route(&j, who, ret) : 0;
 }
 
 void object_status_done(struct object_status *s)

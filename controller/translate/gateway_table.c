@@ -94,11 +94,19 @@ static void fill(struct gateway_build *b, struct route_table *t,
     }
 }
 
+void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_FIELD_MAX])
+{
+    bool own = strcmp(s->ns, s->service->ns) == 0;
+    snprintf(out, GATEWAY_FIELD_MAX, "spec.ports[%u]%s%s", s->port->port, own ? "" : "@",
+             own ? "" : s->ns);
+}
+
 static void complain(const struct gateway_scope *s, const char *why, struct problems *problems)
 {
-    char key[OBJECT_KEY_MAX];
+    char key[OBJECT_KEY_MAX], field[GATEWAY_FIELD_MAX];
     object_key(OBJECT_SERVICE, s->service->ns, s->service->name, key);
-    problems_add(problems, PROBLEM_ERROR, s->service->file, s->service->line, key, "",
+    gateway_table_field(s, field);
+    problems_add(problems, PROBLEM_ERROR, s->service->file, s->service->line, key, field,
                  "its routes for port %u can't be sent to the proxies: %s", s->port->port, why);
 }
 

@@ -27,6 +27,9 @@ struct gateway_tables { /* owned */
  * answered 500. -ENOMEM. */
 int gateway_table(const struct view *v, const struct gateway_scope *s, struct gateway_tables *all,
                   struct problems *problems);
+/* The field of that problem, which is one of the Service: "spec.ports[80]", "spec.ports[80]@NAMESPACE". */
+enum { GATEWAY_FIELD_MAX = 96 };
+void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_FIELD_MAX]);
 /* All of a Service, by name. -ENOMEM: nothing is given out. */
 int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *ret,
                    struct problems *problems);

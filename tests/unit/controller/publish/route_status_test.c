@@ -101,6 +101,39 @@ static void each_service_gets_an_entry(void **state)
     object_status_done(&s);
 }
 
+/* A table that can't be made of its routes refuses what they take: of its parent, and no other's. */
+static void a_refused_table_is_told(void **state)
+{
+    static const struct {
+        const char *object, *field;
+        enum problem_severity severity;
+        bool accepted;
+    } cases[] = {{"Service shop/cart", "spec.ports[80]", PROBLEM_ERROR, false},
+                 {"Service shop/cart", "spec.ports[80]", PROBLEM_WARNING, true},
+                 {"Service shop/cart", "spec.ports[81]", PROBLEM_ERROR, true},
+                 {"Service shop/cart", "spec.ports[80]@bank", PROBLEM_ERROR, true},
+                 {"Service shop/other", "spec.ports[80]", PROBLEM_ERROR, true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct problems problems;
+        struct object_status s;
+        problems_init(&problems);
+        problems_add(&problems, cases[i].severity, "", 0, cases[i].object, cases[i].field,
+                     "too much");
+        assert_int_equal(judge("r", 3, &problems, &s), 0);
+        assert_int_equal(s.route.n, 2);
+        assert_int_equal(s.parents[0].accepted.holds, cases[i].accepted);
+        assert_int_equal(s.parents[0].partial.holds, cases[i].accepted);
+        if (!cases[i].accepted) {
+            assert_string_equal(s.parents[0].accepted.reason, "UnsupportedValue");
+            assert_string_equal(s.parents[0].accepted.message, "too much");
+        }
+        assert_string_equal(s.parents[1].accepted.reason, "NoMatchingParent");
+        object_status_done(&s);
+        problems_done(&problems);
+    }
+}
+
 /* Of each condition by itself. */
 static void since_when_stays_while_it_stays(void **state)
 {
@@ -258,6 +291,7 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_refused_table_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_service_gets_an_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(since_when_stays_while_it_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_there_is_recognised, set_up, tear_down),

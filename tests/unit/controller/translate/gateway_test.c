@@ -525,6 +525,7 @@ static void too_much(void **state)
     assert_int_equal(r->action.respond.status, 500);
     assert_int_equal(m.problems.n, 1);
     assert_string_equal(m.problems.items[0].object, "Service n/s");
+    assert_string_equal(m.problems.items[0].field, "spec.ports[80]");
     assert_non_null(strstr(m.problems.items[0].message, "its routes for port 80 can't be sent"));
     gateway_tables_done(&tables);
     mesh_close(&m);
