@@ -107,6 +107,7 @@ struct upstream_stake *exchange_stake(struct exchange *x);
 /* For `choose`: the request is for this host, as the endpoint is called. -ENOMEM, -E2BIG, -EINVAL. */
 int exchange_call_host(struct exchange *x, struct text host);
 void exchange_note_tried(struct exchange *x, const struct addr *at); /* for the next try */
+bool exchange_has_tried_any(const struct exchange *x);
 bool exchange_has_tried(const struct exchange *x, const struct addr *at);
 struct exchange *exchange_of_link(struct list *link); /* in host->exchanges */
 struct list *exchange_waiting(struct exchange *x);    /* a node for `choose` to wait in a list */

@@ -317,6 +317,11 @@ void exchange_note_tried(struct exchange *x, const struct addr *at)
     t->tried[t->n_tried++ % TRIED_MAX] = *at;
 }
 
+bool exchange_has_tried_any(const struct exchange *x)
+{
+    return x->tries.n_tried > 0;
+}
+
 bool exchange_has_tried(const struct exchange *x, const struct addr *at)
 {
     const struct exchange_tries *t = &x->tries;

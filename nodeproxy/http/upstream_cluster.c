@@ -194,8 +194,13 @@ static void sweep(struct upstream_clusters *all, uint64_t now)
         forget(all, text_of(names[n]));
 }
 
+/* Most Services have none: that is found out for each of their requests, before anything is made. */
 static int begin(struct upstream_clusters *all, struct text name, struct upstream_cluster **ret)
 {
+    struct cluster *known = directory_cluster(all->directory, name);
+    if (!known)
+        return 1;
+    cluster_unref(known);
     struct upstream_cluster *c = calloc(1, sizeof *c);
     if (!c)
         return -ENOMEM;

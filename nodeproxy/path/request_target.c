@@ -147,7 +147,7 @@ static enum ending take_for(struct exchange *x, const struct found *f)
                                  .subset = b ? b->subset : NULL,
                                  .n_subset = b ? b->n_subset : 0,
                                  .choices_max = r->choice.retry ? r->choice.retry->choices_max : 0,
-                                 .tried = was_tried,
+                                 .tried = exchange_has_tried_any(x) ? was_tried : NULL,
                                  .arg = x};
     return take(exchange_stake(x), f, &w);
 }
