@@ -119,10 +119,11 @@ static inline void put_cluster(struct cluster *c)
     assert_int_equal(directory_put_cluster(fleet.mesh.nodes[0].directory, c), 0);
 }
 
-/* Of these servers (bits); zone i for server i. */
+/* Of these servers (bits); zone i for server i, as a label, too. */
 static inline void put_endpoints(const char *name, unsigned servers)
 {
     static const char *const zones[] = {"a", "b", "c", "d"};
+    static struct label labels[SERVERS];
     struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
     char why[WHY_MAX] = "";
     assert_non_null(e);
@@ -135,7 +136,10 @@ static inline void put_endpoints(const char *name, unsigned servers)
         struct endpoint_group *g = &e->groups[e->n_groups++];
         *g = (struct endpoint_group){.zone = text_of(zones[i]), .weight = 1, .n_endpoints = 1};
         g->endpoints = arena_zero(&e->arena, 1, sizeof *g->endpoints);
-        *g->endpoints = (struct endpoint){.addr = sim_pod_addr(p, PORT, false),
+        labels[i] = (struct label){TEXT("zone"), text_of(zones[i])};
+        *g->endpoints = (struct endpoint){.labels = &labels[i],
+                                          .n_labels = 1,
+                                          .addr = sim_pod_addr(p, PORT, false),
                                           .hostname = arena_text(&e->arena, text_of(p->name)),
                                           .weight = 1,
                                           .workload = arena_text(&e->arena, text_of(p->node ? p->uid : ""))};

@@ -14,6 +14,14 @@ static void put_called(struct cluster *c, unsigned servers)
     put_endpoints(CALLED, servers);
 }
 
+static struct route_forward *forward_called(struct route_table *t)
+{
+    struct route_forward *f = forward(t, 0, 1, 0);
+    f->backends[0].cluster = TEXT(CALLED);
+    f->n_backends = 1;
+    return f;
+}
+
 /* ---- whose turn it is ----------------------------------------------------- */
 
 static void in_turn(uint64_t seed)
@@ -55,6 +63,77 @@ static void the_less_busy(uint64_t seed)
     fleet_end();
 }
 
+/* ---- who it may be -------------------------------------------------------- */
+
+/* By the label that the route asks for; one that nobody has: nobody. */
+static void of_a_subset(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    static struct text names[] = {TEXT("zone")};
+    static struct subset_keys keys = {names, 1};
+    static struct label zones[] = {{TEXT("zone"), TEXT("c")}, {TEXT("zone"), TEXT("e")}};
+    c->subsets = (struct cluster_subsets){.keys = &keys, .n_keys = 1};
+    put_called(c, ALL);
+    for (unsigned i = 0; i < 2; i++) {
+        struct route_table *t = table(1);
+        struct route_backend *b = forward_called(t)->backends;
+        b->subset = &zones[i];
+        b->n_subset = 1;
+        put(t);
+        fleet_ask(20);
+    }
+    assert_int_equal(fleet.servers[2].n_served, 20);
+    assert_int_equal(fleet_served(), 20);
+    assert_int_equal(fleet.own[503], 20);
+    fleet_end();
+}
+
+/* An endpoint that is said to be a workload, and is none that the directory has, is not spoken to as if it were nobody's. */
+static void not_a_stranger(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    put_called(cluster(CALLED, BALANCE_ROUND_ROBIN), 3);
+    assert_true(directory_remove_workload(fleet.mesh.nodes[0].directory,
+                                          text_of(fleet.servers[1].pod->uid)));
+    fleet_ask(20);
+    assert_int_equal(fleet.servers[0].n_served, 10);
+    assert_int_equal(fleet.servers[1].n_accepted, 0);
+    assert_int_equal(fleet.own[503], 10);
+    fleet_end();
+}
+
+/* A cluster that asks for TLS of its own has nobody spoken to without. */
+static void not_in_the_clear(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    c->tls.kind = seed % 4 < 2 ? TLS_SIMPLE : TLS_MUTUAL;
+    put_called(c, ALL);
+    fleet_ask(5);
+    assert_int_equal(fleet_served(), 0);
+    assert_int_equal(fleet.own[500], 5);
+    assert_int_equal(sim_log_requests("not done here"), 5);
+    fleet_end();
+}
+
+/* A retry looks for somebody who has not been tried. */
+static void somebody_else(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct cluster *c = cluster(CALLED, BALANCE_RANDOM);
+    c->breaker[0].max[BREAKER_RETRIES] = 1000;
+    put_called(c, 3);
+    struct route_table *t = table(1);
+    retries(t, forward_called(t), RETRY_5XX, 1)->choices_max = 50;
+    put(t);
+    fleet.servers[1].fails = true;
+    fleet_ask(60);
+    assert_int_equal(n_client_whole, 60);
+    assert_in_range(fleet.servers[1].n_served, 10, 50);
+    fleet_end();
+}
+
 /* ---- by a hash ------------------------------------------------------------ */
 
 static int served_at[SEEDS_MAX];
@@ -69,9 +148,7 @@ static void remember(struct call *c)
 
 static struct hash_policy *hashed(struct route_table *t)
 {
-    struct route_forward *f = forward(t, 0, 1, 0);
-    f->backends[0].cluster = TEXT(CALLED);
-    f->n_backends = 1;
+    struct route_forward *f = forward_called(t);
     f->hashes = of_table(t, 1, sizeof *f->hashes);
     f->n_hashes = 1;
     return f->hashes;
@@ -143,10 +220,7 @@ static void brings_a_cookie(uint64_t seed)
 static void with_retries(uint32_t on, uint64_t try_ms)
 {
     struct route_table *t = table(1);
-    struct route_forward *f = forward(t, 0, 1, 0);
-    f->backends[0].cluster = TEXT(CALLED);
-    f->n_backends = 1;
-    retries(t, f, on, 3)->per_try_timeout_ms = try_ms;
+    retries(t, forward_called(t), on, 3)->per_try_timeout_ms = try_ms;
     put(t);
 }
 
@@ -322,13 +396,17 @@ static void ask_at_once(unsigned n)
     fake_net_run_for(net, 3000);
 }
 
-/* So many requests at once, and not one more; given back when they end. */
+/* So many requests at once, and not one more; given back when they end. Of each priority by itself. */
 static void requests_hold(uint64_t seed)
 {
     begin(2 * seed, APP_HTTP2);
     struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
-    c->breaker[0].max[BREAKER_REQUESTS] = 7;
+    struct route_table *t = table(1);
+    unsigned high = seed % 2;
+    c->breaker[high].max[BREAKER_REQUESTS] = 7;
     put_called(c, ALL);
+    forward_called(t)->high_priority = high;
+    put(t);
     n_overloaded = 0;
     fleet.answered = look_for_overload;
     for (unsigned i = 0; i < SERVERS; i++)
@@ -338,13 +416,13 @@ static void requests_hold(uint64_t seed)
     assert_int_equal(fleet.own[503], 13);
     assert_int_equal(n_overloaded, 13);
     assert_int_equal(sim_log_requests("overflow"), 13);
-    assert_int_equal(breaker_used(&use_of_called()->breakers[0], BREAKER_REQUESTS), 7);
-    assert_int_equal(breaker_refused(&use_of_called()->breakers[0], BREAKER_REQUESTS), 13);
+    assert_int_equal(breaker_used(&use_of_called()->breakers[high], BREAKER_REQUESTS), 7);
+    assert_int_equal(breaker_refused(&use_of_called()->breakers[high], BREAKER_REQUESTS), 13);
     http_link_close(client->link);
     assert_true(fake_net_run_until(net, fleet_is_done, NULL, 60 * 1000));
     fake_net_run_for(net, 1000);
-    assert_int_equal(breaker_used(&use_of_called()->breakers[0], BREAKER_REQUESTS), 0);
-    assert_int_equal(breaker_used(&use_of_called()->breakers[0], BREAKER_PENDING), 0);
+    assert_int_equal(breaker_used(&use_of_called()->breakers[high], BREAKER_REQUESTS), 0);
+    assert_int_equal(breaker_used(&use_of_called()->breakers[high], BREAKER_PENDING), 0);
     fleet_end();
 }
 
@@ -545,6 +623,10 @@ static void without_memory(uint64_t seed)
 #define STORIES(X)                                                                                 \
     X(in_turn, 4)                                                                                  \
     X(the_less_busy, 2)                                                                            \
+    X(of_a_subset, 2)                                                                              \
+    X(not_a_stranger, 2)                                                                           \
+    X(not_in_the_clear, 2)                                                                         \
+    X(somebody_else, 2)                                                                            \
     X(found_again, 4)                                                                              \
     X(brings_a_cookie, 2)                                                                          \
     X(the_nearest, 2)                                                                              \
