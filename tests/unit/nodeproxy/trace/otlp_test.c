@@ -68,6 +68,8 @@ static void an_answer(void **state)
         {{"\x0a\x03\x08\x07", 4}, -EINVAL, 0},
         {{"\x0a\x01\x08", 3}, -EINVAL, 0},
         {{"\x0b", 1}, -EINVAL, 0},
+        /* Cut off, and what lies behind it would bring the length back to zero. */
+        {{"\x12\x01" "x\x12\xf4\xff\xff\xff\xff\xff\xff\xff\xff\x01", 2}, -EINVAL, 0},
         {{"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11}, -EINVAL, 0},
     };
     (void)state;
