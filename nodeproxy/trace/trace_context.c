@@ -76,12 +76,13 @@ static bool read_w3c(const struct http_head *h, struct trace_context *c)
 
 static bool read_b3_ids(struct text trace, struct text span, struct trace_context *c)
 {
+    bool is_short = trace.len == TRACE_ID_BYTES;
+    size_t skip = is_short ? TRACE_ID_BYTES / 2 : 0;
     memset(c->trace_id, 0, TRACE_ID_BYTES);
-    c->short_id = trace.len == TRACE_ID_BYTES;
-    size_t skip = c->short_id ? TRACE_ID_BYTES / 2 : 0;
     c->parent = read_hex(trace, false, c->trace_id + skip, TRACE_ID_BYTES - skip) &&
                 read_hex(span, false, c->span_id, SPAN_ID_BYTES) &&
                 !is_zero(c->trace_id, TRACE_ID_BYTES) && !is_zero(c->span_id, SPAN_ID_BYTES);
+    c->short_id = c->parent && is_short;
     return c->parent;
 }
 
@@ -151,7 +152,6 @@ void trace_context_read(const struct http_head *h, struct trace_context *ret)
         else if (same_trace(ret, &c))
             ret->formats |= c.formats;
     }
-    ret->malformed = ret->formats == 0 && http_head_get(h, TEXT("traceparent")).data;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------- */

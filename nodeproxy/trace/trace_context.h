@@ -16,10 +16,9 @@ struct trace_context {
     uint8_t trace_id[TRACE_ID_BYTES]; /* these two only if `parent` */
     uint8_t span_id[SPAN_ID_BYTES];   /* of the span that the request comes from */
     bool parent;
-    bool short_id;  /* the trace's id has 64 bits, and goes on so */
-    bool debug;     /* B3's: recorded, whoever decides */
-    bool malformed; /* a traceparent that none of the others makes up for: the trace begins anew */
-    uint8_t flags;  /* of a traceparent, but for `sampled` */
+    bool short_id; /* only if `parent`: the trace's id has 64 bits, and goes on so */
+    bool debug;    /* B3's: recorded, whoever decides */
+    uint8_t flags; /* of a traceparent, but for `sampled` */
     unsigned formats; /* in which it was said; 0: in none */
     enum trace_sampled sampled;
 };

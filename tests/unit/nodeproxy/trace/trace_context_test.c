@@ -101,12 +101,11 @@ static void malformed(void **state)
         snprintf(line, sizeof line, "traceparent: %s\n", values[i]);
         read(line);
         assert_false(c.parent);
-        assert_true(c.malformed);
         assert_int_equal(c.formats, 0);
         assert_int_equal(c.sampled, TRACE_UNDECIDED);
     }
     read("traceparent: 00-" TRACE "-" SPAN "-01\ntraceparent: 00-" TRACE "-" SPAN "-01\n");
-    assert_true(c.malformed);
+    assert_int_equal(c.formats, 0);
     read("traceparent: 00-" TRACE "-" SPAN "\nb3: " TRACE "-" SPAN "-1\n");
     is_parent(TRACE, SPAN); /* the other one makes up for it, and it stays as it is */
     assert_int_equal(c.formats, TRACE_B3_SINGLE);
@@ -149,6 +148,12 @@ static void b3(void **state)
     assert_int_equal(c.sampled, TRACE_SAMPLED);
     read("x-b3-sampled: 0\n");
     assert_int_equal(c.sampled, TRACE_LEFT_OUT);
+    /* An id of 64 bits that is none says nothing of how long the new trace's is. */
+    read("x-b3-traceid: 0000000000000000\nx-b3-spanid: " SPAN "\nx-b3-sampled: 1\n");
+    assert_false(c.parent);
+    memset(c.trace_id, 0xab, sizeof c.trace_id);
+    assert_int_equal(trace_context_write(&h, &c, ours), 0);
+    says("x-b3-traceid", "abababababababababababababababab");
 }
 
 static void several(void **state)
