@@ -1,58 +1,44 @@
 #include "nodeproxy/path/request_words.h"
 
+#define RESET "upstream_reset_before_response_started"
+#define NOT_CONNECTED {1u << RESPONSE_UF, RESET "{connection_failure}"}
+#define CONNECTED_LATE {1u << RESPONSE_UF, RESET "{connection_timeout}"}
 static const struct {
-    enum ending ending;
     unsigned flags;
-    const char *details; /* of an answer of ours */
-} table[] = {
-    {ENDING_RESET_BY_CLIENT, 1u << RESPONSE_DC, "downstream_remote_disconnect"},
-    {ENDING_RESET_BY_SERVER, 1u << RESPONSE_UC,
-     "upstream_reset_before_response_started{connection_termination}"},
-    {ENDING_NO_ENDPOINT, 1u << RESPONSE_UH, "no_healthy_upstream"},
-    {ENDING_UNREACHABLE, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_CONNECT_TIMEOUT, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_timeout}"},
-    {ENDING_TUNNEL_FAILED, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_TUNNEL_REFUSED, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_TLS_FAILED, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_HANDSHAKE_TIMEOUT, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_timeout}"},
-    {ENDING_NO_IDENTITY, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_UNKNOWN_SOURCE, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_PEER_UNTRUSTED, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_PEER_MISMATCH, 1u << RESPONSE_UF,
-     "upstream_reset_before_response_started{connection_failure}"},
-    {ENDING_LIMIT, 1u << RESPONSE_UO, "upstream_reset_before_response_started{overflow}"},
-    {ENDING_NO_MEMORY, 1u << RESPONSE_OM, "overload"},
-    {ENDING_NO_ROUTE, 1u << RESPONSE_NR, "route_not_found"},
-    {ENDING_NOT_DONE, 1u << RESPONSE_NR, "route_not_done"},
-    {ENDING_NO_BACKEND, 1u << RESPONSE_NC, "cluster_not_found"},
-    {ENDING_FAULT, 1u << RESPONSE_FI, "fault_filter_abort"},
-    {ENDING_ANSWER_TIMEOUT, 1u << RESPONSE_UT, "response_timeout"},
-    {ENDING_IDLE_TIMEOUT, 1u << RESPONSE_SI, "stream_idle_timeout"},
-    {ENDING_BAD_REQUEST, 1u << RESPONSE_DPE, "http_protocol_error"},
-    {ENDING_BAD_ANSWER, 1u << RESPONSE_UPE,
-     "upstream_reset_before_response_started{protocol_error}"},
-    {ENDING_PROTOCOL, 1u << RESPONSE_UPE, "upstream_reset_before_response_started{protocol_error}"},
-    {ENDING_DENIED, 0, "rbac_access_denied_matched_policy"}, /* its code says it, as Envoy's does */
-    {ENDING_POLICY_CHANGED, 0, "rbac_access_denied_matched_policy"},
+    const char *details; /* of an answer of ours; NULL: nothing of its own */
+} words[ENDING_COUNT] = {
+    [ENDING_RESET_BY_CLIENT] = {1u << RESPONSE_DC, "downstream_remote_disconnect"},
+    [ENDING_RESET_BY_SERVER] = {1u << RESPONSE_UC, RESET "{connection_termination}"},
+    [ENDING_NO_ENDPOINT] = {1u << RESPONSE_UH, "no_healthy_upstream"},
+    [ENDING_UNREACHABLE] = NOT_CONNECTED,
+    [ENDING_CONNECT_TIMEOUT] = CONNECTED_LATE,
+    [ENDING_TUNNEL_FAILED] = NOT_CONNECTED,
+    [ENDING_TUNNEL_REFUSED] = NOT_CONNECTED,
+    [ENDING_TLS_FAILED] = NOT_CONNECTED,
+    [ENDING_HANDSHAKE_TIMEOUT] = CONNECTED_LATE,
+    [ENDING_NO_IDENTITY] = NOT_CONNECTED,
+    [ENDING_UNKNOWN_SOURCE] = NOT_CONNECTED,
+    [ENDING_PEER_UNTRUSTED] = NOT_CONNECTED,
+    [ENDING_PEER_MISMATCH] = NOT_CONNECTED,
+    [ENDING_LIMIT] = {1u << RESPONSE_UO, RESET "{overflow}"},
+    [ENDING_NO_MEMORY] = {1u << RESPONSE_OM, "overload"},
+    [ENDING_NO_ROUTE] = {1u << RESPONSE_NR, "route_not_found"},
+    [ENDING_NOT_DONE] = {1u << RESPONSE_NR, "route_not_done"},
+    [ENDING_NO_BACKEND] = {1u << RESPONSE_NC, "cluster_not_found"},
+    [ENDING_FAULT] = {1u << RESPONSE_FI, "fault_filter_abort"},
+    [ENDING_ANSWER_TIMEOUT] = {1u << RESPONSE_UT, "response_timeout"},
+    [ENDING_IDLE_TIMEOUT] = {1u << RESPONSE_SI, "stream_idle_timeout"},
+    [ENDING_BAD_REQUEST] = {1u << RESPONSE_DPE, "http_protocol_error"},
+    [ENDING_BAD_ANSWER] = {1u << RESPONSE_UPE, RESET "{protocol_error}"},
+    [ENDING_PROTOCOL] = {1u << RESPONSE_UPE, RESET "{protocol_error}"},
+    [ENDING_DENIED] = {0, "rbac_access_denied_matched_policy"}, /* its code says it, as Envoy's does */
+    [ENDING_POLICY_CHANGED] = {0, "rbac_access_denied_matched_policy"},
 };
 
 unsigned response_flags_of(const struct exchange_record *r)
 {
-    unsigned flags = (r->retries_spent ? 1u << RESPONSE_URX : 0) |
-                     (r->delayed ? 1u << RESPONSE_DI : 0);
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (table[i].ending == r->ending)
-            flags |= table[i].flags;
-    return flags;
+    return words[r->ending].flags | (r->retries_spent ? 1u << RESPONSE_URX : 0) |
+           (r->delayed ? 1u << RESPONSE_DI : 0);
 }
 
 struct text response_flags_text(unsigned flags, char out[static RESPONSE_FLAGS_TEXT_MAX])
@@ -69,12 +55,9 @@ struct text response_flags_text(unsigned flags, char out[static RESPONSE_FLAGS_T
 
 struct text response_details(const struct exchange_record *r, struct text_out *out)
 {
-    const char *details = NULL;
+    const char *details = words[r->ending].details;
     if (!r->own && r->status > 0 && r->ending == ENDING_CLOSED)
         return TEXT("via_upstream");
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (table[i].ending == r->ending)
-            details = table[i].details;
     if (r->ending == ENDING_CLOSED)
         return TEXT("direct_response"); /* of its route */
     if (r->ending == ENDING_DENIED && r->notes.policy.len > 0) {

@@ -10,7 +10,6 @@
 #define RESPONSE_FLAGS(X)                                                                          \
     X(UH) /* no healthy endpoint */                                                                \
     X(UT) /* the answer, or all of it, took too long */                                            \
-    X(UR) /* the server reset the request */                                                       \
     X(UF) /* no connection to the server */                                                        \
     X(UC) /* the server's connection ended before the answer */                                    \
     X(UO) /* a bound was reached: of connections, of waiting requests */                           \
