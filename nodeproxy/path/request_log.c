@@ -42,8 +42,7 @@ static void put_ids(struct log_line *line, const struct exchange_record *r)
                       at_most(http_head_get(r->request, TEXT("x-request-id")), NAME_MAX_LOGGED));
     if (!r->trace || !r->trace->recorded)
         return;
-    for (size_t i = 0; i < TRACE_ID_BYTES; i++)
-        text_printf(&o, "%02x", r->trace->context.trace_id[i]);
+    trace_put_hex(&o, r->trace->context.trace_id, TRACE_ID_BYTES);
     log_line_text(line, "trace_id", (struct text){o.data, o.len});
 }
 
@@ -171,6 +170,10 @@ static void put_json(struct text_out *o, const struct value *v)
 static void write_istio(const struct request_log *l, const struct exchange_record *r, bool json)
 {
     struct values m;
+    struct log_line line;
+    log_line_begin_plain(&line, LOG_INFO, "access");
+    if (line.off)
+        return;
     struct text_out details = TEXT_OUT(m.details);
     const struct addr *to = is_outbound(l) ? &r->to : r->chosen ? l->destination : &r->to;
     int64_t start_ms = clock_unix_ms() - (int64_t)r->duration_ms;
@@ -201,10 +204,6 @@ static void write_istio(const struct request_log *l, const struct exchange_recor
         {"requested_server_name", PLAIN, TEXT(""), " "},
         {"route_name", PLAIN, r->route.len > 0 ? r->route : TEXT("default"), ""},
     };
-    struct log_line line;
-    log_line_begin_plain(&line, LOG_INFO, "access");
-    if (line.off)
-        return;
     text_puts(&line.out, json ? "{" : "[");
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         (json ? put_json : put_text)(&line.out, &values[i]);

@@ -156,7 +156,7 @@ void trace_context_read(const struct http_head *h, struct trace_context *ret)
 
 /* ---- writing ----------------------------------------------------------------------------------- */
 
-static void put_hex(struct text_out *o, const uint8_t *bytes, size_t n)
+void trace_put_hex(struct text_out *o, const uint8_t *bytes, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < n; i++) {
@@ -168,7 +168,7 @@ static void put_hex(struct text_out *o, const uint8_t *bytes, size_t n)
 static void put_trace_id(struct text_out *o, const struct trace_context *c)
 {
     size_t skip = c->short_id ? TRACE_ID_BYTES / 2 : 0;
-    put_hex(o, c->trace_id + skip, TRACE_ID_BYTES - skip);
+    trace_put_hex(o, c->trace_id + skip, TRACE_ID_BYTES - skip);
 }
 
 static struct text text_in(const struct text_out *o)
@@ -182,11 +182,11 @@ static int write_w3c(struct http_head *h, const struct trace_context *c, const u
     struct text_out o = TEXT_OUT(value);
     uint8_t flags = c->flags | (c->sampled == TRACE_SAMPLED ? FLAG_SAMPLED : 0);
     text_puts(&o, "00-");
-    put_hex(&o, c->trace_id, TRACE_ID_BYTES);
+    trace_put_hex(&o, c->trace_id, TRACE_ID_BYTES);
     text_putc(&o, '-');
-    put_hex(&o, span_id, SPAN_ID_BYTES);
+    trace_put_hex(&o, span_id, SPAN_ID_BYTES);
     text_putc(&o, '-');
-    put_hex(&o, &flags, 1);
+    trace_put_hex(&o, &flags, 1);
     if (!c->parent) /* it belonged to what could not be read */
         (void)http_head_remove(h, TEXT("tracestate"));
     return http_head_set(h, TEXT("traceparent"), text_in(&o));
@@ -204,11 +204,11 @@ static int write_b3_single(struct http_head *h, const struct trace_context *c,
     struct text_out o = TEXT_OUT(value);
     put_trace_id(&o, c);
     text_putc(&o, '-');
-    put_hex(&o, span_id, SPAN_ID_BYTES);
+    trace_put_hex(&o, span_id, SPAN_ID_BYTES);
     text_printf(&o, "-%s", state_of(c));
     if (c->parent) {
         text_putc(&o, '-');
-        put_hex(&o, c->span_id, SPAN_ID_BYTES);
+        trace_put_hex(&o, c->span_id, SPAN_ID_BYTES);
     }
     return http_head_set(h, TEXT("b3"), text_in(&o));
 }
@@ -217,7 +217,7 @@ static int set_hex(struct http_head *h, struct text name, const uint8_t *bytes, 
 {
     char value[2 * TRACE_ID_BYTES + 1];
     struct text_out o = TEXT_OUT(value);
-    put_hex(&o, bytes, n);
+    trace_put_hex(&o, bytes, n);
     return http_head_set(h, name, text_in(&o));
 }
 

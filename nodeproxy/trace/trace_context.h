@@ -28,4 +28,6 @@ void trace_context_read(const struct http_head *head, struct trace_context *ret)
  * may be written; no format says two things. */
 int trace_context_write(struct http_head *head, const struct trace_context *c,
                         const uint8_t span_id[static SPAN_ID_BYTES]);
+/* As ids are written: two digits a byte, in lower case. */
+void trace_put_hex(struct text_out *o, const uint8_t *bytes, size_t n);
 #endif

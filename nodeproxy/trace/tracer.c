@@ -2,20 +2,25 @@
 
 #include "shared/base/clock.h"
 #include <errno.h>
-#include <inttypes.h>
 
-/* A UUID, version 4, as Envoy's. */
+/* A UUID, version 4, as Envoy's. Every request without one gets it, traced or not: nothing is formatted. */
 static void name_request(struct http_head *request, struct rng *rng)
 {
+    static const uint8_t groups[] = {4, 2, 2, 2, 6};
+    uint8_t uuid[16];
     char id[37];
     struct text_out o = TEXT_OUT(id);
-    uint64_t high = rng_u64(rng), low = rng_u64(rng);
     if (http_head_get(request, TEXT("x-request-id")).len > 0)
         return;
-    high = (high & ~(uint64_t)0xf000) | 0x4000;
-    low = (low & ~((uint64_t)3 << 62)) | (uint64_t)1 << 63;
-    text_printf(&o, "%08" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
-                high >> 16 & 0xffff, high & 0xffff, low >> 48, low & 0xffffffffffff);
+    for (size_t i = 0; i < sizeof uuid; i += sizeof(uint64_t))
+        memcpy(uuid + i, &(uint64_t){rng_u64(rng)}, sizeof(uint64_t));
+    uuid[6] = (uuid[6] & 0x0f) | 0x40;
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
+    for (size_t i = 0, at = 0; i < ARRAY_SIZE(groups); at += groups[i++]) {
+        if (i > 0)
+            text_putc(&o, '-');
+        trace_put_hex(&o, uuid + at, groups[i]);
+    }
     (void)http_head_set(request, TEXT("x-request-id"), (struct text){o.data, o.len});
 }
 

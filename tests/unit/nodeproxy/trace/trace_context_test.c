@@ -218,6 +218,11 @@ static void request_ids(void **state)
     begin_with(&t, "");
     struct text id = http_head_get(&h, TEXT("x-request-id"));
     assert_int_equal(id.len, 36);
+    for (size_t i = 0; i < id.len; i++)
+        if (i == 8 || i == 13 || i == 18 || i == 23)
+            assert_int_equal(id.data[i], '-');
+        else
+            assert_true(text_hex_digit(id.data[i]) >= 0);
     assert_int_equal(id.data[14], '4');
     assert_non_null(memchr("89ab", id.data[19], 4));
     begin_with(&t, "x-request-id: mine\n");
