@@ -12,7 +12,7 @@
  * 500. Proxyless clients of gRPC wait for each cluster, and know no answers of routes: for them there is
  * one with nobody in it, "refused|PORT||HOST" of the Service whose routes these are. */
 #define GATEWAY_NO_CLUSTER "weir.invalid"
-enum { GATEWAY_CLUSTER_MAX = 512 };
+enum { GATEWAY_CLUSTER_MAX = 640 }; /* a port, a subset and a host, of 253 bytes each */
 
 /* "outbound|PORT||NAME.NAMESPACE.svc.DOMAIN", as Istio names clusters. */
 void gateway_cluster_name(const struct view *v, const char *ns, const char *name, uint16_t port,

@@ -1,6 +1,7 @@
 /* What DestinationRules make of a Service's clusters: as a consumer of Envoy's resources reads them. */
 #include "controller/translate/default_routes.h"
 #include "controller/translate/rule_attach.h"
+#include "controller/translate/virtual_table.h"
 #include "shared/xds/routing.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
@@ -384,6 +385,21 @@ static void no_memory(void **state)
     mesh_close(&m);
 }
 
+/* Of two hosts that differ in their last letter the clusters do, too. */
+static void the_longest_name(void **state)
+{
+    enum { LONGEST = 253 };
+    char subset[LONGEST + 1], host[LONGEST + 1], name[GATEWAY_CLUSTER_MAX];
+    (void)state;
+    memset(subset, 's', LONGEST);
+    memset(host, 'h', LONGEST);
+    subset[LONGEST] = host[LONGEST] = '\0';
+    host[LONGEST - 1] = 'x';
+    virtual_cluster_name(65535, subset, host, name);
+    assert_int_equal(strlen(name), strlen("outbound|65535||") + 2 * LONGEST);
+    assert_string_equal(name + strlen(name) - 2, "hx");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +411,7 @@ int main(void)
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
+        cmocka_unit_test(the_longest_name),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
