@@ -88,6 +88,8 @@ static void a_response_has_a_maximum(void **state)
     assert_string_equal(hear(&b, LIST("*")), "");
     assert_true(b.t.closed);
     assert_int_equal(b.t.status, GRPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(b.c.ads.stats.pushes[XDS_CLUSTER],
+                     1); /* nothing was sent for the other to refuse */
     bench_close(&b);
 }
 
