@@ -108,20 +108,13 @@ static void deed_written(struct ledger_entry *e)
 /* What spends a token or gives something away always has its line. */
 static bool is_audited(struct callers *c, const struct grant_answer *a)
 {
-    bool known = a->node[0] != '\0';
-    uint64_t second = ring_now_ms(c->ring) / 1000;
     if (a->status == GRPC_OK || a->spends)
         return true;
-    if (second != c->audit_second) {
-        c->audit_second = second;
-        c->audited[0] = c->audited[1] = 0;
-    }
-    if (c->audited[known] >= (known ? CALLERS_AUDIT_KNOWN : CALLERS_AUDIT_STRANGERS)) {
-        c->unaudited++;
-        return false;
-    }
-    c->audited[known]++;
-    return true;
+    if (audit_share_take(&c->audit_share, a->node[0] ? AUDIT_KNOWN : AUDIT_STRANGERS,
+                         ring_now_ms(c->ring)))
+        return true;
+    c->unaudited++;
+    return false;
 }
 
 static void write_deed(struct callers *c, struct deed *d)

@@ -8,6 +8,7 @@
  */
 #ifndef CA_CALLERS_H
 #define CA_CALLERS_H
+#include "ca/audit_share.h"
 #include "ca/grant.h"
 #include "ca/reviews.h"
 #include "shared/transport/h2_conn.h"
@@ -15,7 +16,6 @@
 
 enum { CALLERS_MAX = 4096, CALLERS_CALLS_MAX = 64, CALLERS_MESSAGE_MAX = 64 * 1024 };
 enum { CALLERS_IDLE_MS = 60000 };
-enum { CALLERS_AUDIT_STRANGERS = 5, CALLERS_AUDIT_KNOWN = 50 };
 struct callers;
 struct callers_events {
     bool (*placement_known)(struct callers *c);
@@ -33,10 +33,8 @@ struct callers {
     struct list all;  /* of struct caller */
     uint64_t idle_ms; /* CALLERS_IDLE_MS, unless changed after callers_open() */
     uint64_t issued, refused[GRPC_UNAUTHENTICATED + 1];
-    /* Refusals are many when somebody wants them to be: so many a second have a line in the audit
-     * log, of strangers and of others; the rest is counted, and told on standard error alone. */
-    uint64_t audit_second, unaudited;
-    unsigned audited[2];
+    struct audit_share audit_share;
+    uint64_t unaudited; /* refusals beyond it: told on standard error alone */
     bool leaving, closing, listener_gone, told;
 };
 /* Takes the listening fd. */

@@ -214,7 +214,7 @@ static void handle_metrics(struct admin_exchange *x, const struct http1_request 
         "weir_ca_refused_total", "Requests refused since the start.", METRIC_COUNTER, reason, 1};
     static const struct metric_family unaudited = {
         "weir_ca_unaudited_total",
-        "Refusals without a line in the audit log, since there were too many in a second.",
+        "Refusals without a line in the audit log: there were too many in a second or a day.",
         METRIC_COUNTER, NULL, 0};
     static const struct metric_family known = {
         "weir_ca_placement_known", "1 while placement is known.", METRIC_GAUGE, NULL, 0};

@@ -69,6 +69,34 @@ static void other_calls_are_refused(void **state)
     assert_int_equal(callers.issued, 1);
 }
 
+static int64_t refusals_with_a_line(void)
+{
+    return sql_number("SELECT count(*) FROM audit WHERE outcome = 'refused'");
+}
+
+/* They have had what there is of the log today; what is given has its line all the same. */
+static void strangers_do_not_fill_the_log(void **state)
+{
+    (void)state;
+    connect_first();
+    call_start(0, XDS_CREATE_CERTIFICATE_PATH, "bad");
+    call_send(0);
+    await_calls(1);
+    int64_t before = refusals_with_a_line();
+    assert_true(before > 0);
+    assert_int_equal(callers.unaudited, 0);
+    callers.audit_share.in_day[AUDIT_STRANGERS] = AUDIT_STRANGERS_DAY;
+    call_start(1, XDS_CREATE_CERTIFICATE_PATH, "bad");
+    call_send(1);
+    call_start(2, XDS_CREATE_CERTIFICATE_PATH, token);
+    call_send(2);
+    await_calls(3);
+    assert_int_equal(calls[1].status, GRPC_UNAUTHENTICATED);
+    assert_int_equal(calls[2].status, GRPC_OK);
+    assert_int_equal(refusals_with_a_line(), before);
+    assert_int_equal(callers.unaudited, 1);
+}
+
 static void calls_that_are_given_up(void **state)
 {
     (void)state;
@@ -276,13 +304,21 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(calls_are_answered),        TEST(other_calls_are_refused),
-        TEST(calls_that_are_given_up),   TEST(refused_before_there_is_a_certificate),
-        TEST(certificate_renewed),       TEST(strangers_lose_their_place),
-        TEST(strangers_who_say_nothing), TEST(who_asks_stays),
-        TEST(drain_lets_calls_end),      TEST(drain_serves_the_backlog),
-        TEST(close_refuses_the_backlog), TEST(drain_without_anybody),
-        TEST(close_cuts_calls),          TEST(close_in_a_handshake),
+        TEST(calls_are_answered),
+        TEST(other_calls_are_refused),
+        TEST(calls_that_are_given_up),
+        TEST(refused_before_there_is_a_certificate),
+        TEST(certificate_renewed),
+        TEST(strangers_lose_their_place),
+        TEST(strangers_who_say_nothing),
+        TEST(who_asks_stays),
+        TEST(drain_lets_calls_end),
+        TEST(drain_serves_the_backlog),
+        TEST(close_refuses_the_backlog),
+        TEST(drain_without_anybody),
+        TEST(close_cuts_calls),
+        TEST(close_in_a_handshake),
+        TEST(strangers_do_not_fill_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
