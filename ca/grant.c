@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CERTIFICATE_REFUSED                                                                        \
+    "without a token: the connection's certificate must be one that came from a join token"
+
 struct grant_bucket {
     uint64_t tokens_milli, filled_ms; /* a thousandth of a request is the unit */
 };
@@ -97,13 +100,12 @@ static bool attested(struct grant *g, const struct grant_ask *q, struct grant_an
     if (q->bearer.len > 0 || !q->peer || !q->peer->present)
         return by_token(g, q, a, ret);
     int r = attest_certificate(g->store, q->peer->uri, q->peer->serial, q->now_s, ret, &why);
-    if (r == 0)
+    if (r == 0) {
         a->proof = PROOF_CERTIFICATE;
+        snprintf(a->renews, sizeof a->renews, "%s", q->peer->serial);
+    }
     if (r == -EACCES) {
-        refuse(a, GRPC_UNAUTHENTICATED,
-               "without a token: the connection's certificate must be one that came from a join "
-               "token",
-               why);
+        refuse(a, GRPC_UNAUTHENTICATED, CERTIFICATE_REFUSED, why);
         return false;
     }
     return is_accepted(r, a, why);
@@ -241,6 +243,7 @@ static void enter(const struct grant_ask *q, struct grant_answer *a)
         .audit = {q->now_s, given ? "given" : "refused", a->node[0] ? a->node : a->from, a->proof,
                   a->identity, given ? a->issued.serial : "", a->why},
         .spends = a->spends ? a->digest : NULL,
+        .renews = a->renews[0] ? a->renews : NULL,
     };
     if (given)
         a->entry.issued = (struct issued_record){
@@ -273,6 +276,8 @@ void grant_settle(struct grant_answer *a)
     a->issued = (struct issued){.leaf_pem = ""};
     if (r == -EKEYREVOKED)
         refuse(a, GRPC_PERMISSION_DENIED, "the identity is revoked", a->entry.why);
+    else if (r == -EKEYREJECTED)
+        refuse(a, GRPC_UNAUTHENTICATED, CERTIFICATE_REFUSED, a->entry.why);
     else if (r == -ENOENT)
         refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", a->entry.why);
     else

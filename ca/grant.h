@@ -47,6 +47,7 @@ struct grant_answer {
     const char *proof;
     uint8_t digest[DIGEST_BYTES]; /* of the join token that is spent */
     bool spends;
+    char renews[2 * X509_SERIAL_MAX + 1]; /* the serial of the certificate that proved it, or "" */
     struct issued issued;
     struct certificate_response response; /* leaf, intermediate, root */
     struct ledger_entry entry;            /* to be written before the answer is given */

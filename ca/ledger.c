@@ -8,42 +8,53 @@
 
 /* ---- one change ---------------------------------------------------------- */
 
-static bool is_verdict(int result)
-{
-    return result == -EKEYREVOKED || result == -ENOENT || result == -EEXIST;
-}
-
+/* NULL: it is no verdict, but an error of the store. */
 static const char *verdict_text(int result)
 {
-    return result == -EKEYREVOKED ? "the identity is revoked"
-           : result == -ENOENT    ? "the join token was used before"
-                                  : "the serial was used before";
+    switch (result) {
+    case -EKEYREVOKED:
+        return "the identity is revoked";
+    case -EKEYREJECTED:
+        return "the certificate is revoked";
+    case -ENOENT:
+        return "the join token was used before";
+    case -EEXIST:
+        return "the serial was used before";
+    default:
+        return NULL;
+    }
+}
+
+static int unless_revoked(struct store *s, const char *kind, const char *value, int verdict)
+{
+    bool revoked = false;
+    int r = store_is_revoked(s, kind, value, &revoked);
+    return r == 0 && revoked ? verdict : r;
 }
 
 /* What only the store can say, at the moment of the change. */
 static int judge(struct store *s, const struct ledger_entry *e)
 {
-    bool revoked = false;
     int r = e->spends ? store_spend_join(s, e->spends) : 0;
-    if (r == 0 && e->issued.serial)
-        r = store_is_revoked(s, REVOKED_IDENTITY, e->issued.identity, &revoked);
-    if (r == 0 && revoked)
-        r = -EKEYREVOKED;
-    if (r == 0 && e->issued.serial)
-        r = store_put_issued(s, &e->issued);
-    return r;
+    if (r < 0 || !e->issued.serial)
+        return r;
+    r = unless_revoked(s, REVOKED_IDENTITY, e->issued.identity, -EKEYREVOKED);
+    if (r == 0 && e->renews)
+        r = unless_revoked(s, REVOKED_SERIAL, e->renews, -EKEYREJECTED);
+    return r < 0 ? r : store_put_issued(s, &e->issued);
 }
 
 static int write_entry(struct store *s, struct ledger_entry *e)
 {
     struct audit_record line = e->audit;
     int verdict = judge(s, e);
-    if (verdict < 0 && !is_verdict(verdict))
+    const char *text = verdict_text(verdict);
+    if (verdict < 0 && !text)
         return verdict;
     if (verdict < 0) {
         line.outcome = "refused";
         line.serial = "";
-        line.reason = verdict_text(verdict);
+        line.reason = text;
         snprintf(e->why, sizeof e->why, "%s", line.reason);
     }
     e->result = verdict;

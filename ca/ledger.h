@@ -16,9 +16,10 @@ struct ledger_entry { /* embedded; texts live until it is written */
     struct audit_record audit;   /* outcome "given": `issued` is there, too */
     struct issued_record issued; /* serial NULL: nothing was issued */
     const uint8_t *spends;       /* the digest of a join token, or NULL */
-    /* What became of it. 0; -EKEYREVOKED: the identity is revoked, -ENOENT: the token was spent,
-     * -EEXIST: the serial was used: then the log has a refusal in its place; or an error of the
-     * store: then nothing was written. */
+    const char *renews;          /* the serial of the certificate that it was asked with, or NULL */
+    /* What became of it. 0; -EKEYREVOKED: the identity is revoked, -EKEYREJECTED: the certificate
+     * that it was asked with is, -ENOENT: the token was spent, -EEXIST: the serial was used: then
+     * the log has a refusal in its place; or an error of the store: then nothing was written. */
     int result;
     char why[STORE_WHY_MAX];                  /* if result < 0 */
     void (*written)(struct ledger_entry *e); /* on the ring's thread; owns it from then on */

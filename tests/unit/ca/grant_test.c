@@ -485,6 +485,27 @@ static void renews_with_what_it_got(void **state)
     must_contain(answer.why, "revoked");
 }
 
+static void somebody_revokes_it(void)
+{
+    assert_int_equal(
+        store_put_revocation(bench.store, REVOKED_SERIAL, peer.serial, bench.now_s, ""), 0);
+}
+
+/* Its renewal was decided on already. */
+static void revoked_before_it_is_written(void **state)
+{
+    (void)state;
+    make_join(VM, "", bench.now_s + 600);
+    assert_int_equal(ask(join, ""), GRPC_OK);
+    peer = (struct tls_peer){.present = true, .uri = VM};
+    memcpy(peer.serial, answer.issued.serial, sizeof peer.serial);
+    before_it_is_written = somebody_revokes_it;
+    assert_int_equal(ask("", ""), GRPC_UNAUTHENTICATED);
+    must_contain(answer.message, "join token");
+    must_contain(answer.why, "certificate is revoked");
+    assert_int_equal(count_issued(), 1);
+}
+
 static void nothing_for_a_revoked_identity(void **state)
 {
     (void)state;
@@ -562,6 +583,7 @@ int main(void)
         TEST(shown_is_spent),
         TEST(two_that_show_it_at_once),
         TEST(renews_with_what_it_got),
+        TEST(revoked_before_it_is_written),
         TEST(nothing_for_a_revoked_identity),
         TEST(errors_of_the_store),
         TEST(so_many_in_a_second),

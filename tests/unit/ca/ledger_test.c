@@ -241,6 +241,26 @@ static void nothing_for_the_revoked(void **state)
     check_whole();
 }
 
+/* It may have been revoked after its renewal was decided. */
+static void nothing_for_a_certificate_that_is_revoked(void **state)
+{
+    struct ledger_entry *e[] = {given(0, ALICE), given(1, ALICE)};
+    (void)state;
+    ledger_write(bench.store, e, 2);
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, "0", 100, "lost"), 0);
+    e[0] = given(2, ALICE);
+    e[0]->renews = "0";
+    e[1] = given(3, ALICE);
+    e[1]->renews = "1";
+    ledger_write(bench.store, e, 2);
+    assert_int_equal(e[0]->result, -EKEYREJECTED);
+    must_contain(e[0]->why, "certificate is revoked");
+    assert_int_equal(e[1]->result, 0);
+    assert_int_equal(count_issued(), 3);
+    assert_int_equal(refusals("the certificate is revoked"), 1);
+    check_whole();
+}
+
 static void no_serial_twice(void **state)
 {
     struct ledger_entry *e[] = {given(0, ALICE), given(1, ALICE)};
@@ -430,6 +450,7 @@ int main(void)
         TEST(no_more_than_there_may_be),
         TEST(a_token_is_spent_once),
         TEST(nothing_for_the_revoked),
+        TEST(nothing_for_a_certificate_that_is_revoked),
         TEST(no_serial_twice),
         TEST(a_line_is_for_good),
         TEST(a_missing_line_is_found),
