@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGES_AT_ONCE = 256, BUSY_STEP_MS = 20, BUSY_STEPS = 500 };
+enum { ALL_PAGES = -1, BUSY_STEP_MS = 20, BUSY_STEPS = 500 };
 enum { JOIN_VERSION = 2 }; /* since which there are join tokens */
 
 static int explain(sqlite3 *db, int result, char why[static STORE_WHY_MAX])
@@ -28,19 +28,17 @@ static int explain(sqlite3 *db, int result, char why[static STORE_WHY_MAX])
     }
 }
 
-/* Everything, as it is at one moment: whoever writes meanwhile makes it begin anew. */
+/* Everything, as it is when it begins. In one step, so that it is one reader of the write-ahead log
+ * whom no writer disturbs: between steps each write of another would make it begin anew. */
 static int copy(sqlite3 *from, sqlite3 *to, char why[static STORE_WHY_MAX])
 {
     sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
-    int result = b ? SQLITE_OK : sqlite3_errcode(to);
-    for (unsigned waited = 0; b && waited < BUSY_STEPS;) {
-        result = sqlite3_backup_step(b, PAGES_AT_ONCE);
-        if (result == SQLITE_BUSY || result == SQLITE_LOCKED) {
-            waited++;
-            sqlite3_sleep(BUSY_STEP_MS);
-        } else if (result != SQLITE_OK) {
+    int result = b ? SQLITE_BUSY : sqlite3_errcode(to);
+    for (unsigned waited = 0; b && waited < BUSY_STEPS; waited++) {
+        result = sqlite3_backup_step(b, ALL_PAGES);
+        if (result != SQLITE_BUSY && result != SQLITE_LOCKED)
             break;
-        }
+        sqlite3_sleep(BUSY_STEP_MS);
     }
     if (b)
         (void)sqlite3_backup_finish(b);
@@ -158,6 +156,28 @@ static int look_at(sqlite3 *db, int *ret_version, char why[static STORE_WHY_MAX]
     return r;
 }
 
+#define STATE_IS_THERE "there is a state already; move it away first, and what is beside it"
+
+/* Nor a log without its state: SQLite would read it into the new one. */
+static int refuse_state(const char *state, char why[static STORE_WHY_MAX])
+{
+    static const char *const suffixes[] = {"", "-wal", "-journal"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        int len = snprintf(path, sizeof path, "%s%s", state, suffixes[i]);
+        int r = len < 0 || (size_t)len >= sizeof path ? -ENAMETOOLONG
+                : access(path, F_OK) == 0             ? -EEXIST
+                : errno == ENOENT                     ? 0
+                                                      : -errno;
+        if (r == 0)
+            continue;
+        snprintf(why, STORE_WHY_MAX, "%.160s: %s", path,
+                 r == -EEXIST ? STATE_IS_THERE : strerror(-r));
+        return r;
+    }
+    return 0;
+}
+
 static int restore_into(const char *folder, const char *file, sqlite3 *from, int version,
                         char why[static STORE_WHY_MAX])
 {
@@ -174,7 +194,10 @@ static int restore_into(const char *folder, const char *file, sqlite3 *from, int
         return len;
     }
     remove_copy(unfinished); /* of one that was killed */
-    int r = make_file(unfinished, why);
+    int r = refuse_state(path, why);
+    if (r < 0)
+        return r;
+    r = make_file(unfinished, why);
     if (r == 0)
         r = copy_into(from, unfinished, version >= JOIN_VERSION ? "DELETE FROM join_token" : "",
                       why);
@@ -182,7 +205,7 @@ static int restore_into(const char *folder, const char *file, sqlite3 *from, int
     if (r == 0 && link(unfinished, path) < 0) {
         r = -errno;
         snprintf(why, STORE_WHY_MAX, "%.160s: %s", path,
-                 r == -EEXIST ? "there is a state already; move it away first" : strerror(-r));
+                 r == -EEXIST ? STATE_IS_THERE : strerror(-r));
     }
     remove_copy(unfinished);
     if (r == 0 && (r = sync_path(folder, O_RDONLY | O_DIRECTORY)) < 0)

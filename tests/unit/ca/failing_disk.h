@@ -11,13 +11,15 @@ enum disk_fault {
     DISK_ERROR, /* the access fails, and only that */
     DISK_FULL,  /* from then on nothing can be written: the disk is full */
     DISK_BAD,   /* from then on nothing can be read, written or synced */
-    DISK_TORN   /* half of it is written, and then the process is dead: nothing happens any more */
+    DISK_TORN,  /* half of it is written, and then the process is dead: nothing happens any more */
+    DISK_OTHER  /* nothing fails: disk.other() is called once, in the middle of it */
 };
 static struct {
     sqlite3_vfs vfs, *real;
     enum disk_fault fault;
     long left; /* until it happens; < 0: never */
     bool happened;
+    void (*other)(void);
     long syncs; /* so far, also from other threads: look while they wait */
 } disk;
 
@@ -37,7 +39,10 @@ static bool disk_fails(bool writes)
     if (disk.left < 0 || (disk.fault == DISK_FULL && !writes) || disk.left-- > 0)
         return false;
     disk.happened = true;
-    return true;
+    if (disk.fault != DISK_OTHER)
+        return true;
+    disk.other();
+    return false;
 }
 
 struct disk_file {

@@ -31,6 +31,13 @@ static void issue_one(void)
     assert_int_equal(issue(&bench.root, &q, bench.now_s, &made, why), 0);
 }
 
+static int count_files(const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", bench.folder, name);
+    return access(path, F_OK) == 0;
+}
+
 /* From here on the bench is the other state. */
 static void go_to_other(void)
 {
@@ -87,6 +94,27 @@ static void nothing_is_written_over(void **state)
     assert_int_equal(count_issued(), 1);
 }
 
+/* As after a kill: what is in the log would come into the state. */
+static void a_log_without_its_state(void **state)
+{
+    static const char *const names[] = {"other/ca.db-wal", "other/ca.db-journal"};
+    char path[160];
+    (void)state;
+    assert_int_equal(store_backup(bench.store, copy, why), 0);
+    assert_int_equal(mkdir(other, 0700), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        text_write(names[i], "frames");
+        assert_int_equal(store_restore(other, copy, bench.now_s, why), -EEXIST);
+        must_contain(why, names[i]);
+        must_contain(why, "move it away");
+        assert_int_equal(count_files("other/ca.db"), 0);
+        assert_int_equal(count_files("other/ca.db.new"), 0);
+        snprintf(path, sizeof path, "%s/%s", bench.folder, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(store_restore(other, copy, bench.now_s, why), 0);
+}
+
 static void what_is_no_copy(void **state)
 {
     (void)state;
@@ -110,7 +138,44 @@ static void what_is_no_copy(void **state)
     assert_int_equal(access(other, F_OK), -1);
 }
 
-enum { ROWS = 3000 };
+enum { ROWS = 15000 };
+
+/* Some megabytes. */
+static void fill(void)
+{
+    assert_int_equal(store_begin(bench.store), 0);
+    for (int i = 0; i < ROWS; i++) {
+        char serial[32];
+        snprintf(serial, sizeof serial, "x%d", i);
+        const struct issued_record r = {serial, ALICE, "n", 1, 2, 3, ""};
+        assert_int_equal(store_put_issued(bench.store, &r), 0);
+    }
+    assert_int_equal(store_commit(bench.store), 0);
+}
+
+static void put_another(void)
+{
+    sql_run("INSERT INTO issued VALUES ('late', '" ALICE "', 'n', 1, 2, 3, '')");
+}
+
+/* What is written meanwhile is not in it, and does not make it begin anew. */
+static void as_it_was_when_it_began(void **state)
+{
+    struct store *s;
+    (void)state;
+    fill();
+    assert_int_equal(store_open_existing(&s, bench.state, why), 0); /* that has read nothing yet */
+    disk.other = put_another;
+    disk_fail_at(DISK_OTHER, 100);
+    assert_int_equal(store_backup(s, copy, why), 0);
+    assert_true(disk.happened);
+    disk_fail_at(DISK_OTHER, 0);
+    store_close(s);
+    assert_int_equal(count_issued(), ROWS + 1);
+    assert_int_equal(store_restore(other, copy, bench.now_s, why), 0);
+    go_to_other();
+    assert_int_equal(count_issued(), ROWS);
+}
 
 /* Writes for ever; tells when it has begun. */
 static int write_for_ever(int fd)
@@ -134,14 +199,7 @@ static void while_somebody_writes(void **state)
     int told[2];
     char byte;
     (void)state;
-    assert_int_equal(store_begin(bench.store), 0);
-    for (int i = 0; i < ROWS; i++) { /* more than one step of the copying */
-        char serial[32];
-        snprintf(serial, sizeof serial, "x%d", i);
-        const struct issued_record r = {serial, ALICE, "n", 1, 2, 3, ""};
-        assert_int_equal(store_put_issued(bench.store, &r), 0);
-    }
-    assert_int_equal(store_commit(bench.store), 0);
+    fill();
     assert_int_equal(pipe2(told, O_CLOEXEC), 0);
     pid_t pid = child_start(write_for_ever, told[1]);
     close(told[1]);
@@ -155,13 +213,6 @@ static void while_somebody_writes(void **state)
     assert_int_equal(store_restore(other, copy, bench.now_s, why), 0);
     go_to_other();
     assert_true(count_issued() >= ROWS + 20);
-}
-
-static int count_files(const char *name)
-{
-    char path[160];
-    snprintf(path, sizeof path, "%s/%s", bench.folder, name);
-    return access(path, F_OK) == 0;
 }
 
 static void each_access_fails_in_turn(void **state)
@@ -197,7 +248,7 @@ static void each_access_fails_in_turn(void **state)
             assert_int_equal(r, 0);
             break;
         }
-        static const char *const names[] = {"ca.db", "ca.db-wal", "ca.db-shm"};
+        static const char *const names[] = {"ca.db", "ca.db-wal", "ca.db-shm", "ca.db-journal"};
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
             char path[256];
             snprintf(path, sizeof path, "%s/%s", other, names[i]);
@@ -211,8 +262,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, bench_done)
     const struct CMUnitTest tests[] = {
-        TEST(a_state_of_a_copy),     TEST(nothing_is_written_over),   TEST(what_is_no_copy),
-        TEST(while_somebody_writes), TEST(each_access_fails_in_turn),
+        TEST(a_state_of_a_copy),         TEST(nothing_is_written_over),
+        TEST(a_log_without_its_state),   TEST(what_is_no_copy),
+        TEST(as_it_was_when_it_began),   TEST(while_somebody_writes),
+        TEST(each_access_fails_in_turn),
     };
     disk_open();
     return cmocka_run_group_tests(tests, NULL, NULL);
