@@ -76,14 +76,14 @@ static void put_head(struct listing *l, const struct store_row *row)
     }
 }
 
-/* A reason may hold what a stranger sent: nothing of it reaches a terminal as it is. */
+/* An identity that was asked for is what somebody sent: nothing but ASCII reaches a terminal. */
 static void put_cell(struct listing *l, const char *value, int width, const char *end)
 {
     int n = 0;
     if (!value[0])
         value = "-";
     for (const char *c = value; *c; c++, n++) {
-        char shown = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c;
+        char shown = *c < ' ' || *c > '~' ? '?' : *c;
         text_heap_put(&l->text, (struct text){&shown, 1});
     }
     text_heap_printf(&l->text, "%*s%s", width > n ? width - n : 0, "", end);

@@ -94,6 +94,10 @@ def tokens_that_are_not_good(bench):
 
 
 def each_one_has_its_line(bench):
+    with bench.client() as client:  # what would clear a terminal, or move about on it
+        check_refused(bench, client.ask(bench.message("\x1b[2J\x9b2J"), bench.token_a), INVALID_ARGUMENT)
+    assert [line["identity"] for line in bench.listed("audit")][:1] == ["\x1b[2J\x9b2J"]
+    assert all(line.isascii() and line.isprintable() for line in bench.weir("list", "audit").splitlines())
     lines = bench.listed("audit")
     seen = {(line["outcome"], line["proof"]) for line in lines}
     assert {("given", "itself"), ("given", "join-token"), ("given", "certificate"), ("given", "node-token"), ("refused", "join-token"),
