@@ -289,6 +289,7 @@ static void send_batch(struct exporter *e)
         .path = TEXT("/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
         .authority = text_of(addr_print(&e->options.collector, authority)),
         .plaintext = !e->options.identity,
+        .message_max = TRACE_ANSWER_MAX,
     };
     if (e->n_batch == 0) {
         fill_batch(e);

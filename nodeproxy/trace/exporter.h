@@ -4,8 +4,8 @@
  * counted. Embedded in its owner; runs on one ring, whose mailbox it gets spans by.
  *
  * Bounded: bytes that wait or are on their way (TRACE_QUEUED_MAX), a batch (TRACE_BATCH_SPANS,
- * TRACE_BATCH_BYTES), one call at a time, ten seconds each; a batch that was not taken is tried
- * TRACE_TRIES times where OTLP allows it, after a wait (100 ms doubling to 15 s, jittered).
+ * TRACE_BATCH_BYTES), the collector's answer (TRACE_ANSWER_MAX), one call at a time, ten seconds each; a
+ * batch that was not taken is tried TRACE_TRIES times where OTLP allows it, after a wait (100 ms doubling to 15 s, jittered).
  */
 #ifndef NODEPROXY_TRACE_EXPORTER_H
 #define NODEPROXY_TRACE_EXPORTER_H
@@ -20,6 +20,7 @@ enum {
     TRACE_QUEUED_MAX = 8 * 1024 * 1024,
     TRACE_BATCH_SPANS = 512,
     TRACE_BATCH_BYTES = 1024 * 1024,
+    TRACE_ANSWER_MAX = 64 * 1024,
     TRACE_TRIES = 5,
 };
 struct exporter_options {
