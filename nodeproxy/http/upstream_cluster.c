@@ -137,10 +137,8 @@ static struct endpoints *endpoints_for(const struct upstream_clusters *all,
 }
 
 /* Where the rank is one of the mesh's, what its workloads have become may change it: that is looked at once in a while. */
-static bool is_current(const struct upstream_cluster *c, uint64_t version)
+static bool is_ranked(const struct upstream_cluster *c)
 {
-    if (c->version != version)
-        return false;
     return c->mesh_version == 0 || ring_now_ms(c->owner->ring) - c->ranked_ms < RANK_MS ||
            c->mesh_version == directory_version(c->owner->directory);
 }
@@ -150,11 +148,11 @@ static int refresh(struct upstream_cluster *c, struct text name)
 {
     const struct upstream_clusters *all = c->owner;
     uint64_t version = directory_cluster_version(all->directory);
-    if (is_current(c, version))
+    if (c->version == version && is_ranked(c))
         return 0;
     struct cluster *cluster = directory_cluster(all->directory, name);
     struct endpoints *endpoints = cluster ? endpoints_for(all, cluster) : NULL;
-    bool same = cluster == c->cluster && endpoints == c->endpoints && c->mesh_version == 0;
+    bool same = cluster == c->cluster && endpoints == c->endpoints && is_ranked(c);
     int r = endpoints ? 0 : 1;
     if (r == 0 && !same)
         r = renew(c, cluster, endpoints);
