@@ -486,17 +486,6 @@ static void each_link(struct upstream_pool *p, void (*one)(struct upstream_link 
     }
 }
 
-static void drain_one(struct upstream_link *l)
-{
-    if (l->http)
-        http_link_drain(l->http);
-}
-
-void upstream_pool_drain(struct upstream_pool *p)
-{
-    each_link(p, drain_one);
-}
-
 static void look_at_one(struct upstream_link *l)
 {
     if (!l->http) /* what is being opened finds out by itself */

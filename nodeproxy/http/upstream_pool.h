@@ -99,7 +99,6 @@ void upstream_forget(struct upstream_wait *w); /* fine if it does not wait */
 void upstream_pool_init(struct upstream_pool *p, const struct upstream_pool_options *o,
                         const struct upstream_pool_ops *ops,
                         void (*drained)(struct upstream_pool *p));
-void upstream_pool_drain(struct upstream_pool *p); /* what idles ends; the rest after its requests */
 void upstream_pool_look(struct upstream_pool *p);  /* ends what is `broken`, and what is `leaving` after its requests */
 /* Nobody waits any more, every exchange has ended. Then `drained`, possibly before it returns. */
 void upstream_pool_close(struct upstream_pool *p);
