@@ -1,30 +1,11 @@
 /*
- * What routes make of the requests of a workload: where they go and in which parts, what is changed on the way, what is answered
+ * What routes make of the requests of a workload: where they go, what is changed on the way, what is answered
  * without a server, how long it may take, and when it is tried again, and where.
  */
 #include "tests/sim/fleet_routes.h"
 #include "tests/sim/sim_stories.h"
 
 /* ---- where they go ---------------------------------------------------------- */
-
-enum { SPLIT = 100000, BATCH = 10000 };
-
-/* Within half a percent. */
-static void split(uint64_t seed)
-{
-    begin(seed, APP_HTTP2);
-    struct route_table *t = table(1);
-    forward(t, 0, 70, 30);
-    put(t);
-    for (unsigned i = 0; i < SPLIT / BATCH; i++) {
-        fleet.n_asked = 0;
-        fleet_ask(BATCH);
-    }
-    assert_int_equal(n_client_whole, SPLIT);
-    assert_in_range(served_by(0, 2), SPLIT * 695 / 1000, SPLIT * 705 / 1000); /* 3.5 sigma */
-    assert_int_equal(served_by(0, 4), SPLIT);
-    fleet_end();
-}
 
 static void other_table(const char *name)
 {
@@ -486,7 +467,6 @@ static void without_memory(uint64_t seed)
 }
 
 #define STORIES(X)                                                                                 \
-    X(split, 1)                                                                                    \
     X(matched, 4)                                                                                  \
     X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
         X(slow_to_ask, 4) X(one_fails, 12)                                                         \
