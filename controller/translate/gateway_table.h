@@ -9,10 +9,10 @@
 #define CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
 #include "controller/translate/gateway_action.h"
 
-/* Of one table. The wire takes at most twice that (a % in a value is two), and a node reads messages of
- * 16 MiB: what it can't read ends its stream, again and again. */
+/* In memory: 10,000 ordinary routes are less. A node has ROUTE_TABLE_BYTES_MAX, but shares nothing. What
+ * the wire takes is bounded for itself (XDS_ROUTES_BYTES_MAX). */
 enum {
-    GATEWAY_TABLE_BYTES_MAX = 7 * 1024 * 1024,
+    GATEWAY_TABLE_BYTES_MAX = 12 * 1024 * 1024, /* of one table */
     GATEWAY_TABLES_BYTES_MAX =
         64 * 1024 * 1024 /* of those of a Service; the last ones are refused */
 };

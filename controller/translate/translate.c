@@ -87,11 +87,34 @@ static int add_policy(struct resources *all, struct policy *taken, const struct 
     return r ? resources_add(all, r) : err;
 }
 
-static int add_table(struct resources *all, const struct route_table *t)
+/* Everything is answered 500. */
+static int encode_refusing(struct text name, struct xds_bytes *ret)
 {
+    struct text any = TEXT("*");
+    struct route all = {.name = TEXT("refused"),
+                        .match.path = {.kind = PATH_PREFIX, .value = TEXT("/")},
+                        .action = {.kind = ROUTE_RESPOND, .respond = {500, TEXT("")}}};
+    struct virtual_host h = {
+        .name = name, .domains = &any, .n_domains = 1, .routes = &all, .n_routes = 1};
+    return xds_routes_encode(&(struct route_table){.name = name, .hosts = &h, .n_hosts = 1}, ret);
+}
+
+/* Closed, if it is more than a node can read, and not as if there were none. */
+static int add_table(struct resources *all, const struct route_table *t, const struct object *o,
+                     struct problems *problems)
+{
+    char key[OBJECT_KEY_MAX];
     struct resource *r;
     struct xds_bytes body = {0};
     int err = xds_routes_encode(t, &body);
+    if (err == -E2BIG) {
+        object_key(o->kind, o->ns, o->name, key);
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",
+                     "its routes can't be sent to the proxies, and all is refused there: %s takes "
+                     "more than %d MiB",
+                     t->name.data, XDS_ROUTES_BYTES_MAX >> 20);
+        err = encode_refusing(t->name, &body);
+    }
     if (err == 0)
         err = resource_of_body(XDS_ROUTES, t->name.data, &body, &r);
     return err < 0 ? err : resources_add(all, r);
@@ -112,7 +135,7 @@ static int translate_service(const struct view *v, const struct object *o, struc
     if (r == 0)
         r = virtual_tables(v, o, &tables, problems);
     for (size_t i = 0; i < tables.n && r == 0; i++)
-        r = add_table(all, tables.items[i]);
+        r = add_table(all, tables.items[i], o, problems);
     gateway_tables_done(&tables);
     return r;
 }

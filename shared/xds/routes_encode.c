@@ -561,9 +561,20 @@ static Table *encode_table(struct writer *w, const struct route_table *from)
 
 int xds_routes_encode(const struct route_table *from, struct xds_bytes *ret)
 {
+    enum { SPACE_MAX = 64 * 1024 * 1024 };
     struct arena arena;
     struct writer w = {&arena, false};
-    arena_init(&arena, SIZE_MAX);
+    struct xds_bytes made;
+    arena_init(&arena, SPACE_MAX);
     Table *m = encode_table(&w, from);
-    return encode_done(&w, m ? &m->base : NULL, ret);
+    int e = arena.full ? -E2BIG : 0;
+    int r = encode_done(&w, m ? &m->base : NULL, &made);
+    if (r < 0)
+        return e ? e : r;
+    if (made.len > XDS_ROUTES_BYTES_MAX) {
+        xds_bytes_done(&made);
+        return -E2BIG;
+    }
+    *ret = made;
+    return 0;
 }

@@ -26,6 +26,10 @@
 #define XDS_WHOLE_PATH       "^.*$" /* the pattern that stands for replacing the whole path */
 #define XDS_HTTP_OPTIONS     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+/* A message takes GRPC_MESSAGE_MAX: what can't be read ends its stream, again and again. The rest is for
+ * what else is in an answer. */
+enum { XDS_ROUTES_BYTES_MAX = 14 * 1024 * 1024 };
+
 int xds_endpoints_decode(const uint8_t *data, size_t len, struct endpoints **ret,
                          char why[static XDS_WHY_MAX]);
 int xds_endpoints_encode(const struct endpoints *from, struct xds_bytes *ret); /* -ENOMEM */
@@ -34,6 +38,8 @@ int xds_cluster_decode(const uint8_t *data, size_t len, struct cluster **ret,
 int xds_cluster_encode(const struct cluster *from, struct xds_bytes *ret);
 int xds_routes_decode(const uint8_t *data, size_t len, struct route_table **ret,
                       char why[static XDS_WHY_MAX]);
+/* -E2BIG: more than XDS_ROUTES_BYTES_MAX. What a table shares is written again for each route: how large
+ * the table is says little of it. */
 int xds_routes_encode(const struct route_table *from, struct xds_bytes *ret);
 
 /* A listener of a proxyless client: which routes its requests take. */

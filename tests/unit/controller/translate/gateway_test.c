@@ -9,9 +9,7 @@
  * are changed, "path PATH", "host HOST", and the headers that are there, "+HEADER=VALUE", and of the
  * answer, "<HEADER=VALUE".
  */
-#include "controller/serve/interest.h"
 #include "controller/translate/rule_attach.h"
-#include "shared/grpc/grpc.h"
 #include "shared/xds/routing.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/controller/translate/gateway_case.h"
@@ -532,11 +530,11 @@ static void too_much(void **state)
     text_heap_done(&yaml);
 }
 
-enum { FITS = 54, TOO_MANY = 57, LONG_RULES = 2 };
+enum { LONG_RULES = 2, LONG_MATCHES = 54, LONG_BYTES = 7 * 1024 * 1024 /* at most */ };
 
-/* A Service with these ports, and a route for all of them whose table is as long as one may be, or
- * longer: an action is written once for each match. */
-static void long_routes(struct text_heap *yaml, unsigned n_ports, unsigned n_matches)
+/* A Service with these ports, and a route for all of them whose table is long: an action is written once
+ * for each match. */
+static void long_routes(struct text_heap *yaml, unsigned n_ports)
 {
     enum { VALUE_MAX = 4096 };
     static char value[VALUE_MAX + 1];
@@ -556,37 +554,12 @@ static void long_routes(struct text_heap *yaml, unsigned n_ports, unsigned n_mat
         for (unsigned i = 0; i < GATEWAY_TEXTS_MAX; i++)
             text_heap_printf(yaml, "{name: x-%u, value: '%s'}, ", i, value);
         text_heap_puts(yaml, "]}}], matches: [");
-        for (unsigned i = 0; i < n_matches; i++)
+        for (unsigned i = 0; i < LONG_MATCHES; i++)
             text_heap_printf(yaml, "{path: {value: /%u/%u}}, ", rule, i);
         text_heap_puts(yaml, "]}, ");
     }
     text_heap_puts(yaml, "]}}\n");
     assert_false(yaml->failed);
-}
-
-/* These values take twice their bytes on the wire: what is not refused still goes into a message,
- * beside others. */
-static void what_a_node_can_read(void **state)
-{
-    (void)state;
-    for (unsigned n = FITS; n <= TOO_MANY; n += TOO_MANY - FITS) {
-        struct mesh m;
-        struct text_heap yaml;
-        struct gateway_tables tables;
-        struct xds_bytes body;
-        long_routes(&yaml, 1, n);
-        mesh_open(&m, yaml.data, &fixture_settings);
-        const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
-        assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
-        assert_int_equal(tables.items[0]->hosts[0].n_routes, n == FITS ? LONG_RULES * n : 1);
-        assert_int_equal(xds_routes_encode(tables.items[0], &body), 0);
-        assert_true(n != FITS || body.len > GATEWAY_TABLE_BYTES_MAX);
-        assert_true(body.len + ANSWER_BYTES_MAX < GRPC_MESSAGE_MAX);
-        xds_bytes_done(&body);
-        gateway_tables_done(&tables);
-        mesh_close(&m);
-        text_heap_done(&yaml);
-    }
 }
 
 /* The tables of a Service have a maximum together: those that are too much refuse all. */
@@ -598,7 +571,7 @@ static void too_many_tables(void **state)
     struct gateway_tables tables;
     size_t whole = 0;
     (void)state;
-    long_routes(&yaml, PORTS, FITS);
+    long_routes(&yaml, PORTS);
     mesh_open(&m, yaml.data, &fixture_settings);
     const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
     assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
@@ -611,7 +584,7 @@ static void too_many_tables(void **state)
         else
             assert_int_equal(h->routes[0].action.respond.status, 500);
     }
-    assert_int_equal(whole, GATEWAY_TABLES_BYTES_MAX / GATEWAY_TABLE_BYTES_MAX);
+    assert_int_equal(whole, GATEWAY_TABLES_BYTES_MAX / LONG_BYTES);
     assert_int_equal(m.problems.n, PORTS - whole);
     assert_non_null(strstr(m.problems.items[0].message, "all of the Service's take more than 64 MiB"));
     gateway_tables_done(&tables);
@@ -628,7 +601,6 @@ int main(void)
                                        cmocka_unit_test(changes),
                                        cmocka_unit_test(a_long_origin),
                                        cmocka_unit_test(too_much),
-                                       cmocka_unit_test(what_a_node_can_read),
                                        cmocka_unit_test(too_many_tables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
