@@ -1,35 +1,5 @@
-#include "shared/xds/xds.h"
-
 #include "tests/unit/shared/base/failing_alloc.h"
-#include "tests/unit/shared/mesh/nouns.h"
-#include "tests/unit/shared/xds/wire_writer.h"
-
-#include <errno.h>
-
-static struct policy *decode(const uint8_t *data, size_t len)
-{
-    struct policy *p = NULL;
-    char why[XDS_WHY_MAX] = "";
-
-    int r = xds_policy_decode(data, len, &p, why);
-    if (r < 0)
-        fail_msg("%s", why);
-    assert_non_null(p);
-    return p;
-}
-
-static void refused(const struct wire_writer *w, const char *field)
-{
-    struct policy *p = (void *)&field;
-    char why[XDS_WHY_MAX] = "";
-    uint8_t *copy = exact_copy(w->data, w->len);
-
-    assert_int_equal(xds_policy_decode(copy, w->len, &p, why), -EINVAL);
-    assert_ptr_equal(p, &field);
-    if (!strstr(why, field))
-        fail_msg("the reason '%s' does not speak of '%s'", why, field);
-    free(copy);
-}
+#include "tests/unit/shared/xds/policy_wire.h"
 
 static void there_and_back(void **state)
 {
@@ -50,34 +20,6 @@ static void there_and_back(void **state)
 }
 
 /* ---- By hand, from the table of numbers ---------------------------------------------------- */
-
-static void begin(struct wire_writer *w, unsigned action)
-{
-    *w = (struct wire_writer){.len = 0};
-    field_text(w, 1, "p");
-    field_text(w, 2, "ns");
-    field_number(w, 3, 1); /* NAMESPACE */
-    field_number(w, 4, action);
-}
-
-/* A policy of one rule with one clause with this match. */
-static void policy_of(struct wire_writer *w, unsigned action, const struct wire_writer *match)
-{
-    struct wire_writer clause = {0}, rule = {0};
-
-    begin(w, action);
-    field_message(&clause, 2, match);
-    field_message(&rule, 1, &clause);
-    field_message(w, 5, &rule);
-}
-
-static void string_match(struct wire_writer *match, unsigned field, unsigned kind,
-                         const char *value)
-{
-    struct wire_writer m = {0};
-    field_text(&m, kind, value);
-    field_message(match, field, &m);
-}
 
 static void address_match(struct wire_writer *match, unsigned field, const char *ip,
                           unsigned length)
@@ -203,14 +145,6 @@ static void writes_what_others_read(void **state)
 }
 
 /* ---- What can't be read -------------------------------------------------------------------- */
-
-static struct access anybody(void)
-{
-    struct access a = {.destination_port = 8080};
-    assert_int_equal(ip_parse(TEXT("10.0.0.1"), &a.source), 0);
-    assert_int_equal(ip_parse(TEXT("10.0.0.2"), &a.destination), 0);
-    return a;
-}
 
 /* What a policy with this match does to somebody without identity, as a DENY and as an ALLOW. */
 static void assert_effect(const struct wire_writer *match, bool denies, bool allows)
@@ -355,13 +289,6 @@ static void the_last_of_a_oneof_counts(void **state)
 }
 
 /* ---- What is wrong is refused by name ------------------------------------------------------ */
-
-static void refused_match(const struct wire_writer *match, const char *field)
-{
-    struct wire_writer w = {0};
-    policy_of(&w, 1, match);
-    refused(&w, field);
-}
 
 static void bad_policies(void **state)
 {
@@ -551,132 +478,6 @@ static void without_memory(void **state)
     assert_true(failures > 500);
 }
 
-/* ---- Of requests --------------------------------------------------------------------------- */
-
-/* A policy with this match in its http_rules, and nothing for whoever sees bytes. */
-static void http_policy_of(struct wire_writer *w, unsigned action, const struct wire_writer *match)
-{
-    struct wire_writer clause = {0}, rule = {0};
-
-    begin(w, action);
-    field_message(&clause, 2, match);
-    field_message(&rule, 1, &clause);
-    field_message(w, 7000, &rule);
-}
-
-static const struct request_match *request_of(const struct policy *p)
-{
-    assert_int_equal(p->n_rules, 0);
-    assert_int_equal(p->n_http_rules, 1);
-    assert_int_equal(p->http_rules[0].n, 1);
-    assert_int_equal(p->http_rules[0].clauses[0].n, 1);
-    assert_non_null(p->http_rules[0].clauses[0].matches[0].request);
-    return p->http_rules[0].clauses[0].matches[0].request;
-}
-
-static void what_is_said_of_requests(void **state)
-{
-    struct wire_writer request = {0}, header = {0}, match = {0}, w = {0};
-
-    (void)state;
-    string_match(&request, 1, 1, "GET");
-    string_match(&request, 2, 1, "POST");
-    string_match(&request, 3, 3, ".example");
-    string_match(&request, 4, 2, "a.");
-    string_match(&request, 5, 7000, "/a/{*}");
-    string_match(&request, 6, 1, "/b");
-    field_text(&header, 1, "X-A");
-    string_match(&header, 2, 1, "yes");
-    string_match(&header, 3, 1, "no");
-    field_message(&request, 7, &header);
-    field_message(&match, 7000, &request);
-    http_policy_of(&w, 1, &match);
-    struct policy *p = decode(w.data, w.len);
-    const struct request_match *m = request_of(p);
-    assert_string_equal(m->methods.items[0].value, "GET");
-    assert_string_equal(m->not_methods.items[0].value, "POST");
-    assert_int_equal(m->hosts.items[0].kind, MATCH_SUFFIX);
-    assert_int_equal(m->not_hosts.items[0].kind, MATCH_PREFIX);
-    assert_int_equal(m->paths.items[0].kind, MATCH_TEMPLATE);
-    assert_string_equal(m->not_paths.items[0].value, "/b");
-    assert_string_equal(m->headers[0].name, "x-a");
-    assert_string_equal(m->headers[0].values.items[0].value, "yes");
-    assert_string_equal(m->headers[0].not_values.items[0].value, "no");
-    (void)policy_free(p);
-}
-
-/* Wherever it stands: for whoever sees requests it denies more, and allows nothing. */
-static void what_is_unknown_of_requests_denies_more(void **state)
-{
-    struct http_head head;
-    struct request_view view;
-    struct access a = anybody();
-
-    (void)state;
-    http_head_init(&head);
-    assert_int_equal(http_head_set_method(&head, TEXT("GET")), 0);
-    assert_int_equal(http_head_set_authority(&head, TEXT("a")), 0);
-    assert_int_equal(http_head_set_path(&head, TEXT("/")), 0);
-    assert_int_equal(request_view_init(&view, &head), 0);
-    a.form = ACCESS_REQUEST;
-    a.request = &view;
-    for (unsigned place = 0; place < 5; place++) {
-        for (unsigned action = 0; action < 2; action++) {
-            struct wire_writer request = {0}, header = {0}, match = {0}, value = {0}, w = {0};
-            if (place < 4)
-                string_match(&request, 1, 1, "GET"); /* holds */
-            if (place == 1)
-                unknown_fields(&request);
-            if (place == 2) {
-                field_text(&header, 1, "x");
-                unknown_fields(&header);
-                field_message(&request, 7, &header);
-            }
-            field_text(&value, 9, "regex");
-            if (place == 3)
-                field_message(&request, 6, &value); /* one of those that must not be */
-            if (place == 4)
-                field_message(&request, 5, &value); /* the only one that must */
-            field_message(&match, 7000, &request);
-            http_policy_of(&w, action, &match);
-            struct policy *p = decode(w.data, w.len);
-            assert_int_equal(policy_matches(p, &a), action == 1 || place == 0);
-            (void)policy_free(p);
-        }
-    }
-    request_view_done(&view);
-    http_head_done(&head);
-}
-
-static void bad_requests(void **state)
-{
-    struct wire_writer request = {0}, header = {0}, match = {0}, w = {0}, rule = {0};
-
-    (void)state;
-    string_match(&request, 5, 7000, "/{**}/{*}");
-    field_message(&match, 7000, &request);
-    refused_match(&match, "match.request.paths.template");
-    request.len = match.len = 0;
-    string_match(&request, 3, 7000, "/a/{*}");
-    field_message(&match, 7000, &request);
-    refused_match(&match, "match.request.hosts.template: is of paths alone");
-    match.len = 0;
-    string_match(&match, 1, 7000, "/a/{*}");
-    refused_match(&match, "match.namespaces.template: is of paths alone");
-    static const char *const names[] = {"", ":path", "a b"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        request.len = header.len = match.len = 0;
-        field_text(&header, 1, names[i]);
-        field_message(&request, 7, &header);
-        field_message(&match, 7000, &request);
-        refused_match(&match, "match.request.headers.name");
-    }
-    begin(&w, 0);
-    for (unsigned i = 0; i <= POLICY_RULES_MAX; i++)
-        field_message(&w, 7000, &rule);
-    refused(&w, "authorization.http_rules");
-}
-
 /* For others an AUDIT is a DENY that never decides. */
 static void audit(void **state)
 {
@@ -713,9 +514,6 @@ int main(void)
         cmocka_unit_test(the_last_of_a_oneof_counts),
         cmocka_unit_test(bad_policies),
         cmocka_unit_test(mapped_prefixes_are_ipv4),
-        cmocka_unit_test(what_is_said_of_requests),
-        cmocka_unit_test(what_is_unknown_of_requests_denies_more),
-        cmocka_unit_test(bad_requests),
         cmocka_unit_test(audit),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(no_garbage_breaks_it),
