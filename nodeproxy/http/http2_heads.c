@@ -1,6 +1,10 @@
 #include "nodeproxy/http/http2_heads.h"
 
+#include <assert.h>
 #include <errno.h>
+
+static_assert(HTTP_FIELDS_MAX + HTTP2_PSEUDO_MAX <= HTTP2_HEADERS_MAX,
+              "any head of the one can be sent as the other");
 
 static int read_status(struct http_head *head, struct text value)
 {

@@ -42,7 +42,11 @@ enum http2_code {
 
 struct http2;
 struct http2_stream;
-enum { HTTP2_HEADERS_MAX = 100 };
+enum {
+    HTTP2_FIELDS_MAX = 100, /* that a peer may send in a head, beside */
+    HTTP2_PSEUDO_MAX = 6,   /* those with a colon */
+    HTTP2_HEADERS_MAX = 134 /* of both together, that we may send: we add some of our own */
+};
 struct http2_header {
     struct text name, value; /* name in lower case; pseudo headers with their colon */
 };

@@ -25,7 +25,7 @@ void http2_head_arena_done(struct http2_head_arena *a)
 void http2_head_arena_reset(struct http2_head_arena *a)
 {
     wipe(a);
-    a->len = a->counted = a->n = 0;
+    a->len = a->counted = a->n = a->n_pseudo = 0;
     a->secret = false;
 }
 
@@ -50,7 +50,9 @@ static int grow(struct http2_head_arena *a, size_t want)
 int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct text value)
 {
     size_t left = a->max - a->counted;
-    if (a->n == HTTP2_HEADERS_MAX || name.len > left || value.len > left - name.len ||
+    bool pseudo = name.len > 0 && name.data[0] == ':';
+    if ((pseudo ? a->n_pseudo == HTTP2_PSEUDO_MAX : a->n - a->n_pseudo == HTTP2_FIELDS_MAX) ||
+        name.len > left || value.len > left - name.len ||
         FIELD_OVERHEAD > left - name.len - value.len)
         return -E2BIG;
     size_t end = a->len + name.len + value.len;
@@ -68,6 +70,7 @@ int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct te
     a->fields[a->n].name_len = (uint32_t)name.len;
     a->fields[a->n].value_len = (uint32_t)value.len;
     a->n++;
+    a->n_pseudo += pseudo;
     a->counted += name.len + value.len + FIELD_OVERHEAD;
     a->len = end;
     return 0;

@@ -42,10 +42,15 @@ static void test_bounds(void **state)
     http2_head_arena_done(&a);
 
     http2_head_arena_init(&a, 65536);
-    for (int i = 0; i < HTTP2_HEADERS_MAX; i++)
+    for (int i = 0; i < HTTP2_PSEUDO_MAX; i++)
+        assert_int_equal(http2_head_arena_add(&a, TEXT(":x"), TEXT("y")), 0);
+    assert_int_equal(http2_head_arena_add(&a, TEXT(":x"), TEXT("y")), -E2BIG);
+    for (int i = 0; i < HTTP2_FIELDS_MAX; i++)
         assert_int_equal(http2_head_arena_add(&a, TEXT("x"), TEXT("y")), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT("x"), TEXT("y")), -E2BIG);
-    assert_int_equal(http2_head_arena_view(&a, headers), HTTP2_HEADERS_MAX);
+    assert_int_equal(http2_head_arena_view(&a, headers), HTTP2_FIELDS_MAX + HTTP2_PSEUDO_MAX);
+    http2_head_arena_reset(&a);
+    assert_int_equal(http2_head_arena_add(&a, TEXT(":x"), TEXT("y")), 0);
     http2_head_arena_done(&a);
 }
 

@@ -275,8 +275,8 @@ static void test_host_alone(void **state)
 static void request_with_fields(struct pair *p, struct peer *c, size_t n, size_t value_len)
 {
     static char value[70000];
-    struct http2_header headers[HTTP2_HEADERS_MAX + 20] = {METHOD("GET"), SCHEME("http"),
-                                                           AUTHORITY("a"), PATH("/")};
+    struct http2_header headers[HTTP2_HEADERS_MAX] = {METHOD("GET"), SCHEME("http"), AUTHORITY("a"),
+                                                      PATH("/")};
     memset(value, 'v', sizeof value);
     assert_true(n <= HTTP2_HEADERS_MAX);
     for (size_t i = 4; i < n; i++)
@@ -297,9 +297,12 @@ static void test_head_bounds(void **state)
     assert_int_equal(http2_stream_request(p.client.http2, &c[0].s, many, ARRAY_SIZE(many), true),
                      -E2BIG);
 
-    request_with_fields(&p, &c[0], HTTP2_HEADERS_MAX, 10);
+    request_with_fields(&p, &c[0], 4 + HTTP2_FIELDS_MAX, 10);
     assert_int_equal(c[0].closed, 0);
     assert_int_equal(http2_stream_count(p.server.http2), 1);
+    request_with_fields(&p, &c[5], 4 + HTTP2_FIELDS_MAX + 1, 10);
+    assert_int_equal(c[5].closed, 1);
+    assert_int_equal(c[5].code, HTTP2_ENHANCE_YOUR_CALM);
     /* Names and values of the pseudo fields: 7+3, 7+4, 10+1 and 5+1 bytes; and 32 for each
      * field. */
     request_with_fields(&p, &c[1], 5, 8000 - 38 - 5 * 32 - 1);
