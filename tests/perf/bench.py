@@ -153,8 +153,8 @@ CELLS = {
     "handshake": ([systems.weir_server, systems.haproxy_server, systems.nginx_server], lambda s, o: handshakes(s, o.seconds), US, 0.0, "us/handshake"),
     "bulk-plain": ([systems.weir_relay, systems.haproxy_tcp, systems.nginx_plain, systems.floor], lambda s, o: bulk(s), S, 0.3, "s/GB"),
     "bulk-mtls": ([systems.weir_two_hop, systems.haproxy_h2, systems.nginx], lambda s, o: bulk(s), S, 0.5, "s/GB"),
-    # What has 5,000 routes is divided by what has fewer.
-    "l7-routes": ([systems.weir_routes(5000), systems.weir_no_routes, systems.weir_routes(1), systems.weir_routes(100)], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
+    # What has 10,000 routes is divided by what has fewer.
+    "l7-routes": ([systems.weir_routes(10000), systems.weir_no_routes, systems.weir_routes(1), systems.weir_routes(100)], lambda s, o: wrk(s, o.seconds), US, 0.5, "us/request"),
 }
 
 
