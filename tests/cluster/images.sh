@@ -2,7 +2,7 @@
 # Makes an image for the test cluster.
 #
 # usage: tests/cluster/images.sh pause OUT.tar NAME     what keeps a pod's namespaces
-#        tests/cluster/images.sh apps OUT.tar NAME      what the tests' pods run: busybox's shell and tools, curl, and tests/perf/origin
+#        tests/cluster/images.sh apps OUT.tar NAME      what the tests' pods run: busybox's shell and tools, curl, nghttpd and tests/perf/origin
 #                                                       (its build: $WEIR_BUILD, default build/release)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -36,7 +36,7 @@ C
     set -- /pause
     ;;
 apps)
-    "$ROOT/helm/image/rootfs.sh" "$work/root" "${WEIR_BUILD:-$ROOT/build/release}/perf/origin" /usr/bin/curl /bin/busybox
+    "$ROOT/helm/image/rootfs.sh" "$work/root" "${WEIR_BUILD:-$ROOT/build/release}/perf/origin" /usr/bin/curl /bin/busybox "$(PATH=$PATH:/usr/sbin type -P nghttpd)"
     for tool in $(/bin/busybox --list); do
         [ -e "$work/root/usr/bin/$tool" ] || ln -s busybox "$work/root/usr/bin/$tool"
     done

@@ -3,7 +3,7 @@
 # and kubectl (tools.sh), Kubernetes itself (build.sh, unless KUBE_BIN names a folder that has it). What is there is left alone.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-PACKAGES=(containerd runc containernetworking-plugins etcd-server dnsmasq-base iptables busybox-static curl openssl iproute2)
+PACKAGES=(containerd runc containernetworking-plugins etcd-server dnsmasq-base iptables busybox-static curl nghttp2-server openssl iproute2 python3 python3-yaml)
 type -P npm >/dev/null || PACKAGES+=(npm)
 
 missing=()

@@ -7,6 +7,8 @@
  *   /big?bytes=N a body of N bytes, byte i being i modulo 251
  *   /echo        the request's own body, as it comes
  *
+ * With --heads, instead of all these: every request's own head, after a line `pod: --pod`.
+ *
  * Bounded: connections, request head, body sizes. What it does not understand it answers with 4xx
  * and closes.
  */
@@ -48,6 +50,7 @@ struct client {
 
 static struct {
     const char *pod;
+    bool heads;
     int epoll, listener;
     char answer[BODY_MAX + 256]; /* to "/", whole */
     size_t answer_len;
@@ -199,6 +202,13 @@ static bool header(struct text head, struct text wanted, struct text *ret)
     return false;
 }
 
+static bool answer_head(struct text head)
+{
+    struct text pod = text_of(origin.pod);
+    return put_head(200, "text/plain", sizeof "pod: \r\n" - 1 + pod.len + head.len) && put("pod: ", 5) &&
+           put(pod.data, pod.len) && put("\r\n", 2) && put(head.data, head.len);
+}
+
 /* head: the request line and the header fields, each with its line's end. */
 static bool answer(struct client *c, struct text head)
 {
@@ -215,6 +225,8 @@ static bool answer(struct client *c, struct text head)
         c->closing = true;
     if (!text_split(target, '?', &path, &query))
         path = target;
+    if (origin.heads)
+        return length > 0 ? refuse(c, 413) : answer_head(head);
     if (text_equal(path, TEXT("/echo"))) {
         c->echo_left = length;
         return put_head(200, "application/octet-stream", length);
@@ -383,18 +395,25 @@ static void make_answer(size_t body_len)
 int main(int argc, char **argv)
 {
     uint64_t port = 8080, body = 1024;
+    const char *heads = "off";
     struct addr at = {0};
     origin.pod = "";
     const struct arg table[] = {
         {"port", ARG_U64, &port, "PORT", "to listen on, IPv4 and IPv6 (8080)", 1, 65535, false},
         {"listen", ARG_ADDR, &at, "ADDR:PORT", "to listen on instead", 0, 0, false},
         {"pod", ARG_STRING, &origin.pod, "NAME", "what /whoami says", 0, 0, false},
+        {"heads", ARG_STRING, &heads, "on|off", "every request is answered with its own head (off)", 0, 0, false},
         {"body", ARG_U64, &body, "BYTES", "of the answer to / (1024)", 0, BODY_MAX, false},
     };
     int r = args_parse("origin", "The application of Weir's tests.", table, ARRAY_SIZE(table), argc,
                        argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
+    origin.heads = strcmp(heads, "on") == 0;
+    if (!origin.heads && strcmp(heads, "off") != 0) {
+        fprintf(stderr, "origin: --heads: on or off\n");
+        return 2;
+    }
     if (at.port == 0)
         at.port = (uint16_t)port;
     struct rlimit files;

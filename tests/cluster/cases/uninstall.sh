@@ -30,17 +30,21 @@ nothing_is_captured() { [ "$(captured)" = "0 0" ]; }
 
 # The steps of docs/INSTALL.md, with the helm that is in $HELM.
 everybody_leaves() { k label namespace -l weir.mesh/enrolled=true weir.mesh/enrolled-; }
-uninstall() {
+mesh_goes() {
     eventually nothing_is_captured
     helm upgrade weir "$ROOT/helm/weir" --namespace "$WEIR_NS" --reuse-values --set cni.removeAtEnd=true --wait --timeout 5m
     ready "$WEIR_NS" ds/weir-cni
     helm uninstall weir --namespace "$WEIR_NS" --wait --timeout 5m
     k delete configmap -A --field-selector metadata.name=weir-ca-root
     k delete pvc -n "$WEIR_NS" state-weir-ca-0 --timeout="${DEADLINE_S}s"
+}
+namespace_goes() { k delete namespace "$WEIR_NS" --timeout="${DEADLINE_S}s"; }
+uninstall() {
+    mesh_goes
     helm uninstall weir-crds --namespace "$WEIR_NS"
     k delete crd authorizationpolicies.security.istio.io peerauthentications.security.istio.io \
         virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io --timeout="${DEADLINE_S}s"
-    k delete namespace "$WEIR_NS" --timeout="${DEADLINE_S}s"
+    namespace_goes
 }
 
 # After it nothing is left on the nodes and in the cluster, and pods that were in the mesh, with their connections, go on without it.
@@ -67,19 +71,22 @@ case_uninstall() {
 plain_again() { plain_call "$1" "$(pod_ip "$(pod cart node-b)")"; }
 CASES+=(uninstall)
 
-# The commands of a section of docs/INSTALL.md: its indented lines. Of another kind here are the images, which are the cluster's own; and
-# where somebody would look until it is so, that is waited for.
+# The commands of a section of docs/$DOC.md: its indented lines. Of another kind here are the images, which are the cluster's own, and
+# where files lie; and where somebody would look until it is so, that is waited for.
+DOC=INSTALL
 commands() {
-    awk -v section="## $1" '/^## / { inside = $0 == section } inside && sub(/^    /, "")' "$ROOT/docs/INSTALL.md" | sed \
+    awk -v section="## $1" '/^## / { inside = $0 == section } inside && sub(/^    /, "")' "$ROOT/docs/$DOC.md" | sed \
+        -e "s|REGISTRY/weir:VERSION|$IMAGE|" -e "s|image: busybox|image: $APPS|" -e "s|weir-ca\.copy|$OUT/&|" \
         -e "s|REGISTRY/weir|${IMAGE%:*} -f $OUT/apps.yaml|" \
         -e "s|--image=nginx.*|--image=$APPS --port=80 -- origin --port 80|" -e "s|--image=curlimages/curl|--image=$APPS|" \
+        -e 's|^until \(.*\); do sleep 1; done$|given() { \1; }; eventually given|' \
         -e 's|^weirctl status .*|eventually nothing_is_captured|' \
         -e 's|^\(kubectl.* logs .*\)$|looked() { \1; }; eventually looked|' \
         -e 's|^\(.*[^ ]\) *# refused$|if \1; then fail "that was not refused"; fi|'
 }
 typed() {
     commands "$1" >"$OUT/typed"
-    [ "$(wc -l <"$OUT/typed")" -ge "$2" ] || fail "docs/INSTALL.md says less in its section $1 than it did"
+    [ "$(wc -l <"$OUT/typed")" -ge "$2" ] || fail "docs/$DOC.md says less in its section $1 than it did"
     (
         set -x
         cd "$ROOT" || exit 1
