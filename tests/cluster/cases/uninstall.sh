@@ -119,3 +119,54 @@ YAML
     get web http://cart/ >"$OUT/page"
 }
 CASES+=(as_documented)
+
+# Definitions that somebody else has installed, Istio's and the Gateway API's: Weir uses them, and leaves them there with their objects.
+case_others_definitions() {
+    local left kinds=authorizationpolicies.security.istio.io,httproutes.gateway.networking.k8s.io
+    step "others' definitions and objects"
+    k delete namespace shop outside --ignore-not-found --timeout="${DEADLINE_S}s"
+    k delete pv weir-ca --ignore-not-found --wait
+    rm -rf "$CLUSTER/volume"
+    volume
+    helm template weir-crds "$ROOT/helm/weir-crds" | sed -e '/^  labels:/,/^spec:/{/^spec:/!d}' | k apply -f -
+    "$HERE/routes.py" --definitions | k apply -f -
+    k wait --for=condition=Established crd --all --timeout="${DEADLINE_S}s"
+    k create namespace shop
+    k label namespace shop weir.mesh/enrolled=true
+    policy
+    left=$(others)
+    k apply -f - <<YAML
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: cart, namespace: shop}
+spec: {parentRefs: [{group: "", kind: Service, name: cart}], rules: [{backendRefs: [{name: cart, port: 80}]}]}
+YAML
+    step "Weir beside them"
+    k create namespace "$WEIR_NS"
+    if helm install weir-crds "$ROOT/helm/weir-crds" --namespace "$WEIR_NS"; then fail "others' definitions were taken"; fi
+    same "$(others)" "$left" "the definitions"
+    helm install weir "$ROOT/helm/weir" "${CHART[@]}"
+    mesh_is_up
+    shop
+    eventually get "$(pod web node-a)" http://cart/whoami
+    eventually get_fails rogue http://cart/whoami
+    eventually route_is_accepted
+    step "and without it"
+    everybody_leaves
+    mesh_goes
+    namespace_goes
+    eventually no_traces
+    same "$(others)" "$left" "the definitions"
+    same "$(k get -n shop "$kinds" -o name | sort | paste -sd ' ')" \
+        "authorizationpolicy.security.istio.io/cart-only-from-web httproute.gateway.networking.k8s.io/cart" "the objects"
+    get rogue http://cart/whoami
+}
+# Whose definitions there are, and since when.
+others() { k get crd -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.metadata.labels}{"\n"}{end}'; }
+route_is_accepted() {
+    local said
+    said=$(k get httproute -n shop cart -o 'jsonpath={.status.parents[*].conditions[?(@.type=="Accepted")].status}')
+    echo "$said"
+    [ "$said" = True ]
+}
+CASES+=(others_definitions)
