@@ -10,6 +10,7 @@ enum {
     LINGER_MS = 2000, /* our last bytes have left: so long the peer may take to stop */
     FINISH_MS = 10000,
     RETRY_MS = 10,
+    NOTICE_MS = 1000, /* of a drain: a request may be on its way */
     DISCARD_MAX = 64 * 1024, /* of a request that was answered before it was whole */
     DISCARD_MS = 5000,       /* and so long it may take */
 };
@@ -534,8 +535,15 @@ static int link_request(struct http_link *link, struct http_stream *s, const str
 static void link_drain(struct http_link *link)
 {
     struct http1_link *l = of_link(link);
+    bool again = l->last;
     l->last = true;
-    if (is_idle(l) && l->in.len == 0)
+    if (again || !is_idle(l) || l->in.len > 0)
+        return;
+    /* What a client sends while it is told of the end would be lost to it: it is answered, and told
+     * so with the answer. Where requests are ours, we know that there is none. */
+    if (l->link.server && !l->finishing)
+        timer_for(l, NOTICE_MS);
+    else
         finish(l);
 }
 

@@ -191,6 +191,34 @@ static void asks_nothing(void)
     world_free();
 }
 
+static bool client_is_gone(void *arg)
+{
+    (void)arg;
+    return !client || !client->link;
+}
+
+/* What was on its way when the connection was to end is answered, and nobody waits for long for more. */
+static void drained(void)
+{
+    begin(19);
+    play(&plain_wish);
+    http_link_drain(proxy.door->link);
+    play(&plain_wish);
+    expect(200, ENDING_CLOSED);
+    assert_true(fake_net_run_until(net, client_is_gone, NULL, 5000));
+    world_free();
+
+    begin(20);
+    play(&plain_wish);
+    http_link_drain(proxy.door->link);
+    fake_net_run_for(net, 500);
+    assert_int_equal(client_is_gone(NULL), from_version == HTTP_VERSION_2); /* it was asked */
+    if (from_version == HTTP_VERSION_1)
+        http_link_drain(proxy.door->link); /* says nothing new */
+    assert_true(fake_net_run_until(net, client_is_gone, NULL, 700));
+    world_free();
+}
+
 static void informed(void)
 {
     begin(4);
@@ -494,7 +522,7 @@ static void faults(void)
     X(too_much)                                                                                    \
     X(upgraded)                                                                                    \
     X(half_closed)                                                                                 \
-    X(stalled) X(asks_nothing) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)  \
+    X(stalled) X(asks_nothing) X(drained) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)  \
         X(broken_before) X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \

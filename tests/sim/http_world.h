@@ -26,7 +26,8 @@ static struct proxy {
     unsigned choose_late; /* one in so many choices waits */
     bool choose_never;    /* those that wait go on waiting */
     unsigned n_begun, n_records, n_gone, n_whole, n_forgot;
-    enum ending deny; /* what the filter says */
+    struct wire *door; /* the client's connection, here */
+    enum ending deny;  /* what the filter says */
     uint64_t endings[ENDING_COUNT];
     struct exchange_record last;
 } proxy;
@@ -176,7 +177,8 @@ static inline void client_connect(enum http_version version)
     client = wire_new(client_ring, fds[0], version, false, &client_link_events, 0);
     assert_non_null(client);
     client->told_gone = client_gone;
-    (void)wire_new(proxy_ring, fds[1], version, true, &proxy_link_events, 0);
+    proxy.door = wire_new(proxy_ring, fds[1], version, true, &proxy_link_events, 0);
+    assert_non_null(proxy.door);
 }
 
 /* Only what the proxy allocates in its own turns is made to fail. */
