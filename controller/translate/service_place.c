@@ -61,6 +61,12 @@ const struct object *service_before(const struct view *v, const struct object *s
     if (!service->made)
         return NULL;
     struct object_group pods = object_index_get(&v->pods_at, view_address(wanted));
+    for (size_t i = 0; i < pods.n; i++) {
+        if (!first || traffic_is_older(pods.items[i], first))
+            first = pods.items[i];
+    }
+    if (first)
+        return first;
     struct object_group others = object_index_get(&v->services_at, view_address(wanted));
     for (size_t i = 0; i < others.n; i++) {
         const struct object *o = others.items[i];
@@ -70,7 +76,7 @@ const struct object *service_before(const struct view *v, const struct object *s
             traffic_counts(v, o))
             first = o;
     }
-    return pods.n > 0 ? pods.items[0] : first;
+    return first;
 }
 
 size_t service_addresses(const struct view *v, const struct object *service,
