@@ -19,7 +19,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 import npm_packages
 print(npm_packages.fetch("ws@8.18.0") if npm_packages.can_fetch() else "")' "$ROOT/tests/interop")
 [ -n "$PEERS" ] || { echo "npm and node are not here"; trap - EXIT; rm -rf "$WORK"; exit 77; }
-lab_up --set-proxy-args "--http on --log-rate 0 --access-log-rate-max 0"
+lab_up --set-proxy-args "$EVERY_LINE"
 
 # A Service for each server: NAME PORT PROTOCOL, at 10.96.1.N.
 declare -A at=()

@@ -10,7 +10,7 @@
 #   node-b: orders (the servers), cart (2)
 . "$(dirname "$0")/../netns/lib.sh"
 ANSWER_S=30
-lab_up --set-proxy-args "--log-rate 0"
+lab_up --set-proxy-args "$EVERY_LINE"
 
 ORDERS=$(pod_v4 orders) ORDERS6=$(pod_v6 orders)
 WEB_ID=spiffe://cluster.local/ns/shop/sa/web

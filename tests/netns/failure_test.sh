@@ -5,7 +5,7 @@
 #
 #   control: controller, CA      node-a: web, rogue, cart (1)  [legacy: batch]      node-b: cart (2), orders
 . "$(dirname "$0")/lib.sh"
-lab_up
+lab_up --set-proxy-args "$EVERY_LINE"
 
 # A route of the Gateway API, NAME leading PATH of web to PORT.
 route() {

@@ -6,7 +6,7 @@
 #   control: controller, CA      node-a: web, rogue, cart (1)  [legacy: batch]      node-b: cart (2), orders
 . "$(dirname "$0")/lib.sh"
 ROUNDS=${ROUNDS:-3}
-lab_up --set-proxy-args "--drain 10m"
+lab_up --set-proxy-args "--drain 10m $EVERY_LINE"
 
 pid_of() { cut -d ' ' -f 1 "$RUN/pids/$1"; }
 

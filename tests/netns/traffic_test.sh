@@ -8,7 +8,7 @@
 #      |
 #   node-b: cart (2), orders
 . "$(dirname "$0")/lib.sh"
-lab_up
+lab_up --set-proxy-args "$EVERY_LINE"
 
 WEB=spiffe://cluster.local/ns/shop/sa/web CART=spiffe://cluster.local/ns/shop/sa/cart
 CART_A=$(pod_v4 "$(replica node-a)") CART_B=$(pod_v4 "$(replica node-b)")
