@@ -236,7 +236,7 @@ load() {
 # What of the metrics grew, one line a series, with the labels that tell series apart.
 changes() {
     join -t "$(printf '\t')" -a 2 -e 0 -o 0,1.2,2.2 <(sed 's/ \([^ ]*\)$/\t\1/' "$1") <(sed 's/ \([^ ]*\)$/\t\1/' "$2") |
-        awk -F '\t' '$2 != $3' | grep -E '^(istio_tcp|weir_(tunnel|peer|connections_ended))' |
+        awk -F '\t' '$2 != $3' | grep -E '^(istio_tcp|istio_requests_total|weir_(tunnel|peer|connections_ended))' |
         sed -E -e 's/\{.*reporter="([^"]*)".*source_workload="([^"]*)".*destination_workload="([^"]*)".*destination_service_name="([^"]*)".*connection_security_policy="([^"]*)".*\}/ \1 \2->\3 \5, service \4/' \
             -e 's/, service unknown//' |
         awk -F '\t' '{ printf "%-80s %8.0f -> %.0f\n", $1, $2, $3 }'
@@ -252,7 +252,7 @@ metrics_changed() {
         indent <"$WORK/$node.changes"
     done
     holds "the source's node counts connections of web to cart, mutual TLS" grep -q 'opened_total source web->cart mutual_tls' "$WORK/node-a.changes"
-    holds "the destination's node, too" grep -q 'opened_total destination web->cart mutual_tls' "$WORK/node-b.changes"
+    holds "the destination's node counts their requests" grep -q 'requests_total destination web->cart mutual_tls' "$WORK/node-b.changes"
     holds "refusals are counted" grep -q 'denied by policy' "$WORK/node-b.changes"
 }
 
