@@ -73,7 +73,7 @@ spec:
       requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}, statusCode: 301}
 END
 lab apply "$WORK/route.yaml"
-routed() { [ "$(from_web -o /dev/null -w '%{http_code}' http://orders/nowhere)" = 404 ]; }
+routed() { [ "$(from_web -o /dev/null -w '%{http_code}' http://orders/old)" = 301 ]; } # whereas the pods answer 404
 eventually routed
 from_web -w '\n' 'http://orders/split?[1-1000]' >"$WORK/split"
 same "$(grep -c '"pod"' "$WORK/split")" 1000 "answers"
@@ -103,7 +103,7 @@ spec:
   - {match: [{uri: {prefix: /who}}], route: [{destination: {host: cart}}]}
 END
 lab apply "$WORK/virtual.yaml"
-virtual() { [ "$(from_web -o /dev/null -w '%{http_code}' http://cart/nowhere)" = 404 ]; }
+virtual() { [ "$(from_web -o /dev/null -w '%{http_code}' http://cart/teapot)" = 418 ]; }
 eventually virtual
 same "$(from_web -w ' %{http_code}' http://cart/teapot)" "short and stout 418" "the answer"
 same "$(pods_of 'http://cart/whoami?[1-8]' | grep -c cart)" 2 "the replicas that answered"
