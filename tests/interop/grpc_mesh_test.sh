@@ -23,9 +23,8 @@ for service in "echo 10.96.1.1 9091" "aging 10.96.1.2 9092"; do
     printf -- '---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: shop}\nspec:\n  selector: {app: orders}\n  clusterIP: %s\n  clusterIPs: [%s]\n  ports: [{port: 80, targetPort: %s, appProtocol: grpc}]\n' "$1" "$2" "$2" "$3"
 done >"$WORK/grpc.yaml"
 lab apply "$WORK/grpc.yaml"
-knows() { lab ctl "$1" services -o json | grep -q aging; }
-eventually knows node-a
-eventually knows node-b
+eventually knows node-a aging
+eventually knows node-b aging
 
 in_pod() { # WORKLOAD WORD...
     local pod=$1

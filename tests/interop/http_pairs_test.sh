@@ -35,9 +35,8 @@ nghttpd 8093 kubernetes.io/h2c
 node2 8094 kubernetes.io/h2c
 END
 lab apply "$WORK/servers.yaml"
-knows() { lab ctl "$1" services -o json | grep -q node2; }
-eventually knows node-a
-eventually knows node-b
+eventually knows node-a node2
+eventually knows node-b node2
 
 web() { lab exec web -- "$@"; }
 node_in_web() { web env NODE_PATH="$PEERS/node_modules" node "$ROOT/tests/interop/http_peer.js" "$@"; }

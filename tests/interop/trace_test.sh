@@ -55,6 +55,7 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8090}]
 END_
 lab apply "$WORK/fields.yaml"
+eventually knows node-a fields
 U=http://10.96.0.98
 answers() { [ "$(from_web -o /dev/null -w '%{http_code}' "$U/200")" = 200 ]; }
 eventually answers

@@ -48,8 +48,8 @@ is() {
 # What dig says that the last answer took: programs that are slow to start are not in it.
 took_ms() { awk '/^;; Query time:/ { print $4 }' "$WORK/dig"; }
 
-knows() { ask orders.shop.svc.cluster.local A | grep -q 10.96.0; }
-eventually knows
+serves() { ask orders.shop.svc.cluster.local A | grep -q 10.96.0; }
+eventually serves
 orders4=$(awk '$2 == "orders.shop.svc.cluster.local" && !/:/ { print $1 }' "$RUN/plan/hosts/$(pod_netns web)")
 orders6=$(awk '$2 == "orders.shop.svc.cluster.local" && /:/ { print $1 }' "$RUN/plan/hosts/$(pod_netns web)")
 name=orders.shop.svc.cluster.local.

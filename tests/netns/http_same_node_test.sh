@@ -29,6 +29,7 @@ spec:
     - from: [{source: {principals: ["cluster.local/ns/shop/sa/orders"]}}]
 END
 lab apply "$WORK/near.yaml"
+eventually knows node-a near
 code() { # WORKLOAD PATH
     lab exec "$1" -- curl -sS -o "$WORK/body" -w '%{http_code}' --max-time "$ANSWER_S" "http://10.96.0.97$2" || true
 }

@@ -48,8 +48,7 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080}]
 END
 lab apply "$WORK/nobody.yaml"
-knows() { lab ctl node-a services -o json | grep -q nobody; }
-eventually knows
+eventually knows node-a nobody
 same "$(from_web -o /dev/null -w '%{http_code} ' http://10.96.0.97/ -o /dev/null http://10.96.0.97/)" "503 503 " "the statuses"
 
 step "an HTTPRoute: a split, a rewrite with edits, a redirect, and what no rule takes"

@@ -81,8 +81,7 @@ spec:
   ports: [{name: http, port: 9090, targetPort: 9090}]
 END
 lab apply "$WORK/upgrading.yaml"
-declares() { lab ctl node-b services -o json | grep -q upgrading; }
-eventually declares
+eventually knows node-b upgrading
 lab exec orders -- /usr/bin/python3 "$WORK/upgrade.py" >"$WORK/upgraded" 2>&1 &
 listens() { grep -q listening "$WORK/upgraded"; }
 eventually listens

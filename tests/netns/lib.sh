@@ -142,6 +142,8 @@ has_line() {
 }
 # logged NODE TEXT...: a line with all of these texts appears.
 logged() { eventually has_line "$@"; }
+# knows NODE SERVICE: calls to it before that pass as they are, and are counted as such.
+knows() { lab ctl "$1" services -o json | grep "\"$2\""; }
 
 # ---- metrics ----
 
