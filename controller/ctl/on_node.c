@@ -71,11 +71,32 @@ int local_show(const struct ctl *c, const struct view *v)
     return ctl_write(&out);
 }
 
+/* Who follows a controller, without a cluster. */
+static int controller_status(const struct ctl *c)
+{
+    char why[KUBE_WHY_MAX];
+    struct json *tree = NULL;
+    struct text_heap out;
+    struct table table;
+    if (ask(c->controller, "/config_dump", &tree, why) < 0)
+        return ctl_fail(c->controller, why);
+    const struct check_program program = {
+        .role = "controller", .name = c->controller, .node = "", .dump = tree};
+    status_table(&program, 1, &table);
+    text_heap_init(&out, CTL_TEXT_MAX);
+    (c->as_json ? table_json : table_print)(&table, &out);
+    table_done(&table);
+    json_free(tree);
+    return ctl_write(&out);
+}
+
 int local_status(const struct ctl *c)
 {
     char why[KUBE_WHY_MAX];
     struct json *tree = NULL;
     struct text_heap out;
+    if (c->controller)
+        return controller_status(c);
     if (ask(c->socket, "/config_dump", &tree, why) < 0)
         return ctl_fail(c->socket, why);
     text_heap_init(&out, CTL_TEXT_MAX);

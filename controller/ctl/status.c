@@ -2,7 +2,8 @@
 #include <stdio.h>
 
 static const char *const titles[] = {"NODE",      "PROXY",         "READY",  "CONTROLLER",
-                                     "WORKLOADS", "POLICIES", "UNACKED", "CAPTURED"};
+                                     "WORKLOADS", "POLICIES", "UNACKED", "CAPTURED", "REFUSED"};
+enum { PROXY = 1, CONTROLLER = 3, UNACKED = 6, CAPTURED, REFUSED, COLUMNS };
 
 static bool follows(const struct json *client, const char *node)
 {
@@ -36,6 +37,28 @@ static struct text synced(const struct json *client, const char *type)
     return is ? TEXT("synced") : TEXT("STALE");
 }
 
+/* What it refused last, and goes on without: "cluster: its words". */
+static void put_refused(struct table *t, const struct json *client)
+{
+    char words[700];
+    struct text_out out = TEXT_OUT(words);
+    const struct json *refused = json_member(client, TEXT("refused"));
+    text_put(&out, json_text(json_member(refused, TEXT("type"))));
+    text_puts(&out, ": ");
+    text_put(&out, json_text(json_member(refused, TEXT("message"))));
+    table_cell(t, REFUSED, refused ? (struct text){out.data, out.len} : TEXT("-"));
+}
+
+static void put_unacknowledged(struct table *t, const struct json *client)
+{
+    struct json_error e = {0};
+    int64_t waiting = 0;
+    char number[32] = "-";
+    if (client && json_opt_i64(client, "unacknowledged", 0, INT64_MAX, &waiting, &e) == 0)
+        snprintf(number, sizeof number, "%lld", (long long)waiting);
+    table_cell(t, UNACKED, text_of(number));
+}
+
 static struct text is_ready(const struct json *pod)
 {
     json_for_each (condition, json_get(pod, "status.conditions"))
@@ -51,12 +74,8 @@ static void put_row(struct table *t, const struct check_program *programs, size_
 {
     const struct json *client = NULL;
     const struct check_program *controller = followed(programs, n, p->node, &client);
-    struct json_error e = {0};
-    int64_t waiting = 0;
-    char number[32] = "-", captured[32] = "-";
+    char captured[32] = "-";
     double pods = check_metric(p->metrics, "workload_manager_active_proxy_count", NULL);
-    if (client && json_opt_i64(client, "unacknowledged", 0, INT64_MAX, &waiting, &e) == 0)
-        snprintf(number, sizeof number, "%lld", (long long)waiting);
     if (pods >= 0)
         snprintf(captured, sizeof captured, "%.0f", pods);
     table_cell(t, 0, text_of(p->node));
@@ -67,15 +86,34 @@ static void put_row(struct table *t, const struct check_program *programs, size_
                client ? synced(client, "type.googleapis.com/istio.workload.Address") : TEXT("-"));
     table_cell(t, 5, client ? synced(client, "type.googleapis.com/istio.security.Authorization")
                             : TEXT("-"));
-    table_cell(t, 6, text_of(number));
-    table_cell(t, 7, text_of(captured));
+    put_unacknowledged(t, client);
+    table_cell(t, CAPTURED, text_of(captured));
+    put_refused(t, client);
+}
+
+/* Whoever else follows a controller: proxyless gRPC clients and such. */
+static void put_others(struct table *t, const struct check_program *controller)
+{
+    static const char node_proxy[] = "~weir-nodeproxy-";
+    json_for_each (client, json_get(controller->dump, "clients")) {
+        struct text id = json_text(json_member(client, TEXT("node")));
+        if (id.len == 0 || memmem(id.data, id.len, node_proxy, sizeof node_proxy - 1))
+            continue;
+        table_cell(t, 0, TEXT("-"));
+        table_cell(t, PROXY, id);
+        table_cell(t, CONTROLLER, text_of(controller->name));
+        put_unacknowledged(t, client);
+        put_refused(t, client);
+    }
 }
 
 void status_table(const struct check_program *programs, size_t n, struct table *ret)
 {
-    table_init(ret, titles, sizeof titles / sizeof *titles);
+    table_init(ret, titles, COLUMNS);
     for (size_t i = 0; i < n; i++)
         if (strcmp(programs[i].role, "nodeproxy") == 0)
             put_row(ret, programs, n, &programs[i]);
+        else
+            put_others(ret, &programs[i]);
     table_sort(ret);
 }

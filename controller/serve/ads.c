@@ -33,6 +33,15 @@ static void land_all(struct ads_stream *s)
             land(s, &s->flights[i]);
 }
 
+/* A client's words, as they can be shown. */
+static void keep_words(char *to, size_t size, const char *words)
+{
+    snprintf(to, size, "%s", words);
+    for (char *c = to; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+}
+
 void ads_stream_landed(struct ads_stream *s, struct flight *f, const char *error)
 {
     const char *url =
@@ -41,6 +50,10 @@ void ads_stream_landed(struct ads_stream *s, struct flight *f, const char *error
         if (f->type < XDS_TYPE_COUNT)
             s->ads->stats.nacks[f->type]++;
         log_warn("xds", "%s (%s) refuses a part of %s: %s", s->node, s->peer, url, error);
+    }
+    if (f->type < XDS_TYPE_COUNT && (error || s->nack_type == (enum xds_type)f->type)) {
+        keep_words(s->nack, sizeof s->nack, error ? error[0] ? error : "(no reason)" : "");
+        s->nack_type = (enum xds_type)f->type;
     }
     land(s, f);
 }
@@ -70,7 +83,7 @@ void ads_stream_named(struct ads_stream *s, const char *node_id)
 {
     if (s->node[0])
         return;
-    snprintf(s->node, sizeof s->node, "%s", node_id[0] ? node_id : "(no node id)");
+    keep_words(s->node, sizeof s->node, node_id[0] ? node_id : "(no node id)");
     log_info("xds", "%s (%s) is connected", s->node, s->peer);
 }
 
@@ -300,7 +313,9 @@ void ads_each(const struct ads *a, void (*visit)(const struct ads_client *client
         struct ads_client client = {.peer = s->peer,
                                     .node = s->node,
                                     .dialect = s->dialect->name,
-                                    .connected_ms = s->connected_ms};
+                                    .connected_ms = s->connected_ms,
+                                    .nack = s->nack,
+                                    .nack_type = s->nack_type};
         for (size_t i = 0; i < ARRAY_SIZE(s->flights); i++)
             client.unacknowledged += s->flights[i].nonce != 0;
         for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)

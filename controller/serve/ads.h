@@ -23,6 +23,7 @@ enum {
     /* of callers that nobody knows, who are told of routes alone */
     ADS_STRANGERS_REQUEST_MAX = 1024 * 1024,
     ADS_STRANGERS_NAMES_MAX = 10000,
+    ADS_NACK_MAX = 512, /* of a refusal's words, as they are shown */
 };
 struct ads_stats {
     size_t clients;
@@ -64,6 +65,8 @@ struct ads_client {
     const char *dialect;   /* "delta", "sotw" */
     uint64_t connected_ms; /* since when, in the clock of now_ms */
     size_t unacknowledged;
+    const char *nack; /* why it keeps what it had before of nack_type; "": it took all */
+    enum xds_type nack_type;
     bool wildcard[XDS_TYPE_COUNT], started[XDS_TYPE_COUNT], synced[XDS_TYPE_COUNT];
     size_t names[XDS_TYPE_COUNT];
 };

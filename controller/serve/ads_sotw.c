@@ -7,15 +7,28 @@
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
+/* As the client sees them. `made` are to be freed, whatever comes of it. -ENOMEM. */
+static int see_all(const struct asker *asker, const struct world_answer *a,
+                   struct xds_bytes *bodies, struct xds_bytes *made)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const struct resource *r = a->items[i];
+        int err = asker_differs(asker, r) ? asker_body(asker, r, &made[i]) : -EINVAL;
+        if (err == -ENOMEM)
+            return err;
+        bodies[i] = err == 0 ? made[i] : (struct xds_bytes){r->body, r->body_len};
+    }
+    return 0;
+}
+
 /* 1: sent; 0: not now (memory is short, ads_tick() comes back). */
 static int send_response(struct ads_stream *s, enum xds_type type, const struct world_answer *a)
 {
     char nonce[24], version[24];
-    struct xds_bytes bytes, *bodies = calloc(a->n + 1, sizeof *bodies);
+    struct xds_bytes bytes, *bodies = calloc(2 * a->n + 1, sizeof *bodies);
+    int err = bodies ? see_all(&s->asker, a, bodies, bodies + a->n) : -ENOMEM;
     snprintf(nonce, sizeof nonce, "%" PRIu64, s->nonce + 1);
     snprintf(version, sizeof version, "%" PRIu64, s->ads->catalog->sequence);
-    for (size_t i = 0; bodies && i < a->n; i++)
-        bodies[i] = (struct xds_bytes){a->items[i]->body, a->items[i]->body_len};
     const struct sotw_response response = {
         .version = version,
         .type_url = (char *)xds_type_url(type),
@@ -23,7 +36,10 @@ static int send_response(struct ads_stream *s, enum xds_type type, const struct 
         .resources = bodies,
         .n_resources = a->n,
     };
-    int err = bodies ? sotw_response_encode(&response, &bytes) : -ENOMEM;
+    if (err == 0)
+        err = sotw_response_encode(&response, &bytes);
+    for (size_t i = 0; bodies && i < a->n; i++)
+        xds_bytes_done(&bodies[a->n + i]);
     free(bodies);
     return err < 0 ? 0 : ads_stream_send(s, &s->flights[type], type, &bytes);
 }
@@ -93,6 +109,8 @@ static void answer_unknown(struct ads_stream *s, const struct sotw_request *requ
 static void take_request(struct ads_stream *s, const struct sotw_request *request)
 {
     enum xds_type type;
+    if (!s->node[0])
+        asker_read(&s->asker, request);
     ads_stream_named(s, request->node_id);
     if (ads_stream_type(s, request->type_url, &type) < 0) {
         answer_unknown(s, request);
@@ -128,8 +146,10 @@ static void sotw_request(struct ads_stream *s, const uint8_t *data, size_t len)
 
 static void init(struct ads_stream *s)
 {
-    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         world_init(&s->worlds[type], (enum xds_type)type, ads_stream_names_max(s));
+        s->worlds[type].asker = &s->asker;
+    }
 }
 
 static void done(struct ads_stream *s)

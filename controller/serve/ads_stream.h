@@ -42,6 +42,10 @@ struct ads_stream {
     bool routes_only;
     bool refused, over; /* over: finished by us, its end is on the way */
     char node[256], peer[256];
+    struct asker asker; /* of the state of the world */
+    /* What it refused last, until it takes a response of that type; "": nothing. */
+    char nack[ADS_NACK_MAX];
+    enum xds_type nack_type;
 };
 /* The steps of telling what changed. */
 struct ads_step {

@@ -301,6 +301,12 @@ static void put_client(const struct ads_client *client, void *arg)
     json_out_string(d->out, "dialect", client->dialect);
     json_out_u64(d->out, "connectedMs", d->now_ms - client->connected_ms);
     json_out_u64(d->out, "unacknowledged", client->unacknowledged);
+    if (client->nack[0]) {
+        json_out_object(d->out, "refused");
+        json_out_text(d->out, "type", xds_type_name(client->nack_type));
+        json_out_string(d->out, "message", client->nack);
+        json_out_end(d->out);
+    }
     json_out_object(d->out, "types");
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         if (!client->started[type])

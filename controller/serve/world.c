@@ -1,5 +1,6 @@
 #include "controller/serve/world.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static char present; /* the value of sets */
@@ -15,7 +16,9 @@ void world_done(struct world *w)
 {
     name_queue_done(&w->due);
     map_done(&w->names, NULL);
+    const struct asker *asker = w->asker;
     world_init(w, w->type, w->names.entries_max);
+    w->asker = asker;
 }
 
 bool world_is_whole(enum xds_type type)
@@ -23,9 +26,22 @@ bool world_is_whole(enum xds_type type)
     return type == XDS_LISTENER || type == XDS_CLUSTER;
 }
 
-static bool is_wanted(const struct world *w, const char *name)
+static bool is_wanted(const struct world *w, struct text name)
 {
-    return w->wildcard || map_get(&w->names, text_of(name));
+    return w->wildcard || map_get(&w->names, name);
+}
+
+/* What a name is to this client; NULL: it never was anything. */
+static const struct catalog_entry *entry_of(const struct world *w, const struct catalog *c,
+                                            struct text name)
+{
+    char own[XDS_NAME_MAX + ASKER_NAMESPACE_MAX + 2];
+    const struct catalog_entry *e = NULL;
+    if (w->type == XDS_LISTENER && w->asker && w->asker->ns[0]) {
+        snprintf(own, sizeof own, "%.*s@%s", (int)name.len, name.data, w->asker->ns);
+        e = map_get(&c->entries[w->type], text_of(own));
+    }
+    return e && e->resource ? e : map_get(&c->entries[w->type], name);
 }
 
 /* ---- Requests ------------------------------------------------------------------------------- */
@@ -108,9 +124,15 @@ static int refresh(struct world *w, const struct catalog *c)
     if (world_is_whole(w->type) && c->logs[w->type].forgotten > w->puts_at)
         w->removed = true;
     for (size_t i = catalog_after(c, w->type, w->puts_at); (e = catalog_next(c, w->type, &i));) {
-        if (!is_wanted(w, e->name))
+        struct text name = text_of(e->name), ns;
+        bool own = w->type == XDS_LISTENER && asker_own_name(e->name, &name, &ns);
+        if (own && !(w->asker && text_equal(ns, text_of(w->asker->ns))))
             continue;
-        if (world_is_whole(w->type)) {
+        if (!is_wanted(w, name))
+            continue;
+        if (own) /* without it there is the one for everybody */
+            w->must_answer = true;
+        else if (world_is_whole(w->type)) {
             w->removed = w->removed || !e->resource;
             w->must_answer = w->must_answer || e->resource;
         } else if (e->resource && name_queue_push(&w->due, e->name) < 0)
@@ -146,8 +168,9 @@ static int answer_whole(const struct world *w, const struct catalog *c, bool rem
     const struct map_entry *m;
     const struct map *walked = w->wildcard ? &c->entries[w->type] : &w->names;
     for (size_t i = 0; (m = map_next(walked, &i));) {
-        e = w->wildcard ? m->value
-                        : map_get(&c->entries[w->type], (struct text){m->key, m->key_len});
+        struct text name, ns;
+        bool own = w->type == XDS_LISTENER && asker_own_name(m->key, &name, &ns);
+        e = own ? NULL : entry_of(w, c, (struct text){m->key, m->key_len});
         if (!e)
             continue;
         /* Graves that this client was never told of are nothing to it. */
@@ -168,7 +191,7 @@ static int answer_parts(const struct world *w, const struct catalog *c, struct w
         return -ENOMEM;
     for (size_t i = q->begin; i < q->n && a->bytes < ANSWER_BYTES_MAX; i++, a->due++) {
         const struct resource *r = catalog_get(c, w->type, text_of(q->items[i]));
-        if (r && is_wanted(w, q->items[i]))
+        if (r && is_wanted(w, text_of(q->items[i])))
             answer_put(a, r);
     }
     return a->n > 0;

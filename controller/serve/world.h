@@ -5,17 +5,22 @@
  * it is what the client lacks. A machine; owned by its stream. Bounded: names, and the
  * bytes of a response.
  *
+ * Of Listeners a client of a namespace with routes of its own is told its own, under the name of the one
+ * for everybody.
+ *
  * A Cluster that is gone is told on until removals are: by then the client was told of routes that
  * don't need it (make before break).
  */
 #ifndef CONTROLLER_SERVE_WORLD_H
 #define CONTROLLER_SERVE_WORLD_H
+#include "controller/serve/asker.h"
 #include "controller/serve/interest.h"
 #include "shared/xds/sotw.h"
 
 enum { WORLD_BYTES_MAX = 16 * 1024 * 1024 }; /* of a response; node proxies read no longer messages */
 struct world {
     enum xds_type type;
+    const struct asker *asker; /* whom it is; borrowed. NULL: nobody in particular */
     bool started; /* the client asked for this type */
     bool named;   /* it said names once: none any more means none */
     bool wildcard;

@@ -234,7 +234,8 @@ static int fill_endpoints(const struct serving *list, size_t n, struct endpoints
 
 static int add_endpoints(const struct object *service, const struct workloads *workloads,
                          const struct labels *subset, const char *key, uint16_t port,
-                         const char *name, bool written, struct resources *all)
+                         const char *name, bool written, unsigned nearness,
+                         struct resources *all)
 {
     struct xds_bytes body = {0};
     struct endpoints *e = endpoints_new(ENDPOINTS_BYTES_MAX);
@@ -247,6 +248,8 @@ static int add_endpoints(const struct object *service, const struct workloads *w
     }
     if (err == 0)
         err = add_unless(written, all, XDS_ENDPOINTS, name, xds_endpoints_encode(e, &body), &body);
+    if (err == 0)
+        all->items[all->n - 1]->nearness = (uint8_t)nearness;
     free(list);
     endpoints_free(e);
     return err;
@@ -270,12 +273,15 @@ static int add_cluster(const struct kube_service_port *port, const struct traffi
         return -ENOMEM;
     c->name = c->eds_name = text_of(name);
     c->kind = CLUSTER_EDS;
-    /* Not every proxyless client knows another one. */
+    /* All consumers know it. */
     c->balance.kind = BALANCE_ROUND_ROBIN;
     c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
     if (policy)
         rule_apply(policy, c);
     int err = add_unless(written, all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
+    if (err == 0)
+        all->items[all->n - 1]->balanced_anyhow =
+            c->balance.kind == BALANCE_LEAST_REQUEST || c->balance.kind == BALANCE_RANDOM;
     cluster_free(c);
     return err;
 }
@@ -328,7 +334,7 @@ static int add_nowhere(const struct view *v, const struct object *service,
     const struct workloads nobody = {0};
     const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
-    int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, false, all);
+    int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, false, 0, all);
     return err == 0 ? add_cluster(port, NULL, name, false, all) : err;
 }
 
@@ -341,6 +347,21 @@ static int add_listener(const char *host, uint16_t port, const char *name, struc
     return add(all, XDS_LISTENER, host_port, xds_listener_encode(&l, &body), &body);
 }
 
+int own_listener(struct text table, struct resources *all)
+{
+    char host_port[ROUTES_NAME_MAX], own[ROUTES_NAME_MAX + 64];
+    struct xds_bytes body = {0};
+    struct text kind, port, subset, host, ns;
+    if (!text_split(table, '|', &kind, &host) || !text_split(host, '|', &port, &host) ||
+        !text_split(host, '|', &subset, &host) || !text_split(host, '@', &host, &ns))
+        return 0;
+    snprintf(host_port, sizeof host_port, "%.*s:%.*s", (int)host.len, host.data, (int)port.len,
+             port.data);
+    snprintf(own, sizeof own, "%s@%.*s", host_port, (int)ns.len, ns.data);
+    const struct api_listener l = {host_port, (char *)table.data};
+    return add_unless(false, all, XDS_LISTENER, own, xds_listener_encode(&l, &body), &body);
+}
+
 struct made { /* of which Service */
     const struct view *view;
     const struct object *service;
@@ -348,6 +369,18 @@ struct made { /* of which Service */
     const char *key, *host;
     struct resources *all;
 };
+
+/* As the Service prefers it, or else (as Istio does it, and node proxies) where outliers are left out, so that there is a
+ * reason to go further away. */
+static unsigned nearness_of(const struct made *m, const struct traffic_policy *policy)
+{
+    enum { BY_SUB_ZONE = 3 };
+    unsigned preferred = service_nearness(m->view, m->service);
+    bool weighted = policy && policy->balance && policy->balance->settings.locality_weighted;
+    if (preferred || !policy || !policy->outlier || weighted)
+        return preferred;
+    return BY_SUB_ZONE;
+}
 
 /* A cluster and its endpoints, of the Service or of a subset. */
 static int add_way(const struct made *m, const struct kube_service_port *port,
@@ -361,7 +394,8 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     bool written = said || subset;
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
-                            port->port, name, written, m->all);
+                            port->port, name, written, nearness_of(m, said ? &policy : NULL),
+                            m->all);
     return err == 0 ? add_cluster(port, said ? &policy : NULL, name, written, m->all) : err;
 }
 

@@ -11,6 +11,9 @@
 
 enum { ROUTES_NAME_MAX = 600 };
 void routes_name(const char *host, uint16_t port, char out[static ROUTES_NAME_MAX]);
+/* The listener for the clients of the namespace whose table this is (a name that ends in "@NAMESPACE"): HOST:PORT,
+ * told under that name instead of the one for everybody, kept as HOST:PORT@NAMESPACE. Nothing for other tables. */
+int own_listener(struct text table, struct resources *all);
 /* Appends; nothing for what is only a DNS alias. -ENOMEM: a part was appended. */
 int default_routes(const struct view *v, const struct object *service, struct resources *all);
 #endif

@@ -43,6 +43,14 @@ static void set_preference(const struct view *v, const struct object *o, struct 
     s->lb_mode = LB_FAILOVER;
 }
 
+unsigned service_nearness(const struct view *v, const struct object *o)
+{
+    enum traffic_distribution distribution = distribution_of(v, o);
+    if (o->service.internal_local || distribution == TRAFFIC_ANY)
+        return 0;
+    return distribution == TRAFFIC_SAME_ZONE ? 2 : 3;
+}
+
 static int set_ports(const struct kube_service *from, struct service *s)
 {
     if (from->n_ports == 0)

@@ -128,6 +128,7 @@ int resource_of_body(enum xds_type type, const char *name, struct xds_bytes *tak
 
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
-    return a->type == b->type && a->by_name_only == b->by_name_only && a->body_len == b->body_len &&
-           memcmp(a->body, b->body, a->body_len) == 0;
+    return a->type == b->type && a->by_name_only == b->by_name_only &&
+           a->nearness == b->nearness && a->balanced_anyhow == b->balanced_anyhow &&
+           a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0;
 }

@@ -20,6 +20,9 @@ struct resource {
     char version[RESOURCE_VERSION_MAX];
     bool is_service;
     bool by_name_only; /* made up where nobody wrote one: "*" of a node proxy does not mean it */
+    /* What is told otherwise to who asks as the state of the world, for itself: */
+    uint8_t nearness;     /* endpoints: near ones first, by region (1), zone (2), sub-zone (3); 0: no */
+    bool balanced_anyhow; /* a cluster: any endpoint will do, whatever policy chooses it */
 };
 int resource_of_workload(const struct workload *w, struct resource **ret); /* -ENOMEM */
 int resource_of_service(const struct service *s, struct resource **ret);

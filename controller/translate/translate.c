@@ -136,6 +136,8 @@ static int translate_service(const struct view *v, const struct object *o, struc
         r = virtual_tables(v, o, &tables, problems);
     for (size_t i = 0; i < tables.n && r == 0; i++)
         r = add_table(all, tables.items[i], o, problems);
+    for (size_t i = 0; i < tables.n && r == 0; i++)
+        r = own_listener(tables.items[i]->name, all);
     gateway_tables_done(&tables);
     return r;
 }

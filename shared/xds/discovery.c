@@ -59,8 +59,18 @@ int discovery_check_names(const char *field, char *const *names, size_t n,
 
 int discovery_check_node(const Envoy__Config__Core__V3__Node *node, char why[static XDS_WHY_MAX])
 {
-    int r = node ? discovery_check_text("node.id", node->id, why) : 0;
-    return node && r == 0 ? discovery_check_text("node.cluster", node->cluster, why) : r;
+    int r;
+    if (!node)
+        return 0;
+    if ((r = discovery_check_text("node.id", node->id, why)) < 0 ||
+        (r = discovery_check_text("node.cluster", node->cluster, why)) < 0 ||
+        (r = discovery_check_text("node.user_agent_name", node->user_agent_name, why)) < 0 ||
+        !node->locality)
+        return r;
+    if ((r = discovery_check_text("node.locality.region", node->locality->region, why)) < 0 ||
+        (r = discovery_check_text("node.locality.zone", node->locality->zone, why)) < 0)
+        return r;
+    return discovery_check_text("node.locality.sub_zone", node->locality->sub_zone, why);
 }
 
 Envoy__Config__Core__V3__Node *discovery_node(Envoy__Config__Core__V3__Node *made, char *id,

@@ -19,6 +19,7 @@ int sotw_request_decode(const uint8_t *data, size_t len, struct sotw_request *re
     if (r < 0)
         return r;
     const Request *m = (const Request *)unpacked;
+    const Envoy__Config__Core__V3__Locality *at = m->node ? m->node->locality : NULL;
     if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
         (r = discovery_check_text("version_info", m->version_info, why)) < 0 ||
         (r = discovery_check_text("response_nonce", m->response_nonce, why)) < 0 ||
@@ -31,6 +32,10 @@ int sotw_request_decode(const uint8_t *data, size_t len, struct sotw_request *re
     *ret = (struct sotw_request){
         .node_id = m->node ? m->node->id : none,
         .node_cluster = m->node ? m->node->cluster : none,
+        .user_agent = m->node ? m->node->user_agent_name : none,
+        .region = at ? at->region : none,
+        .zone = at ? at->zone : none,
+        .sub_zone = at ? at->sub_zone : none,
         .version = m->version_info,
         .type_url = m->type_url,
         .names = m->resource_names,
@@ -48,9 +53,17 @@ int sotw_request_encode(const struct sotw_request *r, struct xds_bytes *ret)
 {
     Request m = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_REQUEST__INIT;
     Envoy__Config__Core__V3__Node node;
+    Envoy__Config__Core__V3__Locality at = ENVOY__CONFIG__CORE__V3__LOCALITY__INIT;
     Google__Rpc__Status status;
 
     m.node = discovery_node(&node, r->node_id, r->node_cluster);
+    at.region = r->region;
+    at.zone = r->zone;
+    at.sub_zone = r->sub_zone;
+    if (m.node && ((at.region && *at.region) || (at.zone && *at.zone) || (at.sub_zone && *at.sub_zone)))
+        node.locality = &at;
+    if (m.node)
+        node.user_agent_name = r->user_agent;
     m.version_info = r->version;
     m.type_url = r->type_url;
     m.n_resource_names = r->n_names;

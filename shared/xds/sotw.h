@@ -14,7 +14,9 @@ struct arena;
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
 struct sotw_request {
-    char *node_id, *node_cluster; /* "" after the first message */
+    char *node_id, *node_cluster; /* "" after the first message, as what follows is */
+    char *user_agent;             /* the name of the client's program */
+    char *region, *zone, *sub_zone;
     char *version;                /* of the last response that was accepted; "" before */
     char *type_url;
     char **names; /* all that are asked for now */

@@ -4,7 +4,10 @@
  *   serve NAME ADDRESS       a server that answers each call with its name; {"port": N}
  *   stop NAME
  *   call TARGET N [NAME=VALUE]  N calls one after the other, with a header; {"answers": {NAME: N}, "errors": {TEXT: N}}
+ *   many TARGET N            likewise, all at once
  *   close TARGET             forgets the channel
+ * What a server does with a call says its header x-do: "hang" is never answered, "again" fails (UNAVAILABLE) unless it is
+ * said to be tried again.
  */
 "use strict";
 const readline = require("readline");
@@ -23,9 +26,19 @@ const Client = grpc.makeGenericClientConstructor(service, "test.Cart");
 const servers = new Map();
 const clients = new Map();
 
+function answer(name, call, callback) {
+    const [told] = call.metadata.get("x-do");
+    if (told === "hang")
+        return;
+    if (told === "again" && call.metadata.get("grpc-previous-rpc-attempts").length === 0)
+        callback({ code: grpc.status.UNAVAILABLE, details: "not yet" });
+    else
+        callback(null, Buffer.from(name));
+}
+
 function serve(name, address) {
     const server = new grpc.Server();
-    server.addService(service, { who: (call, callback) => callback(null, Buffer.from(name)) });
+    server.addService(service, { who: (call, callback) => answer(name, call, callback) });
     servers.set(name, server);
     return new Promise((resolve, reject) => server.bindAsync(address, grpc.ServerCredentials.createInsecure(),
         (error, port) => error ? reject(error) : resolve({ port })));
@@ -41,20 +54,34 @@ function one(client, metadata) {
         (error, answer) => resolve({ error, answer })));
 }
 
-async function call(target, n, header) {
-    const result = { answers: {}, errors: {} };
-    const metadata = new grpc.Metadata();
-    if (header)
-        metadata.set(...header.split("="));
+function clientOf(target) {
     if (!clients.has(target))
         clients.set(target, new Client(target, grpc.credentials.createInsecure()));
-    for (let i = 0; i < n; i++) {
-        const { error, answer } = await one(clients.get(target), metadata);
-        const kind = error ? result.errors : result.answers;
+    return clients.get(target);
+}
+
+function count(results) {
+    const counted = { answers: {}, errors: {} };
+    for (const { error, answer } of results) {
+        const kind = error ? counted.errors : counted.answers;
         const key = error ? `${grpc.status[error.code]}: ${error.details}` : answer.toString();
         kind[key] = (kind[key] || 0) + 1;
     }
-    return result;
+    return counted;
+}
+
+async function call(target, n, header) {
+    const results = [];
+    const metadata = new grpc.Metadata();
+    if (header)
+        metadata.set(...header.split("="));
+    for (let i = 0; i < n; i++)
+        results.push(await one(clientOf(target), metadata));
+    return count(results);
+}
+
+async function many(target, n) {
+    return count(await Promise.all(Array.from({ length: n }, () => one(clientOf(target), new grpc.Metadata()))));
 }
 
 function close(target) {
@@ -68,6 +95,7 @@ async function obey(words) {
     case "serve": return serve(words[1], words[2]);
     case "stop": return stop(words[1]);
     case "call": return call(words[1], Number(words[2]), words[3]);
+    case "many": return many(words[1], Number(words[2]));
     case "close": return close(words[1]);
     default: throw new Error(`what is ${words[0]}?`);
     }

@@ -210,15 +210,22 @@ static void status_says_who_follows_whom(void **state)
     struct table table;
     struct text_heap out;
     (void)state;
-    scene_open(&s, CLIENT("a", "false"));
+    scene_open(&s, CLIENT("a", "false") ",{\"node\":\"sidecar~10.0.0.9~web.shop~c\",\"unacknowledged\":0,"
+                   "\"refused\":{\"type\":\"cluster\",\"message\":\"unsupported lb_policy: MAGLEV\"}}");
     s.programs[4] = (struct check_program){"nodeproxy", "p-2", "b", s.absent, NULL, NULL, {0}, NULL};
     status_table(s.programs, 5, &table);
     text_heap_init(&out, 1 << 16);
     table_print(&table, &out);
     assert_string_equal(
-        out.data, "NODE   PROXY   READY   CONTROLLER   WORKLOADS   POLICIES   UNACKED   CAPTURED\n"
-                  "a      p-1     yes     c-1          STALE       synced     1         1\n"
-                  "b      p-2     NO      NONE         -           -          -         -\n");
+        out.data,
+        "NODE   PROXY                         READY   CONTROLLER   WORKLOADS   POLICIES   UNACKED   "
+        "CAPTURED   REFUSED\n"
+        "-      sidecar~10.0.0.9~web.shop~c   -       c-1          -           -          0         "
+        "-          cluster: unsupported lb_policy: MAGLEV\n"
+        "a      p-1                           yes     c-1          STALE       synced     1         "
+        "1          -\n"
+        "b      p-2                           NO      NONE         -           -          -         "
+        "-          -\n");
     text_heap_done(&out);
     table_done(&table);
     scene_close(&s);

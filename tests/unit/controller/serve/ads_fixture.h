@@ -98,7 +98,8 @@ static inline void control_open(struct control *c)
     ads_init(&c->ads, &c->catalog);
 }
 
-static inline size_t control_set(struct control *c, const char *yaml)
+/* Nobody is told of it yet. */
+static inline size_t control_change(struct control *c, const char *yaml)
 {
     struct object_store store;
     struct resources resources;
@@ -111,6 +112,12 @@ static inline size_t control_set(struct control *c, const char *yaml)
     assert_int_equal(catalog_replace(&c->catalog, &resources, &changed), 0);
     problems_done(&problems);
     object_store_done(&store);
+    return changed;
+}
+
+static inline size_t control_set(struct control *c, const char *yaml)
+{
+    size_t changed = control_change(c, yaml);
     ads_push(&c->ads, 0);
     return changed;
 }

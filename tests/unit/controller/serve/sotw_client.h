@@ -17,6 +17,7 @@ struct consumer {
     size_t n, at;
     bool closed;
     enum grpc_status status;
+    const char *node_id, *user_agent, *region; /* what it says of itself; NULL: "n", and nothing */
 };
 
 static inline void consumer_message(struct grpc_call *call, const uint8_t *data, size_t len)
@@ -63,7 +64,9 @@ static inline void consumer_ask(struct consumer *t, const char *type_url, char *
                                 const char *nonce, const char *error)
 {
     struct xds_bytes bytes;
-    struct sotw_request r = {.node_id = (char *)"n",
+    struct sotw_request r = {.node_id = (char *)(t->node_id ? t->node_id : "n"),
+                             .user_agent = (char *)t->user_agent,
+                             .region = (char *)t->region,
                              .type_url = (char *)type_url,
                              .names = (char **)names,
                              .nonce = (char *)nonce,

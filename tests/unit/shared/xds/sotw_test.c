@@ -10,9 +10,14 @@
 /* Fields by number: envoy/service/discovery/v3/discovery.proto, google/rpc/status.proto. */
 static void write_request(struct wire_writer *w)
 {
-    struct wire_writer node = {0}, status = {0};
+    struct wire_writer node = {0}, status = {0}, at = {0};
+    field_text(&at, 1, "north");
+    field_text(&at, 2, "north-1");
+    field_text(&at, 3, "rack");
     field_text(&node, 1, "id");
     field_text(&node, 2, "cluster");
+    field_message(&node, 4, &at);
+    field_text(&node, 6, "gRPC");
     field_number(&status, 1, 3);
     field_text(&status, 2, "is bad");
     w->len = 0;
@@ -57,6 +62,10 @@ static void a_request(void **state)
     assert_string_equal(q.version, "7");
     assert_string_equal(q.node_id, "id");
     assert_string_equal(q.node_cluster, "cluster");
+    assert_string_equal(q.user_agent, "gRPC");
+    assert_string_equal(q.region, "north");
+    assert_string_equal(q.zone, "north-1");
+    assert_string_equal(q.sub_zone, "rack");
     assert_int_equal(q.n_names, 2);
     assert_string_equal(q.names[1], "b");
     assert_string_equal(q.type_url, "type");
