@@ -15,6 +15,8 @@ static const struct {
     {ENDING_NO_ENDPOINT, 503, "no healthy upstream"},
     {ENDING_UNREACHABLE, 503,
      "upstream connect error or disconnect/reset before headers. reset reason: connection failure"},
+    {ENDING_NO_PORT, 503,
+     "upstream connect error or disconnect/reset before headers. reset reason: connection failure"},
     {ENDING_CONNECT_TIMEOUT, 503,
      "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"},
     {ENDING_RESET_BY_SERVER, 503,

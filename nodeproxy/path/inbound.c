@@ -218,25 +218,37 @@ static enum step route(struct inbound *in)
 
 /* ---- connect ------------------------------------------------------------- */
 
+static enum ending why_not_connected(int error)
+{
+    return error == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : error == -EADDRNOTAVAIL ? ENDING_NO_PORT : ENDING_UNREACHABLE;
+}
+
 static void upstream_connected(struct conn *c, int result)
 {
     struct inbound *in = container_of(c, struct inbound, upstream);
     if (in->closing)
         return;
     timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
-    if (result == 0)
-        inbound_continue(in, STEP_NEXT);
-    else
-        inbound_continue(in, inbound_end(in, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
+    inbound_continue(in, result == 0 ? STEP_NEXT : inbound_end(in, why_not_connected(result)));
+}
+
+static bool upstream_without_port(struct conn *c)
+{
+    struct inbound *in = container_of(c, struct inbound, upstream);
+    if (!in->as_client || !client_port_again(&in->client_port, c->fd, &in->source.ip, ring_rng(in->pod->env->ring)))
+        return false;
+    conn_connect(c, &in->target);
+    return true;
 }
 
 static void upstream_drained(struct conn *c) { inbound_part_drained(container_of(c, struct inbound, upstream)); }
-static const struct conn_events upstream_events = {.connected = upstream_connected, .drained = upstream_drained};
+static const struct conn_events upstream_events = {
+    .connected = upstream_connected, .without_port = upstream_without_port, .drained = upstream_drained};
 
 static enum step connect_on(struct inbound *in, int taken_fd)
 {
     /* Whom the application sees is what it may decide by: never the node instead of the client. */
-    if (in->as_client && socket_bind_transparent(taken_fd, &in->source.ip) < 0) {
+    if (in->as_client && client_port_bind(&in->client_port, taken_fd, &in->source.ip, ring_rng(in->pod->env->ring)) < 0) {
         socket_close(taken_fd);
         return inbound_end(in, ENDING_UNREACHABLE);
     }

@@ -79,6 +79,15 @@ static void read_authority(struct inbound *in, struct text text)
         in->target.port = called_service_target(in->pod, s, a.addr.port);
 }
 
+/* Of for= the port alone is believed, as a wish: the address is where the tunnel comes from. */
+static void read_forwarded(struct inbound *in, struct text forwarded)
+{
+    struct addr client;
+    in->forwarded_host = hbone_forwarded_host(forwarded);
+    if (hbone_forwarded_for(forwarded, &client) == 0 && ip_equal(&client.ip, &in->source.ip))
+        in->client_port.own = client.port;
+}
+
 struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_server *server, const struct http2_head *head, unsigned *ret_status)
 {
     enum ending why;
@@ -103,7 +112,7 @@ struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_s
     in->server = server;
     in->peer = &server->peer;
     in->source = server->source;
-    in->forwarded_host = hbone_forwarded_host(http2_head_get(head, TEXT("forwarded")));
+    read_forwarded(in, http2_head_get(head, TEXT("forwarded")));
     read_authority(in, http2_head_get(head, TEXT(":authority")));
     inbound_continue(in, STEP_NEXT);
     in->forwarded_host = (struct text){NULL, 0};
@@ -136,6 +145,7 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd)
         return inbound_close(in, ENDING_NOT_CAPTURED);
     }
     in->target = in->destination;
+    in->client_port.own = in->source.port;
     inbound_continue(in, STEP_NEXT);
 }
 
@@ -151,6 +161,7 @@ int inbound_open_local(struct local_pod *pod, const struct inbound_local *local,
     in->peer = &local->credential->id;
     in->downstream = local->client;
     in->source = local->source;
+    in->client_port.own = local->source.port;
     in->destination = in->target = local->destination;
     in->forwarded_host = local->service_host;
     inbound_continue(in, STEP_NEXT);

@@ -6,6 +6,7 @@
 #define NODEPROXY_PATH_INBOUND_STATE_H
 #include "nodeproxy/path/inbound.h"
 
+#include "nodeproxy/path/client_port.h"
 #include "nodeproxy/path/inbound_requests.h"
 #include "nodeproxy/path/stage.h"
 #include <stdlib.h>
@@ -39,6 +40,7 @@ struct inbound {
         struct turn_wait turn;      /* before upstream_open */
         struct conn upstream;
     };
+    struct client_port client_port; /* as_client */
     bool upstream_open, answered, as_client, by_request; /* by_request: it was decided as one whose requests are decided on one by one */
     struct relay relay;
     struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */

@@ -120,7 +120,8 @@ int hbone_authority_parse(struct text t, struct hbone_authority *ret)
     return 0;
 }
 
-struct text hbone_forwarded_host(struct text forwarded)
+/* The value of the first "NAME=" of a `forwarded` header; RFC 7239, 4. */
+static struct text forwarded_value(struct text forwarded, struct text name)
 {
     struct text rest = forwarded, part;
     while (rest.len > 0) {
@@ -129,10 +130,10 @@ struct text hbone_forwarded_host(struct text forwarded)
             rest.len = 0;
         }
         part = text_trim(part);
-        if (!text_starts_with(part, TEXT("host=")))
+        if (!text_starts_with(part, name))
             continue;
-        part.data += 5;
-        part.len -= 5;
+        part.data += name.len;
+        part.len -= name.len;
         if (part.len >= 2 && part.data[0] == '"' && part.data[part.len - 1] == '"') {
             part.data++;
             part.len -= 2;
@@ -140,6 +141,17 @@ struct text hbone_forwarded_host(struct text forwarded)
         return part;
     }
     return (struct text){NULL, 0};
+}
+
+struct text hbone_forwarded_host(struct text forwarded) { return forwarded_value(forwarded, TEXT("host=")); }
+
+int hbone_forwarded_for(struct text forwarded, struct addr *ret)
+{
+    struct addr a;
+    if (addr_parse(forwarded_value(forwarded, TEXT("for=")), &a) < 0 || a.port == 0)
+        return -EINVAL;
+    *ret = a;
+    return 0;
 }
 
 unsigned hbone_status(const struct http2_head *answer)

@@ -30,6 +30,8 @@ struct hbone_authority {
 int hbone_authority_parse(struct text t, struct hbone_authority *ret); /* -EINVAL */
 /* host= of a `forwarded` header; {NULL, 0}: none. A view. */
 struct text hbone_forwarded_host(struct text forwarded);
+/* for= of it, where it is an address and a port. -EINVAL. */
+int hbone_forwarded_for(struct text forwarded, struct addr *ret);
 unsigned hbone_status(const struct http2_head *answer); /* 0: none or malformed */
 bool hbone_port_is_own(uint16_t port); /* 15001, 15006, 15008, 15053: never a target */
 #endif

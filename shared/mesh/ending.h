@@ -36,6 +36,8 @@
     X(NO_ENDPOINT, "no healthy endpoint", "CONNECT", 503,                                          \
       "the service is known and has no endpoint that may be used")                                 \
     X(UNREACHABLE, "unreachable", "CONNECT", 503, "connecting to the destination failed")          \
+    X(NO_PORT, "no port", "CONNECT", 503,                                                          \
+      "no port of the client's address was free towards the application")                          \
     X(CONNECT_TIMEOUT, "connect timeout", "CONNECT", 503,                                          \
       "connecting to the destination took too long")                                               \
     X(TUNNEL_FAILED, "tunnel failed", "CONNECT", 503,                                              \

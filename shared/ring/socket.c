@@ -11,6 +11,7 @@
 
 /* From linux/netfilter_ipv4.h and ip6_tables.h, which do not get along with netinet/in.h. */
 enum { ORIGINAL_DST_V4 = 80, ORIGINAL_DST_V6 = 80 };
+enum { LOCAL_PORT_RANGE = 51 }; /* IP_LOCAL_PORT_RANGE of linux/in.h, which does not either */
 enum { IN_USE_TRIES = 50, IN_USE_PAUSE_MS = 10 };
 
 static int set(int fd, int level, int option, int value)
@@ -244,7 +245,22 @@ int socket_bind_transparent(int fd, const struct ip *source)
     /* The port is chosen at connect, when the destination is known: so the range of ports counts
      * per destination and not once for all of them. */
     (void)set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    /* For socket_bind_port(), which all sockets of the port have to allow, those in TIME_WAIT, too. */
+    (void)set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     socklen_t len = addr_to_sockaddr(&at, &sa);
+    return bind(fd, (struct sockaddr *)&sa, len) < 0 ? -errno : 0;
+}
+
+int socket_limit_ports(int fd, uint16_t first, uint16_t last)
+{
+    uint32_t range = (uint32_t)last << 16 | first;
+    return setsockopt(fd, IPPROTO_IP, LOCAL_PORT_RANGE, &range, sizeof range) < 0 ? -errno : 0;
+}
+
+int socket_bind_port(int fd, const struct addr *source)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(source, &sa);
     return bind(fd, (struct sockaddr *)&sa, len) < 0 ? -errno : 0;
 }
 

@@ -26,7 +26,15 @@ int socket_local(int fd, struct addr *ret);
 int socket_peer(int fd, struct addr *ret);
 int socket_original_dst(
     int fd, struct addr *ret); /* SO_ORIGINAL_DST or its IPv6 twin; -ENOENT: not redirected */
-int socket_bind_transparent(int fd, const struct ip *source); /* IP_TRANSPARENT, any port */
+/* To anybody's address, its port when it connects: one that is free towards the destination, of the
+ * namespace's ip_local_port_range. */
+int socket_bind_transparent(int fd, const struct ip *source);
+/* Of one that is bound so: the ports first..last alone, as far as they are in that range.
+ * -ENOPROTOOPT: not before Linux 6.3. */
+int socket_limit_ports(int fd, uint16_t first, uint16_t last);
+/* Of one that is bound so, and may have tried to connect (-EADDRNOTAVAIL): this very port, also if
+ * what used it towards the destination is in TIME_WAIT. -EADDRINUSE: somebody listens on it. */
+int socket_bind_port(int fd, const struct addr *source);
 int socket_set_mark(int fd, uint32_t mark);
 void socket_set_keepalive(int fd, unsigned idle_s); /* 3 probes, idle_s / 3 apart; 0: off */
 void socket_set_nodelay(int fd);

@@ -496,6 +496,8 @@ static void conn_connected(struct ring_op *op, int result)
     c->connecting = false;
     if (is_over(c))
         return;
+    if (result == -EADDRNOTAVAIL && c->events->without_port && c->events->without_port(c))
+        return;
     if (result < 0)
         die(c);
     else if (queued(c) > 0 || c->finish_asked)

@@ -21,6 +21,9 @@ struct conn;
 struct conn_events {
     /* After conn_connect(): 0, or -errno, and then nothing but conn_close() is left. */
     void (*connected)(struct conn *c, int result);
+    /* No local port was free for it, and nothing was sent. True: the owner did something about it,
+     * and called conn_connect() again. May be NULL. */
+    bool (*without_port)(struct conn *c);
     /* The handshake is over: 0, then the owner looks at conn_peer() and may close; or -errno, see
      * conn_why(), instead of the stream's `failed`. */
     void (*secured)(struct conn *c, int result);

@@ -1,7 +1,8 @@
 /*
- * What other proxies say of themselves in a CONNECT and its answer: host= in `forwarded`, and :status. The
- * host is a piece of the input; a status has three digits. What we write ourselves with any bytes as
- * names stays inside its memory, and baggage keeps its shape: no value splits a list.
+ * What other proxies say of themselves in a CONNECT and its answer: host= and for= in `forwarded`, and :status.
+ * The host is a piece of the input, the client an address with a port; a status has three digits. What we
+ * write ourselves with any bytes as names stays inside its memory, and baggage keeps its shape: no value
+ * splits a list.
  * covers: nodeproxy/peer/hbone.c
  */
 #include "nodeproxy/peer/hbone.h"
@@ -47,6 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(host.data >= t.data && host.data + host.len <= t.data + t.len);
         assert(!memchr(host.data, ';', host.len));
     }
+    struct addr client;
+    if (hbone_forwarded_for(t, &client) == 0)
+        assert(client.port != 0 && (client.ip.len == 4 || client.ip.len == 16));
     unsigned status = hbone_status(&(struct http2_head){&header, 1, true});
     assert(status <= 999 && (status == 0 || size == 3));
     write_request(t);

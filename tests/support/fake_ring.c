@@ -534,6 +534,27 @@ int socket_bind_transparent(int fd, const struct ip *source)
     return 0;
 }
 
+/* All of a port's connections are to be told apart by where they go to; none is ever taken here, but for faults. */
+int socket_limit_ports(int fd, uint16_t first, uint16_t last)
+{
+    struct fake_socket *s = fake_socket_of(fd);
+    int r = call_on(s);
+    if (r < 0)
+        return r;
+    s->local.port = first == last ? first : 0;
+    return 0;
+}
+
+int socket_bind_port(int fd, const struct addr *source)
+{
+    struct fake_socket *s = fake_socket_of(fd);
+    int r = call_on(s);
+    if (r < 0)
+        return r;
+    s->local = *source;
+    return 0;
+}
+
 int socket_set_mark(int fd, uint32_t mark)
 {
     struct fake_socket *s = fake_socket_of(fd);

@@ -234,6 +234,33 @@ static void forwarded_hosts(void **state)
     assert_null(hbone_forwarded_host((struct text){NULL, 0}).data);
 }
 
+static void forwarded_clients(void **state)
+{
+    static const struct {
+        const char *forwarded, *client; /* NULL: none */
+    } table[] = {
+        {"for=\"10.0.0.1:80\";host=orders.shop", "10.0.0.1:80"},
+        {"host=orders.shop;for=\"[fd00::1]:32768\"", "[fd00::1]:32768"},
+        {"for=10.0.0.1:80", "10.0.0.1:80"},
+        {"for=\"10.0.0.1:0\"", NULL}, /* of nobody's connection: for requests of many */
+        {"for=\"10.0.0.1\"", NULL},
+        {"for=10.0.0.1:65536", NULL},
+        {"for=\"10.0.0.1:80", NULL},
+        {"for=unknown", NULL},
+        {"for=", NULL},
+        {"host=for=1", NULL},
+        {"", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct addr a = {.port = 7}, is = {.port = 7};
+        if (table[i].client)
+            is = address(table[i].client);
+        assert_int_equal(hbone_forwarded_for(text_of(table[i].forwarded), &a), table[i].client ? 0 : -EINVAL);
+        assert_true(addr_equal(&a, &is));
+    }
+}
+
 static void statuses(void **state)
 {
     static const struct {
@@ -259,6 +286,7 @@ int main(void)
         cmocka_unit_test(baggage),
         cmocka_unit_test(longest_names),
         cmocka_unit_test(forwarded_hosts),
+        cmocka_unit_test(forwarded_clients),
         cmocka_unit_test(statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,17 +2,15 @@
 
 #include "shared/ring/ring.h"
 #include "tests/support/tmp.h"
+#include "tests/unit/shared/ring/own_network.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -223,22 +221,6 @@ static void test_options(void **state)
 }
 
 /* ---- in a network of its own -------------------------------------------------------- */
-enum { EXIT_SKIP = 77 };
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
-
-static void loopback_up(void)
-{
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-    CHECK(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
-    close(fd);
-}
 static bool nft(const char *rules)
 {
     pid_t child = fork();
@@ -250,25 +232,6 @@ static bool nft(const char *rules)
     int status = -1;
     return waitpid(child, &status, 0) == child && status == 0;
 }
-static void in_own_network(void (*run)(void))
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-            _exit(EXIT_SKIP);
-        loopback_up();
-        run();
-        _exit(0);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == EXIT_SKIP)
-        skip();
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 static void redirected(void)
 {
     int listener = -1;
