@@ -303,6 +303,7 @@ static void route_read(struct reader *r, const struct json *document, struct obj
     struct gateway_rule *items = read_array(r, rules ? json_count(rules) : !grpc, sizeof *items);
     gateway_known(r, &route->flaw, spec, known);
     read_parents(r, spec, o->ns, route);
+    route->hostnames = read_strings(r, spec, "hostnames", GATEWAY_HOSTNAMES_MAX);
     route->rules = items;
     if (!rules && items) { /* the default of HTTPRoute: one rule, for everything */
         *items = (struct gateway_rule){.name = ""};

@@ -13,6 +13,7 @@
 enum { /* the definitions' own */
        GATEWAY_PARENTS_MAX = 32,
        GATEWAY_RULES_MAX = 16,
+       GATEWAY_HOSTNAMES_MAX = 16,
        GATEWAY_MATCHES_MAX = 64,
        GATEWAY_FILTERS_MAX = 16,
        GATEWAY_BACKENDS_MAX = 16,
@@ -124,6 +125,7 @@ struct gateway_route {
     struct gateway_flaw flaw; /* of the whole route: none of it counts */
     const struct gateway_parent *parents;
     size_t n_parents;
+    struct values hostnames; /* of Gateways' requests; in a mesh they don't count (GEP-1294) */
     const struct gateway_rule *rules;
     size_t n_rules;
 };

@@ -9,6 +9,7 @@
 #define CONTROLLER_MODEL_OBJECT_H
 #include "controller/model/destination_rule.h"
 #include "controller/model/gateway_route.h"
+#include "controller/model/ingress.h"
 #include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
 #include "controller/model/service_entry.h"
@@ -29,6 +30,7 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)                        \
     X(HTTP_ROUTE, "HTTPRoute", GATEWAY_GROUP, true)                                                \
     X(GRPC_ROUTE, "GRPCRoute", GATEWAY_GROUP, true)                                                \
+    X(INGRESS, "Gateway", GATEWAY_GROUP, true)                                                     \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
     X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \
     X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)                                 \
@@ -125,6 +127,7 @@ struct object {
         struct authorization_policy authorization;
         struct peer_authentication peer;
         struct gateway_route route;
+        struct ingress ingress;
         struct reference_grant grant;
         struct virtual_service virtual_service;
         struct destination_rule destination_rule;

@@ -127,6 +127,9 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_GRPC_ROUTE:
         grpc_route_read(r, document, o);
         break;
+    case OBJECT_INGRESS:
+        ingress_read(r, document, o);
+        break;
     case OBJECT_REFERENCE_GRANT:
         reference_grant_read(r, document, o);
         break;

@@ -1,5 +1,6 @@
 #include "controller/publish/object_status.h"
 #include "controller/translate/gateway_table.h"
+#include "controller/translate/ingress_attach.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_PEER_AUTHENTICATION] = "peerauthentications",
         [OBJECT_HTTP_ROUTE] = "httproutes",
         [OBJECT_GRPC_ROUTE] = "grpcroutes",
+        [OBJECT_INGRESS] = "gateways",
         [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
         [OBJECT_DESTINATION_RULE] = "destinationrules",
         [OBJECT_SERVICE_ENTRY] = "serviceentries"};
@@ -55,7 +57,9 @@ static void refuse_tables(const struct judging *j, const struct object *route,
 {
     const struct gateway_ref *ref = &p->parent->ref;
     const struct object *service =
-        object_store_get(j->view->store, OBJECT_SERVICE, ref->ns, ref->name);
+        gateway_is_service(ref)
+            ? object_store_get(j->view->store, OBJECT_SERVICE, ref->ns, ref->name)
+            : NULL;
     char key[OBJECT_KEY_MAX], field[GATEWAY_FIELD_MAX];
     object_key(OBJECT_SERVICE, ref->ns, ref->name, key);
     for (size_t i = 0; service && i < service->service.n_ports && p->accepted.holds; i++) {
@@ -87,6 +91,25 @@ static int judge_route(const struct judging *j, const struct object_judged *who,
     return err;
 }
 
+static int judge_ingress(const struct judging *j, const struct object_judged *who,
+                         struct object_status *s)
+{
+    const struct object *o = object_store_get(j->view->store, who->kind, who->ns, who->name);
+    s->generation = who->generation;
+    if (!o || !ingress_is_ours(o))
+        return 0;
+    int err = ingress_status(j->view, o, &s->ingress);
+    /* What can't be read is in force as it was before: not as it is written now. */
+    if (err == 0 && !s->condition.accepted) {
+        struct gateway_condition *c = &s->ingress.accepted;
+        struct text_out out = TEXT_OUT(c->message);
+        c->holds = false;
+        c->reason = "Invalid";
+        text_puts(&out, s->condition.message);
+    }
+    return err;
+}
+
 int object_status_judge(const struct object_judged *who, const struct problems *const *lists,
                         size_t n_lists, const struct view *v, struct object_status *ret)
 {
@@ -95,28 +118,37 @@ int object_status_judge(const struct object_judged *who, const struct problems *
     *ret = (struct object_status){.kind = who->kind};
     object_key(who->kind, who->ns, who->name, key);
     condition_judge(lists, n_lists, key, who->generation, &ret->condition);
+    if (who->kind == OBJECT_INGRESS)
+        return judge_ingress(&j, who, ret);
     return is_route(who->kind) ? judge_route(&j, who, ret) : 0;
 }
 
 void object_status_done(struct object_status *s)
 {
     free(s->parents);
+    free(s->ingress.listeners);
     *s = (struct object_status){0};
 }
 
 uint64_t object_status_number(const struct object_status *s)
 {
+    if (s->kind == OBJECT_INGRESS)
+        return ingress_patch_number(&s->ingress, s->generation);
     return is_route(s->kind) ? route_status_number(&s->route) : condition_number(&s->condition);
 }
 
 uint64_t object_status_there(enum object_kind kind, const struct json *object)
 {
+    if (kind == OBJECT_INGRESS)
+        return ingress_patch_there(object);
     return is_route(kind) ? route_status_there(object) : condition_there(object);
 }
 
 int object_status_patch(const struct object_status *s, const struct json *object, int64_t unix_ms,
                         struct text_heap *ret_body)
 {
+    if (s->kind == OBJECT_INGRESS)
+        return ingress_patch(object, &s->ingress, s->generation, unix_ms, ret_body);
     return is_route(s->kind) ? route_status_patch(object, &s->route, unix_ms, ret_body)
                              : condition_patch(object, &s->condition, unix_ms, ret_body);
 }

@@ -4,6 +4,7 @@
  */
 #ifndef CONTROLLER_PUBLISH_OBJECT_STATUS_H
 #define CONTROLLER_PUBLISH_OBJECT_STATUS_H
+#include "controller/publish/ingress_patch.h"
 #include "controller/publish/route_status.h"
 
 struct object_status {
@@ -11,6 +12,8 @@ struct object_status {
     struct condition condition;            /* of a policy */
     struct route_status route;             /* of a route, */
     struct gateway_parent_status *parents; /* and what it owns */
+    struct ingress_status ingress;         /* of a Gateway, which owns its listeners */
+    int64_t generation;                    /* of it, as it was judged */
 };
 /* The resource of a kind whose status we write, "authorizationpolicies"; NULL: others'. */
 const char *object_status_resource(enum object_kind kind);

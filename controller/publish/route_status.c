@@ -1,21 +1,8 @@
 #include "controller/publish/route_status.h"
 #include "controller/publish/status_patch.h"
-#include "shared/base/map.h"
 #include <errno.h>
 
 enum { CONDITIONS = 3, REF_MAX = 2048 };
-
-static uint64_t chain(uint64_t so_far, struct text t)
-{
-    const uint64_t seed[2] = {0x7765697220726f75, so_far};
-    uint64_t number = hash_bytes(seed, t.data, t.len);
-    return number ? number : 1;
-}
-
-static uint64_t chain_number(uint64_t so_far, uint64_t number)
-{
-    return chain(so_far, (struct text){(const char *)&number, sizeof number});
-}
 
 /* ---- What is to be there -------------------------------------------------------------------- */
 
@@ -47,13 +34,13 @@ uint64_t route_status_number(const struct route_status *s)
         char ref[REF_MAX];
         struct text_out out = TEXT_OUT(ref);
         print_ref(s->parents[i].parent, &out);
-        number = chain(number, (struct text){out.data, out.len});
+        number = status_chain(number, (struct text){out.data, out.len});
         for (size_t j = 0; j < CONDITIONS; j++) {
             struct condition c;
             if (!condition_of(&s->parents[i], j, s->generation, &c))
                 continue;
-            number = chain(number, text_of(types[j]));
-            number = chain_number(number, condition_number(&c));
+            number = status_chain(number, text_of(types[j]));
+            number = status_chain_number(number, condition_number(&c));
         }
     }
     return number;
@@ -100,10 +87,10 @@ uint64_t route_status_there(const struct json *object)
         if (!is_ours(entry))
             continue;
         print_entry(entry, &out);
-        number = chain(number, (struct text){out.data, out.len});
+        number = status_chain(number, (struct text){out.data, out.len});
         json_for_each (c, json_member(entry, TEXT("conditions"))) {
-            number = chain(number, json_text(json_member(c, TEXT("type"))));
-            number = chain_number(number, condition_entry_number(c));
+            number = status_chain(number, json_text(json_member(c, TEXT("type"))));
+            number = status_chain_number(number, condition_entry_number(c));
         }
     }
     return number;
@@ -124,14 +111,6 @@ static const struct json *old_entry(const struct json *list, const struct gatewa
         if (strcmp(wanted, have) == 0)
             return entry;
     }
-    return NULL;
-}
-
-static const struct json *old_condition(const struct json *entry, const char *type)
-{
-    json_for_each (c, json_member(entry, TEXT("conditions")))
-        if (text_equal(json_text(json_member(c, TEXT("type"))), text_of(type)))
-            return c;
     return NULL;
 }
 
@@ -160,7 +139,7 @@ static void put_parent(struct json_out *o, const struct json *old,
     for (size_t i = 0; i < CONDITIONS; i++) {
         struct condition c;
         if (condition_of(p, i, generation, &c))
-            condition_put(o, old_condition(old, types[i]), types[i], &c, unix_ms);
+            condition_put(o, status_condition(json_member(old, TEXT("conditions")), types[i]), types[i], &c, unix_ms);
     }
     json_out_end(o);
     json_out_end(o);

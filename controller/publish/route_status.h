@@ -1,6 +1,6 @@
 /*
- * Our entries in the status of an HTTPRoute or GRPCRoute: one for each of its parents that is a Service,
- * with our name as the controller's. Pure: what an object has, what it is to have, and the patch between
+ * Our entries in the status of an HTTPRoute or GRPCRoute: one for each of its parents that is a Service
+ * or a Gateway of ours, with our name as the controller's. Pure: what an object has, what it is to have, and the patch between
  * the two, which leaves other controllers' entries as they are. What is there is known by a number made
  * of what it says.
  */

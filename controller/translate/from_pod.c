@@ -1,6 +1,7 @@
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_service.h"
+#include "controller/translate/ingress_attach.h"
 #include "controller/translate/peer.h"
 #include "controller/translate/serving.h"
 #include "controller/translate/traffic_host.h"
@@ -250,7 +251,8 @@ static int set_policies(const struct view *v, const struct object *o, struct wor
         (strcmp(o->ns, root) != 0 && add_selecting(v, o, root, w) < 0))
         return -ENOMEM;
     peer_compose(v, o->ns, &o->labels, &peer);
-    if (peer.strict && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
+    /* Who comes to a Gateway from outside has no identity: that is what it is for. */
+    if (peer.strict && !ingress_of_pod(v, o) && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
         return -ENOMEM;
     if (peer.ports && add_policy(w, peer.ports->ns, PEER_CONVERTED_PREFIX, peer.ports->name) < 0)
         return -ENOMEM;
@@ -314,6 +316,9 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
         r = set_names(v, o, w);
     if (r == 0 && w->tunnel == TUNNEL_HBONE) /* by it, its node finds it when it runs already */
         r = workload_set(&w->pod_uid, text_of(o->pod.uid));
+    const struct object *gateway = w->tunnel == TUNNEL_HBONE ? ingress_of_pod(v, o) : NULL;
+    if (r == 0 && gateway)
+        r = workload_set(&w->gateway, text_of(gateway->name));
     if (r == 0)
         r = set_addresses(o, w);
     if (r == 0)

@@ -109,7 +109,7 @@ static struct path_rewrite rewrite(struct gateway_build *b, const struct gateway
 
 /* ---- Redirects and refusals ----------------------------------------------------------------- */
 
-/* The port is the one that is said, or the scheme's, or the Service's own; the location leaves it
+/* The port is the one that is said, or the scheme's, or the Service's or listener's own; the location leaves it
  * out where the scheme implies it. */
 static uint16_t redirect_port(const struct gateway_build *b, const struct gateway_redirect *r)
 {
@@ -117,7 +117,7 @@ static uint16_t redirect_port(const struct gateway_build *b, const struct gatewa
         return r->port;
     if (r->scheme[0])
         return strcmp(r->scheme, "https") == 0 ? 443 : 80;
-    return b->scope->port->port;
+    return b->scope ? b->scope->port->port : b->port;
 }
 
 static void redirect(struct gateway_build *b, const struct gateway_redirect *r,
@@ -141,7 +141,7 @@ static struct text nowhere(struct gateway_build *b, const struct object *route)
 {
     char name[GATEWAY_CLUSTER_MAX];
     const struct gateway_scope *s = b->scope;
-    if (route->kind != OBJECT_GRPC_ROUTE)
+    if (route->kind != OBJECT_GRPC_ROUTE || !s)
         return TEXT(GATEWAY_NO_CLUSTER);
     gateway_refused_name(b->view, s->service->ns, s->service->name, s->port->port, name);
     return gateway_copy(b, text_of(name));
@@ -171,7 +171,8 @@ static bool cluster(struct gateway_build *b, const struct object *route,
 {
     char name[GATEWAY_CLUSTER_MAX], message[GATEWAY_MESSAGE_MAX];
     struct text_out out = TEXT_OUT(message);
-    if (gateway_backend_refused(b->view, route, ref, &out)) {
+    bool grants = b->view->settings->grants_required || !b->scope;
+    if (gateway_backend_refused(b->view, route, ref, grants, &out)) {
         *ret = nowhere(b, route);
         return false;
     }

@@ -31,7 +31,7 @@ static bool is_granted(const struct view *v, const struct object *route,
                        const struct gateway_ref *ref)
 {
     struct view_range all = view_namespace(v, OBJECT_REFERENCE_GRANT, ref->ns);
-    if (!v->settings->grants_required || strcmp(route->ns, ref->ns) == 0)
+    if (strcmp(route->ns, ref->ns) == 0)
         return true;
     for (size_t i = 0; i < all.n; i++)
         if (grants(&all.items[i]->grant, route, ref))
@@ -40,14 +40,15 @@ static bool is_granted(const struct view *v, const struct object *route,
 }
 
 const char *gateway_backend_refused(const struct view *v, const struct object *route,
-                                    const struct gateway_ref *ref, struct text_out *message)
+                                    const struct gateway_ref *ref, bool grants,
+                                    struct text_out *message)
 {
     if (!gateway_is_service(ref)) {
         text_printf(message, "%s: a %s%s%s can't be a backend, only a Service", ref->field,
                     ref->kind, ref->group[0] ? " of " : "", ref->group);
         return "InvalidKind";
     }
-    if (!is_granted(v, route, ref)) {
+    if (grants && !is_granted(v, route, ref)) {
         text_printf(message, "%s: no ReferenceGrant in %s allows it", ref->field, ref->ns);
         return "RefNotPermitted";
     }

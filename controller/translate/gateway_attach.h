@@ -16,9 +16,10 @@ enum { GATEWAY_MESSAGE_MAX = 512 };
 
 bool gateway_is_service(const struct gateway_ref *ref);
 /* Why a reference to a Service of this port is refused (a reason of the Gateway API; the rest is
- * written to `message`); NULL: it is fine. */
+ * written to `message`); NULL: it is fine. `grants`: one of another namespace needs a ReferenceGrant. */
 const char *gateway_backend_refused(const struct view *v, const struct object *route,
-                                    const struct gateway_ref *ref, struct text_out *message);
+                                    const struct gateway_ref *ref, bool grants,
+                                    struct text_out *message);
 /* Why nothing of a route can be honoured, likewise: then it counts nowhere. */
 const char *gateway_route_refused(const struct object *route, struct text_out *message);
 /* Likewise for one of its parents, which is a Service. */

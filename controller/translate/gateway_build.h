@@ -9,7 +9,8 @@
 
 struct gateway_build {
     const struct view *view;
-    const struct gateway_scope *scope;
+    const struct gateway_scope *scope; /* NULL: a Gateway's, of this port: */
+    uint16_t port;
     struct arena *arena; /* the table's */
     bool failed;
 };

@@ -1,4 +1,5 @@
 #include "controller/translate/gateway_status.h"
+#include "controller/translate/ingress_attach.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -6,7 +7,9 @@ static void say_accepted(const struct view *v, const struct object *route,
                          const struct gateway_parent *parent, struct gateway_condition *c)
 {
     struct text_out out = TEXT_OUT(c->message);
-    const char *refused = gateway_parent_refused(v, route, parent, &out);
+    const char *refused = gateway_is_service(&parent->ref)
+                              ? gateway_parent_refused(v, route, parent, &out)
+                              : ingress_parent_refused(v, route, parent, &out);
     c->holds = !refused;
     c->reason = refused ? refused : "Accepted";
     if (!refused)
@@ -14,7 +17,7 @@ static void say_accepted(const struct view *v, const struct object *route,
 }
 
 /* The first reference that is refused. */
-static const char *refused_ref(const struct view *v, const struct object *route,
+static const char *refused_ref(const struct view *v, const struct object *route, bool grants,
                                struct text_out *out)
 {
     for (size_t i = 0; i < route->route.n_rules; i++) {
@@ -25,9 +28,10 @@ static const char *refused_ref(const struct view *v, const struct object *route,
             return "InvalidKind";
         }
         for (size_t j = 0; j < rule->n_backends && !refused; j++)
-            refused = gateway_backend_refused(v, route, &rule->backends[j].ref, out);
+            refused = gateway_backend_refused(v, route, &rule->backends[j].ref, grants, out);
         for (size_t j = 0; j < rule->filters.n_mirrors && !refused; j++)
-            refused = gateway_backend_refused(v, route, &rule->filters.mirrors[j].ref, out);
+            refused =
+                gateway_backend_refused(v, route, &rule->filters.mirrors[j].ref, grants, out);
         if (refused)
             return refused;
     }
@@ -35,10 +39,11 @@ static const char *refused_ref(const struct view *v, const struct object *route,
 }
 
 static void say_resolved(const struct view *v, const struct object *route,
-                         struct gateway_condition *c)
+                         const struct gateway_parent *parent, struct gateway_condition *c)
 {
     struct text_out out = TEXT_OUT(c->message);
-    const char *refused = refused_ref(v, route, &out);
+    bool grants = v->settings->grants_required || !gateway_is_service(&parent->ref);
+    const char *refused = refused_ref(v, route, grants, &out);
     c->holds = !refused;
     c->reason = refused ? refused : "ResolvedRefs";
     if (!refused)
@@ -71,11 +76,11 @@ int gateway_status(const struct view *v, const struct object *route,
         return -ENOMEM;
     for (size_t i = 0; i < r->n_parents; i++) {
         struct gateway_parent_status *s = &all[n];
-        if (!gateway_is_service(&r->parents[i].ref))
+        if (!gateway_is_service(&r->parents[i].ref) && !ingress_of_parent(v, &r->parents[i]))
             continue;
         s->parent = &r->parents[i];
         say_accepted(v, route, s->parent, &s->accepted);
-        say_resolved(v, route, &s->resolved);
+        say_resolved(v, route, s->parent, &s->resolved);
         say_partial(route, &s->partial);
         s->partial.holds &= s->accepted.holds;
         n++;
@@ -105,8 +110,9 @@ int gateway_warn(const struct view *v, const struct object *route, struct proble
         for (size_t j = 0; j < sizeof wrong / sizeof *wrong; j++)
             if (wrong[j])
                 problems_add(problems, PROBLEM_WARNING, route->file, route->line, key, "",
-                             "for Service %s/%s: %s: %s", all[i].parent->ref.ns,
-                             all[i].parent->ref.name, wrong[j]->reason, wrong[j]->message);
+                             "for %s %s/%s: %s: %s", all[i].parent->ref.kind,
+                             all[i].parent->ref.ns, all[i].parent->ref.name, wrong[j]->reason,
+                             wrong[j]->message);
     }
     free(all);
     return 0;

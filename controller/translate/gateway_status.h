@@ -1,6 +1,7 @@
 /*
  * What is to be said to the author of an HTTPRoute or GRPCRoute, for each of its parents that is a
- * Service (the Gateway API's conditions and reasons). Parents of other kinds are other controllers'.
+ * Service or a Gateway of ours (the Gateway API's conditions and reasons). Other parents are other
+ * controllers'.
  * Pure.
  */
 #ifndef CONTROLLER_TRANSLATE_GATEWAY_STATUS_H

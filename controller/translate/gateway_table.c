@@ -7,6 +7,20 @@
 static const struct gateway_match everything = {
     .path = "/", .method = "", .grpc_service = "", .grpc_method = ""};
 
+size_t gateway_entries(const struct object *route, struct gateway_entry *ret)
+{
+    size_t n = 0;
+    for (size_t j = 0; j < route->route.n_rules; j++) {
+        const struct gateway_rule *rule = &route->route.rules[j];
+        size_t n_matches = rule->n_matches ? rule->n_matches : 1;
+        for (size_t k = 0; k < n_matches; k++, n++)
+            if (ret)
+                ret[n] = (struct gateway_entry){
+                    route, rule, rule->n_matches ? &rule->matches[k] : &everything};
+    }
+    return n;
+}
+
 /* What stands for all rules of a table that can't be made. */
 static const struct gateway_rule refused = {
     .name = "refused", .flaw = {GATEWAY_FLAW_VALUE, "can't be sent to the proxies"}};
@@ -30,14 +44,7 @@ static struct gateway_entry *entries_of(const struct view *v, const struct gatew
             const struct object *o = routes.items[i];
             if (o->kind != kind || !gateway_scope_wants(s, o))
                 continue;
-            for (size_t j = 0; j < o->route.n_rules; j++) {
-                const struct gateway_rule *rule = &o->route.rules[j];
-                size_t n_matches = rule->n_matches ? rule->n_matches : 1;
-                for (size_t k = 0; k < n_matches; k++, n++)
-                    if (entries)
-                        entries[n] = (struct gateway_entry){
-                            o, rule, rule->n_matches ? &rule->matches[k] : &everything};
-            }
+            n += gateway_entries(o, entries ? entries + n : NULL);
         }
         *ret_n = n;
         if (round == 0 && !(entries = calloc(n + 1, sizeof *entries)))
@@ -58,6 +65,21 @@ static struct text route_name(struct gateway_build *b, const struct gateway_entr
     else
         text_printf(&out, "%zu", (size_t)(e->rule - e->route->route.rules));
     return gateway_copy(b, (struct text){out.data, out.len});
+}
+
+void gateway_route_build(struct gateway_build *b, const struct gateway_entry *e, struct route *ret)
+{
+    ret->name = route_name(b, e);
+    gateway_match_build(b, e, &ret->match);
+    gateway_action_build(b, e, &ret->action);
+}
+
+void gateway_route_refuse(struct gateway_build *b, const struct object *of, struct route *ret)
+{
+    const struct gateway_entry e = {of, &refused, &everything};
+    ret->name = TEXT("refused");
+    gateway_match_build(b, &e, &ret->match);
+    gateway_action_build(b, &e, &ret->action);
 }
 
 static struct text table_name(struct gateway_build *b)
@@ -86,12 +108,8 @@ static void fill(struct gateway_build *b, struct route_table *t,
     *domains = TEXT("*");
     *h = (struct virtual_host){
         .name = t->name, .domains = domains, .n_domains = 1, .routes = routes};
-    for (size_t i = 0; !b->failed && i < n; i++) {
-        struct route *r = &routes[h->n_routes++];
-        r->name = route_name(b, &entries[i]);
-        gateway_match_build(b, &entries[i], &r->match);
-        gateway_action_build(b, &entries[i], &r->action);
-    }
+    for (size_t i = 0; !b->failed && i < n; i++)
+        gateway_route_build(b, &entries[i], &routes[h->n_routes++]);
 }
 
 void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_FIELD_MAX])

@@ -33,6 +33,11 @@ void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_
 /* All of a Service, by name. -ENOMEM: nothing is given out. */
 int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *ret,
                    struct problems *problems);
+/* The matches of a route's rules, appended (ret NULL: only counted); how many. */
+size_t gateway_entries(const struct object *route, struct gateway_entry *ret);
+void gateway_route_build(struct gateway_build *b, const struct gateway_entry *e, struct route *ret);
+/* One that takes everything, and answers 500: of an object whose routes can't be sent. */
+void gateway_route_refuse(struct gateway_build *b, const struct object *of, struct route *ret);
 /* An empty one, for as much as there is room yet. NULL: no memory. */
 struct route_table *gateway_tables_new(const struct gateway_tables *all);
 /* After that: 0, -ENOMEM, or -EINVAL and why, if it is too much. Takes the table in any case. */

@@ -230,22 +230,61 @@ static int touch_peer(struct touched *t, const struct view *v, const struct obje
     return err == 0 ? touch_reach(t, v, OBJECT_POD, o->ns) : err;
 }
 
-static int touch_namespace(struct touched *t, const struct view *v, const struct object *o)
-{
-    int err = touch_range(t, view_namespace(v, OBJECT_POD, o->name));
-    return err == 0 ? touch_range(t, view_namespace(v, OBJECT_SERVICE, o->name)) : err;
-}
-
 /* A route, and the tables that it is in: those of its parents. */
-static int touch_routed(struct touched *t, const struct object *o)
+static int touch_routed(struct touched *t, const struct view *v, const struct object *o)
 {
     int err = touch_object(t, o);
     for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
         const struct gateway_ref *ref = &o->route.parents[i].ref;
         if (gateway_is_service(ref))
             err = touch(t, OBJECT_SERVICE, ref->ns, ref->name);
+        else if (view_is_ingress(ref) &&
+                 object_store_get(v->store, OBJECT_INGRESS, ref->ns, ref->name))
+            err = touch(t, OBJECT_INGRESS, ref->ns, ref->name);
     }
     return err;
+}
+
+/* A Gateway, its pods, and its routes, of which something is said. */
+static int touch_ingress(struct touched *t, const struct view *v, const struct object *o)
+{
+    char name[VIEW_KEY_MAX];
+    struct view_range pods = view_namespace(v, OBJECT_POD, o->ns);
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < pods.n && err == 0; i++) {
+        const char *served = labels_get(&pods.items[i]->labels, INGRESS_POD_LABEL);
+        if (served && strcmp(served, o->name) == 0)
+            err = touch_object(t, pods.items[i]);
+    }
+    struct text key = view_name(o->ns, o->name, name);
+    return err == 0 ? touch_group(t, object_index_get(&v->ingress_routes, key)) : err;
+}
+
+static bool selects_namespaces(const struct object *gateway)
+{
+    for (size_t i = 0; i < gateway->ingress.n_listeners; i++)
+        if (gateway->ingress.listeners[i].from == INGRESS_FROM_SELECTOR)
+            return true;
+    return false;
+}
+
+/* Gateways that a namespace's labels, or (all) a grant may open to routes. */
+static int touch_ingresses(struct touched *t, const struct view *v, bool all)
+{
+    struct view_range gateways = view_all(v, OBJECT_INGRESS);
+    int err = 0;
+    for (size_t i = 0; i < gateways.n && err == 0; i++)
+        if (all || selects_namespaces(gateways.items[i]))
+            err = touch_ingress(t, v, gateways.items[i]);
+    return err;
+}
+
+static int touch_namespace(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_range(t, view_namespace(v, OBJECT_POD, o->name));
+    if (err == 0)
+        err = touch_range(t, view_namespace(v, OBJECT_SERVICE, o->name));
+    return err == 0 ? touch_ingresses(t, v, false) : err;
 }
 
 struct touching {
@@ -270,7 +309,7 @@ static int touch_virtuals(struct touched *t, const struct view *v, struct text h
 static int touch_route(struct touched *t, const struct view *v, const struct object *o)
 {
     char name[VIEW_KEY_MAX], host[VIEW_KEY_MAX];
-    int err = touch_routed(t, o);
+    int err = touch_routed(t, v, o);
     for (size_t i = 0; i < o->route.n_parents && err == 0; i++) {
         const struct gateway_ref *ref = &o->route.parents[i].ref;
         err = touch_group(t, object_index_get(&v->routes_of, view_name(ref->ns, ref->name, name)));
@@ -289,7 +328,7 @@ static int touch_routes_of(struct touched *t, const struct view *v, const struct
     struct object_group leading = object_index_get(&v->routes_to, key);
     int err = touch_group(t, object_index_get(&v->routes_of, key));
     for (size_t i = 0; i < leading.n && err == 0; i++)
-        err = touch_routed(t, leading.items[i]);
+        err = touch_routed(t, v, leading.items[i]);
     return err;
 }
 
@@ -298,15 +337,15 @@ static int touch_all_routed(struct touched *t, const struct view *v, enum object
     struct view_range routes = view_all(v, kind);
     int err = 0;
     for (size_t i = 0; i < routes.n && err == 0; i++)
-        err = touch_routed(t, routes.items[i]);
+        err = touch_routed(t, v, routes.items[i]);
     return err;
 }
 
-/* Only where grants are asked for does one decide about anything. */
+/* Of routes of Services only where grants are asked for does one decide about anything. */
 static int touch_grant(struct touched *t, const struct view *v)
 {
     if (!v->settings->grants_required)
-        return 0;
+        return touch_ingresses(t, v, true);
     int err = touch_all_routed(t, v, OBJECT_HTTP_ROUTE);
     return err == 0 ? touch_all_routed(t, v, OBJECT_GRPC_ROUTE) : err;
 }
@@ -441,6 +480,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
     case OBJECT_HTTP_ROUTE:
     case OBJECT_GRPC_ROUTE:
         return touch_route(t, v, o);
+    case OBJECT_INGRESS:
+        return touch_ingress(t, v, o);
     case OBJECT_REFERENCE_GRANT:
         return touch_grant(t, v);
     case OBJECT_VIRTUAL_SERVICE:

@@ -7,6 +7,8 @@
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_status.h"
 #include "controller/translate/gateway_table.h"
+#include "controller/translate/ingress_status.h"
+#include "controller/translate/ingress_table.h"
 #include "controller/translate/peer.h"
 #include "controller/translate/rule_attach.h"
 #include "controller/translate/virtual_table.h"
@@ -142,6 +144,19 @@ static int translate_service(const struct view *v, const struct object *o, struc
     return r;
 }
 
+static int translate_ingress(const struct view *v, const struct object *o, struct resources *all,
+                             struct problems *problems)
+{
+    struct gateway_tables tables = {0};
+    int r = ingress_tables(v, o, &tables, problems);
+    for (size_t i = 0; i < tables.n && r == 0; i++)
+        r = add_table(all, tables.items[i], o, problems);
+    gateway_tables_done(&tables);
+    if (r == 0)
+        r = ingress_warn(v, o, problems);
+    return r;
+}
+
 static int translate_slice(const struct view *v, const struct object *o, struct resources *all,
                            struct problems *problems)
 {
@@ -161,6 +176,7 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_SERVICE,
     OBJECT_POD,
     OBJECT_ENDPOINT_SLICE,
+    OBJECT_INGRESS,
     OBJECT_HTTP_ROUTE,
     OBJECT_GRPC_ROUTE,
     OBJECT_VIRTUAL_SERVICE,
@@ -189,6 +205,8 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return r < 0 ? r : add_workload(all, w, o, problems);
     case OBJECT_ENDPOINT_SLICE:
         return translate_slice(v, o, all, problems);
+    case OBJECT_INGRESS:
+        return translate_ingress(v, o, all, problems);
     case OBJECT_HTTP_ROUTE:
     case OBJECT_GRPC_ROUTE:
         return gateway_warn(v, o, problems);

@@ -11,7 +11,7 @@ struct resources { /* owned */
     struct resource **items;
     size_t n, size;
 };
-enum { TRANSLATED_KINDS = 10 };
+enum { TRANSLATED_KINDS = 11 };
 /* Kinds that something is made of, or told of, in the order in which it is. */
 extern const enum object_kind translated_kinds[TRANSLATED_KINDS];
 /* Appends what one object becomes, and what is worth telling of it. -ENOMEM: a part was appended. */

@@ -143,9 +143,14 @@ static int index_ref(struct object_index *x, const struct object *o, const struc
 static int index_route(struct view *v, const struct object *o, bool there)
 {
     const struct gateway_route *route = &o->route;
+    char name[VIEW_KEY_MAX];
     int err = 0;
-    for (size_t i = 0; i < route->n_parents && err == 0; i++)
-        err = index_ref(&v->routes_of, o, &route->parents[i].ref, there);
+    for (size_t i = 0; i < route->n_parents && err == 0; i++) {
+        const struct gateway_ref *ref = &route->parents[i].ref;
+        err = index_ref(&v->routes_of, o, ref, there);
+        if (err == 0 && view_is_ingress(ref))
+            err = add(&v->ingress_routes, view_name(ref->ns, ref->name, name), o, there);
+    }
     for (size_t i = 0; i < route->n_rules && err == 0; i++) {
         const struct gateway_rule *rule = &route->rules[i];
         for (size_t j = 0; j < rule->n_backends && err == 0; j++)
@@ -239,6 +244,7 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->slices_to);
     object_index_init(&v->slices_at);
     object_index_init(&v->routes_of);
+    object_index_init(&v->ingress_routes);
     object_index_init(&v->routes_to);
     object_index_init(&v->virtual_of);
     object_index_init(&v->virtual_to);
@@ -268,6 +274,7 @@ void view_close(struct view *v)
     object_index_done(&v->slices_to);
     object_index_done(&v->slices_at);
     object_index_done(&v->routes_of);
+    object_index_done(&v->ingress_routes);
     object_index_done(&v->routes_to);
     object_index_done(&v->virtual_of);
     object_index_done(&v->virtual_to);

@@ -44,6 +44,7 @@ struct view {
         slices_to; /* view_name() of a pod -> slices with an endpoint that says so */
     struct object_index slices_at;  /* address -> slices with an endpoint there that names no pod */
     struct object_index routes_of;  /* view_name() of a Service -> routes with it as a parent */
+    struct object_index ingress_routes; /* view_name() of a Gateway -> routes with it as a parent */
     struct object_index routes_to;  /* view_name() of a Service -> routes with it as a backend */
     struct object_index virtual_of; /* host, full or a wildcard -> VirtualServices for it */
     struct object_index virtual_to; /* full host -> VirtualServices that lead to it */
@@ -71,6 +72,11 @@ struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY
 static inline struct text view_address(const struct ip *ip)
 {
     return (struct text){(const char *)ip->bytes, ip->len};
+}
+/* Does a reference mean a Gateway? */
+static inline bool view_is_ingress(const struct gateway_ref *ref)
+{
+    return strcmp(ref->group, GATEWAY_GROUP) == 0 && strcmp(ref->kind, "Gateway") == 0;
 }
 /* A host-network pod shares its addresses, so that they do not tell which pod is meant. */
 static inline bool view_owns_addresses(const struct object *pod)

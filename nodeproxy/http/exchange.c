@@ -70,6 +70,16 @@ static void waited(struct timer *t)
 
 /* ---- normalise ----------------------------------------------------------- */
 
+static int tell_forwarded(const struct exchange_host *host, struct http_head *request)
+{
+    int r = 0;
+    if (host->forwarded_for.len > 0)
+        r = http_head_add(request, TEXT("x-forwarded-for"), host->forwarded_for);
+    if (r == 0 && host->forwarded_proto.len > 0)
+        r = http_head_add(request, TEXT("x-forwarded-proto"), host->forwarded_proto);
+    return r;
+}
+
 static enum step normalise(struct exchange *x)
 {
     struct http_head *request = &x->down.head;
@@ -83,6 +93,9 @@ static enum step normalise(struct exchange *x)
     if (r < 0)
         return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
     http_hop_strip_edge(request, x->host->strips);
+    r = tell_forwarded(x->host, request);
+    if (r < 0)
+        return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
     x->path = request->path;
     x->authority = request->authority;
     request_trace_begin(x->host->tracer, &x->trace, request, ring_rng(x->host->ring));

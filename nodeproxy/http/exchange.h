@@ -81,6 +81,7 @@ struct exchange_host {
     bool passes_on; /* that a server has ended a connection it kept: the client is told by the same */
     enum http_path_mode paths;   /* the form in which paths are decided on and go on */
     unsigned strips;             /* enum http_hop_edge: what no client may say */
+    struct text forwarded_for, forwarded_proto; /* the next one is told so instead; "": not */
     const struct tracer *tracer; /* NULL: requests get no id and no context */
     size_t n_max;                /* exchanges at a time */
     struct list exchanges;       /* living ones */

@@ -62,6 +62,14 @@ void client_requests_gone(struct exchange_host *host)
     client_requests_look(client_requests_of(host));
 }
 
+bool client_requests_look_again(struct client_requests *c)
+{
+    bool ended = false;
+    list_for_each (n, &c->host.exchanges)
+        ended |= exchange_look_again(exchange_of_link(n), ENDING_POLICY_CHANGED);
+    return ended;
+}
+
 /* ---- the client's link --------------------------------------------------- */
 
 static struct http_stream *asked(struct http_link *l, unsigned *ret_status)

@@ -41,6 +41,8 @@ void client_requests_init(struct client_requests *c, const struct client_request
                           const struct client_requests_ops *ops);
 void client_requests_end(struct client_requests *c, enum ending ending); /* `ended` follows, at rest */
 void client_requests_drain(struct client_requests *c);
+/* `filter` answers otherwise than before: requests that live are asked about again. True: some ended by that. */
+bool client_requests_look_again(struct client_requests *c);
 void client_requests_look(struct client_requests *c); /* the owner may be at rest now */
 void client_requests_close(struct client_requests *c, enum ending ending); /* living ones end so */
 void client_requests_over(struct exchange_host *host, const struct exchange_record *record);

@@ -88,7 +88,8 @@ static enum step identify(struct inbound *in)
         return STEP_WAIT;
     }
     in->epoch = in->pod->epoch;
-    in->by_request = inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
+    in->goes_on = inbound_requests_go_on(env, text_of(in->pod->uid), in->target.port);
+    in->by_request = in->goes_on || inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
@@ -164,12 +165,18 @@ static struct text verdict_name(const char *names, unsigned i)
     return text_of(names);
 }
 
+/* A Gateway whose route leads to itself would ask itself for ever. */
+static bool calls_itself(const struct inbound *in)
+{
+    return in->goes_on && in->peer && spiffe_id_equal(in->peer, &in->pod->identity);
+}
+
 static enum step authorise(struct inbound *in)
 {
     struct verdict verdict;
     if (in->target.port == 0)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
-    if (hbone_port_is_own(in->target.port))
+    if (hbone_port_is_own(in->target.port) || calls_itself(in))
         return inbound_end(in, ENDING_OWN_PORT);
     bool yes = allowed(in, &verdict);
     in->policies = verdict_names(&verdict);
@@ -270,8 +277,14 @@ static void socket_came(struct socket_waiter *w, int taken_fd)
         inbound_continue(in, connect_on(in, taken_fd));
 }
 
+static void go_on(struct ring_task *task) { inbound_continue(container_of(task, struct inbound, go_on), STEP_NEXT); }
+
 static enum step take_socket(struct inbound *in)
 {
+    if (in->goes_on) {
+        ring_task_ask(in->pod->env->ring, &in->go_on);
+        return STEP_WAIT;
+    }
     int fd = socket_pool_take(&in->pod->sockets, ip_family(&in->target.ip), &in->socket_waiter);
     if (fd >= 0)
         return connect_on(in, fd);
@@ -316,7 +329,7 @@ static int requests_begin(struct inbound *in)
     const struct inbound_requests_options o = {
         .pod = in->pod,
         .client = in->downstream,
-        .server = &in->upstream.stream,
+        .server = in->goes_on ? NULL : &in->upstream.stream,
         .account = &in->account,
         .source = &in->source,
         .target = &in->target,
@@ -332,15 +345,17 @@ static enum step relay(struct inbound *in)
 {
     static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
     const struct config *config = in->pod->env->config;
-    if (in->by_request && requests_begin(in) < 0)
-        return inbound_end(in, ENDING_NO_MEMORY);
+    int r = in->by_request ? requests_begin(in) : 0;
+    if (r < 0)
+        return inbound_end(in, r == -ENOENT ? ENDING_WORKLOAD_GONE : ENDING_NO_MEMORY);
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->relay.hold = &in->pod->hold;
     if (!in->requests)
         relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
-    conn_start(&in->upstream);
+    if (in->upstream_open)
+        conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
         conn_start(plain_conn(in));
     else if (in->kind == INBOUND_LOCAL)
@@ -434,8 +449,10 @@ static void inbound_shut(struct inbound *in)
     timer_stop(ring_timers(in->pod->env->ring), &in->deadline);
     list_remove(&in->pod_waiter.link);
     socket_pool_forget(&in->pod->sockets, &in->socket_waiter);
-    if (!in->upstream_open)
+    if (!in->upstream_open) {
         turn_forget(&in->pod->turn, &in->turn);
+        ring_task_cancel(&in->go_on);
+    }
     relay_stop(&in->relay);
     if (in->requests)
         inbound_requests_close(in->requests, in->ending);
@@ -460,6 +477,12 @@ void inbound_close(struct inbound *in, enum ending ending)
 {
     if (!in->closing)
         inbound_continue(in, inbound_end(in, ending));
+}
+
+void inbound_drain(struct inbound *in)
+{
+    if (in->requests && !in->closing)
+        inbound_requests_drain(in->requests);
 }
 
 void inbound_abandon(struct inbound *in, enum ending ending)
@@ -493,6 +516,7 @@ struct inbound *inbound_new(struct local_pod *pod, enum inbound_kind kind, enum 
     in->pod_waiter.ready = pod_became_ready;
     socket_waiter_init(&in->socket_waiter, socket_came);
     turn_wait_init(&in->turn, 1, turn_came);
+    ring_task_init(&in->go_on, go_on);
     timer_init(&in->deadline, stage_late);
     ring_task_init(&in->free_task, inbound_free);
     list_push_back(&pod->inbounds, &in->link);

@@ -32,6 +32,7 @@ void inbound_accept_plain(struct local_pod *pod, int taken_fd);
 int inbound_open_local(struct local_pod *pod, const struct inbound_local *local, struct inbound **ret);
 void inbound_abandon(struct inbound *in, enum ending ending); /* the caller ends: only `released` follows */
 const struct relay *inbound_relay(const struct inbound *in);
+void inbound_drain(struct inbound *in); /* of a Gateway's clients: their requests go on, and no new ones come */
 void inbound_close(struct inbound *in, enum ending ending);
 /* Something changed that it was decided by (living.h): ends, with the ending that says so, what may no longer live. True: it ended, or requests in it. */
 bool inbound_look_again(struct inbound *in);

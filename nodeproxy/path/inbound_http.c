@@ -251,10 +251,7 @@ void inbound_http_give(struct inbound_http *h, struct buf *bytes, bool ended_too
 
 bool inbound_http_look_again(struct inbound_http *h)
 {
-    bool ended = false;
-    list_for_each (n, &h->client.host.exchanges)
-        ended |= exchange_look_again(exchange_of_link(n), ENDING_POLICY_CHANGED);
-    return ended;
+    return client_requests_look_again(&h->client);
 }
 
 void inbound_http_close(struct inbound_http *h, enum ending ending)

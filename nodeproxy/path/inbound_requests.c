@@ -1,6 +1,7 @@
 #include "nodeproxy/path/inbound_requests.h"
 
 #include "nodeproxy/path/inbound_http.h"
+#include "nodeproxy/path/outbound_http.h"
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_log.h"
 #include "nodeproxy/path/request_policy.h"
@@ -12,7 +13,8 @@ struct inbound_requests {
     struct inbound_requests_options is;
     const struct inbound_requests_events *events;
     void *user;
-    struct inbound_http *http;
+    struct inbound_http *http;    /* to the application; NULL: */
+    struct outbound_http *onward; /* a Gateway's */
     struct request_policy policy;
     struct request_account account;
 };
@@ -34,17 +36,39 @@ static enum ending asked(void *user, struct http_head *request, struct exchange_
                               ret_notes);
 }
 
-static void over(void *user, const struct exchange_record *record)
+bool inbound_requests_go_on(const struct path_env *env, struct text workload_uid, uint16_t port)
 {
-    struct inbound_requests *r = user;
+    const struct workload *self = directory_workload(env->directory, workload_uid);
+    return self && outbound_http_is_gateway(env, self, port);
+}
+
+/* What a request leaves behind on the connection that it came by. */
+static void note(struct inbound_requests *r, const struct exchange_record *record)
+{
     struct relay_side *client = &r->is.relay->client, *server = &r->is.relay->server;
     client->bytes += record->bytes_received;
     server->bytes += record->bytes_sent;
-    const struct request_log log = {r->is.pod->env, r->is.account, r->is.source, r->is.target,
-                                    r->is.pod->bounds};
+    const struct request_log log = {.env = r->is.pod->env,
+                                    .account = r->is.account,
+                                    .source = r->is.source,
+                                    .destination = r->is.target,
+                                    .goes_on = r->onward != NULL,
+                                    .bounds = r->is.pod->bounds};
+    request_log_write(&log, record);
+}
+
+static void over(void *user, const struct exchange_record *record)
+{
+    struct inbound_requests *r = user;
     request_account_count(&r->account, record);
     request_span_give(r->is.pod, true, record);
-    request_log_write(&log, record);
+    note(r, record);
+}
+
+/* Counted and traced already, as what the Gateway asks of a Service. */
+static void over_onward(void *user, const struct exchange_record *record)
+{
+    note(user, record);
 }
 
 static void ended(void *user, enum ending ending)
@@ -56,7 +80,8 @@ static void ended(void *user, enum ending ending)
 static void drained(void *user)
 {
     struct inbound_requests *r = user;
-    request_account_end(&r->account);
+    if (r->http)
+        request_account_end(&r->account);
     r->events->drained(r->user);
     free(r);
 }
@@ -71,9 +96,22 @@ static void labels(void *user, const struct exchange_record *record, struct spif
 static const struct inbound_http_events http_events = {
     .asked = asked, .over = over, .ended = ended, .drained = drained};
 
-int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
-                          const struct inbound_requests_events *events, void *user)
+static const struct outbound_http_events onward_events = {
+    .asked = asked, .over = over_onward, .ended = ended, .drained = drained};
+
+static int open_onward(struct inbound_requests *r)
 {
+    const struct inbound_requests_options *o = &r->is;
+    const struct path_env *env = o->pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(o->pod->uid));
+    return self ? outbound_http_open_gateway(&r->onward, o->pod, self, o->target, o->source,
+                                             o->client, &onward_events, r)
+                : -ENOENT;
+}
+
+static int open_to_server(struct inbound_requests *r)
+{
+    const struct inbound_requests_options *o = &r->is;
     const struct path_env *env = o->pod->env;
     const struct inbound_http_options http = {
         .ring = env->ring,
@@ -86,14 +124,20 @@ int inbound_requests_open(struct inbound_requests **ret, const struct inbound_re
         .idle_ms = env->config->idle_ms,
         .choose_ms = 2 * env->config->connect_ms,
     };
+    request_account_begin(&r->account, env->metrics, labels, r);
+    return inbound_http_open(&r->http, &http, &http_events, r);
+}
+
+int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
+                          const struct inbound_requests_events *events, void *user)
+{
     struct inbound_requests *r = calloc(1, sizeof *r);
     if (!r)
         return -ENOMEM;
     r->is = *o;
     r->events = events;
     r->user = user;
-    request_account_begin(&r->account, env->metrics, labels, r);
-    int err = inbound_http_open(&r->http, &http, &http_events, r);
+    int err = o->server ? open_to_server(r) : open_onward(r);
     if (err < 0) {
         free(r);
         return err;
@@ -104,15 +148,27 @@ int inbound_requests_open(struct inbound_requests **ret, const struct inbound_re
 
 void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool ended_too)
 {
-    inbound_http_give(r->http, bytes, ended_too);
+    if (r->http)
+        inbound_http_give(r->http, bytes, ended_too);
+    else
+        outbound_http_give(r->onward, bytes, ended_too);
+}
+
+void inbound_requests_drain(struct inbound_requests *r)
+{
+    if (r->onward)
+        outbound_http_drain(r->onward);
 }
 
 bool inbound_requests_look_again(struct inbound_requests *r)
 {
-    return inbound_http_look_again(r->http);
+    return r->http ? inbound_http_look_again(r->http) : outbound_http_look_again(r->onward);
 }
 
 void inbound_requests_close(struct inbound_requests *r, enum ending ending)
 {
-    inbound_http_close(r->http, ending);
+    if (r->http)
+        inbound_http_close(r->http, ending);
+    else
+        outbound_http_close(r->onward, ending);
 }

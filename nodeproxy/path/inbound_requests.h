@@ -1,7 +1,9 @@
 /*
  * The requests of one inbound connection, in place of its relay: what each may ask (request_policy.h),
- * how it passes (inbound_http.h), what it leaves behind (account.h, request_account.h). Owned by its
- * inbound, made when both sides are there; one worker; bounded as inbound_http.h says.
+ * how it passes (inbound_http.h), what it leaves behind (account.h, request_account.h). Or, of a
+ * connection to a listener of a Gateway, how it goes on into the mesh (outbound_http.h), which counts
+ * it as the Gateway's own. Owned by its inbound, made when both sides are there; one worker; bounded
+ * as inbound_http.h says.
  */
 #ifndef NODEPROXY_PATH_INBOUND_REQUESTS_H
 #define NODEPROXY_PATH_INBOUND_REQUESTS_H
@@ -15,7 +17,7 @@ struct inbound_requests_events {
 };
 struct inbound_requests_options {
     struct local_pod *pod;
-    struct stream *client, *server;
+    struct stream *client, *server; /* server NULL: a Gateway's, there is none */
     const struct account *account; /* all of these of the connection, until `drained` */
     const struct addr *source, *target;
     struct relay *relay; /* only counts */
@@ -23,9 +25,13 @@ struct inbound_requests_options {
 /* Are requests to be expected at this port of the workload? Asked once, before the connection is
  * decided on: what it is decided as it is, whatever is declared meanwhile. */
 bool inbound_requests_expected(const struct path_env *env, struct text workload_uid, uint16_t port);
+/* Likewise: is a listener of a Gateway there, so that they go on from here? */
+bool inbound_requests_go_on(const struct path_env *env, struct text workload_uid, uint16_t port);
+/* -ENOENT: of a Gateway's, whose workload has just gone. */
 int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
                           const struct inbound_requests_events *events, void *user); /* -ENOMEM */
 void inbound_requests_give(struct inbound_requests *r, struct buf *bytes, bool ended);
+void inbound_requests_drain(struct inbound_requests *r); /* what its client keeps open for more ends */
 bool inbound_requests_look_again(struct inbound_requests *r); /* as of inbound_http.h */
 void inbound_requests_close(struct inbound_requests *r, enum ending ending);
 #endif

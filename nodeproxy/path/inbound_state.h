@@ -37,11 +37,15 @@ struct inbound {
     char *service_key;              /* namespace/hostname when called by name; NULL: by address */
     struct text forwarded_host;     /* during the story's beginning only */
     union {
-        struct turn_wait turn;      /* before upstream_open */
+        struct {                    /* before upstream_open */
+            struct turn_wait turn;
+            struct ring_task go_on; /* goes_on: nobody is to be connected to, and yet not on its opener's stack */
+        };
         struct conn upstream;
     };
     struct client_port client_port; /* as_client */
     bool upstream_open, answered, as_client, by_request; /* by_request: it was decided as one whose requests are decided on one by one */
+    bool goes_on; /* to a listener of the Gateway that the pod serves as: by_request, and no application is asked */
     struct relay relay;
     struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */
     struct account account;

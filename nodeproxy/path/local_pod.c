@@ -505,6 +505,8 @@ void local_pod_drain(struct local_pod *p)
     stop_listeners(p);
     list_for_each(n, &p->outbounds)
         outbound_drain(outbound_of_link(n));
+    list_for_each(n, &p->inbounds)
+        inbound_drain(inbound_of_link(n));
     list_for_each(n, &p->servers)
         hbone_server_drain(container_of(n, struct hbone_server, link));
 }

@@ -396,7 +396,7 @@ static void request_over(void *user, const struct exchange_record *record)
     struct relay_side *client = &c->relay.client, *server = &c->relay.server;
     client->bytes += record->bytes_received;
     server->bytes += record->bytes_sent;
-    const struct request_log log = {c->pod->env, &c->account, &c->source, &c->destination, c->pod->bounds};
+    const struct request_log log = {.env = c->pod->env, .account = &c->account, .source = &c->source, .destination = &c->destination, .bounds = c->pod->bounds};
     request_log_write(&log, record);
 }
 

@@ -6,6 +6,7 @@
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_span.h"
 #include "nodeproxy/path/request_target.h"
+#include "shared/http/http_hop.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,7 +17,9 @@ struct outbound_http {
     void *user;
     struct addr called;
     struct request_account account;
-    char *consumer_routes, *routes; /* names of tables: for clients of our namespace, and for all */
+    char *consumer_routes, *routes; /* names of tables: for clients of our namespace (NULL: a Gateway's), and for all */
+    struct ip source;               /* whose requests they are: the workload, or a Gateway's client */
+    char source_text[IP_TEXT_MAX];  /* of a Gateway's client */
 };
 
 static struct outbound_http *of_host(struct exchange_host *host)
@@ -28,6 +31,11 @@ bool outbound_http_declared(const struct service *s, uint16_t port)
 {
     const struct port_pair *p = service_port(s, port);
     return p && app_protocol_is_http(p->app_protocol);
+}
+
+static bool is_gateway(const struct outbound_http *h)
+{
+    return !h->consumer_routes;
 }
 
 static struct outbound_http *of_client(struct client_requests *c)
@@ -42,14 +50,19 @@ static enum ending route(struct exchange_host *host, const struct http_head *req
 {
     struct outbound_http *h = of_host(host);
     struct path_env *env = h->pod->env;
-    struct route_table *t = directory_routes(env->directory, text_of(h->consumer_routes));
+    struct route_table *t =
+        h->consumer_routes ? directory_routes(env->directory, text_of(h->consumer_routes)) : NULL;
     if (!t)
         t = directory_routes(env->directory, text_of(h->routes));
+    if (!t && is_gateway(h)) { /* the listener has gone meanwhile */
+        *ret_why = "";
+        return ENDING_NO_ROUTE;
+    }
     const struct route_request q = {
         .head = request, .source_ns = text_of(h->pod->ns), .random = rng_u64(ring_rng(env->ring))};
     enum ending ending = request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
     if (ending == ENDING_NONE)
-        request_route_take_hash(ret, request, &h->pod->addresses[0], ring_rng(env->ring));
+        request_route_take_hash(ret, request, &h->source, ring_rng(env->ring));
     return ending;
 }
 
@@ -57,10 +70,12 @@ static enum ending route(struct exchange_host *host, const struct http_head *req
 
 static struct request_target target_of(const struct outbound_http *h)
 {
+    /* A workload's own HTTP/2 needs a server of it; whoever comes from outside knows nothing of that. */
     return (struct request_target){.pod = h->pod,
                                    .called = &h->called,
                                    .name = text_of(h->routes),
-                                   .version = h->client.front.version};
+                                   .version =
+                                       is_gateway(h) ? HTTP_VERSION_1 : h->client.front.version};
 }
 
 /* The endpoint's own name, where its route says so. */
@@ -152,7 +167,17 @@ static void mirror(struct exchange_host *host, const struct exchange *x, const s
 
 /* ---- account ------------------------------------------------------------- */
 
-/* By the Service that was called, whichever a route chose for it. */
+/* The Service that was called, whichever a route chose for it; a Gateway's clients called none. */
+static const struct service *service_of(const struct outbound_http *h,
+                                        const struct exchange_record *record)
+{
+    const struct path_env *env = h->pod->env;
+    if (!is_gateway(h))
+        return directory_service_at(env->directory, text_of(env->config->network), &h->called.ip);
+    struct text host = upstream_cluster_host(record->cluster);
+    return host.len > 0 ? directory_service_named(env->directory, host, text_of(h->pod->ns)) : NULL;
+}
+
 static void labels(void *user, const struct exchange_record *record, struct spiffe_id *memory,
                    struct text ret[static ACCOUNT_LABELS])
 {
@@ -166,7 +191,7 @@ static void labels(void *user, const struct exchange_record *record, struct spif
     const struct account_subject subject = {
         .source = directory_workload(d, text_of(h->pod->uid)),
         .destination = to,
-        .service = directory_service_at(d, network, &h->called.ip),
+        .service = service_of(h, record),
         .source_id = &h->pod->identity,
         .destination_id = way.way == UPSTREAM_DIRECT ? NULL : memory,
         .mutual_tls = way.way == UPSTREAM_TUNNEL,
@@ -178,19 +203,25 @@ static void over(struct client_requests *c, const struct exchange_record *record
 {
     struct outbound_http *h = of_client(c);
     struct exchange_record r = *record;
-    if (r.cluster.len == 0)
+    if (r.cluster.len == 0 && !is_gateway(h))
         r.cluster = text_of(h->routes); /* they have its name */
     request_account_count(&h->account, &r);
     request_span_give(h->pod, false, &r);
     h->events->over(h->user, &r);
 }
 
-static const struct exchange_host_ops host_ops = {.route = route,
-                                                  .choose = choose,
-                                                  .forget = forget,
-                                                  .mirror = mirror,
-                                                  .over = client_requests_over,
-                                                  .gone = client_requests_gone};
+static enum ending filter(struct exchange_host *host, struct http_head *request,
+                          struct exchange_notes *ret_notes)
+{
+    struct outbound_http *h = of_host(host);
+    return h->events->asked(h->user, request, ret_notes);
+}
+
+#define HOST_OPS                                                                                   \
+    .route = route, .choose = choose, .forget = forget, .mirror = mirror,                          \
+    .over = client_requests_over, .gone = client_requests_gone
+static const struct exchange_host_ops host_ops = {HOST_OPS};
+static const struct exchange_host_ops gateway_host_ops = {.filter = filter, HOST_OPS};
 
 /* ---- beginning and end ----------------------------------------------------- */
 
@@ -211,35 +242,45 @@ static void ended(struct client_requests *c, enum ending ending)
     h->events->ended(h->user, ending);
 }
 
+static void drop(struct outbound_http *h)
+{
+    free(h->routes);
+    free(h->consumer_routes);
+    free(h);
+}
+
 static void drained(struct client_requests *c)
 {
     struct outbound_http *h = of_client(c);
     request_account_end(&h->account);
     h->events->drained(h->user);
-    free(h->consumer_routes);
-    free(h->routes);
-    free(h);
+    drop(h);
 }
 
 static const struct client_requests_ops client_ops = {
     .host = &host_ops, .over = over, .ended = ended, .drained = drained};
+static const struct client_requests_ops gateway_ops = {
+    .host = &gateway_host_ops, .over = over, .ended = ended, .drained = drained};
 
-int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
-                       const struct addr *called, struct stream *client,
-                       const struct outbound_http_events *events, void *user)
+static struct outbound_http *new_http(struct local_pod *pod, const struct addr *called,
+                                      const struct outbound_http_events *events, void *user)
 {
-    const struct config *config = pod->env->config;
     struct outbound_http *h = calloc(1, sizeof *h);
     if (!h)
-        return -ENOMEM;
+        return NULL;
     h->pod = pod;
     h->called = *called;
-    if (name_routes(h, s) < 0) {
-        free(h->routes);
-        free(h->consumer_routes);
-        free(h);
-        return -ENOMEM;
-    }
+    h->events = events;
+    h->user = user;
+    return h;
+}
+
+/* Its names are there. */
+static void begin(struct outbound_http *h, struct stream *client, uint64_t idle_ms,
+                  const struct client_requests_ops *ops)
+{
+    struct local_pod *pod = h->pod;
+    const struct config *config = pod->env->config;
     const struct client_requests_options o = {
         .ring = pod->env->ring,
         .pool = &pod->exchanges,
@@ -247,18 +288,87 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
         .bounds = pod->bounds,
         .bound = BOUND_REQUESTS_OUT,
         .client = client,
-        .idle_ms = config->idle_ms,
+        .idle_ms = idle_ms,
         .choose_ms = 2 * config->connect_ms,
     };
-    client_requests_init(&h->client, &o, &client_ops);
+    client_requests_init(&h->client, &o, ops);
     h->client.host.chooses_again = true;
     h->client.drains = pod->env->draining;
     h->client.host.tracer = pod->env->tracer;
-    h->events = events;
-    h->user = user;
     request_account_begin(&h->account, pod->env->metrics, labels, h);
+}
+
+int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
+                       const struct addr *called, struct stream *client,
+                       const struct outbound_http_events *events, void *user)
+{
+    struct outbound_http *h = new_http(pod, called, events, user);
+    if (!h)
+        return -ENOMEM;
+    if (name_routes(h, s) < 0) {
+        drop(h);
+        return -ENOMEM;
+    }
+    h->source = pod->addresses[0];
+    begin(h, client, pod->env->config->idle_ms, &client_ops);
     *ret = h;
     return 0;
+}
+
+/* ---- of a Gateway ---------------------------------------------------------- */
+
+enum { GATEWAY_ROUTES_MAX = 600 }; /* a namespace and a name of Kubernetes are at most half of it */
+
+static struct text gateway_routes(const struct workload *self, uint16_t port,
+                                  char out[static GATEWAY_ROUTES_MAX])
+{
+    struct text_out o = {out, 0, GATEWAY_ROUTES_MAX, false};
+    text_printf(&o, "gateway|%u||%s/%s", port, self->ns, self->gateway);
+    return (struct text){o.data, o.len};
+}
+
+bool outbound_http_is_gateway(const struct path_env *env, const struct workload *self, uint16_t port)
+{
+    char name[GATEWAY_ROUTES_MAX];
+    if (!env->config->parse_http || !self->gateway[0])
+        return false;
+    struct route_table *t = directory_routes(env->directory, gateway_routes(self, port, name));
+    if (t)
+        route_table_unref(t);
+    return t;
+}
+
+int outbound_http_open_gateway(struct outbound_http **ret, struct local_pod *pod,
+                               const struct workload *self, const struct addr *called,
+                               const struct addr *source, struct stream *client,
+                               const struct outbound_http_events *events, void *user)
+{
+    char name[GATEWAY_ROUTES_MAX];
+    struct outbound_http *h = new_http(pod, called, events, user);
+    if (!h)
+        return -ENOMEM;
+    h->routes = text_dup(gateway_routes(self, called->port, name));
+    if (!h->routes) {
+        drop(h);
+        return -ENOMEM;
+    }
+    h->source = source->ip;
+    begin(h, client, pod->env->config->http_idle_ms, &gateway_ops);
+    h->client.host.strips = HTTP_HOP_ALL;
+    h->client.host.forwarded_for = text_of(ip_print(&source->ip, h->source_text));
+    h->client.host.forwarded_proto = TEXT("http");
+    *ret = h;
+    return 0;
+}
+
+void outbound_http_give(struct outbound_http *h, struct buf *bytes, bool ended_too)
+{
+    http_front_give(&h->client.front, bytes, ended_too);
+}
+
+bool outbound_http_look_again(struct outbound_http *h)
+{
+    return client_requests_look_again(&h->client);
 }
 
 void outbound_http_drain(struct outbound_http *h)

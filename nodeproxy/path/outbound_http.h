@@ -2,7 +2,9 @@
  * The relay stage of an outbound connection to a Service whose port is declared HTTP: requests instead of bytes. Each request
  * is an exchange of its own: the routes of the Service say where it goes (or its endpoints, if there are none), an endpoint is
  * chosen for it, and a link of the pod's upstream_pool takes it there.
- * Owned by its outbound; one worker; bounded as exchange.h and upstream_pool.h say.
+ * Likewise of an inbound connection to a listener of a Gateway, as which its pod serves: there only routes say where requests
+ * go, what no route takes is answered 404, and nothing that the client says of who it is or came by goes on.
+ * Owned by its outbound, or by its inbound_requests; one worker; bounded as exchange.h and upstream_pool.h say.
  */
 #ifndef NODEPROXY_PATH_OUTBOUND_HTTP_H
 #define NODEPROXY_PATH_OUTBOUND_HTTP_H
@@ -10,6 +12,8 @@
 
 struct outbound_http;
 struct outbound_http_events {
+    /* As exchange_host_ops.filter, of a Gateway's requests only. */
+    enum ending (*asked)(void *user, struct http_head *request, struct exchange_notes *ret_notes);
     void (*over)(void *user, const struct exchange_record *record); /* of each request */
     /* As inbound_http's. */
     void (*ended)(void *user, enum ending ending);
@@ -21,6 +25,16 @@ bool outbound_http_declared(const struct service *s, uint16_t port);
 int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
                        const struct addr *called, struct stream *client,
                        const struct outbound_http_events *events, void *user);
+/* Whether a listener of the Gateway as which this workload serves is at this port: "gateway|PORT||NAMESPACE/NAME" is its table. */
+bool outbound_http_is_gateway(const struct path_env *env, const struct workload *self, uint16_t port);
+/* As outbound_http_open(). `called`: an address of the pod and the listener's port; `source`: the client. */
+int outbound_http_open_gateway(struct outbound_http **ret, struct local_pod *pod,
+                               const struct workload *self, const struct addr *called,
+                               const struct addr *source, struct stream *client,
+                               const struct outbound_http_events *events, void *user);
+/* What the client had said before; takes the bytes. */
+void outbound_http_give(struct outbound_http *h, struct buf *bytes, bool ended_too);
+bool outbound_http_look_again(struct outbound_http *h); /* as inbound_http_look_again() */
 void outbound_http_drain(struct outbound_http *h); /* after the requests that live it ends */
 void outbound_http_close(struct outbound_http *h, enum ending ending); /* `drained` follows */
 #endif

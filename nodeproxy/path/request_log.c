@@ -24,6 +24,11 @@ static bool is_outbound(const struct request_log *l)
     return l->account->reporter == REPORTER_SOURCE;
 }
 
+static bool has_endpoint(const struct request_log *l)
+{
+    return is_outbound(l) || l->goes_on;
+}
+
 /* ---- with fields ------------------------------------------------------------------------------- */
 
 static void put_addr(struct log_line *l, const char *key, const struct addr *a)
@@ -73,7 +78,7 @@ static void write_fields(const struct request_log *l, const struct exchange_reco
         log_line_text(&line, "flags", response_flags_text(response_flags_of(r), flags));
     if (r->tries > 1)
         log_line_u64(&line, "tries", r->tries);
-    if (is_outbound(l))
+    if (has_endpoint(l))
         put_addr(&line, "endpoint", &r->to);
     log_line_text(&line, "route", at_most(r->route, NAME_MAX_LOGGED));
     put_ids(&line, r);
@@ -123,7 +128,7 @@ static struct text cluster_of(const struct request_log *l, const struct exchange
                               char out[static 32])
 {
     struct text_out o = {out, 0, 32, false};
-    if (is_outbound(l))
+    if (has_endpoint(l))
         return r->cluster;
     text_printf(&o, "inbound|%u||", l->destination->port);
     return (struct text){o.data, o.len};
@@ -175,7 +180,7 @@ static void write_istio(const struct request_log *l, const struct exchange_recor
     if (line.off)
         return;
     struct text_out details = TEXT_OUT(m.details);
-    const struct addr *to = is_outbound(l) ? &r->to : r->chosen ? l->destination : &r->to;
+    const struct addr *to = has_endpoint(l) || !r->chosen ? &r->to : l->destination;
     int64_t start_ms = clock_unix_ms() - (int64_t)r->duration_ms;
     const struct value values[] = {
         {"start_time", PLAIN, text_of(clock_print(start_ms, 1, m.start)), "] \""},

@@ -13,6 +13,7 @@ struct request_log { /* of whose connection the requests are; all of it stays wh
     const struct account *account;
     const struct addr *source, *destination;
     struct pod_bounds *bounds; /* of the workload whose line it is; NULL: none */
+    bool goes_on; /* to a Service, by a Gateway: there is an endpoint and a cluster, though it came in */
 };
 void request_log_write(const struct request_log *l, const struct exchange_record *record);
 #endif

@@ -22,6 +22,7 @@ static const size_t string_at[] = {
     offsetof(struct workload, workload_name),
     offsetof(struct workload, cluster_id),
     offsetof(struct workload, pod_uid),
+    offsetof(struct workload, gateway),
     offsetof(struct workload, locality.region),
     offsetof(struct workload, locality.zone),
     offsetof(struct workload, locality.subzone),

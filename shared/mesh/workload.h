@@ -40,6 +40,7 @@ struct workload {
     char *name, *ns, *hostname, *network, *trust_domain, *service_account, *node;
     char *canonical_name, *canonical_revision, *workload_name, *cluster_id;
     char *pod_uid; /* metadata.uid; "": not told, and then a running pod is not looked for */
+    char *gateway; /* of its namespace, whose listeners the node proxy serves in it; "": none */
     enum workload_type type;
     enum tunnel_protocol tunnel;
     bool native_tunnel, healthy, host_network;

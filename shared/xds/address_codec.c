@@ -148,7 +148,10 @@ static int take_pod(struct workload *w, const Istio__Workload__Workload *m, stru
         if (uid.len > POD_UID_MAX)
             return wire_refuse(why, "Pod.uid: has %zu bytes, at most %d are allowed", uid.len,
                                POD_UID_MAX);
-        return workload_set(&w->pod_uid, uid) < 0 ? wire_no_memory(why) : 0;
+        return workload_set(&w->pod_uid, uid) < 0
+                   ? wire_no_memory(why)
+                   : take_name(&w->gateway, ((const Weir__Workload__Pod *)pod)->gateway,
+                               "Pod.gateway", false, why);
     }
     return 0;
 }
@@ -367,9 +370,10 @@ static bool give_services(struct arena *a, const struct workload *w, Istio__Work
 static int give_pod(struct arena *a, const struct workload *w, Istio__Workload__Workload *m)
 {
     Weir__Workload__Pod pod = WEIR__WORKLOAD__POD__INIT;
-    if (!*w->pod_uid)
+    if (!*w->pod_uid && !*w->gateway)
         return 0;
     pod.uid = w->pod_uid;
+    pod.gateway = w->gateway;
     size_t len = protobuf_c_message_get_packed_size(&pod.base);
     Istio__Workload__Extension *extension = arena_zero(a, 1, sizeof *extension);
     Google__Protobuf__Any *config = arena_zero(a, 1, sizeof *config);

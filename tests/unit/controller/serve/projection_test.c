@@ -87,8 +87,9 @@ static unsigned below(struct world *w, unsigned n)
 static const char *label(struct world *w)
 {
     static const char *const labels[] = {"{app: a}", "{app: b}", "{app: a, tier: x}",
-                                         "{weir.mesh/enrolled: 'false', app: b}", "{}"};
-    return labels[below(w, 5)];
+                                         "{weir.mesh/enrolled: 'false', app: b}", "{}",
+                                         "{app: b, gateway.networking.k8s.io/gateway-name: i0}"};
+    return labels[below(w, 6)];
 }
 
 static const char *ns_of(struct world *w)
@@ -218,14 +219,31 @@ static void put_route(struct world *w, struct text_out *out)
         "{name: s1, port: 90}]",
     };
     static const char *const ports[] = {"", ", port: 80", ", port: 90"};
+    static const char *const gateways[] = {"", ", {name: i0}", ", {name: i1, namespace: shop}",
+                                           ", {name: i0, namespace: bank, port: 80}"};
     bool grpc = below(w, 3) == 0;
     text_printf(out,
                 "{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {name: %c%u, "
                 "namespace: %s}, spec: {parentRefs: [{group: '', kind: Service, name: s%u%s}, "
-                "{group: '', kind: Service, name: s%u, namespace: %s}], rules: [{%s}]}}",
+                "{group: '', kind: Service, name: s%u, namespace: %s}%s], rules: [{%s}]}}",
                 grpc ? "GRPCRoute" : "HTTPRoute", grpc ? 'g' : 'h', below(w, 2), ns_of(w),
                 below(w, SERVICES), ports[below(w, 3)], below(w, SERVICES), ns_of(w),
-                rules[below(w, 5)]);
+                gateways[below(w, 4)], rules[below(w, 5)]);
+}
+
+static void put_ingress(struct world *w, struct text_out *out)
+{
+    static const char *const specs[] = {
+        "listeners: [{name: a, port: 80, protocol: HTTP}]",
+        "listeners: [{name: a, port: 80, protocol: HTTP, hostname: x.example, allowedRoutes: {namespaces: {from: All}}}]",
+        "listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 81, protocol: HTTP, allowedRoutes: "
+        "{namespaces: {from: Selector, selector: {matchLabels: {weir.mesh/enrolled: 'true'}}}}}]",
+        "listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: TLS}]",
+    };
+    text_printf(out,
+                "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: i%u, "
+                "namespace: %s}, spec: {gatewayClassName: %s, %s}}",
+                below(w, 2), ns_of(w), below(w, 4) ? "weir" : "other", specs[below(w, 4)]);
 }
 
 static void put_grant(struct world *w, struct text_out *out)
@@ -308,6 +326,7 @@ static void remove_some(struct world *w)
                                     [OBJECT_HTTP_ROUTE] = 'h',
                                     [OBJECT_GRPC_ROUTE] = 'g',
                                     [OBJECT_REFERENCE_GRANT] = 'r',
+                                    [OBJECT_INGRESS] = 'i',
                                     [OBJECT_VIRTUAL_SERVICE] = 'v',
                                     [OBJECT_DESTINATION_RULE] = 'd',
                                     [OBJECT_SERVICE_ENTRY] = 'x'};
@@ -331,10 +350,11 @@ static void step(struct world *w)
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
         put_route,   put_route, put_route,         put_grant, put_virtual, put_virtual,
         put_virtual, put_rule,  put_rule,          put_entry, put_entry,
+        put_ingress, put_ingress,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 28);
+    unsigned which = below(w, 30);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;

@@ -43,7 +43,7 @@ static int end(void **state)
 static char *written(enum request_log_format format, enum reporter reporter, const struct exchange_record *r)
 {
     static char got[8192];
-    const struct request_log l = {&env, &account, &source, &destination, NULL};
+    const struct request_log l = {&env, &account, &source, &destination, NULL, false};
     config.request_log = format;
     account.reporter = reporter;
     request_log_write(&l, r);
@@ -186,7 +186,7 @@ static void hostile(void **state)
 static void silent(void **state)
 {
     const struct exchange_record r = a_record();
-    const struct request_log l = {&env, &account, &source, &destination, NULL};
+    const struct request_log l = {&env, &account, &source, &destination, NULL, false};
     char byte;
     (void)state;
     config.access_log = false;

@@ -75,6 +75,7 @@ static inline struct workload *random_workload(struct rng *r, unsigned id, unsig
     put_text(&w->locality.subzone, heap_text("%s", zones[rng_below(r, 3)]));
     put_text(&w->cluster_id, heap_text("%s", zones[rng_below(r, 3)]));
     put_text(&w->pod_uid, heap_text("%s", zones[rng_below(r, 3)]));
+    put_text(&w->gateway, heap_text("%s", zones[rng_below(r, 3)]));
     if (one_in(r, 4)) {
         put_text(&w->trust_domain, heap_text("other.td"));
         put_text(&w->hostname, heap_text("h%u.example", id));

@@ -1,0 +1,111 @@
+#include "controller/model/ingress.h"
+#include "controller/model/gateway_read.h"
+#include "controller/model/object_kinds.h"
+
+/* Expressions select by what a list of labels has no words for. */
+static void read_selector(struct reader *r, const struct json *of, struct ingress_listener *l)
+{
+    static const char *const known[] = {"matchLabels", NULL};
+    const struct json *selector = read_object(r, of, "selector");
+    gateway_known(r, &l->flaw, selector, known);
+    l->selector = read_labels(r, selector, "matchLabels");
+    if (l->from == INGRESS_FROM_SELECTOR && !selector)
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, of, "from Selector needs a selector");
+}
+
+static void read_from(struct reader *r, const struct json *of, struct ingress_listener *l)
+{
+    static const char *const known[] = {"from", "selector", NULL};
+    static const char *const words[] = {[INGRESS_FROM_SAME] = "Same",
+                                        [INGRESS_FROM_ALL] = "All",
+                                        [INGRESS_FROM_SELECTOR] = "Selector",
+                                        [INGRESS_FROM_NONE] = "None"};
+    const struct json *j = read_object(r, of, "namespaces");
+    const char *word = read_string(r, j, "from");
+    gateway_known(r, &l->flaw, j, known);
+    l->from = INGRESS_FROM_SAME;
+    for (unsigned i = 0; word[0] && i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) {
+            l->from = (enum ingress_from)i;
+            word = "";
+        }
+    if (word[0]) {
+        l->from = INGRESS_FROM_NONE;
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "from"),
+                         "'%s' is not one of Same, All, Selector, None", word);
+    }
+    read_selector(r, j, l);
+}
+
+static void read_kinds(struct reader *r, const struct json *of, struct ingress_listener *l)
+{
+    const struct json *list = read_list(r, of, "kinds", GATEWAY_ITEMS_MAX);
+    l->kinds_said = json_count(list) > 0;
+    l->http_routes = l->grpc_routes = !l->kinds_said;
+    json_for_each (j, list) {
+        const char *kind = read_string(r, j, "kind"), *group = read_string(r, j, "group");
+        bool ours = !read_member(j, "group") || strcmp(group, GATEWAY_GROUP) == 0;
+        if (ours && strcmp(kind, "HTTPRoute") == 0)
+            l->http_routes = true;
+        else if (ours && strcmp(kind, "GRPCRoute") == 0)
+            l->grpc_routes = true;
+        else
+            l->kinds_unknown = true;
+    }
+}
+
+bool ingress_is_host(struct text t)
+{
+    if (text_starts_with(t, TEXT("*.")))
+        t = (struct text){t.data + 2, t.len - 2};
+    return !name_check_subdomain(t);
+}
+
+static void read_listener(struct reader *r, const struct json *j, struct ingress_listener *l)
+{
+    static const char *const known[] = {"name",     "hostname", "port",
+                                        "protocol", "tls",      "allowedRoutes",
+                                        NULL};
+    static const char *const routes_known[] = {"namespaces", "kinds", NULL};
+    const struct json *routes = read_object(r, j, "allowedRoutes");
+    l->name = read_string(r, j, "name");
+    l->hostname = read_string(r, j, "hostname");
+    l->protocol = read_string(r, j, "protocol");
+    l->port = read_port(r, j, "port");
+    if (!l->name[0] || !l->protocol[0] || !l->port)
+        read_fail(r, j, "must have a name, a port and a protocol");
+    gateway_known(r, &l->flaw, j, known);
+    gateway_known(r, &l->flaw, routes, routes_known);
+    if (l->hostname[0] && !ingress_is_host(text_of(l->hostname)))
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "hostname"),
+                         "'%.60s' is no host name, with or without a *. before it", l->hostname);
+    if (strcmp(l->protocol, "HTTP") == 0 && read_member(j, "tls"))
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "tls"),
+                         "can't be there with protocol HTTP");
+    read_from(r, routes, l);
+    read_kinds(r, routes, l);
+}
+
+void ingress_read(struct reader *r, const struct json *document, struct object *o)
+{
+    /* infrastructure: of what is made for a Gateway, and nothing is. */
+    static const char *const known[] = {"gatewayClassName", "listeners", "infrastructure", NULL};
+    const struct json *spec = read_object(r, document, "spec");
+    const struct json *list = read_list(r, spec, "listeners", INGRESS_LISTENERS_MAX);
+    struct ingress_listener *items = read_array(r, json_count(list), sizeof *items);
+    struct ingress *g = &o->ingress;
+    g->class_name = read_string(r, spec, "gatewayClassName");
+    g->listeners = items;
+    gateway_known(r, &g->flaw, spec, known);
+    json_for_each (j, list) {
+        if (!items || !json_is(j, JSON_OBJECT)) {
+            read_fail(r, j, "must be an object");
+            return;
+        }
+        struct ingress_listener *l = &items[g->n_listeners++];
+        read_listener(r, j, l);
+        for (size_t i = 0; i + 1 < g->n_listeners; i++)
+            if (strcmp(items[i].name, l->name) == 0)
+                read_fail(r, j, "its name is there twice");
+    }
+}

@@ -1,0 +1,33 @@
+/*
+ * Gateway (gateway.networking.k8s.io) as it is written: listeners for who comes from outside of the
+ * mesh. A part of a struct object: it lives in its arena. What is well written and can't be honoured
+ * is kept as a flaw, by the name of its field: of the Gateway, or of one of its listeners. Strings
+ * are never NULL.
+ */
+#ifndef CONTROLLER_MODEL_INGRESS_H
+#define CONTROLLER_MODEL_INGRESS_H
+#include "controller/model/gateway_route.h"
+
+#define INGRESS_CLASS "weir" /* of the Gateways that are ours */
+#define INGRESS_POD_LABEL "gateway.networking.k8s.io/gateway-name" /* of pods that serve as one */
+enum { INGRESS_LISTENERS_MAX = 64 /* the definition's own */ };
+
+enum ingress_from { INGRESS_FROM_SAME, INGRESS_FROM_ALL, INGRESS_FROM_SELECTOR, INGRESS_FROM_NONE };
+struct ingress_listener {
+    const char *name, *hostname; /* hostname "": any */
+    const char *protocol;        /* "HTTP", and others that are not served */
+    uint16_t port;
+    enum ingress_from from; /* in which namespaces routes may be */
+    struct labels selector; /* of namespaces */
+    bool kinds_said, http_routes, grpc_routes; /* which kinds may come; all, where none is said */
+    bool kinds_unknown;                        /* others are said, too */
+    struct gateway_flaw flaw;
+};
+struct ingress {
+    const char *class_name;
+    const struct ingress_listener *listeners;
+    size_t n_listeners;
+    struct gateway_flaw flaw; /* of the whole: nothing is served */
+};
+bool ingress_is_host(struct text t); /* of a listener or a route: a name, with or without "*." before it */
+#endif
