@@ -57,7 +57,7 @@ struct message {
     int family, type, error;
     unsigned n;
     struct credential *credential;
-    bool connections;
+    unsigned parts; /* of a dump */
     struct worker_dump *dump;
     void (*dumped)(struct worker_dump *dump, void *arg);
     void *arg;
@@ -103,6 +103,7 @@ static void deliver_to_control(struct mail *mail)
     case DUMPED:
         m->dumped(m->dump, m->arg);
         text_heap_done(&m->dump->connections);
+        upstream_seen_done(&m->dump->endpoints);
         free(m->dump);
         break;
     default: assert(0 && "not a message to the control thread");
@@ -305,7 +306,9 @@ static void dump(struct worker *w, struct message *m)
         d->n_tunnel_servers += p->n_servers;
         hold_measure(&p->hold);
         peer_pool_each_link(&p->peers, count_link, d);
-        if (!m->connections)
+        if (m->parts & WORKER_ENDPOINTS)
+            upstream_seen_add(&d->endpoints, &p->clusters);
+        if (!(m->parts & WORKER_CONNECTIONS))
             continue;
         list_for_each(c, &p->outbounds)
         {
@@ -610,7 +613,7 @@ void worker_stop(struct worker *w)
         sched_yield();
 }
 
-int worker_dump(struct worker *w, bool connections, void (*done)(struct worker_dump *dump, void *arg), void *arg)
+int worker_dump(struct worker *w, unsigned parts, void (*done)(struct worker_dump *dump, void *arg), void *arg)
 {
     struct message *m = message_new(w, DUMP, NULL, deliver_to_worker);
     struct worker_dump *d = calloc(1, sizeof *d);
@@ -620,8 +623,9 @@ int worker_dump(struct worker *w, bool connections, void (*done)(struct worker_d
         return -ENOMEM;
     }
     text_heap_init(&d->connections, 64u * 1024 * 1024);
+    upstream_seen_init(&d->endpoints);
     m->dump = d;
-    m->connections = connections;
+    m->parts = parts;
     m->dumped = done;
     m->arg = arg;
     return to_worker(w, m);

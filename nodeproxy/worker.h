@@ -6,6 +6,7 @@
 #ifndef NODEPROXY_WORKER_H
 #define NODEPROXY_WORKER_H
 #include "nodeproxy/dns/dns_server.h"
+#include "nodeproxy/http/upstream_seen.h"
 #include "nodeproxy/path/env.h"
 #include "nodeproxy/path/local_pod.h"
 #include "shared/ring/mailbox.h"
@@ -51,12 +52,14 @@ void worker_stop(struct worker *w);                                  /* ends all
 void worker_join(struct worker *w);                                  /* waits for the thread and frees */
 
 /* A view of all living connections and tunnels of this worker, made on its thread, given to `done` on the control thread. */
+enum { WORKER_CONNECTIONS = 1, WORKER_ENDPOINTS = 2 }; /* what of it takes long, and is asked for */
 struct worker_dump {
     struct text_heap connections; /* JSON array elements, comma separated */
+    struct upstream_seen endpoints;
     struct ring_stats ring;
     uint64_t mirrors_sent, mirrors_left_out;
     size_t n_outbounds, n_inbounds, n_tunnels, n_tunnel_servers, tunnel_streams;
     uint64_t endings[ENDING_COUNT];
 };
-int worker_dump(struct worker *w, bool connections, void (*done)(struct worker_dump *dump, void *arg), void *arg);
+int worker_dump(struct worker *w, unsigned parts, void (*done)(struct worker_dump *dump, void *arg), void *arg);
 #endif

@@ -96,6 +96,36 @@ static void route_rows(struct table *t, const struct json *table)
         table_cell(t, i, TEXT("-"));
 }
 
+/* A row for each endpoint. */
+static void cluster_rows(struct table *t, const struct json *c)
+{
+    const struct json *endpoints = json_get(c, "endpoints");
+    char text[48];
+    json_for_each(e, endpoints)
+    {
+        struct text address = get(e, "address");
+        table_cell(t, 0, get(c, "name"));
+        table_cell(t, 1, get(c, "balancing"));
+        table_cell(t, 2, address.len > 0 ? address : get(e, "host"));
+        table_cell(t, 3, get(e, "locality"));
+        snprintf(text, sizeof text, "%llu", (unsigned long long)number(e, "priority"));
+        table_cell(t, 4, text_of(text));
+        snprintf(text, sizeof text, "%llu", (unsigned long long)number(e, "weight"));
+        table_cell(t, 5, text_of(text));
+        table_cell(t, 6, get(e, "health"));
+        snprintf(text, sizeof text, "by %llu of %llu", (unsigned long long)number(e, "ejectedBy"), (unsigned long long)number(e, "users"));
+        table_cell(t, 7, number(e, "users") > 0 ? text_of(text) : TEXT("-"));
+        snprintf(text, sizeof text, "%llu", (unsigned long long)number(e, "requests"));
+        table_cell(t, 8, text_of(text));
+    }
+    if (json_count(endpoints) > 0)
+        return;
+    table_cell(t, 0, get(c, "name"));
+    table_cell(t, 1, get(c, "balancing"));
+    for (size_t i = 2; i < 9; i++)
+        table_cell(t, i, TEXT("-"));
+}
+
 static void certificate_rows(struct table *t, const struct json *c)
 {
     const struct json *chain = json_get(c, "certChain");
@@ -138,6 +168,7 @@ const struct view views[] = {
     {"services", "/services", "services", {"NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"}, 5, service_rows, true},
     {"policies", "/policies", "policies", {"NAMESPACE", "POLICY NAME", "ACTION", "SCOPE", "DRY RUN"}, 5, policy_rows, true},
     {"routes", "/routes", "routes", {"NAMESPACE", "TABLE", "PLACE", "ROUTE", "MATCH", "ACTION"}, 6, route_rows, false},
+    {"clusters", "/clusters", "clusters", {"CLUSTER", "BALANCING", "ENDPOINT", "LOCALITY", "PRIORITY", "WEIGHT", "HEALTH", "LEFT OUT", "REQUESTS"}, 9, cluster_rows, false},
     {"certificates", "/certificates", "certificates", {"CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"}, 7, certificate_rows, false},
     {"connections", "/connections", "connections", {"WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"}, 6, connection_rows, false},
 };

@@ -51,6 +51,28 @@ lab apply "$WORK/nobody.yaml"
 eventually knows node-a nobody
 same "$(from_web -o /dev/null -w '%{http_code} ' http://10.96.0.97/ -o /dev/null http://10.96.0.97/)" "503 503 " "the statuses"
 
+step "a cluster that somebody asked for, as weirctl shows it: its endpoint, and the request in flight there"
+cat >"$WORK/rule.yaml" <<'END'
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: orders, namespace: shop}
+spec: {host: orders, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}
+END
+lab apply "$WORK/rule.yaml"
+shows() { # LEFT-OUT|REQUESTS
+    lab ctl node-a clusters -n shop | awk -F '   +' '$1 == "outbound|80||orders.shop.svc.cluster.local" { print $2 "|" $3 "|" $7 "|" $8 "|" $9 }' |
+        tee /dev/stderr | grep -Fx -e "round robin|$(pod_v4 orders):8080|healthy|$1" -e "round robin|[$(pod_v6 orders)]:8080|healthy|$1"
+}
+eventually shows '-|0'
+(exec "$ROOT/tests/lab.sh" exec web -- curl -sS --limit-rate 1k --max-time "$((2 * DEADLINE_S))" -o /dev/null 'http://orders/big?bytes=50000000') &
+DOWNLOAD=$!
+eventually shows 'by 0 of 1|1'
+end_job "$DOWNLOAD"
+eventually shows 'by 0 of 1|0'
+must lab exec node-a -- curl -sS -f http://127.0.0.1:15000/config_dump
+said '"clusterUse":[{"workload":"shop/web'
+said '"cluster":"outbound|80||orders.shop.svc.cluster.local","connections":'
+
 step "an HTTPRoute: a split, a rewrite with edits, a redirect, and what no rule takes"
 cat >"$WORK/route.yaml" <<'END'
 apiVersion: gateway.networking.k8s.io/v1
