@@ -35,7 +35,10 @@ int explain_show(const struct ctl *c, const struct json *dump)
     int err = mesh_read(dump, d, &e);
     int r = err < 0 ? ctl_fail("the controller's dump", err == -ENOMEM ? strerror(ENOMEM) : e.text) : 0;
     if (r == 0) {
-        err = explain_ask(d, c->arguments[0], c->arguments[1], &x);
+        struct explain_wish wish = c->wish;
+        wish.headers = &c->headers;
+        bool asks = wish.method || wish.path || wish.host || c->headers.n > 0;
+        err = explain_ask(d, c->arguments[0], c->arguments[1], asks ? &wish : NULL, &x);
         text_heap_init(&out, CTL_TEXT_MAX);
         if (err < 0)
             r = ctl_fail("explain", err == -ENOMEM ? strerror(ENOMEM) : x.why);

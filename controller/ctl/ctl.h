@@ -17,6 +17,8 @@ struct ctl {
     bool as_json, local, before;
     const char *const *arguments; /* after the command */
     size_t n_arguments;
+    struct explain_wish wish; /* explain: of a request, if any of it is given */
+    struct arg_list headers;
 };
 int ctl_fail(const char *what, const char *why); /* 1, the exit status */
 int ctl_write(struct text_heap *taken_out);      /* to standard output; the exit status */

@@ -168,6 +168,10 @@ static void judge(const struct directory *d, const struct explain *x, struct exp
                        .destination_port = e->target.port};
     if (e->tunnel && spiffe_id_parse(text_of(x->source_identity), &id) == 0)
         a.identity = &id;
+    if (x->request.seen && x->request.declared) {
+        a.form = ACCESS_REQUEST;
+        a.request = &x->request.view;
+    }
     directory_authorise(d, e->workload, &a, &v);
     e->allowed = v.allowed;
     print_verdict(&v, !a.identity, &out);
@@ -189,26 +193,46 @@ static int endpoint_order(const void *a, const void *b)
                   ((const struct explain_endpoint *)b)->workload->uid);
 }
 
-static int take_endpoints(const struct directory *d, struct explain *x)
+static void take_endpoints(const struct directory *d, struct explain *x, const struct service *s,
+                           uint16_t service_port)
 {
     const struct workload *const *all;
-    size_t n = directory_endpoints(d, x->service, &all);
-    x->endpoints = calloc(n + 1, sizeof *x->endpoints);
-    if (!x->endpoints)
-        return -ENOMEM;
+    size_t n = directory_endpoints(d, s, &all), before = x->n_endpoints;
     for (size_t i = 0; i < n && x->n_endpoints < EXPLAIN_ENDPOINTS_MAX; i++) {
-        uint16_t port = target_port(all[i], x->service, x->port);
+        uint16_t port = target_port(all[i], s, service_port);
         const struct ip *ip = address_for(all[i], &x->source_ip);
         if (!port || !ip)
             continue;
         x->endpoints[x->n_endpoints++] = (struct explain_endpoint){
             .workload = all[i],
             .target = {*ip, port},
-            .usable = all[i]->healthy || x->service->allow_unhealthy,
+            .usable = all[i]->healthy || s->allow_unhealthy,
         };
     }
-    qsort(x->endpoints, x->n_endpoints, sizeof *x->endpoints, endpoint_order);
-    return 0;
+    qsort(x->endpoints + before, x->n_endpoints - before, sizeof *x->endpoints, endpoint_order);
+}
+
+/* Of a split those of each side, in the route's order; a subset's are not told apart, since the mesh's workloads have no labels. */
+static void take_backends(const struct directory *d, struct explain *x, const struct route_forward *f)
+{
+    for (size_t i = 0; i < f->n_backends; i++) {
+        struct text subset, host, ns = text_of(x->source ? x->source->ns : "");
+        uint16_t port;
+        if (f->backends[i].weight == 0 ||
+            !explain_cluster_split(f->backends[i].cluster, &port, &subset, &host))
+            continue;
+        bool before = false;
+        for (size_t j = 0; j < i && !before; j++) {
+            struct text host_there, subset_there;
+            uint16_t port_there;
+            before = f->backends[j].weight > 0 &&
+                     explain_cluster_split(f->backends[j].cluster, &port_there, &subset_there, &host_there) &&
+                     port_there == port && text_equal(host_there, host);
+        }
+        const struct service *s = before ? NULL : directory_service_named(d, host, ns);
+        if (s)
+            take_endpoints(d, x, s, port);
+    }
 }
 
 static void conclude(struct explain *x)
@@ -230,7 +254,8 @@ static void conclude(struct explain *x)
                  x->n_endpoints);
 }
 
-static int explain_service(const struct directory *d, struct explain *x)
+static int explain_service(const struct directory *d, const struct explain_wish *wish,
+                           struct explain *x)
 {
     const struct service *s = x->service;
     bool known = false;
@@ -248,11 +273,24 @@ static int explain_service(const struct directory *d, struct explain *x)
         snprintf(x->why, sizeof x->why, "the Service has no port %u", x->port);
         return 0;
     }
-    int err = take_endpoints(d, x);
+    int err = x->asks ? explain_request_open(&x->request, wish, d, s, x->port, x->source, x->why) : 0;
+    if (err < 0)
+        return err;
+    if (x->request.stopped) {
+        x->result = EXPLAIN_ANSWERED;
+        return 0;
+    }
+    x->endpoints = calloc(EXPLAIN_ENDPOINTS_MAX, sizeof *x->endpoints);
+    if (!x->endpoints)
+        return -ENOMEM;
+    if (x->request.forward)
+        take_backends(d, x, x->request.forward);
+    else
+        take_endpoints(d, x, s, x->port);
     for (size_t i = 0; i < x->n_endpoints; i++)
         judge(d, x, &x->endpoints[i]);
     conclude(x);
-    return err;
+    return 0;
 }
 
 static int explain_workload(const struct directory *d, struct explain *x, const struct workload *w)
@@ -275,13 +313,13 @@ static int explain_workload(const struct directory *d, struct explain *x, const 
 }
 
 int explain_ask(const struct directory *d, const char *source, const char *destination,
-                struct explain *ret)
+                const struct explain_wish *wish, struct explain *ret)
 {
     struct looking from, to;
     struct text what = text_of(destination);
     struct spiffe_id id;
     struct explain *x = ret;
-    *x = (struct explain){.source_text = source, .destination_text = destination};
+    *x = (struct explain){.source_text = source, .destination_text = destination, .asks = wish};
     if (!look(d, text_of(source), false, &from)) {
         snprintf(x->why, sizeof x->why,
                  "'%s' is no pod that the mesh knows: write NAMESPACE/POD, or its address", source);
@@ -310,7 +348,13 @@ int explain_ask(const struct directory *d, const char *source, const char *desti
     x->service = to.service;
     x->destination_ip = to.ip;
     if (to.service)
-        return explain_service(d, x);
+        return explain_service(d, wish, x);
+    if (wish) {
+        snprintf(x->why, sizeof x->why,
+                 "'%s' is no Service: only requests to Services have routes. Leave --method, --path, --host and --header out",
+                 destination);
+        return -EINVAL;
+    }
     if (to.workload)
         return explain_workload(d, x, to.workload);
     x->result = EXPLAIN_OUTSIDE;
@@ -324,6 +368,7 @@ void explain_done(struct explain *e)
 {
     free(e->endpoints);
     e->endpoints = NULL;
+    explain_request_close(&e->request);
 }
 
 /* ---- What is said --------------------------------------------------------------------------- */
@@ -331,7 +376,7 @@ void explain_done(struct explain *e)
 static const char *const results[] = {
     [EXPLAIN_ALLOWED] = "allowed",         [EXPLAIN_REFUSED] = "refused",
     [EXPLAIN_MIXED] = "mixed",             [EXPLAIN_UNREACHABLE] = "unreachable",
-    [EXPLAIN_OUTSIDE] = "outside the mesh"};
+    [EXPLAIN_OUTSIDE] = "outside the mesh", [EXPLAIN_ANSWERED] = "answered on the way"};
 
 static const char *way(const struct explain *x, const struct explain_endpoint *e)
 {
@@ -370,6 +415,8 @@ void explain_print(const struct explain *x, struct text_heap *out)
                          x->endpoints[0].workload->name, x->port);
     else
         text_heap_printf(out, "to    %s\n", x->destination_text);
+    if (x->request.text[0])
+        text_heap_printf(out, "route %s\n", x->request.text);
     for (size_t i = 0; i < x->n_endpoints; i++) {
         const struct explain_endpoint *e = &x->endpoints[i];
         char target[ADDR_TEXT_MAX];
@@ -393,6 +440,8 @@ void explain_json(const struct explain *x, struct json_out *o)
     json_out_u64(o, "port", x->port);
     if (x->service)
         json_out_string(o, "service", x->service->key);
+    if (x->request.text[0])
+        json_out_string(o, "route", x->request.text);
     json_out_string(o, "result", results[x->result]);
     json_out_string(o, "why", x->why);
     json_out_array(o, "endpoints");

@@ -65,6 +65,7 @@ static const char about[] =
     "  status                   each node's proxy: whom it follows, what it has acknowledged\n"
     "  explain SRC DST[:PORT]   what would happen to a connection, and because of which objects:\n"
     "                           weirctl explain shop/web-1 bank/api:80\n"
+    "                           or to a request: ... --method POST --path /pay --header 'x-user: joe'\n"
     "  workloads, services, policies        what the mesh knows\n"
     "  problems                 configuration that is refused, or not honoured in full\n"
     "  enrol NAMESPACE          its pods join the mesh, those that run too; unenrol: they leave\n"
@@ -137,6 +138,10 @@ int main(int argc, char **argv)
          "the node proxy's admin socket on this machine (/run/weir/admin.sock)", 0, 0, false},
         {"controller", ARG_STRING, &c.controller, "ADDR:PORT",
          "explain: a controller's --admin, where there is no cluster", 0, 0, false},
+        {"method", ARG_STRING, &c.wish.method, "METHOD", "explain: of a request, as the options below", 0, 0, false},
+        {"path", ARG_STRING, &c.wish.path, "PATH", "explain: with its query", 0, 0, false},
+        {"host", ARG_STRING, &c.wish.host, "HOST", "explain: if it is not the Service's", 0, 0, false},
+        {"header", ARG_LIST, &c.headers, "NAME: VALUE", "explain; may be given several times", 0, 0, false},
         {"output", ARG_STRING, &output, "table|json", "how to print (-o)", 0, 0, false},
         {"namespace", ARG_STRING, &c.ns, "NAME", "only this namespace (-n)", 0, 0, false},
         {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},

@@ -1,4 +1,5 @@
 #include "controller/ctl/mesh_read.h"
+#include "shared/xds/routing.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -33,6 +34,15 @@ static void *room(const struct json *list, size_t len, int *err)
     return items;
 }
 
+static uint8_t app_protocol(const struct json *port)
+{
+    static const char *const words[] = {"", "HTTP11", "HTTP2", "GRPC", "TCP", "TLS"}; /* enum app_protocol */
+    for (size_t i = 1; i < sizeof words / sizeof *words; i++)
+        if (says(port, "appProtocol", words[i]))
+            return (uint8_t)i;
+    return 0;
+}
+
 static int read_ports(const struct json *list, struct port_pair **ret, size_t *ret_n)
 {
     struct json_error e = {0};
@@ -45,7 +55,8 @@ static int read_ports(const struct json *list, struct port_pair **ret, size_t *r
             err = -EINVAL;
         if (err == 0)
             (*ret)[(*ret_n)++] =
-                (struct port_pair){.service_port = (uint16_t)from, .target_port = (uint16_t)to};
+                (struct port_pair){.service_port = (uint16_t)from, .target_port = (uint16_t)to,
+                                    .app_protocol = app_protocol(p)};
     }
     return err;
 }
@@ -195,6 +206,8 @@ static int read_strings(const struct json *m, const char *name, struct string_ma
         struct string_match *out = &ret->items[ret->n];
         if (text_equal(t, TEXT("*")))
             *out = (struct string_match){MATCH_PRESENCE, text_dup(TEXT(""))};
+        else if (memmem(t.data, t.len, "{*", 2))
+            *out = (struct string_match){MATCH_TEMPLATE, text_dup(t)};
         else if (text_ends_with(t, TEXT("*")))
             *out = (struct string_match){MATCH_PREFIX, text_dup((struct text){t.data, t.len - 1})};
         else if (text_starts_with(t, TEXT("*")))
@@ -253,9 +266,48 @@ static int read_numbers(const struct json *m, const char *name, struct port_matc
     return err;
 }
 
+static int read_header(const struct json *j, struct request_header *h)
+{
+    h->name = text_dup(string_at(j, "name"));
+    int err = h->name ? read_strings(j, "values", &h->values) : -ENOMEM;
+    return err ? err : read_strings(j, "notValues", &h->not_values);
+}
+
+static int read_request(const struct json *j, struct request_match *m)
+{
+    const struct json *headers = json_member(j, TEXT("headers"));
+    int err = read_strings(j, "methods", &m->methods);
+    err = err ? err : read_strings(j, "notMethods", &m->not_methods);
+    err = err ? err : read_strings(j, "hosts", &m->hosts);
+    err = err ? err : read_strings(j, "notHosts", &m->not_hosts);
+    err = err ? err : read_strings(j, "paths", &m->paths);
+    err = err ? err : read_strings(j, "notPaths", &m->not_paths);
+    if (err == 0)
+        m->headers = room(headers, sizeof *m->headers, &err);
+    json_for_each (header, headers)
+        if (err == 0)
+            err = read_header(header, &m->headers[m->n_headers++]);
+    return err;
+}
+
+/* Its members are among those of the match. */
+static int add_request(const struct json *j, struct policy_match *m)
+{
+    static const char *const names[] = {"methods", "notMethods", "hosts", "notHosts", "paths", "notPaths", "headers"};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        any |= json_member(j, text_of(names[i])) != NULL;
+    if (!any)
+        return 0;
+    m->request = calloc(1, sizeof *m->request);
+    return m->request ? read_request(j, m->request) : -ENOMEM;
+}
+
 static int read_match(const struct json *j, struct policy_match *m)
 {
-    int err = read_strings(j, "namespaces", &m->namespaces);
+    m->unreadable = is_true(j, "unreadable");
+    int err = add_request(j, m);
+    err = err ? err : read_strings(j, "namespaces", &m->namespaces);
     err = err ? err : read_strings(j, "notNamespaces", &m->not_namespaces);
     err = err ? err : read_strings(j, "principals", &m->principals);
     err = err ? err : read_strings(j, "notPrincipals", &m->not_principals);
@@ -292,6 +344,7 @@ static int read_rule(const struct json *list, struct policy_rule *r)
 static int fill_policy(const struct json *j, struct policy *p)
 {
     const struct json *rules = json_member(j, TEXT("rules"));
+    const struct json *http_rules = json_member(j, TEXT("httpRules"));
     int err = 0;
     if (workload_set(&p->name, string_at(j, "name")) < 0 ||
         workload_set(&p->ns, string_at(j, "namespace")) < 0 ||
@@ -308,6 +361,11 @@ static int fill_policy(const struct json *j, struct policy *p)
     json_for_each (rule, rules)
         if (err == 0)
             err = read_rule(rule, &p->rules[p->n_rules++]);
+    if (err == 0)
+        p->http_rules = room(http_rules, sizeof *p->http_rules, &err);
+    json_for_each (rule, http_rules)
+        if (err == 0)
+            err = read_rule(rule, &p->http_rules[p->n_http_rules++]);
     return err;
 }
 
@@ -321,14 +379,49 @@ static int read_policy(const struct json *j, struct directory *d)
     return err;
 }
 
+/* ---- Routes --------------------------------------------------------------------------------- */
+
+static int unhex(struct text hex, uint8_t **ret)
+{
+    uint8_t *bytes = malloc(hex.len / 2 + 1);
+    if (!bytes)
+        return -ENOMEM;
+    for (size_t i = 0; i + 1 < hex.len; i += 2) {
+        int high = text_hex_digit(hex.data[i]), low = text_hex_digit(hex.data[i + 1]);
+        if (high < 0 || low < 0) {
+            free(bytes);
+            return -EINVAL;
+        }
+        bytes[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    *ret = bytes;
+    return 0;
+}
+
+static int read_table(const struct json *j, struct directory *d)
+{
+    char why[XDS_WHY_MAX];
+    uint8_t *bytes;
+    struct route_table *t;
+    struct text hex = string_at(j, "encoded");
+    int err = hex.len % 2 == 0 ? unhex(hex, &bytes) : -EINVAL;
+    if (err < 0)
+        return err;
+    err = xds_routes_decode(bytes, hex.len / 2, &t, why);
+    free(bytes);
+    return err < 0 ? err : directory_put_routes(d, t);
+}
+
 int mesh_read(const struct json *dump, struct directory *d, struct json_error *error)
 {
     static const struct {
         const char *list;
         int (*read)(const struct json *j, struct directory *d);
-    } lists[] = {{"policies", read_policy}, {"services", read_service}, {"workloads", read_workload}};
+    } lists[] = {{"policies", read_policy}, {"services", read_service}, {"workloads", read_workload}, {"routes", read_table}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         const struct json *list = json_member(dump, text_of(lists[i].list));
+        if (!list && lists[i].read == read_table)
+            continue; /* a controller of before */
         if (!json_is(list, JSON_ARRAY))
             return json_fail(error, dump, "has no list '%s': is it a controller's dump?",
                              lists[i].list);

@@ -287,6 +287,30 @@ static void put_policies(struct json_out *o, const struct resource *const *all, 
     json_out_end(o);
 }
 
+/* Tables that somebody wrote, as they are on the wire: whoever reads them decides by them (weirctl explain). */
+static void put_tables(struct json_out *o, const struct resource *const *all, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    json_out_array(o, "routes");
+    for (size_t i = 0; i < n; i++) {
+        char *hex = all[i]->by_name_only ? NULL : malloc(2 * all[i]->body_len + 1);
+        o->out->failed |= !hex && !all[i]->by_name_only;
+        if (!hex)
+            continue;
+        for (size_t j = 0; j < all[i]->body_len; j++) {
+            hex[2 * j] = digits[all[i]->body[j] >> 4];
+            hex[2 * j + 1] = digits[all[i]->body[j] & 15];
+        }
+        json_out_object(o, NULL);
+        json_out_string(o, "name", all[i]->name);
+        json_out_string(o, "version", all[i]->version);
+        json_out_text(o, "encoded", (struct text){hex, 2 * all[i]->body_len});
+        json_out_end(o);
+        free(hex);
+    }
+    json_out_end(o);
+}
+
 struct client_dump {
     struct json_out *out;
     uint64_t now_ms;
@@ -325,20 +349,23 @@ void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
                  struct text_heap *out)
 {
     struct json_out o;
-    size_t n_addresses, n_policies;
+    size_t n_addresses, n_policies, n_tables;
     const struct resource **addresses = sorted(c, XDS_ADDRESS, &n_addresses);
     const struct resource **policies = sorted(c, XDS_AUTHORIZATION, &n_policies);
+    const struct resource **tables = sorted(c, XDS_ROUTES, &n_tables);
     json_out_init(&o, out, true);
     json_out_object(&o, NULL);
     put_addresses(&o, addresses, n_addresses, false);
     put_addresses(&o, addresses, n_addresses, true);
     put_policies(&o, policies, n_policies);
+    put_tables(&o, tables, n_tables);
     json_out_array(&o, "clients");
     ads_each(a, put_client, &(struct client_dump){&o, now_ms});
     json_out_end(&o);
     json_out_end(&o);
     free(addresses);
     free(policies);
+    free(tables);
 }
 
 static void put_problems(struct json_out *o, const char *name, enum problem_severity severity,

@@ -7,7 +7,7 @@
 #include "controller/serve/ads.h"
 #include "shared/json/json_out.h"
 
-/* {"workloads": [...], "services": [...], "policies": [...], "clients": [...]} */
+/* {"workloads": [...], "services": [...], "policies": [...], "routes": [...], "clients": [...]} */
 void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
                  struct text_heap *out);
 /* {"errors": [...], "warnings": [...]}, each {file, line, object, field, message} */

@@ -132,3 +132,11 @@ must from_web -D - -H 'x-to: orders' http://cart/whoami
 said "x-route: virtual"
 same "$(from_web -H 'x-to: orders' http://cart/whoami | grep -c '"pod": *"orders')" 1 "answers of orders"
 same "$(from_web -o /dev/null -w '%{http_code} ' http://cart/broken -o /dev/null http://cart/delegated/a)" "555 500 " "the statuses"
+
+step "weirctl says what becomes of such a request, and because of which objects"
+explain() { must ip netns exec "$WEIR_LAB_NAME-control" "$WEIR_BUILD/weirctl" --controller 127.0.0.1:15014 explain "$(pod_v4 web)" shop/cart:80 "$@"; }
+explain --path /whoami --header 'x-to: orders'
+said "shop/cart/2 takes it: to outbound|80||orders.shop.svc.cluster.local"
+said "allowed  shop/orders-"
+explain --path /teapot
+said "answered 418"

@@ -46,7 +46,29 @@ static const char mesh[] =
     "namespace: bank}, spec: {action: DENY, selector: {matchLabels: {canary: 'yes'}}, rules: [{}]}}"
     "\n---\n"
     "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: strict, "
-    "namespace: shop}, spec: {mtls: {mode: STRICT}}}\n";
+    "namespace: shop}, spec: {mtls: {mode: STRICT}}}\n---\n"
+    "{apiVersion: v1, kind: Namespace, metadata: {name: pay, labels: {weir.mesh/enrolled: "
+    "'true'}}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: old-1, namespace: pay, labels: {app: old}}, spec: "
+    "{nodeName: node-b}, status: {podIP: 10.0.3.1}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: new-1, namespace: pay, labels: {app: new}}, spec: "
+    "{nodeName: node-b}, status: {podIP: 10.0.3.2}}\n---\n"
+    "{apiVersion: v1, kind: Service, metadata: {name: old, namespace: pay}, spec: {clusterIP: "
+    "10.96.0.8, selector: {app: old}, ports: [{name: http, port: 80}, {name: tcp, port: 81}]}}\n---\n"
+    "{apiVersion: v1, kind: Service, metadata: {name: new, namespace: pay}, spec: {clusterIP: "
+    "10.96.0.9, selector: {app: new}, ports: [{name: http, port: 80}]}}\n---\n"
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: "
+    "pay}, spec: {parentRefs: [{group: '', kind: Service, name: old, port: 80}], rules: "
+    "[{matches: [{path: {type: PathPrefix, value: /v2}, method: POST}], filters: [{type: URLRewrite, "
+    "urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}], backendRefs: "
+    "[{name: new, port: 80, weight: 3}, {name: old, port: 80, weight: 1}]}, "
+    "{matches: [{headers: [{name: x-user, value: joe}]}], filters: [{type: RequestRedirect, "
+    "requestRedirect: {hostname: joe.example, statusCode: 302}}]}, "
+    "{matches: [{path: {type: PathPrefix, value: /open}}], backendRefs: [{name: old, port: 80}]}]}}\n---\n"
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: no-admin, "
+    "namespace: pay}, spec: {action: DENY, rules: [{to: [{operation: {paths: ['/new/admin*', "
+    "'/new/{*}/x'], methods: [POST]}}], when: [{key: 'request.headers[x-user]', values: [jane, "
+    "'j*'], notValues: [jim]}]}]}}\n";
 
 static int open_mesh(void **state)
 {
@@ -95,9 +117,9 @@ static void nothing_is_lost_on_the_way(void **state)
     struct directory_counts counts;
     (void)state;
     directory_counts(directory, &counts);
-    assert_int_equal(counts.workloads, 8);
-    assert_int_equal(counts.services, 3);
-    assert_int_equal(counts.policies, 3);
+    assert_int_equal(counts.workloads, 10);
+    assert_int_equal(counts.services, 5);
+    assert_int_equal(counts.policies, 4);
     const struct map_entry *m;
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
         for (size_t i = 0; (m = map_next(&catalog.entries[type], &i));) {
@@ -112,12 +134,13 @@ static void nothing_is_lost_on_the_way(void **state)
         }
 }
 
-static void says(const char *from, const char *to, const char *wanted)
+static void says_of(const char *from, const char *to, const struct explain_wish *wish,
+                    const char *wanted)
 {
     struct explain x;
     struct text_heap out;
     text_heap_init(&out, 1 << 16);
-    int err = explain_ask(directory, from, to, &x);
+    int err = explain_ask(directory, from, to, wish, &x);
     if (err < 0)
         text_heap_printf(&out, "%s", x.why);
     else
@@ -125,6 +148,11 @@ static void says(const char *from, const char *to, const char *wanted)
     assert_string_equal(out.data, wanted);
     explain_done(&x);
     text_heap_done(&out);
+}
+
+static void says(const char *from, const char *to, const char *wanted)
+{
+    says_of(from, to, NULL, wanted);
 }
 
 #define WEB                                                                                        \
@@ -235,7 +263,7 @@ static void as_json(void **state)
     struct json_out o;
     (void)state;
     text_heap_init(&out, 1 << 16);
-    assert_int_equal(explain_ask(directory, "shop/web", "bank/api-1:8080", &x), 0);
+    assert_int_equal(explain_ask(directory, "shop/web", "bank/api-1:8080", NULL, &x), 0);
     json_out_init(&o, &out, false);
     explain_json(&x, &o);
     assert_string_equal(
@@ -277,9 +305,71 @@ static void dumps_that_are_none(void **state)
     }
 }
 
+/* ---- Requests ------------------------------------------------------------------------------- */
+
+#define TABLE "outbound|80||old.pay.svc.cluster.local"
+#define OLD_1(verdict)                                                                             \
+    "  allowed  pay/old-1  10.0.3.1:80  on node-b\n           tunnel (HBONE, mTLS); " verdict "\n"
+#define TO_OLD(n, s) "to    Service pay/old port 80  (old.pay.svc.cluster.local), " n " endpoint" s "\n"
+
+static void requests(void **state)
+{
+    const struct arg_list joe = {{"X-User:  joe "}, 1}, jane = {{"accept: */*", "x-user: jane"}, 2};
+    (void)state;
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.path = "/open/%61?b"},
+            WEB TO_OLD("1", "") "route " TABLE ": pay/r/2 takes it: to " TABLE "\n" OLD_1(
+                "no policy applies") "=> allowed\n");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.method = "POST", .path = "/v2/admin", .headers = &jane},
+            WEB TO_OLD("2", "s") "route " TABLE ": pay/r/0 takes it: to outbound|80||new.pay.svc.cluster.local (3 of 4), " TABLE
+            " (1 of 4)\n"
+            "  REFUSED  pay/new-1  10.0.3.2:80  on node-b\n           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+            "  REFUSED  pay/old-1  10.0.3.1:80  on node-b\n           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+            "=> refused\n");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.method = "POST", .path = "/v2/a/x", .headers = &joe},
+            WEB TO_OLD("2", "s") "route " TABLE ": pay/r/0 takes it: to outbound|80||new.pay.svc.cluster.local (3 of 4), " TABLE
+            " (1 of 4)\n"
+            "  REFUSED  pay/new-1  10.0.3.2:80  on node-b\n           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+            "  REFUSED  pay/old-1  10.0.3.1:80  on node-b\n           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+            "=> refused\n");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.path = "/a", .headers = &joe},
+            WEB TO_OLD("0", "s") "route " TABLE ": pay/r/1 takes it: answered 302: http://joe.example/a\n=> answered on the way\n");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.method = "GET"},
+            WEB TO_OLD("0", "s") "route " TABLE ": no route takes it, so it is answered 404\n=> answered on the way\n");
+}
+
+static void requests_without_routes(void **state)
+{
+    (void)state;
+    says_of("shop/web", "pay/new:80", &(struct explain_wish){.host = "other"},
+            WEB "to    Service pay/new port 80  (new.pay.svc.cluster.local), 1 endpoint\n"
+                "route none: nobody wrote any for port 80 of this Service\n"
+                "  allowed  pay/new-1  10.0.3.2:80  on node-b\n           tunnel (HBONE, mTLS); no policy applies\n"
+                "=> allowed\n");
+    says_of("shop/web", "pay/old:81", &(struct explain_wish){.method = "GET"},
+            WEB "to    Service pay/old port 81  (old.pay.svc.cluster.local), 1 endpoint\n"
+                "route none: port 81 is not declared HTTP (its name or appProtocol), so it is bytes to the mesh\n"
+                "  REFUSED  pay/old-1  10.0.3.1:81  on node-b\n           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+                "=> refused\n");
+}
+
+static void requests_that_are_none(void **state)
+{
+    const struct arg_list bad = {{"no colon"}, 1};
+    (void)state;
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.path = "a"}, "'a' is no path of a request");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.path = "/%zz"}, "'/%zz' is no path of a request");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.method = "A B"}, "'A B' is no method of a request");
+    says_of("shop/web", "pay/old:80", &(struct explain_wish){.headers = &bad}, "'no colon' is no header (NAME: VALUE) of a request");
+    says_of("shop/web", "pay/old-1:80", &(struct explain_wish){.path = "/"},
+            "'pay/old-1:80' is no Service: only requests to Services have routes. Leave --method, --path, --host and --header out");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests),
+        cmocka_unit_test(requests_without_routes),
+        cmocka_unit_test(requests_that_are_none),
         cmocka_unit_test(nothing_is_lost_on_the_way),
         cmocka_unit_test(a_service_with_a_policy_on_some),
         cmocka_unit_test(who_is_refused_and_why),
