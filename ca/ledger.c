@@ -87,6 +87,7 @@ struct ledger {
     struct mailbox mailbox;
     size_t outstanding; /* the ring's: put in, and not told yet */
     pthread_t thread;
+    struct mail end; /* the thread's last */
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t more;
     struct ledger_entry *first, **last;
@@ -109,7 +110,7 @@ static size_t take(struct ledger *l, struct ledger_entry *entries[static LEDGER_
     pthread_mutex_lock(&l->lock);
     while (!l->first && !l->ends)
         pthread_cond_wait(&l->more, &l->lock);
-    while (l->first && n < LEDGER_AT_ONCE) {
+    while (l->first && n < LEDGER_AT_ONCE && (n == 0 || !(entries[0]->work || l->first->work))) {
         entries[n] = l->first;
         l->first = l->first->next;
         n++;
@@ -126,10 +127,14 @@ static void *run(void *arg)
     struct ledger_entry *entries[LEDGER_AT_ONCE];
     size_t n;
     while ((n = take(l, entries)) > 0) {
-        ledger_write(l->store, entries, n);
+        if (entries[0]->work) /* always alone */
+            entries[0]->work(l->store, entries[0]);
+        else
+            ledger_write(l->store, entries, n);
         for (size_t i = 0; i < n; i++)
             mailbox_post(&l->mailbox, &entries[i]->mail);
     }
+    mailbox_post(&l->mailbox, &l->end);
     return NULL;
 }
 
@@ -151,6 +156,14 @@ static void mailbox_gone(struct mailbox *m)
         closed(arg);
 }
 
+/* Nothing is left to the thread but its return. */
+static void thread_ends(struct mail *mail)
+{
+    struct ledger *l = container_of(mail, struct ledger, end);
+    pthread_join(l->thread, NULL);
+    mailbox_close(&l->mailbox, mailbox_gone);
+}
+
 int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
                 char why[static STORE_WHY_MAX])
 {
@@ -159,6 +172,7 @@ int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
     if (!l)
         return -ENOMEM;
     l->last = &l->first;
+    l->end.deliver = thread_ends;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->more, NULL);
     int r = store_open_existing(&l->store, folder, why);
@@ -209,6 +223,4 @@ void ledger_close(struct ledger *l, void (*closed)(void *arg), void *arg)
     l->ends = true;
     pthread_cond_signal(&l->more);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
-    mailbox_close(&l->mailbox, mailbox_gone);
 }

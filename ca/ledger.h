@@ -17,6 +17,9 @@ struct ledger_entry { /* embedded; texts live until it is written */
     struct issued_record issued; /* serial NULL: nothing was issued */
     const uint8_t *spends;       /* the digest of a join token, or NULL */
     const char *renews;          /* the serial of the certificate that it was asked with, or NULL */
+    /* NULL; or this instead of all that: on the ledger's thread, between two changes. What became
+     * of it, it says itself. */
+    void (*work)(struct store *s, struct ledger_entry *e);
     /* What became of it. 0; -EKEYREVOKED: the identity is revoked, -EKEYREJECTED: the certificate
      * that it was asked with is, -ENOENT: the token was spent, -EEXIST: the serial was used: then
      * the log has a refusal in its place; or an error of the store: then nothing was written. */
@@ -34,7 +37,7 @@ void ledger_write(struct store *s, struct ledger_entry *const *entries, size_t n
 int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
                 char why[static STORE_WHY_MAX]);
 int ledger_put(struct ledger *l, struct ledger_entry *taken_e); /* -EAGAIN: full, not taken */
-/* What was put in is written, and told from here; then it is freed, and closed (may be NULL) is
- * called from the loop. NULL is fine: closed is not called. */
+/* What was put in is written and told; then it is freed, and closed (may be NULL) is called from
+ * the loop. NULL is fine: closed is not called. */
 void ledger_close(struct ledger *l, void (*closed)(void *arg), void *arg);
 #endif

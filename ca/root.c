@@ -192,17 +192,17 @@ int root_check(struct store *store, int64_t now_s, char why[static STORE_WHY_MAX
     return r;
 }
 
-static int root_load(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX])
+int root_open(struct root *r, struct store *store, int64_t now_s, char why[static STORE_WHY_MAX])
 {
     struct signer root = {0}, intermediate = {0};
     size_t len;
-    int e = load_both(r->store, now_s, &root, &intermediate, why);
+    int e = load_both(store, now_s, &root, &intermediate, why);
+    *r = (struct root){.store = store};
     if (e < 0) {
         signer_done(&root);
         signer_done(&intermediate);
         return e;
     }
-    root_done(r);
     r->root = root.certificate;
     r->intermediate = intermediate.certificate;
     r->intermediate_key = intermediate.key;
@@ -212,15 +212,9 @@ static int root_load(struct root *r, int64_t now_s, char why[static STORE_WHY_MA
     return 0;
 }
 
-int root_open(struct root *r, struct store *store, int64_t now_s, char why[static STORE_WHY_MAX])
+bool root_is_due(const struct root *r, int64_t now_s)
 {
-    *r = (struct root){.store = store};
-    return root_load(r, now_s, why);
-}
-
-int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX])
-{
-    return is_due(&r->intermediate, &r->root, now_s) ? root_load(r, now_s, why) : 0;
+    return is_due(&r->intermediate, &r->root, now_s);
 }
 
 void root_done(struct root *r)

@@ -17,9 +17,9 @@ struct root {
 /* Loads both, or makes what is not there. -EBADMSG: what is there is damaged, and is left as it is;
  * -EKEYEXPIRED: the root's life is over; or an error of the store. */
 int root_open(struct root *r, struct store *store, int64_t now_s, char why[static STORE_WHY_MAX]);
-/* Renews the intermediate when it is time; cheap when it isn't. After an error the old one stays,
+/* It is time for a new intermediate: another root_open() makes it. After an error the old one stays,
  * and is good for the other half of its life. */
-int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX]);
+bool root_is_due(const struct root *r, int64_t now_s);
 /* Looks at what is in the store and makes nothing: -ENOENT, -EBADMSG, -EKEYEXPIRED. */
 int root_check(struct store *store, int64_t now_s, char why[static STORE_WHY_MAX]);
 void root_done(struct root *r);

@@ -2,6 +2,7 @@
 #include "ca/serve.h"
 
 #include "ca/callers.h"
+#include "ca/upkeep.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/ring/socket.h"
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <weir_version.h>
-
-enum { OWN_TTL_S = 86400, REFRESH_MS = 60000 };
 
 struct ca {
     struct serve_options options;
@@ -29,8 +28,7 @@ struct ca {
     struct cluster cluster;
     struct xds_feed feed;
     struct spiffe_id self;
-    int64_t own_renew_s;
-    struct timer refresh;
+    struct upkeep upkeep;
     struct admin *admin;
     struct admin_route routes[2];
     struct metrics *metrics;
@@ -39,9 +37,10 @@ struct ca {
 
 /* ---- the CA's own certificate -------------------------------------------- */
 
-static int make_own_tls(struct ca *ca, const struct key *key, const struct x509 *chain,
-                        const char **why)
+static int own_renewed(struct upkeep *u, const struct key *key, const struct x509 chain[static 2],
+                       const char **why)
 {
+    struct ca *ca = container_of(u, struct ca, upkeep);
     struct tls_config *server = NULL, *client = NULL;
     struct tls_config_options o = {.role = TLS_SERVER,
                                    .peer_auth = TLS_PEER_OPTIONAL,
@@ -63,63 +62,6 @@ static int make_own_tls(struct ca *ca, const struct key *key, const struct x509 
     tls_config_unref(server);
     tls_config_unref(client);
     return r;
-}
-
-static int renew_own(struct ca *ca)
-{
-    struct key *key = NULL;
-    struct issued *made = malloc(sizeof *made);
-    struct x509 chain[2] = {0};
-    uint8_t public_der[KEY_PUBLIC_MAX];
-    size_t public_len = 0, n = 0;
-    struct text dns[ISSUE_DNS_MAX];
-    const struct arg_list *names = &ca->options.dns;
-    char issue_why[STORE_WHY_MAX] = "";
-    const char *why = "no memory";
-    int64_t now = clock_unix_s();
-    for (size_t i = 0; i < names->n; i++)
-        dns[i] = text_of(names->items[i]);
-    int r = made ? key_generate(&key) : -ENOMEM;
-    if (r == 0)
-        r = key_public_der(key, public_der, sizeof public_der, &public_len);
-    if (r == 0) {
-        const struct issue_request q = {.id = &ca->self,
-                                        .node = "",
-                                        .proof = PROOF_ITSELF,
-                                        .public_der = public_der,
-                                        .public_len = public_len,
-                                        .ttl_s = OWN_TTL_S,
-                                        .dns = dns,
-                                        .n_dns = names->n};
-        r = issue(&ca->root, &q, now, made, issue_why);
-        why = issue_why;
-    }
-    if (r == 0)
-        r = x509_from_pem(text_of(made->leaf_pem), &chain[0], 1, &n, &why);
-    if (r == 0)
-        r = x509_from_pem(text_of(ca->root.intermediate_pem), &chain[1], 1, &n, &why);
-    if (r == 0)
-        r = make_own_tls(ca, key, chain, &why);
-    if (r < 0)
-        log_error("ca", "no certificate of our own: %s", why);
-    else
-        ca->own_renew_s = now + (made->not_after_s - now) / 2;
-    x509_done(&chain[0]);
-    x509_done(&chain[1]);
-    key_unref(key);
-    free(made);
-    return r;
-}
-
-static void refresh(struct timer *t)
-{
-    struct ca *ca = container_of(t, struct ca, refresh);
-    char why[STORE_WHY_MAX];
-    timer_start(ring_timers(ca->ring), &ca->refresh, REFRESH_MS);
-    if (root_refresh(&ca->root, clock_unix_s(), why) < 0)
-        log_error("ca", "%s", why);
-    if (clock_unix_s() >= ca->own_renew_s)
-        (void)renew_own(ca);
 }
 
 /* ---- placement ----------------------------------------------------------- */
@@ -285,7 +227,7 @@ static void callers_gone(struct callers *callers)
     ledger_close(ca->ledger, part_gone, ca);
     if (ca->cluster.client)
         cluster_close(&ca->cluster, part_gone, ca);
-    timer_stop(ring_timers(ca->ring), &ca->refresh);
+    upkeep_stop(&ca->upkeep);
     if (ca->admin)
         admin_close(ca->admin, part_gone, ca);
     xds_feed_close(&ca->feed, part_gone, ca);
@@ -352,7 +294,13 @@ static int open_sockets(struct ca *ca)
         log_info("ca", "listening on %s", addr_print(&at, text));
     callers_open(&ca->callers, ca->ring, &ca->grant, fd, &events);
     ca->callers.ledger = ca->ledger;
-    r = renew_own(ca);
+    const struct upkeep_options upkeep = {.ring = ca->ring,
+                                          .root = &ca->root,
+                                          .ledger = ca->ledger,
+                                          .self = &ca->self,
+                                          .dns = &ca->options.dns,
+                                          .keep_s = (int64_t)(ca->options.keep_ms / 1000)};
+    r = upkeep_open(&ca->upkeep, &upkeep, own_renewed);
     if (r < 0 || ca->options.admin.port == 0)
         return r;
     ca->routes[0] = (struct admin_route){"GET", "/healthz/ready", handle_ready, ca};
@@ -395,8 +343,6 @@ static int ca_open(struct ca *ca)
                                           .types = XDS_MESH,
                                           .max_age_ms = ca->options.placement_max_age_ms};
     xds_feed_init(&ca->feed, &feed, &feed_events, ca);
-    timer_init(&ca->refresh, refresh);
-    timer_start(ring_timers(ca->ring), &ca->refresh, REFRESH_MS);
     r = open_cluster(ca);
     if (r == 0)
         r = open_sockets(ca);

@@ -13,7 +13,7 @@ struct serve_options {
     const char *state_dir, *trust_domain, *identity, *controller_identity, *proxy_identity;
     struct arg_list dns; /* names in its own certificate, up to ISSUE_DNS_MAX */
     struct addr listen, admin, controller; /* admin port 0: none */
-    uint64_t ttl_ms, ttl_max_ms, placement_max_age_ms, drain_ms;
+    uint64_t ttl_ms, ttl_max_ms, keep_ms, placement_max_age_ms, drain_ms;
     bool kubernetes;                /* --attest kubernetes */
     struct cluster_options cluster; /* then; without roots_pem */
 };

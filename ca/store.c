@@ -38,6 +38,11 @@ static const char *const migrations[] = {
     "CREATE TRIGGER audit_keeps BEFORE DELETE ON audit"
     " BEGIN SELECT RAISE(ABORT, 'a line of the audit log is never removed'); END;"
     "PRAGMA user_version = 2;",
+
+    "CREATE INDEX issued_until ON issued (not_after, serial);"
+    "CREATE TABLE forgotten (before INTEGER NOT NULL);"
+    "INSERT INTO forgotten VALUES (0);"
+    "PRAGMA user_version = 3;",
 };
 enum { SCHEMA_VERSION = ARRAY_SIZE(migrations) };
 

@@ -57,6 +57,9 @@ struct issued_found { /* heap: issued_found_done() */
 };
 int store_get_issued(struct store *s, const char *serial, struct issued_found *ret); /* -ENOENT */
 void issued_found_done(struct issued_found *f);
+/* Removes certificates that ended before that, with their revocations, rows_max of them at most, in
+ * a change of its own; their lines stay in the audit log. */
+int store_forget(struct store *s, int64_t before_s, uint64_t rows_max, uint64_t *ret_n);
 
 /* A token that is good once, for one identity. source: the addresses that may use it, as a prefix;
  * "": all. */

@@ -138,15 +138,16 @@ int store_list(struct store *s, enum store_list what, const char *identity, uint
 
 /* ---- is it whole? -------------------------------------------------------- */
 
-/* Each row of the query is a problem. Certificates without a proof are from before the log. */
+/* Each row of the query is a problem. Certificates without a proof are from before the log, and
+ * those that were forgotten were given before that moment. */
 static const char *const checks[] = {
     "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'certificate ' || serial || ' of ' || identity || ' has no line in the audit log'"
     " FROM issued WHERE proof <> '' AND NOT EXISTS (SELECT 1 FROM audit WHERE"
     " audit.serial = issued.serial AND outcome = 'given' AND audit.identity = issued.identity)",
     "SELECT 'line ' || id || ' tells of certificate ' || serial || ', which was never issued'"
-    " FROM audit WHERE outcome = 'given' AND NOT EXISTS (SELECT 1 FROM issued WHERE"
-    " issued.serial = audit.serial)",
+    " FROM audit WHERE outcome = 'given' AND at >= (SELECT before FROM forgotten)"
+    " AND NOT EXISTS (SELECT 1 FROM issued WHERE issued.serial = audit.serial)",
 };
 
 int store_check(struct store *s, void (*problem)(const char *text, void *arg), void *arg)

@@ -1,6 +1,7 @@
 /* Keys, tokens and what was issued, in the store; see store.h. */
 #include "ca/store_inside.h"
 
+#include "shared/base/list.h"
 #include "shared/tls/key.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -177,6 +178,42 @@ void issued_found_done(struct issued_found *f)
     free(f->identity);
     free(f->proof);
     *f = (struct issued_found){0};
+}
+
+/* ?1: ended before that, ?2: so many. */
+#define LONG_OVER                                                                                  \
+    " IN (SELECT serial FROM issued WHERE not_after < ?1 ORDER BY not_after, serial LIMIT ?2)"
+
+static int forget_by(struct store *s, const char *sql, int64_t before_s, uint64_t rows_max)
+{
+    sqlite3_stmt *q;
+    int r = store_prepare(s, sql, &q);
+    return r < 0 ? r
+                 : store_finish(s, q,
+                                sqlite3_bind_int64(q, 1, before_s) |
+                                    sqlite3_bind_int64(q, 2, (int64_t)rows_max));
+}
+
+int store_forget(struct store *s, int64_t before_s, uint64_t rows_max, uint64_t *ret_n)
+{
+    static const char *const changes[] = {
+        "UPDATE forgotten SET before = max(before, ?1) WHERE ?2 > 0", /* for store_check() */
+        "DELETE FROM revocation WHERE kind = 'serial' AND value" LONG_OVER,
+        "DELETE FROM issued WHERE serial" LONG_OVER,
+    };
+    int r = store_begin(s);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(changes); i++)
+        r = forget_by(s, changes[i], before_s, rows_max);
+    uint64_t n = (uint64_t)sqlite3_changes(s->db);
+    if (r == 0)
+        r = store_commit(s);
+    if (r < 0)
+        store_rollback(s);
+    else
+        *ret_n = n;
+    return r;
 }
 
 /* ---- join tokens --------------------------------------------------------- */

@@ -56,6 +56,20 @@ static inline void root_must_open(int64_t now_s)
     bench.has_root = true;
 }
 
+/* As the running CA does it: 0 where it is not time. After an error r is as it was. */
+static inline int root_refresh(struct root *r, int64_t now_s, char why[static STORE_WHY_MAX])
+{
+    struct root fresh;
+    if (!root_is_due(r, now_s))
+        return 0;
+    int e = root_open(&fresh, r->store, now_s, why);
+    if (e < 0)
+        return e;
+    root_done(r);
+    *r = fresh;
+    return 0;
+}
+
 static inline int bench_root(void **state)
 {
     bench_store(state);

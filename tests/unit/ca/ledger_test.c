@@ -319,6 +319,34 @@ static void a_missing_line_is_found(void **state)
     must_contain(problem, "certificate ff, which was never issued");
 }
 
+/* Whoever can't find a certificate that was forgotten finds nothing wrong; one of later, he does. */
+static void what_is_forgotten_is_no_problem(void **state)
+{
+    struct ledger_entry *e[] = {given(0, ALICE), given(1, ALICE), given(2, ALICE)};
+    uint64_t n = 0;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        e[i]->audit.at_s = 10 * ((int64_t)i + 1) - 5;
+        e[i]->issued.not_after_s = 10 * ((int64_t)i + 1);
+    }
+    ledger_write(bench.store, e, 3);
+    assert_int_equal(store_forget(bench.store, 10, 7, &n), 0); /* ends at 10: is not before */
+    assert_int_equal(n, 0);
+    assert_int_equal(store_forget(bench.store, 21, 1, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(store_forget(bench.store, 21, 7, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(sql_number("SELECT min(not_after) FROM issued"), 30);
+    check_whole();
+    assert_int_equal(store_forget(bench.store, 1, 7, &n), 0); /* a clock that was set back */
+    check_whole();
+    sql_run("DELETE FROM issued");
+    n_problems = 0;
+    assert_int_equal(store_check(bench.store, take_problem, NULL), 0);
+    assert_int_equal(n_problems, 1);
+    must_contain(problem, "certificate 2, which was never issued");
+}
+
 /* ---- errors ------------------------------------------------------------------ */
 
 static void all_of_a_change_or_nothing(void **state)
@@ -350,8 +378,8 @@ static void at_the_end_all_are_told(void **state)
         assert_int_equal(ledger_put(ledger, given(i, ALICE)), 0);
     ledger_close(ledger, on_closed, NULL);
     ledger = NULL;
-    assert_int_equal(n_told, 50);
     bed_run_until(is_closed);
+    assert_int_equal(n_told, 50);
     assert_int_equal(count_issued(), 50);
     ledger_close(NULL, on_closed, NULL);
 }
@@ -454,6 +482,7 @@ int main(void)
         TEST(no_serial_twice),
         TEST(a_line_is_for_good),
         TEST(a_missing_line_is_found),
+        TEST(what_is_forgotten_is_no_problem),
         TEST(all_of_a_change_or_nothing),
         TEST(at_the_end_all_are_told),
         TEST(needs_a_state),

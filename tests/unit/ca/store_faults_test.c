@@ -1,7 +1,7 @@
 /*
  * Every access of the CA to its disk fails in turn, once, for good, because the disk is full, or as
  * the last thing that the process does: making the store, making the authorities, issuing, renewing
- * the intermediate, a node's token, spending a join token. What was said to be done is there afterwards; what failed is there whole
+ * the intermediate, a node's token, spending a join token, forgetting. What was said to be done is there afterwards; what failed is there whole
  * or not at all; the CA goes on when the disk does, without being started again and with it.
  */
 #include "tests/unit/ca/ca_fixture.h"
@@ -168,12 +168,36 @@ static void join_check(int result)
     assert_int_equal(ledger_has("07"), 1 - left);
 }
 
+static void with_old_ones(void)
+{
+    with_root();
+    for (int64_t i = 0; i < 3; i++) {
+        char serial[] = {(char)('a' + i), '\0'};
+        const struct issued_record r = {serial, BOB, "x", 1, 10 + i, 3, ""};
+        assert_int_equal(store_put_issued(bench.store, &r), 0);
+    }
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, "a", 3, ""), 0);
+}
+static int forget_act(void)
+{
+    uint64_t n = 0;
+    return store_forget(bench.store, 12, 9, &n);
+}
+/* A certificate goes with its revocation. */
+static void forget_check(int result)
+{
+    int64_t left = sql_number("SELECT count(*) FROM issued WHERE identity = '" BOB "'");
+    assert_true(left == 1 || (result != 0 && left == 3));
+    assert_int_equal(sql_number("SELECT count(*) FROM revocation"), left == 3);
+}
+
 static const struct scenario opening = {0, nothing, open_act, open_check},
                              authorities = {0, with_store, root_act, roots_check},
                              issuing = {0, with_root, issue_act, issue_check},
                              renewing = {YEAR_S * 3 / 4, with_root, renew_act, renew_check},
                              token = {0, with_store, token_act, token_check},
-                             joining = {0, with_join, join_act, join_check};
+                             joining = {0, with_join, join_act, join_check},
+                             forgetting = {0, with_old_ones, forget_act, forget_check};
 
 /* Whether the n-th access was reached. */
 static bool play(const struct scenario *s, enum disk_fault fault, long n)
@@ -218,7 +242,7 @@ static void play_all(const char *name, const struct scenario *s)
     }
 }
 
-#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token) X(joining)
+#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token) X(joining) X(forgetting)
 #define FUNCTION(name)                                                                             \
     static void name##_fails(void **state)                                                         \
     {                                                                                              \
