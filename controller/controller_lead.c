@@ -35,11 +35,13 @@ static void seen(struct kube_source *s, enum object_kind kind, const char *ns, c
 
 static int judge(void *user, const struct object_judged *who, struct object_status *ret)
 {
-    const struct controller *c = user;
-    const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
-    size_t n = controller_problems(c, lists);
-    return c->projection.following ? object_status_judge(who, lists, n, &c->projection.view, ret)
-                                   : -EAGAIN;
+    struct controller *c = user;
+    const struct problem_index *told = projection_told(&c->projection);
+    struct object_judged judged = *who;
+    struct problem unread;
+    if (kube_source_unread(&c->kube, who->kind, who->ns, who->name, &unread))
+        judged.unread = &unread;
+    return told ? object_status_judge(&judged, told, &c->projection.view, ret) : -EAGAIN;
 }
 
 static const char *api(void *user, enum object_kind kind, char out[static LEASE_PATH_MAX])

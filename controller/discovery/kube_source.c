@@ -18,24 +18,52 @@ static bool all_listed(const struct kube_source *s)
     return s->discovered;
 }
 
+static struct problem problem_of(const char *object, const struct kube_complaint *c)
+{
+    return (struct problem){.severity = PROBLEM_ERROR,
+                            .file = (char *)KUBE_SOURCE_FILE,
+                            .object = (char *)object,
+                            .field = c->field,
+                            .message = c->message};
+}
+
+bool kube_source_unread(const struct kube_source *s, enum object_kind kind, const char *ns,
+                        const char *name, struct problem *ret)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(kind, ns, name, key);
+    const struct kube_complaint *c = map_get(&s->kinds[kind].bad, text_of(key));
+    if (c)
+        *ret = problem_of("", c);
+    return c != NULL;
+}
+
 static int problem_order(const void *a, const void *b)
 {
     return strcmp(((const struct problem *)a)->object, ((const struct problem *)b)->object);
 }
 
+/* For people: what is beyond the list's bound is shared among namespaces. */
 static void collect_problems(struct kube_source *s)
 {
+    struct problem_index index = {0};
+    struct problems all = {.max = 0};
+    size_t n = 0;
     problems_done(&s->problems);
-    for (unsigned i = 0; i < OBJECT_KIND_COUNT; i++) {
+    for (unsigned i = 0; i < OBJECT_KIND_COUNT; i++)
+        n += s->kinds[i].bad.count;
+    all.items = calloc(n + 1, sizeof *all.items);
+    for (unsigned i = 0; all.items && i < OBJECT_KIND_COUNT; i++) {
         const struct map_entry *e;
-        for (size_t j = 0; (e = map_next(&s->kinds[i].bad, &j));) {
-            const struct kube_complaint *c = e->value;
-            problems_add(&s->problems, PROBLEM_ERROR, KUBE_SOURCE_FILE, 0, e->key, c->field, "%s",
-                         c->message);
-        }
+        for (size_t j = 0; (e = map_next(&s->kinds[i].bad, &j));)
+            all.items[all.n++] = problem_of(e->key, e->value);
     }
-    if (s->problems.n > 1)
-        qsort(s->problems.items, s->problems.n, sizeof *s->problems.items, problem_order);
+    if (all.n > 1)
+        qsort(all.items, all.n, sizeof *all.items, problem_order);
+    if (problem_index_add(&index, &all) == 0)
+        problem_index_share(&index, &s->problems);
+    problem_index_done(&index);
+    free(all.items); /* what they say is the kinds' */
 }
 
 static void tell(struct kube_source *s)

@@ -8,7 +8,7 @@
 #define CONTROLLER_DISCOVERY_KUBE_SOURCE_H
 #include "controller/discovery/kube_discovery.h"
 #include "controller/discovery/kube_kind.h"
-#include "controller/model/problem.h"
+#include "controller/model/problem_index.h"
 
 #define KUBE_SOURCE_FILE "kubernetes" /* what stands for the file in problems */
 enum { KUBE_DEBOUNCE_MIN_MS = 10, KUBE_DEBOUNCE_MAX_MS = 2000 };
@@ -43,5 +43,8 @@ int kube_source_open(struct kube_source *s, struct ring *ring, const struct kube
                      void *user);
 /* What a change costs its user: changes are then taken together, so that no more than a fifth of the time goes into them. */
 void kube_source_cost(struct kube_source *s, uint64_t ms);
+/* Can't an object be read as the server has it? Why (without its name), borrowed until the next change. */
+bool kube_source_unread(const struct kube_source *s, enum object_kind kind, const char *ns,
+                        const char *name, struct problem *ret);
 void kube_source_close(struct kube_source *s, void (*closed)(struct kube_source *s));
 #endif

@@ -118,6 +118,7 @@ static void read_addresses(struct reader *r, const struct json *spec, struct kub
     while (one) {
         bool none = json_is(one, JSON_STRING) &&
                     (json_text(one).len == 0 || text_equal(json_text(one), TEXT("None")));
+        s->headless |= json_is(one, JSON_STRING) && text_equal(json_text(one), TEXT("None"));
         if (!none && read_ip(r, one, &addresses[s->n_addresses]))
             s->n_addresses++;
         one = json_count(list) ? json_next(one) : NULL;

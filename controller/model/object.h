@@ -74,6 +74,7 @@ struct kube_service {
     size_t n_addresses;
     const struct kube_service_port *ports; /* TCP */
     size_t n_ports;
+    bool headless;      /* clusterIP: None. Clients call its pods */
     bool external_name; /* only a DNS alias: nothing for the mesh */
     bool automatic;     /* its addresses are for the mesh to choose */
     bool publish_not_ready, internal_local;

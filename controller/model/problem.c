@@ -5,7 +5,7 @@
 
 void problems_init(struct problems *p)
 {
-    *p = (struct problems){0};
+    *p = (struct problems){.max = PROBLEMS_MAX};
 }
 
 static void problem_done(struct problem *p)
@@ -21,13 +21,17 @@ void problems_done(struct problems *p)
     for (size_t i = 0; i < p->n; i++)
         problem_done(&p->items[i]);
     free(p->items);
-    problems_init(p);
+    *p = (struct problems){.max = p->max};
+}
+
+/* What counts for nothing must not go unsaid for what is only worth a word. */
+static bool is_too_much(const struct problems *p, enum problem_severity severity)
+{
+    return p->n >= (severity == PROBLEM_ERROR ? p->max : p->max - p->max / 4);
 }
 
 static bool problems_make_room(struct problems *p)
 {
-    if (p->n >= PROBLEMS_MAX)
-        return false;
     if (p->n < p->size)
         return true;
     size_t size = p->size ? 2 * p->size : 16;
@@ -42,7 +46,7 @@ static bool problems_make_room(struct problems *p)
 void problems_add(struct problems *p, enum problem_severity severity, const char *file,
                   unsigned line, const char *object, const char *field, const char *format, ...)
 {
-    if (!problems_make_room(p)) {
+    if (is_too_much(p, severity)) {
         p->dropped++;
         return;
     }
@@ -59,9 +63,10 @@ void problems_add(struct problems *p, enum problem_severity severity, const char
         .field = text_dup(text_of(field)),
         .message = text_dup(text_of(message)),
     };
-    if (!made.file || !made.object || !made.field || !made.message) {
+    if (!made.file || !made.object || !made.field || !made.message || !problems_make_room(p)) {
         problem_done(&made);
         p->dropped++;
+        p->no_memory = true;
         return;
     }
     p->items[p->n++] = made;

@@ -1,7 +1,7 @@
 /*
  * What is wrong with the configuration, told to people: where (file, line, object, field) and what
- * would be right. A list of them is owned by whoever collects; one thread. Bounded by
- * PROBLEMS_MAX; what is beyond is counted only.
+ * would be right. A list of them is owned by whoever collects; one thread. Bounded by `max`, of which
+ * warnings leave the last quarter to errors; what is beyond is counted only.
  */
 #ifndef CONTROLLER_MODEL_PROBLEM_H
 #define CONTROLLER_MODEL_PROBLEM_H
@@ -19,10 +19,11 @@ struct problem {
 };
 struct problems {
     struct problem *items;
-    size_t n, size;
+    size_t n, size, max;
     size_t dropped; /* over the maximum, or without memory */
+    bool no_memory; /* something is missing for that */
 };
-void problems_init(struct problems *p);
+void problems_init(struct problems *p); /* max is PROBLEMS_MAX */
 void problems_done(struct problems *p); /* empty and usable again */
 void problems_add(struct problems *p, enum problem_severity severity, const char *file,
                   unsigned line, const char *object, const char *field, const char *format, ...)
@@ -30,7 +31,7 @@ void problems_add(struct problems *p, enum problem_severity severity, const char
 /* Something is missing for lack of memory, not because there is too much. */
 static inline bool problems_incomplete(const struct problems *p)
 {
-    return p->dropped > 0 && p->n < PROBLEMS_MAX;
+    return p->no_memory;
 }
 /* "FILE:LINE: OBJECT: FIELD: MESSAGE", parts that are unknown left out. */
 void problem_print(const struct problem *p, struct text_out *out);

@@ -511,6 +511,28 @@ static void read_forward(struct reader *r, const struct json *j, const struct js
     read_retries(r, j, rule);
 }
 
+/* What the delegate's rules do is all that is done. */
+static void read_delegate(struct reader *r, const struct json *j, struct virtual_rule *rule)
+{
+    static const char *const beside[] = {"name", "match", "delegate", NULL};
+    static const char *const known[] = {"name", "namespace", NULL};
+    const struct json *d = read_object(r, j, "delegate");
+    const char *ns = read_string(r, d, "namespace");
+    const char *name = read_string(r, d, "name");
+    gateway_known(r, &rule->flaw, j, beside);
+    gateway_known(r, &rule->flaw, d, known);
+    if (name_check_subdomain(text_of(name)))
+        traffic_flaw(r, &rule->flaw, d, "name '%.60s' is none", name);
+    if (ns[0] && name_check_label(text_of(ns)))
+        traffic_flaw(r, &rule->flaw, d, "namespace '%.60s' is none", ns);
+    rule->delegate.name = name;
+    rule->delegate.field = gateway_field(r, d);
+    if (ns[0])
+        rule->delegate.ns = ns;
+    rule->action.kind = ROUTE_RESPOND; /* should nobody be there */
+    rule->action.respond = (struct route_respond){500, TEXT("")};
+}
+
 void virtual_action_read(struct reader *r, const struct json *j, struct virtual_rule *rule)
 {
     static const char *const known[] = {"name",
@@ -534,6 +556,10 @@ void virtual_action_read(struct reader *r, const struct json *j, struct virtual_
     const struct json *redirect = read_object(r, j, "redirect");
     const struct json *response = read_object(r, j, "directResponse");
     struct text authority;
+    if (read_object(r, j, "delegate")) {
+        read_delegate(r, j, rule);
+        return;
+    }
     gateway_known(r, &rule->flaw, j, known);
     struct message_edits edits = read_headers(r, &rule->flaw, j, &authority);
     unsigned kinds = (routes != NULL) + (redirect != NULL) + (response != NULL);

@@ -164,11 +164,13 @@ static void read_match(struct reader *r, struct gateway_flaw *f, const struct js
 
 /* ---- Rules ---------------------------------------------------------------------------------- */
 
-static void read_rule(struct reader *r, const struct json *j, struct virtual_rule *rule)
+static void read_rule(struct reader *r, const struct json *of_spec, const struct json *j,
+                      const char *ns, struct virtual_rule *rule)
 {
     const struct json *matches = read_list(r, j, "match", VIRTUAL_MATCHES_MAX);
     struct virtual_match *items = read_array(r, json_count(matches), sizeof *items);
     rule->name = read_string(r, j, "name");
+    rule->delegate = (struct virtual_delegate){ns, "", ""};
     rule->matches = items;
     json_for_each (m, matches) {
         if (!items || !json_is(m, JSON_OBJECT)) {
@@ -178,6 +180,9 @@ static void read_rule(struct reader *r, const struct json *j, struct virtual_rul
         read_match(r, &rule->flaw, m, &items[rule->n_matches++]);
     }
     virtual_action_read(r, j, rule);
+    if (rule->delegate.name[0] && json_count(read_member(of_spec, "hosts")) == 0)
+        traffic_flaw(r, &rule->flaw, read_member(j, "delegate"),
+                     "what is delegated to can't delegate on");
 }
 
 static void read_hosts(struct reader *r, const struct json *spec, struct virtual_service *s)
@@ -188,10 +193,6 @@ static void read_hosts(struct reader *r, const struct json *spec, struct virtual
     json_for_each (j, list)
         if (items)
             items[s->hosts.n++] = traffic_host(r, &s->flaw, j);
-    if (s->hosts.n == 0)
-        traffic_flaw(r, &s->flaw, spec,
-                     "has no hosts: rules for others to delegate to are not "
-                     "supported");
 }
 
 void virtual_service_read(struct reader *r, const struct json *document, struct object *o)
@@ -216,7 +217,7 @@ void virtual_service_read(struct reader *r, const struct json *document, struct 
             read_fail(r, j, "must be an object");
             return;
         }
-        read_rule(r, j, &items[s->n_rules++]);
+        read_rule(r, spec, j, o->ns, &items[s->n_rules++]);
     }
     static const char *const beyond[] = {"tls", "tcp"};
     for (size_t i = 0; i < 2; i++)

@@ -45,10 +45,14 @@ struct virtual_rule {
     const struct virtual_destination *backends, *mirrors; /* as many as the action has */
     bool retries_said;
     bool port_of_request; /* of a redirect */
+    /* Its requests are for the rules of this one, which has no hosts; name "": it says itself what to do. */
+    struct virtual_delegate {
+        const char *ns, *name, *field;
+    } delegate;
 };
 struct virtual_service {
     struct gateway_flaw flaw, note;
-    struct values hosts;    /* as written, lower case */
+    struct values hosts;    /* as written, lower case; n 0: for others to delegate to */
     struct values exported; /* to these namespaces; n 0: to all */
     bool elsewhere;         /* only for gateways that are none of the mesh's */
     const struct virtual_rule *rules;

@@ -5,32 +5,28 @@
 #include <errno.h>
 #include <stdio.h>
 
-static bool said(const struct problems *const *lists, size_t n_lists, const char *object,
-                 enum problem_severity severity, struct text_out *out)
+static bool said(struct problem_group of_it, enum problem_severity severity, struct text_out *out)
 {
     bool any = false;
-    for (size_t i = 0; i < n_lists; i++) {
-        for (size_t j = 0; j < lists[i]->n; j++) {
-            const struct problem *p = &lists[i]->items[j];
-            if (p->severity != severity || strcmp(p->object, object) != 0)
-                continue;
-            text_printf(out, "%s%s%s%s", any ? "; " : "", p->field, p->field[0] ? ": " : "",
-                        p->message);
-            any = true;
-        }
+    for (size_t i = 0; i < of_it.n && !out->overflow; i++) {
+        const struct problem *p = of_it.items[i];
+        if (p->severity != severity)
+            continue;
+        text_printf(out, "%s%s%s%s", any ? "; " : "", p->field, p->field[0] ? ": " : "",
+                    p->message);
+        any = true;
     }
     return any;
 }
 
-void condition_judge(const struct problems *const *lists, size_t n_lists, const char *object,
-                     int64_t generation, struct condition *ret)
+void condition_judge(struct problem_group of_it, int64_t generation, struct condition *ret)
 {
     *ret = (struct condition){.accepted = true, .reason = "Accepted", .generation = generation};
     struct text_out out = TEXT_OUT(ret->message);
-    if (said(lists, n_lists, object, PROBLEM_ERROR, &out)) {
+    if (said(of_it, PROBLEM_ERROR, &out)) {
         ret->accepted = false;
         ret->reason = "Invalid"; /* the last good state stays in force */
-    } else if (said(lists, n_lists, object, PROBLEM_WARNING, &out))
+    } else if (said(of_it, PROBLEM_WARNING, &out))
         ret->reason = "AppliedInPart";
     else
         text_puts(&out, "in force at the node proxies");

@@ -6,7 +6,7 @@
  */
 #ifndef CONTROLLER_PUBLISH_CONDITION_H
 #define CONTROLLER_PUBLISH_CONDITION_H
-#include "controller/model/problem.h"
+#include "controller/model/problem_index.h"
 #include "shared/json/json.h"
 
 #define CONDITION_TYPE "weir.mesh/Accepted"
@@ -17,9 +17,8 @@ struct condition { /* what is to be there */
     char message[CONDITION_MESSAGE_MAX];
     int64_t generation; /* of the object that was judged */
 };
-/* Of these problems, those of this object (object_key()): what is to be said about it. */
-void condition_judge(const struct problems *const *lists, size_t n_lists, const char *object,
-                     int64_t generation, struct condition *ret);
+/* What is to be said about an object with these problems. */
+void condition_judge(struct problem_group of_it, int64_t generation, struct condition *ret);
 uint64_t condition_number(const struct condition *c); /* never 0 */
 /* An entry of a list of conditions: its number, and as it is to be, in place of `old` (NULL: none). */
 uint64_t condition_entry_number(const struct json *entry);

@@ -24,8 +24,7 @@ const char *object_status_resource(enum object_kind kind)
 }
 
 struct judging {
-    const struct problems *const *lists;
-    size_t n_lists;
+    const struct problem_index *told;
     const struct view *view;
 };
 
@@ -41,13 +40,10 @@ static void refuse(struct gateway_parent_status *p, const char *message)
 static const struct problem *problem_of(const struct judging *j, const char *object,
                                         const char *field)
 {
-    for (size_t i = 0; i < j->n_lists; i++)
-        for (size_t k = 0; k < j->lists[i]->n; k++) {
-            const struct problem *p = &j->lists[i]->items[k];
-            if (p->severity == PROBLEM_ERROR && strcmp(p->object, object) == 0 &&
-                strcmp(p->field, field) == 0)
-                return p;
-        }
+    struct problem_group g = problem_index_get(j->told, object);
+    for (size_t i = 0; i < g.n; i++)
+        if (g.items[i]->severity == PROBLEM_ERROR && strcmp(g.items[i]->field, field) == 0)
+            return g.items[i];
     return NULL;
 }
 
@@ -110,14 +106,16 @@ static int judge_ingress(const struct judging *j, const struct object_judged *wh
     return err;
 }
 
-int object_status_judge(const struct object_judged *who, const struct problems *const *lists,
-                        size_t n_lists, const struct view *v, struct object_status *ret)
+int object_status_judge(const struct object_judged *who, const struct problem_index *told,
+                        const struct view *v, struct object_status *ret)
 {
-    const struct judging j = {lists, n_lists, v};
+    const struct judging j = {told, v};
     char key[OBJECT_KEY_MAX];
     *ret = (struct object_status){.kind = who->kind};
     object_key(who->kind, who->ns, who->name, key);
-    condition_judge(lists, n_lists, key, who->generation, &ret->condition);
+    const struct problem_group unread = {&who->unread, 1};
+    condition_judge(who->unread ? unread : problem_index_get(told, key), who->generation,
+                    &ret->condition);
     if (who->kind == OBJECT_INGRESS)
         return judge_ingress(&j, who, ret);
     return is_route(who->kind) ? judge_route(&j, who, ret) : 0;

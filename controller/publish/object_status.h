@@ -22,10 +22,11 @@ struct object_judged {
     enum object_kind kind;
     const char *ns, *name;
     int64_t generation;
+    const struct problem *unread; /* why it can't be read as it is now; NULL: it is read */
 };
-/* By what is known of it: problems, and for routes the view. -ENOMEM. */
-int object_status_judge(const struct object_judged *who, const struct problems *const *lists,
-                        size_t n_lists, const struct view *v, struct object_status *ret);
+/* By what is known of it: what is told of the translation (sorted), and for routes the view. -ENOMEM. */
+int object_status_judge(const struct object_judged *who, const struct problem_index *told,
+                        const struct view *v, struct object_status *ret);
 void object_status_done(struct object_status *s);
 /* As condition_number() and its neighbours. */
 uint64_t object_status_number(const struct object_status *s);

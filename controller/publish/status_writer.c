@@ -41,7 +41,7 @@ static void seen_free(void *value)
 /* False: it can't be judged now, and is looked at again. */
 static bool judge(struct status_writer *s, const struct seen *p, struct object_status *ret)
 {
-    const struct object_judged who = {p->kind, p->ns, p->name, p->generation};
+    const struct object_judged who = {p->kind, p->ns, p->name, p->generation, NULL};
     if (p->round == s->round)
         return false;
     int err = s->judge(s->user, &who, ret);

@@ -1,9 +1,11 @@
 #include "controller/serve/projection.h"
+#include "controller/translate/gateway_table.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { NAME_KEY_MAX = XDS_NAME_MAX + 16 };
+enum { PIECE_ERRORS_MAX = 100000 }; /* a Service's tables are a word about many others, each once */
 enum { TOUCHED_MIN = 1000, TOUCHED_SHARE = 2 }; /* over half of all is translated as a whole */
 
 #define COMMON_KEY "common" /* no object_key() */
@@ -15,6 +17,7 @@ struct piece_name {
 struct piece { /* what was made of one object */
     struct piece_name *names;
     size_t n;
+    size_t tables_bytes, short_of; /* as struct resources says it */
     struct problems problems;
 };
 
@@ -35,16 +38,19 @@ static void pieces_free(void *value)
     (void)piece_free(value);
 }
 
-/* Of resources, and problems that it takes; NULL: no memory. */
-static struct piece *piece_new(struct resource *const *resources, size_t n,
+/* Of resources from `begin` on, and problems that it takes; NULL: no memory. */
+static struct piece *piece_new(const struct resources *made, size_t begin,
                                struct problems *taken_problems)
 {
     struct piece *piece = calloc(1, sizeof *piece);
+    struct resource *const *resources = made->items + begin;
+    size_t n = made->n - begin;
     if (!piece) {
         problems_done(taken_problems);
         return NULL;
     }
     piece->problems = *taken_problems;
+    piece->short_of = made->short_of;
     problems_init(taken_problems);
     piece->names = calloc(n + 1, sizeof *piece->names);
     if (!piece->names)
@@ -90,6 +96,8 @@ static int pieces_put(struct projection *p, const char *key, struct piece *taken
     if (empty)
         (void)map_remove(&p->pieces, text_of(key));
     count_problems(p, old, now);
+    p->tables_bytes += now->tables_bytes - (old ? old->tables_bytes : 0);
+    p->n_short += (size_t)(now->short_of > 0) - (size_t)(old && old->short_of > 0);
     piece_free(old);
     if (empty)
         piece_free(now);
@@ -100,19 +108,30 @@ static void pieces_clear(struct projection *p)
 {
     map_done(&p->pieces, pieces_free);
     map_init(&p->pieces, 0);
-    p->n_complaining = 0;
+    p->n_complaining = p->n_short = p->tables_bytes = 0;
     p->problems_changed = true;
 }
 
-static void copy_problems(struct projection *p, const char *key)
+static int take_problems(struct projection *p, const char *key)
 {
     const struct piece *piece = map_get(&p->pieces, text_of(key));
-    for (size_t i = 0; piece && i < piece->problems.n; i++) {
-        const struct problem *q = &piece->problems.items[i];
-        problems_add(&p->problems, q->severity, q->file, q->line, q->object, q->field, "%s",
-                     q->message);
-    }
     p->problems.dropped += piece ? piece->problems.dropped : 0;
+    return piece ? problem_index_add(&p->told, &piece->problems) : 0;
+}
+
+/* In the order of the translation. */
+static int take_all_problems(struct projection *p)
+{
+    int err = 0;
+    for (unsigned i = 0; p->n_complaining > 0 && i < TRANSLATED_KINDS; i++) {
+        struct view_range range = view_all(&p->view, translated_kinds[i]);
+        for (size_t j = 0; j < range.n && err == 0; j++) {
+            char key[OBJECT_KEY_MAX];
+            object_key(range.items[j]->kind, range.items[j]->ns, range.items[j]->name, key);
+            err = take_problems(p, key);
+        }
+    }
+    return err == 0 ? take_problems(p, COMMON_KEY) : err;
 }
 
 static void collect_problems(struct projection *p)
@@ -120,16 +139,23 @@ static void collect_problems(struct projection *p)
     if (!p->problems_changed)
         return;
     problems_done(&p->problems);
-    for (unsigned i = 0; p->n_complaining > 0 && i < TRANSLATED_KINDS; i++) {
-        struct view_range range = view_all(&p->view, translated_kinds[i]);
-        for (size_t j = 0; j < range.n; j++) {
-            char key[OBJECT_KEY_MAX];
-            object_key(range.items[j]->kind, range.items[j]->ns, range.items[j]->name, key);
-            copy_problems(p, key);
-        }
+    problem_index_done(&p->told);
+    int err = take_all_problems(p);
+    if (err == 0) {
+        problem_index_share(&p->told, &p->problems);
+        err = problems_incomplete(&p->problems) ? -ENOMEM : problem_index_sort(&p->told);
     }
-    copy_problems(p, COMMON_KEY);
-    p->problems_changed = problems_incomplete(&p->problems); /* then once more, the next time */
+    if (err < 0) /* then once more, the next time */
+        problem_index_done(&p->told);
+    p->problems_changed = err < 0;
+}
+
+const struct problem_index *projection_told(struct projection *p)
+{
+    if (!p->following)
+        return NULL;
+    collect_problems(p);
+    return p->problems_changed ? NULL : &p->told;
 }
 
 /* ---- All of it ------------------------------------------------------------------------------ */
@@ -140,6 +166,8 @@ static void unfollow(struct projection *p)
         view_close(&p->view);
     p->following = false;
     touched_done(&p->touched);
+    problem_index_done(&p->told);
+    p->problems_changed = true;
 }
 
 /* One object (NULL: what they have in common), appended to all. */
@@ -147,8 +175,10 @@ static int whole_piece(struct projection *p, const struct object *o, struct reso
 {
     char key[OBJECT_KEY_MAX] = COMMON_KEY;
     struct problems problems;
-    size_t n = all->n;
+    size_t n = all->n, tables_bytes = all->tables_bytes;
     problems_init(&problems);
+    problems.max = PIECE_ERRORS_MAX;
+    all->short_of = 0;
     int err = o ? translate_object(&p->view, o, all, &problems)
                 : translate_common(&p->view, all, &problems);
     if (err == 0 && problems_incomplete(&problems))
@@ -157,10 +187,13 @@ static int whole_piece(struct projection *p, const struct object *o, struct reso
         problems_done(&problems);
         return err;
     }
-    struct piece *piece = piece_new(all->items + n, all->n - n, &problems);
+    struct piece *piece = piece_new(all, n, &problems);
+    if (!piece)
+        return -ENOMEM;
+    piece->tables_bytes = all->tables_bytes - tables_bytes;
     if (o)
         object_key(o->kind, o->ns, o->name, key);
-    return piece ? pieces_put(p, key, piece) : -ENOMEM;
+    return pieces_put(p, key, piece);
 }
 
 static int whole(struct projection *p, size_t *ret_changed)
@@ -222,7 +255,9 @@ static int replace(struct projection *p, const char *key, struct resources *take
                    struct problems *taken_problems, size_t *changed)
 {
     const struct piece *old = map_get(&p->pieces, text_of(key));
-    struct piece *now = piece_new(taken->items, taken->n, taken_problems);
+    struct piece *now = piece_new(taken, 0, taken_problems);
+    if (now)
+        now->tables_bytes = taken->tables_bytes;
     int err = now ? 0 : -ENOMEM;
     for (size_t i = 0; i < taken->n && err == 0; i++) {
         err = put(p, taken->items[i], changed);
@@ -250,8 +285,12 @@ static int again(struct projection *p, const struct touched_object *t, size_t *c
     struct problems problems;
     int err = 0;
     problems_init(&problems);
-    if (t) {
+    problems.max = PIECE_ERRORS_MAX;
+    if (t)
         object_key(t->kind, t->ns, t->name, key);
+    const struct piece *old = map_get(&p->pieces, text_of(key));
+    made.tables_elsewhere = p->tables_bytes - (old ? old->tables_bytes : 0);
+    if (t) {
         const struct object *o = object_store_get(p->store, t->kind, t->ns, t->name);
         if (o)
             err = translate_object(&p->view, o, &made, &problems);
@@ -268,10 +307,28 @@ static int again(struct projection *p, const struct touched_object *t, size_t *c
     return replace(p, key, &made, &problems, changed);
 }
 
+/* Where others have given some back: tables of this kind's objects that there was no room for. */
+static int fill_room(struct projection *p, enum object_kind kind, size_t *changed)
+{
+    uint64_t max = gateway_tables_max(p->settings);
+    struct view_range all = view_all(&p->view, kind);
+    int err = 0;
+    for (size_t i = 0; i < all.n && err == 0; i++) {
+        const struct touched_object t = {kind, all.items[i]->ns, all.items[i]->name};
+        char key[OBJECT_KEY_MAX];
+        object_key(t.kind, t.ns, t.name, key);
+        const struct piece *piece = map_get(&p->pieces, text_of(key));
+        if (piece && piece->short_of && p->tables_bytes + piece->short_of <= max)
+            err = again(p, &t, changed);
+    }
+    return err;
+}
+
 static int touched(struct projection *p, size_t *ret_changed)
 {
     const struct touched_object **list = touched_list(&p->touched);
     bool common = false;
+    size_t tables_bytes = p->tables_bytes;
     int err = list ? 0 : -ENOMEM;
     for (size_t i = 0; i < p->touched.objects.count && err == 0; i++) {
         common |= list[i]->kind == OBJECT_PEER_AUTHENTICATION;
@@ -279,6 +336,10 @@ static int touched(struct projection *p, size_t *ret_changed)
     }
     if (common && err == 0)
         err = again(p, NULL, ret_changed);
+    if (err == 0 && p->n_short > 0 && p->tables_bytes < tables_bytes)
+        err = fill_room(p, OBJECT_SERVICE, ret_changed);
+    if (err == 0 && p->n_short > 0 && p->tables_bytes < tables_bytes)
+        err = fill_room(p, OBJECT_INGRESS, ret_changed);
     free(list);
     touched_done(&p->touched);
     map_done(&p->put, NULL);

@@ -417,10 +417,8 @@ static int add_subsets(const struct made *m, const struct kube_service_port *por
 static int add_default(const struct made *m, const struct kube_service_port *port, const char *name)
 {
     struct traffic_policy policy;
-    bool written = false;
-    int err = virtual_has_table(m->view, m->service, port, &written);
-    if (err < 0 || written)
-        return err;
+    if (virtual_has_table(m->view, m->service, port))
+        return 0;
     bool said = rule_policy(m->view, m->service, port->port, "", &policy);
     return add_routes(m->host, port->port, said ? &policy : NULL, name, m->all);
 }

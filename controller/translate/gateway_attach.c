@@ -1,4 +1,5 @@
 #include "controller/translate/gateway_attach.h"
+#include "shared/mesh/workload.h"
 
 bool gateway_is_service(const struct gateway_ref *ref)
 {
@@ -91,10 +92,15 @@ const char *gateway_route_refused(const struct object *route, struct text_out *m
     return flaw_reason(flaw->kind);
 }
 
-bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port)
+static bool names(const struct gateway_parent *parent, const struct kube_service_port *port)
 {
     return (!parent->ref.port || parent->ref.port == port->port) &&
            (!parent->section[0] || strcmp(parent->section, port->name) == 0);
+}
+
+bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port)
+{
+    return names(parent, port) && port->app_protocol != APP_TCP && port->app_protocol != APP_TLS;
 }
 
 static bool means(const struct object *route, const struct gateway_scope *s)
@@ -102,7 +108,8 @@ static bool means(const struct object *route, const struct gateway_scope *s)
     for (size_t i = 0; i < route->route.n_parents; i++) {
         const struct gateway_parent *p = &route->route.parents[i];
         if (gateway_is_service(&p->ref) && strcmp(p->ref.ns, s->service->ns) == 0 &&
-            strcmp(p->ref.name, s->service->name) == 0 && gateway_parent_means(p, s->port))
+            strcmp(p->ref.name, s->service->name) == 0 && !s->service->service.headless &&
+            gateway_parent_means(p, s->port))
             return true;
     }
     return false;
@@ -148,12 +155,21 @@ const char *gateway_parent_refused(const struct view *v, const struct object *ro
                             : "there is no such Service");
         return "NoMatchingParent";
     }
-    size_t i = 0;
-    while (i < service->service.n_ports &&
-           !gateway_parent_means(parent, &service->service.ports[i]))
-        i++;
+    if (service->service.headless) {
+        text_printf(message, "%s: a headless Service can't be a parent, since clients call its pods",
+                    ref->field);
+        return "NoMatchingParent";
+    }
+    size_t i = 0, named = 0;
+    for (; i < service->service.n_ports; i++) {
+        named += names(parent, &service->service.ports[i]);
+        if (gateway_parent_means(parent, &service->service.ports[i]))
+            break;
+    }
     if (i == service->service.n_ports) {
-        text_printf(message, "%s: the Service has no such port", ref->field);
+        text_printf(message, "%s: %s", ref->field,
+                    named ? "the port is declared to speak TCP or TLS, which these routes know nothing of"
+                          : "the Service has no such port");
         return "NoMatchingParent";
     }
     const char *refused = gateway_route_refused(route, message);

@@ -25,7 +25,7 @@ const char *gateway_route_refused(const struct object *route, struct text_out *m
 /* Likewise for one of its parents, which is a Service. */
 const char *gateway_parent_refused(const struct view *v, const struct object *route,
                                    const struct gateway_parent *parent, struct text_out *message);
-/* Does this parent of a route mean this port? */
+/* Does this parent of a route mean this port? None that is declared to be TCP's or TLS's. */
 bool gateway_parent_means(const struct gateway_parent *parent,
                           const struct kube_service_port *port);
 /* The kind of routes that counts there, of several: GRPCRoute, then HTTPRoute. OBJECT_KIND_COUNT:

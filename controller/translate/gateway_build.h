@@ -12,6 +12,7 @@ struct gateway_build {
     const struct gateway_scope *scope; /* NULL: a Gateway's, of this port: */
     uint16_t port;
     struct arena *arena; /* the table's */
+    bool refusing; /* a table that answers all with 500: there is always room for it */
     bool failed;
 };
 void *gateway_take(struct gateway_build *b, size_t n, size_t size); /* zeroed; NULL: it failed */

@@ -136,7 +136,8 @@ static int make(const struct view *v, const struct gateway_scope *s,
     struct route_table *t = gateway_tables_new(all);
     if (!t)
         return -ENOMEM;
-    struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
+    struct gateway_build b = {
+        .view = v, .scope = s, .arena = &t->arena, .refusing = n == 1 && entries[0].rule == &refused};
     fill(&b, t, entries, n);
     return gateway_tables_add(all, &b, t, why);
 }
@@ -174,18 +175,45 @@ struct route_table *gateway_tables_new(const struct gateway_tables *all)
     return route_table_new(room > REFUSED_BYTES_MAX ? room : REFUSED_BYTES_MAX);
 }
 
-static int put(struct gateway_tables *all, struct route_table *t)
+static int put(struct gateway_tables *all, const struct gateway_told *told)
 {
     if (all->n == all->size) {
         size_t size = all->size ? 2 * all->size : 8;
-        struct route_table **items = realloc(all->items, size * sizeof(struct route_table *));
+        struct gateway_told *items = realloc(all->items, size * sizeof *items);
         if (!items)
             return -ENOMEM;
         all->items = items;
         all->size = size;
     }
-    all->items[all->n++] = t;
-    all->bytes += t->arena.taken;
+    all->items[all->n++] = *told;
+    all->bytes += told->table->arena.taken;
+    return 0;
+}
+
+uint64_t gateway_tables_max(const struct translate_settings *s)
+{
+    return s->tables_bytes_max ? s->tables_bytes_max : MESH_TABLES_BYTES_MAX;
+}
+
+/* What can be told of it, and whether there is room for that. */
+static int encode(struct gateway_tables *all, const struct gateway_build *b,
+                  struct gateway_told *told, char why[static WHY_MAX])
+{
+    uint64_t max = gateway_tables_max(b->view->settings);
+    int err = xds_routes_encode(told->table, &told->body);
+    if (err == -E2BIG)
+        return why_say(-EINVAL, why, "they take more than %d MiB when they are sent",
+                       XDS_ROUTES_BYTES_MAX >> 20);
+    if (err < 0 || b->refusing)
+        return err;
+    size_t len = told->body.len;
+    if (all->elsewhere + all->body_bytes + len > max) {
+        if (all->short_of == 0 || len < all->short_of)
+            all->short_of = len;
+        return why_say(-EINVAL, why,
+                       "with the tables of all Services they take more than %llu KiB",
+                       (unsigned long long)(max >> 10));
+    }
     return 0;
 }
 
@@ -200,17 +228,25 @@ int gateway_tables_add(struct gateway_tables *all, struct gateway_build *b,
                  (is_one ? GATEWAY_TABLE_BYTES_MAX : GATEWAY_TABLES_BYTES_MAX) >> 20);
         err = -EINVAL;
     }
+    struct gateway_told told = {.table = taken};
     if (err == 0)
-        err = put(all, taken);
-    if (err < 0)
+        err = encode(all, b, &told, why);
+    if (err == 0)
+        err = put(all, &told);
+    if (err < 0) {
         route_table_unref(taken);
+        xds_bytes_done(&told.body);
+    } else if (!b->refusing)
+        all->body_bytes += told.body.len;
     return err;
 }
 
 void gateway_tables_done(struct gateway_tables *t)
 {
-    for (size_t i = 0; i < t->n; i++)
-        route_table_unref(t->items[i]);
+    for (size_t i = 0; i < t->n; i++) {
+        route_table_unref(t->items[i].table);
+        xds_bytes_done(&t->items[i].body);
+    }
     free(t->items);
     *t = (struct gateway_tables){0};
 }
@@ -243,33 +279,27 @@ static int add_all(const struct view *v, const struct object *service, const str
 
 static int name_order(const void *a, const void *b)
 {
-    const struct route_table *x = *(struct route_table *const *)a;
-    const struct route_table *y = *(struct route_table *const *)b;
+    const struct route_table *x = ((const struct gateway_told *)a)->table;
+    const struct route_table *y = ((const struct gateway_told *)b)->table;
     size_t len = x->name.len < y->name.len ? x->name.len : y->name.len;
     int order = memcmp(x->name.data, y->name.data, len);
     return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
 }
 
-int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *ret,
+int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems)
 {
     struct object_group routes = routes_of(v, service);
-    struct gateway_tables all = {0};
-    *ret = all;
+    size_t n_before = all->n;
     if (routes.n == 0 || service->service.external_name)
         return 0;
     const struct object **sorted = calloc(routes.n, sizeof(const struct object *));
     if (!sorted)
         return -ENOMEM;
     memcpy(sorted, routes.items, routes.n * sizeof(const struct object *));
-    int err = add_all(v, service, sorted, routes.n, &all, problems);
+    int err = add_all(v, service, sorted, routes.n, all, problems);
     free(sorted);
-    if (err < 0) {
-        gateway_tables_done(&all);
-        return err;
-    }
-    if (all.n > 1)
-        qsort(all.items, all.n, sizeof(struct route_table *), name_order);
-    *ret = all;
-    return 0;
+    if (err == 0 && all->n > n_before)
+        qsort(all->items + n_before, all->n - n_before, sizeof *all->items, name_order);
+    return err;
 }

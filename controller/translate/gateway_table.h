@@ -8,6 +8,7 @@
 #ifndef CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
 #define CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
 #include "controller/translate/gateway_action.h"
+#include "shared/xds/routing.h"
 
 /* In memory: 10,000 ordinary routes are less. A node has ROUTE_TABLE_BYTES_MAX, but shares nothing. What
  * the wire takes is bounded for itself (XDS_ROUTES_BYTES_MAX). */
@@ -16,10 +17,21 @@ enum {
     GATEWAY_TABLES_BYTES_MAX =
         64 * 1024 * 1024 /* of those of a Service; the last ones are refused */
 };
-struct gateway_tables { /* owned */
-    struct route_table **items;
+/* What the tables of all Services take on the wire, and thus of the controller's memory, where the settings
+ * don't say otherwise. */
+#define MESH_TABLES_BYTES_MAX (256UL * 1024 * 1024)
+uint64_t gateway_tables_max(const struct translate_settings *s);
+struct gateway_told {
+    struct route_table *table;
+    struct xds_bytes body; /* as it is told */
+};
+struct gateway_tables { /* owned; zeroed: none yet */
+    struct gateway_told *items;
     size_t n, size;
-    size_t bytes; /* of all of them */
+    size_t bytes;      /* of all of them */
+    size_t body_bytes; /* likewise on the wire, but for those that refuse all; */
+    size_t elsewhere;  /* and of other Services: said by who makes them */
+    size_t short_of;   /* the smallest that there was no room for any more; 0: none */
 };
 /* Appends the table of a port, if any route counts there. Its name is that of the cluster
  * "outbound|80||cart.shop.svc.cluster.local", with "@NAMESPACE" behind it for the clients of one
@@ -30,8 +42,8 @@ int gateway_table(const struct view *v, const struct gateway_scope *s, struct ga
 /* The field of that problem, which is one of the Service: "spec.ports[80]", "spec.ports[80]@NAMESPACE". */
 enum { GATEWAY_FIELD_MAX = 96 };
 void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_FIELD_MAX]);
-/* All of a Service, by name. -ENOMEM: nothing is given out. */
-int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *ret,
+/* Appends all of a Service, by name. -ENOMEM: a part was appended. */
+int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems);
 /* The matches of a route's rules, appended (ret NULL: only counted); how many. */
 size_t gateway_entries(const struct object *route, struct gateway_entry *ret);

@@ -202,7 +202,8 @@ static int make(const struct served *s, const struct places *all, struct gateway
     struct route_table *t = gateway_tables_new(tables);
     if (!t)
         return -ENOMEM;
-    struct gateway_build b = {.view = s->view, .port = s->port, .arena = &t->arena};
+    struct gateway_build b = {
+        .view = s->view, .port = s->port, .arena = &t->arena, .refusing = !all};
     int err = 0;
     if (all)
         err = fill(&b, t, s->gateway, all);

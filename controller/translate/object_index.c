@@ -2,6 +2,35 @@
 #include <errno.h>
 #include <stdlib.h>
 
+int object_index_order(const struct object *a, const struct object *b)
+{
+    uint64_t at_a = a->created_s ? (uint64_t)a->created_s : UINT64_MAX;
+    uint64_t at_b = b->created_s ? (uint64_t)b->created_s : UINT64_MAX;
+    if (a->made != b->made)
+        return a->made ? 1 : -1;
+    if (at_a != at_b)
+        return at_a < at_b ? -1 : 1;
+    int order = strcmp(a->ns, b->ns);
+    if (order == 0)
+        order = strcmp(a->name, b->name);
+    return order ? order : (int)a->kind - (int)b->kind;
+}
+
+/* Where it is, or would be. An old and a new object of one name may be there together for a moment. */
+static size_t place(const struct object_group *g, const struct object *o)
+{
+    size_t low = 0, high = g->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = object_index_order(g->items[middle], o);
+        if (order < 0 || (order == 0 && g->items[middle] < o))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void object_index_init(struct object_index *x)
 {
     map_init(&x->groups, 0);
@@ -37,9 +66,9 @@ int object_index_add(struct object_index *x, struct text key, const struct objec
     struct object_group *g = group_make(x, key);
     if (!g)
         return -ENOMEM;
-    for (size_t i = 0; i < g->n; i++)
-        if (g->items[i] == o)
-            return 0;
+    size_t at = place(g, o);
+    if (at < g->n && g->items[at] == o)
+        return 0;
     if (g->n == g->size) {
         size_t size = g->size ? 2 * g->size : 1;
         const struct object **items = realloc(g->items, size * sizeof(const struct object *));
@@ -51,21 +80,20 @@ int object_index_add(struct object_index *x, struct text key, const struct objec
         g->items = items;
         g->size = size;
     }
-    g->items[g->n++] = o;
+    memmove(&g->items[at + 1], &g->items[at], (g->n++ - at) * sizeof(const struct object *));
+    g->items[at] = o;
     return 0;
 }
 
 void object_index_remove(struct object_index *x, struct text key, const struct object *o)
 {
     struct object_group *g = map_get(&x->groups, key);
-    for (size_t i = 0; g && i < g->n; i++) {
-        if (g->items[i] != o)
-            continue;
-        g->items[i] = g->items[--g->n];
-        if (g->n == 0)
-            group_free(map_remove(&x->groups, key));
+    size_t at = g ? place(g, o) : 0;
+    if (!g || at == g->n || g->items[at] != o)
         return;
-    }
+    memmove(&g->items[at], &g->items[at + 1], (--g->n - at) * sizeof(const struct object *));
+    if (g->n == 0)
+        group_free(map_remove(&x->groups, key));
 }
 
 struct object_group object_index_get(const struct object_index *x, struct text key)

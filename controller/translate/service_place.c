@@ -49,34 +49,23 @@ static bool of_one_entry(const struct object *a, const struct object *b)
            memcmp(a->name, b->name, len) == 0;
 }
 
-static bool comes_before(const struct object *a, const struct object *b)
-{
-    return a->made != b->made ? !a->made : traffic_is_older(a, b);
-}
-
 const struct object *service_before(const struct view *v, const struct object *service,
                                     const struct ip *wanted)
 {
-    const struct object *first = NULL;
     if (!service->made)
         return NULL;
     struct object_group pods = object_index_get(&v->pods_at, view_address(wanted));
-    for (size_t i = 0; i < pods.n; i++) {
-        if (!first || traffic_is_older(pods.items[i], first))
-            first = pods.items[i];
-    }
-    if (first)
-        return first;
+    if (pods.n > 0)
+        return pods.items[0];
     struct object_group others = object_index_get(&v->services_at, view_address(wanted));
-    for (size_t i = 0; i < others.n; i++) {
+    for (size_t i = 0; i < others.n && others.items[i] != service; i++) {
         const struct object *o = others.items[i];
         /* Hosts of an entry share what its author wrote for them. */
         bool shared = !service->service.automatic && of_one_entry(o, service);
-        if (o != service && !shared && comes_before(o, first ? first : service) &&
-            traffic_counts(v, o))
-            first = o;
+        if (!shared && traffic_counts(v, o))
+            return o;
     }
-    return first;
+    return NULL;
 }
 
 size_t service_addresses(const struct view *v, const struct object *service,

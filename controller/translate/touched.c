@@ -379,7 +379,8 @@ static int touch_hosted(struct touched *t, const struct view *v, struct text hos
     return err;
 }
 
-static int touch_hosts(struct touched *t, const struct view *v, const struct object *o, bool others)
+static int touch_own_hosts(struct touched *t, const struct view *v, const struct object *o,
+                           bool others)
 {
     char host[VIEW_KEY_MAX];
     int err = touch_object(t, o);
@@ -387,6 +388,30 @@ static int touch_hosts(struct touched *t, const struct view *v, const struct obj
         err = touch_hosted(
             t, v, traffic_full_host(v, o->ns, o->virtual_service.hosts.items[i], host), others);
     return err;
+}
+
+/* Whether anybody delegates to them is said of them. */
+static int touch_delegates(struct touched *t, const struct object *o)
+{
+    int err = 0;
+    for (size_t i = 0; i < o->virtual_service.n_rules && err == 0; i++) {
+        const struct virtual_delegate *d = &o->virtual_service.rules[i].delegate;
+        err = d->name[0] ? touch(t, OBJECT_VIRTUAL_SERVICE, d->ns, d->name) : 0;
+    }
+    return err;
+}
+
+/* What has no hosts is in the tables of those that delegate to it. */
+static int touch_hosts(struct touched *t, const struct view *v, const struct object *o, bool others)
+{
+    char name[VIEW_KEY_MAX];
+    struct object_group roots = {0};
+    int err = touch_own_hosts(t, v, o, others);
+    if (err == 0)
+        roots = object_index_get(&v->delegating, view_name(o->ns, o->name, name));
+    for (size_t i = 0; i < roots.n && err == 0; i++)
+        err = touch_own_hosts(t, v, roots.items[i], false);
+    return err == 0 ? touch_delegates(t, o) : err;
 }
 
 /* VirtualServices that lead to a Service: its ports and its rules are written in their tables. */

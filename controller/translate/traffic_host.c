@@ -55,10 +55,7 @@ const struct object *traffic_by_host(const struct view *v, struct text full)
     if (service)
         return service->service.external_name ? NULL : service;
     struct object_group made = object_index_get(&v->made_of, full);
-    for (size_t i = 0; i < made.n; i++)
-        if (!service || traffic_is_older(made.items[i], service))
-            service = made.items[i];
-    return service;
+    return made.n > 0 ? made.items[0] : NULL;
 }
 
 bool traffic_counts(const struct view *v, const struct object *service)
@@ -96,11 +93,5 @@ int traffic_each_host(struct text full, int (*call)(void *user, struct text host
 
 bool traffic_is_older(const struct object *a, const struct object *b)
 {
-    /* One that does not say when it was made is taken for the youngest. */
-    uint64_t at_a = a->created_s ? (uint64_t)a->created_s : UINT64_MAX;
-    uint64_t at_b = b->created_s ? (uint64_t)b->created_s : UINT64_MAX;
-    if (at_a != at_b)
-        return at_a < at_b;
-    int by_ns = strcmp(a->ns, b->ns);
-    return by_ns ? by_ns < 0 : strcmp(a->name, b->name) < 0;
+    return object_index_order(a, b) < 0;
 }

@@ -12,7 +12,7 @@
 #include "controller/translate/peer.h"
 #include "controller/translate/rule_attach.h"
 #include "controller/translate/virtual_table.h"
-#include "shared/xds/routing.h"
+#include "controller/translate/virtual_warn.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -89,44 +89,27 @@ static int add_policy(struct resources *all, struct policy *taken, const struct 
     return r ? resources_add(all, r) : err;
 }
 
-/* Everything is answered 500. */
-static int encode_refusing(struct text name, struct xds_bytes *ret)
+static int add_tables(struct resources *all, struct gateway_tables *tables)
 {
-    struct text any = TEXT("*");
-    struct route all = {.name = TEXT("refused"),
-                        .match.path = {.kind = PATH_PREFIX, .value = TEXT("/")},
-                        .action = {.kind = ROUTE_RESPOND, .respond = {500, TEXT("")}}};
-    struct virtual_host h = {
-        .name = name, .domains = &any, .n_domains = 1, .routes = &all, .n_routes = 1};
-    return xds_routes_encode(&(struct route_table){.name = name, .hosts = &h, .n_hosts = 1}, ret);
-}
-
-/* Closed, if it is more than a node can read, and not as if there were none. */
-static int add_table(struct resources *all, const struct route_table *t, const struct object *o,
-                     struct problems *problems)
-{
-    char key[OBJECT_KEY_MAX];
-    struct resource *r;
-    struct xds_bytes body = {0};
-    int err = xds_routes_encode(t, &body);
-    if (err == -E2BIG) {
-        object_key(o->kind, o->ns, o->name, key);
-        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",
-                     "its routes can't be sent to the proxies, and all is refused there: %s takes "
-                     "more than %d MiB",
-                     t->name.data, XDS_ROUTES_BYTES_MAX >> 20);
-        err = encode_refusing(t->name, &body);
+    int r = 0;
+    for (size_t i = 0; i < tables->n && r == 0; i++) {
+        struct resource *table;
+        struct gateway_told *t = &tables->items[i];
+        r = resource_of_body(XDS_ROUTES, t->table->name.data, &t->body, &table);
+        if (r == 0)
+            r = resources_add(all, table);
     }
-    if (err == 0)
-        err = resource_of_body(XDS_ROUTES, t->name.data, &body, &r);
-    return err < 0 ? err : resources_add(all, r);
+    all->tables_bytes += tables->body_bytes;
+    if (tables->short_of && (all->short_of == 0 || tables->short_of < all->short_of))
+        all->short_of = tables->short_of;
+    return r;
 }
 
 static int translate_service(const struct view *v, const struct object *o, struct resources *all,
                              struct problems *problems)
 {
     struct service *s;
-    struct gateway_tables tables = {0};
+    struct gateway_tables tables = {.elsewhere = all->tables_elsewhere + all->tables_bytes};
     int r = from_service(v, o, &s);
     if (r == 0)
         r = add_service(all, s, o, problems);
@@ -136,10 +119,12 @@ static int translate_service(const struct view *v, const struct object *o, struc
         r = gateway_tables(v, o, &tables, problems);
     if (r == 0)
         r = virtual_tables(v, o, &tables, problems);
+    if (r == 0)
+        r = virtual_warn_rivals(v, o, problems);
+    if (r == 0)
+        r = add_tables(all, &tables);
     for (size_t i = 0; i < tables.n && r == 0; i++)
-        r = add_table(all, tables.items[i], o, problems);
-    for (size_t i = 0; i < tables.n && r == 0; i++)
-        r = own_listener(tables.items[i]->name, all);
+        r = own_listener(tables.items[i].table->name, all);
     gateway_tables_done(&tables);
     return r;
 }
@@ -147,10 +132,10 @@ static int translate_service(const struct view *v, const struct object *o, struc
 static int translate_ingress(const struct view *v, const struct object *o, struct resources *all,
                              struct problems *problems)
 {
-    struct gateway_tables tables = {0};
+    struct gateway_tables tables = {.elsewhere = all->tables_elsewhere + all->tables_bytes};
     int r = ingress_tables(v, o, &tables, problems);
-    for (size_t i = 0; i < tables.n && r == 0; i++)
-        r = add_table(all, tables.items[i], o, problems);
+    if (r == 0)
+        r = add_tables(all, &tables);
     gateway_tables_done(&tables);
     if (r == 0)
         r = ingress_warn(v, o, problems);
@@ -211,7 +196,8 @@ int translate_object(const struct view *v, const struct object *o, struct resour
     case OBJECT_GRPC_ROUTE:
         return gateway_warn(v, o, problems);
     case OBJECT_VIRTUAL_SERVICE:
-        return virtual_warn(v, o, problems);
+        virtual_warn(v, o, problems);
+        return 0;
     case OBJECT_DESTINATION_RULE:
         rule_warn(v, o, problems);
         return 0;

@@ -10,6 +10,9 @@
 struct resources { /* owned */
     struct resource **items;
     size_t n, size;
+    size_t tables_bytes;     /* of the route tables among them that somebody wrote */
+    size_t tables_elsewhere; /* and of those that others have: said by who translates a part */
+    size_t short_of;         /* the smallest table that there was no room for; 0: none */
 };
 enum { TRANSLATED_KINDS = 11 };
 /* Kinds that something is made of, or told of, in the order in which it is. */

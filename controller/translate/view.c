@@ -180,6 +180,9 @@ static int index_virtual(struct view *v, const struct object *o, bool there)
         err = add(&v->virtual_of, traffic_full_host(v, o->ns, s->hosts.items[i], host), o, there);
     for (size_t i = 0; i < s->n_rules && err == 0; i++) {
         const struct virtual_rule *rule = &s->rules[i];
+        if (rule->delegate.name[0])
+            err = add(&v->delegating, view_name(rule->delegate.ns, rule->delegate.name, host), o,
+                      there);
         if (rule->action.kind != ROUTE_FORWARD)
             continue;
         err = index_destinations(v, o, rule->backends, rule->action.forward.n_backends, there);
@@ -248,6 +251,7 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->routes_to);
     object_index_init(&v->virtual_of);
     object_index_init(&v->virtual_to);
+    object_index_init(&v->delegating);
     object_index_init(&v->rules_of);
     object_index_init(&v->made_of);
     object_index_init(&v->services_at);
@@ -278,6 +282,7 @@ void view_close(struct view *v)
     object_index_done(&v->routes_to);
     object_index_done(&v->virtual_of);
     object_index_done(&v->virtual_to);
+    object_index_done(&v->delegating);
     object_index_done(&v->rules_of);
     object_index_done(&v->made_of);
     object_index_done(&v->services_at);

@@ -17,6 +17,7 @@ struct translate_settings {     /* strings live as long as the program */
     const char *cluster_domain; /* of service names: "cluster.local" */
     const char *root_namespace; /* whose policies are the mesh's */
     const char *enrol_label;    /* of namespaces and pods */
+    uint64_t tables_bytes_max;  /* of all route tables; 0: MESH_TABLES_BYTES_MAX */
     bool grants_required; /* of routes to other namespaces; the mesh asks for none (GEP-1294) */
 };
 struct view_range {
@@ -48,6 +49,7 @@ struct view {
     struct object_index routes_to;  /* view_name() of a Service -> routes with it as a backend */
     struct object_index virtual_of; /* host, full or a wildcard -> VirtualServices for it */
     struct object_index virtual_to; /* full host -> VirtualServices that lead to it */
+    struct object_index delegating; /* view_name() of a VirtualService -> those that delegate to it */
     struct object_index rules_of;   /* full host -> DestinationRules for it */
     struct object_index made_of;    /* full host -> Services that ServiceEntries make of it */
     struct object_index services_at; /* address -> Services that name it, or may be given it */

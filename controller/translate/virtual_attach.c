@@ -2,82 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- Candidates ----------------------------------------------------------------------------- */
-
-struct collecting {
-    const struct view *view;
-    struct object_group *group;
-};
-
-static bool is_there(const struct object_group *g, const struct object *o)
-{
-    for (size_t i = 0; i < g->n; i++)
-        if (g->items[i] == o)
-            return true;
-    return false;
-}
-
-static int collect(void *user, struct text host)
-{
-    struct collecting *c = user;
-    struct object_group *to = c->group;
-    struct object_group found = object_index_get(&c->view->virtual_of, host);
-    if (found.n == 0)
-        return 0;
-    const struct object **items =
-        realloc(to->items, (to->n + found.n) * sizeof(const struct object *));
-    if (!items)
-        return -ENOMEM;
-    to->items = items;
-    for (size_t i = 0; i < found.n; i++)
-        if (!is_there(to, found.items[i]))
-            to->items[to->n++] = found.items[i];
-    return 0;
-}
-
-int virtual_candidates(const struct view *v, const struct object *service, struct object_group *ret)
-{
-    char host[VIEW_KEY_MAX];
-    struct object_group all = {0};
-    struct collecting c = {v, &all};
-    int err = traffic_counts(v, service)
-                  ? traffic_each_host(traffic_service_host(v, service, host), collect, &c)
-                  : 0;
-    if (err < 0)
-        free(all.items);
-    else
-        *ret = all;
-    return err;
-}
-
-/* ---- The one -------------------------------------------------------------------------------- */
-
-/* How precise its most precise host is: the full name is more than any wildcard. */
-static size_t precision(const struct view *v, const struct object *o, struct text full)
-{
-    char host[VIEW_KEY_MAX];
-    size_t best = 0;
-    for (size_t i = 0; i < o->virtual_service.hosts.n; i++) {
-        struct text t = traffic_full_host(v, o->ns, o->virtual_service.hosts.items[i], host);
-        if (!traffic_host_matches(t, full))
-            continue;
-        size_t is = t.data[0] == '*' ? t.len : VIEW_KEY_MAX;
-        best = is > best ? is : best;
-    }
-    return best;
-}
-
-enum sight { NOT_SEEN, SEEN_BY_ALL, SEEN_BY_NAME, SEEN_AT_HOME };
-
-static enum sight sight(const struct object *o, const char *ns)
-{
-    const struct values *to = &o->virtual_service.exported;
-    enum sight seen = to->n == 0 ? SEEN_BY_ALL : NOT_SEEN;
-    for (size_t i = 0; ns && i < to->n; i++)
-        if (strcmp(to->items[i], ns) == 0)
-            seen = strcmp(o->ns, ns) == 0 ? SEEN_AT_HOME : SEEN_BY_NAME;
-    return seen;
-}
+/* ---- Who speaks of it ----------------------------------------------------------------------- */
 
 static bool counts(const struct object *o)
 {
@@ -85,28 +10,164 @@ static bool counts(const struct object *o)
     return s->flaw.kind == GATEWAY_NO_FLAW && !s->elsewhere && s->n_rules > 0;
 }
 
-const struct object *virtual_chosen(const struct view *v, const struct object *service,
-                                    const struct object_group *candidates, const char *ns)
+struct collecting {
+    const struct view *view;
+    struct virtual_speakers *all;
+    size_t level;
+    const struct object *found;
+};
+
+/* Hosts come with the most precise one first. */
+static int collect(void *user, struct text host)
+{
+    struct collecting *c = user;
+    struct virtual_speakers *to = c->all;
+    struct object_group found = object_index_get(&c->view->virtual_of, host);
+    c->level++;
+    if (found.n == 0)
+        return 0;
+    struct virtual_speaker *items = realloc(to->items, (to->n + found.n) * sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    to->items = items;
+    for (size_t i = 0; i < found.n; i++)
+        items[to->n++] = (struct virtual_speaker){
+            .object = found.items[i], .level = c->level, .counts = counts(found.items[i])};
+    return 0;
+}
+
+static int by_object(const void *a, const void *b)
+{
+    const struct virtual_speaker *x = a, *y = b;
+    if (x->object != y->object)
+        return x->object < y->object ? -1 : 1;
+    return (x->level > y->level) - (x->level < y->level);
+}
+
+static int by_precision(const void *a, const void *b)
+{
+    const struct virtual_speaker *x = a, *y = b;
+    int order = (x->level > y->level) - (x->level < y->level);
+    return order ? order : object_index_order(x->object, y->object);
+}
+
+/* One speaks by its most precise host alone. */
+static void each_once(struct virtual_speakers *all)
+{
+    size_t n = 0;
+    qsort(all->items, all->n, sizeof *all->items, by_object);
+    for (size_t i = 0; i < all->n; i++)
+        if (i == 0 || all->items[i].object != all->items[i - 1].object)
+            all->items[n++] = all->items[i];
+    all->n = n;
+    qsort(all->items, all->n, sizeof *all->items, by_precision);
+}
+
+static bool is_for_all(const struct virtual_speaker *s)
+{
+    return s->counts && s->object->virtual_service.exported.n == 0;
+}
+
+int virtual_speakers(const struct view *v, const struct object *service,
+                     struct virtual_speakers *ret)
 {
     char host[VIEW_KEY_MAX];
-    struct text full = traffic_service_host(v, service, host);
-    const struct object *best = NULL;
-    size_t best_precision = 0;
-    enum sight best_sight = NOT_SEEN;
-    for (size_t i = 0; i < candidates->n; i++) {
-        const struct object *o = candidates->items[i];
-        size_t is = precision(v, o, full);
-        enum sight seen = sight(o, ns);
-        if (!counts(o) || seen == NOT_SEEN || is < best_precision ||
-            (is == best_precision && seen < best_sight) ||
-            (is == best_precision && seen == best_sight && best && !traffic_is_older(o, best)))
-            continue;
-        best = o;
-        best_precision = is;
-        best_sight = seen;
+    struct virtual_speakers all = {0};
+    struct collecting c = {.view = v, .all = &all};
+    int err = traffic_counts(v, service)
+                  ? traffic_each_host(traffic_service_host(v, service, host), collect, &c)
+                  : 0;
+    if (err < 0) {
+        free(all.items);
+        return err;
     }
-    return best;
+    if (all.n > 0)
+        each_once(&all);
+    for (size_t i = 0; i < all.n && !all.everybodys; i++)
+        if (is_for_all(&all.items[i]))
+            all.everybodys = &all.items[i];
+    *ret = all;
+    return 0;
 }
+
+void virtual_speakers_done(struct virtual_speakers *s)
+{
+    free(s->items);
+    *s = (struct virtual_speakers){0};
+}
+
+/* ---- For whom ------------------------------------------------------------------------------- */
+
+static int by_audience(const void *a, const void *b)
+{
+    const struct virtual_audience *x = a, *y = b;
+    int order = strcmp(x->ns, y->ns);
+    if (order)
+        return order;
+    if (x->speaker->level != y->speaker->level)
+        return x->speaker->level < y->speaker->level ? -1 : 1;
+    bool x_home = strcmp(x->speaker->object->ns, x->ns) == 0;
+    bool y_home = strcmp(y->speaker->object->ns, y->ns) == 0;
+    if (x_home != y_home)
+        return x_home ? -1 : 1;
+    return (x->speaker > y->speaker) - (x->speaker < y->speaker);
+}
+
+int virtual_audiences(const struct virtual_speakers *s, struct virtual_audience **ret,
+                      size_t *ret_n)
+{
+    size_t n = 0, n_ns = 0;
+    for (size_t i = 0; i < s->n; i++)
+        n += s->items[i].counts ? s->items[i].object->virtual_service.exported.n : 0;
+    *ret = NULL;
+    *ret_n = 0;
+    if (n == 0)
+        return 0;
+    struct virtual_audience *all = calloc(n, sizeof *all);
+    if (!all)
+        return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct values *to = &s->items[i].object->virtual_service.exported;
+        for (size_t j = 0; s->items[i].counts && j < to->n; j++)
+            all[n++] = (struct virtual_audience){to->items[j], &s->items[i]};
+    }
+    qsort(all, n, sizeof *all, by_audience);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(all[i].ns, all[n_ns - 1].ns) != 0)
+            all[n_ns++] = all[i];
+    for (size_t i = 0; i < n_ns; i++) /* what is for all by a more precise host comes before it */
+        if (s->everybodys && s->everybodys->level < all[i].speaker->level)
+            all[i].speaker = s->everybodys;
+    *ret = all;
+    *ret_n = n_ns;
+    return 0;
+}
+
+static int first_for_all(void *user, struct text host)
+{
+    struct collecting *c = user;
+    struct object_group found = object_index_get(&c->view->virtual_of, host);
+    for (size_t i = 0; i < found.n; i++) {
+        const struct virtual_speaker s = {.object = found.items[i], .counts = counts(found.items[i])};
+        if (is_for_all(&s)) {
+            c->found = s.object;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const struct object *virtual_for_all(const struct view *v, const struct object *service)
+{
+    char host[VIEW_KEY_MAX];
+    struct collecting c = {.view = v};
+    if (traffic_counts(v, service))
+        (void)traffic_each_host(traffic_service_host(v, service, host), first_for_all, &c);
+    return c.found;
+}
+
+/* ---- Ports ---------------------------------------------------------------------------------- */
 
 bool virtual_loses(const struct view *v, const struct object *service,
                    const struct kube_service_port *port)

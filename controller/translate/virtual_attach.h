@@ -9,13 +9,31 @@
 #include "controller/translate/gateway_attach.h"
 #include "controller/translate/traffic_host.h"
 
-/* All that speak of a Service, whether they count or not; on the heap, the caller frees `items`. In no
- * order, each once. -ENOMEM. */
-int virtual_candidates(const struct view *v, const struct object *service,
-                       struct object_group *ret);
-/* The one for the clients of a namespace (NULL: of those that none is for by name). NULL: none. */
-const struct object *virtual_chosen(const struct view *v, const struct object *service,
-                                    const struct object_group *candidates, const char *ns);
+struct virtual_speaker {
+    const struct object *object;
+    size_t level; /* of its most precise host for the Service: 1 is the full name */
+    bool counts, told; /* told: that a table of it is refused */
+};
+/* All that speak of a Service, whether they count or not, each once: the most precise first, then the oldest.
+ * Owned. */
+struct virtual_speakers {
+    struct virtual_speaker *items;
+    size_t n;
+    const struct virtual_speaker *everybodys; /* for clients that none is for by name; NULL: none */
+};
+int virtual_speakers(const struct view *v, const struct object *service,
+                     struct virtual_speakers *ret); /* -ENOMEM */
+void virtual_speakers_done(struct virtual_speakers *s);
+/* The one for the clients of each namespace that any is for by name, by namespace; on the heap (NULL: none).
+ * -ENOMEM. */
+struct virtual_audience {
+    const char *ns;
+    const struct virtual_speaker *speaker;
+};
+int virtual_audiences(const struct virtual_speakers *s, struct virtual_audience **ret,
+                      size_t *ret_n);
+/* everybodys' alone; NULL: none. */
+const struct object *virtual_for_all(const struct view *v, const struct object *service);
 /* Is the port taken by a route of the Gateway API, for all clients? */
 bool virtual_loses(const struct view *v, const struct object *service,
                    const struct kube_service_port *port);

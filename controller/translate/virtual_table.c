@@ -1,6 +1,7 @@
 #include "controller/translate/virtual_table.h"
 #include "controller/translate/rule_attach.h"
 #include "controller/translate/virtual_attach.h"
+#include "controller/translate/virtual_delegate.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,19 +218,71 @@ static void add_route(struct gateway_build *b, const struct object *from, size_t
     action(b, from, &from->virtual_service.rules[i], &r->action);
 }
 
+/* At least one: without matches it takes everything. */
+static size_t n_matches(const struct virtual_rule *rule)
+{
+    return rule->n_matches ? rule->n_matches : 1;
+}
+
+static const struct virtual_match *match_at(const struct virtual_rule *rule, size_t i)
+{
+    return rule->n_matches ? &rule->matches[i] : NULL;
+}
+
+/* Whose rules stand in a rule's place; NULL: its own action does. */
+static const struct object *delegate_of(const struct gateway_build *b, const struct object *from,
+                                        const struct virtual_rule *rule)
+{
+    char text[GATEWAY_MESSAGE_MAX];
+    struct text_out why = TEXT_OUT(text);
+    bool delegates = rule->delegate.name[0] && rule->flaw.kind == GATEWAY_NO_FLAW;
+    return delegates ? virtual_delegate(b->view, from, rule, &why) : NULL;
+}
+
+static size_t count_routes(const struct gateway_build *b, const struct object *from)
+{
+    const struct virtual_service *s = &from->virtual_service;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_rules; i++) {
+        const struct object *delegate = delegate_of(b, from, &s->rules[i]);
+        size_t each = delegate ? 0 : 1;
+        for (size_t j = 0; delegate && j < delegate->virtual_service.n_rules; j++)
+            each += n_matches(&delegate->virtual_service.rules[j]);
+        n += n_matches(&s->rules[i]) * each;
+    }
+    return n;
+}
+
+/* In the order of the delegate's list: each of its matches within each of the rule's. */
+static void add_delegated(struct gateway_build *b, const struct virtual_rule *rule,
+                          const struct object *delegate, struct virtual_host *h)
+{
+    const struct virtual_service *s = &delegate->virtual_service;
+    for (size_t i = 0; i < s->n_rules; i++)
+        for (size_t j = 0; j < n_matches(&s->rules[i]); j++)
+            for (size_t k = 0; k < n_matches(rule) && !b->failed; k++) {
+                const struct virtual_match *root = match_at(rule, k);
+                const struct virtual_match *leaf = match_at(&s->rules[i], j);
+                struct virtual_match m;
+                if (!virtual_match_meets(root, leaf))
+                    continue;
+                if (root || leaf)
+                    virtual_match_both(b, root, leaf, &m);
+                add_route(b, delegate, i, root || leaf ? &m : NULL, h);
+            }
+}
+
 static void fill_routes(struct gateway_build *b, const struct object *from, struct virtual_host *h)
 {
     const struct virtual_service *s = &from->virtual_service;
-    size_t n = 1;
-    for (size_t i = 0; i < s->n_rules; i++)
-        n += 2 * (s->rules[i].n_matches ? s->rules[i].n_matches : 1);
-    h->routes = gateway_take(b, n, sizeof *h->routes);
+    h->routes = gateway_take(b, 2 * count_routes(b, from) + 1, sizeof *h->routes);
     for (size_t i = 0; !b->failed && i < s->n_rules; i++) {
         const struct virtual_rule *rule = &s->rules[i];
-        if (rule->n_matches == 0)
-            add_route(b, from, i, NULL, h);
-        for (size_t j = 0; j < rule->n_matches; j++)
-            add_route(b, from, i, &rule->matches[j], h);
+        const struct object *delegate = delegate_of(b, from, rule);
+        if (delegate)
+            add_delegated(b, rule, delegate, h);
+        for (size_t j = 0; !delegate && j < n_matches(rule); j++)
+            add_route(b, from, i, match_at(rule, j), h);
     }
     if (!b->failed)
         add_others(b, h);
@@ -254,7 +307,8 @@ static int make(const struct view *v, const struct gateway_scope *s, const struc
     struct route_table *t = gateway_tables_new(all);
     if (!t)
         return -ENOMEM;
-    struct gateway_build b = {.view = v, .scope = s, .arena = &t->arena};
+    struct gateway_build b = {
+        .view = v, .scope = s, .arena = &t->arena, .refusing = whole == REFUSED};
     struct virtual_host *h = gateway_take(&b, 1, sizeof *h);
     struct text *any = gateway_take(&b, 1, sizeof *any);
     t->name = table_name(&b, s->ns);
@@ -275,21 +329,22 @@ static int make(const struct view *v, const struct gateway_scope *s, const struc
     return gateway_tables_add(all, &b, t, why);
 }
 
-/* Closed, if it can't be made, and not as if there were none. */
-static int add(const struct view *v, const struct gateway_scope *s, const struct object *from,
+/* Closed, if it can't be made, and not as if there were none. That is told once of each. */
+static int add(const struct view *v, const struct gateway_scope *s, struct virtual_speaker *speaker,
                struct gateway_tables *all, struct problems *problems)
 {
+    const struct object *from = speaker->object;
     char why[WHY_MAX] = "", key[OBJECT_KEY_MAX];
     int err = make(v, s, from, AS_WRITTEN, all, why);
-    if (err == -EINVAL) {
+    if (err == -EINVAL && !speaker->told) {
+        speaker->told = true;
         object_key(from->kind, from->ns, from->name, key);
         problems_add(problems, PROBLEM_ERROR, from->file, from->line, key, "",
                      "its rules for port %u of Service %s/%s can't be sent to the proxies, and all "
                      "is refused there: %s",
                      s->port->port, s->service->ns, s->service->name, why);
-        err = make(v, s, from, REFUSED, all, why);
     }
-    return err;
+    return err == -EINVAL ? make(v, s, from, REFUSED, all, why) : err;
 }
 
 /* Does the Gateway API have the port for the clients of this namespace? */
@@ -302,208 +357,50 @@ static bool taken_for(const struct view *v, const struct object *service,
 
 /* One for the clients of a namespace, if that is another than everybody's. */
 static int add_for(const struct view *v, const struct object *service,
-                   const struct object_group *candidates, const char *ns,
+                   struct virtual_speakers *speakers, const struct virtual_audience *a,
                    struct gateway_tables *all, struct problems *problems)
 {
-    const struct object *everybodys = virtual_chosen(v, service, candidates, NULL);
-    const struct object *theirs = virtual_chosen(v, service, candidates, ns);
+    struct virtual_speaker *speaker = &speakers->items[a->speaker - speakers->items];
+    const struct object *theirs = speaker->object;
+    const struct object *everybodys = speakers->everybodys ? speakers->everybodys->object : NULL;
     int err = 0;
     for (size_t i = 0; theirs != everybodys && i < service->service.n_ports && err == 0; i++) {
         const struct kube_service_port *port = &service->service.ports[i];
-        const struct gateway_scope s = {service, port, ns};
+        const struct gateway_scope s = {service, port, a->ns};
         bool other = virtual_means(theirs, port->port) ||
                      (everybodys && virtual_means(everybodys, port->port));
-        if (other && !virtual_loses(v, service, port) && !taken_for(v, service, port, ns))
-            err = add(v, &s, theirs, all, problems);
+        if (other && !virtual_loses(v, service, port) && !taken_for(v, service, port, a->ns))
+            err = add(v, &s, speaker, all, problems);
     }
     return err;
-}
-
-static bool named_before(const struct object_group *g, size_t i, size_t j)
-{
-    const char *ns = g->items[i]->virtual_service.exported.items[j];
-    for (size_t k = 0; k <= i; k++) {
-        const struct values *to = &g->items[k]->virtual_service.exported;
-        for (size_t l = 0; l < (k == i ? j : to->n); l++)
-            if (strcmp(to->items[l], ns) == 0)
-                return true;
-    }
-    return false;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct object *x = *(const struct object *const *)a;
-    const struct object *y = *(const struct object *const *)b;
-    int order = strcmp(x->ns, y->ns);
-    return order ? order : strcmp(x->name, y->name);
 }
 
 int virtual_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems)
 {
-    struct object_group g = {0};
-    int err = virtual_candidates(v, service, &g);
-    if (err < 0 || g.n == 0)
+    struct virtual_speakers speakers;
+    struct virtual_audience *audiences = NULL;
+    size_t n = 0;
+    int err = virtual_speakers(v, service, &speakers);
+    if (err < 0)
         return err;
-    qsort(g.items, g.n, sizeof *g.items, by_name); /* the same order always */
-    const struct object *chosen = virtual_chosen(v, service, &g, NULL);
-    for (size_t i = 0; chosen && i < service->service.n_ports && err == 0; i++) {
+    err = virtual_audiences(&speakers, &audiences, &n);
+    for (size_t i = 0; speakers.everybodys && i < service->service.n_ports && err == 0; i++) {
+        struct virtual_speaker *o = &speakers.items[speakers.everybodys - speakers.items];
         const struct gateway_scope s = {service, &service->service.ports[i], NULL};
-        if (virtual_means(chosen, s.port->port) && !virtual_loses(v, service, s.port))
-            err = add(v, &s, chosen, all, problems);
+        if (virtual_means(o->object, s.port->port) && !virtual_loses(v, service, s.port))
+            err = add(v, &s, o, all, problems);
     }
-    for (size_t i = 0; i < g.n; i++)
-        for (size_t j = 0; j < g.items[i]->virtual_service.exported.n && err == 0; j++)
-            if (!named_before(&g, i, j))
-                err = add_for(v, service, &g, g.items[i]->virtual_service.exported.items[j], all,
-                              problems);
-    free(g.items);
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = add_for(v, service, &speakers, &audiences[i], all, problems);
+    free(audiences);
+    virtual_speakers_done(&speakers);
     return err;
 }
 
-int virtual_has_table(const struct view *v, const struct object *service,
-                      const struct kube_service_port *port, bool *ret)
+bool virtual_has_table(const struct view *v, const struct object *service,
+                       const struct kube_service_port *port)
 {
-    struct object_group g = {0};
-    int err = virtual_candidates(v, service, &g);
-    if (err < 0)
-        return err;
-    const struct object *chosen = virtual_chosen(v, service, &g, NULL);
-    *ret = chosen && virtual_means(chosen, port->port) && !virtual_loses(v, service, port);
-    free(g.items);
-    return 0;
-}
-
-/* ---- What is worth telling ------------------------------------------------------------------ */
-
-static void warn(const struct object *o, struct problems *problems, const char *text,
-                 const char *before)
-{
-    char key[OBJECT_KEY_MAX];
-    object_key(o->kind, o->ns, o->name, key);
-    problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "", "%s%s", before, text);
-}
-
-static void warn_destination(const struct view *v, const struct object *o,
-                             const struct virtual_destination *d, struct problems *problems)
-{
-    char text[GATEWAY_MESSAGE_MAX];
-    struct text_out out = TEXT_OUT(text);
-    const struct object *service = traffic_service(v, o->ns, d->host);
-    bool has_port = !d->port;
-    for (size_t i = 0; service && i < service->service.n_ports; i++)
-        has_port |= service->service.ports[i].port == d->port;
-    if (!service)
-        text_printf(&out, "%s.host: there is no Service '%s': answered 503", d->field, d->host);
-    else if (!has_port)
-        text_printf(&out, "%s.port: the Service has no port %u: answered 503", d->field, d->port);
-    else if (d->subset[0] && !rule_subset(v, service, d->subset))
-        text_printf(&out,
-                    "%s.subset: no DestinationRule that counts has a subset '%s': answered 503",
-                    d->field, d->subset);
-    else
-        return;
-    warn(o, problems, text, "");
-}
-
-/* What node proxies don't do of it yet; others do. */
-static const char *not_yet(const struct virtual_rule *rule)
-{
-    for (size_t i = 0; i < rule->n_matches; i++)
-        if (rule->matches[i].match.source.n_labels > 0)
-            return "sourceLabels: node proxies don't know them of clients yet, and such a match "
-                   "takes "
-                   "nothing there";
-    return NULL;
-}
-
-static void warn_not_yet(const struct object *o, struct problems *problems)
-{
-    const struct virtual_service *s = &o->virtual_service;
-    const char *first = NULL;
-    for (size_t i = 0; i < s->n_rules && !first; i++)
-        if (s->rules[i].flaw.kind == GATEWAY_NO_FLAW)
-            first = not_yet(&s->rules[i]);
-    if (first)
-        warn(o, problems, first, "");
-}
-
-static void warn_rules(const struct view *v, const struct object *o, struct problems *problems)
-{
-    const struct virtual_service *s = &o->virtual_service;
-    for (size_t i = 0; i < s->n_rules; i++) {
-        const struct virtual_rule *rule = &s->rules[i];
-        if (rule->flaw.kind != GATEWAY_NO_FLAW) {
-            warn(o, problems, rule->flaw.text, "what a rule takes is refused: ");
-            continue;
-        }
-        if (rule->action.kind != ROUTE_FORWARD)
-            continue;
-        for (size_t j = 0; j < rule->action.forward.n_backends; j++)
-            warn_destination(v, o, &rule->backends[j], problems);
-        for (size_t j = 0; j < rule->action.forward.n_mirrors; j++)
-            warn_destination(v, o, &rule->mirrors[j], problems);
-    }
-}
-
-/* Of a precise host. */
-static int warn_host(const struct view *v, const struct object *o, const char *host,
-                     struct problems *problems)
-{
-    char text[GATEWAY_MESSAGE_MAX];
-    struct text_out out = TEXT_OUT(text);
-    const struct object *service = traffic_service(v, o->ns, host);
-    struct object_group g = {0};
-    if (!service) {
-        text_printf(&out, "spec.hosts: there is no Service '%s'", host);
-        warn(o, problems, text, "");
-        return 0;
-    }
-    int err = virtual_candidates(v, service, &g);
-    if (err < 0)
-        return err;
-    const struct values *to = &o->virtual_service.exported;
-    const struct object *first = virtual_chosen(v, service, &g, to->n > 0 ? to->items[0] : NULL);
-    for (size_t i = 1; first != o && i < to->n; i++) /* for one of them is enough */
-        first = virtual_chosen(v, service, &g, to->items[i]);
-    if (first && first != o) {
-        text_printf(&out, "spec.hosts: for '%s' VirtualService %s/%s counts, and not this one",
-                    host, first->ns, first->name);
-        warn(o, problems, text, "");
-    }
-    free(g.items);
-    for (size_t i = 0; i < service->service.n_ports; i++) {
-        out.len = 0;
-        if (!virtual_loses(v, service, &service->service.ports[i]) ||
-            !virtual_means(o, service->service.ports[i].port))
-            continue;
-        text_printf(&out, "spec.hosts: a route of the Gateway API has port %u of '%s'",
-                    service->service.ports[i].port, host);
-        warn(o, problems, text, "");
-    }
-    return 0;
-}
-
-int virtual_warn(const struct view *v, const struct object *o, struct problems *problems)
-{
-    const struct virtual_service *s = &o->virtual_service;
-    char key[OBJECT_KEY_MAX];
-    int err = 0;
-    if (s->note.kind != GATEWAY_NO_FLAW)
-        warn(o, problems, s->note.text, "");
-    if (s->elsewhere)
-        return 0;
-    if (s->flaw.kind != GATEWAY_NO_FLAW) {
-        object_key(o->kind, o->ns, o->name, key);
-        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "counts for nothing: %s",
-                     s->flaw.text);
-        return 0;
-    }
-    for (size_t i = 0; i < s->hosts.n && err == 0; i++)
-        if (s->hosts.items[i][0] != '*')
-            err = warn_host(v, o, s->hosts.items[i], problems);
-    warn_rules(v, o, problems);
-    warn_not_yet(o, problems);
-    return err;
+    const struct object *o = virtual_for_all(v, service);
+    return o && virtual_means(o, port->port) && !virtual_loses(v, service, port);
 }

@@ -9,15 +9,13 @@
 #define CONTROLLER_TRANSLATE_VIRTUAL_TABLE_H
 #include "controller/translate/gateway_table.h"
 
-/* Is there one for everybody? -ENOMEM. */
-int virtual_has_table(const struct view *v, const struct object *service,
-                      const struct kube_service_port *port, bool *ret);
-/* Appends. -ENOMEM: a part was appended. */
+/* Is there one for everybody? */
+bool virtual_has_table(const struct view *v, const struct object *service,
+                       const struct kube_service_port *port);
+/* Appends. What is too much is a problem of the VirtualService. -ENOMEM: a part was appended. */
 int virtual_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems);
 /* "outbound|PORT|SUBSET|HOST" */
 void virtual_cluster_name(uint16_t port, const char *subset, const char *host,
                           char out[static GATEWAY_CLUSTER_MAX]);
-/* What is worth telling of one. -ENOMEM. */
-int virtual_warn(const struct view *v, const struct object *o, struct problems *problems);
 #endif

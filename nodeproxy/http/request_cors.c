@@ -1,9 +1,10 @@
 #include "nodeproxy/http/request_cors.h"
 
+/* Not if it can't be told. */
 static bool is_allowed(const struct cors *policy, struct text origin)
 {
     for (size_t i = 0; i < policy->n_origins; i++)
-        if (text_matches(&policy->origins[i], origin))
+        if (text_matches(&policy->origins[i], origin) > 0)
             return true;
     return false;
 }

@@ -61,20 +61,22 @@ static void take_times(struct request_route *r, const struct http_head *request)
 
 /* ---- faults -------------------------------------------------------------- */
 
-static void draw_fault(struct request_route *r, const struct http_head *request, struct rng *rng)
+/* -ENOMEM: nobody knows whether it is meant. */
+static int draw_fault(struct request_route *r, const struct http_head *request, struct rng *rng)
 {
     const struct fault *f = r->choice.fault;
-    if (!f)
-        return;
-    for (size_t i = 0; i < f->n_headers; i++)
-        if (!header_fits(&f->headers[i], request))
-            return;
+    int fits = f != NULL;
+    for (size_t i = 0; fits > 0 && i < f->n_headers; i++)
+        fits = header_fits(&f->headers[i], request);
+    if (fits <= 0)
+        return fits;
     if (f->cluster.len > 0 &&
         !(r->choice.backend && text_equal(request_route_cluster(r, request), f->cluster)))
-        return;
+        return 0;
     if (fraction_hits(f->delay, rng_u64(rng)))
         r->delay_ms = f->delay_ms;
     r->abort = (f->abort_status > 0 || f->abort_grpc > 0) && fraction_hits(f->abort, rng_u64(rng));
+    return 0;
 }
 
 static bool is_preflight(const struct request_route *r)
@@ -92,8 +94,9 @@ enum ending request_route_decide(struct request_route *r, struct route_table *ta
     *ret_why = "";
     if (!r->table)
         return ENDING_NONE;
-    if (route_table_choose(r->table, request, &r->choice) < 0)
-        return ENDING_NO_ROUTE;
+    int e = route_table_choose(r->table, request, &r->choice);
+    if (e < 0)
+        return e == -ENOMEM ? ENDING_NO_MEMORY : ENDING_NO_ROUTE;
     const struct route_action *action = &r->choice.route->action;
     r->forward = action->kind == ROUTE_FORWARD ? &action->forward : NULL;
     const char *why = not_done(r);
@@ -108,8 +111,7 @@ enum ending request_route_decide(struct request_route *r, struct route_table *ta
         return ENDING_NO_BACKEND;
     if (r->forward)
         take_times(r, request->head);
-    draw_fault(r, request->head, rng);
-    return ENDING_NONE;
+    return draw_fault(r, request->head, rng) < 0 ? ENDING_NO_MEMORY : ENDING_NONE;
 }
 
 void request_route_done(struct request_route *r)

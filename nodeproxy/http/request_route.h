@@ -25,7 +25,8 @@ struct request_route {
     struct text origin;     /* the request's; in its head */
     struct route_hash hash; /* by which an endpoint is found again */
 };
-/* Takes the table, whatever comes of it. NONE; NO_ROUTE, NO_BACKEND (a split without weights), NOT_DONE (the route asks for
+/* Takes the table, whatever comes of it. NONE; NO_ROUTE, NO_MEMORY (which route is meant can't be told, so that none is taken),
+ * NO_BACKEND (a split without weights), NOT_DONE (the route asks for
  * something that is not done here: `why` says what, static). After NONE all of it is valid, after NO_BACKEND
  * `forward`. */
 enum ending request_route_decide(struct request_route *r, struct route_table *taken_table,

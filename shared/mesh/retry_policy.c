@@ -46,10 +46,11 @@ int retry_on_parse(struct text words, uint32_t *ret, char why[static WHY_MAX])
     return 0;
 }
 
+/* What can't be told is not sent again. */
 static bool one_fits(const struct header_match *headers, size_t n, const struct http_head *head)
 {
     for (size_t i = 0; head && i < n; i++) {
-        if (header_fits(&headers[i], head))
+        if (header_fits(&headers[i], head) > 0)
             return true;
     }
     return false;

@@ -59,9 +59,8 @@ int route_table_choose(const struct route_table *t, const struct route_request *
                        struct route_choice *ret)
 {
     struct route_choice c = {.host = route_table_host(t, request->head->authority)};
+    int e = c.host ? virtual_host_route(c.host, request, &c.route) : -ENOENT;
 
-    if (c.host)
-        c.route = virtual_host_route(c.host, request);
     if (c.route) {
         const struct route_action *a = &c.route->action;
         c.fault = a->fault ? a->fault : c.host->fault;
@@ -72,5 +71,5 @@ int route_table_choose(const struct route_table *t, const struct route_request *
         }
     }
     *ret = c;
-    return c.route ? 0 : -ENOENT;
+    return e;
 }

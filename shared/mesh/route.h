@@ -76,14 +76,14 @@ struct route_choice {
     const struct fault *fault;
     const struct cors *cors;
 };
-/* -ENOENT: no virtual host or no route; *ret->host tells which. */
+/* -ENOENT: no virtual host or no route; *ret->host tells which. -ENOMEM: whether a route takes it can't be
+ * told: no later one may, which could be a broader one. */
 int route_table_choose(const struct route_table *t, const struct route_request *request,
                        struct route_choice *ret);
 /* Its halves. */
 const struct virtual_host *route_table_host(const struct route_table *t, struct text authority);
-const struct route *virtual_host_route(const struct virtual_host *h,
-                                       const struct route_request *request);
-bool route_matches(const struct route_match *m, const struct route_request *request);
+int virtual_host_route(const struct virtual_host *h, const struct route_request *request,
+                       const struct route **ret); /* -ENOENT, -ENOMEM */
 const struct route_backend *route_forward_backend(const struct route_forward *f, uint64_t random);
 
 /* What becomes of a path (with its query). A path that stays is written, too. -ENOBUFS: too long;

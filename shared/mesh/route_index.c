@@ -216,23 +216,28 @@ static uint32_t take_first(struct cursors *c)
     return number;
 }
 
-const struct route *virtual_host_route(const struct virtual_host *h,
-                                       const struct route_request *request)
+static int take(const struct route *r, const struct route_request *request, struct route_path path,
+                const struct route **ret)
+{
+    int fits = route_fits(&r->match, request, path);
+    if (fits > 0)
+        *ret = r;
+    return fits;
+}
+
+int virtual_host_route(const struct virtual_host *h, const struct route_request *request,
+                       const struct route **ret)
 {
     struct route_path path = route_path_of(request->head);
     struct cursors c = {.n = 0};
+    int fits = 0;
 
     if (!candidates(h->index, path.path, &c)) {
-        for (size_t i = 0; i < h->n_routes; i++) {
-            if (route_fits(&h->routes[i].match, request, path))
-                return &h->routes[i];
-        }
-        return NULL;
+        for (size_t i = 0; i < h->n_routes && fits == 0; i++)
+            fits = take(&h->routes[i], request, path, ret);
+    } else {
+        while (c.n > 0 && fits == 0)
+            fits = take(&h->routes[take_first(&c)], request, path, ret);
     }
-    while (c.n > 0) {
-        const struct route *r = &h->routes[take_first(&c)];
-        if (route_fits(&r->match, request, path))
-            return r;
-    }
-    return NULL;
+    return fits == 0 ? -ENOENT : fits < 0 ? fits : 0;
 }

@@ -30,6 +30,7 @@ struct route_path {
 struct route_path route_path_of(const struct http_head *head);
 /* The first parameter of the name. */
 bool query_get(struct text query, struct text name, struct text *ret);
-bool route_fits(const struct route_match *m, const struct route_request *request,
-                struct route_path path);
+/* 1, 0, -ENOMEM. */
+int route_fits(const struct route_match *m, const struct route_request *request,
+               struct route_path path);
 #endif

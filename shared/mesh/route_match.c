@@ -3,6 +3,7 @@
 #include "shared/http/http_path.h"
 #include "shared/mesh/route_index.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Fields of one name are joined on the stack up to this length. */
@@ -16,7 +17,9 @@ struct route_path route_path_of(const struct http_head *head)
     return ret;
 }
 
-static bool path_fits(const struct path_match *m, struct text path)
+/* 1 is yes, 0 no, and -ENOMEM that nobody knows. */
+
+static int path_fits(const struct path_match *m, struct text path)
 {
     struct text v = m->value;
     struct text head = {path.data, path.len < v.len ? path.len : v.len};
@@ -53,7 +56,7 @@ static bool number_of(struct text t, int64_t *ret)
     return true;
 }
 
-static bool value_fits(const struct header_match *m, struct text value)
+static int value_fits(const struct header_match *m, struct text value)
 {
     int64_t number;
 
@@ -71,14 +74,19 @@ static bool value_fits(const struct header_match *m, struct text value)
     return false;
 }
 
-static bool joined_fits(const struct header_match *m, const struct http_head *head,
+static int inverted(int fits, bool invert)
+{
+    return fits < 0 ? fits : (fits > 0) != invert;
+}
+
+static int joined_fits(const struct header_match *m, const struct http_head *head,
                         const struct http_field *first, size_t at, size_t len)
 {
     char place[JOINED_MAX], *whole = len <= sizeof place ? place : malloc(len);
     size_t used = 0;
 
     if (!whole)
-        return false;
+        return -ENOMEM;
     for (const struct http_field *f = first; f; f = http_head_next(head, m->name, &at)) {
         if (used > 0 || f != first)
             whole[used++] = ',';
@@ -86,7 +94,7 @@ static bool joined_fits(const struct header_match *m, const struct http_head *he
             memcpy(whole + used, f->value.data, f->value.len);
         used += f->value.len;
     }
-    bool fits = value_fits(m, (struct text){whole, used}) != m->invert;
+    int fits = inverted(value_fits(m, (struct text){whole, used}), m->invert);
     if (whole != place)
         free(whole);
     return fits;
@@ -106,7 +114,7 @@ static struct text pseudo(const struct http_head *head, struct text name)
     return (struct text){0};
 }
 
-bool header_fits(const struct header_match *m, const struct http_head *head)
+int header_fits(const struct header_match *m, const struct http_head *head)
 {
     size_t at = 0;
     struct text value;
@@ -129,7 +137,7 @@ bool header_fits(const struct header_match *m, const struct http_head *head)
     }
     if (!value.data && !m->missing_is_empty)
         return m->kind == (m->invert ? HEADER_PRESENT : HEADER_ABSENT);
-    return value_fits(m, value) != m->invert;
+    return inverted(value_fits(m, value), m->invert);
 }
 
 /* ---- The rest. */
@@ -147,7 +155,7 @@ bool query_get(struct text query, struct text name, struct text *ret)
     return false;
 }
 
-static bool query_fits(const struct query_match *m, struct text query)
+static int query_fits(const struct query_match *m, struct text query)
 {
     struct text value;
     bool there = query_get(query, m->name, &value);
@@ -160,7 +168,7 @@ static bool query_fits(const struct query_match *m, struct text query)
     case QUERY_TEXT:
         break;
     }
-    return there && text_matches(&m->text, value);
+    return there ? text_matches(&m->text, value) : 0;
 }
 
 static bool is_grpc(const struct http_head *head)
@@ -171,30 +179,24 @@ static bool is_grpc(const struct http_head *head)
     return text_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
 }
 
-bool route_fits(const struct route_match *m, const struct route_request *request,
-                struct route_path path)
+int route_fits(const struct route_match *m, const struct route_request *request,
+               struct route_path path)
 {
-    if (!path_fits(&m->path, path.path))
-        return false;
+    int fits = path_fits(&m->path, path.path);
+    if (fits <= 0)
+        return fits;
     if (m->some && !fraction_hits(m->fraction, request->random))
         return false;
     if (m->grpc && !is_grpc(request->head))
         return false;
-    for (size_t i = 0; i < m->n_headers; i++) {
-        if (!header_fits(&m->headers[i], request->head))
-            return false;
-    }
-    for (size_t i = 0; i < m->n_queries; i++) {
-        if (!query_fits(&m->queries[i], path.query))
-            return false;
-    }
+    for (size_t i = 0; i < m->n_headers && fits > 0; i++)
+        fits = header_fits(&m->headers[i], request->head);
+    for (size_t i = 0; i < m->n_queries && fits > 0; i++)
+        fits = query_fits(&m->queries[i], path.query);
+    if (fits <= 0)
+        return fits;
     if (m->source.ns.len > 0 && !text_equal(m->source.ns, request->source_ns))
         return false;
     return labels_include(request->source_labels, request->n_source_labels, m->source.labels,
                           m->source.n_labels);
-}
-
-bool route_matches(const struct route_match *m, const struct route_request *request)
-{
-    return route_fits(m, request, route_path_of(request->head));
 }

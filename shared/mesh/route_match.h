@@ -33,7 +33,8 @@ struct header_match {
     int64_t range_start, range_end; /* HEADER_RANGE: a decimal number, start <= it < end */
 };
 
-bool header_fits(const struct header_match *m, const struct http_head *head);
+/* 1, 0; -ENOMEM: nobody knows, so that what depends on it is not to be decided. */
+int header_fits(const struct header_match *m, const struct http_head *head);
 
 /* The first parameter of the name counts, as it stands (not decoded). */
 enum query_match_kind { QUERY_TEXT, QUERY_PRESENT, QUERY_ABSENT };

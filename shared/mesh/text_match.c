@@ -22,7 +22,7 @@ static bool contains(struct text t, struct text part, bool ignore_case)
     return false;
 }
 
-bool text_matches(const struct text_match *m, struct text t)
+int text_matches(const struct text_match *m, struct text t)
 {
     struct text v = m->value;
 
@@ -39,7 +39,7 @@ bool text_matches(const struct text_match *m, struct text t)
     case TEXT_REGEX:
         return regex_matches(m->regex, t);
     }
-    return false;
+    return 0;
 }
 
 bool labels_include(const struct label *labels, size_t n, const struct label *wanted,

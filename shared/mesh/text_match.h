@@ -14,7 +14,7 @@ struct text_match {
     struct text value;         /* of a regex: its source; the whole text must match */
     const struct regex *regex; /* made when the owner is finished */
 };
-bool text_matches(const struct text_match *m, struct text t);
+int text_matches(const struct text_match *m, struct text t); /* 1, 0; -ENOMEM: nobody knows */
 
 struct label {
     struct text name, value;

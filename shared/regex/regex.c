@@ -44,9 +44,9 @@ struct regex *regex_free(struct regex *r)
     return NULL;
 }
 
-bool regex_matches(const struct regex *r, struct text t)
+int regex_matches(const struct regex *r, struct text t)
 {
-    return re2_door_match(r, t.len ? t.data : "", t.len, 0, true, NULL, 0) == 1;
+    return re2_door_match(r, t.len ? t.data : "", t.len, 0, true, NULL, 0);
 }
 
 int regex_check_substitution(const struct regex *r, struct text substitution,

@@ -16,8 +16,8 @@ enum { REGEX_SOURCE_MAX = 4096, REGEX_MEMORY_MAX = 1024 * 1024 };
 /* -EINVAL: RE2 refuses it, or it is too long or too big, and why; -ENOMEM. */
 int regex_new(struct regex **ret, struct text source, char why[static WHY_MAX]);
 struct regex *regex_free(struct regex *r);
-/* The whole text, as Envoy's safe_regex. Where memory runs out: no match. */
-bool regex_matches(const struct regex *r, struct text t);
+/* The whole text, as Envoy's safe_regex: 1 or 0. -ENOMEM: nobody knows. */
+int regex_matches(const struct regex *r, struct text t);
 
 /* A substitution has groups \0 to \9, and \\ for a backslash. -EINVAL: it has another escape, or a
  * group that the expression hasn't, and why. */

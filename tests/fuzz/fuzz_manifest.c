@@ -85,9 +85,8 @@ static void make_tables(const struct object_store *store)
     problems_init(&problems);
     struct view_range services = view_all(&v, OBJECT_SERVICE);
     for (size_t i = 0; i < services.n; i++) {
-        struct gateway_tables tables;
-        if (gateway_tables(&v, services.items[i], &tables, &problems) < 0)
-            continue;
+        struct gateway_tables tables = {0};
+        (void)gateway_tables(&v, services.items[i], &tables, &problems);
         (void)virtual_tables(&v, services.items[i], &tables, &problems);
         gateway_tables_done(&tables);
     }

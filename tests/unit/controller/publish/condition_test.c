@@ -13,28 +13,38 @@ static struct problems list_of(enum problem_severity severity, const char *objec
     return p;
 }
 
+static void judge(const struct problem_index *x, const char *object, int64_t generation,
+                  struct condition *ret)
+{
+    condition_judge(problem_index_get(x, object), generation, ret);
+}
+
 static void what_is_judged(void **state)
 {
     struct problems warnings =
         list_of(PROBLEM_WARNING, "AuthorizationPolicy shop/a", "spec.rules[0]", "paths ...");
     struct problems errors =
         list_of(PROBLEM_ERROR, "AuthorizationPolicy shop/b", "spec.action", "'NO' is no action");
-    const struct problems *lists[] = {&warnings, &errors};
+    struct problem_index all = {0};
     struct condition c;
     (void)state;
     problems_add(&warnings, PROBLEM_WARNING, "", 0, "AuthorizationPolicy shop/a", "", "two");
-    condition_judge(lists, 2, "AuthorizationPolicy shop/a", 3, &c);
+    assert_int_equal(problem_index_add(&all, &warnings), 0);
+    assert_int_equal(problem_index_add(&all, &errors), 0);
+    assert_int_equal(problem_index_sort(&all), 0);
+    judge(&all, "AuthorizationPolicy shop/a", 3, &c);
     assert_true(c.accepted);
     assert_string_equal(c.reason, "AppliedInPart");
     assert_string_equal(c.message, "spec.rules[0]: paths ...; two");
     assert_int_equal(c.generation, 3);
-    condition_judge(lists, 2, "AuthorizationPolicy shop/b", 1, &c);
+    judge(&all, "AuthorizationPolicy shop/b", 1, &c);
     assert_false(c.accepted);
     assert_string_equal(c.reason, "Invalid");
     assert_string_equal(c.message, "spec.action: 'NO' is no action");
-    condition_judge(lists, 2, "AuthorizationPolicy shop/c", 1, &c);
+    judge(&all, "AuthorizationPolicy shop/c", 1, &c);
     assert_true(c.accepted);
     assert_string_equal(c.reason, "Accepted");
+    problem_index_done(&all);
     problems_done(&warnings);
     problems_done(&errors);
 }

@@ -38,8 +38,9 @@ static int tear_down(void **state)
 
 static int judge(const char *name, int64_t generation, struct object_status *ret)
 {
-    const struct object_judged who = {OBJECT_INGRESS, "shop", name, generation};
-    return object_status_judge(&who, NULL, 0, &view, ret);
+    const struct object_judged who = {OBJECT_INGRESS, "shop", name, generation, NULL};
+    const struct problem_index nothing = {0};
+    return object_status_judge(&who, &nothing, &view, ret);
 }
 
 /* The object as the server has it after the patch. */

@@ -40,8 +40,16 @@ static int tear_down(void **state)
 static int judge(const char *name, int64_t generation, const struct problems *problems,
                  struct object_status *ret)
 {
-    const struct object_judged who = {OBJECT_HTTP_ROUTE, "shop", name, generation};
-    return object_status_judge(&who, &problems, problems ? 1 : 0, &view, ret);
+    const struct object_judged who = {OBJECT_HTTP_ROUTE, "shop", name, generation, NULL};
+    struct problem_index told = {0};
+    *ret = (struct object_status){0};
+    int err = problems ? problem_index_add(&told, problems) : 0;
+    if (err == 0)
+        err = problem_index_sort(&told);
+    if (err == 0)
+        err = object_status_judge(&who, &told, &view, ret);
+    problem_index_done(&told);
+    return err;
 }
 
 /* The patch for an object with this status. */

@@ -7,6 +7,7 @@
 #include "controller/translate/gateway_status.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/virtual_table.h"
+#include "controller/translate/virtual_warn.h"
 #include "shared/http/http_head.h"
 
 static inline const char *case_text(struct text t)

@@ -96,18 +96,20 @@ static void put_mesh(struct text_heap *h, struct mesh *m)
 {
     struct view_range services = view_all(&m->view, OBJECT_SERVICE);
     for (size_t i = 0; i < services.n; i++) {
-        struct gateway_tables tables;
+        struct gateway_tables tables = {0};
         assert_int_equal(gateway_tables(&m->view, services.items[i], &tables, &m->problems), 0);
         assert_int_equal(virtual_tables(&m->view, services.items[i], &tables, &m->problems), 0);
         for (size_t j = 0; j < tables.n; j++)
-            put_told_table(h, tables.items[j]);
+            put_told_table(h, tables.items[j].table);
         gateway_tables_done(&tables);
     }
     put_statuses(h, &m->view, OBJECT_HTTP_ROUTE);
     put_statuses(h, &m->view, OBJECT_GRPC_ROUTE);
     struct view_range virtuals = view_all(&m->view, OBJECT_VIRTUAL_SERVICE);
     for (size_t i = 0; i < virtuals.n; i++)
-        assert_int_equal(virtual_warn(&m->view, virtuals.items[i], &m->problems), 0);
+        virtual_warn(&m->view, virtuals.items[i], &m->problems);
+    for (size_t i = 0; i < services.n; i++)
+        assert_int_equal(virtual_warn_rivals(&m->view, services.items[i], &m->problems), 0);
     struct view_range rules = view_all(&m->view, OBJECT_DESTINATION_RULE);
     for (size_t i = 0; i < rules.n; i++)
         rule_warn(&m->view, rules.items[i], &m->problems);
@@ -146,8 +148,8 @@ struct client {
 static struct route_table *named(const struct gateway_tables *all, const char *name)
 {
     for (size_t i = 0; i < all->n; i++)
-        if (text_equal(all->items[i]->name, text_of(name)))
-            return route_table_ref(all->items[i]);
+        if (text_equal(all->items[i].table->name, text_of(name)))
+            return route_table_ref(all->items[i].table);
     return NULL;
 }
 
@@ -157,7 +159,7 @@ static struct route_table *table_for(struct mesh *m, struct text target, struct 
     struct text rest = target, host, name, ns, port, label;
     char texts[2][64], table[GATEWAY_CLUSTER_MAX + 64];
     uint64_t number;
-    struct gateway_tables all;
+    struct gateway_tables all = {0};
     struct text ours = TEXT("");
     if (text_split(target, '>', &ours, &rest))
         target = rest;
@@ -345,75 +347,23 @@ static void any_value_is_refused(void **state)
     free(yaml);
 }
 
-/* Each allocation fails in turn; afterwards it is the same as ever. */
-static void no_memory(void **state)
+/* Each allocation of an attempt fails in turn, which is what it then answers; afterwards all is the same as
+ * ever. */
+static void each_fails_in_turn(const char *file, int (*attempt)(struct mesh *m))
 {
-    char *yaml = read_all(CASES "filters.yaml");
+    char *yaml = read_all(file);
     struct mesh m;
     struct text_heap wanted, is;
     long n = 0;
     bool failed = true;
-    (void)state;
     text_heap_init(&wanted, FILE_MAX);
     mesh_open(&m, yaml, &fixture_settings);
     put_mesh(&wanted, &m);
-    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "mesh", "echo");
-    const struct object *route = object_store_get(&m.store, OBJECT_HTTP_ROUTE, "mesh", "filters");
-    assert_non_null(service);
-    assert_non_null(route);
     for (; failed && n < 5000; n++) {
-        struct gateway_tables tables = {0};
-        struct gateway_parent_status *all = NULL;
-        size_t n_all;
         alloc_fail_at(n);
-        int err = gateway_tables(&m.view, service, &tables, &m.problems);
-        if (err == 0)
-            err = gateway_status(&m.view, route, &all, &n_all);
+        int err = attempt(&m);
         failed = alloc_failed();
         assert_int_equal(err, failed ? -ENOMEM : 0);
-        gateway_tables_done(&tables);
-        free(all);
-    }
-    assert_false(failed);
-    assert_true(n > 5);
-    text_heap_init(&is, FILE_MAX);
-    put_mesh(&is, &m);
-    assert_string_equal(wanted.data, is.data);
-    text_heap_done(&is);
-    text_heap_done(&wanted);
-    mesh_close(&m);
-    free(yaml);
-}
-
-static void no_memory_for_virtual_services(void **state)
-{
-    char *yaml = read_all(ISTIO "actions.yaml");
-    struct mesh m;
-    struct text_heap wanted, is;
-    long n = 0;
-    bool failed = true;
-    (void)state;
-    text_heap_init(&wanted, FILE_MAX);
-    mesh_open(&m, yaml, &fixture_settings);
-    put_mesh(&wanted, &m);
-    const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "shop", "cart");
-    const struct object *o = object_store_get(&m.store, OBJECT_VIRTUAL_SERVICE, "shop", "cart");
-    assert_non_null(service);
-    assert_non_null(o);
-    for (; failed && n < 5000; n++) {
-        struct gateway_tables tables = {0};
-        struct problems problems;
-        problems_init(&problems);
-        alloc_fail_at(n);
-        int err = virtual_tables(&m.view, service, &tables, &problems);
-        if (err == 0)
-            err = virtual_warn(&m.view, o, &problems);
-        failed = alloc_failed();
-        assert_true(err == 0 || err == -ENOMEM);
-        assert_true(failed || err == 0);
-        assert_true(!failed || err == -ENOMEM || problems_incomplete(&problems));
-        gateway_tables_done(&tables);
-        problems_done(&problems);
     }
     assert_false(failed);
     assert_true(n > 5);
@@ -425,6 +375,56 @@ static void no_memory_for_virtual_services(void **state)
     text_heap_done(&wanted);
     mesh_close(&m);
     free(yaml);
+}
+
+static int attempt_routes(struct mesh *m)
+{
+    const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, "mesh", "echo");
+    const struct object *route = object_store_get(&m->store, OBJECT_HTTP_ROUTE, "mesh", "filters");
+    struct gateway_tables tables = {0};
+    struct gateway_parent_status *all = NULL;
+    size_t n;
+    assert_non_null(service);
+    assert_non_null(route);
+    int err = gateway_tables(&m->view, service, &tables, &m->problems);
+    if (err == 0)
+        err = gateway_status(&m->view, route, &all, &n);
+    gateway_tables_done(&tables);
+    free(all);
+    return err;
+}
+
+static void no_memory(void **state)
+{
+    (void)state;
+    each_fails_in_turn(CASES "filters.yaml", attempt_routes);
+}
+
+static int attempt_virtual(struct mesh *m)
+{
+    const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, "shop", "cart");
+    const struct object *o = object_store_get(&m->store, OBJECT_VIRTUAL_SERVICE, "shop", "cart");
+    struct gateway_tables tables = {0};
+    struct problems problems;
+    assert_non_null(service);
+    assert_non_null(o);
+    problems_init(&problems);
+    int err = virtual_tables(&m->view, service, &tables, &problems);
+    if (err == 0)
+        err = virtual_warn_rivals(&m->view, service, &problems);
+    if (err == 0)
+        virtual_warn(&m->view, o, &problems);
+    if (err == 0 && problems_incomplete(&problems))
+        err = -ENOMEM;
+    gateway_tables_done(&tables);
+    problems_done(&problems);
+    return err;
+}
+
+static void no_memory_for_virtual_services(void **state)
+{
+    (void)state;
+    each_fails_in_turn(ISTIO "actions.yaml", attempt_virtual);
 }
 
 /* What the view is told of changes is what it would see anew. */
@@ -454,7 +454,7 @@ static void a_long_origin(void **state)
     (void)state;
     for (size_t len = GATEWAY_PATH_MAX; len <= GATEWAY_PATH_MAX + 1; len++) {
         char origin[GATEWAY_PATH_MAX + 2], yaml[GATEWAY_PATH_MAX + 1024];
-        struct gateway_tables tables;
+        struct gateway_tables tables = {0};
         struct mesh m;
         memset(origin, '.', sizeof origin); /* each is two in an expression */
         memcpy(origin, begin, sizeof begin - 1);
@@ -473,7 +473,7 @@ static void a_long_origin(void **state)
         assert_int_equal(o->route.rules[0].flaw.kind, fits ? GATEWAY_NO_FLAW : GATEWAY_FLAW_VALUE);
         assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
         if (fits) {
-            const struct cors *cors = tables.items[0]->hosts->routes->action.cors;
+            const struct cors *cors = tables.items[0].table->hosts->routes->action.cors;
             size_t dots = len - (sizeof begin - 2);
             assert_int_equal(cors->origins[0].value.len, strlen("(?i)https://[^/]*") + 2 * dots);
         }
@@ -488,7 +488,7 @@ static void too_much(void **state)
     enum { RULES = 16, MATCHES = 64, ROUTES = 2 };
     struct mesh m;
     struct text_heap yaml;
-    struct gateway_tables tables;
+    struct gateway_tables tables = {0};
     (void)state;
     _Static_assert(RULES * MATCHES * ROUTES > ROUTE_REGEXES_MAX, "too many expressions");
     text_heap_init(&yaml, 1024 * 1024);
@@ -515,8 +515,8 @@ static void too_much(void **state)
     const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "s");
     assert_int_equal(gateway_tables(&m.view, service, &tables, &m.problems), 0);
     assert_int_equal(tables.n, 1);
-    assert_int_equal(tables.items[0]->hosts[0].n_routes, 1);
-    const struct route *r = tables.items[0]->hosts[0].routes;
+    assert_int_equal(tables.items[0].table->hosts[0].n_routes, 1);
+    const struct route *r = tables.items[0].table->hosts[0].routes;
     assert_true(r->match.path.kind == PATH_PREFIX && text_equal(r->match.path.value, TEXT("/")));
     assert_int_equal(r->match.n_headers + r->match.n_queries, 0);
     assert_int_equal(r->action.kind, ROUTE_RESPOND);
@@ -568,7 +568,7 @@ static void too_many_tables(void **state)
     enum { PORTS = 13 };
     struct mesh m;
     struct text_heap yaml;
-    struct gateway_tables tables;
+    struct gateway_tables tables = {0};
     size_t whole = 0;
     (void)state;
     long_routes(&yaml, PORTS);
@@ -578,7 +578,7 @@ static void too_many_tables(void **state)
     assert_int_equal(tables.n, PORTS);
     assert_true(tables.bytes <= GATEWAY_TABLES_BYTES_MAX);
     for (size_t i = 0; i < tables.n; i++) {
-        const struct virtual_host *h = &tables.items[i]->hosts[0];
+        const struct virtual_host *h = &tables.items[i].table->hosts[0];
         if (h->n_routes > 1)
             whole++;
         else

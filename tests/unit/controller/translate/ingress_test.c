@@ -70,7 +70,7 @@ static unsigned asked(const struct mesh *m, size_t table, const char *authority,
     assert_int_equal(http_head_set_path(&head, text_of(path)), 0);
     const struct route_request q = {.head = &head};
     assert_true(table < m->tables.n);
-    if (route_table_choose(m->tables.items[table], &q, &choice) == 0) {
+    if (route_table_choose(m->tables.items[table].table, &q, &choice) == 0) {
         const struct route_action *a = &choice.route->action;
         status = a->kind == ROUTE_REDIRECT  ? a->redirect.status
                  : a->kind == ROUTE_RESPOND ? a->respond.status
@@ -92,8 +92,8 @@ static void the_most_precise_host_has_a_request(void **state)
                   ROUTE("two", "shop", "parentRefs: [{name: edge, sectionName: a}], " ANSWERS("302"))
                   ROUTE("three", "shop", "parentRefs: [{name: edge, port: 8080}], " ANSWERS("303")));
     assert_int_equal(m.tables.n, 2);
-    assert_string_equal(m.tables.items[0]->name.data, "gateway|80||shop/edge");
-    assert_string_equal(m.tables.items[1]->name.data, "gateway|8080||shop/edge");
+    assert_string_equal(m.tables.items[0].table->name.data, "gateway|80||shop/edge");
+    assert_string_equal(m.tables.items[1].table->name.data, "gateway|8080||shop/edge");
     assert_int_equal(asked(&m, 0, "a.example", "/"), 301);
     assert_int_equal(asked(&m, 0, "A.Example:80", "/"), 301);
     assert_int_equal(asked(&m, 0, "b.example", "/"), 302);
@@ -185,7 +185,7 @@ static void a_backend_of_another_namespace_needs_a_grant(void **state)
         if (!granted)
             both[sizeof yaml - 1] = '\0';
         mesh_open(&m, both);
-        const struct route *r = &m.tables.items[0]->hosts[0].routes[0];
+        const struct route *r = &m.tables.items[0].table->hosts[0].routes[0];
         assert_string_equal(r->action.forward.backends[0].cluster.data,
                             granted ? "outbound|80||till.bank.svc.cluster.local" : GATEWAY_NO_CLUSTER);
         const struct object *o = object_store_get(&m.store, OBJECT_HTTP_ROUTE, "shop", "a");
