@@ -257,6 +257,15 @@ def nobody_may_more_than_it_needs(bench):
                 assert rule["resourceNames"] == ["weir-ca-root"], rule
 
 
+def the_class_of_gateways_is_made_where_it_can_be(bench):
+    known = "--api-versions", "gateway.networking.k8s.io/v1/GatewayClass"
+    for values, more, made in ((None, known, 1), (None, (), 0), ({"gatewayClass": False}, known, 0)):
+        for helm in bench.helms:
+            classes = [o for o in bench.render(helm, values, *more) if o["kind"] == "GatewayClass"]
+            assert len(classes) == made, (values, more, classes)
+            assert all(c["metadata"]["name"] == "weir" and c["spec"] == {"controllerName": "weir.mesh/controller"} for c in classes)
+
+
 def names_fit_together(bench):
     objects = bench.render(bench.helms[1], FULL)
     arguments = {name: container["args"] for name, _, container in containers_of(objects) if "args" in container}
@@ -302,7 +311,7 @@ def older_kubernetes(bench):
 
 
 CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused,
-          the_programs_know_their_arguments, nobody_may_more_than_it_needs, names_fit_together, older_kubernetes)
+          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, names_fit_together, older_kubernetes)
 
 
 def main():

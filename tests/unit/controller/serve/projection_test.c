@@ -581,6 +581,52 @@ static void each_allocation_fails_in_turn(void **state)
     assert_true(n > 20);
 }
 
+static size_t run_after(struct world *w, const char *yaml, size_t translated)
+{
+    size_t changed;
+    fixture_load(&w->store, yaml);
+    assert_int_equal(projection_run(&w->projection, &changed), 0);
+    assert_int_equal(w->projection.translated, translated);
+    return changed;
+}
+
+/* A Gateway costs its pods and its routes; what lets routes come to it or lead on from it costs the Gateway. */
+static void gateways_touch_what_they_serve(void **state)
+{
+#define ELSEWHERE "{apiVersion: v1, kind: Namespace, metadata: {name: bank, labels: {team: "
+    struct world w;
+    size_t changed;
+    (void)state;
+    world_open(&w, 1);
+    fixture_load(&w.store, "{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {weir.mesh/enrolled: 'true'}}}\n---\n"
+                           "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n, labels: "
+                           "{gateway.networking.k8s.io/gateway-name: edge}}, spec: {nodeName: a}, status: {podIP: 10.0.0.1}}\n---\n"
+                           "{apiVersion: v1, kind: Pod, metadata: {name: q, namespace: n}, status: {podIP: 10.0.0.2}}\n---\n"
+                           "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: mill}, spec: {ports: [{port: 80}]}}");
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(run_after(&w,
+                               "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge, namespace: n}, "
+                               "spec: {gatewayClassName: weir, listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: "
+                               "{namespaces: {from: Selector, selector: {matchLabels: {team: x}}}}}]}}",
+                               2), 2); /* its table, and its pod */
+    assert_int_equal(run_after(&w,
+                               "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: bank}, "
+                               "spec: {parentRefs: [{name: edge, namespace: n}], rules: [{backendRefs: [{name: s, namespace: "
+                               "mill, port: 80}]}]}}",
+                               2), 0); /* it may not come */
+    assert_int_equal(run_after(&w, ELSEWHERE "x}}}", 3), 1);
+    assert_int_equal(run_after(&w,
+                               "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, "
+                               "namespace: mill}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: "
+                               "bank}], to: [{group: '', kind: Service}]}}",
+                               3), 1); /* and may not lead there, until now */
+    assert_int_equal(run_after(&w, ELSEWHERE "y}}}", 3), 1);
+    assert_true(object_store_remove(&w.store, OBJECT_INGRESS, "n", "edge"));
+    assert_int_equal(projection_run(&w.projection, &changed), 0);
+    assert_int_equal(changed, 2);
+    world_close(&w);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
@@ -588,6 +634,7 @@ int main(void)
         cmocka_unit_test(a_random_walk_stays_equal),
         cmocka_unit_test(only_what_is_touched_is_translated),
         cmocka_unit_test(routes_touch_their_parents_alone),
+        cmocka_unit_test(gateways_touch_what_they_serve),
         cmocka_unit_test(traffic_rules_touch_what_they_name),
         cmocka_unit_test(a_flood_is_taken_as_a_whole),
         cmocka_unit_test(each_allocation_fails_in_turn),

@@ -1,10 +1,9 @@
 /* Gateways: which listener and route has a request, whom a listener takes, what is said of it, which pods serve. */
+#include "controller/translate/from_pod.h"
 #include "controller/translate/ingress_attach.h"
 #include "controller/translate/ingress_status.h"
 #include "controller/translate/ingress_table.h"
 #include "shared/http/http_head.h"
-#include "shared/mesh/policy.h"
-#include "controller/translate/from_pod.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <errno.h>
@@ -16,7 +15,7 @@
 #define ROUTE(name, ns, spec)                                                                      \
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name           \
     ", namespace: " ns "}, spec: {" spec "}}\n---\n"
-#define TO(ns) "parentRefs: [{name: edge, namespace: shop}]"
+#define TO_EDGE "parentRefs: [{name: edge, namespace: shop}]"
 #define ANSWERS(status)                                                                            \
     "rules: [{filters: [{type: RequestRedirect, requestRedirect: {statusCode: " status "}}]}]"
 #define SERVICE(name, ns)                                                                          \
@@ -27,6 +26,10 @@
     "'true'}}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: "     \
     "{app: edge, gateway.networking.k8s.io/gateway-name: edge}}, spec: {nodeName: n}, status: "    \
     "{phase: Running, podIP: 10.0.0.1}}\n---\n"
+#define NOT_READY                                                                                  \
+    "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: {app: edge, "        \
+    "gateway.networking.k8s.io/gateway-name: edge}}, status: {phase: Running, podIP: 10.0.0.1, "   \
+    "conditions: [{type: Ready, status: 'False'}]}}\n---\n"
 
 struct mesh {
     struct object_store store;
@@ -114,7 +117,7 @@ static void what_is_not_served_has_no_table(void **state)
                           "{name: c, port: 80, protocol: HTTP}, {name: d, port: 81, protocol: HTTP}, "
                           "{name: e, port: 81, protocol: TCP}, {name: f, port: 82, protocol: HTTP, tls: {}}, "
                           "{name: g, port: 15008, protocol: HTTP}, {name: h, port: 83, protocol: HTTP, x: 1}")
-                  ROUTE("one", "shop", TO("shop") ", " ANSWERS("301")));
+                  ROUTE("one", "shop", TO_EDGE ", " ANSWERS("301")));
     static const char *const reasons[] = {"UnsupportedProtocol", "HostnameConflict",
                                           "HostnameConflict",    "ProtocolConflict",
                                           "UnsupportedProtocol", "UnsupportedValue",
@@ -171,7 +174,7 @@ static void a_backend_of_another_namespace_needs_a_grant(void **state)
 {
     static const char yaml[] =
         GATEWAY("{name: a, port: 80, protocol: HTTP}") SERVICE("till", "bank")
-        ROUTE("a", "shop", TO("shop") ", rules: [{backendRefs: [{name: till, namespace: bank, port: 80}]}]");
+        ROUTE("a", "shop", TO_EDGE ", rules: [{backendRefs: [{name: till, namespace: bank, port: 80}]}]");
     static const char grant[] =
         "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, namespace: bank}, "
         "spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}], to: [{group: '', kind: Service}]}}";
@@ -204,11 +207,12 @@ static void what_is_said_of_a_gateway(void **state)
         const char *yaml, *accepted, *programmed;
         size_t n_addresses, n_routes;
     } cases[] = {
-        {GATEWAY("{name: a, port: 80, protocol: HTTP}") ROUTE("r", "shop", TO("shop")), "Accepted", "NoResources", 0, 1},
+        {GATEWAY("{name: a, port: 80, protocol: HTTP}") ROUTE("r", "shop", TO_EDGE), "Accepted", "NoResources", 0, 1},
         {GATEWAY("{name: a, port: 80, protocol: HTTP}") POD, "Accepted", "AddressNotAssigned", 0, 0},
         {GATEWAY("{name: a, port: 80, protocol: HTTP}") POD SERVICE("edge", "shop"), "Accepted", "Programmed", 1, 0},
         {GATEWAY("{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: HTTPS}") POD SERVICE("edge", "shop"),
          "ListenersNotValid", "Programmed", 1, 0},
+        {GATEWAY("{name: a, port: 80, protocol: HTTP}") NOT_READY SERVICE("edge", "shop"), "Accepted", "NoResources", 0, 0},
         {GATEWAY("{name: b, port: 443, protocol: HTTPS}") POD, "ListenersNotValid", "Invalid", 0, 0},
     };
     (void)state;
@@ -273,7 +277,7 @@ static void without_memory_nothing_is_told(void **state)
     struct mesh m;
     (void)state;
     mesh_open(&m, GATEWAY("{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: HTTP, hostname: x.example}")
-                  ROUTE("r", "shop", TO("shop") ", hostnames: [a.example, x.example], " ANSWERS("301")));
+                  ROUTE("r", "shop", TO_EDGE ", hostnames: [a.example, x.example], " ANSWERS("301")));
     for (long n = 0;; n++) {
         alloc_fail_at(n);
         int err = tables_again(&m);
