@@ -135,7 +135,10 @@ static int choose(struct explain_request *r, const struct workload *source)
     const struct route_request q = {.head = &r->head, .source_ns = text_of(source ? source->ns : "")};
     text_put(&out, r->table->name);
     text_puts(&out, ": ");
-    if (route_table_choose(r->table, &q, &r->choice) < 0) {
+    int err = route_table_choose(r->table, &q, &r->choice);
+    if (err == -ENOMEM)
+        return err;
+    if (err < 0) {
         text_puts(&out, "no route takes it, so it is answered 404");
         r->stopped = true;
         return 0;
