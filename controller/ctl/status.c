@@ -91,13 +91,14 @@ static void put_row(struct table *t, const struct check_program *programs, size_
     put_refused(t, client);
 }
 
-/* Whoever else follows a controller: proxyless gRPC clients and such. */
+/* Who follows a controller and is no program of the mesh: proxyless gRPC clients and such. */
 static void put_others(struct table *t, const struct check_program *controller)
 {
     static const char node_proxy[] = "~weir-nodeproxy-";
     json_for_each (client, json_get(controller->dump, "clients")) {
         struct text id = json_text(json_member(client, TEXT("node")));
-        if (id.len == 0 || memmem(id.data, id.len, node_proxy, sizeof node_proxy - 1))
+        bool is_ca = text_equal(id, TEXT("weir-ca"));
+        if (id.len == 0 || is_ca || memmem(id.data, id.len, node_proxy, sizeof node_proxy - 1))
             continue;
         table_cell(t, 0, TEXT("-"));
         table_cell(t, PROXY, id);

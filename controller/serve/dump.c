@@ -232,7 +232,7 @@ static int name_order(const void *a, const void *b)
                   (*(const struct resource *const *)b)->name);
 }
 
-/* On the heap, by name; NULL: no memory, or none there. */
+/* On the heap, by name; NULL: no memory. */
 static const struct resource **sorted(const struct catalog *c, enum xds_type type, size_t *ret_n)
 {
     size_t n = 0;
@@ -353,6 +353,7 @@ void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
     const struct resource **addresses = sorted(c, XDS_ADDRESS, &n_addresses);
     const struct resource **policies = sorted(c, XDS_AUTHORIZATION, &n_policies);
     const struct resource **tables = sorted(c, XDS_ROUTES, &n_tables);
+    out->failed |= !addresses || !policies || !tables;
     json_out_init(&o, out, true);
     json_out_object(&o, NULL);
     put_addresses(&o, addresses, n_addresses, false);

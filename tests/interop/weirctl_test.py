@@ -104,9 +104,10 @@ def healthy(bench, cluster, operator):
     server = f"https://127.0.0.1:{bench.api.port}"
     assert cluster
     assert operator.run("check") == HEALTHY.format(server=server), operator.run("check")
-    status = operator.run("status")
-    assert status.splitlines()[0].split() == ["NODE", "PROXY", "READY", "CONTROLLER", "WORKLOADS", "POLICIES", "UNACKED", "CAPTURED"]
-    assert status.splitlines()[1].split() == ["node-a", "weir-nodeproxy-a", "yes", "weir-controller-b", "synced", "synced", "0", "2"]
+    title, *status = operator.run("status").splitlines()
+    assert title.split() == ["NODE", "PROXY", "READY", "CONTROLLER", "WORKLOADS", "POLICIES", "UNACKED", "CAPTURED", "REFUSED"], title
+    node_a = [line.split() for line in status if line.startswith("node-a ")]
+    assert node_a == [["node-a", "weir-nodeproxy-a", "yes", "weir-controller-b", "synced", "synced", "0", "2", "-"]], status
     rows = json.loads(operator.run("status", "-o", "json"))
     assert [r["node"] for r in rows] == list(NODES) and rows[1]["captured"] == "1", rows
 

@@ -210,7 +210,7 @@ static void status_says_who_follows_whom(void **state)
     struct table table;
     struct text_heap out;
     (void)state;
-    scene_open(&s, CLIENT("a", "false") ",{\"node\":\"sidecar~10.0.0.9~web.shop~c\",\"unacknowledged\":0,"
+    scene_open(&s, CLIENT("a", "false") ",{\"node\":\"weir-ca\"},{\"node\":\"sidecar~10.0.0.9~web.shop~c\",\"unacknowledged\":0,"
                    "\"refused\":{\"type\":\"cluster\",\"message\":\"unsupported lb_policy: MAGLEV\"}}");
     s.programs[4] = (struct check_program){"nodeproxy", "p-2", "b", s.absent, NULL, NULL, {0}, NULL};
     status_table(s.programs, 5, &table);
