@@ -70,6 +70,7 @@ static void fill_bounds(struct config *c)
     b->pod[BOUND_TUNNELS_ACCEPTED] = b->pod[BOUND_TUNNELS];
     b->node[BOUND_TUNNELS_ACCEPTED] = b->node[BOUND_TUNNELS];
     b->pod[BOUND_HANDSHAKES_OUT] = b->pod[BOUND_HANDSHAKES_IN];
+    b->pod[BOUND_LOG_FAILURES] = b->pod[BOUND_LOG_LINES];
     b->pod[BOUND_OPENING] = b->pod[BOUND_HANDSHAKES];
     b->node[BOUND_OPENING] = b->node[BOUND_HANDSHAKES];
 }
@@ -221,7 +222,7 @@ int main(int argc, char **argv)
         {"handshakes-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES], "N", "TLS handshakes at once, per pod and direction (0: no limit)", 0, 0, false},
         {"node-handshakes-max", ARG_U64, &c.bounds.node[BOUND_HANDSHAKES], "N", "TLS handshakes at once, of all pods, per direction (0: no limit)", 0, 0, false},
         {"handshake-rate-max", ARG_U64, &c.bounds.pod[BOUND_HANDSHAKES_IN], "N", "TLS handshakes a second, per pod and direction (0: no limit)", 0, 0, false},
-        {"access-log-rate-max", ARG_U64, &c.bounds.pod[BOUND_LOG_LINES], "N", "lines of the access log a second, per pod (0: no limit)", 0, 0, false},
+        {"access-log-rate-max", ARG_U64, &c.bounds.pod[BOUND_LOG_LINES], "N", "lines of the access log a second, per pod, and as many about what failed (0: no limit)", 0, 0, false},
         {"dns-rate-max", ARG_U64, &c.bounds.pod[BOUND_DNS_QUERIES], "N", "DNS queries a second, per pod (0: no limit)", 0, 1000000, false},
         {"dns-forwarded-max", ARG_U64, &c.bounds.pod[BOUND_DNS_FORWARDED], "N", "DNS queries that wait for a resolver, per pod (0: no limit)", 0, 0, false},
         {"sockets-max", ARG_U64, &c.sockets_max, "N", "kept ready per pod, worker and family", 1, SOCKET_POOL_MAX, false},

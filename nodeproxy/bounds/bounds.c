@@ -33,7 +33,13 @@ struct pod_bounds {
 /* A rate is the number of its second and how many there were in it. */
 enum { RATE_BITS = 32 };
 
-static bool is_rate(enum bound which) { return which == BOUND_HANDSHAKES_IN || which == BOUND_HANDSHAKES_OUT || which == BOUND_LOG_LINES || which == BOUND_DNS_QUERIES; }
+static bool is_rate(enum bound which)
+{
+    static const bool rates[BOUND_COUNT] = {
+        [BOUND_HANDSHAKES_IN] = true, [BOUND_HANDSHAKES_OUT] = true, [BOUND_LOG_LINES] = true, [BOUND_LOG_FAILURES] = true, [BOUND_DNS_QUERIES] = true,
+    };
+    return rates[which];
+}
 
 const char *bound_label(enum bound which)
 {

@@ -22,6 +22,7 @@
     X(HANDSHAKES_IN, "inbound_handshakes_per_second", "inbound TLS handshakes a second")  \
     X(HANDSHAKES_OUT, "outbound_handshakes_per_second", "outbound TLS handshakes a second") \
     X(LOG_LINES, "log_lines_per_second", "lines of the access log a second")              \
+    X(LOG_FAILURES, "failure_log_lines_per_second", "lines of it about what failed, a second") \
     X(DNS_QUERIES, "dns_queries_per_second", "DNS queries of the workload a second")      \
     X(DNS_FORWARDED, "dns_queries_forwarded", "DNS queries that wait for its resolver")   \
     X(BUFFERED, "buffered_bytes", "bytes that wait for a reader")

@@ -31,8 +31,8 @@ struct privileged {
     int channel;
     uint64_t last_id, generation; /* generation 0: none has spoken yet */
     bool in_vain;
-    bool keep_due; /* the warden is a new one and does not have all listeners yet
-                  */
+    bool keep_due; /* the warden is a new one and does not have all listeners yet */
+    size_t n_kept; /* keep_due: it has those of so many of `enrolled`, the first ones */
     struct enrolled *enrolled;
     size_t n_enrolled, enrolled_size;
     struct packet out, in;
@@ -81,6 +81,7 @@ static bool is_another(struct privileged *p, const struct wire_answer *a, bool c
         return false;
     p->keep_due = p->generation != 0;
     p->generation = a->generation;
+    p->n_kept = 0;
     if (p->keep_due)
         log_info("capture", "there is a new warden");
     return p->keep_due;
@@ -130,24 +131,27 @@ static size_t keep_fds(int netns_fd, const struct pod_listeners *l, int out[1 + 
     return 1 + POD_LISTENERS;
 }
 
-/* A warden that has no room for descriptors now is given them with the next question. */
+/* A warden that has no room for descriptors is asked to take the rest with the next question: each of them would wait for all
+ * pods, one after the other, and in vain. */
 static int keep_again(struct privileged *p, uint64_t deadline_ms)
 {
-    bool is_due = false;
-    for (size_t i = 0; i < p->n_enrolled; i++) {
+    while (p->n_kept < p->n_enrolled) {
+        const struct enrolled *e = &p->enrolled[p->n_kept];
         struct wire_request q = {.kind = WIRE_KEEP};
         struct wire_answer a;
         int fds[1 + POD_LISTENERS];
-        size_t n = keep_fds(p->enrolled[i].netns_fd, &p->enrolled[i].listeners, fds);
+        size_t n = keep_fds(e->netns_fd, &e->listeners, fds);
         int r = ask_once(p, &q, fds, n, deadline_ms, &a);
         if (r < 0)
             return r;
         packet_close_fds(&p->in);
-        is_due |= a.result == -EMFILE;
         if (a.result < 0)
             log_warn("capture", "the warden does not keep the listeners of a pod: %s", a.why);
+        if (a.result == -EMFILE)
+            return 0;
+        p->n_kept++;
     }
-    p->keep_due = is_due;
+    p->keep_due = false;
     return 0;
 }
 
@@ -263,8 +267,11 @@ static void forget(struct privileged *p, int netns_fd)
 {
     struct netns_id netns;
     struct enrolled *e = netns_id(netns_fd, &netns) == 0 ? find(p, &netns) : NULL;
-    if (e)
-        *e = p->enrolled[--p->n_enrolled];
+    if (!e)
+        return;
+    if (e < p->enrolled + p->n_kept) /* the last one comes here, which may not be kept */
+        p->n_kept = (size_t)(e - p->enrolled);
+    *e = p->enrolled[--p->n_enrolled];
 }
 
 /* ---- pods ---- */
@@ -378,7 +385,7 @@ void privileged_forget(struct privileged *p, int netns_fd)
     if (netns_fd >= 0)
         forget(p, netns_fd);
     else
-        p->n_enrolled = 0;
+        p->n_enrolled = p->n_kept = 0;
     if (ask(p, &q, &netns_fd, netns_fd >= 0, NULL, 0, why) < 0)
         log_warn("capture", "the warden still keeps a pod's listeners: %s", why);
 }

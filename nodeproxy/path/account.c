@@ -122,6 +122,12 @@ bool account_is_failure(enum ending e)
     return e != ENDING_CLOSED && e != ENDING_RESET_BY_CLIENT && e != ENDING_RESET_BY_SERVER && e != ENDING_DRAINED && e != ENDING_WORKLOAD_GONE && e != ENDING_IDLE_TIMEOUT;
 }
 
+bool account_may_log(const struct path_env *env, struct pod_bounds *bounds, enum ending ending)
+{
+    enum bound which = account_is_failure(ending) ? BOUND_LOG_FAILURES : BOUND_LOG_LINES;
+    return env->config->access_log && log_enabled(LOG_INFO) && bound_tick(bounds, which, ring_now_ms(env->ring));
+}
+
 static void put_addr(struct log_line *l, const char *key, const struct addr *a)
 {
     char text[ADDR_TEXT_MAX];
@@ -171,7 +177,7 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
     env->endings[line->ending]++;
     if (account_is_failure(line->ending))
         count_failure(a, env, line->ending);
-    if (env->config->access_log && log_enabled(LOG_INFO) && bound_tick(line->bounds, BOUND_LOG_LINES, ring_now_ms(env->ring)))
+    if (account_may_log(env, line->bounds, line->ending))
         write_line(a, env, reporter, relay, line);
     free(a->own_names);
     a->names = a->own_names = NULL;

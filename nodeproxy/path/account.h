@@ -51,6 +51,9 @@ enum { ACCOUNT_LABEL_SOURCE = 1, ACCOUNT_LABEL_SOURCE_ID = 3, ACCOUNT_LABEL_DEST
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);
 struct text account_label(const struct account *a, unsigned label); /* for a line: "" where it is unknown */
 bool account_is_failure(enum ending e);
+/* Whether the workload has room for a line about what ended so; it counts then. What failed has a share of its own: who was
+ * refused can't hide behind what went well. */
+bool account_may_log(const struct path_env *env, struct pod_bounds *bounds, enum ending ending);
 /* For what came to nothing before it had a story: the same counters, the same line. */
 void account_refused(struct path_env *env, enum reporter reporter, const struct account_line *line);
 extern const struct metric_family account_opened, account_closed, account_sent, account_received, account_failed, account_for_requests;

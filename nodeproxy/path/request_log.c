@@ -176,7 +176,7 @@ static void write_istio(const struct request_log *l, const struct exchange_recor
 {
     struct values m;
     struct log_line line;
-    log_line_begin_plain(&line, LOG_INFO, "access");
+    log_line_begin_plain(&line, account_is_failure(r->ending) ? LOG_WARN : LOG_INFO, "access");
     if (line.off)
         return;
     struct text_out details = TEXT_OUT(m.details);
@@ -220,8 +220,7 @@ static void write_istio(const struct request_log *l, const struct exchange_recor
 void request_log_write(const struct request_log *l, const struct exchange_record *r)
 {
     const struct config *c = l->env->config;
-    if (!c->access_log || !log_enabled(LOG_INFO) ||
-        !bound_tick(l->bounds, BOUND_LOG_LINES, ring_now_ms(l->env->ring)))
+    if (!account_may_log(l->env, l->bounds, r->ending))
         return;
     if (c->request_log == REQUEST_LOG_FIELDS)
         write_fields(l, r);

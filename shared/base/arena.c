@@ -91,7 +91,7 @@ void *arena_zero(struct arena *a, size_t n, size_t size)
 struct text arena_text(struct arena *a, struct text t)
 {
     char *copy = arena_take(a, t.len < SIZE_MAX ? t.len + 1 : SIZE_MAX);
-    if (!copy)
+    if (!copy || t.len == SIZE_MAX) /* no arena is as large; a compiler does not see that */
         return (struct text){0};
     if (t.len > 0)
         memcpy(copy, t.data, t.len);

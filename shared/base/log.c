@@ -25,7 +25,8 @@ static struct {
 } config = {.level = LOG_INFO, .format = LOG_TEXT, .fd = 2};
 
 /*
- * Lines per scope in the current second. Slots are taken for good by the hash of the scope's name,
+ * Lines in the current second, per scope; of warnings and errors apart, so that nobody hides them behind
+ * a flood of what went well. Slots are taken for good by the hash of the scope's name,
  * without a lock; scopes beyond the table share its last slot.
  */
 struct scope_rate {
@@ -91,9 +92,9 @@ int log_level_parse(struct text t, enum log_level *ret)
     return -EINVAL;
 }
 
-static struct scope_rate *scope_find(const char *scope)
+static struct scope_rate *scope_find(const char *scope, bool warns)
 {
-    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a: scopes are our own names */
+    uint64_t hash = 0xcbf29ce484222325 ^ warns; /* FNV-1a: scopes are our own names */
     for (const char *c = scope; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
     if (hash == 0)
@@ -108,12 +109,12 @@ static struct scope_rate *scope_find(const char *scope)
     return &scopes[SCOPES_MAX - 1];
 }
 
-static bool may_write(const char *scope, uint64_t *ret_dropped)
+static bool may_write(const char *scope, bool warns, uint64_t *ret_dropped)
 {
     uint64_t rate = atomic_load_explicit(&config.rate, memory_order_relaxed);
 
     *ret_dropped = 0;
-    struct scope_rate *s = scope_find(scope);
+    struct scope_rate *s = scope_find(scope, warns);
     if (rate == 0) {
         if (atomic_load_explicit(&s->dropped, memory_order_relaxed) > 0)
             *ret_dropped = atomic_exchange(&s->dropped, 0);
@@ -220,7 +221,8 @@ void log_line_begin(struct log_line *l, enum log_level level, const char *scope,
     char now[CLOCK_TEXT_MAX];
 
     l->scope = scope;
-    l->off = !log_enabled(level) || !may_write(scope, &l->dropped);
+    l->warns = level <= LOG_WARN;
+    l->off = !log_enabled(level) || !may_write(scope, l->warns, &l->dropped);
     if (l->off)
         return;
     l->out = (struct text_out){l->data, 0, sizeof l->data - END_ROOM, false};
@@ -268,14 +270,15 @@ static bool write_out(struct log_line *l)
     while (n < 0 && errno == EINTR);
     /* There is nowhere to complain to: a log that cannot be written is lost, and counted. */
     if (n < 0)
-        atomic_fetch_add(&scope_find(l->scope)->dropped, 1 + l->dropped);
+        atomic_fetch_add(&scope_find(l->scope, l->warns)->dropped, 1 + l->dropped);
     return n >= 0;
 }
 
 void log_line_begin_plain(struct log_line *l, enum log_level level, const char *scope)
 {
     l->scope = scope;
-    l->off = !log_enabled(level) || !may_write(scope, &l->dropped);
+    l->warns = level <= LOG_WARN;
+    l->off = !log_enabled(level) || !may_write(scope, l->warns, &l->dropped);
     l->out = (struct text_out){l->data, 0, sizeof l->data - END_ROOM, false};
     l->data[0] = '\0';
 }

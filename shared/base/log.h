@@ -2,7 +2,7 @@
  * Log lines on standard error, text or JSON, one write each: time, level, scope, message, and
  * key=value fields. Thread-safe. Nothing is formatted for a level that is off. Values from outside
  * are escaped. Secrets are never passed in. At most log_rate lines per second and scope (0: no
- * limit); what was dropped is counted and said in the next line.
+ * limit), and as many warnings and errors; what was dropped is counted and said in the next line.
  */
 #ifndef SHARED_BASE_LOG_H
 #define SHARED_BASE_LOG_H
@@ -29,6 +29,7 @@ struct log_line {
     struct text_out out; /* its size leaves room for the end of the line */
     const char *scope;
     uint64_t dropped;    /* lines of this scope that were held back before this one */
+    bool warns;          /* it counts with warnings and errors */
     bool off;            /* the level is off or the limit is reached: nothing is written */
     char data[4096];     /* one write to a pipe up to here is never mixed with another's */
 };

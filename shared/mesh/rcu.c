@@ -164,6 +164,7 @@ void rcu_array_add(struct rcu_array *a, struct rcu_block *taken, const void *ite
 void rcu_array_replace(struct rcu_array *a, struct rcu_block *taken, const void *old,
                        const void *item, uint32_t weight)
 {
+    assert(taken);
     raise_top(taken, weight);
     taken->items[place_of(taken, old)] = item;
     publish(a, taken);

@@ -197,10 +197,40 @@ static void silent(void **state)
     assert_int_equal(read(ends[0], &byte, 1), -1);
 }
 
+/* A workload's own flood leaves room for the line of who was refused. */
+static void denials_are_not_hidden(void **state)
+{
+    const struct bounds_max max = {.pod = {[BOUND_LOG_LINES] = 1, [BOUND_LOG_FAILURES] = 1}};
+    struct exchange_record well = a_record(), denied = a_record();
+    struct bounds *node;
+    char got[8192];
+    (void)state;
+    assert_int_equal(bounds_new(&node, &max), 0);
+    const struct request_log l = {&env, &account, &source, &destination, bounds_pod(node, "uid", "shop", "cart"), false};
+    assert_non_null(l.bounds);
+    denied.ending = ENDING_DENIED;
+    denied.own = true;
+    denied.status = 403;
+    config.request_log = REQUEST_LOG_ISTIO;
+    for (int i = 0; i < 100; i++)
+        request_log_write(&l, &well);
+    request_log_write(&l, &denied);
+    ssize_t n = read(ends[0], got, sizeof got - 1);
+    assert_in_range(n, 2, sizeof got - 1);
+    got[n] = '\0';
+    assert_non_null(strstr(got, "\" 403 "));
+    const char *first = strstr(got, "\" 200 "); /* of the hundred; the ring's second stands still */
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "\" 200 "));
+    pod_bounds_unref(l.bounds);
+    bounds_free(node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(the_lines, begin, end),
                                        cmocka_unit_test_setup_teardown(hostile, begin, end),
-                                       cmocka_unit_test_setup_teardown(silent, begin, end)};
+                                       cmocka_unit_test_setup_teardown(silent, begin, end),
+                                       cmocka_unit_test_setup_teardown(denials_are_not_hidden, begin, end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -543,6 +543,75 @@ static void a_warden_without_numbers_says_so(void **state)
     assert_waits_for(waiting);
 }
 
+/* A warden that says what it is told to; a new one from one question to the next. */
+struct full_warden {
+    int fd, over;
+    _Atomic unsigned generation, keeps;
+    _Atomic bool is_full;
+};
+static void *answer_full(void *arg)
+{
+    struct full_warden *f = arg;
+    static unsigned char bytes[WIRE_BYTES_MAX];
+    struct slow_warden questions = {.fd = f->fd, .over = f->over};
+    struct packet p = {.bytes = bytes, .size = sizeof bytes};
+    struct wire_request q;
+    while (next_question(&questions, &p, &q)) {
+        struct wire_answer a = {.id = q.id, .generation = f->generation};
+        bool keeps = q.kind == WIRE_KEEP;
+        f->keeps += keeps;
+        a.result = keeps && f->is_full ? -EMFILE : 0;
+        p.n_fds = q.kind == WIRE_ENROL ? POD_LISTENERS : 0;
+        for (size_t i = 0; i < p.n_fds; i++)
+            p.fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        p.len = wire_encode_answer(&a, p.bytes);
+        assert_int_equal(packet_send(f->fd, &p, true), 0);
+        packet_close_fds(&p);
+    }
+    return NULL;
+}
+/* It is asked once with each question, not once for each pod; and when there is room, for what it lacks. */
+static void a_full_warden_is_not_asked_for_every_pod(void **state)
+{
+    (void)state;
+    int pair[2], over[2], pods[] = {pod_ns, client_ns, node_ns};
+    pthread_t thread;
+    struct privileged *p = NULL;
+    struct pod_listeners three[3];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pipe(over), 0);
+    struct full_warden full = {.fd = pair[1], .over = over[0], .generation = 7, .is_full = true};
+    assert_int_equal(pthread_create(&thread, NULL, answer_full, &full), 0);
+    assert_int_equal(privileged_open(&p, pair[0], why), 0);
+    for (int i = 0; i < 3; i++) {
+        three[i] = POD_LISTENERS_NONE;
+        assert_int_equal(privileged_enrol(p, pods[i], &three[i], why), 0);
+    }
+    full.generation = 8;
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(privileged_check(p, pod_ns, why), 0);
+        assert_int_equal(full.keeps, i);
+    }
+    full.is_full = false;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(privileged_check(p, pod_ns, why), 0);
+        assert_int_equal(full.keeps, 3 + 3); /* and then it has them */
+    }
+    full.generation = 9; /* the next one has nothing */
+    assert_int_equal(privileged_check(p, pod_ns, why), 0);
+    assert_int_equal(full.keeps, 6 + 3);
+    assert_int_equal(write(over[1], "", 1), 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    p = privileged_free(p);
+    for (int i = 0; i < 3; i++)
+        for (size_t k = 0; k < POD_LISTENERS; k++)
+            close(three[i].fds[k]);
+    for (int i = 0; i < 2; i++) {
+        close(pair[i]);
+        close(over[i]);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 int main(void)
 {
@@ -565,6 +634,7 @@ int main(void)
         TEST(a_slow_warden_is_not_given_up),
         TEST(without_numbers_for_descriptors_a_question_ends),
         TEST(a_warden_without_numbers_says_so),
+        TEST(a_full_warden_is_not_asked_for_every_pod),
     };
     log_configure(LOG_ERROR, LOG_TEXT, 1);
     return cmocka_run_group_tests_name("warden/warden", tests, become_node, NULL);
