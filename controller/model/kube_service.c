@@ -1,3 +1,4 @@
+#include "controller/model/health_annotation.h"
 #include "controller/model/object_kinds.h"
 #include "shared/mesh/service.h"
 #include <strings.h>
@@ -164,4 +165,5 @@ void kube_service_read(struct reader *r, const struct json *document, struct obj
     read_addresses(r, spec, s);
     read_families(r, spec, s);
     read_distribution(r, spec, o);
+    s->health_check = health_annotation_read(r, o, &s->health_flaw);
 }

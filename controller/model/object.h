@@ -81,6 +81,8 @@ struct kube_service {
     enum traffic_distribution distribution;
     bool distribution_set; /* else the namespace's annotation counts */
     uint8_t ip_families;   /* istio.workload.IPFamilies */
+    const struct health_check *health_check; /* that its annotation asks for; NULL: none */
+    const char *health_flaw; /* why it can't be honoured; NULL: it can */
 };
 
 struct slice_endpoint {

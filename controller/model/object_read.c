@@ -1,4 +1,5 @@
 #include "controller/model/object_read.h"
+#include "controller/model/health_annotation.h"
 #include "controller/model/object_kinds.h"
 #include <errno.h>
 #include <stdio.h>
@@ -169,7 +170,7 @@ static int read_known(struct reader *r, const struct json *document, const char 
     o->name = read_copy(r, text_of(identity->name));
     o->file = read_copy(r, text_of(file));
     o->labels = read_labels(r, metadata, "labels");
-    static const char *const annotations[] = {"istio.io/dry-run",
+    static const char *const annotations[] = {"istio.io/dry-run", HEALTH_ANNOTATION,
                                               "networking.istio.io/traffic-distribution", NULL};
     o->annotations = read_some_labels(r, metadata, "annotations", annotations);
     o->created_s = read_time(r, metadata, "creationTimestamp");

@@ -265,8 +265,11 @@ static bool speaks_http2(uint8_t app_protocol)
 
 /* policy NULL: nobody said anything of it. */
 static int add_cluster(const struct kube_service_port *port, const struct traffic_policy *policy,
-                       const char *name, bool written, struct resources *all)
+                       const struct health_check *check, const char *name, bool written,
+                       struct resources *all)
 {
+    static const struct traffic_policy nothing;
+    struct health_check checks[1];
     struct xds_bytes body = {0};
     struct cluster *c = cluster_new(CLUSTER_BYTES_MAX);
     if (!c)
@@ -276,8 +279,13 @@ static int add_cluster(const struct kube_service_port *port, const struct traffi
     /* All consumers know it. */
     c->balance.kind = BALANCE_ROUND_ROBIN;
     c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
-    if (policy)
-        rule_apply(policy, c);
+    if (policy || check)
+        rule_apply(policy ? policy : &nothing, c);
+    if (check) {
+        checks[0] = *check;
+        c->health_checks = checks;
+        c->n_health_checks = 1;
+    }
     int err = add_unless(written, all, XDS_CLUSTER, name, xds_cluster_encode(c, &body), &body);
     if (err == 0)
         all->items[all->n - 1]->balanced_anyhow =
@@ -335,7 +343,7 @@ static int add_nowhere(const struct view *v, const struct object *service,
     const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
     int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, false, 0, all);
-    return err == 0 ? add_cluster(port, NULL, name, false, all) : err;
+    return err == 0 ? add_cluster(port, NULL, NULL, name, false, all) : err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -391,12 +399,13 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     struct traffic_policy policy;
     const char *subset_name = subset ? subset->name : "";
     bool said = rule_policy(m->view, m->service, port->port, subset_name, &policy);
-    bool written = said || subset;
+    const struct health_check *check = m->service->service.health_check;
+    bool written = said || subset || check;
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
                             port->port, name, written, nearness_of(m, said ? &policy : NULL),
                             m->all);
-    return err == 0 ? add_cluster(port, said ? &policy : NULL, name, written, m->all) : err;
+    return err == 0 ? add_cluster(port, said ? &policy : NULL, check, name, written, m->all) : err;
 }
 
 /* Of a name that several rules have the one that counts. */

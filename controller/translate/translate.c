@@ -1,4 +1,5 @@
 #include "controller/translate/translate.h"
+#include "controller/model/health_annotation.h"
 #include "controller/translate/default_routes.h"
 #include "controller/translate/entry_warn.h"
 #include "controller/translate/from_authorization.h"
@@ -22,6 +23,16 @@ void resources_done(struct resources *r)
         resource_free(r->items[i]);
     free(r->items);
     *r = (struct resources){0};
+}
+
+static void health_warn(const struct object *o, struct problems *problems)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(o->kind, o->ns, o->name, key);
+    if (o->service.health_flaw)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key,
+                     "metadata.annotations[" HEALTH_ANNOTATION "]", "counts for nothing: %s",
+                     o->service.health_flaw);
 }
 
 /* The name as people know the object, for what can't be encoded. */
@@ -184,6 +195,7 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         r = peer_policy(v, o, &p);
         return r < 0 ? r : add_policy(all, p, o, problems);
     case OBJECT_SERVICE:
+        health_warn(o, problems);
         return translate_service(v, o, all, problems);
     case OBJECT_POD:
         r = from_pod(v, o, &w, problems);

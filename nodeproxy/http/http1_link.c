@@ -322,6 +322,8 @@ static void came_end(struct http1_link *l)
     }
     s->h1.peer_ended = true;
     s->body->events->ended(s->body);
+    if (l->current == s && s->h1.finished)
+        ask(l); /* for its `closed` */
 }
 
 static void came_body(struct http1_link *l, struct buf *body)

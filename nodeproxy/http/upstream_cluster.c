@@ -123,6 +123,7 @@ static int renew(struct upstream_cluster *c, struct cluster *taken_cluster,
     c->ranked = ranked;
     c->endpoints = taken_endpoints;
     tell_ejected(c);
+    c->unwatched = all->watcher != NULL;
     return 0;
 }
 
@@ -148,7 +149,7 @@ static int refresh(struct upstream_cluster *c, struct text name)
 {
     const struct upstream_clusters *all = c->owner;
     uint64_t version = directory_cluster_version(all->directory);
-    if (c->version == version && is_ranked(c))
+    if (c->version == version && is_ranked(c) && !c->unwatched)
         return 0;
     struct cluster *cluster = directory_cluster(all->directory, name);
     struct endpoints *endpoints = cluster ? endpoints_for(all, cluster) : NULL;
@@ -162,18 +163,27 @@ static int refresh(struct upstream_cluster *c, struct text name)
     }
     if (r == 0)
         c->version = version;
+    if (c->unwatched)
+        c->unwatched = !all->watcher->renewed(c);
     return r == -ENOMEM && c->balancer ? 0 : r; /* what there was is good until there is memory */
 }
 
 /* ---- all ----------------------------------------------------------------- */
 
+static void let_go(void *value)
+{
+    struct upstream_cluster *c = value;
+    if (c->owner->watcher)
+        c->owner->watcher->left(c);
+    c->owner = NULL;
+    upstream_cluster_unref(c);
+}
+
 static void forget(struct upstream_clusters *all, struct text name)
 {
     struct upstream_cluster *c = map_remove(&all->all, name);
-    if (!c)
-        return;
-    c->owner = NULL;
-    upstream_cluster_unref(c);
+    if (c)
+        let_go(c);
 }
 
 /* What nobody asked for lately. */
@@ -213,8 +223,7 @@ static int begin(struct upstream_clusters *all, struct text name, struct upstrea
         *ret = c;
         return 0;
     }
-    c->owner = NULL;
-    upstream_cluster_unref(c);
+    let_go(c);
     return r == -ENOSPC ? -ENOBUFS : r;
 }
 
@@ -250,11 +259,13 @@ void upstream_clusters_init(struct upstream_clusters *all, struct ring *ring,
     map_init(&all->all, UPSTREAM_CLUSTERS_MAX);
 }
 
-static void let_go(void *value)
+void upstream_cluster_look(struct upstream_cluster *c)
 {
-    struct upstream_cluster *c = value;
-    c->owner = NULL;
-    upstream_cluster_unref(c);
+    struct upstream_clusters *all = c->owner;
+    struct text name = text_of(c->use->name);
+    bool idles = ring_now_ms(all->ring) - c->used_ms >= UPSTREAM_CLUSTER_IDLE_MS;
+    if (idles || refresh(c, name) == 1)
+        forget(all, name);
 }
 
 void upstream_clusters_done(struct upstream_clusters *all)

@@ -20,11 +20,18 @@ enum {
     UPSTREAM_LOADS = 512
 };
 
+struct upstream_cluster;
+struct upstream_watcher { /* who checks the endpoints (path/health_watch.h) */
+    /* Its cluster or endpoints are others, and its balancer. False: no memory; once more, later. */
+    bool (*renewed)(struct upstream_cluster *c);
+    void (*left)(struct upstream_cluster *c);    /* it is known no longer, before its owner is NULL */
+};
 struct upstream_clusters {
     struct ring *ring;
     const struct directory *directory;
     const char *uid; /* the workload's, for what is near to it; borrowed */
     struct cluster_uses *uses;
+    const struct upstream_watcher *watcher; /* NULL: none */
     struct map all; /* name -> struct upstream_cluster */
     uint64_t swept_ms;
     uint32_t loads[UPSTREAM_LOADS]; /* requests in flight, by a hash of the endpoint's address: two may share one */
@@ -36,6 +43,8 @@ struct upstream_cluster { /* counted: requests and connections of it */
     struct endpoints *endpoints, *ranked; /* ranked: what the balancer sees; NULL: the endpoints */
     struct balancer *balancer;
     struct cluster_use *use;
+    void *watch; /* of the watcher */
+    bool unwatched; /* it is to be told once more */
     uint64_t version;        /* the directory's, when they were looked for last */
     uint64_t mesh_version;   /* likewise, where the rank depends on workloads; 0: it does not */
     uint64_t ranked_ms, used_ms;
@@ -49,6 +58,8 @@ void upstream_clusters_done(struct upstream_clusters *all); /* what is still hel
  * yet. -ENOMEM, -ENOBUFS. */
 int upstream_clusters_get(struct upstream_clusters *all, struct text name,
                           struct upstream_cluster **ret);
+/* Without a request: as the directory has it now; forgotten if that has it no longer, or nobody asked for it lately. */
+void upstream_cluster_look(struct upstream_cluster *c);
 struct text upstream_cluster_host(struct text name); /* of "outbound|PORT|SUBSET|HOST"; {NULL, 0}: it is called otherwise */
 /* Of an endpoint that is of no cluster: how busy it is, with this workload's requests. */
 uint32_t *upstream_load(struct upstream_clusters *all, const struct addr *at);

@@ -501,6 +501,24 @@ void upstream_pool_look(struct upstream_pool *p)
     each_link(p, look_at_one);
 }
 
+void upstream_pool_break(struct upstream_pool *p, const struct upstream_cluster *c,
+                         const struct addr *to)
+{
+    size_t i = 0;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        struct upstream_group *g = e->value;
+        struct list *lists[] = {&g->ready, &g->busy};
+        if (g->to.cluster != c || !addr_equal(&g->to.to, to))
+            continue;
+        for (size_t k = 0; k < 2; k++)
+            list_for_each (n, lists[k]) {
+                struct upstream_link *l = container_of(n, struct upstream_link, link);
+                if (l->http) /* what is being opened finds out by itself */
+                    http_link_close(l->http);
+            }
+    }
+}
+
 static void close_one(struct upstream_link *l)
 {
     if (l->http)

@@ -100,6 +100,8 @@ void upstream_pool_init(struct upstream_pool *p, const struct upstream_pool_opti
                         const struct upstream_pool_ops *ops,
                         void (*drained)(struct upstream_pool *p));
 void upstream_pool_look(struct upstream_pool *p);  /* ends what is `broken`, and what is `leaving` after its requests */
+/* Ends the connections to this endpoint of the cluster, with their requests. */
+void upstream_pool_break(struct upstream_pool *p, const struct upstream_cluster *c, const struct addr *to);
 /* Nobody waits any more, every exchange has ended. Then `drained`, possibly before it returns. */
 void upstream_pool_close(struct upstream_pool *p);
 #endif

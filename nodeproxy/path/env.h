@@ -36,6 +36,7 @@ struct path_env {
     bool draining;
     uint64_t next_id;          /* of a connection, for logs and dumps */
     uint64_t endings[ENDING_COUNT];
+    unsigned health_probes, health_asked; /* of all pods: endpoints that are checked; questions on their way */
     uint64_t mirrors_sent, mirrors_left_out; /* of pods that have gone */
 };
 #endif

@@ -1,6 +1,7 @@
 /* An enrolled pod as one worker sees it; see the header. */
 #include "nodeproxy/path/local_pod.h"
 
+#include "nodeproxy/path/health_watch.h"
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
@@ -375,10 +376,11 @@ static void look(struct ring_task *task)
         return;
     if (p->n_outbounds == 0 && !p->upstreams_closing) {
         p->upstreams_closing = true;
+        health_watches_close(p);
         mirrors_close(&p->mirrors);
         upstream_pool_close(&p->upstreams);
     }
-    if (p->n_outbounds + p->n_inbounds == 0 && p->upstreams_drained && p->mirrors_drained && !p->peers_closing) {
+    if (p->n_outbounds + p->n_inbounds == 0 && p->upstreams_drained && p->mirrors_drained && p->n_probes == 0 && !p->peers_closing) {
         p->peers_closing = true;
         peer_pool_close(&p->peers);
     }
@@ -446,7 +448,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     snprintf(p->uid, sizeof p->uid, "%s", o->uid);
     snprintf(p->name, sizeof p->name, "%s", o->name);
     snprintf(p->ns, sizeof p->ns, "%s", o->ns);
-    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting, &p->living};
+    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting, &p->living, &p->watches};
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         list_init(lists[i]);
     int r = map_get(&env->pods, text_of(p->uid)) ? -EEXIST : map_put(&env->pods, text_of(p->uid), p, NULL);
@@ -486,6 +488,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     exchange_pool_init(&p->exchanges, EXCHANGES_KEPT);
     mirrors_init(&p->mirrors, env->ring, mirrors_gone);
     upstream_clusters_init(&p->clusters, env->ring, env->directory, p->uid, pod_bounds_clusters(p->bounds));
+    p->clusters.watcher = &health_watcher;
     upstream_pool_init(&p->upstreams, &upstreams, &upstream_carrier_ops, upstreams_gone);
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);
     list_push_back(&env->all_pods, &p->link);

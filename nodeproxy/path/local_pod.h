@@ -43,6 +43,8 @@ struct local_pod {
     struct upstream_clusters clusters; /* where its requests go */
     struct upstream_pool upstreams; /* by which they go on */
     struct mirrors mirrors;
+    struct list watches; /* of health_watch.h */
+    size_t n_probes;
     struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;

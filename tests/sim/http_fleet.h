@@ -15,7 +15,7 @@ enum { SERVERS = 4, WIRES_MAX = 400, SEEDS_MAX = 20000, PORT = SIM_PORT };
 struct fleet_server {
     struct sim_pod *pod;
     int listening; /* -1: it does not */
-    unsigned n_served, n_accepted;
+    unsigned n_served, n_accepted, n_checks;
     bool hangs, fails, refuses; /* never answers; answers 503; resets what comes */
     bool breaks_off;            /* says 103, and a little later breaks off */
 };
@@ -41,6 +41,7 @@ static struct fleet {
     bool reconnects;      /* the client, when its connection has ended */
     void (*act)(void);
     void (*served)(struct call *c); /* a request's head has come to a server */
+    bool (*checked)(struct call *c); /* it was a health check, and is no request of the client */
     void (*answered)(const struct call *c);
     unsigned own[600]; /* answers of the proxy, by status */
 } fleet;
@@ -70,7 +71,12 @@ static inline void fleet_break_off(struct call *c)
 static inline void fleet_opened(struct http_stream *s)
 {
     struct call *c = s->user;
-    const struct fleet_server *f = server_of(s->link->user);
+    struct fleet_server *f = server_of(s->link->user);
+    if (fleet.checked && fleet.checked(c)) {
+        f->n_served--;
+        f->n_checks++;
+        return;
+    }
     unsigned seed = (unsigned)number_in(&s->head, "x-seed");
     assert_true(seed < SEEDS_MAX);
     fleet.seen[seed]++;

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# timeout: 120
+# builds: dev
+# What a DestinationRule and a health check ask for, through real programs: subsets, a consistent hash, an endpoint that fails and is
+# left out, a limit of connections, and an endpoint that fails its checks.
+#
+#   node-a: web, cart (1)            node-b: cart (2), orders: all three serve the Services shelf and checked
+. "$(dirname "$0")/lib.sh"
+lab_up --set-proxy-args "--http on $EVERY_LINE"
+
+FIRST=$(replica node-a) SECOND=$(replica node-b) ORDERS=$(awk '$2 ~ /^orders/ { print $2 }' "$RUN/plan/pods")
+mkfifo "$WORK/go"
+for pod in "$FIRST" "$SECOND" "$ORDERS"; do
+    (exec "$ROOT/tests/lab.sh" exec "$pod" -- "$ROOT/tests/netns/http_clusters_server.py" "$pod" "$WORK") &
+    listens() { lab exec "$pod" -- curl -sf -o "$WORK/listens" --max-time "$ANSWER_S" http://127.0.0.1:9000/; }
+    eventually listens
+done
+
+service() { # NAME ADDRESS ANNOTATION: of the three pods
+    cat <<END
+apiVersion: v1
+kind: Service
+metadata: {name: $1, namespace: shop, annotations: {$3}}
+spec: {clusterIP: $2, clusterIPs: [$2], ports: [{name: http, port: 80, targetPort: 9000}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: $1-x, namespace: shop, labels: {kubernetes.io/service-name: $1}}
+addressType: IPv4
+ports: [{name: http, port: 9000, protocol: TCP}]
+endpoints:
+END
+    local pod
+    for pod in "$FIRST" "$SECOND" "$ORDERS"; do
+        echo "- {addresses: [$(pod_v4 "$pod")], conditions: {ready: true}, targetRef: {kind: Pod, namespace: shop, name: $pod}}"
+    done
+    echo ---
+}
+shelf() { # CURL ARGUMENT...: from web
+    lab exec web -- curl -sS --max-time "$DEADLINE_S" "$@"
+}
+who() { # SUBSET CURL ARGUMENT...: the pods that answer forty requests
+    shelf -H "x-to: $1" "${@:2}" 'http://10.96.0.98/?[1-40]' | sorted
+}
+sorted() { sort -u | tr '\n' ' '; }
+ALL=$(printf '%s\n' "$FIRST" "$SECOND" "$ORDERS" | sorted)
+CARTS=$(printf '%s\n' "$FIRST" "$SECOND" | sorted)
+
+{
+    service shelf 10.96.0.98 ""
+    cat <<'END'
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shelf, namespace: shop}
+spec:
+  host: shelf
+  subsets:
+  - {name: carts, labels: {app: cart}}
+  - {name: orders, labels: {app: orders}}
+  - {name: hashed, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}
+  - name: flaky
+    trafficPolicy:
+      outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 2s, maxEjectionPercent: 50}
+  - name: limited
+    labels: {app: orders}
+    trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shelf, namespace: shop}
+spec:
+  hosts: [shelf]
+  http:
+END
+    for subset in carts orders hashed flaky limited; do
+        echo "  - {match: [{headers: {x-to: {exact: $subset}}}], route: [{destination: {host: shelf, subset: $subset}}]}"
+    done
+    echo "  - {route: [{destination: {host: shelf}}]}"
+} >"$WORK/shelf.yaml"
+lab apply "$WORK/shelf.yaml"
+
+step "subsets"
+only_orders() { [ "$(who orders)" = "$ORDERS " ]; } # of three pods, forty times
+eventually only_orders
+same "$(who carts)" "$CARTS" "who answers for the carts"
+same "$(who nobody)" "$ALL" "who answers for nobody in particular"
+
+step "who brings the same header comes to the same pod"
+for user in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    who hashed -H "x-user: $user" >>"$WORK/users"
+    echo >>"$WORK/users"
+done
+same "$(awk 'NF != 1' "$WORK/users" | wc -l)" 0 "users that came to several pods"
+[ "$(sort -u "$WORK/users" | wc -l)" -gt 1 ] || fail "all users came to $(sort -u "$WORK/users")"
+
+step "a pod that answers 500 three times in a row is left out for a while, though it is the nearest one"
+same "$(who flaky)" "$FIRST " "who answers where outliers are left out"
+touch "$WORK/fails.$FIRST"
+left_out() {
+    shelf -H 'x-to: flaky' -o /dev/null -w '%{http_code}\n' 'http://10.96.0.98/?[1-40]' >"$WORK/statuses"
+    same "$(grep -c 200 "$WORK/statuses")" 40 "requests that were answered well"
+}
+left_out_now() { (left_out); }
+eventually left_out_now # by both workers; until then requests fail
+rm "$WORK/fails.$FIRST"
+comes_back() { [ "$(who flaky)" = "$FIRST " ]; }
+eventually comes_back
+
+step "one connection, one request that waits for it, and no more: 503 UO"
+mark
+shelf -Z --parallel-immediate --parallel-max 10 -H 'x-to: limited' -w '%{http_code}\n' -o /dev/null 'http://10.96.0.98/slow?[1-10]' \
+    >"$WORK/limited" 2>"$WORK/progress" &
+ASKING=$!
+overflow() { [ "$(has_line node-a 'access: request complete' direction=outbound status=503 ending=overflow src.workload=web | wc -l)" = 8 ]; }
+eventually overflow
+writes() { # whoever waits for it opens it by itself
+    kill -0 "$ASKING" 2>/dev/null && timeout 1 sh -c "echo >'$WORK/go'"
+    ! kill -0 "$ASKING" 2>/dev/null
+}
+eventually writes
+wait "$ASKING" || true
+same "$(grep -c 503 "$WORK/limited") $(grep -c 200 "$WORK/limited")" "8 2" "the requests that were refused, and answered"
+
+step "a pod that fails its checks gets nothing, and is back when it is well"
+service checked 10.96.0.99 "weir.mesh/health-check: '{\"type\":\"HTTP\",\"interval\":\"200ms\",\"healthyThreshold\":2,\"http\":{\"path\":\"/well\"}}'" \
+    >"$WORK/checked.yaml"
+lab apply "$WORK/checked.yaml"
+checked() { shelf 'http://10.96.0.99/?[1-40]' | sorted; }
+is_checked() { checked >/dev/null && [ -s "$WORK/checks.$ORDERS" ] && [ -s "$WORK/checks.$FIRST" ]; }
+eventually is_checked
+same "$(checked)" "$ALL" "who answers"
+same "$(sort -u "$WORK/checks.$ORDERS")" "$(pod_v4 web) checked.shop.svc.cluster.local" "who checks orders, and as whom it calls it"
+mark
+touch "$WORK/unwell.$ORDERS"
+unwell() { [ "$(checked)" = "$CARTS" ]; }
+eventually unwell
+logged node-a "outbound|80||checked.shop.svc.cluster.local: $(pod_v4 orders):9000 fails its checks (workload web"
+same "$(shelf "http://$(pod_v4 orders):9000/")" "$ORDERS" "who answers at its own address"
+rm "$WORK/unwell.$ORDERS"
+well() { [ "$(checked)" = "$ALL" ]; }
+eventually well
