@@ -44,6 +44,7 @@ struct config {
     uint32_t trace_sampled;       /* of a million */
     enum request_log_format request_log; /* of its lines of requests */
     bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such */
+    bool detect_http;             /* --http-detect on: ports that nobody declares are spoken to as what is spoken there */
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };
 #endif

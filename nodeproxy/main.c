@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *expired_peers = "end", *replaced = "end";
+    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *http_detect = "off", *expired_peers = "end", *replaced = "end";
     const char *http_log = "fields", *collector = "", *sampling = "1";
     bool stays = false;
     struct logging logging = {"info", "text", 0};
@@ -234,6 +234,7 @@ int main(int argc, char **argv)
         {"dns-ttl", ARG_DURATION_MS, &c.dns_ttl_ms, "TIME", "of these answers, in whole seconds", 0, 3600000, false},
         {"dns-timeout", ARG_DURATION_MS, &c.dns_wait_ms, "TIME", "how long a pod's own resolver may take for all other names", 1, 60000, false},
         {"http", ARG_STRING, &http, "on|off", "requests instead of bytes at ports that a Service declares HTTP", 0, 0, false},
+        {"http-detect", ARG_STRING, &http_detect, "on|off", "with --http on: look for requests at ports that nobody declares, too", 0, 0, false},
         {"http-idle-timeout", ARG_DURATION_MS, &c.http_idle_ms, "TIME", "ends a connection for requests that has had none", 1000, 3600000, false},
         {"http-connections-max", ARG_U64, &c.http_connections_max, "N", "for a pod's requests, per endpoint and worker", 1, 100000, false},
         {"http-waiting-max", ARG_U64, &c.http_waiting_max, "N", "requests of a pod that wait for a connection, per worker", 1, 1000000, false},
@@ -275,7 +276,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
-        choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
+        choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("http-detect", http_detect, "on", "off", &c.detect_http) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
         choose_request_log(http_log, &c.request_log) < 0 || fill_tracing(&c, collector, sampling) < 0 ||
         choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0 || choice("replaced", replaced, "stay", "end", &stays) < 0)
         return 2;

@@ -257,10 +257,13 @@ static int add_endpoints(const struct object *service, const struct workloads *w
 
 /* ---- The way there -------------------------------------------------------------------------- */
 
-static bool speaks_http2(uint8_t app_protocol)
+/* As the port is declared; where it isn't, what the client speaks. */
+static enum upstream_protocol spoken(uint8_t app_protocol)
 {
-    enum { HTTP2 = 2, GRPC = 3 }; /* istio.workload.AppProtocol */
-    return app_protocol == HTTP2 || app_protocol == GRPC;
+    enum { HTTP11 = 1, HTTP2 = 2, GRPC = 3 }; /* istio.workload.AppProtocol */
+    return app_protocol == HTTP2 || app_protocol == GRPC ? UPSTREAM_HTTP2
+           : app_protocol == HTTP11                      ? UPSTREAM_HTTP1
+                                                         : UPSTREAM_AS_DOWNSTREAM;
 }
 
 /* policy NULL: nobody said anything of it. */
@@ -278,7 +281,7 @@ static int add_cluster(const struct kube_service_port *port, const struct traffi
     c->kind = CLUSTER_EDS;
     /* All consumers know it. */
     c->balance.kind = BALANCE_ROUND_ROBIN;
-    c->protocol = speaks_http2(port->app_protocol) ? UPSTREAM_HTTP2 : UPSTREAM_AS_DOWNSTREAM;
+    c->protocol = spoken(port->app_protocol);
     if (policy || check)
         rule_apply(policy ? policy : &nothing, c);
     if (check) {

@@ -285,6 +285,19 @@ static void warn(const struct object *o, const char *field, const char *message,
     problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, field, "%s", message);
 }
 
+/* Of routes that ask who calls; only who is in the mesh is asked. */
+static int set_labels(const struct object *o, struct workload *w, struct problems *problems)
+{
+    struct label labels[WORKLOAD_LABELS_MAX];
+    size_t n = 0;
+    for (; n < o->labels.n && n < WORKLOAD_LABELS_MAX; n++)
+        labels[n] = (struct label){text_of(o->labels.items[n].key), text_of(o->labels.items[n].value)};
+    if (o->labels.n > WORKLOAD_LABELS_MAX)
+        warn(o, "metadata.labels", "are too many: only the first 128 count for sourceLabels",
+             problems);
+    return workload_set_labels(w, labels, n);
+}
+
 int from_pod(const struct view *v, const struct object *o, struct workload **ret,
              struct problems *problems)
 {
@@ -319,6 +332,8 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     const struct object *gateway = w->tunnel == TUNNEL_HBONE ? ingress_of_pod(v, o) : NULL;
     if (r == 0 && gateway)
         r = workload_set(&w->gateway, text_of(gateway->name));
+    if (r == 0 && w->tunnel == TUNNEL_HBONE)
+        r = set_labels(o, w, problems);
     if (r == 0)
         r = set_addresses(o, w);
     if (r == 0)

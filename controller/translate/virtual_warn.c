@@ -34,28 +34,6 @@ static void warn_destination(const struct view *v, const struct object *o,
     warn(o, problems, text, "");
 }
 
-/* What node proxies don't do of it yet; others do. */
-static const char *not_yet(const struct virtual_rule *rule)
-{
-    for (size_t i = 0; i < rule->n_matches; i++)
-        if (rule->matches[i].match.source.n_labels > 0)
-            return "sourceLabels: node proxies don't know them of clients yet, and such a match "
-                   "takes "
-                   "nothing there";
-    return NULL;
-}
-
-static void warn_not_yet(const struct object *o, struct problems *problems)
-{
-    const struct virtual_service *s = &o->virtual_service;
-    const char *first = NULL;
-    for (size_t i = 0; i < s->n_rules && !first; i++)
-        if (s->rules[i].flaw.kind == GATEWAY_NO_FLAW)
-            first = not_yet(&s->rules[i]);
-    if (first)
-        warn(o, problems, first, "");
-}
-
 static void warn_rules(const struct view *v, const struct object *o, struct problems *problems)
 {
     const struct virtual_service *s = &o->virtual_service;
@@ -125,7 +103,6 @@ void virtual_warn(const struct view *v, const struct object *o, struct problems 
         warn_unused(v, o, problems);
     warn_rules(v, o, problems);
     virtual_delegates_warn(v, o, problems);
-    warn_not_yet(o, problems);
 }
 
 /* ---- Of a Service --------------------------------------------------------------------------- */

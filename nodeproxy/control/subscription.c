@@ -26,6 +26,8 @@ static int put_address(struct subscription *s, struct text name, const uint8_t *
         return -EINVAL;
     }
     bool is_workload = workload, is_service = service;
+    if (r == 0 && is_workload && s->node.len > 0 && !text_equal(text_of(workload->node), s->node))
+        (void)workload_set_labels(workload, NULL, 0);
     if (r == 0 && is_workload && s->workload)
         s->workload(workload, s->arg);
     if (r == 0)

@@ -9,11 +9,12 @@
 struct subscription {
     struct xds_feed feed;
     struct directory *directory;
+    struct text node; /* whose workloads keep their labels: nobody asks for those of others; "": all do */
     void (*workload)(const struct workload *w, void *arg); /* comes into the directory; may be NULL */
     void (*changed)(void *arg); /* the directory has new things */
     void (*synced)(void *arg);  /* every type has been received once; called once */
     void *arg;
 };
-/* changed, synced, arg and directory are set by the caller before. */
+/* changed, synced, arg, node and directory are set by the caller before. */
 void subscription_init(struct subscription *s, const struct xds_feed_options *o);
 #endif

@@ -670,7 +670,11 @@ static const struct http_link_ops link_ops = {
 int http1_link_open(struct http_link **ret, const struct http_link_options *o,
                     const struct http_link_events *events, void *user)
 {
-    const struct http1_codec_options options = {.server = o->server, .upgrades = true};
+    const struct http1_codec_options options = {
+        .server = o->server,
+        .upgrades = true,
+        .head_max = o->behind ? HTTP_BEHIND_BYTES : 0,
+        .fields_max = o->behind ? HTTP_BEHIND_FIELDS + HTTP_BEHIND_FRAMING : 0};
     struct http1_link *l = calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;

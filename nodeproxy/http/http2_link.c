@@ -487,6 +487,8 @@ int http2_link_open(struct http_link **ret, const struct http_link_options *o,
         .streams_max = o->streams_max ? o->streams_max : STREAMS_MAX,
         .stream_window = STREAM_WINDOW,
         .connection_window = CONNECTION_WINDOW,
+        .header_bytes_max = o->behind ? HTTP_BEHIND_BYTES : 0,
+        .fields_max = o->behind ? HTTP_BEHIND_FIELDS : 0,
     };
     struct http2_link *l = calloc(1, sizeof *l);
     if (!l)

@@ -41,6 +41,7 @@ static int open_link(struct http_front *f, enum http_version version)
     const struct http_link_options o = {.ring = f->ring,
                                         .carrier = f->client,
                                         .server = true,
+                                        .behind = f->behind,
                                         .streams_max = HTTP_FRONT_STREAMS_MAX,
                                         .idle_ms = f->idle_ms};
     f->version = version;

@@ -29,6 +29,7 @@ struct http_front {
     struct buf first;
     struct timer late;
     bool first_ended, known, over; /* over: no event any more */
+    bool behind; /* as of http_link.h; set after the init */
 };
 /* The client has not been started. */
 void http_front_init(struct http_front *f, struct ring *ring, struct stream *client,

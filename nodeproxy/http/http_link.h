@@ -13,6 +13,12 @@
 #include "shared/ring/ring.h"
 
 enum { HTTP_LINK_WAITING = 64 * 1024 };
+/* Of heads of a link that is `behind`: whatever the first hop can write, in either version. */
+enum {
+    HTTP_BEHIND_FIELDS = HTTP_FIELDS_MAX,
+    HTTP_BEHIND_FRAMING = 4, /* HTTP/1.1's fields that no http_head has: Host, Connection, ... */
+    HTTP_BEHIND_BYTES = 72 * 1024
+};
 enum http_version { HTTP_VERSION_1, HTTP_VERSION_2 };
 struct http_link_events {
     /* Server: a request is about to come: where its stream is, after http_stream_init(); `opened` comes
@@ -30,6 +36,7 @@ struct http_link_options {
     struct ring *ring;
     struct stream *carrier; /* not started yet, or paused */
     bool server;
+    bool behind;   /* what comes may have come by a node proxy that added some of its own: heads may be larger */
     uint32_t streams_max;      /* HTTP/2; 0: 100 */
     uint64_t head_ms, idle_ms; /* 0: 10 s, 1 hour */
 };

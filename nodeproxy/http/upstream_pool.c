@@ -396,6 +396,7 @@ void upstream_opened(struct upstream_link *l, struct stream *carrier)
     const struct http_link_options o = {
         .ring = l->pool->options.ring,
         .carrier = carrier,
+        .behind = true, /* answers: of the destination's node proxy */
         .idle_ms = c && c->idle_timeout_ms > 0 ? c->idle_timeout_ms : l->pool->options.idle_ms,
         .streams_max = c ? c->concurrent_streams_max : 0};
     int r = g->to.version == HTTP_VERSION_2 ? http2_link_open(&l->http, &o, &link_events, l)

@@ -71,14 +71,8 @@ static char **names_copy(const struct text *v)
     return names;
 }
 
-void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay)
+static void begin_series(struct account *a, struct path_env *env, struct text v[static L_COUNT], bool requests, struct relay *relay)
 {
-    static const struct account_subject nothing;
-    struct text v[L_COUNT];
-    account_labels_of(reporter, subject ? subject : &nothing, v);
-    a->begun = true;
-    a->reporter = reporter;
-    bool requests = subject && subject->requests;
     if (requests)
         v[L_PROTOCOL] = TEXT("http");
     a->opened = metrics_series(env->metrics, requests ? &account_for_requests : &account_opened, v);
@@ -95,6 +89,36 @@ void account_begin(struct account *a, struct path_env *env, enum reporter report
         relay->client.count = a->received;
         relay->server.count = a->sent;
     }
+}
+
+void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay)
+{
+    static const struct account_subject nothing;
+    struct text v[L_COUNT];
+    account_labels_of(reporter, subject ? subject : &nothing, v);
+    a->begun = true;
+    a->reporter = reporter;
+    if (subject && subject->undecided)
+        a->names = a->own_names = names_copy(v);
+    a->undecided = a->names; /* without memory it is one of bytes */
+    if (!a->undecided)
+        begin_series(a, env, v, subject && subject->requests && !subject->undecided, relay);
+}
+
+void account_decide(struct account *a, struct path_env *env, bool requests, struct relay *relay)
+{
+    struct text v[L_COUNT];
+    char **names = a->own_names;
+    if (!a->undecided)
+        return;
+    a->undecided = false;
+    account_labels(a, v);
+    a->names = a->own_names = NULL;
+    begin_series(a, env, v, requests, relay);
+    if (a->names)
+        free(names);
+    else
+        a->names = a->own_names = names;
 }
 
 void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABELS])
@@ -172,6 +196,7 @@ void account_end(struct account *a, struct path_env *env, enum reporter reporter
 {
     if (!a->begun)
         account_begin(a, env, reporter, NULL, NULL);
+    account_decide(a, env, false, NULL);
     if (a->closed)
         metric_add(a->closed, 1);
     env->endings[line->ending]++;

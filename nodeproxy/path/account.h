@@ -14,6 +14,7 @@ struct account_subject { /* who talks to whom; any may be NULL or empty = "unkno
     const struct service *service;
     const struct spiffe_id *source_id, *destination_id; /* proven or required identities; not present: none */
     bool mutual_tls;
+    bool undecided; /* until account_decide() nothing is counted */
     bool requests; /* they are what is counted (request_account.h), and not the connection or its bytes */
 };
 struct account {
@@ -23,10 +24,12 @@ struct account {
     struct metric_series *opened, *closed, *sent, *received; /* the last three: NULL of requests */
     char **names;      /* what the line says: the series' label values, or */
     char **own_names;  /* a copy, if the series is the one of those that have no room; one block */
-    bool begun;
+    bool begun, undecided;
 };
 /* Finds the series, counts the opening, and gives the relay its byte counters. Without a subject everything is "unknown". */
 void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay);
+/* Once it is known whether requests are what is counted; not undecided: nothing. One that ends undecided was of bytes. */
+void account_decide(struct account *a, struct path_env *env, bool requests, struct relay *relay);
 struct account_line { /* what only the story knows */
     struct addr source, destination, hbone; /* hbone: port 0 = none */
     struct text policy, dry_run, audit, why;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { LEAVE_MS = 60000 /* for an application that takes the last bytes slowly */ };
+
 struct local { /* into another pod's inbound story, which has the second end */
     struct inbound *inbound; /* NULL: it has ended, or was abandoned */
     struct stream_pair pair;
@@ -38,7 +40,11 @@ static void failed(struct carrier *c, enum ending ending, const char *why)
 
 static void late(struct timer *t)
 {
-    failed(container_of(t, struct carrier, deadline), ENDING_CONNECT_TIMEOUT, "");
+    struct carrier *c = container_of(t, struct carrier, deadline);
+    if (!c->closing)
+        failed(c, ENDING_CONNECT_TIMEOUT, "");
+    else if (c->local.inbound) /* close_local() waits for it */
+        inbound_close(c->local.inbound, ENDING_IDLE_TIMEOUT);
 }
 
 static void opened(struct carrier *c, struct stream *stream)
@@ -135,6 +141,7 @@ static void local_released(void *owner, const struct relay *relayed)
     struct carrier *c = owner;
     (void)relayed;
     c->local.lent = false;
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
     if (c->closing)
         ring_task_ask(c->pod->env->ring, &c->task);
 }
@@ -175,9 +182,21 @@ static int open_local(struct carrier *c, const struct addr *source)
     return 0;
 }
 
+/* Both have said all and heard it, but the application may not have been given the last of it yet: that goes on without us, as
+ * it does without a tunnel. */
+static bool outlives(const struct local *l)
+{
+    return l->inbound && l->pair.ends[0].ended && l->pair.ends[1].ended;
+}
+
 static void close_local(struct carrier *c, bool clean)
 {
     struct local *l = &c->local;
+    if (clean && outlives(l)) {
+        l->pair.ends[0].stream.events = &stream_nobody;
+        timer_start(ring_timers(c->pod->env->ring), &c->deadline, LEAVE_MS);
+        return;
+    }
     if (l->inbound)
         inbound_abandon(l->inbound, clean ? ENDING_CLOSED : ENDING_RESET_BY_CLIENT);
     l->inbound = NULL;

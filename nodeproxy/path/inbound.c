@@ -88,15 +88,14 @@ static enum step identify(struct inbound *in)
         return STEP_WAIT;
     }
     in->epoch = in->pod->epoch;
-    in->goes_on = inbound_requests_go_on(env, text_of(in->pod->uid), in->target.port);
-    in->by_request = in->goes_on || inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
+    in->expected = (uint8_t)inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
         .service = in->service_key ? directory_service(env->directory, text_of(in->service_key)) : called_service_among(in->pod, self, in->forwarded_host),
         .source_id = in->peer,
         .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
-        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->by_request,
+        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->expected != REQUESTS_NONE, .undecided = in->expected == REQUESTS_POSSIBLE,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
     return STEP_NEXT;
@@ -129,7 +128,7 @@ static void access_of(void *user, struct access *ret)
 {
     const struct inbound *in = user;
     *ret = (struct access){.identity = in->peer, .source = in->source.ip, .destination = in->target.ip, .destination_port = in->target.port,
-                           .form = in->by_request ? ACCESS_CONNECTION : ACCESS_BYTES};
+                           .form = in->expected == REQUESTS_NONE ? ACCESS_BYTES : ACCESS_CONNECTION};
 }
 
 static bool allowed(struct inbound *in, struct verdict *ret)
@@ -168,19 +167,25 @@ static struct text verdict_name(const char *names, unsigned i)
 /* A Gateway whose route leads to itself would ask itself for ever. */
 static bool calls_itself(const struct inbound *in)
 {
-    return in->goes_on && in->peer && spiffe_id_equal(in->peer, &in->pod->identity);
+    return in->expected == REQUESTS_ONWARD && in->peer && spiffe_id_equal(in->peer, &in->pod->identity);
+}
+
+static bool ask_policy(struct inbound *in)
+{
+    struct verdict verdict;
+    bool yes = allowed(in, &verdict);
+    free(in->policies);
+    in->policies = verdict_names(&verdict);
+    return yes;
 }
 
 static enum step authorise(struct inbound *in)
 {
-    struct verdict verdict;
     if (in->target.port == 0)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
     if (hbone_port_is_own(in->target.port) || calls_itself(in))
         return inbound_end(in, ENDING_OWN_PORT);
-    bool yes = allowed(in, &verdict);
-    in->policies = verdict_names(&verdict);
-    return yes ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
+    return ask_policy(in) ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
 }
 
 static enum ending broken(struct inbound *in, struct verdict *ret)
@@ -281,7 +286,7 @@ static void go_on(struct ring_task *task) { inbound_continue(container_of(task, 
 
 static enum step take_socket(struct inbound *in)
 {
-    if (in->goes_on) {
+    if (in->expected == REQUESTS_ONWARD) {
         ring_task_ask(in->pod->env->ring, &in->go_on);
         return STEP_WAIT;
     }
@@ -329,7 +334,7 @@ static int requests_begin(struct inbound *in)
     const struct inbound_requests_options o = {
         .pod = in->pod,
         .client = in->downstream,
-        .server = in->goes_on ? NULL : &in->upstream.stream,
+        .server = in->expected == REQUESTS_ONWARD ? NULL : &in->upstream.stream,
         .account = &in->account,
         .source = &in->source,
         .target = &in->target,
@@ -341,19 +346,59 @@ static int requests_begin(struct inbound *in)
     return r;
 }
 
+static void relay_bytes(struct inbound *in)
+{
+    relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), in->pod->env->config->idle_ms, relay_over);
+}
+
+/* Nobody has declared what is spoken here, and now it is known. As one of requests it was let in already; bytes have to be
+ * allowed as bytes, where rules about requests deny more and allow less: none has passed yet. */
+static void detected(void *user, bool http)
+{
+    struct inbound *in = user;
+    struct protocol_detect *d = in->detect;
+    enum ending ending = ENDING_NONE;
+    in->detect = NULL;
+    in->expected = http ? REQUESTS_SURE : REQUESTS_NONE;
+    account_decide(&in->account, in->pod->env, http, &in->relay);
+    if (http)
+        ending = requests_begin(in) < 0 ? ENDING_NO_MEMORY : ENDING_NONE;
+    else if (!ask_policy(in))
+        ending = ENDING_DENIED;
+    else
+        relay_bytes(in);
+    if (ending == ENDING_NONE) {
+        protocol_detect_hand_over(d);
+        return;
+    }
+    protocol_detect_free(d);
+    inbound_close(in, ending);
+}
+
+static void detect_failed(void *user, enum ending ending) { inbound_close(user, ending); }
+
+static const struct protocol_detect_events detect_events = {.decided = detected, .failed = detect_failed};
+
+static int detect_begin(struct inbound *in)
+{
+    int r = protocol_detect_new(&in->detect, in->pod->env->ring, in->downstream, in->pod->env->config->idle_ms, &detect_events, in);
+    if (r == 0)
+        protocol_detect_set_server(in->detect, &in->upstream.stream);
+    return r;
+}
+
 static enum step relay(struct inbound *in)
 {
     static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
-    const struct config *config = in->pod->env->config;
-    int r = in->by_request ? requests_begin(in) : 0;
+    int r = in->expected == REQUESTS_NONE ? 0 : in->expected == REQUESTS_POSSIBLE ? detect_begin(in) : requests_begin(in);
     if (r < 0)
         return inbound_end(in, r == -ENOENT ? ENDING_WORKLOAD_GONE : ENDING_NO_MEMORY);
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->relay.hold = &in->pod->hold;
-    if (!in->requests)
-        relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), config->idle_ms, relay_over);
+    if (in->expected == REQUESTS_NONE)
+        relay_bytes(in);
     if (in->upstream_open)
         conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
@@ -362,7 +407,9 @@ static enum step relay(struct inbound *in)
         in->local.events->begun(in->local.owner);
     else
         stream_resume(in->downstream);
-    if (in->requests)
+    if (in->detect)
+        protocol_detect_give(in->detect, &in->early, in->early_end);
+    else if (in->requests)
         inbound_requests_give(in->requests, &in->early, in->early_end);
     else
         relay_give(&in->relay, &in->early, in->early_end);
@@ -453,6 +500,7 @@ static void inbound_shut(struct inbound *in)
         turn_forget(&in->pod->turn, &in->turn);
         ring_task_cancel(&in->go_on);
     }
+    in->detect = protocol_detect_free(in->detect);
     relay_stop(&in->relay);
     if (in->requests)
         inbound_requests_close(in->requests, in->ending);

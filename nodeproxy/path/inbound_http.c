@@ -36,9 +36,10 @@ static uint8_t declared_by_service(const struct service *s, uint16_t service_por
 }
 
 /* The ports of an endpoint say where they lead; what is spoken there they may leave to the Service. */
-bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port)
+enum http_declared inbound_http_declared(const struct directory *d, const struct workload *self,
+                                         uint16_t port)
 {
-    unsigned n_http = 0, n_other = 0;
+    unsigned n_http = 0, n_untold = 0;
     for (size_t i = 0; i < self->n_services; i++) {
         const struct workload_service *mine = &self->services[i];
         const struct service *s = directory_service(d, text_of(mine->key));
@@ -48,13 +49,15 @@ bool inbound_http_declared(const struct directory *d, const struct workload *sel
             if (ports[k].target_port != port)
                 continue;
             uint8_t app = ports[k].app_protocol;
-            if (app_protocol_is_http(app ? app : declared_by_service(s, ports[k].service_port)))
-                n_http++;
-            else
-                n_other++;
+            if (!app)
+                app = declared_by_service(s, ports[k].service_port);
+            if (app && !app_protocol_is_http(app))
+                return HTTP_DECLARED_NOT;
+            n_http += app != 0;
+            n_untold += app == 0;
         }
     }
-    return n_http > 0 && n_other == 0;
+    return n_http > 0 && n_untold == 0 ? HTTP_DECLARED : HTTP_DECLARED_UNTOLD;
 }
 
 /* ---- the exchanges ----------------------------------------------------------- */
@@ -233,6 +236,7 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
         return -ENOMEM;
     client_requests_init(&h->client, &client, &client_ops);
     h->client.host.passes_on = true;
+    h->client.front.behind = true;
     h->client.host.tracer = o->tracer;
     h->events = events;
     h->user = user;

@@ -27,8 +27,11 @@ struct inbound_http_options {
     uint64_t idle_ms;               /* 0: never */
     uint64_t choose_ms; /* so long a request waits until the server can take it; 0: for ever */
 };
-/* Whether every service that leads to this port of the workload declares it so. */
-bool inbound_http_declared(const struct directory *d, const struct workload *self, uint16_t port);
+/* What the services that lead to this port of the workload say of it: HTTP if all do, and UNTOLD where none says
+ * anything else than HTTP, but not all that. */
+enum http_declared { HTTP_DECLARED_NOT, HTTP_DECLARED_UNTOLD, HTTP_DECLARED };
+enum http_declared inbound_http_declared(const struct directory *d, const struct workload *self,
+                                         uint16_t port);
 int inbound_http_open(struct inbound_http **ret, const struct inbound_http_options *o,
                       const struct inbound_http_events *events, void *user); /* -ENOMEM */
 /* What the client had said before; takes the bytes. */

@@ -19,11 +19,23 @@ struct inbound_requests {
     struct request_account account;
 };
 
-bool inbound_requests_expected(const struct path_env *env, struct text workload_uid, uint16_t port)
+enum requests_expected inbound_requests_expected(const struct path_env *env,
+                                                 struct text workload_uid, uint16_t port)
 {
-    const struct workload *self =
-        env->config->parse_http ? directory_workload(env->directory, workload_uid) : NULL;
-    return self && inbound_http_declared(env->directory, self, port);
+    const struct workload *self = directory_workload(env->directory, workload_uid);
+    if (self && outbound_http_is_gateway(env, self, port))
+        return REQUESTS_ONWARD;
+    if (!self || !env->config->parse_http)
+        return REQUESTS_NONE;
+    switch (inbound_http_declared(env->directory, self, port)) {
+    case HTTP_DECLARED:
+        return REQUESTS_SURE;
+    case HTTP_DECLARED_UNTOLD:
+        return env->config->detect_http ? REQUESTS_POSSIBLE : REQUESTS_NONE;
+    case HTTP_DECLARED_NOT:
+        break;
+    }
+    return REQUESTS_NONE;
 }
 
 static enum ending asked(void *user, struct http_head *request, struct exchange_notes *ret_notes)
@@ -34,12 +46,6 @@ static enum ending asked(void *user, struct http_head *request, struct exchange_
     r->events->access(r->user, &access);
     return request_policy_ask(&r->policy, pod->env->directory, text_of(pod->uid), &access, request,
                               ret_notes);
-}
-
-bool inbound_requests_go_on(const struct path_env *env, struct text workload_uid, uint16_t port)
-{
-    const struct workload *self = directory_workload(env->directory, workload_uid);
-    return self && outbound_http_is_gateway(env, self, port);
 }
 
 /* What a request leaves behind on the connection that it came by. */

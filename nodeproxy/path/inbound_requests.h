@@ -23,10 +23,12 @@ struct inbound_requests_options {
     struct relay *relay; /* only counts */
 };
 /* Are requests to be expected at this port of the workload? Asked once, before the connection is
- * decided on: what it is decided as it is, whatever is declared meanwhile. */
-bool inbound_requests_expected(const struct path_env *env, struct text workload_uid, uint16_t port);
-/* Likewise: is a listener of a Gateway there, so that they go on from here? */
-bool inbound_requests_go_on(const struct path_env *env, struct text workload_uid, uint16_t port);
+ * decided on: what it is decided as it is, whatever is declared meanwhile. POSSIBLE: nobody says, and
+ * it is to be looked for (protocol_detect.h). ONWARD: by a listener of a Gateway, so that they go on
+ * from here. */
+enum requests_expected { REQUESTS_NONE, REQUESTS_POSSIBLE, REQUESTS_SURE, REQUESTS_ONWARD };
+enum requests_expected inbound_requests_expected(const struct path_env *env,
+                                                 struct text workload_uid, uint16_t port);
 /* -ENOENT: of a Gateway's, whose workload has just gone. */
 int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
                           const struct inbound_requests_events *events, void *user); /* -ENOMEM */

@@ -8,6 +8,7 @@
 
 #include "nodeproxy/path/client_port.h"
 #include "nodeproxy/path/inbound_requests.h"
+#include "nodeproxy/path/protocol_detect.h"
 #include "nodeproxy/path/stage.h"
 #include <stdlib.h>
 
@@ -39,15 +40,16 @@ struct inbound {
     union {
         struct {                    /* before upstream_open */
             struct turn_wait turn;
-            struct ring_task go_on; /* goes_on: nobody is to be connected to, and yet not on its opener's stack */
+            struct ring_task go_on; /* ONWARD: nobody is to be connected to, and yet not on its opener's stack */
         };
         struct conn upstream;
     };
     struct client_port client_port; /* as_client */
-    bool upstream_open, answered, as_client, by_request; /* by_request: it was decided as one whose requests are decided on one by one */
-    bool goes_on; /* to a listener of the Gateway that the pod serves as: by_request, and no application is asked */
+    bool upstream_open, answered, as_client;
+    uint8_t expected;               /* enum requests_expected: as what it was decided; POSSIBLE only until it is known */
     struct relay relay;
     struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */
+    struct protocol_detect *detect; /* instead of both, while they are POSSIBLE; NULL: not yet */
     struct account account;
     char *policies;                 /* that had a say, for the log: verdict_names() */
     struct ring_task free_task;

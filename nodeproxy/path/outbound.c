@@ -1,6 +1,7 @@
 /* outbound.c - the life of one connection that a local workload opened, read top to bottom. */
 #include "nodeproxy/path/outbound.h"
 
+#include "nodeproxy/path/outbound_detect.h"
 #include "nodeproxy/path/outbound_http.h"
 #include "nodeproxy/path/request_log.h"
 #include "nodeproxy/path/stage.h"
@@ -9,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL, WAY_REQUESTS };
+enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL, WAY_REQUESTS, WAY_DETECT };
 
 struct direct { /* made apart, so that a tunnelled connection, most are, is not as large as this */
     struct conn conn;
@@ -22,6 +23,7 @@ struct outbound {
     uint32_t epoch;                /* the pod's, when it was identified */
     enum ending ending;
     bool closing, waits, server_open, tunnel_open;
+    bool started;                  /* the client is read */
     bool lent;                     /* LOCAL: the client, to `inbound` */
     unsigned parts;                /* embedded connections that the kernel may still hold */
     struct conn client;
@@ -38,6 +40,7 @@ struct outbound {
     union {
         struct direct *direct;     /* DIRECT, once server_open */
         struct tunnel tunnel;      /* TUNNEL */
+        struct outbound_detect *detect; /* DETECT; NULL: not open */
         struct outbound_http *http; /* REQUESTS, each by a way of its own; NULL: not open, or drained */
     };
     struct inbound *inbound;       /* LOCAL; it relays for us; NULL: not yet, or it has ended */
@@ -124,6 +127,15 @@ static enum step authorise(struct outbound *c)
     return STEP_NEXT;
 }
 
+static void start_client(struct outbound *c)
+{
+    c->started = true;
+    conn_start(&c->client);
+}
+
+/* What is spoken is looked for, or was found to be bytes. */
+static bool detects(const struct outbound *c) { return c->way == WAY_DETECT && c->detect; }
+
 /* ---- route --------------------------------------------------------------- */
 
 struct candidate { /* of one routing decision; pointers are good until the stage ends */
@@ -186,7 +198,36 @@ static enum step find_target(struct outbound *c, struct candidate *to)
         return outbound_end(c, ENDING_NO_ENDPOINT);
     to->workload = choice.workload;
     c->target = choice.target;
+    if (env->config->parse_http && env->config->detect_http && outbound_http_untold(to->service, c->destination.port)) {
+        c->way = WAY_DETECT;
+        return STEP_NEXT;
+    }
     return choose_way(c, to);
+}
+
+static void detected(void *user, bool http);
+static void detect_failed(void *user, enum ending ending, const char *why);
+static void detect_drained(void *user);
+static const struct outbound_detect_events detect_events = {.decided = detected, .failed = detect_failed, .drained = detect_drained};
+
+/* Nobody has said what is spoken there: the way is opened while that is looked for. */
+static enum step detect(struct outbound *c, struct candidate *to)
+{
+    const struct outbound_detect_options o = {
+        .pod = c->pod,
+        .there = to->workload,
+        .to = c->target,
+        .source = c->source,
+        .service_host = text_of(c->service_host),
+        .client = &c->client.stream,
+    };
+    enum ending ending = outbound_detect_open(&c->detect, &o, &detect_events, c);
+    if (ending != ENDING_NONE)
+        return outbound_end(c, ending);
+    c->parts++;
+    if (outbound_detect_identity(c->detect))
+        to->id = *outbound_detect_identity(c->detect);
+    return STEP_NEXT;
 }
 
 static enum step route(struct outbound *c)
@@ -196,13 +237,16 @@ static enum step route(struct outbound *c)
     enum step step = find_target(c, &to);
     if (to.service)
         c->service_host = text_dup(text_of(to.service->hostname));
+    if (c->way == WAY_DETECT)
+        step = detect(c, &to);
     const struct account_subject subject = {
         .source = to.self,
         .destination = to.workload,
         .service = to.service,
         .source_id = c->pod->credential ? &c->pod->credential->id : NULL,
         .destination_id = spiffe_id_present(&to.id) ? &to.id : NULL,
-        .mutual_tls = c->way == WAY_TUNNEL,
+        .mutual_tls = c->way == WAY_TUNNEL || (detects(c) && outbound_detect_endpoint(c->detect)->way == UPSTREAM_TUNNEL),
+        .undecided = c->way == WAY_DETECT,
         .requests = c->way == WAY_REQUESTS,
     };
     account_begin(&c->account, env, REPORTER_SOURCE, &subject, &c->relay);
@@ -365,6 +409,9 @@ static enum step tunnel(struct outbound *c)
     case WAY_LOCAL: return hand_to_local(c);
     case WAY_DIRECT: return connect_directly(c);
     case WAY_REQUESTS: return STEP_NEXT;
+    case WAY_DETECT:
+        start_client(c);
+        return STEP_WAIT;
     case WAY_NONE: break;
     }
     return outbound_end(c, ENDING_NO_ENDPOINT);
@@ -412,6 +459,33 @@ static void http_drained(void *user)
 
 static const struct outbound_http_events http_events = {.over = request_over, .ended = http_ended, .drained = http_drained};
 
+/* By requests as by bytes it goes on in the story; the client's first ones are said to whoever is its reader then. */
+static void detected(void *user, bool http)
+{
+    struct outbound *c = user;
+    struct outbound_detect *d = c->detect;
+    account_decide(&c->account, c->pod->env, http, &c->relay);
+    if (http) {
+        c->way = WAY_REQUESTS;
+        c->http = NULL;
+    }
+    outbound_continue(c, STEP_NEXT);
+    if (!c->closing)
+        outbound_detect_hand_over(d, http);
+    else if (http) /* else its end has closed it */
+        outbound_detect_close(d, false);
+}
+
+static void detect_failed(void *user, enum ending ending, const char *why)
+{
+    struct outbound *c = user;
+    if (why[0])
+        c->why = text_dup(text_of(why));
+    outbound_continue(c, outbound_end(c, ending));
+}
+
+static void detect_drained(void *user) { part_drained(user); }
+
 static enum step relay_requests(struct outbound *c)
 {
     const struct path_env *env = c->pod->env;
@@ -419,7 +493,8 @@ static enum step relay_requests(struct outbound *c)
     if (!s || outbound_http_open(&c->http, c->pod, s, &c->destination, &c->client.stream, &http_events, c) < 0)
         return outbound_end(c, s ? ENDING_NO_MEMORY : ENDING_NO_ENDPOINT);
     c->parts++;
-    conn_start(&c->client);
+    if (!c->started)
+        start_client(c);
     return STEP_WAIT;
 }
 
@@ -427,12 +502,15 @@ static enum step relay(struct outbound *c)
 {
     if (c->way == WAY_REQUESTS)
         return relay_requests(c);
-    struct stream *server = c->way == WAY_TUNNEL ? &c->tunnel.stream.stream : &c->direct->conn.stream;
+    struct stream *server = c->way == WAY_TUNNEL   ? &c->tunnel.stream.stream
+                            : c->way == WAY_DETECT ? outbound_detect_server(c->detect)
+                                                   : &c->direct->conn.stream;
     free(c->expected);
     c->expected = NULL;
     c->relay.hold = &c->pod->hold;
     relay_start(&c->relay, &c->client.stream, server, ring_timers(c->pod->env->ring), c->pod->env->config->idle_ms, relay_over);
-    conn_start(&c->client);
+    if (!c->started)
+        start_client(c);
     if (c->way == WAY_DIRECT)
         conn_start(&c->direct->conn);
     return STEP_WAIT;
@@ -445,7 +523,7 @@ static void account(struct outbound *c)
     const struct account_line line = {
         .source = c->source,
         .destination = c->destination,
-        .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL ? c->target : (struct addr){.port = 0},
+        .hbone = c->way == WAY_TUNNEL || c->way == WAY_LOCAL || (detects(c) && outbound_detect_identity(c->detect)) ? c->target : (struct addr){.port = 0},
         .status = c->way == WAY_TUNNEL ? c->tunnel.status : 0,
         .why = text_of(c->why),
         .ending = c->ending,
@@ -496,6 +574,10 @@ static void outbound_shut(struct outbound *c)
         outbound_http_close(c->http, c->ending);
     else if (!c->lent) /* else what passed is known once it is released */
         account(c);
+    if (detects(c)) {
+        outbound_detect_close(c->detect, clean);
+        c->detect = NULL;
+    }
     if (c->tunnel_open && clean)
         tunnel_close(&c->tunnel);
     else if (c->tunnel_open)
@@ -527,7 +609,9 @@ bool outbound_look_again(struct outbound *c)
     enum ending ending = ENDING_NONE;
     if (c->closing || c->way == WAY_NONE || c->way == WAY_DIRECT) /* no identity was shown on its way */
         return false;
-    if (c->epoch != c->pod->epoch)
+    if (detects(c))
+        ending = outbound_detect_broken(c->detect);
+    else if (c->epoch != c->pod->epoch)
         ending = ENDING_IDENTITY_CHANGED;
     else if (c->tunnel_open)
         ending = tunnel_broken(&c->tunnel);
@@ -574,7 +658,7 @@ struct outbound *outbound_of_link(struct list *link) { return container_of(link,
 
 void outbound_view(const struct outbound *c, struct connection_view *ret)
 {
-    static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL", "HTTP"};
+    static const char *const protocols[] = {"TCP", "TCP", "HBONE", "LOCAL", "HTTP", "TCP"};
     const struct relay *relay = c->inbound ? inbound_relay(c->inbound) : &c->relay;
     *ret = (struct connection_view){
         .id = c->account.id,

@@ -33,6 +33,12 @@ bool outbound_http_declared(const struct service *s, uint16_t port)
     return p && app_protocol_is_http(p->app_protocol);
 }
 
+bool outbound_http_untold(const struct service *s, uint16_t port)
+{
+    const struct port_pair *p = service_port(s, port);
+    return p && p->app_protocol == APP_UNKNOWN;
+}
+
 static bool is_gateway(const struct outbound_http *h)
 {
     return !h->consumer_routes;
@@ -58,8 +64,12 @@ static enum ending route(struct exchange_host *host, const struct http_head *req
         *ret_why = "";
         return ENDING_NO_ROUTE;
     }
-    const struct route_request q = {
-        .head = request, .source_ns = text_of(h->pod->ns), .random = rng_u64(ring_rng(env->ring))};
+    const struct workload *self = directory_workload(env->directory, text_of(h->pod->uid));
+    const struct route_request q = {.head = request,
+                                    .source_ns = text_of(h->pod->ns),
+                                    .source_labels = self ? self->labels : NULL,
+                                    .n_source_labels = self ? self->n_labels : 0,
+                                    .random = rng_u64(ring_rng(env->ring))};
     enum ending ending = request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
     if (ending == ENDING_NONE)
         request_route_take_hash(ret, request, &h->source, ring_rng(env->ring));

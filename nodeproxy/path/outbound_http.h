@@ -19,8 +19,9 @@ struct outbound_http_events {
     void (*ended)(void *user, enum ending ending);
     void (*drained)(void *user);
 };
-/* Whether the service says that this port of it is HTTP. */
+/* Whether the service says that this port of it is HTTP, or says nothing of it. */
 bool outbound_http_declared(const struct service *s, uint16_t port);
+bool outbound_http_untold(const struct service *s, uint16_t port);
 /* The client has not been started; lent until outbound_http_close(). `called`: the Service's address. -ENOMEM. */
 int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const struct service *s,
                        const struct addr *called, struct stream *client,

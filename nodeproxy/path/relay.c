@@ -91,7 +91,7 @@ static void side_finished(struct stream *s)
     relay_look(side->relay);
 }
 
-static enum ending ending_of(int error, bool client)
+enum ending relay_ending(int error, bool client)
 {
     switch (error) {
     case -ECONNRESET:
@@ -116,7 +116,7 @@ static void side_failed(struct stream *s, int error)
     struct relay_side *side = s->user;
     if (!side->relay->is_over)
         side->relay->server_failed = side == &side->relay->server;
-    relay_end(side->relay, ending_of(error, side == &side->relay->client));
+    relay_end(side->relay, relay_ending(error, side == &side->relay->client));
 }
 
 static const struct stream_events side_events = {

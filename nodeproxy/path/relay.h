@@ -42,5 +42,6 @@ void relay_give(struct relay *r, struct buf *bytes, bool ended);
 void relay_unchoke(struct relay *r); /* reads on where nothing is queued any more */
 bool relay_is_choked(const struct relay *r);
 void relay_evict(struct relay *r);   /* ends it with LIMIT */
+enum ending relay_ending(int error, bool client); /* of the client's side, or the server's, that failed so */
 void relay_stop(struct relay *r); /* no event is looked at any more; the streams are their owners' to close */
 #endif

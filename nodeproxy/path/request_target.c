@@ -1,5 +1,6 @@
 #include "nodeproxy/path/request_target.h"
 
+#include "nodeproxy/http/own_answer.h"
 #include "nodeproxy/path/carrier.h"
 #include <errno.h>
 
@@ -169,20 +170,38 @@ static enum ending find_workload(const struct request_target *t, struct found *f
 
 /* ---- how it is spoken to ------------------------------------------------- */
 
-/* What is not declared to be one of them speaks what the client does; only HTTP/1.1 turns into another protocol. */
+static enum upstream_protocol protocol_of(const struct found *f)
+{
+    if (f->cluster)
+        return f->cluster->cluster->protocol;
+    switch (service_port(f->service, f->port)->app_protocol) {
+    case APP_HTTP2:
+    case APP_GRPC:
+        return UPSTREAM_HTTP2;
+    case APP_HTTP11:
+        return UPSTREAM_HTTP1;
+    default: /* nobody declared it, and it was seen to be HTTP */
+        return UPSTREAM_AS_DOWNSTREAM;
+    }
+}
+
+/* As it is declared, whatever the client speaks; only HTTP/1.1 turns into another protocol, and gRPC is never HTTP/1.1: who
+ * calls it by a port that is named so anyway is served by what it speaks itself. */
 static enum http_version version_of(const struct request_target *t, const struct exchange *x,
                                     const struct found *f)
 {
     if (exchange_request(x)->protocol.len > 0)
         return HTTP_VERSION_1;
-    if (f->cluster) {
-        enum upstream_protocol p = f->cluster->cluster->protocol;
-        return p == UPSTREAM_HTTP2   ? HTTP_VERSION_2
-               : p == UPSTREAM_HTTP1 ? HTTP_VERSION_1
-                                     : t->version;
+    switch (protocol_of(f)) {
+    case UPSTREAM_HTTP2:
+        return HTTP_VERSION_2;
+    case UPSTREAM_HTTP1:
+        return own_answer_is_grpc(exchange_request(x)) ? t->version : HTTP_VERSION_1;
+    case UPSTREAM_AS_DOWNSTREAM:
+    case UPSTREAM_BY_ALPN: /* no TLS is made here */
+        break;
     }
-    uint8_t app = service_port(f->service, f->port)->app_protocol;
-    return app == APP_HTTP2 || app == APP_GRPC ? HTTP_VERSION_2 : t->version;
+    return t->version;
 }
 
 static enum ending describe(const struct request_target *t, const struct exchange *x,

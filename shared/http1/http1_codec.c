@@ -6,7 +6,7 @@
 int http1_codec_new(struct http1_codec **ret, const struct http1_codec_options *options,
                     struct chunk_pool *pool)
 {
-    if (options->head_max > HEAD_MOST || options->fields_max > FIELDS_MAX)
+    if (options->head_max > HEAD_MOST || options->fields_max > FIELDS_MOST)
         return -EINVAL;
     struct http1_codec *c = calloc(1, sizeof *c);
     if (!c)

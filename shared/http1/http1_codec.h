@@ -21,8 +21,8 @@ struct http1_codec_options {
     bool server;
     bool upgrades;   /* server: heads say `protocol`; else a wish for another one is not heard */
     bool https;      /* the scheme of what is read; else "http" */
-    size_t head_max; /* bytes on the wire; 0: 61440, at most 65536; the first line may be half */
-    unsigned fields_max; /* 0: 100, and at most that */
+    size_t head_max; /* bytes on the wire; 0: 61440, at most 73728; the first line may be half */
+    unsigned fields_max; /* 0: 100, at most 132 */
 };
 struct http1_codec;
 /* -EINVAL, -ENOMEM. What is written takes its chunks from the pool. */

@@ -11,9 +11,10 @@
 
 enum {
     HEAD_MAX = 61440,     /* bytes of a head; Envoy's default */
-    HEAD_MOST = 65536,    /* what an option may say; leaves room in http_head for our own */
+    HEAD_MOST = 73728,    /* what an option may say; leaves room in http_head for our own */
     TRAILERS_MAX = 16384, /* bytes, and never more than a head may have */
     FIELDS_MAX = 100,
+    FIELDS_MOST = 132, /* what an option may say: an http_head, and those of the framing */
     CHUNK_LINE_MAX = 256,  /* bytes of "size;extensions" */
     EXTENSIONS_MAX = 4096, /* bytes of them in one message */
     CHUNK_DIGITS_MAX = 16,

@@ -34,9 +34,11 @@ static int options_check(struct http2_options *o)
         o->frame_max = FRAME_MIN;
     if (!o->header_bytes_max)
         o->header_bytes_max = 65536;
+    if (!o->fields_max)
+        o->fields_max = HTTP2_FIELDS_MAX;
     if (o->connection_window < WINDOW_MIN || o->connection_window > WINDOW_MAX ||
         o->stream_window >= o->connection_window || o->frame_max < FRAME_MIN ||
-        o->frame_max > FRAME_MAX || o->header_bytes_max > HEADER_BYTES_MAX)
+        o->frame_max > FRAME_MAX || o->header_bytes_max > HEADER_BYTES_MAX || o->fields_max > HTTP2_FIELDS_MOST)
         return -EINVAL;
     return 0;
 }
@@ -113,7 +115,7 @@ int http2_new(struct http2 **ret, const struct http2_options *options,
     int r = options_check(&h->options);
     if (r < 0)
         goto failed;
-    http2_head_arena_init(&h->arena, h->options.header_bytes_max);
+    http2_head_arena_init(&h->arena, h->options.header_bytes_max, h->options.fields_max);
     http2_credit_init(&h->credit, h->options.streams_max);
     http2_meter_init(&h->meter, h->options.server);
     r = session_new(h);

@@ -43,8 +43,9 @@ enum http2_code {
 struct http2;
 struct http2_stream;
 enum {
-    HTTP2_FIELDS_MAX = 100, /* that a peer may send in a head, beside */
-    HTTP2_PSEUDO_MAX = 6,   /* those with a colon */
+    HTTP2_FIELDS_MAX = 100,  /* that a peer may send in a head, beside */
+    HTTP2_FIELDS_MOST = 128, /* what an option may say of that */
+    HTTP2_PSEUDO_MAX = 6,    /* those with a colon */
     HTTP2_HEADERS_MAX = 134 /* of both together, that we may send: we add some of our own */
 };
 struct http2_header {
@@ -65,6 +66,7 @@ struct http2_options {
     uint32_t connection_window; /* bytes; 0: 16 MiB; must be larger than stream_window */
     uint32_t frame_max;         /* bytes we accept; 0: 16384 */
     uint32_t header_bytes_max;  /* of one head, decoded; 0: 65536 */
+    uint32_t fields_max;        /* of one head; 0: HTTP2_FIELDS_MAX, at most HTTP2_FIELDS_MOST */
     bool connect_only; /* server: anything but CONNECT is answered 405 by the library; HBONE */
 };
 struct http2_refusal { /* of a request, by the machine itself */

@@ -1,12 +1,14 @@
 #include "shared/http2/http2_head_arena.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 enum { FIELD_OVERHEAD = 32, FIRST_SIZE = 2048 };
 
-void http2_head_arena_init(struct http2_head_arena *a, size_t bytes_max)
+void http2_head_arena_init(struct http2_head_arena *a, size_t bytes_max, size_t fields_max)
 {
-    *a = (struct http2_head_arena){.max = bytes_max};
+    assert(fields_max <= HTTP2_FIELDS_MOST);
+    *a = (struct http2_head_arena){.max = bytes_max, .fields_max = fields_max};
 }
 
 static void wipe(struct http2_head_arena *a)
@@ -19,7 +21,7 @@ void http2_head_arena_done(struct http2_head_arena *a)
 {
     wipe(a);
     free(a->data);
-    http2_head_arena_init(a, a->max);
+    http2_head_arena_init(a, a->max, a->fields_max);
 }
 
 void http2_head_arena_reset(struct http2_head_arena *a)
@@ -51,7 +53,7 @@ int http2_head_arena_add(struct http2_head_arena *a, struct text name, struct te
 {
     size_t left = a->max - a->counted;
     bool pseudo = name.len > 0 && name.data[0] == ':';
-    if ((pseudo ? a->n_pseudo == HTTP2_PSEUDO_MAX : a->n - a->n_pseudo == HTTP2_FIELDS_MAX) ||
+    if ((pseudo ? a->n_pseudo == HTTP2_PSEUDO_MAX : a->n - a->n_pseudo == a->fields_max) ||
         name.len > left || value.len > left - name.len ||
         FIELD_OVERHEAD > left - name.len - value.len)
         return -E2BIG;

@@ -1,9 +1,10 @@
 /*
- * Small values that routes, clusters and endpoints share: how a text is compared, a label, a share
- * of requests. They live in the arena of the value that they are part of.
+ * Small values that routes, clusters and endpoints share: how a text is compared, a share of
+ * requests. They live in the arena of the value that they are part of.
  */
 #ifndef SHARED_MESH_TEXT_MATCH_H
 #define SHARED_MESH_TEXT_MATCH_H
+#include "shared/mesh/label.h"
 #include "shared/regex/regex.h"
 
 /* Envoy's StringMatcher. */
@@ -15,13 +16,6 @@ struct text_match {
     const struct regex *regex; /* made when the owner is finished */
 };
 int text_matches(const struct text_match *m, struct text t); /* 1, 0; -ENOMEM: nobody knows */
-
-struct label {
-    struct text name, value;
-};
-/* Is each of `wanted` among `labels`? */
-bool labels_include(const struct label *labels, size_t n, const struct label *wanted,
-                    size_t n_wanted);
 
 /* Envoy's FractionalPercent: numerator of 100, 10,000 or 1,000,000. */
 struct fraction {

@@ -87,6 +87,7 @@ struct workload *workload_free(struct workload *w)
     }
     free(w->services);
     strings_free(w->policies, w->n_policies);
+    free(w->labels);
     free(w);
     return NULL;
 }
@@ -99,6 +100,14 @@ int workload_set(char **field, struct text value)
     free(*field);
     *field = copy;
     return 0;
+}
+
+static size_t labels_size(const struct label *labels, size_t n)
+{
+    size_t size = n * sizeof *labels;
+    for (size_t i = 0; i < n; i++)
+        size += labels[i].name.len + labels[i].value.len;
+    return size;
 }
 
 /* Where the next piece of a packed workload goes. Arrays come first, widest first: so all are
@@ -117,15 +126,39 @@ static void *put(struct packing *p, const void *data, size_t size)
     return copy;
 }
 
+static struct text put_text(struct packing *p, struct text t)
+{
+    return (struct text){put(p, t.data, t.len), t.len};
+}
+
 static char *put_string(struct packing *p, const char *s)
 {
     return put(p, s, strlen(s) + 1);
 }
 
+int workload_set_labels(struct workload *w, const struct label *labels, size_t n)
+{
+    struct label *copy = NULL;
+    if (n > 0 && !(copy = malloc(labels_size(labels, n))))
+        return -ENOMEM;
+    struct packing p = {(char *)copy};
+    if (n > 0)
+        copy = put(&p, labels, n * sizeof *labels);
+    for (size_t i = 0; i < n; i++) {
+        copy[i].name = put_text(&p, labels[i].name);
+        copy[i].value = put_text(&p, labels[i].value);
+    }
+    free(w->labels);
+    w->labels = copy;
+    w->n_labels = n;
+    return 0;
+}
+
 static size_t packed_size(const struct workload *w)
 {
     size_t size = sizeof *w + w->n_services * sizeof *w->services +
-                  w->n_policies * sizeof *w->policies + w->n_addresses * sizeof *w->addresses;
+                  w->n_policies * sizeof *w->policies + w->n_addresses * sizeof *w->addresses +
+                  labels_size(w->labels, w->n_labels);
 
     for (size_t i = 0; i < w->n_services; i++)
         size +=
@@ -149,11 +182,16 @@ struct workload *workload_pack(const struct workload *w)
     to->packed = true;
     to->services = put(&p, w->services, w->n_services * sizeof *w->services);
     to->policies = put(&p, w->policies, w->n_policies * sizeof *w->policies);
+    to->labels = put(&p, w->labels, w->n_labels * sizeof *w->labels);
     for (size_t i = 0; i < w->n_services; i++) {
         const struct workload_service *s = &w->services[i];
         to->services[i].ports = put(&p, s->ports, s->n_ports * sizeof *s->ports);
     }
     to->addresses = put(&p, w->addresses, w->n_addresses * sizeof *w->addresses);
+    for (size_t i = 0; i < w->n_labels; i++) {
+        to->labels[i].name = put_text(&p, w->labels[i].name);
+        to->labels[i].value = put_text(&p, w->labels[i].value);
+    }
     for (size_t i = 0; i < w->n_services; i++)
         to->services[i].key = put_string(&p, w->services[i].key);
     for (size_t i = 0; i < w->n_policies; i++)
@@ -204,8 +242,14 @@ bool workload_equal(const struct workload *a, const struct workload *b)
     }
     if (a->type != b->type || a->tunnel != b->tunnel || a->native_tunnel != b->native_tunnel ||
         a->healthy != b->healthy || a->host_network != b->host_network ||
-        a->capacity != b->capacity || a->n_addresses != b->n_addresses)
+        a->capacity != b->capacity || a->n_addresses != b->n_addresses ||
+        a->n_labels != b->n_labels)
         return false;
+    for (size_t i = 0; i < a->n_labels; i++) {
+        if (!text_equal(a->labels[i].name, b->labels[i].name) ||
+            !text_equal(a->labels[i].value, b->labels[i].value))
+            return false;
+    }
     for (size_t i = 0; i < a->n_addresses; i++) {
         if (!ip_equal(&a->addresses[i], &b->addresses[i]))
             return false;

@@ -6,10 +6,16 @@
 #ifndef SHARED_MESH_WORKLOAD_H
 #define SHARED_MESH_WORKLOAD_H
 #include "shared/base/addr.h"
+#include "shared/mesh/label.h"
 
 enum tunnel_protocol { TUNNEL_NONE, TUNNEL_HBONE };
 enum workload_type { WORKLOAD_DEPLOYMENT, WORKLOAD_CRONJOB, WORKLOAD_POD, WORKLOAD_JOB };
-enum { WORKLOAD_ADDRESSES_MAX = 16, WORKLOAD_SERVICES_MAX = 256, SERVICE_PORTS_MAX = 128 };
+enum {
+    WORKLOAD_ADDRESSES_MAX = 16,
+    WORKLOAD_SERVICES_MAX = 256,
+    WORKLOAD_LABELS_MAX = 128,
+    SERVICE_PORTS_MAX = 128
+};
 
 enum app_protocol { /* istio.workload.AppProtocol */
                     APP_UNKNOWN,
@@ -51,6 +57,8 @@ struct workload {
     size_t n_services;
     char **policies; /* namespace/name of AuthorizationPolicies whose selector takes it */
     size_t n_policies;
+    struct label *labels; /* one block with their texts; of routes that ask who calls */
+    size_t n_labels;
     struct locality locality;
     bool packed; /* of workload_pack(): nothing in it may be set */
 };
@@ -58,6 +66,7 @@ struct workload *workload_new(
     void); /* all strings "", healthy, capacity 1, trust domain cluster.local; NULL: no memory */
 struct workload *workload_free(struct workload *w);
 int workload_set(char **field, struct text value); /* replaces an owned string; -ENOMEM */
+int workload_set_labels(struct workload *w, const struct label *labels, size_t n); /* copied; -ENOMEM */
 /* The same in one block of memory, about half as much: how a directory keeps many. NULL: no
  * memory. */
 struct workload *workload_pack(const struct workload *w);

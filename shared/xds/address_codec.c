@@ -130,6 +130,25 @@ static int take_addresses(struct workload *w, const Istio__Workload__Workload *m
     return 0;
 }
 
+static int take_labels(struct workload *w, const Weir__Workload__Pod *pod, struct arena *a,
+                       char why[static XDS_WHY_MAX])
+{
+    int r = check_count("Pod.labels", pod->n_labels, WORKLOAD_LABELS_MAX, why);
+    if (r < 0 || pod->n_labels == 0)
+        return r;
+    struct label *labels = arena_zero(a, pod->n_labels, sizeof *labels);
+    if (!labels)
+        return wire_no_memory(why);
+    size_t n = 0;
+    for (size_t i = 0; i < pod->n_labels; i++) {
+        const Weir__Workload__Pod__LabelsEntry *e = pod->labels[i];
+        labels[n++] = (struct label){text_of(e->key), text_of(e->value)};
+        if (labels[n - 1].name.len > XDS_NAME_MAX || labels[n - 1].value.len > XDS_NAME_MAX)
+            return wire_refuse(why, "Pod.labels: one has more than %d bytes", XDS_NAME_MAX);
+    }
+    return workload_set_labels(w, labels, n) < 0 ? wire_no_memory(why) : 0;
+}
+
 /* Of extensions, ours; those of others are for others. */
 static int take_pod(struct workload *w, const Istio__Workload__Workload *m, struct arena *a,
                     char why[static XDS_WHY_MAX])
@@ -148,10 +167,10 @@ static int take_pod(struct workload *w, const Istio__Workload__Workload *m, stru
         if (uid.len > POD_UID_MAX)
             return wire_refuse(why, "Pod.uid: has %zu bytes, at most %d are allowed", uid.len,
                                POD_UID_MAX);
-        return workload_set(&w->pod_uid, uid) < 0
-                   ? wire_no_memory(why)
-                   : take_name(&w->gateway, ((const Weir__Workload__Pod *)pod)->gateway,
-                               "Pod.gateway", false, why);
+        if (workload_set(&w->pod_uid, uid) < 0)
+            return wire_no_memory(why);
+        r = take_name(&w->gateway, ((const Weir__Workload__Pod *)pod)->gateway, "Pod.gateway", false, why);
+        return r < 0 ? r : take_labels(w, (const Weir__Workload__Pod *)pod, a, why);
     }
     return 0;
 }
@@ -367,13 +386,33 @@ static bool give_services(struct arena *a, const struct workload *w, Istio__Work
     return true;
 }
 
+static bool give_labels(struct arena *a, const struct workload *w, Weir__Workload__Pod *pod)
+{
+    Weir__Workload__Pod__LabelsEntry *entries = arena_zero(a, w->n_labels, sizeof *entries);
+    pod->labels = arena_zero(a, w->n_labels, sizeof *pod->labels);
+    if (!entries || !pod->labels)
+        return false;
+    pod->n_labels = w->n_labels;
+    for (size_t i = 0; i < w->n_labels; i++) {
+        weir__workload__pod__labels_entry__init(&entries[i]);
+        entries[i].key = (char *)arena_text(a, w->labels[i].name).data;
+        entries[i].value = (char *)arena_text(a, w->labels[i].value).data;
+        if (!entries[i].key || !entries[i].value)
+            return false;
+        pod->labels[i] = &entries[i];
+    }
+    return true;
+}
+
 static int give_pod(struct arena *a, const struct workload *w, Istio__Workload__Workload *m)
 {
     Weir__Workload__Pod pod = WEIR__WORKLOAD__POD__INIT;
-    if (!*w->pod_uid && !*w->gateway)
+    if (!*w->pod_uid && !*w->gateway && w->n_labels == 0)
         return 0;
     pod.uid = w->pod_uid;
     pod.gateway = w->gateway;
+    if (!give_labels(a, w, &pod))
+        return -ENOMEM;
     size_t len = protobuf_c_message_get_packed_size(&pod.base);
     Istio__Workload__Extension *extension = arena_zero(a, 1, sizeof *extension);
     Google__Protobuf__Any *config = arena_zero(a, 1, sizeof *config);

@@ -156,19 +156,29 @@ static void policy_act(void)
     sim_policy_allow(&mesh, "only-web-too", cart1, web);
 }
 
+/* Ports that nobody declared, and what is spoken there is looked for. */
+static void detect_act(void)
+{
+    started(small(call_service(web, ORDERS)));
+    started(small(call_service(web, CART)));
+    started(small(call(batch, orders)));
+}
+
 struct scenario {
     void (*prepare)(void); /* nothing fails yet */
     void (*act)(void);
     void (*after)(void); /* nor any more */
+    bool detect;
 };
-static const struct scenario plain = {nothing, plain_act, nothing},
-                             same_node = {nothing, same_node_act, nothing},
-                             tunnel = {nothing, tunnel_act, nothing},
-                             connects = {connect_prepare, connect_act, nothing},
-                             drain = {drain_prepare, drain_act, node1_again},
-                             removal = {removal_prepare, removal_act, removal_after},
-                             renewal = {drain_prepare, renewal_act, nothing},
-                             policy = {policy_prepare, policy_act, nothing};
+static const struct scenario plain = {nothing, plain_act, nothing, false},
+                             same_node = {nothing, same_node_act, nothing, false},
+                             tunnel = {nothing, tunnel_act, nothing, false},
+                             connects = {connect_prepare, connect_act, nothing, false},
+                             drain = {drain_prepare, drain_act, node1_again, false},
+                             removal = {removal_prepare, removal_act, removal_after, false},
+                             renewal = {drain_prepare, renewal_act, nothing, false},
+                             policy = {policy_prepare, policy_act, nothing, false},
+                             detect = {nothing, detect_act, nothing, true};
 
 /* ---- playing ---- */
 
@@ -207,7 +217,8 @@ static bool fault_disarm(const struct fault_case *f, uint64_t nth)
 static bool play(const struct scenario *s, const struct fault_case *f, uint64_t nth, int error)
 {
     story_seed = nth;
-    story_begin_with(&(struct sim_mesh_options){.seed = 1, .calm = true, .quick = true});
+    story_begin_with(&(struct sim_mesh_options){
+        .seed = 1, .calm = true, .quick = true, .detect = s->detect});
     story_start_pods();
     s->prepare();
     mesh.memory_failed = f->points == 0;
@@ -289,7 +300,7 @@ static void fail_memory(const char *name, const struct scenario *s)
 }
 
 #define SCENARIOS(X)                                                                               \
-    X(plain) X(same_node) X(tunnel) X(connects) X(drain) X(removal) X(renewal) X(policy)
+    X(plain) X(same_node) X(tunnel) X(connects) X(drain) X(removal) X(renewal) X(policy) X(detect)
 #define FUNCTION(name)                                                                             \
     static void name##_faults(void **state)                                                        \
     {                                                                                              \

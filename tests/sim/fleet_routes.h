@@ -106,7 +106,8 @@ static inline struct cluster *cluster(const char *name, enum balance_kind kind)
     assert_non_null(c);
     c->name = arena_text(&c->arena, text_of(name));
     c->kind = CLUSTER_EDS;
-    c->protocol = UPSTREAM_AS_DOWNSTREAM;
+    /* As the controller says of a port that is declared so. */
+    c->protocol = fleet.server_version == HTTP_VERSION_2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
     c->balance.kind = kind;
     return c;
 }

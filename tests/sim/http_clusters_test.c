@@ -435,8 +435,6 @@ static void connections_hold(uint64_t seed)
 {
     begin(2 * seed, APP_HTTP11); /* a client of HTTP/2, servers of HTTP/1.1 */
     struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
-    c->protocol = UPSTREAM_HTTP1;
-    fleet.server_version = HTTP_VERSION_1;
     c->breaker[0].max[BREAKER_CONNECTIONS] = 3;
     c->breaker[0].max[BREAKER_PENDING] = 5;
     put_called(c, 3);
@@ -480,7 +478,7 @@ static void connections_wear_out(uint64_t seed)
     put_called(c, 1);
     fleet_ask(50);
     assert_int_equal(n_client_whole, 50);
-    assert_in_range(fleet.servers[0].n_accepted, 10, 20);
+    assert_in_range(fleet.servers[0].n_accepted, 10, 30);
     fleet_end();
 }
 

@@ -1,5 +1,5 @@
 /*
- * A workload that calls a Service whose port is declared HTTP, and the Service's endpoints: in its own node, in another one
+ * A workload that calls a Service whose port is declared HTTP (or is not, and is found to be it), and the Service's endpoints: in its own node, in another one
  * and outside of the mesh. The endpoints may fail, hang, close what idles, or be gone; who served what is counted.
  *
  *   web (node 0)  --- one connection --->  s0 : near (node 0), orders, stock (node 1), legacy (no mesh)
@@ -227,10 +227,14 @@ static inline void fleet_begin(uint64_t seed, enum http_version from, uint8_t ap
     seed_begins();
     sim_log_open();
     fleet = (struct fleet){.calling = -1, .client_version = from};
-    fleet.server_version =
-        app_protocol == APP_GRPC || app_protocol == APP_HTTP2 ? HTTP_VERSION_2 : from;
+    fleet.server_version = app_protocol == APP_GRPC || app_protocol == APP_HTTP2 ? HTTP_VERSION_2
+                           : app_protocol == APP_HTTP11                          ? HTTP_VERSION_1
+                                                                                 : from;
     struct sim_mesh *m = &fleet.mesh;
-    sim_mesh_open(m, &(struct sim_mesh_options){.seed = seed, .quick = true, .http = true});
+    sim_mesh_open(m, &(struct sim_mesh_options){.seed = seed,
+                                                .quick = true,
+                                                .http = true,
+                                                .detect = app_protocol == APP_UNKNOWN});
     m->app_protocol = app_protocol;
     ring_set_idle_hooks(m->apps, fleet_runs, fleet_runs, NULL);
     fleet.web = sim_pod_add(m, 0, "web", "web");

@@ -381,12 +381,14 @@ static void declared(void **state)
     named->ports[0] = (struct port_pair){70, 0, 2};
     named->n_ports = 1;
     assert_int_equal(directory_put_service(d, named), 0);
-    assert_true(inbound_http_declared(d, &w, 8080));
-    assert_true(inbound_http_declared(d, &w, 7070));
-    assert_false(inbound_http_declared(d, &w, 9090));
-    assert_false(inbound_http_declared(d, &w, 80));
+    assert_int_equal(inbound_http_declared(d, &w, 8080), HTTP_DECLARED);
+    assert_int_equal(inbound_http_declared(d, &w, 7070), HTTP_DECLARED);
+    assert_int_equal(inbound_http_declared(d, &w, 9090), HTTP_DECLARED_UNTOLD);
+    assert_int_equal(inbound_http_declared(d, &w, 80), HTTP_DECLARED_UNTOLD); /* no service has it */
+    grpc[0].app_protocol = 0; /* one of two says it */
+    assert_int_equal(inbound_http_declared(d, &w, 8080), HTTP_DECLARED_UNTOLD);
     w.n_services = 4; /* they do not agree: bytes */
-    assert_false(inbound_http_declared(d, &w, 8080));
+    assert_int_equal(inbound_http_declared(d, &w, 8080), HTTP_DECLARED_NOT);
     directory_thread_offline();
     directory_thread_unregister();
     directory_free(d);

@@ -209,6 +209,7 @@ static uint64_t anything(uint64_t seed)
         .connections_max = rng_below(&r, 8) == 0 ? 3 + rng_below(&r, 10) : 0,
         .same_node_hbone = rng_below(&r, 4) == 0,
         .quick = true,
+        .detect = rng_below(&r, 4) == 0,
     });
     story_start_pods();
     unsigned troubled = (unsigned)rng_below(mesh.rng, 4);

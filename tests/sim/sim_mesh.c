@@ -232,7 +232,8 @@ static void node_open(struct sim_mesh *m, unsigned index, const struct sim_mesh_
         .streams_max = o->streams_max ? o->streams_max : 100,
         .access_log = true,
         .same_node_hbone = o->same_node_hbone,
-        .parse_http = o->http,
+        .parse_http = o->http || o->detect,
+        .detect_http = o->detect,
     };
     const struct ring_options ring = {.chunks_max = o->chunks_max};
     assert_int_equal(ring_open(&n->env.ring, &ring, NULL), 0);

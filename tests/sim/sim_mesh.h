@@ -98,6 +98,7 @@ struct sim_mesh_options {
     uint64_t streams_max, connections_max;
     bool same_node_hbone;
     bool http;  /* --http on */
+    bool detect; /* and --http-detect on */
     bool quick; /* keys and certificates of earlier runs are used again */
 };
 void sim_mesh_open(struct sim_mesh *m, const struct sim_mesh_options *o);

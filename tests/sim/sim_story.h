@@ -27,6 +27,7 @@ void story_start_pods(void);
 void story_begin(uint64_t seed);   /* both */
 void story_settle(void);           /* until all applications are done and nothing lives */
 uint64_t story_end(void);          /* settles, checks, gives everything back; the trace */
+uint64_t story_end_by_hand(void); /* as that, where the connections were no flows */
 uint64_t story_end_abruptly(void); /* as at a worker's stop: whatever lives is ended */
 
 /* ---- words ---- */

@@ -55,7 +55,7 @@ static void put_outlier(struct text_out *out, const struct outlier_settings *s)
 static void put_cluster(struct text_out *out, const struct resource *r)
 {
     static const char *const kinds[] = {"round-robin", "least-request", "random", "ring", "maglev"};
-    static const char *const protocols[] = {" http1", " http2", "", " alpn"};
+    static const char *const protocols[] = {"", " http2", " as-client", " alpn"};
     char why[XDS_WHY_MAX];
     struct cluster *c;
     if (xds_cluster_decode(r->body, r->body_len, &c, why) < 0)

@@ -106,6 +106,9 @@ static void a_pod_in_full(void **state)
     assert_string_equal(p->workload_name, "web");
     assert_int_equal(p->type, WORKLOAD_DEPLOYMENT);
     assert_string_equal(p->cluster_id, "Kubernetes");
+    assert_int_equal(p->n_labels, 3);
+    assert_true(text_equal(p->labels[0].name, TEXT("app")));
+    assert_true(text_equal(p->labels[2].value, TEXT("6f")));
     assert_string_equal(p->locality.region, "eu");
     assert_string_equal(p->locality.zone, "eu-1");
     assert_int_equal(p->tunnel, TUNNEL_HBONE);

@@ -111,6 +111,31 @@ static void a_bad_one_is_refused(void **state)
     assert_int_equal(status_of("another"), 0);
 }
 
+/* Labels are of use at the workload's own node alone. */
+static void labels_of_this_node(void **state)
+{
+    static const struct label app = {TEXT("app"), TEXT("web")};
+    static const char *const nodes[] = {"a", "b"};
+    char why[XDS_WHY_MAX] = "";
+    (void)state;
+    subscription.node = TEXT("a");
+    for (size_t i = 0; i < 2; i++) {
+        struct xds_bytes bytes;
+        struct workload *w = workload_new();
+        assert_non_null(w);
+        assert_int_equal(workload_set(&w->uid, text_of(nodes[i])) | workload_set(&w->node, text_of(nodes[i])) |
+                             workload_set_labels(w, &app, 1), 0);
+        assert_int_equal(xds_workload_encode(w, &bytes), 0);
+        workload_free(w);
+        assert_int_equal(subscription.feed.events->put(&subscription.feed, XDS_ADDRESS, text_of(nodes[i]), bytes.data, bytes.len, why), 0);
+        xds_bytes_done(&bytes);
+        const struct workload *known = directory_workload(subscription.directory, text_of(nodes[i]));
+        assert_non_null(known);
+        assert_int_equal(known->n_labels, i == 0);
+        assert_true(labels_include(known->labels, known->n_labels, &app, i == 0));
+    }
+}
+
 /* Clusters and endpoints come the same way, and by their own names. */
 static void clusters_come_and_go(void **state)
 {
@@ -238,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tables_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_one_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labels_of_this_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clusters_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_people_see, set_up, tear_down),

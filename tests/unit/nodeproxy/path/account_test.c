@@ -150,7 +150,7 @@ static void everything_known(void **state)
     assert_non_null(s);
     assert_int_equal(workload_set(&s->hostname, TEXT("cart.shop.svc.cluster.local")) | workload_set(&s->name, TEXT("cart")) | workload_set(&s->ns, TEXT("shop")), 0);
     assert_int_equal(spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), TEXT("web"), &from) | spiffe_id_make(TEXT("cluster.local"), TEXT("shop"), TEXT("cart"), &to), 0);
-    const struct account_subject subject = {web, cart, s, &from, &to, true, false};
+    const struct account_subject subject = {.source = web, .destination = cart, .service = s, .source_id = &from, .destination_id = &to, .mutual_tls = true};
     account_begin(&a, &env, REPORTER_SOURCE, &subject, &relay);
     workload_free(web); /* names were copied: nothing points into the directory */
     workload_free(cart);
@@ -201,6 +201,38 @@ static void directions_at_the_destination(void **state)
     has(line(), "direction=inbound bytes_sent=1000 bytes_recv=7 ");
     assert_int_equal(value_of(families[1], "{reporter=\"destination\",source_workload=\"unknown\""), 1);
     assert_labels_complete();
+}
+
+/* Nothing is counted before it is known what is spoken; then as if it had been from the beginning. */
+static void decided_later(void **state)
+{
+    const struct account_subject subject = {.undecided = true, .requests = true};
+    const char *requests = "weir_http_connections_opened_total";
+    struct relay relay = {0};
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        struct account a = {0};
+        account_begin(&a, &env, REPORTER_DESTINATION, &subject, &relay);
+        assert_int_equal(value_of(families[0], "reporter"), kind ? kind : -1);
+        assert_int_equal(value_of(requests, "reporter"), -1);
+        if (kind < 2) { /* the third one ends before */
+            account_decide(&a, &env, false, &relay);
+            account_decide(&a, &env, true, &relay); /* once is for all */
+            assert_ptr_equal(relay.client.count, a.received);
+        }
+        assert_true(text_equal(account_label(&a, ACCOUNT_LABEL_PROTOCOL), TEXT("tcp")));
+        account_end(&a, &env, REPORTER_DESTINATION, &relay, &(struct account_line){.ending = ENDING_CLOSED});
+        assert_int_equal(value_of(families[0], "{reporter=\"destination\""), kind + 1);
+        assert_int_equal(value_of(families[1], "reporter"), kind + 1);
+    }
+    struct account a = {0};
+    account_begin(&a, &env, REPORTER_DESTINATION, &subject, &relay);
+    account_decide(&a, &env, true, &relay);
+    assert_null(a.received);
+    account_end(&a, &env, REPORTER_DESTINATION, &relay, &(struct account_line){.ending = ENDING_CLOSED});
+    assert_int_equal(value_of(families[0], "reporter"), 3);
+    assert_int_equal(value_of(requests, "{reporter=\"destination\""), 1);
+    assert_int_equal(value_of(requests, "request_protocol=\"http\""), 1);
 }
 
 static void nothing_known(void **state)
@@ -293,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_known, begin, end),
         cmocka_unit_test_setup_teardown(directions_at_the_destination, begin, end),
+        cmocka_unit_test_setup_teardown(decided_later, begin, end),
         cmocka_unit_test_setup_teardown(nothing_known, begin, end),
         cmocka_unit_test_setup_teardown(every_ending, begin, end),
         cmocka_unit_test_setup_teardown(the_log_can_be_off, begin, end),

@@ -276,6 +276,7 @@ static void test_options(void **state)
         {.frame_max = 16383},
         {.frame_max = 16777216},
         {.header_bytes_max = 64 * 1024 * 1024},
+        {.fields_max = HTTP2_FIELDS_MOST + 1},
     };
     struct chunk_pool pool;
     chunk_pool_init(&pool, 1, 0);

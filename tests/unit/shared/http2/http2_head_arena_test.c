@@ -10,7 +10,7 @@ static void test_fields(void **state)
     struct http2_head_arena a;
     char big[5000];
     memset(big, 'b', sizeof big);
-    http2_head_arena_init(&a, 65536);
+    http2_head_arena_init(&a, 65536, HTTP2_FIELDS_MAX);
     assert_int_equal(http2_head_arena_view(&a, headers), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT("a"), TEXT("")), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT("name"), TEXT("value")), 0);
@@ -31,7 +31,7 @@ static void test_bounds(void **state)
 {
     (void)state;
     struct http2_head_arena a;
-    http2_head_arena_init(&a, 100);
+    http2_head_arena_init(&a, 100, HTTP2_FIELDS_MAX);
     assert_int_equal(http2_head_arena_add(&a, TEXT("ab"), TEXT("cd")), 0); /* 36 */
     char value[64] = {0};
     assert_int_equal(http2_head_arena_add(&a, TEXT("a"), (struct text){value, 32}),
@@ -41,7 +41,7 @@ static void test_bounds(void **state)
     assert_int_equal(http2_head_arena_view(&a, headers), 2);
     http2_head_arena_done(&a);
 
-    http2_head_arena_init(&a, 65536);
+    http2_head_arena_init(&a, 65536, HTTP2_FIELDS_MAX);
     for (int i = 0; i < HTTP2_PSEUDO_MAX; i++)
         assert_int_equal(http2_head_arena_add(&a, TEXT(":x"), TEXT("y")), 0);
     assert_int_equal(http2_head_arena_add(&a, TEXT(":x"), TEXT("y")), -E2BIG);

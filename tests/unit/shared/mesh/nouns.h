@@ -102,6 +102,11 @@ static inline struct workload *random_workload(struct rng *r, unsigned id, unsig
         s->key = heap_text("ns/s%u", (first + i) % services);
         s->ports = random_ports(r, &s->n_ports, false);
     }
+    struct label labels[3];
+    size_t n_labels = rng_below(r, 4);
+    for (size_t i = 0; i < n_labels; i++)
+        labels[i] = (struct label){text_of(zones[i]), text_of(zones[rng_below(r, 3)])};
+    assert_int_equal(workload_set_labels(w, labels, n_labels), 0);
     w->policies = calloc(4, sizeof *w->policies);
     assert_non_null(w->policies);
     w->n_policies = rng_below(r, 3);

@@ -99,6 +99,13 @@ static void workload_equal_sees_every_field(void **state)
             if (service->n_ports)
                 DIFFERS(workload_equal, a, b, service->n_ports--, service->n_ports++);
         }
+        for (size_t k = 0; k < b->n_labels; k++) {
+            struct label *l = &b->labels[k], kept = *l;
+            DIFFERS(workload_equal, a, b, l->name = TEXT("other"), l->name = kept.name);
+            DIFFERS(workload_equal, a, b, l->value = TEXT("other"), l->value = kept.value);
+        }
+        if (b->n_labels)
+            DIFFERS(workload_equal, a, b, b->n_labels--, b->n_labels++);
         if (b->n_policies)
             DIFFERS(workload_equal, a, b, b->n_policies--, b->n_policies++);
         /* The services are a map: another order is no difference. */
