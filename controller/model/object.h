@@ -58,7 +58,8 @@ struct pod {
     bool host_network;
     bool over;    /* phase Succeeded or Failed */
     bool ready;   /* condition Ready is True or absent */
-    bool pending; /* phase Pending: it may have no address yet */
+    bool alive;   /* phase Pending or Running: it may have no address yet, or none any more until its
+                   * node, that was started anew, has made it again */
 };
 
 struct kube_service_port {

@@ -104,7 +104,7 @@ void pod_read(struct reader *r, const struct json *document, struct object *o)
 
     const char *phase = read_string(r, status, "phase");
     pod->over = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-    pod->pending = strcmp(phase, "Pending") == 0;
+    pod->alive = strcmp(phase, "Pending") == 0 || strcmp(phase, "Running") == 0;
     read_addresses(r, status, pod);
     read_condition(r, status, pod);
     const struct json *metadata = read_member(document, "metadata");

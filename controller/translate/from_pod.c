@@ -305,12 +305,12 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     if (o->pod.over)
         return 0;
     if (o->pod.n_ips == 0) {
-        if (!o->pod.pending)
+        if (!o->pod.alive)
             warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address",
                  problems);
-        /* One that is just being made is told to its node before it has an address: the CNI plugin
-         * waits for that, and the address comes after it. */
-        if (!o->pod.pending || !o->pod.node[0] || o->pod.host_network)
+        /* One that is just being made, or anew, is told to its node before it has an address: the CNI
+         * plugin waits for that, and the address comes after it. */
+        if (!o->pod.alive || !o->pod.node[0] || o->pod.host_network)
             return 0;
     }
     struct workload *w = workload_new();

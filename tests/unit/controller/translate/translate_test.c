@@ -222,6 +222,10 @@ static void which_pods_are_known_and_how(void **state)
         {POD("p", "", "nodeName: node-a", "phase: Pending"), true, false, true},
         {POD("p", "", "nodeName: node-a, hostNetwork: true", "phase: Pending"), false, false,
          false},
+        /* Its node was started anew. */
+        {POD("p", "", "nodeName: node-a", "phase: Running, conditions: [{type: Ready, status: "
+                                          "'False'}]"), true, false, true},
+        {POD("p", "", "nodeName: node-a", "phase: Unknown"), false, false, false},
         {POD("p", "", "nodeName: node-a", ""), false, false, false},
         {POD("p", "", "", ""), false, false, false},
         {POD("p", "", "", "podIP: 10.0.0.1, phase: Succeeded"), false, false, false},
