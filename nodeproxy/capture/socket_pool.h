@@ -11,6 +11,9 @@
 #include <stddef.h>
 
 enum { SOCKET_POOL_MIN = 4, SOCKET_POOL_MAX = 64, SOCKET_POOL_PIECE = 16, SOCKET_POOL_WAITERS_MAX = 4096 };
+/* So long a connection waits for one: on a node that starts hundreds of pods whoever makes them may not run for many seconds, and
+ * that is no reason to refuse what its client still waits for. The time to connect begins after it. */
+enum { SOCKET_POOL_WAIT_MS = 60000 };
 
 struct socket_pool;
 struct socket_waiter { /* embedded in whoever waits; socket_pool_forget() when it no longer does */

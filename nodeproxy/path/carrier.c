@@ -54,6 +54,14 @@ static void opened(struct carrier *c, struct stream *stream)
     c->events->opened(c->user, stream);
 }
 
+/* What a cluster says is of TCP; a tunnel's handshake comes on top of it. */
+static uint64_t connect_ms(const struct local_pod *p, const struct upstream_endpoint *to)
+{
+    uint64_t ms = to->cluster ? to->cluster->cluster->connect_timeout_ms
+                              : p->env->config->connect_ms;
+    return to->way == UPSTREAM_DIRECT ? ms : 2 * ms;
+}
+
 /* ---- which way ----------------------------------------------------------- */
 
 enum ending carrier_way(const struct path_env *env, const struct workload *there,
@@ -230,6 +238,7 @@ static void connect_on(struct carrier *c, int taken_fd)
     conn_init(&c->conn, c->pod->env->ring, taken_fd, &conn_events);
     conn_share(&c->conn, &c->pod->turn.bytes);
     c->conn_open = true;
+    timer_start(ring_timers(c->pod->env->ring), &c->deadline, connect_ms(c->pod, &c->to));
     conn_connect(&c->conn, &c->to.to);
 }
 
@@ -247,7 +256,11 @@ static int open_directly(struct carrier *c)
     int fd = socket_pool_take(&c->pod->sockets, ip_family(&c->to.to.ip), &c->socket_waiter);
     if (fd >= 0)
         connect_on(c, fd);
-    return fd >= 0 || fd == -EAGAIN ? 0 : -ENOBUFS;
+    else if (fd == -EAGAIN)
+        timer_start(ring_timers(c->pod->env->ring), &c->deadline, SOCKET_POOL_WAIT_MS);
+    else
+        return -ENOBUFS;
+    return 0;
 }
 
 /* ---- beginning and end --------------------------------------------------- */
@@ -267,14 +280,6 @@ static void carrier_task(struct ring_task *task)
         stream_pair_done(&c->local.pair);
     free(c);
     events->gone(user);
-}
-
-/* What a cluster says is of TCP; a tunnel's handshake comes on top of it. */
-static uint64_t connect_ms(const struct local_pod *p, const struct upstream_endpoint *to)
-{
-    uint64_t ms = to->cluster ? to->cluster->cluster->connect_timeout_ms
-                              : p->env->config->connect_ms;
-    return to->way == UPSTREAM_DIRECT ? ms : 2 * ms;
 }
 
 int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstream_endpoint *to,
@@ -299,7 +304,8 @@ int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstrea
         return r;
     }
     *ret = c;
-    timer_start(ring_timers(p->env->ring), &c->deadline, connect_ms(p, to));
+    if (to->way != UPSTREAM_DIRECT) /* that has begun its own, of what it waits for */
+        timer_start(ring_timers(p->env->ring), &c->deadline, connect_ms(p, to));
     return 0;
 }
 

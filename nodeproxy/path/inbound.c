@@ -295,7 +295,7 @@ static enum step take_socket(struct inbound *in)
         return connect_on(in, fd);
     if (fd != -EAGAIN)
         return inbound_end(in, ENDING_LIMIT);
-    timer_start(ring_timers(in->pod->env->ring), &in->deadline, connect_deadline(in));
+    timer_start(ring_timers(in->pod->env->ring), &in->deadline, SOCKET_POOL_WAIT_MS);
     return STEP_WAIT;
 }
 

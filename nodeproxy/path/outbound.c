@@ -333,7 +333,7 @@ static enum step connect_directly(struct outbound *c)
         return connect_on(c, fd);
     if (fd != -EAGAIN)
         return outbound_end(c, ENDING_LIMIT);
-    timer_start(ring_timers(c->pod->env->ring), &c->deadline, c->pod->env->config->connect_ms);
+    timer_start(ring_timers(c->pod->env->ring), &c->deadline, SOCKET_POOL_WAIT_MS);
     return STEP_WAIT;
 }
 

@@ -18,6 +18,7 @@ static struct timer ticking;
 static unsigned n_left, n_asked, n_accepted;
 static bool rough, upgrades, only_whole; /* only_whole: each is answered when it is over */
 static unsigned n_posts, n_refused;
+static unsigned sockets_ms; /* so late they may come */
 static unsigned n_lines_expected;
 
 static void accepted(int fd)
@@ -97,6 +98,7 @@ static void mesh_begin(uint64_t seed, bool http)
     sim_log_open();
     sim_mesh_open(&mesh, &(struct sim_mesh_options){.seed = seed, .quick = true, .http = http});
     mesh.app_protocol = APP_PORT_HTTP;
+    mesh.troubles.refill_ms_max = sockets_ms;
     web = sim_pod_add(&mesh, 0, "web", "web");
     near_by = sim_pod_add(&mesh, 0, "near", "near");
     orders = sim_pod_add(&mesh, 1, "orders", "orders");
@@ -207,6 +209,15 @@ static uint64_t from_outside(uint64_t seed)
 static uint64_t as_bytes(uint64_t seed)
 {
     return play(seed, (int)(seed % 3), false);
+}
+
+/* Sockets that come when a connection might have been given up long ago: whoever asked is served, and nobody is refused. */
+static uint64_t with_late_sockets(uint64_t seed)
+{
+    sockets_ms = 50 * 1000;
+    uint64_t trace = play(seed, 2, seed % 3 > 0);
+    sockets_ms = 0;
+    return trace;
 }
 
 /*
@@ -345,8 +356,8 @@ static void run(uint64_t (*story)(uint64_t seed), uint64_t n)
 #define STORIES(X)                                                                                 \
     X(by_tunnel, 30)                                                                               \
     X(within_a_node, 30)                                                                           \
-    X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60) X(silent, 2)                    \
-        X(half_an_answer, 5) X(denied_one_by_one, 24) X(denied_as_bytes, 6)
+    X(from_outside, 20) X(as_bytes, 12) X(ended_in_the_middle, 60) X(silent, 2)                     \
+        X(half_an_answer, 5) X(with_late_sockets, 20) X(denied_one_by_one, 24) X(denied_as_bytes, 6)
 #define STORY(name, n)                                                                             \
     static void name##_story(void **state)                                                         \
     {                                                                                              \
