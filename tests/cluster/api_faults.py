@@ -125,7 +125,7 @@ class Server:
 
     def restart(self, api):
         old = self.pid()
-        with open(f"{self.cluster}/control/again", "w", encoding="ascii"):
+        with open(f"{self.cluster}/control/again-kube-apiserver", "w", encoding="ascii"):
             pass
         os.kill(old, signal.SIGKILL)
         api.until("the API server is ready again", api.is_ready)

@@ -134,4 +134,4 @@ case_install() {
 # ---- the others, in their order: the later ones change the mesh, the last ones take it away ----
 
 # shellcheck source=/dev/null
-for part in calls life running crowd operator controller routes upgrade losing new_root uninstall; do . "$HERE/cases/$part.sh"; done
+for part in calls life running crowd operator controller routes upgrade losing machines new_root uninstall; do . "$HERE/cases/$part.sh"; done

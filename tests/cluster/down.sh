@@ -4,7 +4,6 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-is_over() { ! kill -0 "$1"; }
 no_cgroups() {
     local folder gone=0
     for folder in /sys/fs/cgroup/{,*/}"$NAME"-node-*; do
@@ -14,8 +13,12 @@ no_cgroups() {
     return "$gone"
 }
 
+# Somebody's mount is on it, in whichever namespace: taking the folder away would take that away.
+is_in_use() { grep -qsF " $1 " /proc/[0-9]*/mountinfo; }
+
 main() {
     local file member pid first firsts=() ns folder
+    one_at_a_time
     for file in "$CLUSTER"/*/pid; do
         [ -e "$file" ] || continue
         member=$(basename "${file%/pid}")
@@ -33,6 +36,7 @@ main() {
     for ns in $(ip netns list 2>/dev/null | sed -n "s/^\($NAME-[^ ]*\).*/\1/p"); do ip netns delete "$ns"; done
     if [ -e "$CLUSTER/made" ]; then
         tac "$CLUSTER/made" | while read -r folder; do
+            ! is_in_use "$folder" || continue
             while [ "$folder" != / ] && rmdir "$folder" 2>/dev/null; do folder=${folder%/*}; folder=${folder:-/}; done
         done
     fi

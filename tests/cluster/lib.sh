@@ -43,6 +43,16 @@ wait_for() {
     done
 }
 
+# A cluster is for one at a time: whoever has the lock (run.sh, and what it starts), or nobody.
+LOCK=/var/tmp/$NAME.lock
+one_at_a_time() {
+    [ -z "${WEIR_CLUSTER_MINE-}" ] || return 0
+    exec 7>"$LOCK"
+    flock -n 7 || die "tests/cluster/run.sh runs on this machine, maybe of another checkout, and $NAME is its cluster."
+}
+
+is_over() { ! kill -0 "$1" 2>/dev/null; }
+
 in_net() {
     local ns=$1
     shift

@@ -11,9 +11,9 @@ mount --make-rshared /
 mount -t tmpfs -o mode=755 "$NAME" /run
 hostname "$member"
 
-# run PROGRAM ARGUMENT...: where the file `again` is found at its end, that end was meant, and the program is started again.
+# run PROGRAM ARGUMENT...: where the file again-PROGRAM is found at its end, that end was meant, and the program is started again.
 run() {
-    local program=$1 again=$CLUSTER/$member/again
+    local program=$1 again=$CLUSTER/$member/again-${1##*/}
     shift
     {
         "$program" "$@" || true
@@ -24,11 +24,18 @@ run() {
     } >"$CLUSTER/log/$member-${program##*/}" 2>&1 &
 }
 
+# What the disk of a test need not remember lies in memory: etcd waits for it otherwise. A copy of it that was put there comes in its place.
+etcd() {
+    if [ -d /run/etcd.copy ]; then
+        rm -rf /run/etcd
+        mv /run/etcd.copy /run/etcd
+    fi
+    command etcd "$@"
+}
+
 control() {
     local apiserver=()
-    # What the disk of a test need not remember lies in memory: etcd waits for it otherwise.
-    mkdir /run/etcd
-    run "$(type -P etcd)" --data-dir /run/etcd --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
+    run etcd --data-dir /run/etcd --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
         --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
         --initial-cluster default=http://127.0.0.1:2380
     cd "$CLUSTER/pki"

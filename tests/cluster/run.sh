@@ -59,8 +59,9 @@ ended() {
 
 mkdir -p "$OUT" && rm -f "$OUT"/*.log
 # One at a time on a machine: it has one set of names.
-exec 7>"/var/tmp/$NAME.lock"
+exec 7>"$LOCK"
 flock 7
+export WEIR_CLUSTER_MINE=yes
 # Whoever kills us leaves no cluster either: this one sees that we are gone without a word. It has the lock until it is done.
 exec 6> >(exec setsid bash -c 'read -r word; [ "$word" = over ] || [ -n "$2" ] || exec "$1/down.sh"' run "$HERE" "$KEEP" >/dev/null 2>&1)
 trap ended EXIT

@@ -4,6 +4,8 @@
 #
 # usage: tests/cluster/up.sh [--nodes N] [IMAGE.tar...]
 #        tests/cluster/up.sh shell            a shell that has kubectl and helm for it
+#        tests/cluster/up.sh unplug NODE      a node is lost, with all that runs on it
+#        tests/cluster/up.sh plug NODE        and comes back, as after a reboot
 #
 # Environment: KUBE_BIN (a folder with kube-apiserver, kubelet...; what it has of etcd, containerd and runc is taken from there
 # too), WEIR_CLUSTER_NAME (weir-cluster).
@@ -28,26 +30,29 @@ join() {
 # node-a is 1: 10.80.0.11, 10.81.1.0/24.
 number() { printf '%d' $(($(printf '%d' "'${1#node-}") - 96)); }
 
+# plug NODE: its network, as a machine that is switched on has it.
+plug() {
+    local node=$1 other
+    net_add "$node"
+    join "$node" "10.80.0.1$(number "$node")"
+    ip -n "$NAME-$node" route add default via "$CONTROL_IP"
+    in_net "$node" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables' ||
+        die "the kernel has no br_netfilter, which pods of one node need to reach Services (modprobe br_netfilter)."
+    for other in "${NODES[@]}"; do
+        [ "$node" = "$other" ] || ip -n "$NAME-$node" route add "10.81.$(number "$other").0/24" via "10.80.0.1$(number "$other")"
+    done
+}
+
 make_networks() {
-    local node other
+    local node
     net_add underlay
     ip -n "$NAME-underlay" link add br0 type bridge
     ip -n "$NAME-underlay" link set br0 up
     net_add control
     join control "$CONTROL_IP"
     for node in "${NODES[@]}"; do
-        net_add "$node"
-        join "$node" "10.80.0.1$(number "$node")"
-        ip -n "$NAME-$node" route add default via "$CONTROL_IP"
-        in_net "$node" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables' ||
-            die "the kernel has no br_netfilter, which pods of one node need to reach Services (modprobe br_netfilter)."
+        plug "$node"
         ip -n "$NAME-control" route add "10.81.$(number "$node").0/24" via "10.80.0.1$(number "$node")"
-    done
-    for node in "${NODES[@]}"; do
-        for other in "${NODES[@]}"; do
-            [ "$node" = "$other" ] ||
-                ip -n "$NAME-$node" route add "10.81.$(number "$other").0/24" via "10.80.0.1$(number "$other")"
-        done
     done
     in_net control sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 }
@@ -192,6 +197,33 @@ make_mount_points() {
     done
 }
 
+# unplug NODE: as if its power were gone. Nothing of it runs any more; its disk is as it was.
+unplug() {
+    local first pid
+    first=$(first_process "$1") || die "$1 does not run."
+    read -r pid <"$CLUSTER/$1/pid"
+    kill -KILL "$first"
+    wait_for 30 is_over "$first" && wait_for 30 is_over "$pid" || die "$1 does not end."
+    ip netns delete "$NAME-$1"
+}
+
+# All that is missing, by name.
+look_for_what_is_needed() {
+    local program missing=()
+    [ "$(id -u)" = 0 ] || die "a cluster needs root."
+    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy; do
+        [ -x "$KUBE_BIN/$program" ] || missing+=("$KUBE_BIN/$program")
+    done
+    [ -x "$TOOLS/kubectl" ] || missing+=("$TOOLS/kubectl")
+    for program in etcd containerd ctr runc dnsmasq iptables nft ip openssl nsenter unshare pgrep gcc; do
+        [ -n "$(PATH=$KUBE_BIN:$PATH type -P "$program")" ] || missing+=("$program")
+    done
+    for program in bridge host-local loopback portmap; do
+        [ -x "/usr/lib/cni/$program" ] || missing+=("/usr/lib/cni/$program")
+    done
+    [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}. tests/cluster/setup.sh gets it all."
+}
+
 fail_with_logs() {
     local file
     for file in "$CLUSTER"/log/*; do
@@ -212,11 +244,9 @@ up() {
         esac
         shift
     done
-    [ "$(id -u)" = 0 ] || die "a cluster needs root."
+    look_for_what_is_needed
     for node in $(seq 0 $((count - 1))); do NODES+=("node-${letters:node:1}"); done
-    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy; do
-        [ -x "$KUBE_BIN/$program" ] || die "no $program in $KUBE_BIN: run tests/cluster/setup.sh."
-    done
+    one_at_a_time
     "$HERE/down.sh"
     umask 022
     mkdir -p "$CLUSTER"/{pki,log,control,images}
@@ -267,6 +297,12 @@ case "${1-}" in
 shell)
     is_alive control || die "there is no cluster."
     PATH=$TOOLS:$PATH KUBECONFIG=$CLUSTER/admin.kubeconfig in_net control "${SHELL:-bash}"
+    ;;
+unplug) unplug "${2?a node}" ;;
+plug)
+    mapfile -t NODES < <(nodes)
+    plug "${2?a node}"
+    start "$2"
     ;;
 -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" ;;
 *) up "$@" ;;

@@ -25,7 +25,7 @@ objects() {
         grep -i -e weir -e istio || true
     k get configmap,secret,service,lease -A -o name | grep -i weir || true
 }
-captured() { ctl status -o json | /usr/bin/python3 -c 'import json, sys; print(" ".join(row["captured"] for row in json.load(sys.stdin)))'; }
+captured() { ctl status -o json | /usr/bin/python3 -c 'import json, sys; print(" ".join(row["captured"] for row in json.load(sys.stdin) if row["node"] != "-"))'; }
 nothing_is_captured() { [ "$(captured)" = "0 0" ]; }
 
 # The steps of docs/INSTALL.md, with the helm that is in $HELM.
