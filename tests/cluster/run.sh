@@ -34,9 +34,11 @@ run() {
     # whoever ends us ends it, too.
     OUT=$OUT setsid bash -euo pipefail -c '. "$1/lib.sh" && . "$1/cases.sh" && "case_$2"' run "$HERE" "$name" >"$log" 2>&1 </dev/null 6>&- &
     playing=$!
+    echo "$playing" >&6
     wait "$playing"
     code=$?
     playing=
+    echo none >&6
     case "$code" in
     0) echo "ok cluster/$name $(seconds_since "$start")" ;;
     77) echo "skip cluster/$name $(tail -n 1 "$log")" ;;
@@ -62,8 +64,13 @@ mkdir -p "$OUT" && rm -f "$OUT"/*.log
 exec 7>"$LOCK"
 flock 7
 export WEIR_CLUSTER_MINE=yes
-# Whoever kills us leaves no cluster either: this one sees that we are gone without a word. It has the lock until it is done.
-exec 6> >(exec setsid bash -c 'read -r word; [ "$word" = over ] || [ -n "$2" ] || exec "$1/down.sh"' run "$HERE" "$KEEP" >/dev/null 2>&1)
+# Whoever kills us leaves no case and no cluster either: this one sees that we are gone without a word. It has the lock until it is done.
+watch='while read -r word; do
+    case "$word" in over) exit ;; *) playing=$word ;; esac
+done
+[ "${playing:-none}" = none ] || kill -TERM -- "-$playing"
+[ -n "$2" ] || exec "$1/down.sh"'
+exec 6> >(exec setsid bash -c "$watch" run "$HERE" "$KEEP" >/dev/null 2>&1)
 trap ended EXIT
 trap 'failed=130; exit 130' INT TERM
 for name in "${FIRST[@]}"; do run "$name" || exit 1; done
