@@ -72,7 +72,7 @@ int endpoints_ranked(const struct endpoints *e, const struct endpoint_ranking *b
                      struct endpoints **ret)
 {
     struct endpoints *to = endpoints_new(ENDPOINTS_BYTES_MAX);
-    struct ranked r = {NULL};
+    struct ranked r = {.of = NULL};
     size_t groups = 0;
 
     if (!to)
