@@ -51,9 +51,9 @@ static bool is_anothers(const struct served *s, size_t listener, const char *hos
 {
     const struct ingress *g = &s->gateway->ingress;
     for (size_t i = 0; i < g->n_listeners; i++)
-        if (i != listener && is_served(s, i) &&
-            ingress_host_within(host, g->listeners[i].hostname) &&
-            ingress_host_within(g->listeners[i].hostname, g->listeners[listener].hostname))
+        if (i != listener && ingress_host_within(host, g->listeners[i].hostname) &&
+            ingress_host_within(g->listeners[i].hostname, g->listeners[listener].hostname) &&
+            is_served(s, i))
             return true;
     return false;
 }
