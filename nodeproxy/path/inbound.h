@@ -11,7 +11,9 @@
 enum inbound_kind { INBOUND_HBONE, INBOUND_PLAIN, INBOUND_LOCAL };
 struct inbound;
 struct inbound_local_events {
-    void (*begun)(void *owner); /* it may, and the application is there: the client is to be started now */
+    /* It may, and the application is there: the client is to be started now. Never before inbound_open_local() has returned, by which alone
+     * the owner learns of the inbound: a stage that needs nothing from outside waits for the loop. */
+    void (*begun)(void *owner);
     /* Once, and not after inbound_abandon(): nothing is said to the client any more, and it is the owner's to end. */
     void (*ended)(void *owner, enum ending ending);
     /* The last: the client is not looked at any more. relay: what passed in all, for this call. */
