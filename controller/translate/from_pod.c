@@ -251,8 +251,10 @@ static int set_policies(const struct view *v, const struct object *o, struct wor
         (strcmp(o->ns, root) != 0 && add_selecting(v, o, root, w) < 0))
         return -ENOMEM;
     peer_compose(v, o->ns, &o->labels, &peer);
-    /* Who comes to a Gateway from outside has no identity: that is what it is for. */
-    if (peer.strict && !ingress_of_pod(v, o) && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
+    const struct object *gateway = peer.strict ? ingress_of_pod(v, o) : NULL;
+    if (gateway && add_policy(w, gateway->ns, PEER_GATEWAY_PREFIX, gateway->name) < 0)
+        return -ENOMEM;
+    if (peer.strict && !gateway && add_policy(w, root, "", PEER_STATIC_NAME) < 0)
         return -ENOMEM;
     if (peer.ports && add_policy(w, peer.ports->ns, PEER_CONVERTED_PREFIX, peer.ports->name) < 0)
         return -ENOMEM;

@@ -1,4 +1,6 @@
 #include "controller/translate/peer.h"
+#include "controller/translate/gateway_attach.h"
+#include "controller/translate/ingress_attach.h"
 #include "controller/translate/policy_build.h"
 #include <errno.h>
 #include <stdio.h>
@@ -135,6 +137,26 @@ int peer_static_policy(const struct view *v, struct policy **ret)
     }
     *ret = p;
     return 0;
+}
+
+int peer_gateway_policy(const struct object *gateway, struct policy **ret)
+{
+    char name[POLICY_NAME_MAX], said[GATEWAY_MESSAGE_MAX];
+    const struct ingress *g = &gateway->ingress;
+    snprintf(name, sizeof name, PEER_GATEWAY_PREFIX "%s", gateway->name);
+    struct policy *p = policy_build(gateway->ns, name, POLICY_WORKLOAD, POLICY_DENY);
+    struct policy_match *match = p ? add_no_identity(p) : NULL;
+    int r = match ? 0 : -ENOMEM;
+    for (size_t i = 0; i < g->n_listeners && r == 0; i++) {
+        struct text_out out = TEXT_OUT(said);
+        if (!ingress_listener_refused(gateway, i, &out))
+            r = match_port(&match->not_destination_ports, g->listeners[i].port);
+    }
+    if (r < 0)
+        policy_free(p);
+    else
+        *ret = p;
+    return r;
 }
 
 void peer_warn(const struct view *v, const struct object *peer, struct problems *problems)

@@ -11,6 +11,7 @@
 
 #define PEER_STATIC_NAME      "istio_converted_static_strict"
 #define PEER_CONVERTED_PREFIX "converted_peer_authentication_"
+#define PEER_GATEWAY_PREFIX   "converted_gateway_"
 
 struct peer_outcome {           /* what is to be attached to a workload */
     bool strict;                /* the static policy */
@@ -22,6 +23,9 @@ void peer_compose(const struct view *v, const char *ns, const struct labels *lab
  * of its own. */
 int peer_policy(const struct view *v, const struct object *peer, struct policy **ret);
 int peer_static_policy(const struct view *v, struct policy **ret);
+/* STRICT for the pods of a Gateway of ours, instead of the static policy: who comes to its listeners
+ * from outside has no identity. All ports but those of the listeners that are served. */
+int peer_gateway_policy(const struct object *gateway, struct policy **ret);
 /* What is written in it and has no effect. */
 void peer_warn(const struct view *v, const struct object *peer, struct problems *problems);
 #endif

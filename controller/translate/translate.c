@@ -8,6 +8,7 @@
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_status.h"
 #include "controller/translate/gateway_table.h"
+#include "controller/translate/ingress_attach.h"
 #include "controller/translate/ingress_status.h"
 #include "controller/translate/ingress_table.h"
 #include "controller/translate/peer.h"
@@ -148,6 +149,11 @@ static int translate_ingress(const struct view *v, const struct object *o, struc
     if (r == 0)
         r = add_tables(all, &tables);
     gateway_tables_done(&tables);
+    struct policy *strict = NULL;
+    if (r == 0 && ingress_is_ours(o))
+        r = peer_gateway_policy(o, &strict);
+    if (r == 0)
+        r = add_policy(all, strict, o, problems);
     if (r == 0)
         r = ingress_warn(v, o, problems);
     return r;

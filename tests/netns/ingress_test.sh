@@ -96,6 +96,17 @@ source_requests() { metric node-a istio_requests_total 'reporter="source"' 'sour
 counted() { [ "$(source_requests)" = 2 ]; }
 eventually counted
 
+step "strangers come to the listener's port: at all others of the pod STRICT holds"
+lab exec front-0 -- /usr/bin/python3 -m http.server --bind :: 9090 >"$WORK/application" 2>&1 &
+application=$!
+of_mesh() { [ "$(lab exec web -- curl -sS --max-time "$ANSWER_S" -o /dev/null -w '%{http_code}' "http://$(pod_v4 front):9090/")" = 200 ]; }
+eventually of_mesh
+mark
+must_not outside "http://$(pod_v4 front):9090/"
+logged node-a 'ending="denied by policy"' policy=shop/converted_gateway_front dst.addr="$(pod_v4 front):9090"
+must outside -f -H 'Host: shop.example' http://front.shop/orders/whoami
+end_job "$application"
+
 step "both policies count: cart's, which names web alone, and one of the Gateway's pod"
 same "$(status_of -H 'Host: shop.example' http://front.shop/cart/whoami)" 403 "cart's status"
 cat >"$WORK/policy.yaml" <<END

@@ -3,6 +3,7 @@
 #include "controller/translate/ingress_attach.h"
 #include "controller/translate/ingress_status.h"
 #include "controller/translate/ingress_table.h"
+#include "controller/translate/peer.h"
 #include "shared/http/http_head.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
@@ -231,7 +232,23 @@ static void what_is_said_of_a_gateway(void **state)
     }
 }
 
-/* Its pod is told to its node as such; STRICT, which would refuse all who come from outside, does not count there. */
+/* Who has no identity may come to these ports of the workload, and no others: by the policy that its pod names. */
+static bool lets_strangers_in(const struct mesh *m, uint16_t port)
+{
+    struct policy *p;
+    struct verdict verdict;
+    struct access a = {.destination_port = port};
+    assert_int_equal(ip_parse(TEXT("10.0.0.1"), &a.source), 0);
+    a.destination = a.source;
+    assert_int_equal(peer_gateway_policy(gateway(m), &p), 0);
+    assert_string_equal(p->key, "shop/converted_gateway_edge");
+    policies_decide((const struct policy *const[]){p}, 1, &a, &verdict);
+    policy_free(p);
+    return verdict.allowed;
+}
+
+/* Its pod is told to its node as such; STRICT, which would refuse all who come from outside, does not count at the
+ * listeners that are served, and at all other ports of it. */
 static void a_pod_serves_by_its_label(void **state)
 {
     static const char strict[] = "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: s, "
@@ -241,7 +258,8 @@ static void a_pod_serves_by_its_label(void **state)
         char yaml[4096];
         struct mesh m;
         struct workload *w;
-        snprintf(yaml, sizeof yaml, "%s%s%s", GATEWAY("{name: a, port: 80, protocol: HTTP}"), POD, strict);
+        snprintf(yaml, sizeof yaml, "%s%s%s", GATEWAY("{name: a, port: 80, protocol: HTTP}, "
+                                                            "{name: b, port: 443, protocol: HTTPS}"), POD, strict);
         char *class_name = strstr(yaml, "weir, listeners");
         if (!ours)
             memcpy(class_name, "them", 4);
@@ -250,8 +268,13 @@ static void a_pod_serves_by_its_label(void **state)
         const struct object *pod = object_store_get(&m.store, OBJECT_POD, "shop", "p");
         assert_int_equal(from_pod(&m.view, pod, &w, &m.problems), 0);
         assert_string_equal(w->gateway, ours ? "edge" : "");
-        assert_int_equal(w->n_policies, ours ? 0 : 1);
+        assert_int_equal(w->n_policies, 1);
+        assert_string_equal(w->policies[0],
+                            ours ? "shop/converted_gateway_edge" : "weir-system/istio_converted_static_strict");
         workload_free(w);
+        assert_true(lets_strangers_in(&m, 80));
+        assert_false(lets_strangers_in(&m, 443)); /* a listener that is not served */
+        assert_false(lets_strangers_in(&m, 8080));
         mesh_close(&m);
     }
 }
