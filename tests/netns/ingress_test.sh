@@ -40,7 +40,7 @@ kind: PeerAuthentication
 metadata: {name: strict, namespace: shop}
 spec: {mtls: {mode: STRICT}}
 END
-lab_up --manifests "$WORK/shop" --set-proxy-args "$EVERY_LINE"
+lab_up --manifests "$WORK/shop" --set-proxy-args "$EVERY_LINE --http-idle-timeout 10m"
 
 outside() { # CURL ARGUMENT...: of a pod that is not in the mesh
     lab exec batch -- curl -sS --max-time "$ANSWER_S" "$@"
@@ -151,8 +151,25 @@ same "$(lab exec web -- curl -sS --max-time "$ANSWER_S" -o /dev/null -w '%{http_
 
 same "$(status_of -H 'Host: shop.example' http://front.shop/again)" 503 "the status of what leads back to the Gateway"
 
-step "another node proxy takes over: the listeners are the pod's, and go on"
+step "another node proxy takes over: the listeners are the pod's, and go on; who keeps a connection is told to come again, in order"
+cat >"$WORK/keeps.py" <<'END'
+import socket, sys
+with socket.create_connection((sys.argv[1], 80), 60) as s:
+    s.sendall(b"GET /orders/whoami HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    print("answered" if s.recv(65536).startswith(b"HTTP/1.1 200 ") else "refused", flush=True)
+    try:
+        while s.recv(65536):
+            pass
+        print("told", flush=True)
+    except OSError as e:
+        print("broken", e, flush=True)
+END
+lab exec batch -- /usr/bin/python3 "$WORK/keeps.py" "$(pod_v4 front)" >"$WORK/kept" 2>&1 &
+keeps=$!
+eventually grep -x answered "$WORK/kept"
 lab replace node-a
+eventually grep -x told "$WORK/kept"
+end_job "$keeps"
 must outside -f -H 'Host: shop.example' http://front.shop/orders/whoami
 
 step "without the Gateway nothing is served"
