@@ -91,9 +91,20 @@ static void deal(const struct problem_index *x, struct map *shares, enum problem
     for (size_t i = 0; i < x->n; i++)
         if (x->items[i]->severity == severity)
             share_of(shares, x->items[i])->has++;
-    size_t level = level_of(shares, room);
-    for (size_t i = 0; (e = map_next(shares, &i));)
-        ((struct share *)e->value)->gets = level;
+    size_t level = level_of(shares, room), left = room;
+    for (size_t i = 0; (e = map_next(shares, &i));) {
+        struct share *s = e->value;
+        s->gets = s->has < level ? s->has : level;
+        left -= s->gets;
+    }
+    /* What is not enough for one more of each: there may be more namespaces than room. */
+    for (size_t i = 0; i < x->n && left > 0; i++) {
+        struct share *s = share_of(shares, x->items[i]);
+        if (x->items[i]->severity == severity && s->gets == level && s->has > level) {
+            s->gets++;
+            left--;
+        }
+    }
 }
 
 static size_t count(const struct problem_index *x, enum problem_severity severity)

@@ -16,8 +16,8 @@ struct problem_group {
 };
 void problem_index_done(struct problem_index *x); /* empty and usable again */
 int problem_index_add(struct problem_index *x, const struct problems *list); /* -ENOMEM */
-/* Appends copies in their order. Of more than there is room for each namespace gets the same share; the
- * others are counted. */
+/* Appends copies in their order. Of more than there is room for each namespace gets the same share, and what
+ * is left over goes to the first ones; the others are counted. */
 void problem_index_share(const struct problem_index *x, struct problems *ret);
 /* From here on it answers by object, and no more is added. -ENOMEM. */
 int problem_index_sort(struct problem_index *x);

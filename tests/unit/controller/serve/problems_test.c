@@ -170,6 +170,35 @@ static void shares(void **state)
     problems_done(&all);
 }
 
+/* More namespaces than room: not one less is told than there is room for. */
+static void shares_of_less_than_one(void **state)
+{
+    enum { NAMESPACES = 30, ROOM = 20 };
+    struct problems all, some;
+    struct problem_index x = {0};
+    (void)state;
+    problems_init(&all);
+    problems_init(&some);
+    some.max = ROOM;
+    for (unsigned i = 0; i < 2 * NAMESPACES; i++) {
+        char object[32];
+        snprintf(object, sizeof object, "Pod n%u/p", i % NAMESPACES);
+        problems_add(&all, PROBLEM_ERROR, "", 0, object, "", "%u", i);
+    }
+    assert_int_equal(problem_index_add(&x, &all), 0);
+    problem_index_share(&x, &some);
+    assert_int_equal(some.n, ROOM);
+    assert_int_equal(some.dropped, 2 * NAMESPACES - ROOM);
+    for (unsigned i = 0; i < NAMESPACES; i++) {
+        char ns[16];
+        snprintf(ns, sizeof ns, "n%u", i);
+        assert_int_equal(told_of(&some, ns), i < ROOM);
+    }
+    problem_index_done(&x);
+    problems_done(&some);
+    problems_done(&all);
+}
+
 /* ---- Memory of all tables ------------------------------------------------------------------- */
 
 static bool refuses(const struct world *w, const char *name)
@@ -322,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_noisy_namespace_hides_nobody),
         cmocka_unit_test(warnings_hide_no_error),
         cmocka_unit_test(shares),
+        cmocka_unit_test(shares_of_less_than_one),
         cmocka_unit_test(all_tables_have_a_bound),
         cmocka_unit_test(ten_thousand_take_two_seconds),
     };
