@@ -328,17 +328,18 @@ static int touched(struct projection *p, size_t *ret_changed)
 {
     const struct touched_object **list = touched_list(&p->touched);
     bool common = false;
-    size_t tables_bytes = p->tables_bytes;
+    size_t most_bytes = p->tables_bytes; /* in this run: what was refused was refused for that at most */
     int err = list ? 0 : -ENOMEM;
     for (size_t i = 0; i < p->touched.objects.count && err == 0; i++) {
         common |= list[i]->kind == OBJECT_PEER_AUTHENTICATION;
         err = again(p, list[i], ret_changed);
+        most_bytes = p->tables_bytes > most_bytes ? p->tables_bytes : most_bytes;
     }
     if (common && err == 0)
         err = again(p, NULL, ret_changed);
-    if (err == 0 && p->n_short > 0 && p->tables_bytes < tables_bytes)
+    if (err == 0 && p->n_short > 0 && p->tables_bytes < most_bytes)
         err = fill_room(p, OBJECT_SERVICE, ret_changed);
-    if (err == 0 && p->n_short > 0 && p->tables_bytes < tables_bytes)
+    if (err == 0 && p->n_short > 0 && p->tables_bytes < most_bytes)
         err = fill_room(p, OBJECT_INGRESS, ret_changed);
     free(list);
     touched_done(&p->touched);

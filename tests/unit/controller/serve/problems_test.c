@@ -267,6 +267,41 @@ static void all_tables_have_a_bound(void **state)
     world_close(&w);
 }
 
+/* What one gives back in the run in which another one took it is given to whom it was refused between the two. */
+static void room_of_the_same_run_is_filled(void **state)
+{
+    enum { KIB = 1024 };
+    static const struct {
+        const char *name;
+        size_t before, after;
+    } services[] = {{"a", 1 * KIB, 21 * KIB}, {"b", 0, 20 * KIB}, {"c", 20 * KIB, 2 * KIB}};
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.settings.tables_bytes_max = 48 * KIB;
+    for (unsigned round = 0; round < 2; round++) {
+        static char body[32 * KIB];
+        struct text_heap yaml;
+        text_heap_init(&yaml, YAML_MAX);
+        for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
+            const char *name = services[i].name;
+            size_t len = round == 0 ? services[i].before : services[i].after;
+            text_heap_printf(&yaml, SERVICE("%s"), name);
+            if (len == 0)
+                continue;
+            memset(body, 'x', len);
+            body[len] = '\0';
+            text_heap_printf(&yaml, BIG("v%s", "%s"), name, name, body);
+        }
+        load(&w, &yaml);
+        run(&w);
+    }
+    assert_int_equal(w.projection.wholes, 1);
+    assert_int_equal(w.projection.n_short, 0);
+    assert_false(refuses(&w, "outbound|80||b.n.svc.cluster.local"));
+    world_close(&w);
+}
+
 /* ---- Cost ----------------------------------------------------------------------------------- */
 
 /* What the first run takes of a processor. */
@@ -353,6 +388,7 @@ int main(void)
         cmocka_unit_test(shares),
         cmocka_unit_test(shares_of_less_than_one),
         cmocka_unit_test(all_tables_have_a_bound),
+        cmocka_unit_test(room_of_the_same_run_is_filled),
         cmocka_unit_test(ten_thousand_take_two_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
