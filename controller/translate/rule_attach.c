@@ -50,13 +50,11 @@ const struct rule_subset *rule_subset(const struct view *v, const struct object 
 {
     struct object_group rules = rule_candidates(v, service);
     const char *ns = home(v, service, rules);
-    const struct object *from = NULL;
-    for (size_t i = 0; i < rules.n; i++) {
-        const struct object *o = rules.items[i];
-        if (good_in(o, ns) && subset_in(o, name) && (!from || traffic_is_older(o, from)))
-            from = o;
-    }
-    return from ? subset_in(from, name) : NULL;
+    const struct rule_subset *found = NULL;
+    for (size_t i = 0; i < rules.n && !found; i++)
+        if (good_in(rules.items[i], ns))
+            found = subset_in(rules.items[i], name);
+    return found;
 }
 
 static const struct traffic_policies *policies_of(const struct view *v,
@@ -64,14 +62,12 @@ static const struct traffic_policies *policies_of(const struct view *v,
 {
     struct object_group rules = rule_candidates(v, service);
     const char *ns = home(v, service, rules);
-    const struct object *from = NULL;
     for (size_t i = 0; i < rules.n; i++) {
-        const struct object *o = rules.items[i];
-        if (good_in(o, ns) && o->destination_rule.policies.said &&
-            (!from || traffic_is_older(o, from)))
-            from = o;
+        const struct traffic_policies *policies = &rules.items[i]->destination_rule.policies;
+        if (good_in(rules.items[i], ns) && policies->said)
+            return policies;
     }
-    return from ? &from->destination_rule.policies : NULL;
+    return NULL;
 }
 
 static void merge(struct traffic_policy *to, const struct traffic_policies *p, uint16_t port)

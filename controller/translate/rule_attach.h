@@ -7,7 +7,7 @@
 #define CONTROLLER_TRANSLATE_RULE_ATTACH_H
 #include "controller/translate/traffic_host.h"
 
-/* All that name this Service, whether they count or not. */
+/* All that name this Service, whether they count or not; the oldest first, which counts of those that say the same. */
 struct object_group rule_candidates(const struct view *v, const struct object *service);
 bool rule_counts(const struct view *v, const struct object *service, const struct object *rule);
 bool rule_any(const struct view *v, const struct object *service); /* does any count? */

@@ -90,8 +90,3 @@ int traffic_each_host(struct text full, int (*call)(void *user, struct text host
     }
     return err ? err : call(user, TEXT("*"));
 }
-
-bool traffic_is_older(const struct object *a, const struct object *b)
-{
-    return object_index_order(a, b) < 0;
-}

@@ -29,6 +29,4 @@ const struct object *traffic_service(const struct view *v, const char *ns, const
 bool traffic_host_matches(struct text host, struct text full); /* host: full, or a wildcard */
 /* All hosts that match a full one, the most precise first: calls until it answers other than 0. */
 int traffic_each_host(struct text full, int (*call)(void *user, struct text host), void *user);
-/* Of two objects of one kind of source, which was made first: it is the one that counts. */
-bool traffic_is_older(const struct object *a, const struct object *b);
 #endif

@@ -240,6 +240,23 @@ static void what_is_inherited(void **state)
                                                                                        "=6\n");
 }
 
+/* Of what several say the oldest one's counts, whatever they are called; what one alone says does. */
+static void the_oldest_counts(void **state)
+{
+    (void)state;
+    assert_made(
+        WEB RULE("a, creationTimestamp: '2026-01-02T00:00:00Z'",
+                 "trafficPolicy: {loadBalancer: {simple: RANDOM}}, subsets: [{name: both, labels: {}, "
+                 "trafficPolicy: {loadBalancer: {simple: RANDOM}}}, {name: own, labels: {}}]")
+            RULE("z, creationTimestamp: '2026-01-01T00:00:00Z'",
+                 "trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}, subsets: [{name: both, labels: "
+                 "{}, trafficPolicy: {loadBalancer: {simple: LEAST_REQUEST}}}]"),
+        XDS_CLUSTER,
+        NAME("80", "") " round-robin\n" NAME("80", "both") " least-request\n" NAME("80", "own")
+            " round-robin\n" NAME("81", "") " round-robin http2\n" NAME("81", "both")
+            " least-request http2\n" NAME("81", "own") " round-robin http2\n");
+}
+
 static void who_is_in_a_subset(void **state)
 {
     (void)state;
@@ -408,6 +425,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(hashes),
         cmocka_unit_test(what_is_inherited),
+        cmocka_unit_test(the_oldest_counts),
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
