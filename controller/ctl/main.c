@@ -137,7 +137,7 @@ int main(int argc, char **argv)
         {"socket", ARG_STRING, &c.socket, "PATH",
          "the node proxy's admin socket on this machine (/run/weir/admin.sock)", 0, 0, false},
         {"controller", ARG_STRING, &c.controller, "ADDR:PORT",
-         "explain: a controller's --admin, where there is no cluster", 0, 0, false},
+         "explain, status: a controller's --admin, where there is no cluster", 0, 0, false},
         {"method", ARG_STRING, &c.wish.method, "METHOD", "explain: of a request, as the options below", 0, 0, false},
         {"path", ARG_STRING, &c.wish.path, "PATH", "explain: with its query", 0, 0, false},
         {"host", ARG_STRING, &c.wish.host, "HOST", "explain: if it is not the Service's", 0, 0, false},

@@ -91,14 +91,22 @@ static void put_row(struct table *t, const struct check_program *programs, size_
     put_refused(t, client);
 }
 
-/* Who follows a controller and is no program of the mesh: proxyless gRPC clients and such. */
-static void put_others(struct table *t, const struct check_program *controller)
+static bool has_row(const struct check_program *programs, size_t n, const struct json *client)
 {
-    static const char node_proxy[] = "~weir-nodeproxy-";
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(programs[i].role, "nodeproxy") == 0 && follows(client, programs[i].node))
+            return true;
+    return false;
+}
+
+/* Who follows a controller and has no row by now: proxyless gRPC clients and such; node proxies, where the controller
+ * alone was asked. */
+static void put_others(struct table *t, const struct check_program *programs, size_t n,
+                       const struct check_program *controller)
+{
     json_for_each (client, json_get(controller->dump, "clients")) {
         struct text id = json_text(json_member(client, TEXT("node")));
-        bool is_ca = text_equal(id, TEXT("weir-ca"));
-        if (id.len == 0 || is_ca || memmem(id.data, id.len, node_proxy, sizeof node_proxy - 1))
+        if (id.len == 0 || text_equal(id, TEXT("weir-ca")) || has_row(programs, n, client))
             continue;
         table_cell(t, 0, TEXT("-"));
         table_cell(t, PROXY, id);
@@ -115,6 +123,6 @@ void status_table(const struct check_program *programs, size_t n, struct table *
         if (strcmp(programs[i].role, "nodeproxy") == 0)
             put_row(ret, programs, n, &programs[i]);
         else
-            put_others(ret, &programs[i]);
+            put_others(ret, programs, n, &programs[i]);
     table_sort(ret);
 }

@@ -228,6 +228,15 @@ static void status_says_who_follows_whom(void **state)
         "-          -\n");
     text_heap_done(&out);
     table_done(&table);
+    /* Asked alone, a controller names all that follow it. */
+    status_table(s.programs, 1, &table);
+    text_heap_init(&out, 1 << 16);
+    table_print(&table, &out);
+    assert_non_null(strstr(out.data, "-      x~weir-nodeproxy-a.weir-system~y   -       c-1 "));
+    assert_non_null(strstr(out.data, "-      sidecar~10.0.0.9~web.shop~c        -       c-1 "));
+    assert_null(strstr(out.data, "weir-ca"));
+    text_heap_done(&out);
+    table_done(&table);
     scene_close(&s);
 }
 
