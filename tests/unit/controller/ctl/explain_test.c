@@ -68,7 +68,11 @@ static const char mesh[] =
     "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: no-admin, "
     "namespace: pay}, spec: {action: DENY, rules: [{to: [{operation: {paths: ['/new/admin*', "
     "'/new/{*}/x'], methods: [POST]}}], when: [{key: 'request.headers[x-user]', values: [jane, "
-    "'j*'], notValues: [jim]}]}]}}\n";
+    "'j*'], notValues: [jim]}]}]}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: split, namespace: bank}, "
+    "spec: {hosts: [new.pay.svc.cluster.local], exportTo: ['.'], http: [{route: [{destination: {host: "
+    "new.pay.svc.cluster.local, subset: a}, weight: 1}, {destination: {host: new.pay.svc.cluster.local, "
+    "subset: b}, weight: 1}]}]}}\n";
 
 static int open_mesh(void **state)
 {
@@ -337,6 +341,20 @@ static void requests(void **state)
             WEB TO_OLD("0", "s") "route " TABLE ": no route takes it, so it is answered 404\n=> answered on the way\n");
 }
 
+/* The client's namespace has a table of its own, and both subsets are of one Service. */
+static void requests_of_a_namespace(void **state)
+{
+    (void)state;
+    says_of("bank/api-1", "pay/new:80", &(struct explain_wish){.method = "GET"},
+            "from  bank/api-1  10.0.1.1  on node-b\n      spiffe://td.example/ns/bank/sa/api\n"
+            "to    Service pay/new port 80  (new.pay.svc.cluster.local), 1 endpoint\n"
+            "route outbound|80||new.pay.svc.cluster.local@bank: bank/split/0 takes it: to "
+            "outbound|80|a|new.pay.svc.cluster.local (1 of 2), outbound|80|b|new.pay.svc.cluster.local (1 of 2), "
+            "tried again 2 times\n"
+            "  allowed  pay/new-1  10.0.3.2:80  on node-b\n           within the node; no policy applies\n"
+            "=> allowed\n");
+}
+
 static void requests_without_routes(void **state)
 {
     (void)state;
@@ -368,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
+        cmocka_unit_test(requests_of_a_namespace),
         cmocka_unit_test(requests_without_routes),
         cmocka_unit_test(requests_that_are_none),
         cmocka_unit_test(nothing_is_lost_on_the_way),
