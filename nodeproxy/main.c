@@ -248,7 +248,7 @@ int main(int argc, char **argv)
         {"trace-sampling", ARG_STRING, &sampling, "PERCENT", "of the traces that nobody has decided on before", 0, 0, false},
         {"log-level", ARG_STRING, &logging.level, "LEVEL", "error, warn, info, debug", 0, 0, false},
         {"log-format", ARG_STRING, &logging.format, "text|json", "of all log lines", 0, 0, false},
-        {"log-rate", ARG_U64, &logging.rate, "N", "lines a second and scope at most (0: no limit)", 0, 1000000, false},
+        {"log-rate", ARG_U64, &logging.rate, "N", "lines a second and scope at most, and as many warnings and errors (0: no limit)", 0, 1000000, false},
         {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},
     };
     int positional = 0;

@@ -94,9 +94,10 @@ int log_level_parse(struct text t, enum log_level *ret)
 
 static struct scope_rate *scope_find(const char *scope, bool warns)
 {
-    uint64_t hash = 0xcbf29ce484222325 ^ warns; /* FNV-1a: scopes are our own names */
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a: scopes are our own names */
     for (const char *c = scope; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+    hash = (hash ^ warns) * 0x100000001b3; /* as a last letter that no name has */
     if (hash == 0)
         hash = 1;
     for (size_t i = 0; i < SCOPES_MAX - 1; i++) {
