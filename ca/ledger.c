@@ -199,7 +199,7 @@ int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
 int ledger_put(struct ledger *l, struct ledger_entry *taken_e)
 {
     struct ledger_entry *e = taken_e;
-    if (l->outstanding >= LEDGER_MAX)
+    if (l->outstanding >= LEDGER_MAX || l->ends) /* only the ring's thread ends it */
         return -EAGAIN;
     l->outstanding++;
     e->ledger = l;

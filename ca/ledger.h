@@ -36,7 +36,8 @@ void ledger_write(struct store *s, struct ledger_entry *const *entries, size_t n
 /* Needs a state that is there. */
 int ledger_open(struct ledger **ret, struct ring *ring, const char *folder,
                 char why[static STORE_WHY_MAX]);
-int ledger_put(struct ledger *l, struct ledger_entry *taken_e); /* -EAGAIN: full, not taken */
+/* -EAGAIN: full, or closing: not taken. */
+int ledger_put(struct ledger *l, struct ledger_entry *taken_e);
 /* What was put in is written and told; then it is freed, and closed (may be NULL) is called from
  * the loop. NULL is fine: closed is not called. */
 void ledger_close(struct ledger *l, void (*closed)(void *arg), void *arg);

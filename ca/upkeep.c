@@ -102,7 +102,10 @@ static void own_told(struct ledger_entry *e)
 {
     struct own *own = container_of(e, struct own, entry);
     own->upkeep->renews = false;
-    (void)own_written(own);
+    if (own->upkeep->stopped)
+        own_free(own);
+    else
+        (void)own_written(own);
 }
 
 /* here: the disk is waited for. */
@@ -257,5 +260,6 @@ int upkeep_open(struct upkeep *u, const struct upkeep_options *o,
 
 void upkeep_stop(struct upkeep *u)
 {
+    u->stopped = true;
     timer_stop(ring_timers(u->options.ring), &u->timer);
 }

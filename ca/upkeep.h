@@ -26,12 +26,14 @@ struct upkeep {
     struct timer timer;
     int64_t own_renew_s;
     bool refreshes, renews, forgets; /* at this moment, in the ledger */
+    bool stopped;
 };
 /* Waits for the disk, for once: our own certificate is there afterwards. */
 int upkeep_open(struct upkeep *u, const struct upkeep_options *o,
                 int (*renewed)(struct upkeep *u, const struct key *key,
                                const struct x509 chain[static 2], const char **why));
 void upkeep_now(struct upkeep *u); /* as each minute */
-/* What is in the ledger comes back first: u must live until that is closed. */
+/* `renewed` is not called any more. What is in the ledger comes back: u must live until that is
+ * closed. */
 void upkeep_stop(struct upkeep *u);
 #endif

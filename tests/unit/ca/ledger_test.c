@@ -377,6 +377,7 @@ static void at_the_end_all_are_told(void **state)
     for (size_t i = 0; i < 50; i++)
         assert_int_equal(ledger_put(ledger, given(i, ALICE)), 0);
     ledger_close(ledger, on_closed, NULL);
+    assert_int_equal(ledger_put(ledger, given(50, ALICE)), -EAGAIN); /* nobody would tell of it */
     ledger = NULL;
     bed_run_until(is_closed);
     assert_int_equal(n_told, 50);

@@ -39,6 +39,7 @@ static int start(void)
                                      .keep_s = KEEP_S};
     renewals = 0;
     answer = 0;
+    closed = false;
     return upkeep_open(&upkeep, &o, renewed);
 }
 
@@ -76,12 +77,17 @@ static bool is_closed(void)
     return closed;
 }
 
-static int end(void **state)
+static void stop(void)
 {
-    closed = false;
     upkeep_stop(&upkeep);
     ledger_close(ledger, on_closed, NULL);
     bed_run_until(is_closed);
+}
+
+static int end(void **state)
+{
+    if (!closed)
+        stop();
     bed_close(state);
     return bench_done(state);
 }
@@ -226,6 +232,24 @@ static void the_old_go_and_their_lines_stay(void **state)
     sql_run("ALTER TABLE gone RENAME TO issued");
 }
 
+/* ---- the end ------------------------------------------------------------------ */
+
+/* Whoever used our certificate is gone by then; what was begun comes back, and nothing new begins. */
+static void at_the_end_nothing_is_renewed(void **state)
+{
+    int64_t end_s = clock_unix_s() - KEEP_S;
+    (void)state;
+    put_old(OLD, end_s - 100);
+    upkeep.own_renew_s = 0;
+    upkeep_now(&upkeep);
+    assert_true(upkeep.renews && upkeep.forgets);
+    stop();
+    assert_true(is_idle());
+    assert_int_equal(renewals, 1);
+    assert_int_equal(count_issued(), OLD - UPKEEP_FORGET_AT_ONCE + 2);
+    check_whole();
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -235,6 +259,7 @@ int main(void)
         TEST(tries_again_what_failed),
         cmocka_unit_test_setup_teardown(another_one_signs_when_it_is_time, begin_long_ago, end),
         TEST(the_old_go_and_their_lines_stay),
+        TEST(at_the_end_nothing_is_renewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
