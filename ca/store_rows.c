@@ -197,7 +197,9 @@ static int forget_by(struct store *s, const char *sql, int64_t before_s, uint64_
 int store_forget(struct store *s, int64_t before_s, uint64_t rows_max, uint64_t *ret_n)
 {
     static const char *const changes[] = {
-        "UPDATE forgotten SET before = max(before, ?1) WHERE ?2 > 0", /* for store_check() */
+        /* For store_check(). Where nothing is as old, nothing is written. */
+        "UPDATE forgotten SET before = max(before, ?1)"
+        " WHERE EXISTS (SELECT 1 FROM issued WHERE not_after < ?1 LIMIT ?2)",
         "DELETE FROM revocation WHERE kind = 'serial' AND value" LONG_OVER,
         "DELETE FROM issued WHERE serial" LONG_OVER,
     };

@@ -123,6 +123,7 @@ static void ours_at_the_start_with_its_line(void **state)
     upkeep_now(&upkeep); /* is not due */
     bed_run_until(is_idle);
     assert_int_equal(renewals, 1);
+    assert_int_equal(sql_number("SELECT before FROM forgotten"), 0); /* no minute writes for nothing */
 }
 
 static void ours_anew_while_the_disk_is_waited_for(void **state)
