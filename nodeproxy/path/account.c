@@ -146,10 +146,12 @@ bool account_is_failure(enum ending e)
     return e != ENDING_CLOSED && e != ENDING_RESET_BY_CLIENT && e != ENDING_RESET_BY_SERVER && e != ENDING_DRAINED && e != ENDING_WORKLOAD_GONE && e != ENDING_IDLE_TIMEOUT;
 }
 
+enum log_level account_level(enum ending e) { return account_is_failure(e) ? LOG_WARN : LOG_INFO; }
+
 bool account_may_log(const struct path_env *env, struct pod_bounds *bounds, enum ending ending)
 {
     enum bound which = account_is_failure(ending) ? BOUND_LOG_FAILURES : BOUND_LOG_LINES;
-    return env->config->access_log && log_enabled(LOG_INFO) && bound_tick(bounds, which, ring_now_ms(env->ring));
+    return env->config->access_log && log_enabled(account_level(ending)) && bound_tick(bounds, which, ring_now_ms(env->ring));
 }
 
 static void put_addr(struct log_line *l, const char *key, const struct addr *a)
@@ -164,7 +166,7 @@ static void write_line(const struct account *a, const struct path_env *env, enum
     bool source = reporter == REPORTER_SOURCE;
     char duration[32];
     struct log_line l;
-    log_line_begin(&l, line->ending == ENDING_CLOSED ? LOG_INFO : account_is_failure(line->ending) ? LOG_WARN : LOG_INFO, "access", "connection complete");
+    log_line_begin(&l, account_level(line->ending), "access", "connection complete");
     put_addr(&l, "src.addr", &line->source);
     log_line_text(&l, "src.workload", account_label(a, L_SOURCE_WORKLOAD));
     log_line_text(&l, "src.namespace", account_label(a, L_SOURCE_NAMESPACE));

@@ -7,6 +7,7 @@
 #define NODEPROXY_PATH_ACCOUNT_H
 #include "nodeproxy/path/env.h"
 #include "nodeproxy/path/relay.h"
+#include "shared/base/log.h"
 
 enum reporter { REPORTER_SOURCE, REPORTER_DESTINATION };
 struct account_subject { /* who talks to whom; any may be NULL or empty = "unknown" */
@@ -54,6 +55,7 @@ enum { ACCOUNT_LABEL_SOURCE = 1, ACCOUNT_LABEL_SOURCE_ID = 3, ACCOUNT_LABEL_DEST
 void account_end(struct account *a, struct path_env *env, enum reporter reporter, const struct relay *relay, const struct account_line *line);
 struct text account_label(const struct account *a, unsigned label); /* for a line: "" where it is unknown */
 bool account_is_failure(enum ending e);
+enum log_level account_level(enum ending e); /* of the line about what ended so: what failed is a warning */
 /* Whether the workload has room for a line about what ended so; it counts then. What failed has a share of its own: who was
  * refused can't hide behind what went well. */
 bool account_may_log(const struct path_env *env, struct pod_bounds *bounds, enum ending ending);

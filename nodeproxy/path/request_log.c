@@ -55,8 +55,7 @@ static void write_fields(const struct request_log *l, const struct exchange_reco
 {
     char duration[32], flags[RESPONSE_FLAGS_TEXT_MAX];
     struct log_line line;
-    log_line_begin(&line, account_is_failure(r->ending) ? LOG_WARN : LOG_INFO, "access",
-                   "request complete");
+    log_line_begin(&line, account_level(r->ending), "access", "request complete");
     put_addr(&line, "src.addr", l->source);
     log_line_text(&line, "src.workload", account_label(l->account, ACCOUNT_LABEL_SOURCE));
     log_line_text(&line, "src.identity", account_label(l->account, ACCOUNT_LABEL_SOURCE_ID));
@@ -176,7 +175,7 @@ static void write_istio(const struct request_log *l, const struct exchange_recor
 {
     struct values m;
     struct log_line line;
-    log_line_begin_plain(&line, account_is_failure(r->ending) ? LOG_WARN : LOG_INFO, "access");
+    log_line_begin_plain(&line, account_level(r->ending), "access");
     if (line.off)
         return;
     struct text_out details = TEXT_OUT(m.details);

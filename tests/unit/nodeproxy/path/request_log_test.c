@@ -182,10 +182,11 @@ static void hostile(void **state)
     j = json_free(j);
 }
 
-/* Off, or not wanted at this level: nothing. */
+/* Off, or not wanted at this level: nothing. A denial is a warning. */
 static void silent(void **state)
 {
     const struct exchange_record r = a_record();
+    struct exchange_record denied = a_record();
     const struct request_log l = {&env, &account, &source, &destination, NULL, false};
     char byte;
     (void)state;
@@ -194,7 +195,13 @@ static void silent(void **state)
     config.access_log = true;
     log_configure(LOG_WARN, LOG_TEXT, 0);
     request_log_write(&l, &r);
+    denied.ending = ENDING_DENIED;
+    log_configure(LOG_ERROR, LOG_TEXT, 0);
+    request_log_write(&l, &denied);
     assert_int_equal(read(ends[0], &byte, 1), -1);
+    log_configure(LOG_WARN, LOG_TEXT, 0);
+    (void)written(REQUEST_LOG_FIELDS, REPORTER_DESTINATION, &denied);
+    (void)written(REQUEST_LOG_ISTIO, REPORTER_DESTINATION, &denied);
 }
 
 /* A workload's own flood leaves room for the line of who was refused. */
