@@ -5,7 +5,12 @@
 #include "tests/unit/shared/ring/own_network.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum { RANGE = 50, CROWD = 4 * RANGE };
 static struct rng rng;
@@ -177,6 +182,34 @@ static void more_connections_than_ports_within_a_minute(void **state)
     in_own_network(crowd);
 }
 
+/* As before Linux 6.3: from now on this process has no IP_LOCAL_PORT_RANGE. */
+static void become_older(void)
+{
+    enum { LOCAL_PORT_RANGE = 51 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LOCAL_PORT_RANGE, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof *code, code};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    CHECK(!has_limits());
+}
+static void crowd_of_old(void)
+{
+    become_older();
+    crowd();
+}
+static void an_older_kernel_chooses_by_itself(void **state)
+{
+    (void)state;
+    in_own_network(crowd_of_old);
+}
+
 /* All ports that the pod has were a client's: the pod can still open connections of its own. */
 static void own(void)
 {
@@ -212,6 +245,7 @@ int main(void)
         cmocka_unit_test(the_application_sees_the_clients_own_port),
         cmocka_unit_test(a_port_that_is_taken_is_another_one),
         cmocka_unit_test(more_connections_than_ports_within_a_minute),
+        cmocka_unit_test(an_older_kernel_chooses_by_itself),
         cmocka_unit_test(a_crowd_leaves_the_pod_its_ports),
     };
     rng_seed(&rng, 1);
