@@ -5,6 +5,7 @@
  */
 #include "nodeproxy/warden/warden.h"
 
+#include "nodeproxy/capture/netns_id.h"
 #include "nodeproxy/capture/wire_client.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
@@ -411,6 +412,7 @@ static void answers_to_a_dead_data_process_are_dropped(void **state)
 struct slow_warden {
     int fd, over;
     unsigned answered;
+    struct netns_id netns; /* the first descriptor that came with the last question, if one did */
 };
 static bool next_question(struct slow_warden *s, struct packet *p, struct wire_request *ret)
 {
@@ -420,6 +422,8 @@ static bool next_question(struct slow_warden *s, struct packet *p, struct wire_r
         return false;
     assert_int_equal(packet_receive(s->fd, p, true), 0);
     assert_int_equal(wire_decode_request(p->bytes, p->len, p->n_fds, ret), 0);
+    if (p->n_fds > 0)
+        assert_int_equal(netns_id(p->fds[0], &s->netns), 0);
     packet_close_fds(p);
     return true;
 }
@@ -543,12 +547,22 @@ static void a_warden_without_numbers_says_so(void **state)
     assert_waits_for(waiting);
 }
 
-/* A warden that says what it is told to; a new one from one question to the next. */
+/* A warden that has room for so many pods' listeners; a new one from one question to the next. */
 struct full_warden {
     int fd, over;
-    _Atomic unsigned generation, keeps;
-    _Atomic bool is_full;
+    struct netns_id pods[3];
+    _Atomic unsigned generation, room, keeps, kept; /* kept: a bit for each of pods */
 };
+static int keep_one(struct full_warden *f, const struct netns_id *netns)
+{
+    f->keeps++;
+    if (f->room == 0)
+        return -EMFILE;
+    f->room--;
+    for (size_t i = 0; i < ARRAY_SIZE(f->pods); i++)
+        f->kept |= (unsigned)netns_same(&f->pods[i], netns) << i;
+    return 0;
+}
 static void *answer_full(void *arg)
 {
     struct full_warden *f = arg;
@@ -558,9 +572,7 @@ static void *answer_full(void *arg)
     struct wire_request q;
     while (next_question(&questions, &p, &q)) {
         struct wire_answer a = {.id = q.id, .generation = f->generation};
-        bool keeps = q.kind == WIRE_KEEP;
-        f->keeps += keeps;
-        a.result = keeps && f->is_full ? -EMFILE : 0;
+        a.result = q.kind == WIRE_KEEP ? keep_one(f, &questions.netns) : 0;
         p.n_fds = q.kind == WIRE_ENROL ? POD_LISTENERS : 0;
         for (size_t i = 0; i < p.n_fds; i++)
             p.fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -580,7 +592,9 @@ static void a_full_warden_is_not_asked_for_every_pod(void **state)
     struct pod_listeners three[3];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(pipe(over), 0);
-    struct full_warden full = {.fd = pair[1], .over = over[0], .generation = 7, .is_full = true};
+    struct full_warden full = {.fd = pair[1], .over = over[0], .generation = 7};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(netns_id(pods[i], &full.pods[i]), 0);
     assert_int_equal(pthread_create(&thread, NULL, answer_full, &full), 0);
     assert_int_equal(privileged_open(&p, pair[0], why), 0);
     for (int i = 0; i < 3; i++) {
@@ -592,14 +606,23 @@ static void a_full_warden_is_not_asked_for_every_pod(void **state)
         assert_int_equal(privileged_check(p, pod_ns, why), 0);
         assert_int_equal(full.keeps, i);
     }
-    full.is_full = false;
+    full.room = 1;
+    assert_int_equal(privileged_check(p, pod_ns, why), 0);
+    assert_int_equal(full.keeps, 3 + 2);
+    assert_int_equal(full.kept, 1);
+    privileged_forget(p, pods[0]); /* the one that it has */
+    assert_int_equal(full.keeps, 5 + 1);
+    full.room = 99;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(privileged_check(p, pod_ns, why), 0);
-        assert_int_equal(full.keeps, 3 + 3); /* and then it has them */
+        assert_int_equal(full.keeps, 6 + 2); /* and then it has them */
+        assert_int_equal(full.kept, 1 + 2 + 4);
     }
     full.generation = 9; /* the next one has nothing */
+    full.kept = 0;
     assert_int_equal(privileged_check(p, pod_ns, why), 0);
-    assert_int_equal(full.keeps, 6 + 3);
+    assert_int_equal(full.keeps, 8 + 2);
+    assert_int_equal(full.kept, 2 + 4);
     assert_int_equal(write(over[1], "", 1), 1);
     assert_int_equal(pthread_join(thread, NULL), 0);
     p = privileged_free(p);
