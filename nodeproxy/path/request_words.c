@@ -22,6 +22,7 @@ static const struct {
     [ENDING_PEER_UNTRUSTED] = NOT_CONNECTED,
     [ENDING_PEER_MISMATCH] = NOT_CONNECTED,
     [ENDING_LIMIT] = {1u << RESPONSE_UO, RESET "{overflow}"},
+    [ENDING_OVERFLOW] = {1u << RESPONSE_UO, RESET "{overflow}"},
     [ENDING_NO_MEMORY] = {1u << RESPONSE_OM, "overload"},
     [ENDING_NO_ROUTE] = {1u << RESPONSE_NR, "route_not_found"},
     [ENDING_NOT_DONE] = {1u << RESPONSE_NR, "route_not_done"},
