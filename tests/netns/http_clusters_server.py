@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A pod's server for http_clusters_test: answers the pod's name; 500 while fails.POD is in the folder, /well 503 while unwell.POD is (and
-notes who asked), /slow when somebody has written to the pipe `go` there.
+notes who asked), /slow for a byte that somebody has written to the pipe `go` there.
 
 usage: http_clusters_server.py POD FOLDER"""
 import http.server
 import os
+import socketserver
 import sys
 
 POD, FOLDER = sys.argv[1], sys.argv[2]
@@ -21,8 +22,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with open(f"{FOLDER}/checks.{POD}", "a", encoding="ascii") as f:
                 print(self.client_address[0], self.headers["host"], file=f)
         if self.path.startswith("/slow"):
-            with open(f"{FOLDER}/go", encoding="ascii") as f:
-                f.read()
+            with open(f"{FOLDER}/go", "rb", buffering=0) as f:
+                f.read(1)
         self.send_response(status)
         self.send_header("content-length", str(len(POD) + 1))
         self.end_headers()
@@ -34,6 +35,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks a DNS that is not there for its own name, for seconds
 
 
 Server(("0.0.0.0", 9000), Handler).serve_forever()
