@@ -94,6 +94,8 @@ static void as_it_is_written(void **state)
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"healthz\"}}", REFUSED "http.path: is no path"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"CONNECT\"}}",
          REFUSED "http.method: is no method that can be asked by"},
+        {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"DELETE\"}}",
+         REFUSED "http.method: is no method that can be asked by"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"hostname\":\"a b\"}}",
          REFUSED "http.hostname: is no host"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"expectedStatuses\":[99]}}",
