@@ -11,6 +11,7 @@
  * covers: controller/model/traffic_read.c controller/model/virtual_service.c
  * covers: controller/model/virtual_action.c controller/model/destination_rule.c
  * covers: controller/translate/virtual_table.c
+ * covers: controller/model/health_annotation.c
  */
 #include "controller/discovery/manifest.h"
 #include "controller/model/object_store.h"
