@@ -4,13 +4,17 @@
  * (carrier.h), with the workload's identity, so the destination's policy decides about it as about any of its requests.
  *
  * Owned by a health_watch; one worker. Bounded: one question at a time, each for the check's timeout; questions of the worker
- * at a time, beyond which one is put off; an answer's first bytes.
+ * at a time, and of them a pod's share, beyond which one is put off; a pod's pace; an answer's first bytes.
  */
 #ifndef NODEPROXY_PATH_HEALTH_PROBE_H
 #define NODEPROXY_PATH_HEALTH_PROBE_H
 #include "nodeproxy/path/local_pod.h"
 
-enum { HEALTH_ASKED_MAX = 256 /* of a worker, at a time */ };
+enum {
+    HEALTH_ASKED_MAX = 256,   /* of a worker, at a time */
+    HEALTH_WAIT_MIN_MS = 100, /* between two questions, whatever the check says */
+    HEALTH_PACE_MS = 5        /* likewise, for each probe that its pod has: 200 questions a second of a pod and worker */
+};
 
 struct health_probe;
 struct health_probe_options {
@@ -42,6 +46,9 @@ enum health_verdict {
 void health_state_see(struct health_state *s, const struct health_check *check, enum health_verdict v);
 /* Until the next question. */
 uint64_t health_state_wait_ms(const struct health_state *s, const struct health_check *check, struct rng *rng);
+/* May a pod that has `its` of `all` take one more? An eighth of what the others leave is its share: however many take theirs,
+ * something is left for the next one. */
+bool health_has_share(size_t its, size_t all, size_t max);
 /* What HealthCheckResponse says, in its gRPC frame; false: nothing that can be read, or not SERVING. */
 bool health_grpc_serving(struct text frame);
 #endif

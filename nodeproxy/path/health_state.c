@@ -31,6 +31,12 @@ uint64_t health_state_wait_ms(const struct health_state *s, const struct health_
     return jitter > 0 ? ms + rng_below(rng, jitter + 1) : ms;
 }
 
+bool health_has_share(size_t its, size_t all, size_t max)
+{
+    enum { PART = 8 };
+    return all < max && its * PART < max - (all - its);
+}
+
 /* A length-prefixed message that is not compressed; of it the field 1, a varint (grpc/health/v1/health.proto). What else may
  * stand in it, and a value of more than one byte, is no status that we know. */
 bool health_grpc_serving(struct text frame)

@@ -19,6 +19,7 @@ struct health_watch {
     const struct cluster *values; /* which its probes have */
     struct map hosts;             /* address -> struct watched_host */
     uint64_t round;
+    size_t n_left_out; /* probes, in this round: a bound was reached */
 };
 
 static void probe_gone(struct local_pod *pod)
@@ -121,9 +122,12 @@ static bool begin_probes(struct health_watch *w, struct watched_host *h)
     size_t n = 0;
     h->n_probes = c->n_health_checks;
     for (size_t i = 0; i < h->n_probes; i++) {
-        if (!h->probes[i] && w->pod->env->health_probes < HEALTH_PROBES_MAX) {
+        if (!h->probes[i] &&
+            health_has_share(w->pod->n_probes, w->pod->env->health_probes, HEALTH_PROBES_MAX)) {
             h->probes[i] = new_probe(w, h, i);
             ok &= h->probes[i] != NULL;
+        } else if (!h->probes[i]) {
+            w->n_left_out++;
         }
         n += h->probes[i] != NULL;
     }
@@ -243,9 +247,13 @@ static bool cluster_renewed(struct upstream_cluster *c)
     size_t n = balancer_hosts(c->balancer, &hosts);
     w->values = c->cluster;
     w->round++;
+    w->n_left_out = 0;
     for (size_t i = 0; i < n; i++)
         ok &= see_host(w, hosts[i], anew);
     forget_others(w);
+    if (w->n_left_out > 0)
+        log_warn("health", "%s: %zu checks of its endpoints are left out: there are too many (workload %s)", c->use->name,
+                 w->n_left_out, w->pod->name);
     return ok;
 }
 const struct upstream_watcher health_watcher = {.renewed = cluster_renewed, .left = cluster_left};

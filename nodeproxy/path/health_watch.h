@@ -4,7 +4,8 @@
  * first request, ended when nobody has asked for it for as long as clusters are kept (upstream_cluster.h). Until an endpoint
  * has answered for the first time it counts as well, or as it did before.
  *
- * Owned by a local_pod; one worker. Bounded: probes of the worker, beyond which an endpoint is not checked, and counts as well.
+ * Owned by a local_pod; one worker. Bounded: probes of the worker, and of them a pod's share (health_has_share), beyond which an
+ * endpoint is not checked, and counts as well.
  */
 #ifndef NODEPROXY_PATH_HEALTH_WATCH_H
 #define NODEPROXY_PATH_HEALTH_WATCH_H

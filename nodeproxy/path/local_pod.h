@@ -44,7 +44,7 @@ struct local_pod {
     struct upstream_pool upstreams; /* by which they go on */
     struct mirrors mirrors;
     struct list watches; /* of health_watch.h */
-    size_t n_probes;
+    size_t n_probes, n_asked; /* its part of env's health_probes and health_asked */
     struct pod_turn turn;          /* its share of each turn of the loop */
     struct list outbounds, inbounds, servers; /* living */
     struct list waiting;

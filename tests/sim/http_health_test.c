@@ -2,6 +2,8 @@
  * Active health checks of a cluster's endpoints: over each way there (within the node, by a tunnel, directly), by HTTP, by bytes
  * and by gRPC; who fails them gets no request until it is well again; and what the checks cost.
  */
+#include "nodeproxy/path/health_probe.h"
+#include "nodeproxy/path/health_watch.h"
 #include "tests/sim/fleet_routes.h"
 #include "tests/sim/sim_stories.h"
 
@@ -356,6 +358,39 @@ static void not_for_ever(uint64_t seed)
     fleet_end();
 }
 
+/* Other pods' probes leave it a share, and endpoints beyond it are not checked; a check's own pace is not all that counts. */
+static void only_its_share(uint64_t seed)
+{
+    enum { FREE = 24, SHARE = 3, ROUNDS = 20, CHECKS = 8, PACE_MS = SERVERS * CHECKS * HEALTH_PACE_MS };
+    struct path_env *env = &fleet.mesh.nodes[0].env;
+    put_cluster(begin_checked(seed));
+    put_endpoints(CALLED, ALL);
+    env->health_probes += HEALTH_PROBES_MAX - FREE;
+    fleet_ask(8);
+    fake_net_run_for(net, 2 * EVERY_MS);
+    assert_int_equal(fleet.web->local.n_probes, SHARE);
+    env->health_probes -= HEALTH_PROBES_MAX - FREE;
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    c->protocol = seed % 2 ? UPSTREAM_HTTP1 : UPSTREAM_HTTP2;
+    check_of(c)->interval_ms = 1;
+    struct health_check one = *c->health_checks;
+    c->health_checks = arena_zero(&c->arena, CHECKS, sizeof *c->health_checks);
+    for (c->n_health_checks = 0; c->n_health_checks < CHECKS;)
+        c->health_checks[c->n_health_checks++] = one;
+    env->health_asked += HEALTH_ASKED_MAX;
+    put_cluster(c);
+    fake_net_run_for(net, 2 * EVERY_MS);
+    assert_int_equal(fleet.web->local.n_probes, SERVERS * CHECKS);
+    unsigned before = fleet.servers[0].n_checks;
+    fake_net_run_for(net, 2 * EVERY_MS);
+    assert_int_equal(fleet.servers[0].n_checks, before); /* all are put off */
+    env->health_asked -= HEALTH_ASKED_MAX;
+    fake_net_run_for(net, ROUNDS * PACE_MS);
+    assert_in_range(fleet.servers[0].n_checks - before, CHECKS * ROUNDS / 2,
+                    CHECKS * (ROUNDS + 1));
+    end_checked();
+}
+
 /* Its connections end with it where the cluster says so, and the requests on them. */
 static void takes_its_connections(uint64_t seed)
 {
@@ -425,6 +460,7 @@ static void without_memory(uint64_t seed)
     X(by_connection, 8)                                                                            \
     X(by_bytes, 2)                                                                                 \
     X(not_for_ever, 2)                                                                             \
+    X(only_its_share, 2)                                                                           \
     X(takes_its_connections, 2)                                                                    \
     X(without_memory, 3)
 STORIES(STORY)

@@ -62,6 +62,26 @@ static void in_time(void **state)
     assert_in_range(most, 1195, 1200);
 }
 
+/* Pods that take whatever they may, one after the other. */
+static void in_shares(void **state)
+{
+    enum { MAX = 4096, PODS = 30 };
+    size_t all = 0;
+    (void)state;
+    for (unsigned i = 0; i < PODS; i++) {
+        size_t its = 0;
+        while (health_has_share(its, all, MAX))
+            its++, all++;
+        assert_int_equal(its, (MAX - (all - its) + 7) / 8);
+        assert_true(its > 0 && all <= MAX);
+        if (i == 0)
+            assert_int_equal(its, 512);
+    }
+    assert_false(health_has_share(0, MAX, MAX));
+    assert_true(health_has_share(0, MAX - 1, MAX));
+    assert_false(health_has_share(1, MAX, MAX));
+}
+
 static void of_grpc(void **state)
 {
     static const struct {
@@ -82,6 +102,6 @@ static void of_grpc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_a_row), cmocka_unit_test(in_time),
-                                       cmocka_unit_test(of_grpc)};
+                                       cmocka_unit_test(in_shares), cmocka_unit_test(of_grpc)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
