@@ -92,6 +92,7 @@ static void as_it_is_written(void **state)
         /* What can't be honoured: the Service is as it would be without. */
         {"{\"type\":\"HTTP\"}", REFUSED ": http.path is missing"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"healthz\"}}", REFUSED "http.path: is no path"},
+        {"{\"type\":\"HTTP\",\"http\":{\"path\":\"*\"}}", REFUSED "http.path: is no path"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"CONNECT\"}}",
          REFUSED "http.method: is no method that can be asked by"},
         {"{\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"DELETE\"}}",
