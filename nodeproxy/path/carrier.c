@@ -20,8 +20,10 @@ struct carrier {
     void *user;
     struct local_pod *pod;
     struct upstream_endpoint to;
+    struct ring *ring; /* the pod's, which may be gone before it: close_local() */
     uint32_t epoch; /* the pod's, when it was begun */
     bool closing, opened, conn_open;
+    bool told; /* `gone` */
     struct timer deadline;
     struct socket_waiter socket_waiter; /* directly */
     struct ring_task task; /* LOCAL: the end of what came to nothing at once; closing: the memory goes */
@@ -34,7 +36,7 @@ struct carrier {
 
 static void failed(struct carrier *c, enum ending ending, const char *why)
 {
-    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    timer_stop(ring_timers(c->ring), &c->deadline);
     c->events->failed(c->user, ending, why);
 }
 
@@ -49,7 +51,7 @@ static void late(struct timer *t)
 
 static void opened(struct carrier *c, struct stream *stream)
 {
-    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    timer_stop(ring_timers(c->ring), &c->deadline);
     c->opened = true;
     c->events->opened(c->user, stream);
 }
@@ -136,7 +138,7 @@ static void local_ended(void *owner, enum ending ending)
     its->events = &stream_nobody;
     if (!c->opened) { /* possibly while we are opening it */
         c->local.ending = ending;
-        ring_task_ask(c->pod->env->ring, &c->task);
+        ring_task_ask(c->ring, &c->task);
     } else if (ending == ENDING_CLOSED) {
         stream_finish(its); /* after what is on its way */
     } else {
@@ -149,9 +151,9 @@ static void local_released(void *owner, const struct relay *relayed)
     struct carrier *c = owner;
     (void)relayed;
     c->local.lent = false;
-    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    timer_stop(ring_timers(c->ring), &c->deadline);
     if (c->closing)
-        ring_task_ask(c->pod->env->ring, &c->task);
+        ring_task_ask(c->ring, &c->task);
 }
 
 static const struct inbound_local_events local_events = {
@@ -190,8 +192,8 @@ static int open_local(struct carrier *c, const struct addr *source)
     return 0;
 }
 
-/* Both have said all and heard it, but the application may not have been given the last of it yet: that goes on without us, as
- * it does without a tunnel. */
+/* Both have said all and heard it, but the application may not have been given the last of it yet: that goes on without our
+ * owner, as it does without a tunnel. Nobody but the pod that is called waits for it then: the pod that called may be removed. */
 static bool outlives(const struct local *l)
 {
     return l->inbound && l->pair.ends[0].ended && l->pair.ends[1].ended;
@@ -200,17 +202,17 @@ static bool outlives(const struct local *l)
 static void close_local(struct carrier *c, bool clean)
 {
     struct local *l = &c->local;
+    l->pair.ends[0].stream.events = &stream_nobody;
     if (clean && outlives(l)) {
-        l->pair.ends[0].stream.events = &stream_nobody;
-        timer_start(ring_timers(c->pod->env->ring), &c->deadline, LEAVE_MS);
+        timer_start(ring_timers(c->ring), &c->deadline, LEAVE_MS);
+        ring_task_ask(c->ring, &c->task); /* `gone` */
         return;
     }
     if (l->inbound)
         inbound_abandon(l->inbound, clean ? ENDING_CLOSED : ENDING_RESET_BY_CLIENT);
     l->inbound = NULL;
-    l->pair.ends[0].stream.events = &stream_nobody;
     if (!l->lent)
-        ring_task_ask(c->pod->env->ring, &c->task);
+        ring_task_ask(c->ring, &c->task);
 }
 
 /* ---- directly ------------------------------------------------------------ */
@@ -229,16 +231,16 @@ static void connected(struct conn *conn, int result)
 static void drained(struct conn *conn)
 {
     struct carrier *c = container_of(conn, struct carrier, conn);
-    ring_task_ask(c->pod->env->ring, &c->task);
+    ring_task_ask(c->ring, &c->task);
 }
 static const struct conn_events conn_events = {.connected = connected, .drained = drained};
 
 static void connect_on(struct carrier *c, int taken_fd)
 {
-    conn_init(&c->conn, c->pod->env->ring, taken_fd, &conn_events);
+    conn_init(&c->conn, c->ring, taken_fd, &conn_events);
     conn_share(&c->conn, &c->pod->turn.bytes);
     c->conn_open = true;
-    timer_start(ring_timers(c->pod->env->ring), &c->deadline, connect_ms(c->pod, &c->to));
+    timer_start(ring_timers(c->ring), &c->deadline, connect_ms(c->pod, &c->to));
     conn_connect(&c->conn, &c->to.to);
 }
 
@@ -257,7 +259,7 @@ static int open_directly(struct carrier *c)
     if (fd >= 0)
         connect_on(c, fd);
     else if (fd == -EAGAIN)
-        timer_start(ring_timers(c->pod->env->ring), &c->deadline, SOCKET_POOL_WAIT_MS);
+        timer_start(ring_timers(c->ring), &c->deadline, SOCKET_POOL_WAIT_MS);
     else
         return -ENOBUFS;
     return 0;
@@ -274,12 +276,17 @@ static void carrier_task(struct ring_task *task)
         failed(c, c->local.ending, "");
         return;
     }
-    if (c->to.way == UPSTREAM_LOCAL && c->local.lent)
-        return; /* local_released() asks again */
-    if (c->to.way == UPSTREAM_LOCAL)
-        stream_pair_done(&c->local.pair);
-    free(c);
-    events->gone(user);
+    bool lent = c->to.way == UPSTREAM_LOCAL && c->local.lent, told = c->told;
+    if (lent && !c->local.inbound && !told)
+        return; /* it ends at once: local_released() asks again */
+    c->told = true;
+    if (!lent) {
+        if (c->to.way == UPSTREAM_LOCAL)
+            stream_pair_done(&c->local.pair);
+        free(c);
+    }
+    if (!told)
+        events->gone(user);
 }
 
 int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstream_endpoint *to,
@@ -291,6 +298,7 @@ int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstrea
     c->events = events;
     c->user = user;
     c->pod = p;
+    c->ring = p->env->ring;
     c->to = *to;
     c->epoch = p->epoch;
     timer_init(&c->deadline, late);
@@ -319,10 +327,9 @@ void carrier_start(struct carrier *c)
 
 void carrier_close(struct carrier *c, bool clean)
 {
-    struct ring *ring = c->pod->env->ring;
     assert(!c->closing);
     c->closing = true;
-    timer_stop(ring_timers(ring), &c->deadline);
+    timer_stop(ring_timers(c->ring), &c->deadline);
     switch (c->to.way) {
     case UPSTREAM_LOCAL:
         close_local(c, clean);
@@ -343,7 +350,7 @@ void carrier_close(struct carrier *c, bool clean)
         socket_pool_forget(&c->pod->sockets, &c->socket_waiter);
         break;
     }
-    ring_task_ask(ring, &c->task);
+    ring_task_ask(c->ring, &c->task);
 }
 
 enum ending carrier_broken(const struct carrier *c)

@@ -3,6 +3,7 @@
  * speaks first waits for us, and rules about requests deny more and allow less, as where nobody looks.
  */
 #include "tests/sim/sim_story.h"
+#include <errno.h>
 
 static void detect_begin(uint64_t seed)
 {
@@ -102,8 +103,8 @@ static void says(int fd, const char *what)
 /* kind 0: by a tunnel; 1: within a node; 2: from outside of the mesh. */
 static void by_hand(uint64_t seed, unsigned kind)
 {
-    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? cart0 : orders;
     story_begin_with(&(struct sim_mesh_options){.seed = seed, .detect = true, .calm = true});
+    struct sim_pod *from = kind == 2 ? batch : web, *to = kind == 1 ? cart0 : orders;
     cart1->services = 0; /* the Service has one endpoint */
     story_start_pods();
     called = kind == 2 ? sim_pod_addr(to, SIM_PORT, false)
@@ -156,7 +157,40 @@ static uint64_t half_a_line(uint64_t seed)
     return by_hand_end();
 }
 
-#define STORIES(X) X(bytes_pass, 60) X(denied_as_bytes, 12) X(server_first, 12) X(half_a_line, 6)
+static bool web_is_drained(void *arg)
+{
+    (void)arg;
+    return web->drained;
+}
+
+/* Within a node all has been said and ended well, but the application has not taken the last of it: it gets that, and whoever
+ * removes the pod that said it does not wait for that. */
+static uint64_t caller_leaves(uint64_t seed)
+{
+    static uint8_t bytes[100000]; /* more than a socket takes */
+    size_t n_said = 0, n_taken = 0;
+    by_hand(seed, 1);
+    assert_true(fake_net_run_until(mesh.net, is_accepted, NULL, 1000));
+    while (n_said < sizeof bytes) {
+        ssize_t n = fake_socket_write(calling, bytes + n_said, sizeof bytes - n_said);
+        assert_true(n > 0);
+        n_said += (size_t)n;
+        run_ms(100);
+    }
+    assert_int_equal(socket_shutdown_send(calling) | socket_shutdown_send(serving), 0);
+    run_ms(100);
+    sim_pod_remove(web, ENDING_WORKLOAD_GONE);
+    assert_true(fake_net_run_until(mesh.net, web_is_drained, NULL, 1000));
+    assert_int_equal(cart0->local.n_inbounds, 1);
+    for (ssize_t n; (n = fake_socket_read(serving, bytes, sizeof bytes)) != 0; run_ms(1)) {
+        assert_true(n > 0 || n == -EAGAIN);
+        n_taken += n > 0 ? (size_t)n : 0;
+    }
+    assert_int_equal(n_taken, sizeof bytes);
+    return by_hand_end();
+}
+
+#define STORIES(X) X(caller_leaves, 4) X(bytes_pass, 60) X(denied_as_bytes, 12) X(server_first, 12) X(half_a_line, 6)
 STORIES(STORY)
 
 int main(void)
