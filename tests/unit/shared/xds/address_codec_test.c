@@ -367,6 +367,44 @@ static void refused_service(const struct wire_writer *s, const char *field)
     refused(outer.data, outer.len, field);
 }
 
+/* In our extension. */
+static void labels_have_bounds(void **state)
+{
+    static char long_text[XDS_NAME_MAX + 1];
+    struct label labels[WORKLOAD_LABELS_MAX + 1];
+    (void)state;
+    memset(long_text, 'x', sizeof long_text);
+    for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+        labels[i] = (struct label){TEXT("name"), {long_text, XDS_NAME_MAX}};
+    const struct text too_long = {long_text, sizeof long_text};
+    const struct label long_name = {too_long, TEXT("v")}, long_value = {TEXT("n"), too_long};
+    const struct {
+        const struct label *labels;
+        size_t n;
+        bool taken;
+    } cases[] = {{labels, WORKLOAD_LABELS_MAX, true},
+                 {labels, WORKLOAD_LABELS_MAX + 1, false},
+                 {&long_name, 1, false},
+                 {&long_value, 1, false}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct workload *w = workload_new();
+        struct xds_bytes bytes;
+        assert_non_null(w);
+        assert_int_equal(workload_set(&w->uid, TEXT("uid")), 0);
+        assert_int_equal(workload_set_labels(w, cases[i].labels, cases[i].n), 0);
+        assert_int_equal(xds_workload_encode(w, &bytes), 0);
+        (void)workload_free(w);
+        if (cases[i].taken) {
+            w = decode_workload(bytes.data, bytes.len);
+            assert_int_equal(w->n_labels, cases[i].n);
+            (void)workload_free(w);
+        } else {
+            refused(bytes.data, bytes.len, "Pod.labels");
+        }
+        xds_bytes_done(&bytes);
+    }
+}
+
 static void bad_services(void **state)
 {
     struct wire_writer s = {0}, sub = {0};
@@ -604,6 +642,7 @@ int main(void)
         cmocka_unit_test(reads_a_service_of_others),
         cmocka_unit_test(writes_what_others_read),
         cmocka_unit_test(bad_workloads),
+        cmocka_unit_test(labels_have_bounds),
         cmocka_unit_test(bad_services),
         cmocka_unit_test(the_last_of_a_oneof_counts),
         cmocka_unit_test(what_is_left_out_is_usual),
