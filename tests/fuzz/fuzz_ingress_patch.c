@@ -4,6 +4,7 @@
  * covers: controller/publish/ingress_patch.c controller/publish/status_patch.c
  */
 #include "controller/publish/ingress_patch.h"
+#include "tests/fuzz/json_object.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,12 +52,6 @@ static void look(const struct json *object)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct json_limits limits = {1 << 20, 20000, 32};
-    struct json *tree = NULL;
-    struct json_error e = {0};
-    if (json_parse((struct text){(const char *)data, size}, &limits, &tree, &e) < 0)
-        return 0;
-    look(tree);
-    json_free(tree);
+    json_object_of(data, size, look);
     return 0;
 }

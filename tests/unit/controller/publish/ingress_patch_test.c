@@ -1,6 +1,6 @@
 /* What is written into a Gateway's status: it is known again when it is there, and others' conditions stay. */
 #include "controller/publish/object_status.h"
-#include "tests/unit/controller/fixture.h"
+#include "tests/unit/controller/publish/mesh_fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include "tests/unit/shared/json/parsed.h"
 #include <errno.h>
@@ -17,23 +17,10 @@ static const char mesh[] =
     "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: {app: edge, "
     "gateway.networking.k8s.io/gateway-name: edge}}, spec: {nodeName: n}, status: {phase: Running, podIP: 10.0.0.1}}";
 
-static struct object_store store;
-static struct view view;
-
 static int set_up(void **state)
 {
     (void)state;
-    object_store_init(&store);
-    fixture_load(&store, mesh);
-    return view_open(&view, &store, &fixture_settings);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    view_close(&view);
-    object_store_done(&store);
-    return 0;
+    return mesh_up(mesh);
 }
 
 static int judge(const char *name, int64_t generation, struct object_status *ret)
@@ -152,5 +139,5 @@ int main(void)
         cmocka_unit_test(others_gateways_are_left_alone),
         cmocka_unit_test(without_memory_it_is_judged_again),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, mesh_down);
 }

@@ -1,6 +1,6 @@
 /* What is said in a route's status for each of its parents, and that other controllers' entries stay. */
 #include "controller/publish/object_status.h"
-#include "tests/unit/controller/fixture.h"
+#include "tests/unit/controller/publish/mesh_fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include "tests/unit/shared/json/parsed.h"
 #include <errno.h>
@@ -18,23 +18,10 @@ static const char mesh[] =
     "cart, "
     "port: 80}]}, {matches: [{path: {value: /x}}], sessionPersistence: {}}]}}";
 
-static struct object_store store;
-static struct view view;
-
 static int set_up(void **state)
 {
     (void)state;
-    object_store_init(&store);
-    fixture_load(&store, mesh);
-    return view_open(&view, &store, &fixture_settings);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    view_close(&view);
-    object_store_done(&store);
-    return 0;
+    return mesh_up(mesh);
 }
 
 static int judge(const char *name, int64_t generation, const struct problems *problems,
@@ -299,14 +286,14 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_refused_table_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(each_service_gets_an_entry, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(since_when_stays_while_it_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_there_is_recognised, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_route_of_no_service, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_cannot_be_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(objects_that_are_not_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_table_is_told, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(each_service_gets_an_entry, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(since_when_stays_while_it_stays, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(what_is_there_is_recognised, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(a_route_of_no_service, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(objects_that_are_not_written, set_up, mesh_down),
+        cmocka_unit_test_setup_teardown(no_memory, set_up, mesh_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
