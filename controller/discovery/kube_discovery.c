@@ -22,6 +22,8 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                                     NULL},
     [OBJECT_HTTP_ROUTE] = {GATEWAY_GROUP, "httproutes", {"v1", "v1beta1", "v1alpha2"}, NULL},
     [OBJECT_GRPC_ROUTE] = {GATEWAY_GROUP, "grpcroutes", {"v1", "v1alpha2"}, NULL},
+    [OBJECT_TCP_ROUTE] = {GATEWAY_GROUP, "tcproutes", {"v1", "v1alpha2"}, NULL},
+    [OBJECT_TLS_ROUTE] = {GATEWAY_GROUP, "tlsroutes", {"v1", "v1alpha3", "v1alpha2"}, NULL},
     [OBJECT_INGRESS] = {GATEWAY_GROUP, "gateways", {"v1", "v1beta1"}, NULL},
     [OBJECT_REFERENCE_GRANT] = {GATEWAY_GROUP,
                                 "referencegrants",

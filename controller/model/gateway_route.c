@@ -1,5 +1,5 @@
-#include "controller/model/gateway_read.h"
 #include "controller/model/object_kinds.h"
+#include "controller/model/traffic_read.h"
 #include "shared/http/http_grammar.h"
 
 /* ---- Matches -------------------------------------------------------------------------------- */
@@ -326,6 +326,81 @@ void http_route_read(struct reader *r, const struct json *document, struct objec
 void grpc_route_read(struct reader *r, const struct json *document, struct object *o)
 {
     route_read(r, document, o, true);
+}
+
+/* ---- Routes of connections ------------------------------------------------------------------- */
+
+static void read_stream_rule(struct reader *r, const struct json *j, const char *ns, size_t before,
+                             struct gateway_rule *rule)
+{
+    static const char *const known[] = {"name", "backendRefs", NULL};
+    rule->name = read_string(r, j, "name");
+    gateway_known(r, &rule->flaw, j, known);
+    read_backends(r, j, ns, false, rule);
+    json_for_each (b, read_member(j, "backendRefs"))
+        if (read_member(b, "filters"))
+            gateway_flaw_add(r, &rule->flaw, GATEWAY_FLAW_VALUE, read_member(b, "filters"),
+                             "there are none for connections");
+    if (before > 0)
+        gateway_flaw_add(r, &rule->flaw, GATEWAY_FLAW_VALUE, j,
+                         "no connection comes to another rule than the first");
+}
+
+/* Of TLSRoute: the name that a client asks for, or with "*." in front all below it. */
+static void read_hostnames(struct reader *r, const struct json *spec, struct gateway_route *route)
+{
+    const struct json *list = read_list(r, spec, "hostnames", GATEWAY_ITEMS_MAX);
+    const char **items = read_array(r, json_count(list), sizeof *items);
+    route->hostnames.items = items;
+    json_for_each (j, list) {
+        struct text name = traffic_lower(r, json_text(j)), rest = name;
+        if (text_starts_with(name, TEXT("*.")))
+            rest = (struct text){name.data + 2, name.len - 2};
+        if (name_check_subdomain(rest))
+            gateway_flaw_add(r, &route->flaw, GATEWAY_FLAW_VALUE, j, "is no name of a server");
+        else if (items)
+            items[route->hostnames.n++] = name.data;
+    }
+    if (json_count(list) == 0)
+        gateway_flaw_add(r, &route->flaw, GATEWAY_FLAW_VALUE, spec,
+                         "has no hostnames: which connections it means is not said");
+}
+
+static void stream_route_read(struct reader *r, const struct json *document, struct object *o,
+                              bool tls)
+{
+    static const char *const tcp_known[] = {"parentRefs", "rules", "useDefaultGateways", NULL};
+    static const char *const tls_known[] = {"parentRefs", "rules", "useDefaultGateways",
+                                            "hostnames", NULL};
+    struct gateway_route *route = &o->route;
+    const struct json *spec = read_object(r, document, "spec");
+    const struct json *rules = read_list(r, spec, "rules", GATEWAY_RULES_MAX);
+    struct gateway_rule *items = read_array(r, json_count(rules), sizeof *items);
+    gateway_known(r, &route->flaw, spec, tls ? tls_known : tcp_known);
+    read_parents(r, spec, o->ns, route);
+    if (tls)
+        read_hostnames(r, spec, route);
+    if (json_count(rules) == 0)
+        gateway_flaw_add(r, &route->flaw, GATEWAY_FLAW_VALUE, spec, "has no rules");
+    route->rules = items;
+    json_for_each (j, rules) {
+        if (!items || !json_is(j, JSON_OBJECT)) {
+            read_fail(r, j, "must be an object");
+            return;
+        }
+        size_t before = route->n_rules++;
+        read_stream_rule(r, j, o->ns, before, &items[before]);
+    }
+}
+
+void tcp_route_read(struct reader *r, const struct json *document, struct object *o)
+{
+    stream_route_read(r, document, o, false);
+}
+
+void tls_route_read(struct reader *r, const struct json *document, struct object *o)
+{
+    stream_route_read(r, document, o, true);
 }
 
 /* ---- Grants --------------------------------------------------------------------------------- */

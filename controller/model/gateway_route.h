@@ -1,6 +1,6 @@
 /*
- * HTTPRoute, GRPCRoute and ReferenceGrant (gateway.networking.k8s.io) as they are written. Parts of
- * a struct object: they live in its arena. What is of a wrong type makes the object unreadable; what
+ * HTTPRoute, GRPCRoute, TCPRoute, TLSRoute and ReferenceGrant (gateway.networking.k8s.io) as they
+ * are written. Parts of a struct object: they live in its arena. What is of a wrong type makes the object unreadable; what
  * is well written and can't be honoured is kept as a flaw, by the name of its field, so that it can
  * be told in the route's status: of the route, or of one of its rules. Strings are never NULL, times
  * milliseconds.
@@ -125,7 +125,8 @@ struct gateway_route {
     struct gateway_flaw flaw; /* of the whole route: none of it counts */
     const struct gateway_parent *parents;
     size_t n_parents;
-    struct values hostnames; /* of Gateways' requests; in a mesh they don't count (GEP-1294) */
+    struct values hostnames; /* TLSRoute: of servers, lower case. Else of Gateways' requests: in a mesh
+                              * those don't count (GEP-1294) */
     const struct gateway_rule *rules;
     size_t n_rules;
 };

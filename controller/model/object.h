@@ -30,6 +30,8 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(PEER_AUTHENTICATION, "PeerAuthentication", "security.istio.io", true)                        \
     X(HTTP_ROUTE, "HTTPRoute", GATEWAY_GROUP, true)                                                \
     X(GRPC_ROUTE, "GRPCRoute", GATEWAY_GROUP, true)                                                \
+    X(TCP_ROUTE, "TCPRoute", GATEWAY_GROUP, true)                                                  \
+    X(TLS_ROUTE, "TLSRoute", GATEWAY_GROUP, true)                                                  \
     X(INGRESS, "Gateway", GATEWAY_GROUP, true)                                                     \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
     X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \

@@ -13,6 +13,8 @@ void authorization_policy_read(struct reader *r, const struct json *document, st
 void peer_authentication_read(struct reader *r, const struct json *document, struct object *o);
 void http_route_read(struct reader *r, const struct json *document, struct object *o);
 void grpc_route_read(struct reader *r, const struct json *document, struct object *o);
+void tcp_route_read(struct reader *r, const struct json *document, struct object *o);
+void tls_route_read(struct reader *r, const struct json *document, struct object *o);
 void ingress_read(struct reader *r, const struct json *document, struct object *o);
 void reference_grant_read(struct reader *r, const struct json *document, struct object *o);
 void virtual_service_read(struct reader *r, const struct json *document, struct object *o);

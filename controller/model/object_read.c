@@ -59,7 +59,8 @@ static int read_kind(struct reader *r, const struct json *document,
                             : strcmp(kinds[i].group, NETWORKING_GROUP) == 0 ? "v1alpha3"
                                                                             : "v1";
         if (text_equal(number, TEXT("v1")) || (has_beta && text_equal(number, TEXT("v1beta1"))) ||
-            text_equal(number, text_of(alpha)))
+            text_equal(number, text_of(alpha)) ||
+            (i == OBJECT_TLS_ROUTE && text_equal(number, TEXT("v1alpha3"))))
             return 0;
         read_fail(r, version, "'%s' is not supported; write %s%sv1", api.data, kinds[i].group,
                   has_beta ? "/" : "");
@@ -130,6 +131,12 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
         break;
     case OBJECT_INGRESS:
         ingress_read(r, document, o);
+        break;
+    case OBJECT_TCP_ROUTE:
+        tcp_route_read(r, document, o);
+        break;
+    case OBJECT_TLS_ROUTE:
+        tls_route_read(r, document, o);
         break;
     case OBJECT_REFERENCE_GRANT:
         reference_grant_read(r, document, o);

@@ -30,4 +30,5 @@ struct values traffic_export(struct reader *r, struct gateway_flaw *f, const str
 uint16_t traffic_port(struct reader *r, struct gateway_flaw *f, const struct json *of);
 /* virtual_action.c: what a rule does. */
 void virtual_action_read(struct reader *r, const struct json *j, struct virtual_rule *rule);
+void virtual_stream_action_read(struct reader *r, const struct json *j, struct virtual_rule *rule);
 #endif

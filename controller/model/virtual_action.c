@@ -577,3 +577,21 @@ void virtual_action_read(struct reader *r, const struct json *j, struct virtual_
     rule->action.fault = read_fault(r, &rule->flaw, j);
     rule->action.cors = read_cors(r, &rule->flaw, j);
 }
+
+void virtual_stream_action_read(struct reader *r, const struct json *j, struct virtual_rule *rule)
+{
+    static const char *const known[] = {"match", "route", NULL};
+    const struct json *routes = read_list(r, j, "route", VIRTUAL_BACKENDS_MAX);
+    gateway_known(r, &rule->flaw, j, known);
+    rule->retries_said = true;
+    rule->delegate = (struct virtual_delegate){.ns = "", .name = "", .field = ""};
+    rule->action.kind = ROUTE_FORWARD;
+    rule->action.forward = (struct route_forward){.no_cluster_status = 503};
+    if (json_count(routes) == 0)
+        traffic_flaw(r, &rule->flaw, j, "has no route");
+    else
+        read_backends(r, routes, rule);
+    json_for_each (b, routes)
+        if (read_member(b, "headers"))
+            traffic_flaw(r, &rule->flaw, read_member(b, "headers"), "a connection has none");
+}

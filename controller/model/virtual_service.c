@@ -1,6 +1,7 @@
 #include "controller/model/object_kinds.h"
 #include "controller/model/traffic_read.h"
 #include "shared/http/http_grammar.h"
+#include <stdio.h>
 
 /* ---- Matches -------------------------------------------------------------------------------- */
 
@@ -195,6 +196,110 @@ static void read_hosts(struct reader *r, const struct json *spec, struct virtual
             items[s->hosts.n++] = traffic_host(r, &s->flaw, j);
 }
 
+/* ---- Rules for connections ------------------------------------------------------------------ */
+
+static struct prefixes read_subnets(struct reader *r, struct gateway_flaw *f, const struct json *of)
+{
+    const struct json *list = read_list(r, of, "destinationSubnets", VIRTUAL_ITEMS_MAX);
+    struct prefix *items = read_array(r, json_count(list), sizeof *items);
+    struct prefixes all = {items, 0};
+    json_for_each (j, list) {
+        if (!items)
+            break;
+        if (prefix_parse(json_text(j), &items[all.n]) == 0)
+            all.n++;
+        else
+            traffic_flaw(r, f, j, "is no network such as 10.0.0.0/8");
+    }
+    return all;
+}
+
+static struct values read_servers(struct reader *r, struct gateway_flaw *f, const struct json *of)
+{
+    const struct json *list = read_list(r, of, "sniHosts", VIRTUAL_ITEMS_MAX);
+    const char **items = read_array(r, json_count(list), sizeof *items);
+    struct values all = {items, 0};
+    json_for_each (j, list) {
+        struct text name = traffic_lower(r, json_text(j)), rest = name;
+        if (text_starts_with(name, TEXT("*.")))
+            rest = (struct text){name.data + 2, name.len - 2};
+        if (name_check_subdomain(rest))
+            traffic_flaw(r, f, j, "is no name of a server");
+        else if (items)
+            items[all.n++] = name.data;
+    }
+    if (all.n == 0)
+        traffic_flaw(r, f, of, "has no sniHosts");
+    return all;
+}
+
+static void read_stream_match(struct reader *r, const struct json *j, struct virtual_rule *rule,
+                              struct virtual_match *m)
+{
+    static const char *const tcp_known[] = {"destinationSubnets", "port",     "sourceNamespace",
+                                            "sourceLabels",       "gateways", NULL};
+    static const char *const tls_known[] = {"destinationSubnets", "port",     "sourceNamespace",
+                                            "sourceLabels",       "gateways", "sniHosts",
+                                            NULL};
+    struct gateway_flaw *f = &rule->flaw;
+    gateway_known(r, f, j, rule->tls ? tls_known : tcp_known);
+    m->name = "";
+    m->port = read_port(r, j, "port");
+    m->elsewhere = elsewhere(r, j);
+    m->match.source.ns = text_of(read_string(r, j, "sourceNamespace"));
+    m->subnets = read_subnets(r, f, j);
+    if (json_count(read_object(r, j, "sourceLabels")) > 0)
+        traffic_flaw(r, f, read_member(j, "sourceLabels"), "is not supported for connections");
+    if (rule->tls)
+        m->servers = read_servers(r, f, j);
+}
+
+static void read_stream_rule(struct reader *r, const struct json *j, bool tls, size_t place,
+                             struct virtual_rule *rule)
+{
+    char name[32];
+    const struct json *matches = read_list(r, j, "match", VIRTUAL_MATCHES_MAX);
+    struct virtual_match *items = read_array(r, json_count(matches), sizeof *items);
+    snprintf(name, sizeof name, "%s.%zu", tls ? "tls" : "tcp", place);
+    rule->name = read_copy(r, text_of(name));
+    rule->tls = tls;
+    rule->matches = items;
+    json_for_each (m, matches) {
+        if (!items || !json_is(m, JSON_OBJECT)) {
+            read_fail(r, m, "must be an object");
+            return;
+        }
+        read_stream_match(r, m, rule, &items[rule->n_matches++]);
+    }
+    virtual_stream_action_read(r, j, rule);
+}
+
+static void read_streams(struct reader *r, const struct json *spec, struct virtual_service *s)
+{
+    const struct json *lists[] = {read_list(r, spec, "tls", VIRTUAL_RULES_MAX),
+                                  read_list(r, spec, "tcp", VIRTUAL_RULES_MAX)};
+    struct virtual_rule *items =
+        read_array(r, json_count(lists[0]) + json_count(lists[1]), sizeof *items);
+    s->streams = items;
+    for (size_t i = 0; i < 2; i++) {
+        size_t place = 0;
+        json_for_each (j, lists[i]) {
+            if (!items || !json_is(j, JSON_OBJECT)) {
+                read_fail(r, j, "must be an object");
+                return;
+            }
+            if (i == 0 && json_count(read_member(j, "match")) == 0) {
+                traffic_flaw(r, &s->note, j, "has no match, and takes nothing");
+                place++;
+                continue;
+            }
+            read_stream_rule(r, j, i == 0, place++, &items[s->n_streams++]);
+        }
+    }
+}
+
+/* ---- All of it ------------------------------------------------------------------------------ */
+
 void virtual_service_read(struct reader *r, const struct json *document, struct object *o)
 {
     static const char *const known[] = {"hosts", "gateways", "http", "tls",
@@ -219,11 +324,9 @@ void virtual_service_read(struct reader *r, const struct json *document, struct 
         }
         read_rule(r, spec, j, o->ns, &items[s->n_rules++]);
     }
-    static const char *const beyond[] = {"tls", "tcp"};
-    for (size_t i = 0; i < 2; i++)
-        if (json_count(read_list(r, spec, beyond[i], VIRTUAL_RULES_MAX)) > 0)
-            traffic_flaw(r, &s->note, read_member(spec, beyond[i]),
-                         "is not supported and counts for nothing");
+    read_streams(r, spec, s);
+    if (s->hosts.n == 0 && s->n_streams > 0)
+        traffic_flaw(r, &s->note, spec, "has no hosts: of what is delegated only http counts");
     json_for_each (j, read_member(spec, "gateways"))
         if (!text_equal(json_text(j), TEXT("mesh")))
             traffic_flaw(r, &s->note, j, "'%.60s' is not served: only the mesh is",

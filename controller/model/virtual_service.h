@@ -1,5 +1,5 @@
 /*
- * VirtualService (networking.istio.io) as it is written: the rules of its part `http`, in the nouns of
+ * VirtualService (networking.istio.io) as it is written: its rules, in the nouns of
  * shared/mesh, as far as they don't depend on where they are used: hosts are not resolved, so that
  * backends and mirrors have destinations instead of clusters. Part of a struct object: all of it lives
  * in its arena and is immutable; expressions are checked, not compiled. What is well written and can't
@@ -33,6 +33,8 @@ struct virtual_match {
     uint16_t port;  /* 0: any */
     bool elsewhere; /* only for gateways that are none of the mesh's */
     struct route_match match;
+    struct values servers;   /* of `tls`: the names that clients ask for, lower case, "*.example.org" */
+    struct prefixes subnets; /* of `tls` and `tcp`: the address that is called is in one; n 0: any */
 };
 struct virtual_rule {
     const char *name;
@@ -45,6 +47,7 @@ struct virtual_rule {
     const struct virtual_destination *backends, *mirrors; /* as many as the action has */
     bool retries_said;
     bool port_of_request; /* of a redirect */
+    bool tls;             /* of a stream: only connections that ask for one of the servers */
     /* Its requests are for the rules of this one, which has no hosts; name "": it says itself what to do. */
     struct virtual_delegate {
         const char *ns, *name, *field;
@@ -57,5 +60,7 @@ struct virtual_service {
     bool elsewhere;         /* only for gateways that are none of the mesh's */
     const struct virtual_rule *rules;
     size_t n_rules;
+    const struct virtual_rule *streams; /* `tls`, then `tcp`: rules for connections, not requests */
+    size_t n_streams;
 };
 #endif

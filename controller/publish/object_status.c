@@ -6,7 +6,8 @@
 
 static bool is_route(enum object_kind kind)
 {
-    return kind == OBJECT_HTTP_ROUTE || kind == OBJECT_GRPC_ROUTE;
+    return kind == OBJECT_HTTP_ROUTE || kind == OBJECT_GRPC_ROUTE || kind == OBJECT_TCP_ROUTE ||
+           kind == OBJECT_TLS_ROUTE;
 }
 
 const char *object_status_resource(enum object_kind kind)
@@ -16,6 +17,8 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_PEER_AUTHENTICATION] = "peerauthentications",
         [OBJECT_HTTP_ROUTE] = "httproutes",
         [OBJECT_GRPC_ROUTE] = "grpcroutes",
+        [OBJECT_TCP_ROUTE] = "tcproutes",
+        [OBJECT_TLS_ROUTE] = "tlsroutes",
         [OBJECT_INGRESS] = "gateways",
         [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
         [OBJECT_DESTINATION_RULE] = "destinationrules",
@@ -59,12 +62,13 @@ static void refuse_tables(const struct judging *j, const struct object *route,
     char key[OBJECT_KEY_MAX], field[GATEWAY_FIELD_MAX];
     object_key(OBJECT_SERVICE, ref->ns, ref->name, key);
     for (size_t i = 0; service && i < service->service.n_ports && p->accepted.holds; i++) {
-        const struct gateway_scope s = {service, &service->service.ports[i], route->ns};
-        if (!gateway_parent_means(p->parent, s.port))
+        const struct gateway_scope s = {service, &service->service.ports[i], route->ns,
+                                        gateway_is_stream(route->kind)};
+        if (!gateway_parent_means(p->parent, s.port, s.streams))
             continue;
         gateway_table_field(&s, field);
         const struct problem *why = problem_of(j, key, field);
-        if (why && gateway_scope_kind(j->view, &s) == route->kind)
+        if (why && (s.streams || gateway_scope_kind(j->view, &s) == route->kind))
             refuse(p, why->message);
     }
 }

@@ -333,7 +333,7 @@ static int add_routes(const char *host, uint16_t port, const struct traffic_poli
 static enum object_kind routed_by(const struct view *v, const struct object *service,
                                   const struct kube_service_port *port)
 {
-    const struct gateway_scope scope = {service, port, service->ns};
+    const struct gateway_scope scope = {service, port, service->ns, false};
     return gateway_scope_kind(v, &scope);
 }
 

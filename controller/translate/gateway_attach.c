@@ -98,8 +98,11 @@ static bool names(const struct gateway_parent *parent, const struct kube_service
            (!parent->section[0] || strcmp(parent->section, port->name) == 0);
 }
 
-bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port)
+bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port,
+                          bool streams)
 {
+    if (streams)
+        return names(parent, port) && !app_protocol_is_http(port->app_protocol);
     return names(parent, port) && port->app_protocol != APP_TCP && port->app_protocol != APP_TLS;
 }
 
@@ -109,15 +112,21 @@ static bool means(const struct object *route, const struct gateway_scope *s)
         const struct gateway_parent *p = &route->route.parents[i];
         if (gateway_is_service(&p->ref) && strcmp(p->ref.ns, s->service->ns) == 0 &&
             strcmp(p->ref.name, s->service->name) == 0 && !s->service->service.headless &&
-            gateway_parent_means(p, s->port))
+            gateway_parent_means(p, s->port, s->streams))
             return true;
     }
     return false;
 }
 
+bool gateway_is_stream(enum object_kind kind)
+{
+    return kind == OBJECT_TCP_ROUTE || kind == OBJECT_TLS_ROUTE;
+}
+
 bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route)
 {
-    return strcmp(route->ns, s->ns) == 0 && means(route, s) && !whole_flaw(&route->route);
+    return gateway_is_stream(route->kind) == s->streams && strcmp(route->ns, s->ns) == 0 &&
+           means(route, s) && !whole_flaw(&route->route);
 }
 
 enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s)
@@ -132,13 +141,49 @@ enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_s
     return kind;
 }
 
+/* Does another route of connections, which was made first, take all that this one means? */
+static bool is_overtaken(const struct view *v, const struct object *route,
+                         const struct gateway_scope *s, const char *server)
+{
+    char name[VIEW_KEY_MAX];
+    struct object_group routes =
+        object_index_get(&v->routes_of, view_name(s->service->ns, s->service->name, name));
+    for (size_t i = 0; i < routes.n; i++) {
+        const struct object *o = routes.items[i];
+        if (o == route || o->kind != route->kind || !gateway_scope_wants(s, o) ||
+            object_index_order(o, route) > 0)
+            continue;
+        if (!server)
+            return true;
+        for (size_t j = 0; j < o->route.hostnames.n; j++)
+            if (strcmp(o->route.hostnames.items[j], server) == 0)
+                return true;
+    }
+    return false;
+}
+
+static bool counts_at(const struct view *v, const struct object *route,
+                      const struct gateway_scope *s)
+{
+    const struct values *servers = &route->route.hostnames;
+    if (!s->streams)
+        return gateway_scope_kind(v, s) == route->kind;
+    if (!gateway_scope_wants(s, route))
+        return false;
+    bool counts = route->kind == OBJECT_TCP_ROUTE && !is_overtaken(v, route, s, NULL);
+    for (size_t i = 0; i < servers->n && !counts; i++)
+        counts = !is_overtaken(v, route, s, servers->items[i]);
+    return counts;
+}
+
 /* Of the ports that a parent means, one at which the route counts is enough. */
 static bool loses(const struct view *v, const struct object *route,
                   const struct gateway_parent *parent, const struct object *service)
 {
     for (size_t i = 0; i < service->service.n_ports; i++) {
-        const struct gateway_scope s = {service, &service->service.ports[i], route->ns};
-        if (gateway_parent_means(parent, s.port) && gateway_scope_kind(v, &s) == route->kind)
+        const struct gateway_scope s = {service, &service->service.ports[i], route->ns,
+                                        gateway_is_stream(route->kind)};
+        if (gateway_parent_means(parent, s.port, s.streams) && counts_at(v, route, &s))
             return false;
     }
     return true;
@@ -160,16 +205,18 @@ const char *gateway_parent_refused(const struct view *v, const struct object *ro
                     ref->field);
         return "NoMatchingParent";
     }
+    bool stream = gateway_is_stream(route->kind);
     size_t i = 0, named = 0;
     for (; i < service->service.n_ports; i++) {
         named += names(parent, &service->service.ports[i]);
-        if (gateway_parent_means(parent, &service->service.ports[i]))
+        if (gateway_parent_means(parent, &service->service.ports[i], stream))
             break;
     }
     if (i == service->service.n_ports) {
         text_printf(message, "%s: %s", ref->field,
-                    named ? "the port is declared to speak TCP or TLS, which these routes know nothing of"
-                          : "the Service has no such port");
+                    !named   ? "the Service has no such port"
+                    : stream ? "the port is declared HTTP: only routes of requests count there"
+                             : "the port is declared to speak TCP or TLS, which these routes know nothing of");
         return "NoMatchingParent";
     }
     const char *refused = gateway_route_refused(route, message);
@@ -177,7 +224,11 @@ const char *gateway_parent_refused(const struct view *v, const struct object *ro
         return refused;
     if (!loses(v, route, parent, service))
         return NULL;
-    text_printf(message, "%s: a GRPCRoute of this namespace has the Service, and comes first",
-                ref->field);
+    if (stream)
+        text_printf(message, "%s: an older %s takes all that this one means", ref->field,
+                    object_kind_name(route->kind));
+    else
+        text_printf(message, "%s: a GRPCRoute of this namespace has the Service, and comes first",
+                    ref->field);
     return "Conflicted";
 }

@@ -11,6 +11,7 @@ struct gateway_scope {
     const struct object *service;
     const struct kube_service_port *port;
     const char *ns; /* of the routes; another than the Service's: only its clients are meant */
+    bool streams;   /* routes of connections (TCPRoute, TLSRoute), and not of requests */
 };
 enum { GATEWAY_MESSAGE_MAX = 512 };
 
@@ -25,11 +26,14 @@ const char *gateway_route_refused(const struct object *route, struct text_out *m
 /* Likewise for one of its parents, which is a Service. */
 const char *gateway_parent_refused(const struct view *v, const struct object *route,
                                    const struct gateway_parent *parent, struct text_out *message);
-/* Does this parent of a route mean this port? None that is declared to be TCP's or TLS's. */
-bool gateway_parent_means(const struct gateway_parent *parent,
-                          const struct kube_service_port *port);
-/* The kind of routes that counts there, of several: GRPCRoute, then HTTPRoute. OBJECT_KIND_COUNT:
- * there is none. */
+/* Does this parent of a route mean this port? Of requests none that is declared to be TCP's or TLS's,
+ * of streams none that is declared HTTP. */
+bool gateway_parent_means(const struct gateway_parent *parent, const struct kube_service_port *port,
+                          bool streams);
+/* Is it one of connections: TCPRoute, TLSRoute? They count where a port is not declared HTTP. */
+bool gateway_is_stream(enum object_kind kind);
+/* The kind of routes that counts there, of several: GRPCRoute, then HTTPRoute; of streams any of
+ * theirs, since both count together. OBJECT_KIND_COUNT: there is none. */
 enum object_kind gateway_scope_kind(const struct view *v, const struct gateway_scope *s);
 /* Does this route count there, if its kind does? */
 bool gateway_scope_wants(const struct gateway_scope *s, const struct object *route);

@@ -1,4 +1,6 @@
 #include "controller/translate/gateway_table.h"
+#include "controller/translate/stream_hosts.h"
+#include "controller/translate/traffic_host.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,7 @@ static struct gateway_entry *entries_of(const struct view *v, const struct gatew
         size_t n = 0;
         for (size_t i = 0; i < routes.n; i++) {
             const struct object *o = routes.items[i];
-            if (o->kind != kind || !gateway_scope_wants(s, o))
+            if ((!s->streams && o->kind != kind) || !gateway_scope_wants(s, o))
                 continue;
             n += gateway_entries(o, entries ? entries + n : NULL);
         }
@@ -82,25 +84,59 @@ void gateway_route_refuse(struct gateway_build *b, const struct object *of, stru
     gateway_action_build(b, &e, &ret->action);
 }
 
-static struct text table_name(struct gateway_build *b)
+struct text gateway_table_name(struct gateway_build *b, const char *ns)
 {
-    char name[GATEWAY_CLUSTER_MAX], text[GATEWAY_CLUSTER_MAX + 64];
+    char host[VIEW_KEY_MAX], text[GATEWAY_CLUSTER_MAX + 66];
     struct text_out out = TEXT_OUT(text);
     const struct gateway_scope *s = b->scope;
-    gateway_cluster_name(b->view, s->service->ns, s->service->name, s->port->port, name);
-    text_puts(&out, name);
-    if (strcmp(s->ns, s->service->ns) != 0)
-        text_printf(&out, "@%s", s->ns);
+    text_printf(&out, "%s|%u||%s", s->streams ? "tcp" : "outbound", s->port->port,
+                traffic_named_host(b->view, s->service->ns, s->service->name, host).data);
+    if (ns)
+        text_printf(&out, "@%s", ns);
     return gateway_copy(b, (struct text){out.data, out.len});
+}
+
+/* A route for each server of a TLSRoute, and for all other connections that of a TCPRoute; of several
+ * the oldest. */
+static void fill_streams(struct gateway_build *b, struct route_table *t,
+                         const struct gateway_entry *entries, size_t n)
+{
+    size_t n_streams = 0;
+    for (size_t i = 0; i < n; i++)
+        n_streams += 1 + entries[i].route->route.hostnames.n;
+    struct stream_route *streams = calloc(n_streams + 1, sizeof *streams);
+    b->failed |= !streams;
+    n_streams = 0;
+    for (size_t i = 0; i < n && !b->failed; i++) {
+        const struct values *servers = &entries[i].route->route.hostnames;
+        struct stream_route s = {.server = TEXT("*"),
+                                 .route = {.name = route_name(b, &entries[i]),
+                                           .match.path = {.kind = PATH_PREFIX, .value = TEXT("/")}}};
+        gateway_action_build(b, &entries[i], &s.route.action);
+        if (entries[i].route->kind == OBJECT_TCP_ROUTE)
+            streams[n_streams++] = s;
+        for (size_t j = 0; j < servers->n; j++) {
+            s.server = text_of(servers->items[j]);
+            streams[n_streams++] = s;
+        }
+    }
+    if (!b->failed)
+        stream_hosts(b, streams, n_streams, t);
+    free(streams);
 }
 
 static void fill(struct gateway_build *b, struct route_table *t,
                  const struct gateway_entry *entries, size_t n)
 {
+    const struct gateway_scope *s = b->scope;
+    t->name = gateway_table_name(b, strcmp(s->ns, s->service->ns) != 0 ? s->ns : NULL);
+    if (s->streams) {
+        fill_streams(b, t, entries, n);
+        return;
+    }
     struct virtual_host *h = gateway_take(b, 1, sizeof *h);
     struct text *domains = gateway_take(b, 1, sizeof *domains);
     struct route *routes = gateway_take(b, n, sizeof *routes);
-    t->name = table_name(b);
     if (b->failed)
         return;
     t->hosts = h;
@@ -115,8 +151,8 @@ static void fill(struct gateway_build *b, struct route_table *t,
 void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_FIELD_MAX])
 {
     bool own = strcmp(s->ns, s->service->ns) == 0;
-    snprintf(out, GATEWAY_FIELD_MAX, "spec.ports[%u]%s%s", s->port->port, own ? "" : "@",
-             own ? "" : s->ns);
+    snprintf(out, GATEWAY_FIELD_MAX, "spec.ports[%u]%s%s%s", s->port->port,
+             s->streams ? "/tcp" : "", own ? "" : "@", own ? "" : s->ns);
 }
 
 static void complain(const struct gateway_scope *s, const char *why, struct problems *problems)
@@ -269,8 +305,9 @@ static int add_all(const struct view *v, const struct object *service, const str
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && strcmp(routes[i - 1]->ns, routes[i]->ns) == 0)
             continue;
-        for (size_t j = 0; j < service->service.n_ports && err == 0; j++) {
-            const struct gateway_scope s = {service, &service->service.ports[j], routes[i]->ns};
+        for (size_t j = 0; j < 2 * service->service.n_ports && err == 0; j++) {
+            const struct gateway_scope s = {service, &service->service.ports[j / 2], routes[i]->ns,
+                                            j % 2 == 1};
             err = gateway_table(v, &s, all, problems);
         }
     }

@@ -3,7 +3,8 @@
  * and one for each other namespace with routes of its own for its clients. A port without a table is
  * delivered as if there were no routes. A table has one virtual host for every authority, since a
  * client chose the Service by its address; what no route takes is answered 404, and what a rule takes
- * that can't be honoured 500: nothing falls to a broader rule for that. Pure.
+ * that can't be honoured 500: nothing falls to a broader rule for that. TCPRoutes and TLSRoutes have
+ * tables of their own, of a host for each server (stream_hosts.h). Pure.
  */
 #ifndef CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
 #define CONTROLLER_TRANSLATE_GATEWAY_TABLE_H
@@ -45,6 +46,8 @@ void gateway_table_field(const struct gateway_scope *s, char out[static GATEWAY_
 /* Appends all of a Service, by name. -ENOMEM: a part was appended. */
 int gateway_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems);
+/* "outbound|PORT||HOST", of connections "tcp|PORT||HOST"; ns: "@NAMESPACE" behind it, NULL: none. */
+struct text gateway_table_name(struct gateway_build *b, const char *ns);
 /* The matches of a route's rules, appended (ret NULL: only counted); how many. */
 size_t gateway_entries(const struct object *route, struct gateway_entry *ret);
 void gateway_route_build(struct gateway_build *b, const struct gateway_entry *e, struct route *ret);

@@ -136,7 +136,9 @@ static bool from_there(const struct view *v, const struct object *gateway,
 
 static bool of_kind(const struct ingress_listener *l, const struct object *route)
 {
-    return route->kind == OBJECT_GRPC_ROUTE ? l->grpc_routes : l->http_routes;
+    return route->kind == OBJECT_GRPC_ROUTE   ? l->grpc_routes
+           : route->kind == OBJECT_HTTP_ROUTE ? l->http_routes
+                                              : false; /* routes of connections */
 }
 
 const char *ingress_route_refused(const struct view *v, const struct object *gateway,

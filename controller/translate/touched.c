@@ -347,7 +347,9 @@ static int touch_grant(struct touched *t, const struct view *v)
     if (!v->settings->grants_required)
         return touch_ingresses(t, v, true);
     int err = touch_all_routed(t, v, OBJECT_HTTP_ROUTE);
-    return err == 0 ? touch_all_routed(t, v, OBJECT_GRPC_ROUTE) : err;
+    for (enum object_kind k = OBJECT_GRPC_ROUTE; k <= OBJECT_TLS_ROUTE && err == 0; k++)
+        err = touch_all_routed(t, v, k);
+    return err;
 }
 
 /* The Service that is a full host, or those that may be. */
@@ -504,6 +506,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_peer(t, v, o);
     case OBJECT_HTTP_ROUTE:
     case OBJECT_GRPC_ROUTE:
+    case OBJECT_TCP_ROUTE:
+    case OBJECT_TLS_ROUTE:
         return touch_route(t, v, o);
     case OBJECT_INGRESS:
         return touch_ingress(t, v, o);

@@ -181,6 +181,8 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_INGRESS,
     OBJECT_HTTP_ROUTE,
     OBJECT_GRPC_ROUTE,
+    OBJECT_TCP_ROUTE,
+    OBJECT_TLS_ROUTE,
     OBJECT_VIRTUAL_SERVICE,
     OBJECT_DESTINATION_RULE,
     OBJECT_SERVICE_ENTRY,
@@ -212,6 +214,8 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return translate_ingress(v, o, all, problems);
     case OBJECT_HTTP_ROUTE:
     case OBJECT_GRPC_ROUTE:
+    case OBJECT_TCP_ROUTE:
+    case OBJECT_TLS_ROUTE:
         return gateway_warn(v, o, problems);
     case OBJECT_VIRTUAL_SERVICE:
         virtual_warn(v, o, problems);

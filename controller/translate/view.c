@@ -171,17 +171,15 @@ static int index_destinations(struct view *v, const struct object *o,
     return err;
 }
 
-static int index_virtual(struct view *v, const struct object *o, bool there)
+static int index_rules(struct view *v, const struct object *o, const struct virtual_rule *rules,
+                       size_t n, bool there)
 {
-    const struct virtual_service *s = &o->virtual_service;
-    char host[VIEW_KEY_MAX];
     int err = 0;
-    for (size_t i = 0; i < s->hosts.n && err == 0; i++)
-        err = add(&v->virtual_of, traffic_full_host(v, o->ns, s->hosts.items[i], host), o, there);
-    for (size_t i = 0; i < s->n_rules && err == 0; i++) {
-        const struct virtual_rule *rule = &s->rules[i];
+    for (size_t i = 0; i < n && err == 0; i++) {
+        const struct virtual_rule *rule = &rules[i];
+        char name[VIEW_KEY_MAX];
         if (rule->delegate.name[0])
-            err = add(&v->delegating, view_name(rule->delegate.ns, rule->delegate.name, host), o,
+            err = add(&v->delegating, view_name(rule->delegate.ns, rule->delegate.name, name), o,
                       there);
         if (rule->action.kind != ROUTE_FORWARD)
             continue;
@@ -190,6 +188,18 @@ static int index_virtual(struct view *v, const struct object *o, bool there)
             err = index_destinations(v, o, rule->mirrors, rule->action.forward.n_mirrors, there);
     }
     return err;
+}
+
+static int index_virtual(struct view *v, const struct object *o, bool there)
+{
+    const struct virtual_service *s = &o->virtual_service;
+    char host[VIEW_KEY_MAX];
+    int err = 0;
+    for (size_t i = 0; i < s->hosts.n && err == 0; i++)
+        err = add(&v->virtual_of, traffic_full_host(v, o->ns, s->hosts.items[i], host), o, there);
+    if (err == 0)
+        err = index_rules(v, o, s->rules, s->n_rules, there);
+    return err == 0 ? index_rules(v, o, s->streams, s->n_streams, there) : err;
 }
 
 static int index_rule(struct view *v, const struct object *o, bool there)
@@ -218,7 +228,7 @@ static int view_index(struct view *v, const struct object *o, bool there)
         return index_virtual(v, o, there);
     if (o->kind == OBJECT_DESTINATION_RULE)
         return index_rule(v, o, there);
-    if (o->kind == OBJECT_HTTP_ROUTE || o->kind == OBJECT_GRPC_ROUTE)
+    if (o->kind >= OBJECT_HTTP_ROUTE && o->kind <= OBJECT_TLS_ROUTE)
         return index_route(v, o, there);
     if (o->kind == OBJECT_POD)
         return index_pod(v, o, there);

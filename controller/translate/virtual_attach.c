@@ -1,18 +1,20 @@
 #include "controller/translate/virtual_attach.h"
+#include "shared/mesh/workload.h"
 #include <errno.h>
 #include <stdlib.h>
 
 /* ---- Who speaks of it ----------------------------------------------------------------------- */
 
-static bool counts(const struct object *o)
+static bool counts(const struct object *o, bool streams)
 {
     const struct virtual_service *s = &o->virtual_service;
-    return s->flaw.kind == GATEWAY_NO_FLAW && !s->elsewhere && s->n_rules > 0;
+    return s->flaw.kind == GATEWAY_NO_FLAW && !s->elsewhere && virtual_rules(o, streams).n > 0;
 }
 
 struct collecting {
     const struct view *view;
     struct virtual_speakers *all;
+    bool streams;
     size_t level;
     const struct object *found;
 };
@@ -32,7 +34,7 @@ static int collect(void *user, struct text host)
     to->items = items;
     for (size_t i = 0; i < found.n; i++)
         items[to->n++] = (struct virtual_speaker){
-            .object = found.items[i], .level = c->level, .counts = counts(found.items[i])};
+            .object = found.items[i], .level = c->level, .counts = counts(found.items[i], c->streams)};
     return 0;
 }
 
@@ -68,12 +70,12 @@ static bool is_for_all(const struct virtual_speaker *s)
     return s->counts && s->object->virtual_service.exported.n == 0;
 }
 
-int virtual_speakers(const struct view *v, const struct object *service,
+int virtual_speakers(const struct view *v, const struct object *service, bool streams,
                      struct virtual_speakers *ret)
 {
     char host[VIEW_KEY_MAX];
     struct virtual_speakers all = {0};
-    struct collecting c = {.view = v, .all = &all};
+    struct collecting c = {.view = v, .all = &all, .streams = streams};
     int err = traffic_counts(v, service)
                   ? traffic_each_host(traffic_service_host(v, service, host), collect, &c)
                   : 0;
@@ -149,7 +151,7 @@ static int first_for_all(void *user, struct text host)
     struct collecting *c = user;
     struct object_group found = object_index_get(&c->view->virtual_of, host);
     for (size_t i = 0; i < found.n; i++) {
-        const struct virtual_speaker s = {.object = found.items[i], .counts = counts(found.items[i])};
+        const struct virtual_speaker s = {.object = found.items[i], .counts = counts(found.items[i], false)};
         if (is_for_all(&s)) {
             c->found = s.object;
             return 1;
@@ -170,9 +172,11 @@ const struct object *virtual_for_all(const struct view *v, const struct object *
 /* ---- Ports ---------------------------------------------------------------------------------- */
 
 bool virtual_loses(const struct view *v, const struct object *service,
-                   const struct kube_service_port *port)
+                   const struct kube_service_port *port, bool streams)
 {
-    const struct gateway_scope s = {service, port, service->ns};
+    const struct gateway_scope s = {service, port, service->ns, streams};
+    if (streams && app_protocol_is_http(port->app_protocol))
+        return true;
     return gateway_scope_kind(v, &s) != OBJECT_KIND_COUNT;
 }
 
@@ -181,14 +185,31 @@ bool virtual_match_means(const struct virtual_match *m, uint16_t port)
     return !m || (!m->elsewhere && (!m->port || m->port == port));
 }
 
-bool virtual_means(const struct object *o, uint16_t port)
+enum virtual_called virtual_called(const struct virtual_match *m, const struct object *service)
 {
-    const struct virtual_service *s = &o->virtual_service;
-    for (size_t i = 0; i < s->n_rules; i++) {
-        if (s->rules[i].n_matches == 0)
+    const struct kube_service *s = &service->service;
+    size_t n = 0;
+    if (!m || m->subnets.n == 0)
+        return VIRTUAL_CALLED_ALWAYS;
+    for (size_t i = 0; i < s->n_addresses; i++) {
+        size_t j = 0;
+        while (j < m->subnets.n && !prefix_contains(&m->subnets.items[j], &s->addresses[i]))
+            j++;
+        n += j < m->subnets.n;
+    }
+    return n == 0               ? VIRTUAL_CALLED_NEVER
+           : n < s->n_addresses ? VIRTUAL_CALLED_BY_SOME
+                                : VIRTUAL_CALLED_ALWAYS;
+}
+
+bool virtual_means(const struct object *o, bool streams, uint16_t port)
+{
+    const struct virtual_rules rules = virtual_rules(o, streams);
+    for (size_t i = 0; i < rules.n; i++) {
+        if (rules.items[i].n_matches == 0)
             return true;
-        for (size_t j = 0; j < s->rules[i].n_matches; j++)
-            if (virtual_match_means(&s->rules[i].matches[j], port))
+        for (size_t j = 0; j < rules.items[i].n_matches; j++)
+            if (virtual_match_means(&rules.items[i].matches[j], port))
                 return true;
     }
     return false;

@@ -1,5 +1,6 @@
 #include "controller/translate/virtual_table.h"
 #include "controller/translate/rule_attach.h"
+#include "controller/translate/stream_hosts.h"
 #include "controller/translate/virtual_attach.h"
 #include "controller/translate/virtual_delegate.h"
 #include <errno.h>
@@ -156,7 +157,7 @@ static struct text route_name(struct gateway_build *b, const struct object *from
 {
     char text[2 * OBJECT_KEY_MAX];
     struct text_out out = TEXT_OUT(text);
-    const char *name = from->virtual_service.rules[i].name;
+    const char *name = virtual_rules(from, b->scope->streams).items[i].name;
     text_printf(&out, "%s/%s/", from->ns, from->name);
     if (name[0])
         text_printf(&out, "%.200s", name);
@@ -288,16 +289,80 @@ static void fill_routes(struct gateway_build *b, const struct object *from, stru
         add_others(b, h);
 }
 
-/* ---- Tables --------------------------------------------------------------------------------- */
+/* ---- Routes of connections ------------------------------------------------------------------ */
 
-static struct text table_name(struct gateway_build *b, const char *ns)
+struct streams { /* in the making; items NULL: they are counted */
+    struct stream_route *items;
+    size_t n;
+};
+
+static void add_stream(struct streams *all, struct text server, const struct route *r)
 {
-    char name[GATEWAY_CLUSTER_MAX], text[GATEWAY_CLUSTER_MAX + 66];
-    const struct gateway_scope *s = b->scope;
-    gateway_cluster_name(b->view, s->service->ns, s->service->name, s->port->port, name);
-    snprintf(text, sizeof text, "%s%s%s", name, ns ? "@" : "", ns ? ns : "");
-    return gateway_copy(b, text_of(text));
+    if (all->items)
+        all->items[all->n] = (struct stream_route){.server = server, .route = *r};
+    all->n++;
 }
+
+/* A route does not know by which address the Service was called: a match that means one of several
+ * only can't be honoured. */
+static void add_streams(struct gateway_build *b, const struct object *from, size_t i,
+                        const struct virtual_match *m, struct streams *all)
+{
+    const struct virtual_rule *rule = &virtual_rules(from, true).items[i];
+    struct route r = {.action.kind = ROUTE_RESPOND};
+    const enum virtual_called in = virtual_called(m, b->scope->service);
+    if (b->failed || in == VIRTUAL_CALLED_NEVER || !virtual_match_means(m, b->scope->port->port))
+        return;
+    if (all->items) {
+        r.name = route_name(b, from, i, m);
+        if (in == VIRTUAL_CALLED_ALWAYS)
+            action(b, from, rule, &r.action);
+        else
+            r.action.respond.status = 500;
+        match(b, NULL, &r.match);
+        if (m)
+            r.match.source = m->match.source;
+    }
+    for (size_t j = 0; rule->tls && m && j < m->servers.n; j++)
+        add_stream(all, text_of(m->servers.items[j]), &r);
+    if (!rule->tls)
+        add_stream(all, TEXT("*"), &r);
+}
+
+static void each_stream(struct gateway_build *b, const struct object *from, struct streams *all)
+{
+    const struct virtual_rules rules = virtual_rules(from, true);
+    for (size_t i = 0; i < rules.n; i++) {
+        if (rules.items[i].n_matches == 0)
+            add_streams(b, from, i, NULL, all);
+        for (size_t j = 0; j < rules.items[i].n_matches; j++)
+            add_streams(b, from, i, &rules.items[i].matches[j], all);
+    }
+}
+
+/* Where nothing of it is about the addresses of this Service, there is but the default route. */
+static void fill_streams(struct gateway_build *b, const struct object *from, struct route_table *t)
+{
+    struct streams all = {0};
+    each_stream(b, from, &all);
+    b->failed |= all.n > STREAM_ROUTES_MAX;
+    all.items = b->failed ? NULL : calloc(all.n + 1, sizeof *all.items);
+    b->failed |= !all.items;
+    all.n = 0;
+    if (!b->failed)
+        each_stream(b, from, &all);
+    if (!b->failed && all.n == 0) {
+        default_route(b, &all.items[0].route);
+        all.items[all.n++].server = TEXT("*");
+    }
+    if (!b->failed)
+        stream_hosts(b, all.items, all.n, t);
+    for (size_t i = 0; !b->failed && i < t->n_hosts; i++)
+        add_others(b, &t->hosts[i]);
+    free(all.items);
+}
+
+/* ---- Tables --------------------------------------------------------------------------------- */
 
 enum whole { AS_WRITTEN, REFUSED };
 
@@ -309,15 +374,18 @@ static int make(const struct view *v, const struct gateway_scope *s, const struc
         return -ENOMEM;
     struct gateway_build b = {
         .view = v, .scope = s, .arena = &t->arena, .refusing = whole == REFUSED};
+    t->name = gateway_table_name(&b, s->ns);
+    bool means = whole == AS_WRITTEN && virtual_means(from, s->streams, s->port->port);
     struct virtual_host *h = gateway_take(&b, 1, sizeof *h);
     struct text *any = gateway_take(&b, 1, sizeof *any);
-    t->name = table_name(&b, s->ns);
-    if (!b.failed) {
+    if (means && s->streams)
+        fill_streams(&b, from, t);
+    else if (!b.failed) {
         *any = TEXT("*");
         *h = (struct virtual_host){.name = t->name, .domains = any, .n_domains = 1};
         t->hosts = h;
         t->n_hosts = 1;
-        if (whole == AS_WRITTEN && virtual_means(from, s->port->port))
+        if (means)
             fill_routes(&b, from, h);
         else if ((h->routes = gateway_take(&b, 1, sizeof *h->routes))) {
             default_route(&b, &h->routes[h->n_routes++]);
@@ -348,17 +416,15 @@ static int add(const struct view *v, const struct gateway_scope *s, struct virtu
 }
 
 /* Does the Gateway API have the port for the clients of this namespace? */
-static bool taken_for(const struct view *v, const struct object *service,
-                      const struct kube_service_port *port, const char *ns)
+static bool taken_for(const struct view *v, const struct gateway_scope *s)
 {
-    const struct gateway_scope s = {service, port, ns};
-    return gateway_scope_kind(v, &s) != OBJECT_KIND_COUNT;
+    return gateway_scope_kind(v, s) != OBJECT_KIND_COUNT;
 }
 
 /* One for the clients of a namespace, if that is another than everybody's. */
 static int add_for(const struct view *v, const struct object *service,
-                   struct virtual_speakers *speakers, const struct virtual_audience *a,
-                   struct gateway_tables *all, struct problems *problems)
+                   bool streams, struct virtual_speakers *speakers,
+                   const struct virtual_audience *a, struct gateway_tables *all, struct problems *problems)
 {
     struct virtual_speaker *speaker = &speakers->items[a->speaker - speakers->items];
     const struct object *theirs = speaker->object;
@@ -366,41 +432,50 @@ static int add_for(const struct view *v, const struct object *service,
     int err = 0;
     for (size_t i = 0; theirs != everybodys && i < service->service.n_ports && err == 0; i++) {
         const struct kube_service_port *port = &service->service.ports[i];
-        const struct gateway_scope s = {service, port, a->ns};
-        bool other = virtual_means(theirs, port->port) ||
-                     (everybodys && virtual_means(everybodys, port->port));
-        if (other && !virtual_loses(v, service, port) && !taken_for(v, service, port, a->ns))
+        const struct gateway_scope s = {service, port, a->ns, streams};
+        bool other = virtual_means(theirs, streams, port->port) ||
+                     (everybodys && virtual_means(everybodys, streams, port->port));
+        if (other && !virtual_loses(v, service, port, streams) && !taken_for(v, &s))
             err = add(v, &s, speaker, all, problems);
     }
+    return err;
+}
+
+/* Of one part: the rules for requests, or those for connections. */
+static int part_tables(const struct view *v, const struct object *service, bool streams,
+                       struct gateway_tables *all, struct problems *problems)
+{
+    struct virtual_speakers speakers;
+    struct virtual_audience *audiences = NULL;
+    size_t n = 0;
+    int err = virtual_speakers(v, service, streams, &speakers);
+    if (err < 0)
+        return err;
+    err = virtual_audiences(&speakers, &audiences, &n);
+    for (size_t i = 0; speakers.everybodys && i < service->service.n_ports && err == 0; i++) {
+        struct virtual_speaker *o = &speakers.items[speakers.everybodys - speakers.items];
+        const struct gateway_scope s = {service, &service->service.ports[i], NULL, streams};
+        if (virtual_means(o->object, streams, s.port->port) &&
+            !virtual_loses(v, service, s.port, streams))
+            err = add(v, &s, o, all, problems);
+    }
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = add_for(v, service, streams, &speakers, &audiences[i], all, problems);
+    free(audiences);
+    virtual_speakers_done(&speakers);
     return err;
 }
 
 int virtual_tables(const struct view *v, const struct object *service, struct gateway_tables *all,
                    struct problems *problems)
 {
-    struct virtual_speakers speakers;
-    struct virtual_audience *audiences = NULL;
-    size_t n = 0;
-    int err = virtual_speakers(v, service, &speakers);
-    if (err < 0)
-        return err;
-    err = virtual_audiences(&speakers, &audiences, &n);
-    for (size_t i = 0; speakers.everybodys && i < service->service.n_ports && err == 0; i++) {
-        struct virtual_speaker *o = &speakers.items[speakers.everybodys - speakers.items];
-        const struct gateway_scope s = {service, &service->service.ports[i], NULL};
-        if (virtual_means(o->object, s.port->port) && !virtual_loses(v, service, s.port))
-            err = add(v, &s, o, all, problems);
-    }
-    for (size_t i = 0; i < n && err == 0; i++)
-        err = add_for(v, service, &speakers, &audiences[i], all, problems);
-    free(audiences);
-    virtual_speakers_done(&speakers);
-    return err;
+    int err = part_tables(v, service, false, all, problems);
+    return err == 0 ? part_tables(v, service, true, all, problems) : err;
 }
 
 bool virtual_has_table(const struct view *v, const struct object *service,
                        const struct kube_service_port *port)
 {
     const struct object *o = virtual_for_all(v, service);
-    return o && virtual_means(o, port->port) && !virtual_loses(v, service, port);
+    return o && virtual_means(o, false, port->port) && !virtual_loses(v, service, port, false);
 }

@@ -2,6 +2,7 @@
 #include "controller/translate/rule_attach.h"
 #include "controller/translate/virtual_attach.h"
 #include "controller/translate/virtual_delegate.h"
+#include "shared/mesh/workload.h"
 #include <stdlib.h>
 
 static void warn(const struct object *o, struct problems *problems, const char *text,
@@ -34,11 +35,12 @@ static void warn_destination(const struct view *v, const struct object *o,
     warn(o, problems, text, "");
 }
 
-static void warn_rules(const struct view *v, const struct object *o, struct problems *problems)
+static void warn_rules(const struct view *v, const struct object *o, bool streams,
+                       struct problems *problems)
 {
-    const struct virtual_service *s = &o->virtual_service;
-    for (size_t i = 0; i < s->n_rules; i++) {
-        const struct virtual_rule *rule = &s->rules[i];
+    const struct virtual_rules rules = virtual_rules(o, streams);
+    for (size_t i = 0; i < rules.n; i++) {
+        const struct virtual_rule *rule = &rules.items[i];
         if (rule->flaw.kind != GATEWAY_NO_FLAW) {
             warn(o, problems, rule->flaw.text, "what a rule takes is refused: ");
             continue;
@@ -50,6 +52,32 @@ static void warn_rules(const struct view *v, const struct object *o, struct prob
         for (size_t j = 0; j < rule->action.forward.n_mirrors; j++)
             warn_destination(v, o, &rule->mirrors[j], problems);
     }
+}
+
+static bool speaks_http_only(const struct object *service)
+{
+    for (size_t i = 0; i < service->service.n_ports; i++)
+        if (!app_protocol_is_http(service->service.ports[i].app_protocol))
+            return false;
+    return true;
+}
+
+static void warn_subnets(const struct object *o, const struct object *service, const char *host,
+                         struct problems *problems)
+{
+    const struct virtual_rules rules = virtual_rules(o, true);
+    char text[GATEWAY_MESSAGE_MAX];
+    for (size_t i = 0; i < rules.n; i++)
+        for (size_t j = 0; j < rules.items[i].n_matches; j++) {
+            struct text_out out = TEXT_OUT(text);
+            if (virtual_called(&rules.items[i].matches[j], service) != VIRTUAL_CALLED_BY_SOME)
+                continue;
+            text_printf(&out,
+                        "what a rule takes is refused: %s.match[%zu].destinationSubnets: holds some "
+                        "of the addresses of '%s', and not all",
+                        rules.items[i].name, j, host);
+            warn(o, problems, text, "");
+        }
 }
 
 /* Of a precise host. */
@@ -64,13 +92,26 @@ static void warn_host(const struct view *v, const struct object *o, const char *
         warn(o, problems, text, "");
         return;
     }
-    for (size_t i = 0; i < service->service.n_ports; i++) {
+    for (size_t i = 0; i < 2 * service->service.n_ports; i++) {
+        const struct kube_service_port *port = &service->service.ports[i / 2];
+        bool streams = i % 2 == 1;
         out.len = 0;
-        if (!virtual_loses(v, service, &service->service.ports[i]) ||
-            !virtual_means(o, service->service.ports[i].port))
+        if (!virtual_loses(v, service, port, streams) || !virtual_means(o, streams, port->port) ||
+            (streams && app_protocol_is_http(port->app_protocol)))
             continue;
-        text_printf(&out, "spec.hosts: a route of the Gateway API has port %u of '%s'",
-                    service->service.ports[i].port, host);
+        text_printf(&out, "spec.hosts: a route of the Gateway API has port %u of '%s'", port->port,
+                    host);
+        warn(o, problems, text, "");
+    }
+    if (virtual_rules(o, true).n == 0)
+        return;
+    warn_subnets(o, service, host, problems);
+    if (speaks_http_only(service)) {
+        out.len = 0;
+        text_printf(&out,
+                    "spec.tls, spec.tcp: each port of '%s' is declared HTTP: only spec.http counts "
+                    "there",
+                    host);
         warn(o, problems, text, "");
     }
 }
@@ -101,7 +142,8 @@ void virtual_warn(const struct view *v, const struct object *o, struct problems 
             warn_host(v, o, s->hosts.items[i], problems);
     if (s->hosts.n == 0)
         warn_unused(v, o, problems);
-    warn_rules(v, o, problems);
+    warn_rules(v, o, false, problems);
+    warn_rules(v, o, true, problems);
     virtual_delegates_warn(v, o, problems);
 }
 
@@ -146,14 +188,15 @@ static const char *as_written(const struct view *v, const struct object *o, stru
     return "";
 }
 
-int virtual_warn_rivals(const struct view *v, const struct object *service,
-                        struct problems *problems)
+/* Of one part. Who says nothing in it is no rival, unless it says nothing at all. */
+static int warn_rivals(const struct view *v, const struct object *service, bool streams,
+                       struct problems *problems)
 {
     char text[GATEWAY_MESSAGE_MAX], full[VIEW_KEY_MAX];
     struct virtual_speakers all;
     struct virtual_audience *audiences = NULL;
     size_t n = 0;
-    int err = virtual_speakers(v, service, &all);
+    int err = virtual_speakers(v, service, streams, &all);
     if (err < 0)
         return err;
     err = all.n > 1 ? virtual_audiences(&all, &audiences, &n) : 0;
@@ -161,7 +204,9 @@ int virtual_warn_rivals(const struct view *v, const struct object *service,
         struct text_out out = TEXT_OUT(text);
         const struct virtual_speaker *s = &all.items[i];
         const struct virtual_service *said = &s->object->virtual_service;
-        if (s->level > 1 || said->elsewhere || said->flaw.kind != GATEWAY_NO_FLAW)
+        if (s->level > 1 || said->elsewhere || said->flaw.kind != GATEWAY_NO_FLAW ||
+            (virtual_rules(s->object, streams).n == 0 &&
+             (streams || virtual_rules(s->object, true).n > 0)))
             continue;
         const struct virtual_speaker *other = instead_of(s, &all, audiences, n);
         if (!other)
@@ -174,4 +219,11 @@ int virtual_warn_rivals(const struct view *v, const struct object *service,
     free(audiences);
     virtual_speakers_done(&all);
     return err;
+}
+
+int virtual_warn_rivals(const struct view *v, const struct object *service,
+                        struct problems *problems)
+{
+    int err = warn_rivals(v, service, false, problems);
+    return err == 0 ? warn_rivals(v, service, true, problems) : err;
 }

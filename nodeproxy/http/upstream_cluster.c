@@ -303,7 +303,8 @@ enum stake_result upstream_stake_take(struct upstream_stake *s, struct upstream_
     uint64_t now = ring_now_ms(c->owner->ring);
     struct rng *rng = ring_rng(c->owner->ring);
     assert(!s->cluster);
-    if (!breaker_take(breaker_of(c, w->high), limits_of(c, w->high), BREAKER_REQUESTS))
+    if (!w->connection &&
+        !breaker_take(breaker_of(c, w->high), limits_of(c, w->high), BREAKER_REQUESTS))
         return STAKE_OVERFLOW;
     if (now >= balancer_next_ms(c->balancer)) {
         balancer_tick(c->balancer, now, rng);
@@ -320,11 +321,13 @@ enum stake_result upstream_stake_take(struct upstream_stake *s, struct upstream_
                                       .rng = rng};
     int r = balancer_choose(c->balancer, &q, &s->host);
     if (r < 0) {
-        breaker_give(breaker_of(c, w->high), BREAKER_REQUESTS);
+        if (!w->connection)
+            breaker_give(breaker_of(c, w->high), BREAKER_REQUESTS);
         return r == -ENOMEM ? STAKE_NO_MEMORY : STAKE_NOBODY;
     }
     s->cluster = upstream_cluster_ref(c);
     s->high = w->high;
+    s->connection = w->connection;
     balance_host_begin(s->host);
     return STAKE_TAKEN;
 }
@@ -377,7 +380,8 @@ void upstream_stake_end(struct upstream_stake *s)
     if (!c)
         return;
     upstream_stake_waited(s);
-    breaker_give(breaker_of(c, s->high), BREAKER_REQUESTS);
+    if (!s->connection)
+        breaker_give(breaker_of(c, s->high), BREAKER_REQUESTS);
     balance_host_end(s->host);
     s->host = balance_host_unref(s->host);
     s->cluster = upstream_cluster_unref(c);

@@ -72,12 +72,13 @@ struct upstream_stake {
     struct balance_host *host;
     uint32_t *load; /* without a cluster: counted there; NULL: nowhere */
     bool high;  /* priority */
+    bool connection; /* it is for one, which no limit of requests is about */
     bool waits; /* counted as pending */
 };
 enum stake_result { STAKE_TAKEN, STAKE_NOBODY, STAKE_OVERFLOW, STAKE_NO_MEMORY };
 struct stake_wish {
     uint64_t hash;
-    bool has_hash, high;
+    bool has_hash, high, connection;
     const struct label *subset;
     size_t n_subset;
     uint32_t choices_max;

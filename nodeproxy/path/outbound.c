@@ -1,59 +1,15 @@
 /* outbound.c - the life of one connection that a local workload opened, read top to bottom. */
-#include "nodeproxy/path/outbound.h"
+#include "nodeproxy/path/outbound_state.h"
 
-#include "nodeproxy/path/outbound_detect.h"
-#include "nodeproxy/path/outbound_http.h"
 #include "nodeproxy/path/request_log.h"
-#include "nodeproxy/path/stage.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-enum way { WAY_NONE, WAY_DIRECT, WAY_TUNNEL, WAY_LOCAL, WAY_REQUESTS, WAY_DETECT };
-
-struct direct { /* made apart, so that a tunnelled connection, most are, is not as large as this */
-    struct conn conn;
-    struct outbound *outbound;
-};
-struct outbound {
-    struct list link;
-    struct local_pod *pod;
-    unsigned stage;
-    uint32_t epoch;                /* the pod's, when it was identified */
-    enum ending ending;
-    bool closing, waits, server_open, tunnel_open;
-    bool started;                  /* the client is read */
-    bool lent;                     /* LOCAL: the client, to `inbound` */
-    unsigned parts;                /* embedded connections that the kernel may still hold */
-    struct conn client;
-    struct addr source, destination; /* destination: where the workload wanted to go */
-    struct addr target;              /* where it goes: an endpoint, or the destination itself */
-    enum way way;
-    struct local_pod_waiter pod_waiter;
-    struct socket_waiter socket_waiter;
-    struct timer deadline;
-    struct spiffe_id *expected;    /* TUNNEL: who must be there; until the tunnel is open */
-    struct local_pod *local_pod;   /* LOCAL: until the story has moved on */
-    char *service_host;            /* "" or NULL: not called through a service */
-    char *why;                     /* NULL: the ending says it all */
-    union {
-        struct direct *direct;     /* DIRECT, once server_open */
-        struct tunnel tunnel;      /* TUNNEL */
-        struct outbound_detect *detect; /* DETECT; NULL: not open */
-        struct outbound_http *http; /* REQUESTS, each by a way of its own; NULL: not open, or drained */
-    };
-    struct inbound *inbound;       /* LOCAL; it relays for us; NULL: not yet, or it has ended */
-    struct relay relay;
-    struct account account;
-    struct ring_task free_task;
-};
-/* An idle tunnelled connection costs at most 2 KiB a hop, nghttp2's stream and its share of the tunnel included: what only some
- * stories need is made apart. */
-_Static_assert(sizeof(struct outbound) <= 1144, "an idle connection is to stay cheap");
-
 static enum step identify(struct outbound *c);
 static enum step authorise(struct outbound *c);
+static enum step hear(struct outbound *c);
 static enum step route(struct outbound *c);
 static enum step tunnel(struct outbound *c);
 static enum step relay(struct outbound *c);
@@ -65,6 +21,7 @@ static const struct stage {
 } story[] = {
     {"identify", identify},   /* whose connection is this, and where to?  */
     {"authorise", authorise}, /* may it go there? (loops; egress)         */
+    {"hear", hear},           /* what does the client ask for, if a route depends on it? */
     {"route", route},         /* which endpoint serves it, and which way? */
     {"tunnel", tunnel},       /* a protected way there                    */
     {"relay", relay},         /* bytes (or requests) both ways until both end */
@@ -83,13 +40,6 @@ static void outbound_continue(struct outbound *c, enum step step)
         outbound_shut(c);
     else
         c->waits = true;
-}
-
-static enum step outbound_end(struct outbound *c, enum ending ending)
-{
-    if (c->ending == ENDING_NONE)
-        c->ending = ending;
-    return STEP_END;
 }
 
 /* ---- identify ------------------------------------------------------------ */
@@ -136,74 +86,29 @@ static void start_client(struct outbound *c)
 /* What is spoken is looked for, or was found to be bytes. */
 static bool detects(const struct outbound *c) { return c->way == WAY_DETECT && c->detect; }
 
-/* ---- route --------------------------------------------------------------- */
+/* ---- hear: the one wait for the client, and only where somebody wrote routes by server's name ---- */
 
-struct candidate { /* of one routing decision; pointers are good until the stage ends */
-    const struct workload *self, *workload;
-    const struct service *service;
-    struct spiffe_id id;
-};
-
-static enum step choose_way(struct outbound *c, struct candidate *to)
+static void was_heard(void *user, enum ending ending)
 {
-    struct path_env *env = c->pod->env;
-    const struct workload *w = to->workload;
-    if (!w || w->tunnel != TUNNEL_HBONE) {
-        c->way = WAY_DIRECT;
+    struct outbound *c = user;
+    outbound_continue(c, ending == ENDING_NONE ? STEP_NEXT : outbound_end(c, ending));
+}
+
+static enum step hear(struct outbound *c)
+{
+    const struct path_env *env = c->pod->env;
+    const struct service *s = directory_service_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    if (!s || outbound_is_for_requests(c, s))
         return STEP_NEXT;
-    }
-    if (hbone_port_is_own(c->target.port))
-        return outbound_end(c, ENDING_OWN_PORT);
-    if (spiffe_id_make(text_of(w->trust_domain), text_of(w->ns), text_of(w->service_account), &to->id) < 0)
-        return outbound_end(c, ENDING_PEER_MISMATCH);
-    struct local_pod *local = map_get(&env->pods, text_of(w->uid));
-    if (local && !env->config->same_node_hbone) {
-        c->way = WAY_LOCAL;
-        c->local_pod = local;
-        return STEP_NEXT;
-    }
-    c->way = WAY_TUNNEL;
-    c->expected = malloc(sizeof *c->expected);
-    if (!c->expected)
+    if (tcp_route_open(&c->tcp, c->pod, s, c->destination.port) < 0)
         return outbound_end(c, ENDING_NO_MEMORY);
-    *c->expected = to->id;
-    return STEP_NEXT;
+    if (!c->tcp || !tcp_route_must_hear(c->tcp))
+        return STEP_NEXT;
+    tcp_route_hear(c->tcp, &c->client, was_heard, c);
+    return STEP_WAIT;
 }
 
-/* Service address -> an endpoint; workload address -> itself; anything else is outside the mesh and passes. */
-static enum step find_target(struct outbound *c, struct candidate *to)
-{
-    struct path_env *env = c->pod->env;
-    struct text network = text_of(env->config->network);
-    struct choice choice;
-    c->target = c->destination;
-    to->service = directory_service_at(env->directory, network, &c->destination.ip);
-    if (!to->service) {
-        to->workload = directory_workload_at(env->directory, network, &c->destination.ip);
-        return choose_way(c, to);
-    }
-    if (env->config->parse_http && outbound_http_declared(to->service, c->destination.port)) {
-        c->way = WAY_REQUESTS;
-        return STEP_NEXT;
-    }
-    /* The address family that the workload speaks, unless all endpoints are of the other one. */
-    int r = directory_choose(env->directory, to->service, c->destination.port, to->self, ip_family(&c->destination.ip), ring_rng(env->ring), &choice);
-    if (r == -EHOSTUNREACH)
-        r = directory_choose(env->directory, to->service, c->destination.port, to->self, 0, ring_rng(env->ring), &choice);
-    if (r < 0 && to->service->lb_mode == LB_PASSTHROUGH) {
-        c->way = WAY_DIRECT;
-        return STEP_NEXT;
-    }
-    if (r < 0)
-        return outbound_end(c, ENDING_NO_ENDPOINT);
-    to->workload = choice.workload;
-    c->target = choice.target;
-    if (env->config->parse_http && env->config->detect_http && outbound_http_untold(to->service, c->destination.port)) {
-        c->way = WAY_DETECT;
-        return STEP_NEXT;
-    }
-    return choose_way(c, to);
-}
+/* ---- route --------------------------------------------------------------- */
 
 static void detected(void *user, bool http);
 static void detect_failed(void *user, enum ending ending, const char *why);
@@ -211,7 +116,7 @@ static void detect_drained(void *user);
 static const struct outbound_detect_events detect_events = {.decided = detected, .failed = detect_failed, .drained = detect_drained};
 
 /* Nobody has said what is spoken there: the way is opened while that is looked for. */
-static enum step detect(struct outbound *c, struct candidate *to)
+static enum step detect(struct outbound *c, struct outbound_candidate *to)
 {
     const struct outbound_detect_options o = {
         .pod = c->pod,
@@ -220,6 +125,7 @@ static enum step detect(struct outbound *c, struct candidate *to)
         .source = c->source,
         .service_host = text_of(c->service_host),
         .client = &c->client.stream,
+        .cluster = tcp_route_cluster(c->tcp),
     };
     enum ending ending = outbound_detect_open(&c->detect, &o, &detect_events, c);
     if (ending != ENDING_NONE)
@@ -233,8 +139,8 @@ static enum step detect(struct outbound *c, struct candidate *to)
 static enum step route(struct outbound *c)
 {
     struct path_env *env = c->pod->env;
-    struct candidate to = {.self = directory_workload(env->directory, text_of(c->pod->uid))};
-    enum step step = find_target(c, &to);
+    struct outbound_candidate to = {.self = directory_workload(env->directory, text_of(c->pod->uid))};
+    enum step step = outbound_find_target(c, &to);
     if (to.service)
         c->service_host = text_dup(text_of(to.service->hostname));
     if (c->way == WAY_DETECT)
@@ -278,7 +184,7 @@ static enum step tunnel_through(struct outbound *c)
     if (r < 0)
         return outbound_end(c, r == -ENOKEY ? ENDING_NO_IDENTITY : r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
     c->tunnel_open = true;
-    timer_start(ring_timers(env->ring), &c->deadline, 2 * env->config->connect_ms);
+    timer_start(ring_timers(env->ring), &c->deadline, tcp_route_connect_ms(c->tcp, 2 * env->config->connect_ms));
     return STEP_WAIT;
 }
 
@@ -312,7 +218,7 @@ static enum step connect_on(struct outbound *c, int taken_fd)
     conn_share(&c->direct->conn, &c->pod->turn.bytes);
     c->server_open = true;
     c->parts++;
-    timer_start(ring_timers(c->pod->env->ring), &c->deadline, c->pod->env->config->connect_ms);
+    timer_start(ring_timers(c->pod->env->ring), &c->deadline, tcp_route_connect_ms(c->tcp, c->pod->env->config->connect_ms));
     conn_connect(&c->direct->conn, &c->target);
     return STEP_WAIT;
 }
@@ -348,6 +254,8 @@ static void take_bytes(struct outbound *c, const struct relay *relayed)
 static void local_begun(void *owner)
 {
     struct outbound *c = owner;
+    if (c->tcp)
+        tcp_route_connected(c->tcp);
     conn_start(&c->client);
 }
 
@@ -469,6 +377,8 @@ static void detected(void *user, bool http)
         c->way = WAY_REQUESTS;
         c->http = NULL;
     }
+    if (http && c->tcp) /* each of them chooses for itself, and counts for itself */
+        tcp_route_close(c->tcp, ENDING_NONE);
     outbound_continue(c, STEP_NEXT);
     if (!c->closing)
         outbound_detect_hand_over(d, http);
@@ -505,6 +415,10 @@ static enum step relay(struct outbound *c)
     struct stream *server = c->way == WAY_TUNNEL   ? &c->tunnel.stream.stream
                             : c->way == WAY_DETECT ? outbound_detect_server(c->detect)
                                                    : &c->direct->conn.stream;
+    if (c->tcp && !tcp_route_claim(c->tcp))
+        return outbound_end(c, ENDING_OVERFLOW);
+    if (c->tcp)
+        tcp_route_connected(c->tcp);
     free(c->expected);
     c->expected = NULL;
     c->relay.hold = &c->pod->hold;
@@ -545,6 +459,7 @@ static void outbound_free(struct ring_task *task)
     free(c->expected);
     free(c->service_host);
     free(c->why);
+    tcp_route_free(c->tcp);
     free(c);
     local_pod_look(pod);
 }
@@ -570,6 +485,8 @@ static void outbound_shut(struct outbound *c)
     if (c->inbound)
         inbound_abandon(c->inbound, ENDING_RESET_BY_CLIENT);
     c->inbound = NULL;
+    if (c->tcp)
+        tcp_route_close(c->tcp, c->ending);
     if (c->way == WAY_REQUESTS && c->http)
         outbound_http_close(c->http, c->ending);
     else if (!c->lent) /* else what passed is known once it is released */

@@ -3,6 +3,7 @@
 
 #include "nodeproxy/path/carrier.h"
 #include "nodeproxy/path/client_requests.h"
+#include "nodeproxy/path/cluster_target.h"
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_span.h"
 #include "nodeproxy/path/request_target.h"

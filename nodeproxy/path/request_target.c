@@ -2,85 +2,34 @@
 
 #include "nodeproxy/http/own_answer.h"
 #include "nodeproxy/path/carrier.h"
+#include "nodeproxy/path/cluster_target.h"
 #include <errno.h>
 
 enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
 
 struct found { /* of one choice; pointers are good until it has been made */
-    const struct service *service;
-    uint16_t port;
-    struct upstream_cluster *cluster; /* instead */
+    struct cluster_target to;
     struct choice choice;
     bool passes; /* to where the client wanted to go */
 };
 
-const struct port_pair *service_port(const struct service *s, uint16_t port)
-{
-    for (size_t i = 0; i < s->n_ports; i++)
-        if (s->ports[i].service_port == port)
-            return &s->ports[i];
-    return NULL;
-}
-
 /* ---- which cluster ------------------------------------------------------- */
-
-/* "outbound|PORT|SUBSET|HOST", of which only a whole Service needs no cluster. */
-static enum ending find_service(const struct request_target *t, struct text cluster,
-                                struct found *ret)
-{
-    struct text kind, port, subset, host, rest;
-    uint64_t number;
-    if (!text_split(cluster, '|', &kind, &rest) || !text_equal(kind, TEXT("outbound")) ||
-        !text_split(rest, '|', &port, &rest) || text_to_u64(port, 65535, &number) < 0 ||
-        !text_split(rest, '|', &subset, &host) || subset.len > 0)
-        return ENDING_NO_BACKEND;
-    ret->service =
-        directory_service_named(t->pod->env->directory, host, text_of(t->pod->ns));
-    ret->port = (uint16_t)number;
-    return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
-}
-
-static enum ending find_cluster(const struct request_target *t, struct text name,
-                                struct found *ret)
-{
-    int r = upstream_clusters_get(&t->pod->clusters, name, &ret->cluster);
-    if (r < 0)
-        return r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT;
-    if (!ret->cluster)
-        return find_service(t, name, ret);
-    /* To speak otherwise with it than was asked for would be worse than not at all. */
-    bool tls = ret->cluster->cluster->tls.kind == TLS_SIMPLE ||
-               ret->cluster->cluster->tls.kind == TLS_MUTUAL;
-    return tls ? ENDING_NOT_DONE : ENDING_NONE;
-}
 
 /* What was called, where no route says something: by its address, whatever its name. */
 static enum ending find_called(const struct request_target *t, struct found *ret)
 {
     const struct path_env *env = t->pod->env;
-    enum ending ending = find_cluster(t, t->name, ret);
-    if (ret->cluster || ending == ENDING_NO_MEMORY || ending == ENDING_LIMIT)
+    enum ending ending = cluster_target_find(t->pod, t->name, &ret->to);
+    if (ret->to.cluster || ending == ENDING_NO_MEMORY || ending == ENDING_LIMIT)
         return ending;
-    ret->service =
+    struct cluster_target *to = &ret->to;
+    to->service =
         directory_service_at(env->directory, text_of(env->config->network), &t->called->ip);
-    ret->port = t->called->port;
-    return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE
-                                                                 : ENDING_NO_ENDPOINT;
+    to->port = t->called->port;
+    return to->service && service_port(to->service, to->port) ? ENDING_NONE : ENDING_NO_ENDPOINT;
 }
 
 /* ---- an endpoint of a Service -------------------------------------------- */
-
-static int draw_one(const struct request_target *t, const struct found *f, struct choice *ret)
-{
-    const struct path_env *env = t->pod->env;
-    const struct workload *self = directory_workload(env->directory, text_of(t->pod->uid));
-    struct rng *rng = ring_rng(env->ring);
-    int r = directory_choose(env->directory, f->service, f->port, self, ip_family(&t->called->ip),
-                             rng, ret);
-    return r == -EHOSTUNREACH
-               ? directory_choose(env->directory, f->service, f->port, self, 0, rng, ret)
-               : r;
-}
 
 /* x NULL: nobody was tried. */
 static bool is_better(const struct request_target *t, const struct exchange *x, const struct addr *a,
@@ -95,8 +44,8 @@ static bool is_better(const struct request_target *t, const struct exchange *x, 
 static int draw(const struct request_target *t, const struct exchange *x, struct found *f)
 {
     struct choice other;
-    int r = draw_one(t, f, &f->choice);
-    if (r == 0 && draw_one(t, f, &other) == 0 &&
+    int r = cluster_target_draw(t->pod, &f->to, t->called, &f->choice);
+    if (r == 0 && cluster_target_draw(t->pod, &f->to, t->called, &other) == 0 &&
         is_better(t, x, &other.target, &f->choice.target))
         f->choice = other;
     return r;
@@ -108,7 +57,7 @@ static enum ending draw_untried(const struct request_target *t, struct exchange 
     int r = draw(t, x, f);
     for (unsigned i = 1; r == 0 && i < DRAWS_MAX && exchange_has_tried(x, &f->choice.target); i++)
         r = draw(t, x, f);
-    f->passes = r < 0 && f->service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
+    f->passes = r < 0 && f->to.service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
     if (r == 0)
         upstream_stake_load(exchange_stake(x),
                             upstream_load(&t->pod->clusters, &f->choice.target));
@@ -125,7 +74,7 @@ static bool was_tried(void *arg, const struct addr *at)
 static enum ending take(struct upstream_stake *stake, const struct found *f,
                         const struct stake_wish *w)
 {
-    switch (upstream_stake_take(stake, f->cluster, w)) {
+    switch (upstream_stake_take(stake, f->to.cluster, w)) {
     case STAKE_TAKEN:
         return ENDING_NONE;
     case STAKE_OVERFLOW:
@@ -153,28 +102,13 @@ static enum ending take_for(struct exchange *x, const struct found *f)
     return take(exchange_stake(x), f, &w);
 }
 
-/* Who is there. An endpoint that is said to be a workload and is none that we know must not be spoken to as if it were
- * nobody's. */
-static enum ending find_workload(const struct request_target *t, struct found *f,
-                                 const struct balance_host *host)
-{
-    const struct path_env *env = t->pod->env;
-    const struct text uid = host->endpoint->workload;
-    f->choice.target = host->addr;
-    f->choice.workload = uid.len > 0
-                             ? directory_workload(env->directory, uid)
-                             : directory_workload_at(env->directory, text_of(env->config->network),
-                                                     &host->addr.ip);
-    return uid.len > 0 && !f->choice.workload ? ENDING_NO_ENDPOINT : ENDING_NONE;
-}
-
 /* ---- how it is spoken to ------------------------------------------------- */
 
 static enum upstream_protocol protocol_of(const struct found *f)
 {
-    if (f->cluster)
-        return f->cluster->cluster->protocol;
-    switch (service_port(f->service, f->port)->app_protocol) {
+    if (f->to.cluster)
+        return f->to.cluster->cluster->protocol;
+    switch (service_port(f->to.service, f->to.port)->app_protocol) {
     case APP_HTTP2:
     case APP_GRPC:
         return UPSTREAM_HTTP2;
@@ -212,10 +146,10 @@ static enum ending describe(const struct request_target *t, const struct exchang
     struct upstream_endpoint *e = &ret->endpoint;
     enum ending ending = carrier_way(t->pod->env, w, to, &ret->id, e);
     e->version = version_of(t, x, f);
-    e->cluster = f->cluster;
+    e->cluster = f->to.cluster;
     if (e->way != UPSTREAM_DIRECT)
-        e->service_host = f->cluster ? upstream_cluster_host(f->cluster->cluster->name)
-                                     : text_of(f->service->hostname);
+        e->service_host = f->to.cluster ? upstream_cluster_host(f->to.cluster->cluster->name)
+                                     : text_of(f->to.service->hostname);
     return ending;
 }
 
@@ -223,18 +157,18 @@ enum ending request_target_choose(const struct request_target *t, struct exchang
                                   struct target_endpoint *ret)
 {
     const struct request_route *r = exchange_route(x);
-    struct found f = {.port = 0};
+    struct found f = {.passes = false};
     *ret = (struct target_endpoint){.hostname = {NULL, 0}};
     enum ending ending =
-        r->forward ? find_cluster(t, request_route_cluster(r, exchange_request(x)), &f)
+        r->forward ? cluster_target_find(t->pod, request_route_cluster(r, exchange_request(x)), &f.to)
                    : find_called(t, &f);
     if (ending == ENDING_NONE)
-        ending = f.cluster ? take_for(x, &f) : draw_untried(t, x, &f);
-    if (ending == ENDING_NONE && f.cluster)
-        ending = find_workload(t, &f, exchange_stake(x)->host);
+        ending = f.to.cluster ? take_for(x, &f) : draw_untried(t, x, &f);
+    if (ending == ENDING_NONE && f.to.cluster)
+        ending = cluster_target_at(t->pod, exchange_stake(x)->host, &f.choice);
     if (ending != ENDING_NONE)
         return ending;
-    if (f.cluster)
+    if (f.to.cluster)
         ret->hostname = exchange_stake(x)->host->endpoint->hostname;
     else if (!f.passes)
         ret->hostname = text_of(f.choice.workload->hostname);
@@ -246,14 +180,14 @@ enum ending request_target_any(const struct request_target *t, const struct exch
 {
     const struct stake_wish any = {.tried = NULL};
     struct upstream_stake stake = {.host = NULL};
-    struct found f = {.port = 0};
-    enum ending ending = find_cluster(t, cluster, &f);
-    if (ending == ENDING_NONE && f.cluster)
+    struct found f = {.passes = false};
+    enum ending ending = cluster_target_find(t->pod, cluster, &f.to);
+    if (ending == ENDING_NONE && f.to.cluster)
         ending = take(&stake, &f, &any);
     else if (ending == ENDING_NONE && draw(t, NULL, &f) < 0)
         ending = ENDING_NO_ENDPOINT;
-    if (ending == ENDING_NONE && f.cluster)
-        ending = find_workload(t, &f, stake.host);
+    if (ending == ENDING_NONE && f.to.cluster)
+        ending = cluster_target_at(t->pod, stake.host, &f.choice);
     if (ending == ENDING_NONE)
         ending = describe(t, x, &f, ret);
     upstream_stake_end(&stake);

@@ -24,5 +24,4 @@ enum ending request_target_choose(const struct request_target *t, struct exchang
 /* Any endpoint of this cluster; nothing is held of it. */
 enum ending request_target_any(const struct request_target *t, const struct exchange *x,
                                struct text cluster, struct target_endpoint *ret);
-const struct port_pair *service_port(const struct service *s, uint16_t port); /* NULL: none */
 #endif

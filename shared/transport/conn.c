@@ -534,6 +534,20 @@ void conn_start(struct conn *c)
     go_on(c);
 }
 
+void conn_stop(struct conn *c, struct buf *taken_unread)
+{
+    struct buf rest = c->in;
+    assert(c->started && !c->tls);
+    c->started = false;
+    c->bytes_in -= taken_unread->len;
+    c->in = (struct buf){0};
+    buf_move(&c->in, taken_unread);
+    buf_move(&c->in, &rest);
+    c->peer_ended = false; /* it is told again */
+    if (c->receiving && !is_over(c))
+        ring_recv_stop(c->ring, &c->recv_op);
+}
+
 const struct tls_peer *conn_peer(const struct conn *c)
 {
     return c->tls && c->established ? tls_channel_peer(c->tls) : NULL;

@@ -67,6 +67,9 @@ void conn_share(struct conn *c, struct ring_share *share);  /* for what it recei
 void conn_connect(struct conn *c, const struct addr *to);   /* `connected` follows */
 int conn_secure(struct conn *c, struct tls_config *config); /* `secured` follows; -ENOMEM */
 void conn_start(struct conn *c);                            /* from now on stream events come */
+/* As if nothing had been read of it: what it gave is put back, and comes again, with its end, after
+ * another conn_start(). Plain ones only; from an event of it, or a timer. */
+void conn_stop(struct conn *c, struct buf *taken_unread);
 void conn_shake(struct conn *c); /* after may_shake() had said no; fine at any time */
 /* Hands what is queued to the ring now and not at the end of the turn: for last words before
  * conn_close(). No event. */

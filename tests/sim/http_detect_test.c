@@ -57,6 +57,49 @@ static void denied_one_by_one(uint64_t seed)
     fleet_end();
 }
 
+/* Where somebody wrote routes of connections they are bytes, whatever is spoken: nobody looks for requests at the source, and
+ * routes of requests do not count. */
+static void bytes_by_a_table(uint64_t seed)
+{
+    begin(seed, APP_UNKNOWN);
+    struct route_table *t = table(1);
+    t->hosts[0].routes[0].action.respond.status = 418;
+    put(t);
+    t = table(1);
+    t->name = arena_text(&t->arena, TEXT("tcp|80||s0.shop"));
+    t->hosts[0].routes[0].match.path = (struct path_match){.kind = PATH_PREFIX, .value = TEXT("/")};
+    forward(t, 0, 0, 1);
+    put(t);
+    fleet.reconnects = true;
+    as_it_was = true;
+    fleet_ask(20);
+    assert_int_equal(n_client_whole, 20);
+    assert_int_equal(fleet.own[418], 0);
+    assert_int_equal(served_by(2, 2), 20);
+    fleet_end();
+}
+
+/* One connection is what its cluster lets: the look at it is none of them, or the next client's would be refused. */
+static void limited_by_its_cluster(uint64_t seed)
+{
+    begin(seed, APP_UNKNOWN);
+    struct cluster *c = cluster("outbound|80||s0.shop", BALANCE_ROUND_ROBIN);
+    c->protocol = UPSTREAM_AS_DOWNSTREAM;
+    c->breaker[0].max[BREAKER_CONNECTIONS] = 1;
+    put_cluster(c);
+    put_endpoints("outbound|80||s0.shop", 2);
+    fleet.reconnects = true;
+    for (unsigned i = 1; i <= 4; i++) { /* new clients, and the cluster's connection is there already */
+        fleet_ask(5);
+        if (client && client->link)
+            http_link_drain(client->link);
+        fake_net_run_for(net, 3000);
+    }
+    assert_true(n_client_whole > 0);
+    assert_int_equal(sim_ending_count(&fleet.mesh, ENDING_OVERFLOW), 0);
+    fleet_end();
+}
+
 enum { POINTS_MAX = 20000 };
 
 static bool without(uint64_t nth, uint64_t seed)
@@ -82,7 +125,7 @@ static void without_memory(uint64_t seed)
     assert_true(nth > 100);
 }
 
-#define STORIES(X) X(balanced, 40) X(routed, 10) X(denied_one_by_one, 10) X(without_memory, 2)
+#define STORIES(X) X(balanced, 40) X(routed, 10) X(denied_one_by_one, 10) X(bytes_by_a_table, 10) X(limited_by_its_cluster, 10) X(without_memory, 2)
 STORIES(STORY)
 
 int main(void)

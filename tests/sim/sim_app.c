@@ -206,8 +206,13 @@ static void tick(struct timer *t)
 {
     struct sim_end *e = container_of(t, struct sim_end, tick);
     sim_alloc_leave();
-    if (!e->connected)
+    if (!e->connected) {
         client_connect(e);
+        if (e->connected && e->flow->silent_ms > 0) {
+            timer_start(ring_timers(e->apps->mesh->apps), t, e->flow->silent_ms);
+            return;
+        }
+    }
     if (e->connected && !e->done && read_some(e) && write_some(e) && e->eof && e->fin_sent)
         end_done(e);
     if (!e->done)

@@ -36,6 +36,7 @@ struct sim_flow {
     enum sim_order order;
     uint64_t client_bytes, server_bytes; /* the client's with the header */
     unsigned read_max, tick_ms_max;      /* how slow the readers are */
+    unsigned silent_ms;                  /* the client says nothing for so long, once it is connected */
     enum sim_abort client_aborts, server_aborts;
     uint64_t abort_at;              /* bytes got */
     struct sim_end client, *server; /* server NULL: nobody accepted it */

@@ -178,16 +178,26 @@ static inline void put_action(struct text_heap *h, const struct route_action *a)
         text_heap_puts(h, " others-pass");
 }
 
-static inline void put_table(struct text_heap *h, const struct route_table *t)
+static inline void put_routes(struct text_heap *h, const struct virtual_host *host)
 {
-    text_heap_printf(h, "table %s\n", t->name.data);
-    for (size_t i = 0; i < t->hosts[0].n_routes; i++) {
-        const struct route *r = &t->hosts[0].routes[i];
+    for (size_t i = 0; i < host->n_routes; i++) {
+        const struct route *r = &host->routes[i];
         text_heap_printf(h, "  %s: ", r->name.data);
         put_match(h, &r->match);
         text_heap_puts(h, " ->");
         put_action(h, &r->action);
         text_heap_puts(h, "\n");
+    }
+}
+
+static inline void put_table(struct text_heap *h, const struct route_table *t)
+{
+    text_heap_printf(h, "table %s\n", t->name.data);
+    for (size_t i = 0; i < t->n_hosts; i++) {
+        const struct virtual_host *host = &t->hosts[i];
+        if (!text_equal(host->domains[0], TEXT("*")))
+            text_heap_printf(h, " server %s\n", host->domains[0].data);
+        put_routes(h, host);
     }
 }
 

@@ -4,6 +4,7 @@
  * What its manifests become, tables and status, must be what stands in the file *.txt of its name.
  * Its comments that begin with "#?" are requests and what becomes of them:
  *     #? [NAMESPACE[/LABEL=VALUE]>]SERVICE.NAMESPACE:PORT METHOD PATH [HEADER=VALUE ...] => ANSWER
+ * METHOD TCP is a connection, and PATH the server that its ClientHello names, "-" for none.
  * NAMESPACE> is the client's, with one label of its pod; the default is the Service's. ANSWER is "default" (no table), a status
  * with the location of a redirect, or the backends, with "*WEIGHT" if there are several; then, if they
  * are changed, "path PATH", "host HOST", and the headers that are there, "+HEADER=VALUE", and of the
@@ -105,6 +106,8 @@ static void put_mesh(struct text_heap *h, struct mesh *m)
     }
     put_statuses(h, &m->view, OBJECT_HTTP_ROUTE);
     put_statuses(h, &m->view, OBJECT_GRPC_ROUTE);
+    put_statuses(h, &m->view, OBJECT_TCP_ROUTE);
+    put_statuses(h, &m->view, OBJECT_TLS_ROUTE);
     struct view_range virtuals = view_all(&m->view, OBJECT_VIRTUAL_SERVICE);
     for (size_t i = 0; i < virtuals.n; i++)
         virtual_warn(&m->view, virtuals.items[i], &m->problems);
@@ -154,7 +157,8 @@ static struct route_table *named(const struct gateway_tables *all, const char *n
 }
 
 /* As a node proxy does: the client namespace's own table, or everybody's; NULL: neither. */
-static struct route_table *table_for(struct mesh *m, struct text target, struct client *client)
+static struct route_table *table_for(struct mesh *m, struct text target, bool stream,
+                                     struct client *client)
 {
     struct text rest = target, host, name, ns, port, label;
     char texts[2][64], table[GATEWAY_CLUSTER_MAX + 64];
@@ -175,6 +179,8 @@ static struct route_table *table_for(struct mesh *m, struct text target, struct 
     const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, texts[0], texts[1]);
     assert_non_null(service);
     gateway_cluster_name(&m->view, texts[0], texts[1], port_of(service, number)->port, table);
+    if (stream) /* "tcp" for "outbound" */
+        memmove(memcpy(table, "tcp", 3) + 3, strchr(table, '|'), strlen(strchr(table, '|')) + 1);
     size_t len = strlen(table);
     assert_int_equal(gateway_tables(&m->view, service, &all, &m->problems), 0);
     assert_int_equal(virtual_tables(&m->view, service, &all, &m->problems), 0);
@@ -263,13 +269,19 @@ static void ask(struct mesh *m, const char *file, struct text line)
     assert_int_equal(http_head_set_scheme(&head, TEXT("http")), 0);
     assert_true(text_split(port, '.', &host, &port)); /* as short as a client says it */
     assert_int_equal(http_head_set_authority(&head, host), 0);
-    assert_int_equal(http_head_set_path(&head, word(&request)), 0);
+    struct text path = word(&request);
+    bool stream = text_equal(head.method, TEXT("TCP"));
+    if (stream) {
+        head.authority = text_equal(path, TEXT("-")) ? TEXT("") : path;
+        path = TEXT("/");
+    }
+    assert_int_equal(http_head_set_path(&head, path), 0);
     while ((header = word(&request)).len > 0) {
         assert_true(text_split(header, '=', &name, &value));
         assert_int_equal(http_head_add(&head, name, value), 0);
     }
     struct client client;
-    struct route_table *t = table_for(m, target, &client);
+    struct route_table *t = table_for(m, target, stream, &client);
     put_answer(&answer, t, &client, &head);
     if (!text_equal(wanted, (struct text){answer.data, answer.len}))
         fail_msg("%s: %.*s\nand is:  %s", file, (int)line.len, line.data, answer.data);

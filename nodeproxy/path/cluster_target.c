@@ -1,0 +1,68 @@
+#include "nodeproxy/path/cluster_target.h"
+
+#include <errno.h>
+
+const struct port_pair *service_port(const struct service *s, uint16_t port)
+{
+    for (size_t i = 0; i < s->n_ports; i++)
+        if (s->ports[i].service_port == port)
+            return &s->ports[i];
+    return NULL;
+}
+
+/* "outbound|PORT|SUBSET|HOST", of which only a whole Service needs no cluster. */
+static enum ending find_service(const struct local_pod *pod, struct text name,
+                                struct cluster_target *ret)
+{
+    struct text kind, port, subset, host, rest;
+    uint64_t number;
+    if (!text_split(name, '|', &kind, &rest) || !text_equal(kind, TEXT("outbound")) ||
+        !text_split(rest, '|', &port, &rest) || text_to_u64(port, 65535, &number) < 0 ||
+        !text_split(rest, '|', &subset, &host) || subset.len > 0)
+        return ENDING_NO_BACKEND;
+    ret->service = directory_service_named(pod->env->directory, host, text_of(pod->ns));
+    ret->port = (uint16_t)number;
+    return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
+}
+
+enum ending cluster_target_find(struct local_pod *pod, struct text name,
+                                struct cluster_target *ret)
+{
+    int r = upstream_clusters_get(&pod->clusters, name, &ret->cluster);
+    if (r < 0)
+        return r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT;
+    if (!ret->cluster)
+        return find_service(pod, name, ret);
+    /* To speak otherwise with it than was asked for would be worse than not at all. */
+    bool tls = ret->cluster->cluster->tls.kind == TLS_SIMPLE ||
+               ret->cluster->cluster->tls.kind == TLS_MUTUAL;
+    return tls ? ENDING_NOT_DONE : ENDING_NONE;
+}
+
+int cluster_target_draw(const struct local_pod *pod, const struct cluster_target *t,
+                        const struct addr *called, struct choice *ret)
+{
+    const struct path_env *env = pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(pod->uid));
+    struct rng *rng = ring_rng(env->ring);
+    int r = directory_choose(env->directory, t->service, t->port, self, ip_family(&called->ip), rng,
+                             ret);
+    return r == -EHOSTUNREACH
+               ? directory_choose(env->directory, t->service, t->port, self, 0, rng, ret)
+               : r;
+}
+
+/* An endpoint that is said to be a workload and is none that we know must not be spoken to as if it
+ * were nobody's. */
+enum ending cluster_target_at(const struct local_pod *pod, const struct balance_host *host,
+                              struct choice *ret)
+{
+    const struct path_env *env = pod->env;
+    const struct text uid = host->endpoint->workload;
+    ret->target = host->addr;
+    ret->workload = uid.len > 0 ? directory_workload(env->directory, uid)
+                                : directory_workload_at(env->directory,
+                                                        text_of(env->config->network),
+                                                        &host->addr.ip);
+    return uid.len > 0 && !ret->workload ? ENDING_NO_ENDPOINT : ENDING_NONE;
+}
