@@ -378,6 +378,7 @@ if ! tests/setup.sh; then
 fi
 simple house/check tests/house/check.py
 simple house/check_test tests/house/check_test.py
+simple cluster/routes_test tests/cluster/routes_test.py
 
 shopt -s nullglob
 programs=(tests/{netns,interop}/*_test.{sh,py})

@@ -270,11 +270,24 @@ class Case:
         objects = [o for o in yaml.safe_load_all(text) if o]
         self.routes = [o for o in objects if o["kind"] in PLURALS]
         self.others = [o for o in objects if o["kind"] == "Service" and not o["metadata"]["name"].startswith("echo")]
-        # Those that somebody is to answer for: NAME.NAMESPACE:PORT of an answer.
-        answers = {r.answer.split()[0].split(":")[0] for r in self.requests}
+        # Those that somebody is to answer for: NAME.NAMESPACE:PORT of an answer, or who is asked where no route counts.
+        answers = {r.host if r.answer.split()[0] == "default" else r.answer.split()[0].split(":")[0] for r in self.requests}
         self.served = [o for o in self.others if f"{o['metadata']['name']}.{o['metadata']['namespace']}" in answers]
         self.status = [line for line in expected[next((i for i, x in enumerate(expected) if x.split(" ")[0] in ROUTES), len(expected)):]
                        if not line.startswith("problem: ")]
+
+    def brought(self, image):
+        """What is there before its routes: its Services, and pods of those that somebody is to answer for. An address is the server's to
+        give; that there is none (headless) is the case's to say, and then the pods are called at the Service's own port."""
+        for o in self.others:
+            for key in ("clusterIP", "clusterIPs"):
+                if "None" not in o["spec"].get(key, ()):
+                    o["spec"].pop(key, None)
+        for o in self.served:
+            o["spec"]["selector"] = {"app": o["metadata"]["name"]}
+            for port in o["spec"]["ports"]:
+                port["targetPort"] = 8080
+        return self.others + [pods_of(image, o["metadata"]["name"], o["metadata"]["namespace"]) for o in self.served]
 
     def by_age(self):
         """What says when it was made, the oldest first, each for itself, and then the rest: the server says when, in whole seconds."""
@@ -330,14 +343,7 @@ class Cluster:
 
     def play(self, case):
         start = time.monotonic()
-        for o in case.others:
-            for key in ("clusterIP", "clusterIPs"):
-                o["spec"].pop(key, None)
-        for o in case.served:
-            o["spec"]["selector"] = {"app": o["metadata"]["name"]}
-            for port in o["spec"]["ports"]:
-                port["targetPort"] = 8080
-        self.apply(case.others + [pods_of(self.o.image, o["metadata"]["name"], o["metadata"]["namespace"]) for o in case.served])
+        self.apply(case.brought(self.o.image))
         for routes in case.by_age():
             self.apply(routes)
             applied = int(time.time())
