@@ -367,7 +367,7 @@ static void put_addresses(struct text_heap *yaml, unsigned i)
 
 static void ten_thousand_take_two_seconds(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     const double most = 20;
 #else
     const double most = 2;
