@@ -260,7 +260,10 @@ static int serve(struct controller *c)
                                                .plain_at = o->listen_plain,
                                                .certificate = &c->certificate,
                                                .allowed = o->allowed,
-                                               .n_allowed = o->n_allowed};
+                                               .n_allowed = o->n_allowed,
+                                               .sidecars_domain = o->translate.sidecars
+                                                                      ? o->translate.trust_domain
+                                                                      : NULL};
     int err = xds_server_open(&c->server, c->ring, &options, &c->catalog);
     c->server.user = c;
     if (err < 0)

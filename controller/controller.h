@@ -72,7 +72,7 @@ void controller_lead_changed(struct controller *c);
 void controller_lead_end(struct controller *c, void (*left)(struct kube_leader *l));
 /* Runs until SIGTERM or SIGINT. The program's exit status; what failed has been logged. */
 int controller_run(struct controller *c, const struct controller_options *options);
-enum { CONTROLLER_ROUTES = 4 };
+enum { CONTROLLER_ROUTES = 8 };
 void controller_routes_fill(struct controller *c,
                             struct admin_route routes[static CONTROLLER_ROUTES]);
 #endif

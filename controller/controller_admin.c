@@ -37,6 +37,10 @@ static const struct metric_family errors_family = {"weir_controller_config_error
 static const struct metric_family warnings_family = {
     "weir_controller_config_warnings", "What is applied, but not as its author may think.",
     METRIC_GAUGE, NULL, 0};
+static const struct metric_family unlisted_family = {
+    "weir_controller_config_problems_unlisted",
+    "Problems that no list of this program has: there are too many, or there was no memory.",
+    METRIC_GAUGE, NULL, 0};
 static const struct metric_family translations_family = {
     "weir_controller_translations_total", "Times that the configuration was translated.",
     METRIC_COUNTER, NULL, 0};
@@ -111,9 +115,10 @@ static void count_problems(struct controller *c)
 {
     const struct problems *lists[CONTROLLER_PROBLEM_LISTS];
     size_t n = controller_problems(c, lists);
-    uint64_t warnings = 0;
+    uint64_t warnings = 0, unlisted = 0;
     count_no_errors(c);
     for (size_t i = 0; i < n; i++) {
+        unlisted += lists[i]->dropped;
         for (size_t j = 0; j < lists[i]->n; j++) {
             const struct problem *p = &lists[i]->items[j];
             struct text file = text_of(p->file);
@@ -124,6 +129,7 @@ static void count_problems(struct controller *c)
         }
     }
     set(c, &warnings_family, NULL, warnings);
+    set(c, &unlisted_family, NULL, unlisted);
 }
 
 static void count_kube_kind(struct controller *c, const struct kube_kind *k)
@@ -203,14 +209,47 @@ static void answer_ready(struct admin_exchange *x, const struct http1_request *r
     admin_answer(x, 503, NULL, (struct text){out.data, out.len});
 }
 
+static void answer_parts(struct admin_exchange *x, struct controller *c, unsigned parts)
+{
+    struct text_heap out;
+    text_heap_init(&out, DUMP_BYTES_MAX);
+    dump_config(&c->catalog, &c->server.ads, ring_now_ms(c->ring), parts, &out);
+    answer_heap(x, &out, "application/json");
+}
+
 static void answer_config(struct admin_exchange *x, const struct http1_request *request, void *arg)
 {
-    struct controller *c = arg;
-    struct text_heap out;
     (void)request;
-    text_heap_init(&out, DUMP_BYTES_MAX);
-    dump_config(&c->catalog, &c->server.ads, ring_now_ms(c->ring), &out);
-    answer_heap(x, &out, "application/json");
+    answer_parts(x, arg, DUMP_ALL);
+}
+
+static void answer_workloads(struct admin_exchange *x, const struct http1_request *request,
+                             void *arg)
+{
+    (void)request;
+    answer_parts(x, arg, DUMP_WORKLOADS);
+}
+
+static void answer_services(struct admin_exchange *x, const struct http1_request *request,
+                            void *arg)
+{
+    (void)request;
+    answer_parts(x, arg, DUMP_SERVICES);
+}
+
+static void answer_policies(struct admin_exchange *x, const struct http1_request *request,
+                            void *arg)
+{
+    (void)request;
+    answer_parts(x, arg, DUMP_POLICIES);
+}
+
+/* What weirctl's status and check need, however large the mesh's tables are. */
+static void answer_clients(struct admin_exchange *x, const struct http1_request *request,
+                           void *arg)
+{
+    (void)request;
+    answer_parts(x, arg, DUMP_CLIENTS | DUMP_ENROLLED);
 }
 
 static void answer_errors(struct admin_exchange *x, const struct http1_request *request, void *arg)
@@ -232,4 +271,8 @@ void controller_routes_fill(struct controller *c,
     routes[1] = (struct admin_route){"GET", "/metrics", answer_metrics, c};
     routes[2] = (struct admin_route){"GET", "/config_dump", answer_config, c};
     routes[3] = (struct admin_route){"GET", "/debug/errors", answer_errors, c};
+    routes[4] = (struct admin_route){"GET", "/workloads", answer_workloads, c};
+    routes[5] = (struct admin_route){"GET", "/services", answer_services, c};
+    routes[6] = (struct admin_route){"GET", "/policies", answer_policies, c};
+    routes[7] = (struct admin_route){"GET", "/clients", answer_clients, c};
 }

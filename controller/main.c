@@ -12,7 +12,9 @@ static const char *const default_accounts[] = {"weir-nodeproxy", "weir-ca"};
 struct command_line {
     struct controller_options options;
     const char *source, *lead, *log_format, *log_level;
-    struct arg_list allowed;
+    struct arg_list allowed, machines;
+    const char *all_allowed[2 * ARRAY_SIZE(((struct arg_list *)0)->items)];
+    char machine_ids[ARRAY_SIZE(((struct arg_list *)0)->items)][SPIFFE_ID_TEXT_MAX];
     char defaults[ARRAY_SIZE(default_accounts)][SPIFFE_ID_TEXT_MAX];
     char identity[SPIFFE_ID_TEXT_MAX], ca_identity[SPIFFE_ID_TEXT_MAX];
     bool version;
@@ -81,11 +83,23 @@ static int parse(struct command_line *l, int argc, char **argv)
         {"route-tables-bytes", ARG_U64, &t->tables_bytes_max, "N",
          "of the route tables of all Services together (default: 256 MiB); what is beyond refuses all",
          65536, 0, false},
+        {"registry-only", ARG_FLAG, &t->registry_only, NULL,
+         "workloads connect only to what they see of the mesh, unless a Sidecar says otherwise "
+         "(outboundTrafficPolicy)",
+         0, 0, false},
         {"require-grants", ARG_FLAG, &t->grants_required, NULL,
          "routes to Services of another namespace need its ReferenceGrant (a mesh asks for none)", 0,
          0, false},
+        {"sidecars", ARG_FLAG, &t->sidecars, NULL,
+         "pods with the label weir.mesh/sidecar=envoy bring an Envoy, which may ask for what it needs with "
+         "the pod's certificate (docs/ENVOY.md)",
+         0, 0, false},
         {"allow-client", ARG_LIST, &l->allowed, "SPIFFE-ID",
          "who may ask for configuration (default: node proxies and the CA)", 0, 0, false},
+        {"machine-namespace", ARG_LIST, &l->machines, "NAME",
+         "identities of this namespace may ask for configuration, too: machines, which run a node "
+         "proxy as themselves (default: none)",
+         0, 0, false},
         {"drain", ARG_DURATION_MS, &o->drain_ms, "TIME",
          "how long clients have to leave after SIGTERM", 0, 3600000, false},
         {"log-level", ARG_STRING, &l->log_level, "LEVEL", "error, warn, info, debug", 0, 0, false},
@@ -126,8 +140,19 @@ static int set_allowed(struct command_line *l)
     if (l->allowed.n == 0)
         for (; l->allowed.n < ARRAY_SIZE(default_accounts); l->allowed.n++)
             l->allowed.items[l->allowed.n] = l->defaults[l->allowed.n];
-    l->options.allowed = l->allowed.items;
-    l->options.n_allowed = l->allowed.n;
+    size_t n = 0;
+    for (size_t i = 0; i < l->allowed.n; i++)
+        l->all_allowed[n++] = l->allowed.items[i];
+    for (size_t i = 0; i < l->machines.n; i++) {
+        struct spiffe_id some;
+        const char *ns = l->machines.items[i];
+        if (spiffe_id_make(text_of(trust_domain), text_of(ns), TEXT("machine"), &some) < 0)
+            return complain("machine-namespace", ns, "is not the name of a namespace");
+        snprintf(l->machine_ids[i], sizeof l->machine_ids[i], "spiffe://%s/ns/%s/sa/", trust_domain, ns);
+        l->all_allowed[n++] = l->machine_ids[i];
+    }
+    l->options.allowed = l->all_allowed;
+    l->options.n_allowed = n;
     return 0;
 }
 

@@ -9,9 +9,11 @@
 #include <stdbool.h>
 
 enum request_log_format { REQUEST_LOG_FIELDS, REQUEST_LOG_ISTIO, REQUEST_LOG_ISTIO_JSON };
+struct machine;
 struct config {
     const char *node, *cluster_id, *network, *trust_domain, *cluster_domain;
     const char *run_dir, *roots_file, *token_file;
+    const char *keep_file;        /* of a machine that joined: its key and certificate; NULL: a cluster's node */
     const char *controller_identity, *ca_identity, *self_identity;
     struct addr controller, ca;
     struct addr admin, metrics, ready;
@@ -36,6 +38,8 @@ struct config {
     uint64_t http_idle_ms;        /* of a connection between requests; 60 s */
     uint64_t http_connections_max; /* per endpoint, for requests of one pod: per worker */
     uint64_t http_waiting_max;    /* requests of a pod that wait for one: per worker */
+    const struct machine *machine; /* processes of our own namespace instead of pods; NULL: a node */
+    const char *workload_api;     /* path of its socket; "": it is not served */
     bool dns_capture;             /* pods' queries to port 53 come here */
     bool keep_expired;            /* --expired-peers keep: a tunnel may outlive its peer's certificate */
     bool access_log;
@@ -44,6 +48,7 @@ struct config {
     uint32_t trace_sampled;       /* of a million */
     enum request_log_format request_log; /* of its lines of requests */
     bool parse_http;              /* --http on: ports that a Service declares HTTP are spoken to as such */
+    bool gateway_traces;          /* --gateway-traces on: strangers at a Gateway may say of which trace they are */
     bool detect_http;             /* --http-detect on: ports that nobody declares are spoken to as what is spoken there */
     bool same_node_hbone;         /* --same-node hbone: tunnel even within the node */
 };

@@ -1,4 +1,6 @@
 /* weir-nodeproxy: the data plane of one node. */
+#include "nodeproxy/machine/join.h"
+#include "nodeproxy/machine/machine.h"
 #include "nodeproxy/node.h"
 #include "nodeproxy/sandbox.h"
 #include "nodeproxy/seccomp_profile.h"
@@ -6,6 +8,7 @@
 #include "nodeproxy/warden/warden.h"
 
 #include "shared/base/args.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/http1/http1_codec.h"
 #include <errno.h>
@@ -57,6 +60,53 @@ static void fill_identities(struct config *c, char texts[3][SPIFFE_ID_TEXT_MAX])
         snprintf(texts[i], SPIFFE_ID_TEXT_MAX, "spiffe://%s/ns/weir-system/sa/%s", c->trust_domain, accounts[i]);
         *fields[i] = texts[i];
     }
+}
+
+/* What stands for its processes, and the rules that choose them. */
+static int fill_machine(struct config *c, const struct machine_options *o)
+{
+    static struct machine machine;
+    const struct addr own[] = {c->controller, c->ca, c->trace_collector};
+    char why[WHY_MAX];
+    if (!o->workload) {
+        const struct arg_list *of_machines[] = {&o->users, &o->cgroups, &o->ports, &o->excluded, &o->excluded_ports, &o->addresses};
+        for (size_t i = 0; i < ARRAY_SIZE(of_machines); i++)
+            if (of_machines[i]->n > 0) {
+                fprintf(stderr, "weir-nodeproxy: what goes through the mesh is said of a machine: --workload NAMESPACE/NAME is needed, too\n");
+                return -EINVAL;
+            }
+        return 0;
+    }
+    if (machine_read(&machine, o, own, ARRAY_SIZE(own) - (c->trace_collector.port == 0), c->dns_capture, why) < 0) {
+        fprintf(stderr, "weir-nodeproxy: %s\n", why);
+        return -EINVAL;
+    }
+    c->machine = &machine;
+    return 0;
+}
+
+/* A machine is whoever it joined as, unless it is still to join with its token: then somebody has to say it. */
+static int fill_joined(struct config *c, const char *state_dir, char file[static PATH_MAX])
+{
+    static char identity[SPIFFE_ID_TEXT_MAX];
+    const struct spiffe_id whoever = {0};
+    struct credential *kept;
+    char why[SVID_FILE_WHY_MAX];
+    if (join_file(state_dir, file) < 0) {
+        fprintf(stderr, "weir-nodeproxy: --state-dir: the path is too long\n");
+        return -EINVAL;
+    }
+    c->keep_file = file;
+    if (c->self_identity)
+        return 0;
+    if (svid_file_read(file, &whoever, clock_unix_s(), &kept, why) < 0) {
+        fprintf(stderr, "weir-nodeproxy: --state-dir: %s; run `weir-nodeproxy join` first, or give --identity and --token-file\n", why);
+        return -EINVAL;
+    }
+    snprintf(identity, sizeof identity, "%s", kept->id.text);
+    c->self_identity = identity;
+    credential_unref(kept);
+    return 0;
 }
 
 /* One setting for both directions. */
@@ -116,7 +166,7 @@ static int choose_request_log(const char *value, enum request_log_format *ret)
 static int run_warden(int channel, void *arg)
 {
     const struct config *c = arg;
-    const struct warden_options o = {.channel = channel, .pods_max = c->pods_max, .dns = c->dns_capture, .orphan_ms = 60000};
+    const struct warden_options o = {.channel = channel, .pods_max = c->pods_max, .dns = c->dns_capture, .orphan_ms = 60000, .machine = {c->machine ? c->machine->rules[0] : NULL, c->machine ? c->machine->rules[1] : NULL}};
     char why[SANDBOX_WHY_MAX];
     if (sandbox_warden(why) < 0) {
         log_error("warden", "%s", why);
@@ -155,9 +205,12 @@ int main(int argc, char **argv)
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
-    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *http_detect = "off", *expired_peers = "end", *replaced = "end";
+    const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *http_detect = "off", *gateway_traces = "off", *expired_peers = "end", *replaced = "end";
     const char *http_log = "fields", *collector = "", *sampling = "1";
     bool stays = false;
+    const char *state_dir = NULL;
+    static struct machine_options machine;
+    static char keep_file[PATH_MAX];
     struct logging logging = {"info", "text", 0};
     struct config c = {
         .cluster_id = "Kubernetes",
@@ -167,6 +220,7 @@ int main(int argc, char **argv)
         .dns_ttl_ms = 5000,
         .dns_wait_ms = 4000,
         .run_dir = "/run/weir",
+        .workload_api = "",
         .connect_ms = 10000,
         .identity_wait_ms = 10000,
         .tunnel_idle_ms = 300000,
@@ -193,7 +247,15 @@ int main(int argc, char **argv)
         {"controller", ARG_ADDR, &c.controller, "ADDR:PORT", "the controller's xDS endpoint", 0, 0, false},
         {"ca", ARG_ADDR, &c.ca, "ADDR:PORT", "the CA's endpoint", 0, 0, false},
         {"roots", ARG_STRING, &c.roots_file, "FILE", "PEM of the roots that CA and controller must lead to", 0, 0, false},
-        {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA", 0, 0, false},
+        {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA; with --state-dir one to join with, good once", 0, 0, false},
+        {"state-dir", ARG_STRING, &state_dir, "DIR", "of a machine: where `weir-nodeproxy join` has put its key and certificate, which renew themselves", 0, 0, false},
+        {"workload", ARG_STRING, &machine.workload, "NAMESPACE/NAME", "of a machine: its WorkloadEntry. Then there are no pods, but those processes of this network namespace that the next options choose", 0, 0, false},
+        {"capture-user", ARG_LIST, &machine.users, "USER", "with --workload: whose connections go through the mesh, by name or number", 0, 0, false},
+        {"capture-cgroup", ARG_LIST, &machine.cgroups, "PATH", "with --workload: likewise, by a cgroup of version 2 that is there and stays, as shop.slice", 0, 0, false},
+        {"inbound-port", ARG_LIST, &machine.ports, "PORT", "with --workload: connections to it come through the mesh", 0, 0, false},
+        {"exclude", ARG_LIST, &machine.excluded, "PREFIX", "with --workload: connections to there go past the mesh", 0, 0, false},
+        {"exclude-port", ARG_LIST, &machine.excluded_ports, "PORT", "with --workload: connections to this port of anybody go past the mesh", 0, 0, false},
+        {"address", ARG_LIST, &machine.addresses, "IP", "with --workload: the machine's own (default: those of its interfaces)", 0, 0, false},
         {"run-dir", ARG_STRING, &c.run_dir, "DIR", "sockets (cni.sock, admin.sock) and the list of captured pods", 0, 0, false},
         {"trust-domain", ARG_STRING, &c.trust_domain, "NAME", "SPIFFE trust domain", 0, 0, false},
         {"cluster-domain", ARG_STRING, &c.cluster_domain, "NAME", "the cluster's DNS domain", 0, 0, false},
@@ -203,6 +265,7 @@ int main(int argc, char **argv)
         {"controller-identity", ARG_STRING, &c.controller_identity, "SPIFFE-ID", "whom the controller must prove to be", 0, 0, false},
         {"ca-identity", ARG_STRING, &c.ca_identity, "SPIFFE-ID", "whom the CA must prove to be", 0, 0, false},
         {"admin", ARG_ADDR, &c.admin, "ADDR:PORT", "dumps and all else, without authentication: keep it on loopback", 0, 0, false},
+        {"workload-api", ARG_STRING, &c.workload_api, "PATH", "a Unix socket on which applications of this node fetch their X.509-SVIDs (SPIFFE Workload API; a name alone: in --run-dir; default: none)", 0, 0, false},
         {"metrics", ARG_ADDR, &c.metrics, "ADDR:PORT", "/metrics", 0, 0, false},
         {"ready", ARG_ADDR, &c.ready, "ADDR:PORT", "/healthz/ready", 0, 0, false},
         {"workers", ARG_U64, &c.workers, "N", "worker threads (0: one per core)", 0, NODE_WORKERS_MAX, false},
@@ -235,6 +298,7 @@ int main(int argc, char **argv)
         {"dns-timeout", ARG_DURATION_MS, &c.dns_wait_ms, "TIME", "how long a pod's own resolver may take for all other names", 1, 60000, false},
         {"http", ARG_STRING, &http, "on|off", "requests instead of bytes at ports that a Service declares HTTP", 0, 0, false},
         {"http-detect", ARG_STRING, &http_detect, "on|off", "with --http on: look for requests at ports that nobody declares, too", 0, 0, false},
+        {"gateway-traces", ARG_STRING, &gateway_traces, "on|off", "believe who comes to a Gateway from outside of the mesh of which trace it is, and whether it is recorded", 0, 0, false},
         {"http-idle-timeout", ARG_DURATION_MS, &c.http_idle_ms, "TIME", "ends a connection for requests that has had none", 1000, 3600000, false},
         {"http-connections-max", ARG_U64, &c.http_connections_max, "N", "for a pod's requests, per endpoint and worker", 1, 100000, false},
         {"http-waiting-max", ARG_U64, &c.http_waiting_max, "N", "requests of a pod that wait for a connection, per worker", 1, 1000000, false},
@@ -254,6 +318,8 @@ int main(int argc, char **argv)
     int positional = 0;
     if (argc > 1 && strcmp(argv[1], "seccomp-profile") == 0)
         return seccomp_profile_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "join") == 0)
+        return join_command(argc - 1, argv + 1);
     int r = args_parse("weir-nodeproxy", "The node proxy of the Weir service mesh.", table, ARRAY_SIZE(table), argc, argv, &positional);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
@@ -266,8 +332,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "weir-nodeproxy: '%s' is no option; see --help\n", argv[0]);
         return 2;
     }
-    if (c.controller.port == 0 || c.ca.port == 0 || !c.roots_file || !c.token_file) {
-        fprintf(stderr, "weir-nodeproxy: --controller, --ca, --roots and --token-file are needed; see --help\n");
+    if (c.controller.port == 0 || c.ca.port == 0 || !c.roots_file || (!c.token_file && !state_dir)) {
+        fprintf(stderr, "weir-nodeproxy: --controller, --ca, --roots and --token-file (or --state-dir, of a machine that joined) are needed; see --help\n");
         return 2;
     }
     const char *bad = trust_domain_check(text_of(c.trust_domain));
@@ -276,9 +342,11 @@ int main(int argc, char **argv)
         return 2;
     }
     if (apply_logging(&logging) < 0 || choice("access-log", access_log, "on", "off", &c.access_log) < 0 ||
-        choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("http-detect", http_detect, "on", "off", &c.detect_http) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
+        choice("dns-capture", dns_capture, "on", "off", &c.dns_capture) < 0 || choice("http", http, "on", "off", &c.parse_http) < 0 || choice("http-detect", http_detect, "on", "off", &c.detect_http) < 0 || choice("gateway-traces", gateway_traces, "on", "off", &c.gateway_traces) < 0 || choice("same-node", same_node, "hbone", "direct", &c.same_node_hbone) < 0 ||
         choose_request_log(http_log, &c.request_log) < 0 || fill_tracing(&c, collector, sampling) < 0 ||
         choice("expired-peers", expired_peers, "keep", "end", &c.keep_expired) < 0 || choice("replaced", replaced, "stay", "end", &stays) < 0)
+        return 2;
+    if ((state_dir && fill_joined(&c, state_dir, keep_file) < 0) || fill_machine(&c, &machine) < 0)
         return 2;
     fill_identities(&c, identities);
     fill_bounds(&c);

@@ -1,6 +1,8 @@
 /* The control thread: pods, directory, certificates and workers joined; see the header. */
 #include "nodeproxy/node.h"
 
+#include "nodeproxy/control/gateway_feed.h"
+#include "nodeproxy/machine/machine.h"
 #include "nodeproxy/supervisor.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -20,6 +22,7 @@ struct node_pod {
     struct spiffe_id id;
     bool wanted;
     unsigned workers_left;
+    struct gateway_feed *gateway; /* of its listeners' certificates; NULL: it serves none of TLS */
 };
 
 /* ---- identities ---------------------------------------------------------- */
@@ -28,9 +31,93 @@ static void give_credential(struct node *n, struct pod *pod)
 {
     struct node_pod *np = pod->user;
     struct credential *c = np->wanted ? credentials_get(n->credentials, &np->id) : NULL;
+    if (np->gateway && c)
+        gateway_feed_set_tls(np->gateway, c->client);
     for (unsigned i = 0; i < n->n_workers; i++)
         if (worker_set_credential(n->workers[i], pod->uid, c) < 0)
             log_error("node", "no memory to tell worker %u of the certificate of %s", i, pod->uid);
+}
+
+/* ---- certificates of Gateways' listeners --------------------------------- */
+
+static void give_listeners(struct node *n, const char *uid, struct listener_set *set)
+{
+    for (unsigned i = 0; i < n->n_workers; i++)
+        if (worker_set_listeners(n->workers[i], uid, set) < 0)
+            log_error("node", "no memory to tell worker %u of the listeners of %s", i, uid);
+}
+
+struct node_gateway { /* a feed, which may outlive its pod */
+    struct gateway_feed feed;
+    struct node *node;
+    char uid[512];
+};
+
+static void listeners_changed(struct gateway_feed *f)
+{
+    struct node_gateway *g = container_of(f, struct node_gateway, feed);
+    give_listeners(g->node, g->uid, f->set);
+}
+
+static void gateway_gone(struct gateway_feed *f)
+{
+    struct node *n = container_of(f, struct node_gateway, feed)->node;
+    free(container_of(f, struct node_gateway, feed));
+    n->n_gateways--;
+    if (n->ending)
+        node_part_gone(n);
+}
+
+static void close_gateway(struct node_pod *np)
+{
+    struct gateway_feed *f = np->gateway;
+    np->gateway = NULL;
+    if (f)
+        gateway_feed_close(f);
+}
+
+static void open_gateway(struct node *n, struct pod *pod, const struct workload *w)
+{
+    struct node_pod *np = pod->user;
+    struct node_gateway *g = calloc(1, sizeof *g);
+    struct credential *c = credentials_get(n->credentials, &np->id);
+    const struct gateway_feed_options o = {
+        .feed = {.ring = n->ring, .controller = n->config.controller, .controller_identity = n->config.controller_identity, .node_id = n->node_id},
+        .ns = w->ns, .gateway = w->gateway, .changed = listeners_changed, .drained = gateway_gone};
+    if (!g) {
+        log_error("node", "no memory for the listeners of %s: they are not served", pod->uid);
+        return;
+    }
+    g->node = n;
+    snprintf(g->uid, sizeof g->uid, "%s", pod->uid);
+    gateway_feed_open(&g->feed, &o);
+    np->gateway = &g->feed;
+    n->n_gateways++;
+    if (c)
+        gateway_feed_set_tls(&g->feed, c->client);
+}
+
+static bool serves_tls(const struct workload *w)
+{
+    for (size_t i = 0; i < w->n_gateway_ports; i++)
+        if (w->gateway_ports[i].tls)
+            return true;
+    return false;
+}
+
+static void look_at_gateway(struct node *n, struct pod *pod)
+{
+    struct node_pod *np = pod->user;
+    const struct workload *w = directory_workload(n->directory, text_of(pod->uid));
+    if (!w) /* as with its identity */
+        return;
+    bool wanted = np->wanted && serves_tls(w);
+    if (np->gateway && (!wanted || !gateway_feed_is_of(np->gateway, w->ns, w->gateway))) {
+        close_gateway(np);
+        give_listeners(n, pod->uid, NULL);
+    }
+    if (wanted && !np->gateway)
+        open_gateway(n, pod, w);
 }
 
 /* The identity is what the controller says of this workload; it may come late, and change with another service account. */
@@ -47,8 +134,10 @@ static void look_at_identity(struct node *n, struct pod *pod)
         return;
     if (np->wanted)
         credentials_unwant(n->credentials, &np->id);
+    close_gateway(np); /* another identity asks anew */
     np->wanted = spiffe_id_present(&id) && credentials_want(n->credentials, &id) == 0;
     np->id = id;
+    workload_api_changed(&n->workload_api);
     give_credential(n, pod);
 }
 
@@ -56,11 +145,13 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
 {
     struct node *n = arg;
     (void)m;
+    workload_api_changed(&n->workload_api);
     if (spiffe_id_equal(id, &n->self)) {
         xds_feed_set_tls(&n->subscription.feed, c ? c->client : NULL);
         if (n->tracer.exporter)
             exporter_set_tls(n->tracer.exporter, c ? c->client : NULL);
-        return;
+        if (!n->config.machine) /* whose processes speak with the same one */
+            return;
     }
     list_for_each(link, pods_all(n->pods))
     {
@@ -196,6 +287,7 @@ static void pod_added(struct pods *p, struct pod *pod, void *arg)
     give_first_sockets(n, pod);
     log_info("node", "pod %s/%s is captured", pod->ns, pod->name);
     look_at_identity(n, pod);
+    look_at_gateway(n, pod);
 }
 
 static void pod_done(struct node *n, struct pod *pod)
@@ -203,6 +295,8 @@ static void pod_done(struct node *n, struct pod *pod)
     struct node_pod *np = pod->user;
     if (np && np->wanted)
         credentials_unwant(n->credentials, &np->id);
+    if (np)
+        close_gateway(np);
     free(np);
     pod->user = NULL;
     log_info("node", "pod %s/%s is released", pod->ns, pod->name);
@@ -214,6 +308,7 @@ static void pod_removed(struct pods *p, struct pod *pod, void *arg)
     struct node *n = arg;
     struct node_pod *np = pod->user;
     (void)p;
+    workload_api_changed(&n->workload_api);
     pod->captured = false;
     if (!np || np->workers_left == 0) {
         pod_done(n, pod);
@@ -235,6 +330,14 @@ static struct pod *find_pod(struct node *n, const char *uid)
             return pod;
     }
     return NULL;
+}
+
+const struct spiffe_id *node_pod_identity(struct node *n, const char *uid, bool *ret_gone)
+{
+    const struct pod *pod = find_pod(n, uid);
+    const struct node_pod *np = pod ? pod->user : NULL;
+    *ret_gone = !pod || !pod->captured;
+    return np && np->wanted ? &np->id : NULL;
 }
 
 /* ---- workers ------------------------------------------------------------- */
@@ -282,8 +385,10 @@ static void directory_changed(void *arg)
     list_for_each(link, pods_all(n->pods))
     {
         struct pod *pod = container_of(link, struct pod, link);
-        if (pod->user && pod->captured)
+        if (pod->user && pod->captured) {
             look_at_identity(n, pod);
+            look_at_gateway(n, pod);
+        }
     }
     pods_directory_changed(n->pods);
     for (unsigned i = 0; i < n->n_workers; i++)
@@ -355,16 +460,19 @@ static void force(struct lifecycle *l)
         worker_join(n->workers[i]);
     directory_thread_online();
     n->n_workers = 0;
+    n->parts_open = 6 + (n->admin != NULL) + (n->tracer.exporter != NULL) + n->n_gateways;
     list_for_each(link, pods_all(n->pods))
     {
         struct pod *pod = container_of(link, struct pod, link);
         struct node_pod *np = pod->user;
         if (np && np->wanted)
             credentials_unwant(n->credentials, &np->id);
+        if (np)
+            close_gateway(np);
         free(np);
         pod->user = NULL;
     }
-    n->parts_open = 5 + (n->admin != NULL) + (n->tracer.exporter != NULL) + node_takeover_close(n);
+    n->parts_open += node_takeover_close(n);
     n->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&n->lifecycle);
     if (n->admin)
@@ -373,12 +481,13 @@ static void force(struct lifecycle *l)
     pods_close(n->pods); /* rules stay in the pods: no byte leaves them unprotected */
     n->pods = NULL;
     xds_feed_close(&n->subscription.feed, part_gone, n);
+    workload_api_close(&n->workload_api, part_gone, n);
     credentials_close(n->credentials, part_gone, n);
     n->credentials = NULL;
     warden_watch_close(&n->warden_watch, part_gone, n);
+    mailbox_close(&n->mailbox, mailbox_gone); /* delivers the workers' last words: spans among them */
     if (n->tracer.exporter)
         exporter_close(n->tracer.exporter, part_gone, n);
-    mailbox_close(&n->mailbox, mailbox_gone);
 }
 
 /* ---- the beginning ------------------------------------------------------- */
@@ -430,7 +539,7 @@ static int open_control(struct node *n)
 {
     const struct config *c = &n->config;
     const struct credentials_options credentials = {
-        .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self};
+        .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self, .keep_file = c->keep_file};
     int r = credentials_open(&n->credentials, n->ring, &credentials, &credentials_events, n);
     if (r < 0)
         return fail("certificates can't be asked for", r, NULL);
@@ -451,7 +560,7 @@ static int open_capture(struct node *n)
     r = make_folder(n->config.run_dir, "pods", folder, sizeof folder);
     if (r < 0)
         return fail("the state folder can't be made", r, folder);
-    const struct pods_options o = {.state_dir = folder, .cluster_id = n->config.cluster_id, .pods_max = n->config.pods_max, .drain_ms = n->config.drain_ms};
+    const struct pods_options o = {.state_dir = folder, .cluster_id = n->config.cluster_id, .pods_max = n->config.pods_max, .machine = n->config.machine ? &n->config.machine->pod : NULL, .drain_ms = n->config.drain_ms};
     r = pods_open(&n->pods, n->ring, n->privileged, &o, &pods_events, n);
     if (r < 0)
         return fail("pods can't be kept", r, NULL);

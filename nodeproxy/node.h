@@ -10,6 +10,8 @@
 #include "shared/credentials/credentials.h"
 #include "nodeproxy/takeover/takeover_claim.h"
 #include "nodeproxy/takeover/takeover_offer.h"
+#include "nodeproxy/capture/netns_id.h"
+#include "nodeproxy/spiffe/workload_api.h"
 #include "nodeproxy/worker.h"
 #include "shared/service/admin.h"
 #include "shared/service/lifecycle.h"
@@ -46,6 +48,7 @@ struct node {
     struct pods *pods;
     struct credentials *credentials;
     struct subscription subscription;
+    struct workload_api workload_api; /* all zero where it is not served */
     struct worker *workers[NODE_WORKERS_MAX];
     unsigned n_workers, n_idle;
     struct exporter exporter;     /* of spans; used if tracer.exporter */
@@ -61,6 +64,7 @@ struct node {
     bool ending;
     int failure;                  /* -errno: why it ends by itself */
     struct node_takeover takeover;
+    unsigned n_gateways;          /* feeds of Gateways' pods that are open, or drain */
     unsigned parts_open;          /* that still drain at the end */
     int64_t started_s;
 };
@@ -76,6 +80,10 @@ int node_takeover_begin(struct node *n);
 bool node_takeover_hurry(struct node *n);
 int node_takeover_inherited(struct node *n, const struct addr *at); /* a listening socket; -1 */
 unsigned node_takeover_close(struct node *n); /* how many parts are gone later */
+/* Of a captured pod, by its workload's uid; NULL: not known yet, or *ret_gone: there is no such pod. */
+const struct spiffe_id *node_pod_identity(struct node *n, const char *uid, bool *ret_gone);
+/* nodeproxy/node_workload_api.c */
+int node_workload_api_open(struct node *n); /* when the node is ours; 0 if it is not to be served */
 /* nodeproxy/node_admin.c */
 int node_admin_open(struct node *n);
 #endif

@@ -110,6 +110,7 @@ static int offer_given(struct takeover_offer *o)
     log_info("takeover", "the successor serves this node's pods now");
     pods_retire(n->pods);
     admin_retire(n->admin);
+    workload_api_retire(&n->workload_api);
     takeover_offer_close(o);
     if (n->lifecycle.draining)
         node_drain(n);
@@ -191,6 +192,8 @@ static int own(struct node *n, int taken_lock)
         r = node_admin_open(n);
     if (r == 0)
         r = admin_publish(n->admin);
+    if (r == 0)
+        r = node_workload_api_open(n);
     if (r == 0)
         r = offer(n);
     forget_preparations(n);
@@ -280,6 +283,8 @@ static void claim_over(struct takeover_claim *c, int taken_lock, bool gone, cons
     }
     t->lock = taken_lock;
     int r = admin_publish(n->admin);
+    if (r == 0)
+        r = node_workload_api_open(n);
     if (r == 0)
         r = offer(n);
     if (r < 0) /* it is ours all the same; a restart would only lose connections */

@@ -3,6 +3,7 @@
 
 #include "nodeproxy/bounds/turn_watch.h"
 #include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/listener_set.h"
 #include "nodeproxy/path/living.h"
 #include "nodeproxy/path/outbound.h"
 #include "nodeproxy/path/request_account.h"
@@ -42,7 +43,7 @@ struct worker {
 
 /* ---- messages ------------------------------------------------------------ */
 
-enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, FILL, DRAIN, STOP, DUMP, DUMPED, REFILL, POD_GONE, IDLE };
+enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, SET_LISTENERS, FILL, DRAIN, STOP, DUMP, DUMPED, REFILL, POD_GONE, IDLE };
 struct message {
     struct mail mail;
     struct worker *worker; /* to the control thread: perhaps joined and freed when it arrives, never looked into */
@@ -57,6 +58,7 @@ struct message {
     int family, type, error;
     unsigned n;
     struct credential *credential;
+    struct listener_set *listeners;
     unsigned parts; /* of a dump */
     struct worker_dump *dump;
     void (*dumped)(struct worker_dump *dump, void *arg);
@@ -71,6 +73,7 @@ static void message_free(struct message *m)
     free(m->name);
     free(m->ns);
     credential_unref(m->credential);
+    listener_set_unref(m->listeners);
     free(m);
 }
 
@@ -201,7 +204,7 @@ static void serve_names(struct worker *w, struct served *v, const struct message
     const struct config *c = w->options.config;
     const struct dns_server_options o = {
         .ring = w->env.ring,
-        .mesh = {.directory = w->options.directory, .network = text_of(c->network), .domain = text_of(c->cluster_domain), .ttl_s = (uint32_t)(c->dns_ttl_ms / 1000)},
+        .mesh = {.directory = w->options.directory, .network = text_of(c->network), .domain = text_of(c->cluster_domain), .uid = text_of(v->pod.uid), .ttl_s = (uint32_t)(c->dns_ttl_ms / 1000)},
         .known = w->options.known,
         .metrics = w->metrics,
         .bounds = w->options.bounds ? bounds_pod(w->options.bounds, m->uid, m->ns, m->name) : NULL,
@@ -381,6 +384,10 @@ static void deliver_to_worker(struct mail *mail)
     case SET_CREDENTIAL:
         if (p)
             local_pod_set_credential(p, m->credential);
+        break;
+    case SET_LISTENERS:
+        if (p)
+            local_pod_set_listeners(p, m->listeners);
         break;
     case FILL: fill(w, m); break;
     case DRAIN: drain(w); break;
@@ -578,6 +585,15 @@ int worker_set_credential(struct worker *w, const char *uid, struct credential *
     if (!m)
         return -ENOMEM;
     m->credential = c ? credential_ref(c) : NULL;
+    return to_worker(w, m);
+}
+
+int worker_set_listeners(struct worker *w, const char *uid, struct listener_set *s)
+{
+    struct message *m = message_new(w, SET_LISTENERS, uid, deliver_to_worker);
+    if (!m)
+        return -ENOMEM;
+    m->listeners = s ? listener_set_ref(s) : NULL;
     return to_worker(w, m);
 }
 

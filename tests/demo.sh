@@ -2,12 +2,13 @@
 # A mesh of two nodes on this machine, shown: identities, encryption, policy, metrics, load. Each claim is checked; the exit status is 0
 # if all hold. Installs and builds what is missing first. Everything that it starts ends with it.
 #
-# usage: tests/demo.sh [--keep]
+# usage: tests/demo.sh [vm] [--keep]
+#   vm       another story: two machines and a CA, without Kubernetes (docs/VM.md)
 #   --keep   leaves the mesh running and says how to look around
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=$PWD
-KEEP=
+KEEP= STORY=
 checked=0 failures=0
 BOLD= RESET=
 [ ! -t 1 ] || { BOLD=$'\e[1m' RESET=$'\e[0m'; }
@@ -15,6 +16,7 @@ BOLD= RESET=
 while [ $# -gt 0 ]; do
     case "$1" in
     --keep) KEEP=yes ;;
+    vm) STORY=vm ;;
     -h | --help)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 0
@@ -276,6 +278,10 @@ END
     exit 1
 }
 prepare
+if [ "$STORY" = vm ]; then
+    . tests/demo_vm.sh
+    exit
+fi
 begin
 for node in node-a node-b; do metrics "$node" >"$WORK/$node.before"; done
 identities

@@ -18,6 +18,8 @@
 #   apply FILE...         puts manifests into the running mesh; delete NAME... takes them out again
 #   pod-down WORKLOAD, pod-up WORKLOAD   as a runtime stops and starts a pod
 #   stop PROGRAM [SIGNAL], start PROGRAM  controller, ca, node-a...
+#   machine-up NAME ADDRESS NAMESPACE/ENTRY ACCOUNT [OPTIONS]   a machine that is no node, beside them on the underlay: it joins
+#                         with a token of the CA's as that account, and runs a node proxy with these options for its WorkloadEntry
 #   replace NODE [OPTIONS]  a new node proxy, with these options more, takes over from the running one, which
 #                         goes on with its connections until they end or --drain is over
 #   path                  the folder with the lab's files (logs, sockets)
@@ -208,7 +210,7 @@ define_programs() {
     at=$(control_address)
     read -ra proxy_args <<<"$PROXY_ARGS"
     define controller "$LAB-control" "$WEIR_BUILD/weir-controller" --source "dir:$RUN/manifests" \
-        --listen "$at:15012" --admin 127.0.0.1:15014 --certificate "$RUN/controller/controller.pem" \
+        --listen "$at:15012" --machine-namespace machines --admin 127.0.0.1:15014 --certificate "$RUN/controller/controller.pem" \
         --key "$RUN/controller/controller.key" --roots "$RUN/controller/controller-roots.pem"
     define ca "$LAB-control" "$WEIR_BUILD/weir-ca" serve --state "$RUN/ca/state" --listen "$at:15013" \
         --controller "$at:15012" --admin 127.0.0.1:15024
@@ -450,6 +452,30 @@ command_replace() {
     die "$node was not replaced; its last log lines are above."
 }
 
+# Its files: token (spent), state/svid.pem, and what a node proxy's folder has.
+command_machine_up() {
+    local name=${1?a name} address=${2?an address} entry=${3?NAMESPACE/ENTRY} account=${4?an account} ns at node v4 net4 rest _
+    shift 4
+    need_lab
+    ns=$LAB-$name at=$(control_address)
+    netns_add "$ns"
+    underlay_join "$ns" "$name" "$address/24"
+    while read -r node _ v4 _ net4 rest; do
+        [ "$net4" = - ] || ip -n "$ns" route add "$net4" via "$v4"
+    done <"$RUN/plan/nodes"
+    ip -n "$ns" route add default via "$CONTROL_V4" # it leads nowhere: Services' addresses never leave the machine
+    mkdir -p "$RUN/$name"
+    (umask 077 && "$WEIR_BUILD/weir-ca" token --state "$RUN/ca/state" --identity "spiffe://cluster.local/ns/${entry%/*}/sa/$account" \
+        --source "$address" >"$RUN/$name/token")
+    in_ns "$ns" "$WEIR_BUILD/weir-nodeproxy" join --ca "$at:15013" --roots "$RUN/controller/controller-roots.pem" \
+        --token-file "$RUN/$name/token" --state-dir "$RUN/$name/state"
+    define "$name" "$ns" "$WEIR_BUILD/weir-nodeproxy" --node "$name" --controller "$at:15012" --ca "$at:15013" \
+        --roots "$RUN/controller/controller-roots.pem" --state-dir "$RUN/$name/state" --workload "$entry" \
+        --run-dir "$RUN/$name" --drain 5s "$@"
+    start_program "$name"
+    wait_ready "$name" "$ns" 127.0.0.1:15021
+}
+
 with_pod() {
     local command=$1
     need_lab
@@ -462,6 +488,7 @@ main() {
     [ $# -eq 0 ] || shift
     case "$command" in
     up | down | exec | logs | ps | apply | delete | replace) "command_$command" "$@" ;;
+    machine-up) command_machine_up "$@" ;;
     pod-up) with_pod pod_up "$@" ;;
     pod-down) with_pod pod_down "$@" ;;
     start) need_lab && start_program "$@" ;;

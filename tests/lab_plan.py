@@ -184,7 +184,7 @@ class Plan:
             row = [name, f"{self.options.lab}-{name}", first(ips, 4), first(ips, 6), first(cidrs, 4),
                    first(cidrs, 6), self.gateway(first(cidrs, 4)), self.gateway(first(cidrs, 6))]
             lines.append(" ".join(value or "-" for value in row))
-        self.write("plan/nodes", "\n".join(lines) + "\n")
+        self.write("plan/nodes", "".join(line + "\n" for line in lines))
 
     def write_pods(self):
         cidrs, lines = self.node_cidrs(), []
@@ -195,7 +195,7 @@ class Plan:
             lines.append(" ".join(value or "-" for value in row))
             self.write("plan/cni/" + self.netns(pod),
                        json.dumps(self.network_configuration(pod, cidrs[node]), indent=2) + "\n")
-        self.write("plan/pods", "\n".join(lines) + "\n")
+        self.write("plan/pods", "".join(line + "\n" for line in lines))
 
     def network_configuration(self, pod, cidrs):
         """What a runtime gives to a chained plugin, the bridge plugin having been the one before."""

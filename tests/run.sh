@@ -25,7 +25,8 @@ OUT=$ROOT/build/run
 BUILDS=(dev asan)
 PATTERN= CLUSTER= others=
 AT_ONCE=${WEIR_AT_ONCE:-$(nproc)}
-LABS=weir-test-$$ # what this run's labs and files begin with; other runs may go on beside it
+RUN=weir-test-$$ # what this run's labs and files begin with; other runs may go on beside it
+LABS=$RUN
 passed=0 failed=0 played=0
 
 while [ $# -gt 0 ]; do
@@ -63,10 +64,11 @@ ok() {
     passed=$((passed + 1))
 }
 
+quote() { tail -n 60 "$1" | awk '{ print "     | " $0 }'; }
 # fail NAME LOG [HOW]: how it ended, in the same line; the log's end may not tell.
 fail() {
     printf 'FAIL %s%s\n' "$1" "${3:+ ($3)}"
-    tail -n 60 "$2" | awk '{ print "     | " $0 }'
+    quote "$2"
     failed=$((failed + 1))
 }
 
@@ -165,21 +167,21 @@ run_ctest() {
     local preset=$1 status name rest how junit=$OUT/junit-$1.xml
     rm -f "$junit"
     remains | sort >"$OUT/before"
-    mkdir "/tmp/$LABS-0"
-    TMPDIR=/tmp/$LABS-0 ctest --test-dir "build/$preset" -j $((2 * $(nproc))) --no-tests=ignore ${PATTERN:+-R "$PATTERN"} \
+    mkdir "/tmp/$RUN-0"
+    TMPDIR=/tmp/$RUN-0 ctest --test-dir "build/$preset" -j $((2 * $(nproc))) --no-tests=ignore ${PATTERN:+-R "$PATTERN"} \
         --output-junit "$junit" >"$OUT/ctest-$preset.log" 2>&1
     if [ ! -e "$junit" ]; then
         # Where no test is selected, ctest writes no results.
         grep -q 'No tests were found' "$OUT/ctest-$preset.log" ||
             fail "ctest [$preset]" "$OUT/ctest-$preset.log"
-        rm -rf "/tmp/$LABS-0"
+        rm -rf "/tmp/$RUN-0"
         return
     fi
     while read -r status name rest how; do
         if [ "$status" = ok ]; then ok "$name [$preset]" "$rest"; else fail "$name [$preset]" "$rest" "$how"; fi
     done < <(ctest_results "$junit" || echo "FAIL ctest-results $OUT/ctest-$preset.log")
-    find "/tmp/$LABS-0" -mindepth 1 -maxdepth 1 -printf 'left behind: file %p\n' >"$OUT/left"
-    rm -rf "/tmp/$LABS-0"
+    find "/tmp/$RUN-0" -mindepth 1 -maxdepth 1 -printf 'left behind: file %p\n' >"$OUT/left"
+    rm -rf "/tmp/$RUN-0"
     left_behind "$OUT/before" >>"$OUT/left"
     [ ! -s "$OUT/left" ] || fail "ctest/left-behind [$preset]" "$OUT/left"
 }
@@ -199,9 +201,17 @@ end_sessions() {
     done
     return 0
 }
-# They take their labs down, and the cluster itself away.
+# They take their labs down, and the cluster itself away. Whoever is impatient is not heard meanwhile.
 cluster=
-trap 'end_sessions TERM "$OUT"/place-*; [ -z "$cluster" ] || kill "$cluster"; wait; exit 130' INT TERM
+interrupted() {
+    trap '' INT TERM
+    end_sessions TERM "$OUT"/place-*
+    [ -z "$cluster" ] || kill "$cluster"
+    wait
+    rm -rf --one-file-system "/tmp/$RUN"-*
+    exit 130
+}
+trap interrupted INT TERM
 
 # clear_away LAB: what a test could not do itself any more, so that it is in nobody's way.
 clear_away() {
@@ -268,7 +278,7 @@ start_program() {
     # The data process, which has no user of its own in some tests, writes its reports there, too.
     mkdir -p "$place/sanitizer" && chmod 1777 "$place/sanitizer"
     {
-        play "$1" "$2" "$place" "$LABS-$played"
+        play "$1" "$2" "$place" "$RUN-$played"
         echo "$played" >&7
     } &
     names[$played]="${name%.*} [$2]"
@@ -294,7 +304,7 @@ end_program() {
     *)
         fail "$name" "$place/log" "${rest:-no result}"
         end_sessions KILL "$place"
-        [ -n "$status" ] || clear_away "$LABS-$ended"
+        [ -n "$status" ] || clear_away "$RUN-$ended"
         ;;
     esac
 }
@@ -337,32 +347,46 @@ run_programs() {
     [ ! -s "$OUT/left" ] || fail "netns/left-behind [$preset]" "$OUT/left"
 }
 
-# The cases of a real Kubernetes; its runner prints `ok NAME SECONDS`, `FAIL NAME LOG` or `skip NAME WHY`.
+# Where no Kubernetes can be brought up, that is a failure, and its last line says what the machine lacks. One cluster at a time, and
+# what it leaves behind is looked for before somebody else's comes.
+cluster_ready() {
+    tests/cluster/up.sh able && tests/cluster/setup.sh && exec 4>"/var/tmp/$1.lock" || return
+    until flock -w 5 4; do :; done
+    mkdir "/tmp/$RUN-0"
+}
+
+# The cases of a real Kubernetes; its runner prints `ok NAME SECONDS`, `FAIL NAME LOG HOW` or `skip NAME WHY`.
 run_cluster() {
-    local status name rest folder=/tmp/$LABS-0
-    if ! tests/cluster/setup.sh >"$OUT/cluster-setup.log" 2>&1; then
+    local status name rest code was_failed=$failed was_played=$((passed + failed)) folder=/tmp/$RUN-0
+    LABS=${WEIR_CLUSTER_NAME:-weir-cluster}
+    if ! cluster_ready "$LABS" >"$OUT/cluster-setup.log" 2>&1; then
         fail cluster/setup "$OUT/cluster-setup.log"
         return
     fi
-    LABS=${WEIR_CLUSTER_NAME:-weir-cluster}
-    mkdir "$folder" || return
     remains | sort >"$OUT/before"
-    exec 5< <(TMPDIR=$folder exec tests/cluster/run.sh ${PATTERN:+"$PATTERN"} 2>"$OUT/cluster.log" </dev/null 7>&- 8>&-)
+    exec 5< <(WEIR_CLUSTER_MINE=yes TMPDIR=$folder exec tests/cluster/run.sh ${PATTERN:+"$PATTERN"} 2>"$OUT/cluster.log" </dev/null 7>&- 8>&-)
     cluster=$!
     while read -ru 5 status name rest; do
         case "$status" in
         ok) ok "$name" "$rest" ;;
         skip) printf 'skip %s: %s\n' "$name" "$rest" ;;
-        FAIL) fail "$name" "$rest" ;;
+        FAIL)
+            fail "$name" "${rest%% *}" "${rest#* }"
+            quote "${rest%%.log *}.after"
+            ;;
         esac
     done
     wait "$cluster" # which takes everything away
+    code=$?
     cluster=
     exec 5<&-
+    [ "$code" = 0 ] || [ "$failed" -gt "$was_failed" ] || fail cluster/run "$OUT/cluster.log" "exit status $code"
+    [ $((passed + failed)) -gt "$was_played" ] || fail cluster/run "$OUT/cluster.log" "no case was played"
     find "$folder" -mindepth 1 -maxdepth 1 -printf 'left behind: file %p\n' >"$OUT/left"
     rm -rf "$folder"
     left_behind "$OUT/before" >>"$OUT/left"
     [ ! -s "$OUT/left" ] || fail cluster/left-behind "$OUT/left"
+    exec 4>&-
 }
 
 mkdir -p "$OUT" || exit 1
@@ -378,7 +402,7 @@ if ! tests/setup.sh; then
 fi
 simple house/check tests/house/check.py
 simple house/check_test tests/house/check_test.py
-simple cluster/routes_test tests/cluster/routes_test.py
+simple house/routes_test tests/house/routes_test.py
 
 shopt -s nullglob
 programs=(tests/{netns,interop}/*_test.{sh,py})

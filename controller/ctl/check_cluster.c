@@ -1,5 +1,6 @@
 /* The lines of check.h for a cluster: before an installation, and of one. */
 #include "controller/ctl/check.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -350,9 +351,17 @@ static void check_certificates(struct check *c, const struct check_facts *f)
 static size_t enrolled_on(const struct check_facts *f, const char *node)
 {
     for (size_t i = 0; i < f->n_programs; i++) {
+        struct json_error e = {0};
+        int64_t told = 0;
         size_t n = 0;
         if (!f->programs[i].dump)
             continue;
+        const struct json *by_node = json_member(f->programs[i].dump, TEXT("enrolled"));
+        json_for_each (one, by_node)
+            if (text_equal(at(one, "node"), text_of(node)))
+                (void)json_opt_i64(one, "pods", 0, INT64_MAX, &told, &e);
+        if (by_node)
+            return (size_t)told;
         json_for_each (w, json_get(f->programs[i].dump, "workloads"))
             n += text_equal(at(w, "node"), text_of(node)) &&
                  text_equal(at(w, "protocol"), TEXT("HBONE"));
@@ -415,6 +424,12 @@ static void check_problems(struct check *c, const struct check_facts *f)
         if (json_count(errors) > NAMED_MAX)
             check_add(c, CHECK_FAIL, "configuration", "weirctl problems shows all",
                       "%zu errors in all", json_count(errors));
+        int64_t unlisted = 0;
+        struct json_error error = {0};
+        if (json_opt_i64(f->programs[i].problems, "unlisted", 0, INT64_MAX, &unlisted, &error) == 0 &&
+            unlisted > 0)
+            check_add(c, CHECK_WARN, "configuration", "each object's status says its own",
+                      "%" PRIi64 " problems more are not listed", unlisted);
         if (json_count(errors) == 0)
             check_add(c, CHECK_OK, "configuration", NULL, "no object is refused");
         return; /* each replica says the same */

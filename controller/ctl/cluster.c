@@ -204,14 +204,25 @@ static bool runs(const struct json *pod)
     return text_equal(json_text(json_get(pod, "status.phase")), TEXT("Running"));
 }
 
-static void ask_program(struct cluster *c, struct check_program *p, struct cluster_answers *a)
+static int ask_dump(struct cluster *c, const char *pod, const char *dump, struct cluster_answers *a)
+{
+    char path[PATH_BYTES_MAX];
+    pod_path(c, pod, 15014, dump, path);
+    int err = cluster_get(c, path, &a->dump, a->why);
+    if (err != -ENOENT || strcmp(dump, CLUSTER_DUMP) == 0)
+        return err;
+    pod_path(c, pod, 15014, CLUSTER_DUMP, path);
+    return cluster_get(c, path, &a->dump, a->why);
+}
+
+static void ask_program(struct cluster *c, const char *dump, struct check_program *p,
+                        struct cluster_answers *a)
 {
     char path[PATH_BYTES_MAX];
     bool controller = strcmp(p->role, "controller") == 0;
     int err = 0;
     if (controller) {
-        pod_path(c, p->name, 15014, "/config_dump", path);
-        err = cluster_get(c, path, &a->dump, a->why);
+        err = ask_dump(c, p->name, dump, a);
         pod_path(c, p->name, 15014, "/debug/errors", path);
         if (err == 0)
             err = cluster_get(c, path, &a->problems, a->why);
@@ -242,7 +253,8 @@ static int program_order(const void *a, const void *b)
     return by_node ? by_node : strcmp(x->name, y->name);
 }
 
-static int take_programs(struct cluster *c, enum cluster_depth depth, struct cluster_mesh *m)
+static int take_programs(struct cluster *c, enum cluster_depth depth, const char *dump,
+                         struct cluster_mesh *m)
 {
     size_t n = json_count(json_get(m->pods, "items"));
     n = n < CLUSTER_PROGRAMS_MAX ? n : CLUSTER_PROGRAMS_MAX;
@@ -263,12 +275,12 @@ static int take_programs(struct cluster *c, enum cluster_depth depth, struct clu
     qsort(m->programs, m->n_programs, sizeof *m->programs, program_order);
     for (size_t i = 0; i < m->n_programs; i++)
         if (is_asked(&m->programs[i], depth))
-            ask_program(c, &m->programs[i], &m->answers[i]);
+            ask_program(c, dump, &m->programs[i], &m->answers[i]);
     return 0;
 }
 
-int cluster_gather(struct cluster *c, enum cluster_depth depth, struct cluster_mesh *ret,
-                   char why[static KUBE_WHY_MAX])
+int cluster_gather(struct cluster *c, enum cluster_depth depth, const char *dump,
+                   struct cluster_mesh *ret, char why[static KUBE_WHY_MAX])
 {
     char path[PATH_BYTES_MAX];
     *ret = (struct cluster_mesh){0};
@@ -281,7 +293,7 @@ int cluster_gather(struct cluster *c, enum cluster_depth depth, struct cluster_m
     if (err == 0)
         err = cluster_get(c, path, &ret->pods, why);
     if (err == 0) {
-        err = take_programs(c, depth, ret);
+        err = take_programs(c, depth, dump, ret);
         if (err < 0)
             snprintf(why, KUBE_WHY_MAX, "out of memory");
     }

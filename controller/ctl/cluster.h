@@ -9,6 +9,9 @@
 #include "shared/kube/kube_once.h"
 
 enum { CLUSTER_PROGRAMS_MAX = 5000, CLUSTER_ANSWER_MAX = 256 * 1024 * 1024 };
+/* Of a controller: all that it knows; who follows it, and how many workloads each node has. */
+#define CLUSTER_DUMP    "/config_dump"
+#define CLUSTER_CLIENTS "/clients"
 struct cluster_options {
     const char *kubeconfig, *context; /* NULL: $KUBECONFIG, ~/.kube/config, or the surroundings of a pod */
     const char *proxy;                /* ADDR:PORT of a `kubectl proxy`, instead; NULL: none */
@@ -36,9 +39,10 @@ const char *cluster_server(const struct cluster *c);
 int cluster_get(struct cluster *c, const char *path, struct json **ret, char why[static KUBE_WHY_MAX]);
 /* A merge patch. -ENOTSUP through a kubectl proxy. */
 int cluster_patch(struct cluster *c, const char *path, struct text body, char why[static KUBE_WHY_MAX]);
-/* -errno: the API server could not be asked; what a program does not answer is in its `why`. */
-int cluster_gather(struct cluster *c, enum cluster_depth depth, struct cluster_mesh *ret,
-                   char why[static KUBE_WHY_MAX]);
+/* dump: the path that controllers are asked for what they know; one that is older than it is asked for
+ * everything. -errno: the API server could not be asked; what a program does not answer is in its `why`. */
+int cluster_gather(struct cluster *c, enum cluster_depth depth, const char *dump,
+                   struct cluster_mesh *ret, char why[static KUBE_WHY_MAX]);
 void cluster_mesh_done(struct cluster_mesh *m);
 /* A program that runs and has told its configuration: a controller. NULL: none has. */
 const struct check_program *cluster_controller(const struct cluster_mesh *m);

@@ -1,4 +1,5 @@
 #include "controller/ctl/explain.h"
+#include "shared/mesh/egress.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,6 +255,22 @@ static void conclude(struct explain *x)
                  x->n_endpoints);
 }
 
+/* What its source does not see (NULL: there is nothing at all) passes as it is, or not at all. */
+static void beyond(struct explain *x, const char *what)
+{
+    bool only = in_mesh(x->source) && x->source->registry_only;
+    x->result = only ? EXPLAIN_REFUSED : EXPLAIN_OUTSIDE;
+    if (!what)
+        what = "the mesh knows nothing at this address";
+    snprintf(x->why, sizeof x->why, "%s: %s", what,
+             only ? "the source may connect only to what it sees (outboundTrafficPolicy: "
+                    "REGISTRY_ONLY), so its node refuses the connection (BlackHoleCluster)"
+                  : "the connection passes as it is, without the mesh's encryption");
+}
+
+static const char hidden[] = "the source does not see it, by its Sidecar's egress hosts or the "
+                             "destination's exportTo";
+
 static int explain_service(const struct directory *d, const struct explain_wish *wish,
                            struct explain *x)
 {
@@ -271,6 +288,10 @@ static int explain_service(const struct directory *d, const struct explain_wish 
     if (!known) {
         x->result = EXPLAIN_UNREACHABLE;
         snprintf(x->why, sizeof x->why, "the Service has no port %u", x->port);
+        return 0;
+    }
+    if (in_mesh(x->source) && !egress_sees(x->source, s, x->port)) {
+        beyond(x, hidden);
         return 0;
     }
     int err = x->asks ? explain_request_open(&x->request, wish, d, s, x->port, x->source, x->why) : 0;
@@ -300,6 +321,10 @@ static int explain_workload(const struct directory *d, struct explain *x, const 
     if (!x->port) {
         snprintf(x->why, sizeof x->why, "say the port: %s:PORT", x->destination_text);
         return -EINVAL;
+    }
+    if (in_mesh(x->source) && w != x->source && !egress_sees_workload(x->source, w, x->port)) {
+        beyond(x, hidden);
+        return 0;
     }
     x->endpoints = calloc(1, sizeof *x->endpoints);
     if (!x->endpoints)
@@ -357,10 +382,7 @@ int explain_ask(const struct directory *d, const char *source, const char *desti
     }
     if (to.workload)
         return explain_workload(d, x, to.workload);
-    x->result = EXPLAIN_OUTSIDE;
-    snprintf(x->why, sizeof x->why,
-             "the mesh knows nothing at this address: the connection passes as it is, without the "
-             "mesh's encryption");
+    beyond(x, NULL);
     return 0;
 }
 

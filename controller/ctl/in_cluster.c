@@ -2,6 +2,7 @@
 #include "controller/ctl/ctl.h"
 #include "shared/base/clock.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ---- Gathered, or said why not -------------------------------------------------------------- */
@@ -12,11 +13,12 @@ struct world {
     char why[KUBE_WHY_MAX];
 };
 
-static int world_open(struct world *w, const struct ctl *c, enum cluster_depth depth)
+static int world_open(struct world *w, const struct ctl *c, enum cluster_depth depth,
+                      const char *dump)
 {
     *w = (struct world){0};
     int err = cluster_open(&w->cluster, &c->cluster, w->why);
-    return err < 0 ? err : cluster_gather(&w->cluster, depth, &w->mesh, w->why);
+    return err < 0 ? err : cluster_gather(&w->cluster, depth, dump, &w->mesh, w->why);
 }
 
 static void world_close(struct world *w)
@@ -57,7 +59,7 @@ int cluster_show(const struct ctl *c, const struct view *v)
                 v->name, c->cluster.ns, v->name);
         return 2;
     }
-    if (world_open(&w, c, CLUSTER_CONTROLLERS) < 0)
+    if (world_open(&w, c, CLUSTER_CONTROLLERS, v ? v->path : CLUSTER_DUMP) < 0)
         return world_fail(&w);
     const struct check_program *p = controller_or_fail(&w, c);
     int r = 1;
@@ -82,7 +84,7 @@ int cluster_status(const struct ctl *c)
     struct world w;
     struct text_heap out;
     struct table table;
-    if (world_open(&w, c, CLUSTER_ALL) < 0)
+    if (world_open(&w, c, CLUSTER_ALL, CLUSTER_CLIENTS) < 0)
         return world_fail(&w);
     text_heap_init(&out, CTL_TEXT_MAX);
     status_table(w.mesh.programs, w.mesh.n_programs, &table);
@@ -105,13 +107,25 @@ static void problem_rows(struct table *t, const struct json *list, const char *k
     }
 }
 
+static void unlisted_row(struct table *t, const struct json *problems)
+{
+    char text[128];
+    int64_t n = 0;
+    struct json_error error = {0};
+    if (json_opt_i64(problems, "unlisted", 0, INT64_MAX, &n, &error) < 0 || n == 0)
+        return;
+    snprintf(text, sizeof text, "%" PRIi64 " more are not listed; each object's status says its own", n);
+    table_cell(t, 0, TEXT("unlisted"));
+    table_cell(t, 3, text_of(text));
+}
+
 int cluster_problems(const struct ctl *c)
 {
     static const char *const titles[] = {"KIND", "OBJECT", "FIELD", "WHAT"};
     struct world w;
     struct text_heap out;
     struct table table;
-    if (world_open(&w, c, CLUSTER_CONTROLLERS) < 0)
+    if (world_open(&w, c, CLUSTER_CONTROLLERS, CLUSTER_CLIENTS) < 0)
         return world_fail(&w);
     const struct check_program *p = controller_or_fail(&w, c);
     int r = 1;
@@ -119,6 +133,7 @@ int cluster_problems(const struct ctl *c)
         table_init(&table, titles, 4);
         problem_rows(&table, json_get(p->problems, "errors"), "error");
         problem_rows(&table, json_get(p->problems, "warnings"), "warning");
+        unlisted_row(&table, p->problems);
         text_heap_init(&out, CTL_TEXT_MAX);
         if (c->as_json)
             table_json(&table, &out);
@@ -137,7 +152,7 @@ int cluster_check(const struct ctl *c)
 {
     struct world w;
     struct check check;
-    int err = world_open(&w, c, c->before ? CLUSTER_API : CLUSTER_ALL);
+    int err = world_open(&w, c, c->before ? CLUSTER_API : CLUSTER_ALL, CLUSTER_CLIENTS);
     const struct check_facts facts = {.server = cluster_server(&w.cluster),
                                       .ns = c->cluster.ns,
                                       .failure = err < 0 ? w.why : NULL,
@@ -163,7 +178,7 @@ int cluster_check(const struct ctl *c)
 int cluster_explain(const struct ctl *c)
 {
     struct world w;
-    if (world_open(&w, c, CLUSTER_CONTROLLERS) < 0)
+    if (world_open(&w, c, CLUSTER_CONTROLLERS, CLUSTER_DUMP) < 0)
         return world_fail(&w);
     const struct check_program *p = controller_or_fail(&w, c);
     int r = p ? explain_show(c, p->dump) : 1;

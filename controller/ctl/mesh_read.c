@@ -36,11 +36,10 @@ static void *room(const struct json *list, size_t len, int *err)
 
 static uint8_t app_protocol(const struct json *port)
 {
-    static const char *const words[] = {"", "HTTP11", "HTTP2", "GRPC", "TCP", "TLS"}; /* enum app_protocol */
-    for (size_t i = 1; i < sizeof words / sizeof *words; i++)
-        if (says(port, "appProtocol", words[i]))
-            return (uint8_t)i;
-    return 0;
+    for (uint8_t i = APP_UNKNOWN + 1; i <= APP_TLS; i++)
+        if (says(port, "appProtocol", app_protocol_word(i)))
+            return i;
+    return APP_UNKNOWN;
 }
 
 static int read_ports(const struct json *list, struct port_pair **ret, size_t *ret_n)
@@ -130,6 +129,9 @@ static int fill_workload(const struct json *j, struct workload *w)
     if (err == 0)
         err = read_names(json_member(j, TEXT("authorizationPolicies")), &w->policies,
                          &w->n_policies);
+    w->registry_only = says(j, "outboundTrafficPolicy", "REGISTRY_ONLY");
+    if (err == 0)
+        err = read_names(json_member(j, TEXT("egress")), &w->egress, &w->n_egress);
     return err;
 }
 
@@ -179,6 +181,8 @@ static int fill_service(const struct json *j, struct service *s)
             if (text_equal(json_text(scope), text_of(scopes[i])) && s->n_scopes < LB_SCOPES_MAX)
                 s->scopes[s->n_scopes++] = (enum lb_scope)i;
     int err = read_vips(json_member(j, TEXT("vips")), s);
+    if (err == 0)
+        err = read_names(json_member(j, TEXT("exportTo")), &s->exported, &s->n_exported);
     return err == 0 ? read_ports(json_member(j, TEXT("ports")), &s->ports, &s->n_ports) : err;
 }
 

@@ -78,7 +78,7 @@ static int controller_status(const struct ctl *c)
     struct json *tree = NULL;
     struct text_heap out;
     struct table table;
-    if (ask(c->controller, "/config_dump", &tree, why) < 0)
+    if (ask(c->controller, CLUSTER_CLIENTS, &tree, why) < 0)
         return ctl_fail(c->controller, why);
     const struct check_program program = {
         .role = "controller", .name = c->controller, .node = "", .dump = tree};

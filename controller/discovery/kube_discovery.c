@@ -25,6 +25,8 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
     [OBJECT_TCP_ROUTE] = {GATEWAY_GROUP, "tcproutes", {"v1", "v1alpha2"}, NULL},
     [OBJECT_TLS_ROUTE] = {GATEWAY_GROUP, "tlsroutes", {"v1", "v1alpha3", "v1alpha2"}, NULL},
     [OBJECT_INGRESS] = {GATEWAY_GROUP, "gateways", {"v1", "v1beta1"}, NULL},
+    [OBJECT_INGRESS_CLASS] = {GATEWAY_GROUP, "gatewayclasses", {"v1", "v1beta1"}, NULL},
+    [OBJECT_SECRET] = {"", "secrets", {NULL}, NULL}, /* each by its name: kube_secrets.h */
     [OBJECT_REFERENCE_GRANT] = {GATEWAY_GROUP,
                                 "referencegrants",
                                 {"v1", "v1beta1", "v1alpha2"},
@@ -41,6 +43,11 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                               "serviceentries",
                               {"v1", "v1beta1", "v1alpha3"},
                               NULL},
+    [OBJECT_SIDECAR] = {NETWORKING_GROUP, "sidecars", {"v1", "v1beta1", "v1alpha3"}, NULL},
+    [OBJECT_WORKLOAD_ENTRY] = {NETWORKING_GROUP,
+                               "workloadentries",
+                               {"v1", "v1beta1", "v1alpha3"},
+                               NULL},
 };
 
 void kube_api_path(const struct kube_api *a, struct text_out *out)

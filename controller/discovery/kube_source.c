@@ -53,6 +53,7 @@ static void collect_problems(struct kube_source *s)
     for (unsigned i = 0; i < OBJECT_KIND_COUNT; i++)
         n += s->kinds[i].bad.count;
     all.items = calloc(n + 1, sizeof *all.items);
+    s->problems.no_memory = !all.items;
     for (unsigned i = 0; all.items && i < OBJECT_KIND_COUNT; i++) {
         const struct map_entry *e;
         for (size_t j = 0; (e = map_next(&s->kinds[i].bad, &j));)
@@ -62,6 +63,13 @@ static void collect_problems(struct kube_source *s)
         qsort(all.items, all.n, sizeof *all.items, problem_order);
     if (problem_index_add(&index, &all) == 0)
         problem_index_share(&index, &s->problems);
+    else
+        s->problems.no_memory = true;
+    if (s->problems.no_memory) { /* the next change tries again */
+        s->problems.dropped = n - s->problems.n;
+        log_warn("kube", "out of memory: %zu objects that can't be read are not listed",
+                 s->problems.dropped);
+    }
     problem_index_done(&index);
     free(all.items); /* what they say is the kinds' */
 }
@@ -77,8 +85,16 @@ static void tell(struct kube_source *s)
 static void debounced(struct timer *t)
 {
     struct kube_source *s = container_of(t, struct kube_source, debounce);
-    if (s->complete || all_listed(s))
+    if (!s->complete && !all_listed(s))
+        return;
+    kube_secrets_look(&s->secrets);
+    if (s->complete || kube_secrets_settled(&s->secrets))
         tell(s);
+}
+
+static void secrets_changed(void *user)
+{
+    kube_source_touch(user);
 }
 
 /* The first time at once, when the last kind is there. */
@@ -187,6 +203,7 @@ int kube_source_open(struct kube_source *s, struct ring *ring, const struct kube
     timer_init(&s->debounce, debounced);
     for (unsigned i = 0; i < OBJECT_KIND_COUNT; i++)
         kube_kind_init(&s->kinds[i], s, (enum object_kind)i);
+    kube_secrets_init(&s->secrets, s->client, ring, store, o->silence_ms, secrets_changed, s);
     kube_discovery_start(&s->discovery, s->client, ring, round_over);
     watch_definitions(s);
     return 0;
@@ -205,6 +222,7 @@ void kube_source_close(struct kube_source *s, void (*closed)(struct kube_source 
     timer_stop(ring_timers(s->ring), &s->debounce);
     kube_discovery_stop(&s->discovery);
     kube_informer_stop(&s->definitions);
+    kube_secrets_done(&s->secrets);
     for (unsigned i = 0; i < OBJECT_KIND_COUNT; i++)
         kube_kind_done(&s->kinds[i]);
     problems_done(&s->problems);

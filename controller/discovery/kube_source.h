@@ -8,6 +8,7 @@
 #define CONTROLLER_DISCOVERY_KUBE_SOURCE_H
 #include "controller/discovery/kube_discovery.h"
 #include "controller/discovery/kube_kind.h"
+#include "controller/discovery/kube_secrets.h"
 #include "controller/model/problem_index.h"
 
 #define KUBE_SOURCE_FILE "kubernetes" /* what stands for the file in problems */
@@ -18,6 +19,7 @@ struct kube_source {
     struct object_store *store;
     struct kube_discovery discovery;
     struct kube_kind kinds[OBJECT_KIND_COUNT];
+    struct kube_secrets secrets;
     struct kube_informer definitions; /* of custom resources: only that they change */
     struct timer debounce;
     struct problems problems;

@@ -106,6 +106,88 @@ static void read_warmup(struct reader *r, struct gateway_flaw *f, const struct j
         traffic_flaw(r, f, j, "duration is missing");
 }
 
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static struct locality_distribute *read_distribute(struct reader *r, struct gateway_flaw *f,
+                                                   const struct json *list, size_t *ret_n)
+{
+    static const char *const known[] = {"from", "to", NULL};
+    struct locality_distribute *items = read_array(r, json_count(list), sizeof *items);
+    json_for_each (j, list) {
+        const struct json *to = read_object(r, j, "to");
+        if (!items || !json_is(j, JSON_OBJECT) || json_count(to) > LOCALITY_SHARES_MAX) {
+            read_fail(r, j, "must be an object with at most %d places", LOCALITY_SHARES_MAX);
+            break;
+        }
+        gateway_known(r, f, j, known);
+        struct locality_distribute *d = &items[(*ret_n)++];
+        d->from = text_of(read_string(r, j, "from"));
+        d->to = read_array(r, json_count(to), sizeof *d->to);
+        json_for_each (share, to) {
+            int64_t percent = 0;
+            if (json_read_i64(share, "", 0, 100, &percent, r->error) < 0 || !d->to)
+                break;
+            d->to[d->n_to++] = (struct locality_share){
+                text_of(read_copy(r, json_name(share))), (uint32_t)percent};
+        }
+    }
+    return items;
+}
+
+static struct locality_failover *read_failover(struct reader *r, struct gateway_flaw *f,
+                                               const struct json *list, size_t *ret_n)
+{
+    static const char *const known[] = {"from", "to", NULL};
+    struct locality_failover *items = read_array(r, json_count(list), sizeof *items);
+    json_for_each (j, list) {
+        if (!items || !json_is(j, JSON_OBJECT)) {
+            read_fail(r, j, "must be an object");
+            break;
+        }
+        gateway_known(r, f, j, known);
+        items[(*ret_n)++] = (struct locality_failover){text_of(read_string(r, j, "from")),
+                                                       text_of(read_string(r, j, "to"))};
+    }
+    return items;
+}
+
+/* "label" or "label=value". */
+static struct locality_priority *read_priorities(struct reader *r, const struct json *of,
+                                                 size_t *ret_n)
+{
+    struct values texts = read_strings(r, of, "failoverPriority", LOCALITY_LABELS_MAX);
+    struct locality_priority *items = read_array(r, texts.n, sizeof *items);
+    for (size_t i = 0; items && i < texts.n; i++) {
+        struct locality_priority *p = &items[(*ret_n)++];
+        p->label.name = text_of(texts.items[i]);
+        p->own = !text_split(p->label.name, '=', &p->label.name, &p->label.value);
+        if (p->own)
+            p->label.value = TEXT("");
+    }
+    return items;
+}
+
+static void read_locality(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                          struct locality_lb *lb)
+{
+    static const char *const known[] = {"enabled", "distribute", "failover", "failoverPriority",
+                                        NULL};
+    char why[WHY_MAX];
+    const struct json *j = read_object(r, of, "localityLbSetting");
+    gateway_known(r, f, j, known);
+    if (!j)
+        return;
+    lb->said = true;
+    lb->off = !read_bool(r, j, "enabled", true);
+    lb->distribute = read_distribute(r, f, read_list(r, j, "distribute", LOCALITY_RULES_MAX),
+                                     &lb->n_distribute);
+    lb->failover =
+        read_failover(r, f, read_list(r, j, "failover", LOCALITY_RULES_MAX), &lb->n_failover);
+    lb->priorities = read_priorities(r, j, &lb->n_priorities);
+    if (!read_failed(r) && locality_lb_check(NULL, lb, why) < 0)
+        traffic_flaw(r, f, j, "%s", why);
+}
+
 static const struct rule_balance *read_balance(struct reader *r, struct gateway_flaw *f,
                                                const struct json *of)
 {
@@ -118,7 +200,6 @@ static const struct rule_balance *read_balance(struct reader *r, struct gateway_
                                               BALANCE_ROUND_ROBIN,   BALANCE_LEAST_REQUEST};
     const struct json *j = read_object(r, of, "loadBalancer");
     const struct json *hash = read_object(r, j, "consistentHash");
-    const struct json *locality = read_object(r, j, "localityLbSetting");
     struct rule_balance *b = j ? read_array(r, 1, sizeof *b) : NULL;
     unsigned simple = 0;
     gateway_known(r, f, j, known);
@@ -134,10 +215,8 @@ static const struct rule_balance *read_balance(struct reader *r, struct gateway_
     read_warmup(r, f, j, &b->settings.slow_start);
     if (hash)
         read_hash(r, f, hash, b);
-    json_for_each (item, locality)
-        if (!text_equal(json_name(item), TEXT("enabled")) ||
-            read_bool(r, locality, "enabled", false))
-            traffic_flaw(r, f, item, "is not supported");
+    read_locality(r, f, j, &b->locality);
+    b->settings.locality_weighted = b->locality.n_distribute > 0 && !b->locality.off;
     return b;
 }
 

@@ -15,6 +15,7 @@ struct rule_balance {
     struct balance_settings settings;
     struct hash_policy hash; /* BALANCE_RING_HASH, BALANCE_MAGLEV */
     bool hashed;             /* `hash` is one */
+    struct locality_lb locality;
 };
 struct rule_pool { /* times 0: not said, but for idle_timeout_ms: none */
     struct breaker_limits breaker;

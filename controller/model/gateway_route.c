@@ -1,6 +1,7 @@
 #include "controller/model/object_kinds.h"
 #include "controller/model/traffic_read.h"
 #include "shared/http/http_grammar.h"
+#include "shared/mesh/route_action.h"
 
 /* ---- Matches -------------------------------------------------------------------------------- */
 
@@ -201,6 +202,53 @@ static const struct gateway_retry *read_retry(struct reader *r, const struct jso
     return retry;
 }
 
+/* ---- Sessions (GEP-1619) --------------------------------------------------------------------- */
+
+static void check_session(struct reader *r, struct gateway_flaw *f, const struct json *j,
+                          const struct gateway_session *s)
+{
+    struct text name = text_of(s->name);
+    if (name.len > SESSION_NAME_MAX || (name.len > 0 && !http_is_token(name)))
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "sessionName"),
+                         "is no name of a %s", s->header ? "header" : "cookie");
+    else if (s->header && name.len > 0 && !header_may_be_edited(name))
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "sessionName"),
+                         "'%s' belongs to the connection or the framing", s->name);
+    else if (s->header && read_member(j, "cookieConfig"))
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, read_member(j, "cookieConfig"),
+                         "can only be set with type Cookie");
+    else if (s->permanent && s->absolute_ms == 0)
+        gateway_flaw_add(r, f, GATEWAY_FLAW_VALUE, j,
+                         "absoluteTimeout must be specified when cookie lifetimeType is Permanent");
+}
+
+static const struct gateway_session *read_session(struct reader *r, struct gateway_flaw *f,
+                                                  const struct json *of)
+{
+    static const char *const known[] = {"sessionName", "absoluteTimeout", "idleTimeout",
+                                        "type",        "cookieConfig",    NULL};
+    static const char *const cookie_known[] = {"lifetimeType", NULL};
+    static const char *const types[] = {"Cookie", "Header", NULL};
+    static const char *const lifetimes[] = {"Session", "Permanent", NULL};
+    const struct json *j = read_object(r, of, "sessionPersistence");
+    const struct json *cookie = read_object(r, j, "cookieConfig");
+    struct gateway_session *s = j ? read_array(r, 1, sizeof *s) : NULL;
+    unsigned type = 0, lifetime = 0;
+    gateway_known(r, f, j, known);
+    gateway_known(r, f, cookie, cookie_known);
+    if (!s)
+        return NULL;
+    json_opt_choice(j, "type", types, &type, r->error);
+    json_opt_choice(cookie, "lifetimeType", lifetimes, &lifetime, r->error);
+    *s = (struct gateway_session){.name = read_string(r, j, "sessionName"),
+                                  .header = type == 1,
+                                  .permanent = lifetime == 1,
+                                  .absolute_ms = read_duration(r, f, j, "absoluteTimeout"),
+                                  .idle_ms = read_duration(r, f, j, "idleTimeout")};
+    check_session(r, f, j, s);
+    return s;
+}
+
 /* ---- Rules ---------------------------------------------------------------------------------- */
 
 static void read_backends(struct reader *r, const struct json *of, const char *ns, bool grpc,
@@ -247,8 +295,9 @@ static void read_rule(struct reader *r, const struct json *j, const char *ns, bo
                       struct gateway_rule *rule)
 {
     static const char *const http_known[] = {"name",     "matches", "filters", "backendRefs",
-                                             "timeouts", "retry",   NULL};
-    static const char *const grpc_known[] = {"name", "matches", "filters", "backendRefs", NULL};
+                                             "timeouts", "retry",   "sessionPersistence", NULL};
+    static const char *const grpc_known[] = {"name",        "matches",            "filters",
+                                             "backendRefs", "sessionPersistence", NULL};
     const struct json *matches = read_list(r, j, "matches", GATEWAY_MATCHES_MAX);
     struct gateway_match *items = read_array(r, json_count(matches), sizeof *items);
     rule->matches = items;
@@ -266,6 +315,7 @@ static void read_rule(struct reader *r, const struct json *j, const char *ns, bo
     rule->filters = gateway_filters_read(r, &rule->flaw, j, ns, grpc);
     gateway_known(r, &rule->flaw, j, grpc ? grpc_known : http_known);
     read_backends(r, j, ns, grpc, rule);
+    rule->session = read_session(r, &rule->flaw, j);
     if (!grpc) {
         read_timeouts(r, j, rule);
         rule->retry = read_retry(r, j, &rule->flaw);
@@ -430,4 +480,18 @@ void reference_grant_read(struct reader *r, const struct json *document, struct 
         tos[o->grant.n_to++] = (struct grant_to){
             read_string(r, j, "group"), read_string(r, j, "kind"), read_string(r, j, "name")};
     }
+}
+
+bool reference_grant_allows(const struct reference_grant *g, const struct object *from,
+                            const struct gateway_ref *ref)
+{
+    bool by = false, to = false;
+    for (size_t i = 0; i < g->n_from; i++)
+        by |= strcmp(g->from[i].group, GATEWAY_GROUP) == 0 &&
+              strcmp(g->from[i].kind, object_kind_name(from->kind)) == 0 &&
+              strcmp(g->from[i].ns, from->ns) == 0;
+    for (size_t i = 0; i < g->n_to; i++)
+        to |= strcmp(g->to[i].group, ref->group) == 0 && strcmp(g->to[i].kind, ref->kind) == 0 &&
+              (!g->to[i].name[0] || strcmp(g->to[i].name, ref->name) == 0);
+    return by && to;
 }

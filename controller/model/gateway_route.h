@@ -31,7 +31,7 @@ enum gateway_flaw_kind {
 };
 struct gateway_flaw { /* the first one. A rule with one answers 500, if its route counts */
     enum gateway_flaw_kind kind;
-    const char *text; /* "spec.rules[0].sessionPersistence: is not supported" */
+    const char *text; /* "spec.rules[0].filters[1].type: is not supported" */
 };
 
 struct gateway_ref { /* an object that is meant; ns: the route's where none is written */
@@ -110,6 +110,11 @@ struct gateway_retry {
     uint32_t attempts;
     uint64_t backoff_ms; /* 0: not said */
 };
+struct gateway_session {
+    const char *name; /* "": not said */
+    bool header, permanent;
+    uint64_t absolute_ms, idle_ms; /* 0: not said */
+};
 struct gateway_rule {
     const char *name; /* "": none */
     struct gateway_flaw flaw;
@@ -120,6 +125,7 @@ struct gateway_rule {
     size_t n_backends;
     uint64_t timeout_ms, backend_timeout_ms; /* 0: none */
     const struct gateway_retry *retry;       /* NULL: none */
+    const struct gateway_session *session;   /* NULL: none */
 };
 struct gateway_route {
     struct gateway_flaw flaw; /* of the whole route: none of it counts */
@@ -143,4 +149,8 @@ struct reference_grant {
     const struct grant_to *to;
     size_t n_to;
 };
+struct object;
+/* May this object of another namespace speak of what is meant, which is of the grant's? */
+bool reference_grant_allows(const struct reference_grant *g, const struct object *from,
+                            const struct gateway_ref *ref);
 #endif

@@ -61,7 +61,30 @@ bool ingress_is_host(struct text t)
     return !name_check_subdomain(t);
 }
 
-static void read_listener(struct reader *r, const struct json *j, struct ingress_listener *l)
+/* One certificate a listener; what a client is asked for beyond TLS itself is nothing that can be asked here. */
+static void read_tls(struct reader *r, const struct json *of, const char *ns,
+                     struct ingress_listener *l)
+{
+    static const char *const known[] = {"mode", "certificateRefs", NULL};
+    const struct json *tls = read_object(r, of, "tls");
+    const struct json *refs = read_list(r, tls, "certificateRefs", GATEWAY_ITEMS_MAX);
+    const char *mode = read_string(r, tls, "mode");
+    gateway_known(r, &l->flaw, tls, known);
+    if (mode[0] && strcmp(mode, "Terminate") != 0)
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(tls, "mode"),
+                         "'%.40s' is not Terminate, which alone goes with HTTPS", mode);
+    if (json_count(refs) != 1)
+        gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, tls ? tls : of,
+                         "must name one Secret in certificateRefs, and no more");
+    json_for_each (j, refs) {
+        l->certificate = gateway_ref_read(r, j, ns, "", "Secret");
+        l->has_certificate = true;
+        return;
+    }
+}
+
+static void read_listener(struct reader *r, const struct json *j, const char *ns,
+                          struct ingress_listener *l)
 {
     static const char *const known[] = {"name",     "hostname", "port",
                                         "protocol", "tls",      "allowedRoutes",
@@ -82,8 +105,19 @@ static void read_listener(struct reader *r, const struct json *j, struct ingress
     if (strcmp(l->protocol, "HTTP") == 0 && read_member(j, "tls"))
         gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "tls"),
                          "can't be there with protocol HTTP");
+    if (strcmp(l->protocol, "HTTPS") == 0)
+        read_tls(r, j, ns, l);
     read_from(r, routes, l);
     read_kinds(r, routes, l);
+}
+
+void ingress_class_read(struct reader *r, const struct json *document, struct object *o)
+{
+    const struct json *spec = read_object(r, document, "spec");
+    o->ingress_class = (struct ingress_class){
+        .controller = read_string(r, spec, "controllerName"),
+        .has_parameters = read_member(spec, "parametersRef") != NULL,
+    };
 }
 
 void ingress_read(struct reader *r, const struct json *document, struct object *o)
@@ -103,7 +137,7 @@ void ingress_read(struct reader *r, const struct json *document, struct object *
             return;
         }
         struct ingress_listener *l = &items[g->n_listeners++];
-        read_listener(r, j, l);
+        read_listener(r, j, o->ns, l);
         for (size_t i = 0; i + 1 < g->n_listeners; i++)
             if (strcmp(items[i].name, l->name) == 0)
                 read_fail(r, j, "its name is there twice");

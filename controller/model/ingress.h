@@ -9,13 +9,16 @@
 #include "controller/model/gateway_route.h"
 
 #define INGRESS_CLASS "weir" /* of the Gateways that are ours */
+#define INGRESS_CONTROLLER "weir.mesh/controller" /* of the classes that are */
 #define INGRESS_POD_LABEL "gateway.networking.k8s.io/gateway-name" /* of pods that serve as one */
 enum { INGRESS_LISTENERS_MAX = 64 /* the definition's own */ };
 
 enum ingress_from { INGRESS_FROM_SAME, INGRESS_FROM_ALL, INGRESS_FROM_SELECTOR, INGRESS_FROM_NONE };
 struct ingress_listener {
     const char *name, *hostname; /* hostname "": any */
-    const char *protocol;        /* "HTTP", and others that are not served */
+    const char *protocol;        /* "HTTP", "HTTPS", and others that are not served */
+    bool has_certificate;        /* HTTPS: */
+    struct gateway_ref certificate; /* the Secret that it is in */
     uint16_t port;
     enum ingress_from from; /* in which namespaces routes may be */
     struct labels selector; /* of namespaces */
@@ -28,6 +31,10 @@ struct ingress {
     const struct ingress_listener *listeners;
     size_t n_listeners;
     struct gateway_flaw flaw; /* of the whole: nothing is served */
+};
+struct ingress_class {
+    const char *controller;
+    bool has_parameters; /* of which we have none */
 };
 bool ingress_is_host(struct text t); /* of a listener or a route: a name, with or without "*." before it */
 #endif

@@ -1,4 +1,5 @@
 #include "controller/model/object.h"
+#include "shared/tls/web_key.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@ struct object *object_unref(struct object *o)
     if (o) {
         assert(o->refs > 0);
         if (--o->refs == 0) {
+            if (o->kind == OBJECT_SECRET)
+                web_key_unref(o->secret.key);
             object_arena_done(&o->arena);
             free(o);
         }

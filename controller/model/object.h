@@ -12,8 +12,11 @@
 #include "controller/model/ingress.h"
 #include "controller/model/object_arena.h"
 #include "controller/model/policy_object.h"
+#include "controller/model/secret.h"
 #include "controller/model/service_entry.h"
+#include "controller/model/sidecar.h"
 #include "controller/model/virtual_service.h"
+#include "controller/model/workload_entry.h"
 #include "shared/base/addr.h"
 
 enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
@@ -33,10 +36,14 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(TCP_ROUTE, "TCPRoute", GATEWAY_GROUP, true)                                                  \
     X(TLS_ROUTE, "TLSRoute", GATEWAY_GROUP, true)                                                  \
     X(INGRESS, "Gateway", GATEWAY_GROUP, true)                                                     \
+    X(INGRESS_CLASS, "GatewayClass", GATEWAY_GROUP, false)                                         \
+    X(SECRET, "Secret", "", true)                                                                  \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
     X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \
     X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)                                 \
-    X(SERVICE_ENTRY, "ServiceEntry", NETWORKING_GROUP, true)
+    X(SERVICE_ENTRY, "ServiceEntry", NETWORKING_GROUP, true)                                       \
+    X(WORKLOAD_ENTRY, "WorkloadEntry", NETWORKING_GROUP, true)                                     \
+    X(SIDECAR, "Sidecar", NETWORKING_GROUP, true)
 enum object_kind {
 #define X(name, kind, group, namespaced) OBJECT_##name,
     OBJECT_KINDS(X)
@@ -62,6 +69,9 @@ struct pod {
     bool ready;   /* condition Ready is True or absent */
     bool alive;   /* phase Pending or Running: it may have no address yet, or none any more until its
                    * node, that was started anew, has made it again */
+    /* Of one that is made (a machine; NULL, 0: its node says where it is): */
+    const char *region, *zone, *subzone;
+    uint32_t weight;
 };
 
 struct kube_service_port {
@@ -80,6 +90,7 @@ struct kube_service {
     bool headless;      /* clusterIP: None. Clients call its pods */
     bool external_name; /* only a DNS alias: nothing for the mesh */
     bool automatic;     /* its addresses are for the mesh to choose */
+    struct values exported; /* the namespaces that see it; n 0: all */
     bool publish_not_ready, internal_local;
     enum traffic_distribution distribution;
     bool distribution_set; /* else the namespace's annotation counts */
@@ -122,7 +133,7 @@ struct object {
     struct labels labels, annotations; /* of these only the ones that something reads */
     int64_t created_s;                 /* Unix time; 0: not said */
     bool deleting;                     /* metadata.deletionTimestamp is there */
-    bool made;        /* a part of another object, "ENTRY/HOST": no source has it */
+    bool made;        /* a part of another object, "ENTRY/HOST", "ENTRY/machine": no source has it */
     const char *file; /* where it was read; "": not from a file */
     unsigned line;
     struct object_arena arena;
@@ -134,10 +145,14 @@ struct object {
         struct peer_authentication peer;
         struct gateway_route route;
         struct ingress ingress;
+        struct ingress_class ingress_class;
+        struct tls_secret secret;
         struct reference_grant grant;
         struct virtual_service virtual_service;
         struct destination_rule destination_rule;
         struct service_entry service_entry;
+        struct workload_entry workload_entry;
+        struct sidecar sidecar;
     };
 };
 struct object *object_ref(struct object *o);

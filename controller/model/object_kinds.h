@@ -15,10 +15,14 @@ void http_route_read(struct reader *r, const struct json *document, struct objec
 void grpc_route_read(struct reader *r, const struct json *document, struct object *o);
 void tcp_route_read(struct reader *r, const struct json *document, struct object *o);
 void tls_route_read(struct reader *r, const struct json *document, struct object *o);
+void ingress_class_read(struct reader *r, const struct json *document, struct object *o);
+void secret_read(struct reader *r, const struct json *document, struct object *o);
 void ingress_read(struct reader *r, const struct json *document, struct object *o);
 void reference_grant_read(struct reader *r, const struct json *document, struct object *o);
 void virtual_service_read(struct reader *r, const struct json *document, struct object *o);
 void destination_rule_read(struct reader *r, const struct json *document, struct object *o);
+void workload_entry_read(struct reader *r, const struct json *document, struct object *o);
+void sidecar_read(struct reader *r, const struct json *document, struct object *o);
 void service_entry_read(struct reader *r, const struct json *document, struct object *o);
 /* The protocol of a port, as it is declared, or by its name or number: enum app_protocol. */
 uint8_t service_protocol(const char *declared, const char *name, uint16_t port);

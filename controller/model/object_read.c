@@ -132,6 +132,12 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_INGRESS:
         ingress_read(r, document, o);
         break;
+    case OBJECT_INGRESS_CLASS:
+        ingress_class_read(r, document, o);
+        break;
+    case OBJECT_SECRET:
+        secret_read(r, document, o);
+        break;
     case OBJECT_TCP_ROUTE:
         tcp_route_read(r, document, o);
         break;
@@ -149,6 +155,12 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
         break;
     case OBJECT_SERVICE_ENTRY:
         service_entry_read(r, document, o);
+        break;
+    case OBJECT_SIDECAR:
+        sidecar_read(r, document, o);
+        break;
+    case OBJECT_WORKLOAD_ENTRY:
+        workload_entry_read(r, document, o);
         break;
     case OBJECT_NAMESPACE:
     case OBJECT_NODE:

@@ -85,18 +85,44 @@ static int put_entry(struct object_store *s, struct object *o)
     return err;
 }
 
+static void remove_machine(struct object_store *s, const struct object *entry)
+{
+    char name[MACHINE_NAME_MAX];
+    (void)remove_one(s, OBJECT_POD, entry->ns, workload_entry_part_name(entry->name, name));
+}
+
+static int put_workload_entry(struct object_store *s, struct object *o)
+{
+    struct object *part;
+    int err = workload_entry_part(o, &part);
+    if (err < 0)
+        return err;
+    if (!part)
+        remove_machine(s, o);
+    err = part ? put_one(s, part) : 0;
+    if (err == 0)
+        err = put_one(s, o);
+    if (err < 0)
+        remove_machine(s, o);
+    object_unref(part);
+    return err;
+}
+
 int object_store_put(struct object_store *s, struct object *o)
 {
+    if (o->kind == OBJECT_WORKLOAD_ENTRY)
+        return put_workload_entry(s, o);
     return o->kind == OBJECT_SERVICE_ENTRY ? put_entry(s, o) : put_one(s, o);
 }
 
 bool object_store_remove(struct object_store *s, enum object_kind kind, const char *ns,
                          const char *name)
 {
-    const struct object *o =
-        kind == OBJECT_SERVICE_ENTRY ? object_store_get(s, kind, ns, name) : NULL;
-    if (o)
+    const struct object *o = object_store_get(s, kind, ns, name);
+    if (o && kind == OBJECT_SERVICE_ENTRY)
         remove_parts(s, o, NULL);
+    if (o && kind == OBJECT_WORKLOAD_ENTRY)
+        remove_machine(s, o);
     return remove_one(s, kind, ns, name);
 }
 

@@ -3,7 +3,6 @@
 #include "shared/mesh/service.h"
 #include <stdio.h>
 
-enum { LOCALITY_MAX = 200 };
 enum resolution { NONE, STATIC, DNS };
 
 /* ---- Names, ports, addresses ---------------------------------------------------------------- */
@@ -112,24 +111,6 @@ static void read_ports(struct reader *r, const struct json *spec, struct service
 
 /* ---- Endpoints ------------------------------------------------------------------------------ */
 
-static void read_locality(struct reader *r, struct gateway_flaw *f, const struct json *of,
-                          struct entry_endpoint *e)
-{
-    const char **parts[] = {&e->region, &e->zone, &e->subzone};
-    struct text head, rest = text_of(read_string(r, of, "locality"));
-    e->region = e->zone = e->subzone = "";
-    if (rest.len > LOCALITY_MAX) {
-        traffic_flaw(r, f, read_member(of, "locality"), "is longer than %d bytes", LOCALITY_MAX);
-        return;
-    }
-    for (size_t i = 0; i < 3 && rest.len > 0; i++) {
-        bool more = text_split(rest, '/', &head, &rest);
-        *parts[i] = read_copy(r, more ? head : rest);
-        if (!more)
-            return;
-    }
-}
-
 static void read_targets(struct reader *r, struct service_entry *e, const struct json *of,
                          struct entry_endpoint *ret)
 {
@@ -174,7 +155,7 @@ static void read_endpoint(struct reader *r, struct service_entry *e, const struc
                                    .line = json_line(j)};
     if (ret->weight == 0)
         ret->weight = 1;
-    read_locality(r, &e->flaw, j, ret);
+    traffic_locality(r, &e->flaw, j, &ret->region, &ret->zone, &ret->subzone);
     read_targets(r, e, j, ret);
     if (!address)
         return;
@@ -223,21 +204,14 @@ static void read_selector(struct reader *r, const struct json *spec, struct serv
         traffic_flaw(r, &e->flaw, selector, "can't be there beside endpoints");
 }
 
-/* What is known of it is for nobody else: that can't be kept from others. */
-static void check_export(struct reader *r, const struct json *spec, const struct object *o,
-                         struct service_entry *e)
-{
-    if (traffic_export(r, &e->flaw, spec, o->ns).n > 0)
-        traffic_flaw(r, &e->flaw, read_member(spec, "exportTo"), "only '*' is supported");
-}
-
 static void note_passing(struct reader *r, const struct json *spec, enum resolution resolution,
                          struct service_entry *e)
 {
     if (resolution == DNS)
         traffic_flaw(r, &e->note, read_member(spec, "resolution"),
                      "names are not resolved by the mesh: connections pass to where the client's "
-                     "own query led it, without rules and routes");
+                     "own query led it, without rules and routes (under REGISTRY_ONLY: they are "
+                     "refused)");
     else if (json_count(read_member(spec, "endpoints")) > 0)
         traffic_flaw(r, &e->note, read_member(spec, "endpoints"),
                      "count for nothing without resolution STATIC");
@@ -270,7 +244,7 @@ void service_entry_read(struct reader *r, const struct json *document, struct ob
     read_addresses(r, spec, e);
     read_ports(r, spec, e);
     read_selector(r, spec, e);
-    check_export(r, spec, o, e);
+    e->exported = traffic_export(r, &e->flaw, spec, o->ns);
     if (e->served) {
         check_wildcards(r, spec, e);
         read_endpoints(r, endpoints, e);

@@ -33,6 +33,7 @@ struct service_entry {
     bool served;         /* connections go to endpoints that we choose; else where they want to */
     bool automatic;      /* its addresses are chosen by the mesh */
     struct values hosts; /* lower case; served: no wildcards */
+    struct values exported; /* the namespaces that see it; n 0: all */
     struct labels selector; /* of pods of its namespace; n 0: none */
     const struct ip *addresses;
     size_t n_addresses;

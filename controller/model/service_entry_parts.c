@@ -1,93 +1,54 @@
-#include "controller/model/object.h"
+#include "controller/model/object_part.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- Copies --------------------------------------------------------------------------------- */
-
-/* Into the part's own arena: it may outlive the entry. */
-struct making {
-    struct object *part;
-    bool no_memory;
-};
-
-static void *take(struct making *m, size_t n, size_t len)
-{
-    void *items = n > 0 ? object_arena_array(&m->part->arena, n, len) : NULL;
-    m->no_memory |= n > 0 && !items;
-    return items;
-}
-
-static const char *copy(struct making *m, const char *text)
-{
-    const char *made = object_arena_text(&m->part->arena, text_of(text));
-    m->no_memory |= !made;
-    return made ? made : "";
-}
-
-static struct labels copy_labels(struct making *m, const struct labels *from)
-{
-    struct object_label *items = take(m, from->n, sizeof *items);
-    struct labels made = {items, 0};
-    for (size_t i = 0; items && i < from->n; i++)
-        items[made.n++] =
-            (struct object_label){copy(m, from->items[i].key), copy(m, from->items[i].value)};
-    return made;
-}
-
-static const struct ip *copy_addresses(struct making *m, const struct ip *from, size_t n)
-{
-    struct ip *made = take(m, n, sizeof *made);
-    if (made)
-        memcpy(made, from, n * sizeof *made);
-    return made;
-}
-
 /* ---- Parts ---------------------------------------------------------------------------------- */
 
-static void fill_service(struct making *m, const struct service_entry *e)
+static void fill_service(struct part_making *m, const struct service_entry *e)
 {
     struct kube_service *s = &m->part->service;
-    struct kube_service_port *ports = take(m, e->n_ports, sizeof *ports);
-    s->selector = copy_labels(m, &e->selector);
-    s->addresses = copy_addresses(m, e->addresses, e->n_addresses);
+    struct kube_service_port *ports = part_take(m, e->n_ports, sizeof *ports);
+    s->selector = part_labels(m, &e->selector);
+    s->addresses = part_addresses(m, e->addresses, e->n_addresses);
     s->n_addresses = e->n_addresses;
     s->automatic = e->automatic;
+    s->exported = part_values(m, &e->exported);
     s->ports = ports;
     for (size_t i = 0; ports && i < e->n_ports; i++) {
         ports[i] = e->ports[i];
-        ports[i].name = copy(m, e->ports[i].name);
+        ports[i].name = part_text(m, e->ports[i].name);
         ports[i].target_name = "";
         s->n_ports++;
     }
 }
 
-static void fill_slice(struct making *m, const struct service_entry *e,
+static void fill_slice(struct part_making *m, const struct service_entry *e,
                        const struct entry_endpoint *from, const char *service)
 {
     struct endpoint_slice *s = &m->part->slice;
-    struct slice_endpoint *to = take(m, 1, sizeof *to);
-    struct slice_port *ports = take(m, e->n_ports, sizeof *ports);
-    const char **texts = take(m, 1, sizeof *texts);
-    s->service = copy(m, service);
+    struct slice_endpoint *to = part_take(m, 1, sizeof *to);
+    struct slice_port *ports = part_take(m, e->n_ports, sizeof *ports);
+    const char **texts = part_take(m, 1, sizeof *texts);
+    s->service = part_text(m, service);
     s->ports = ports;
     for (size_t i = 0; ports && i < e->n_ports; i++)
-        ports[s->n_ports++] = (struct slice_port){copy(m, e->ports[i].name), from->targets[i]};
+        ports[s->n_ports++] = (struct slice_port){part_text(m, e->ports[i].name), from->targets[i]};
     if (!to || !texts)
         return;
-    texts[0] = copy(m, from->text);
-    *to = (struct slice_endpoint){.addresses = copy_addresses(m, from->address, 1),
+    texts[0] = part_text(m, from->text);
+    *to = (struct slice_endpoint){.addresses = part_addresses(m, from->address, 1),
                                   .address_texts = texts,
                                   .n_addresses = 1,
                                   .ready = true,
                                   .serving = true,
                                   .pod_ns = "",
                                   .pod_name = "",
-                                  .labels = copy_labels(m, &from->labels),
+                                  .labels = part_labels(m, &from->labels),
                                   .weight = from->weight,
-                                  .region = copy(m, from->region),
-                                  .zone = copy(m, from->zone),
-                                  .subzone = copy(m, from->subzone),
+                                  .region = part_text(m, from->region),
+                                  .zone = part_text(m, from->zone),
+                                  .subzone = part_text(m, from->subzone),
                                   .line = from->line};
     s->endpoints = to;
     s->n_endpoints = 1;
@@ -108,10 +69,10 @@ static struct object *make(const struct object *entry, const char *host, size_t 
                          .created_s = entry->created_s,
                          .line = endpoint ? endpoint->line : entry->line};
     object_arena_init(&o->arena, OBJECT_BYTES_MAX);
-    struct making m = {.part = o};
-    o->ns = copy(&m, entry->ns);
-    o->name = copy(&m, service_entry_part(entry, host, i, name));
-    o->file = copy(&m, entry->file);
+    struct part_making m = {.part = o};
+    o->ns = part_text(&m, entry->ns);
+    o->name = part_text(&m, service_entry_part(entry, host, i, name));
+    o->file = part_text(&m, entry->file);
     if (endpoint)
         fill_slice(&m, e, endpoint, service_entry_part(entry, host, 0, service));
     else

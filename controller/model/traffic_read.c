@@ -1,7 +1,7 @@
 #include "controller/model/traffic_read.h"
 #include <math.h>
 
-enum { TRAFFIC_TEXT_MAX = 4096, NAMESPACES_MAX = 64 };
+enum { TRAFFIC_TEXT_MAX = 4096, NAMESPACES_MAX = 64, LOCALITY_MAX = 200 };
 
 struct text traffic_copy(struct reader *r, const struct json *string)
 {
@@ -129,6 +129,24 @@ struct values traffic_export(struct reader *r, struct gateway_flaw *f, const str
     if (all)
         values.n = 0;
     return values;
+}
+
+void traffic_locality(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                      const char **region, const char **zone, const char **subzone)
+{
+    const char **parts[] = {region, zone, subzone};
+    struct text head, rest = text_of(read_string(r, of, "locality"));
+    *region = *zone = *subzone = "";
+    if (rest.len > LOCALITY_MAX) {
+        traffic_flaw(r, f, read_member(of, "locality"), "is longer than %d bytes", LOCALITY_MAX);
+        return;
+    }
+    for (size_t i = 0; i < 3 && rest.len > 0; i++) {
+        bool more = text_split(rest, '/', &head, &rest);
+        *parts[i] = read_copy(r, more ? head : rest);
+        if (!more)
+            return;
+    }
 }
 
 uint16_t traffic_port(struct reader *r, struct gateway_flaw *f, const struct json *of)

@@ -26,6 +26,9 @@ const char *traffic_host(struct reader *r, struct gateway_flaw *f, const struct 
 /* exportTo: "." is the object's own namespace. n 0: everywhere. */
 struct values traffic_export(struct reader *r, struct gateway_flaw *f, const struct json *spec,
                              const char *ns);
+/* "region/zone/subzone", of which the last ones may be missing. */
+void traffic_locality(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                      const char **region, const char **zone, const char **subzone);
 /* {"number": 80} */
 uint16_t traffic_port(struct reader *r, struct gateway_flaw *f, const struct json *of);
 /* virtual_action.c: what a rule does. */

@@ -246,10 +246,8 @@ static void read_stream_match(struct reader *r, const struct json *j, struct vir
     m->name = "";
     m->port = read_port(r, j, "port");
     m->elsewhere = elsewhere(r, j);
-    m->match.source.ns = text_of(read_string(r, j, "sourceNamespace"));
+    read_source(r, f, j, &m->match.source);
     m->subnets = read_subnets(r, f, j);
-    if (json_count(read_object(r, j, "sourceLabels")) > 0)
-        traffic_flaw(r, f, read_member(j, "sourceLabels"), "is not supported for connections");
     if (rule->tls)
         m->servers = read_servers(r, f, j);
 }

@@ -51,12 +51,9 @@ uint64_t condition_number(const struct condition *c)
     return number_of(c->accepted, text_of(c->reason), text_of(c->message), c->generation);
 }
 
-static const struct json *ours(const struct json *object)
+static const struct json *ours(const struct json *object, const char *type)
 {
-    json_for_each (entry, json_get(object, "status.conditions"))
-        if (text_equal(json_text(json_member(entry, TEXT("type"))), TEXT(CONDITION_TYPE)))
-            return entry;
-    return NULL;
+    return status_condition(json_get(object, "status.conditions"), type);
 }
 
 /* Istio's conditions write generations as strings or numbers, by their proto. */
@@ -80,9 +77,9 @@ uint64_t condition_entry_number(const struct json *entry)
                      read_number(json_member(entry, TEXT("observedGeneration"))));
 }
 
-uint64_t condition_there(const struct json *object)
+uint64_t condition_there(const struct json *object, const char *type)
 {
-    const struct json *entry = ours(object);
+    const struct json *entry = ours(object, type);
     return entry ? condition_entry_number(entry) : 0;
 }
 
@@ -117,10 +114,10 @@ void condition_put(struct json_out *o, const struct json *old, const char *type,
     json_out_end(o);
 }
 
-int condition_patch(const struct json *object, const struct condition *c, int64_t unix_ms,
-                    struct text_heap *ret_body)
+int condition_patch(const struct json *object, const char *type, const struct condition *c,
+                    int64_t unix_ms, struct text_heap *ret_body)
 {
-    const struct json *list, *old = ours(object);
+    const struct json *list, *old = ours(object, type);
     struct json_out o;
     if (json_count(json_get(object, "status.conditions")) > CONDITIONS_MAX)
         return -E2BIG;
@@ -129,11 +126,11 @@ int condition_patch(const struct json *object, const struct condition *c, int64_
         return err;
     json_for_each (entry, list) {
         if (entry == old)
-            condition_put(&o, old, CONDITION_TYPE, c, unix_ms);
+            condition_put(&o, old, type, c, unix_ms);
         else
             json_out_tree(&o, NULL, entry);
     }
     if (!old)
-        condition_put(&o, NULL, CONDITION_TYPE, c, unix_ms);
+        condition_put(&o, NULL, type, c, unix_ms);
     return status_patch_close(&o, ret_body);
 }

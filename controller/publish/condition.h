@@ -25,11 +25,11 @@ uint64_t condition_entry_number(const struct json *entry);
 struct json_out;
 void condition_put(struct json_out *o, const struct json *old, const char *type,
                    const struct condition *c, int64_t unix_ms);
-/* Our entry in an object's status; 0: there is none. */
-uint64_t condition_there(const struct json *object);
+/* The entry of this type in an object's status, CONDITION_TYPE of a policy; 0: there is none. */
+uint64_t condition_there(const struct json *object, const char *type);
 int64_t condition_generation(const struct json *object); /* metadata.generation; 0: not said */
 /* The merge patch for /status, with the object's resourceVersion as the condition of its own. -EINVAL:
  * the object has no version, or conditions that are no list; -E2BIG: too many; -ENOMEM. */
-int condition_patch(const struct json *object, const struct condition *c, int64_t unix_ms,
-                    struct text_heap *ret_body);
+int condition_patch(const struct json *object, const char *type, const struct condition *c,
+                    int64_t unix_ms, struct text_heap *ret_body);
 #endif

@@ -20,9 +20,12 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_TCP_ROUTE] = "tcproutes",
         [OBJECT_TLS_ROUTE] = "tlsroutes",
         [OBJECT_INGRESS] = "gateways",
+        [OBJECT_INGRESS_CLASS] = "gatewayclasses",
         [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
         [OBJECT_DESTINATION_RULE] = "destinationrules",
-        [OBJECT_SERVICE_ENTRY] = "serviceentries"};
+        [OBJECT_SERVICE_ENTRY] = "serviceentries",
+        [OBJECT_WORKLOAD_ENTRY] = "workloadentries",
+        [OBJECT_SIDECAR] = "sidecars"};
     return plurals[kind];
 }
 
@@ -110,6 +113,27 @@ static int judge_ingress(const struct judging *j, const struct object_judged *wh
     return err;
 }
 
+/* Of a class that says that it is ours: Gateways are served of one name alone. */
+static void judge_class(const struct judging *j, const struct object_judged *who,
+                        struct object_status *s)
+{
+    const struct object *o = object_store_get(j->view->store, who->kind, "", who->name);
+    struct condition *c = &s->condition;
+    struct text_out out = TEXT_OUT(c->message);
+    if (!o || strcmp(o->ingress_class.controller, INGRESS_CONTROLLER) != 0) {
+        s->not_ours = true;
+        return;
+    }
+    c->accepted = strcmp(o->name, INGRESS_CLASS) == 0 && !o->ingress_class.has_parameters;
+    c->reason = c->accepted                      ? "Accepted"
+                : o->ingress_class.has_parameters ? "InvalidParameters"
+                                                  : "Unsupported";
+    text_puts(&out, c->accepted ? "Gateways of it are served by the node proxies"
+                    : o->ingress_class.has_parameters
+                        ? "spec.parametersRef: there are no parameters"
+                        : "only Gateways of the class " INGRESS_CLASS " are served");
+}
+
 int object_status_judge(const struct object_judged *who, const struct problem_index *told,
                         const struct view *v, struct object_status *ret)
 {
@@ -122,6 +146,8 @@ int object_status_judge(const struct object_judged *who, const struct problem_in
                     &ret->condition);
     if (who->kind == OBJECT_INGRESS)
         return judge_ingress(&j, who, ret);
+    if (who->kind == OBJECT_INGRESS_CLASS)
+        judge_class(&j, who, ret);
     return is_route(who->kind) ? judge_route(&j, who, ret) : 0;
 }
 
@@ -136,14 +162,31 @@ uint64_t object_status_number(const struct object_status *s)
 {
     if (s->kind == OBJECT_INGRESS)
         return ingress_patch_number(&s->ingress, s->generation);
+    if (s->not_ours)
+        return 0;
     return is_route(s->kind) ? route_status_number(&s->route) : condition_number(&s->condition);
+}
+
+static const char *type_of(enum object_kind kind)
+{
+    return kind == OBJECT_INGRESS_CLASS ? "Accepted" : CONDITION_TYPE;
+}
+
+/* What others say of a class of theirs is nothing of ours. */
+static bool is_others_class(enum object_kind kind, const struct json *object)
+{
+    return kind == OBJECT_INGRESS_CLASS &&
+           !text_equal(json_text(json_get(object, "spec.controllerName")),
+                       TEXT(INGRESS_CONTROLLER));
 }
 
 uint64_t object_status_there(enum object_kind kind, const struct json *object)
 {
+    if (is_others_class(kind, object))
+        return 0;
     if (kind == OBJECT_INGRESS)
         return ingress_patch_there(object);
-    return is_route(kind) ? route_status_there(object) : condition_there(object);
+    return is_route(kind) ? route_status_there(object) : condition_there(object, type_of(kind));
 }
 
 int object_status_patch(const struct object_status *s, const struct json *object, int64_t unix_ms,
@@ -152,5 +195,6 @@ int object_status_patch(const struct object_status *s, const struct json *object
     if (s->kind == OBJECT_INGRESS)
         return ingress_patch(object, &s->ingress, s->generation, unix_ms, ret_body);
     return is_route(s->kind) ? route_status_patch(object, &s->route, unix_ms, ret_body)
-                             : condition_patch(object, &s->condition, unix_ms, ret_body);
+                             : condition_patch(object, type_of(s->kind), &s->condition, unix_ms,
+                                               ret_body);
 }

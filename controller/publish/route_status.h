@@ -9,7 +9,7 @@
 #include "controller/publish/condition.h"
 #include "controller/translate/gateway_status.h"
 
-#define ROUTE_STATUS_CONTROLLER "weir.mesh/controller"
+#define ROUTE_STATUS_CONTROLLER INGRESS_CONTROLLER
 enum { ROUTE_STATUS_PARENTS_MAX = 32 }; /* of all controllers: the definition's own */
 
 struct route_status { /* what is to be there */

@@ -115,8 +115,9 @@ static int object_path(struct status_writer *s, const struct seen *p, const char
     const char *api = s->api(s->user, p->kind, base);
     if (!api)
         return -ENOENT;
-    snprintf(out, LEASE_PATH_MAX + OBJECT_KEY_MAX, "%s/namespaces/%s/%s/%s%s", api, p->ns,
-             object_status_resource(p->kind), p->name, suffix);
+    snprintf(out, LEASE_PATH_MAX + OBJECT_KEY_MAX, "%s%s%s/%s/%s%s", api,
+             p->ns[0] ? "/namespaces/" : "", p->ns, object_status_resource(p->kind), p->name,
+             suffix);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "controller/serve/ads_stream.h"
 #include "shared/base/log.h"
+#include "shared/xds/gateway.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@ const struct ads_step ads_steps[ADS_STEPS] = {
     {XDS_AUTHORIZATION, false}, {XDS_ADDRESS, true},    {XDS_AUTHORIZATION, true},
     {XDS_CLUSTER, false},       {XDS_ENDPOINTS, false}, {XDS_LISTENER, true},
     {XDS_ROUTES, true},         {XDS_CLUSTER, true},    {XDS_ENDPOINTS, true},
+    {XDS_GATEWAY, true},
 };
 
 static struct ads_stream *of_call(struct grpc_call *c)
@@ -85,6 +87,15 @@ void ads_stream_named(struct ads_stream *s, const char *node_id)
         return;
     keep_words(s->node, sizeof s->node, node_id[0] ? node_id : "(no node id)");
     log_info("xds", "%s (%s) is connected", s->node, s->peer);
+    if (!spiffe_id_present(&s->sidecar))
+        return;
+    char own[XDS_NAME_MAX];
+    asker_is_sidecar(&s->asker, &s->sidecar, text_of(node_id));
+    if (!s->asker.owner[0] ||
+        !catalog_get(s->ads->catalog, XDS_LISTENER, sidecar_own_name(s->asker.owner, own)))
+        ads_stream_finish(s, GRPC_PERMISSION_DENIED,
+                          "the node id names no pod with a sidecar (weir.mesh/sidecar: envoy) that is "
+                          "this identity");
 }
 
 bool ads_stream_has_room(struct ads_stream *s)
@@ -94,7 +105,9 @@ bool ads_stream_has_room(struct ads_stream *s)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(s->flights); i++)
         first = first && s->flights[i].nonce == 0;
-    if (s->ads->flight_bytes <= ADS_FLIGHT_BYTES_MAX - (first ? 0 : ANSWER_BYTES_MAX))
+    /* Strangers that acknowledge nothing must not keep node proxies waiting. */
+    size_t max = s->routes_only ? ADS_FLIGHT_BYTES_MAX / 2 : ADS_FLIGHT_BYTES_MAX;
+    if (s->ads->flight_bytes <= max - (first ? 0 : ANSWER_BYTES_MAX))
         return true;
     s->ads->waiting = true;
     return false;
@@ -108,7 +121,10 @@ int ads_stream_send(struct ads_stream *s, struct flight *f, int type, struct xds
         *f = (struct flight){++s->nonce, taken->len, type, s->now_ms};
         s->ads->flight_bytes += taken->len;
     }
-    xds_bytes_done(taken);
+    if (type == XDS_GATEWAY)
+        xds_secret_bytes_done(taken);
+    else
+        xds_bytes_done(taken);
     if (err < 0 && err != -EPIPE)
         s->ads->waiting = true;
     return err == 0;
@@ -119,7 +135,8 @@ int ads_stream_type(const struct ads_stream *s, const char *url, enum xds_type *
     enum xds_type type;
     if (xds_type_of(text_of(url), &type) < 0)
         return -ENOENT;
-    if (s->routes_only && (type == XDS_ADDRESS || type == XDS_AUTHORIZATION))
+    if ((s->routes_only && (type == XDS_ADDRESS || type == XDS_AUTHORIZATION)) ||
+        s->gateway_only != (type == XDS_GATEWAY))
         return -ENOENT;
     *ret = type;
     return 0;
@@ -223,6 +240,9 @@ static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool,
     s->dialect = dialect;
     s->now_ms = s->connected_ms = caller->now_ms;
     s->routes_only = caller->routes_only;
+    if (caller->sidecar)
+        s->sidecar = *caller->sidecar;
+    s->gateway_only = caller->gateway_only;
     snprintf(s->peer, sizeof s->peer, "%s", caller->identity);
     dialect->init(s);
     list_push_back(&a->streams, &s->link);
@@ -235,7 +255,8 @@ struct http2_stream *ads_accept(struct ads *a, struct chunk_pool *pool,
                                 const struct ads_caller *caller)
 {
     for (size_t i = 0; i < ARRAY_SIZE(dialects); i++) {
-        if (!text_equal(caller->path, dialects[i]->path))
+        if (!text_equal(caller->path, dialects[i]->path) ||
+            (caller->gateway_only && dialects[i] != &ads_delta))
             continue;
         struct ads_stream *s = stream_new(a, pool, dialects[i], caller);
         if (!s)

@@ -46,6 +46,8 @@ struct ads_caller {
     struct text path;     /* of the call */
     const char *identity; /* for the log */
     bool routes_only;     /* no word of workloads and policies */
+    const struct spiffe_id *sidecar; /* it asks for the sidecar of a pod that is this; NULL: it does not */
+    bool gateway_only;    /* of a Gateway's certificates alone, and those only to `identity`, which is proven */
     uint64_t now_ms;
 };
 /* From the request event: return the result. Another path than those of the two dialects is

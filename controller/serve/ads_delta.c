@@ -130,6 +130,8 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
 {
     enum xds_type type;
     ads_stream_named(s, request->node_id);
+    if (s->over)
+        return;
     take_ack(s, request);
     if (ads_stream_type(s, request->type_url, &type) < 0) {
         answer_unknown(s, request);
@@ -168,8 +170,12 @@ static void delta_request(struct ads_stream *s, const uint8_t *data, size_t len)
 
 static void init(struct ads_stream *s)
 {
-    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
+    for (unsigned type = 0; type < XDS_TYPE_COUNT; type++) {
         interest_init(&s->interests[type], (enum xds_type)type, ads_stream_names_max(s));
+        s->interests[type].asker = &s->asker;
+    }
+    if (s->gateway_only)
+        s->interests[XDS_GATEWAY].identity = s->peer;
 }
 
 static void done(struct ads_stream *s)

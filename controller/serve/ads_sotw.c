@@ -112,6 +112,8 @@ static void take_request(struct ads_stream *s, const struct sotw_request *reques
     if (!s->node[0])
         asker_read(&s->asker, request);
     ads_stream_named(s, request->node_id);
+    if (s->over)
+        return;
     if (ads_stream_type(s, request->type_url, &type) < 0) {
         answer_unknown(s, request);
         return;

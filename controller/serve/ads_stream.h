@@ -39,10 +39,11 @@ struct ads_stream {
     };
     struct flight flights[XDS_TYPE_COUNT]; /* of a delta stream the first FLIGHTS_MAX */
     uint64_t nonce, now_ms, connected_ms;
-    bool routes_only;
+    bool routes_only, gateway_only;
     bool refused, over; /* over: finished by us, its end is on the way */
     char node[256], peer[256];
-    struct asker asker; /* of the state of the world */
+    struct asker asker;
+    struct spiffe_id sidecar; /* whose pods' sidecars it may be; none: it is no sidecar */
     /* What it refused last, until it takes a response of that type; "": nothing. */
     char nack[ADS_NACK_MAX];
     enum xds_type nack_type;
@@ -52,7 +53,7 @@ struct ads_step {
     enum xds_type type;
     bool removals; /* what is gone, too */
 };
-enum { ADS_STEPS = 9 };
+enum { ADS_STEPS = 10 };
 extern const struct ads_step ads_steps[ADS_STEPS];
 
 /* Of each type, that the client may ask for. */
@@ -63,7 +64,8 @@ static inline size_t ads_stream_names_max(const struct ads_stream *s)
 void ads_stream_finish(struct ads_stream *s, enum grpc_status status, const char *message);
 /* By what interest_request() or world_request() answered. */
 void ads_stream_fail(struct ads_stream *s, int error);
-void ads_stream_named(struct ads_stream *s, const char *node_id); /* the first request says it */
+/* The first request says it; a sidecar of no pod that we know ends with that. */
+void ads_stream_named(struct ads_stream *s, const char *node_id);
 bool ads_stream_has_room(struct ads_stream *s); /* for one more response, in all limits */
 /* Sends a response that has the next nonce (s->nonce + 1), and makes it the flight. Takes the bytes.
  * 1: sent; 0: not now (memory is short, ads_tick() comes back). */

@@ -13,32 +13,44 @@ static void keep(char *to, size_t size, struct text from)
     to[from.len] = '\0';
 }
 
-static struct text namespace_of(struct text node_id)
+/* Both are empty where the node id has another form. */
+static struct text namespace_of(struct text node_id, struct text *ret_pod)
 {
     struct text part, rest, pod;
+    *ret_pod = TEXT("");
     if (!text_split(node_id, '~', &part, &rest) || !text_split(rest, '~', &part, &rest) ||
         !text_split(rest, '~', &pod, &rest))
         return TEXT("");
     const char *dot = memrchr(pod.data, '.', pod.len);
-    return dot ? (struct text){dot + 1, (size_t)(pod.data + pod.len - dot - 1)}
-               : TEXT("");
+    if (!dot)
+        return TEXT("");
+    *ret_pod = (struct text){pod.data, (size_t)(dot - pod.data)};
+    return (struct text){dot + 1, (size_t)(pod.data + pod.len - dot - 1)};
 }
 
 void asker_read(struct asker *a, const struct sotw_request *first)
 {
-    struct text agent = text_of(first->user_agent ? first->user_agent : "");
+    struct text agent = text_of(first->user_agent ? first->user_agent : ""), pod;
     *a = (struct asker){.is_grpc = text_starts_with(agent, TEXT("gRPC")) ||
                                    text_starts_with(agent, TEXT("grpc"))};
-    keep(a->ns, sizeof a->ns, namespace_of(text_of(first->node_id)));
+    keep(a->ns, sizeof a->ns, namespace_of(text_of(first->node_id), &pod));
     keep(a->region, sizeof a->region, text_of(first->region ? first->region : ""));
     keep(a->zone, sizeof a->zone, text_of(first->zone ? first->zone : ""));
     keep(a->sub_zone, sizeof a->sub_zone, text_of(first->sub_zone ? first->sub_zone : ""));
 }
 
+void asker_is_sidecar(struct asker *a, const struct spiffe_id *identity, struct text node_id)
+{
+    struct text pod, ns = namespace_of(node_id, &pod);
+    a->is_sidecar = true;
+    if (pod.len && text_equal(ns, spiffe_id_namespace(identity)))
+        sidecar_owner(ns, pod, spiffe_id_service_account(identity), a->owner);
+}
+
 bool asker_differs(const struct asker *a, const struct resource *r)
 {
     bool placed = a->region[0] || a->zone[0] || a->sub_zone[0];
-    return (r->nearness && placed) || (r->balanced_anyhow && a->is_grpc);
+    return ((r->nearness || r->locality) && placed) || (r->balanced_anyhow && a->is_grpc);
 }
 
 /* ---- Endpoints ------------------------------------------------------------------------------ */
@@ -56,20 +68,47 @@ static int distance(void *arg, const struct endpoint_group *g, const struct endp
     return away > same ? away - same : 0;
 }
 
+/* Labels are of the pods: who is told of an assignment alone knows those of places. */
+static size_t no_labels(void *arg, struct text workload, const struct label **ret)
+{
+    (void)arg, (void)workload;
+    *ret = NULL;
+    return 0;
+}
+
+/* *ret NULL: as they are. */
+static int as_written(const struct resource *r, const struct locality *from,
+                      const struct endpoints *all, struct endpoints **ret)
+{
+    char why[XDS_WHY_MAX];
+    struct arena arena;
+    struct locality_lb lb;
+    const struct locality_client client = {.at = from, .labels_of = no_labels};
+    arena_init(&arena, CLUSTER_BYTES_MAX);
+    *ret = NULL;
+    int err = xds_locality_lb_decode(r->locality, r->locality_len, &arena, &lb, why);
+    if (err == 0)
+        err = locality_lb_apply(&lb, true, &client, all, ret);
+    arena_done(&arena);
+    return err;
+}
+
 static int endpoints_from(const struct asker *a, const struct resource *r, struct xds_bytes *ret)
 {
     char why[XDS_WHY_MAX];
-    struct endpoints *all, *ranked;
+    struct endpoints *all, *ranked = NULL;
     const struct locality from = {(char *)a->region, (char *)a->zone, (char *)a->sub_zone};
     struct nearness n = {&from, r->nearness};
     int err = xds_endpoints_decode(r->body, r->body_len, &all, why);
     if (err < 0)
         return err;
-    err = endpoints_ranked(all, &(struct endpoint_ranking){distance, &n}, &ranked);
-    if (err == 0) {
-        err = xds_endpoints_encode(ranked, ret);
-        endpoints_free(ranked);
-    }
+    if (r->locality)
+        err = as_written(r, &from, all, &ranked);
+    else
+        err = endpoints_ranked(all, &(struct endpoint_ranking){distance, &n}, &ranked);
+    if (err == 0)
+        err = ranked ? xds_endpoints_encode(ranked, ret) : -EINVAL;
+    endpoints_free(ranked);
     endpoints_unref(all);
     return err;
 }

@@ -12,17 +12,26 @@ static void put_ips(struct json_out *o, const char *name, const struct ip *ips, 
 
 static void put_ports(struct json_out *o, const char *name, const struct port_pair *ports, size_t n)
 {
-    static const char *const protocols[] = {"", "HTTP11", "HTTP2", "GRPC", "TCP", "TLS"};
     json_out_array(o, name);
     for (size_t i = 0; i < n; i++) {
         json_out_object(o, NULL);
         json_out_u64(o, "servicePort", ports[i].service_port);
         json_out_u64(o, "targetPort", ports[i].target_port);
-        if (ports[i].app_protocol > 0 &&
-            ports[i].app_protocol < sizeof protocols / sizeof *protocols)
-            json_out_string(o, "appProtocol", protocols[ports[i].app_protocol]);
+        if (app_protocol_word(ports[i].app_protocol)[0])
+            json_out_string(o, "appProtocol", app_protocol_word(ports[i].app_protocol));
         json_out_end(o);
     }
+    json_out_end(o);
+}
+
+/* Nothing, if there are none. */
+static void put_names(struct json_out *o, const char *name, char *const *names, size_t n)
+{
+    if (n == 0)
+        return;
+    json_out_array(o, name);
+    for (size_t i = 0; i < n; i++)
+        json_out_string(o, NULL, names[i]);
     json_out_end(o);
 }
 
@@ -60,6 +69,9 @@ static void put_workload(struct json_out *o, const struct resource *r, const str
     for (size_t i = 0; i < w->n_policies; i++)
         json_out_string(o, NULL, w->policies[i]);
     json_out_end(o);
+    if (w->registry_only)
+        json_out_string(o, "outboundTrafficPolicy", "REGISTRY_ONLY");
+    put_names(o, "egress", w->egress, w->n_egress);
     json_out_end(o);
 }
 
@@ -89,6 +101,7 @@ static void put_service(struct json_out *o, const struct resource *r, const stru
         json_out_string(o, NULL, scopes[s->scopes[i]]);
     json_out_end(o);
     json_out_bool(o, "allowUnhealthy", s->allow_unhealthy);
+    put_names(o, "exportTo", s->exported, s->n_exported);
     json_out_end(o);
 }
 
@@ -345,24 +358,95 @@ static void put_client(const struct ads_client *client, void *arg)
     json_out_end(d->out);
 }
 
-void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
+static void put_clients(struct json_out *o, const struct ads *a, uint64_t now_ms)
+{
+    json_out_array(o, "clients");
+    ads_each(a, put_client, &(struct client_dump){o, now_ms});
+    json_out_end(o);
+}
+
+/* The node of a workload that is in the mesh, on the heap; NULL: it is none, or no memory (*failed). */
+static char *enrolled_node(const struct resource *r, bool *failed)
+{
+    char why[XDS_WHY_MAX], *node = NULL;
+    struct workload *w = NULL;
+    struct service *s = NULL;
+    if (r->is_service || xds_address_decode(r->body, r->body_len, &w, &s, why) < 0)
+        return NULL;
+    if (w && w->tunnel == TUNNEL_HBONE) {
+        node = text_dup(text_of(w->node));
+        *failed |= !node;
+    }
+    workload_free(w);
+    service_free(s);
+    return node;
+}
+
+static int text_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void put_enrolled(struct json_out *o, const struct resource *const *all, size_t n)
+{
+    char **nodes = calloc(n + 1, sizeof *nodes);
+    size_t n_nodes = 0;
+    o->out->failed |= !nodes;
+    for (size_t i = 0; nodes && i < n; i++)
+        if ((nodes[n_nodes] = enrolled_node(all[i], &o->out->failed)))
+            n_nodes++;
+    if (n_nodes > 0)
+        qsort(nodes, n_nodes, sizeof *nodes, text_order);
+    json_out_array(o, "enrolled");
+    for (size_t i = 0, begin = 0; i < n_nodes; i++) {
+        if (i + 1 < n_nodes && strcmp(nodes[i], nodes[i + 1]) == 0)
+            continue;
+        json_out_object(o, NULL);
+        json_out_string(o, "node", nodes[i]);
+        json_out_u64(o, "pods", i + 1 - begin);
+        json_out_end(o);
+        begin = i + 1;
+    }
+    json_out_end(o);
+    for (size_t i = 0; i < n_nodes; i++)
+        free(nodes[i]);
+    free(nodes);
+}
+
+/* All of a type that any of these parts needs; NULL: none, or no memory. */
+static const struct resource **needed(const struct catalog *c, enum xds_type type, unsigned parts,
+                                      size_t *ret_n, struct text_heap *out)
+{
+    const struct resource **all = parts ? sorted(c, type, ret_n) : NULL;
+    out->failed |= parts && !all;
+    return all;
+}
+
+void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms, unsigned parts,
                  struct text_heap *out)
 {
     struct json_out o;
-    size_t n_addresses, n_policies, n_tables;
-    const struct resource **addresses = sorted(c, XDS_ADDRESS, &n_addresses);
-    const struct resource **policies = sorted(c, XDS_AUTHORIZATION, &n_policies);
-    const struct resource **tables = sorted(c, XDS_ROUTES, &n_tables);
-    out->failed |= !addresses || !policies || !tables;
+    size_t n_addresses = 0, n_policies = 0, n_tables = 0;
+    const unsigned of_addresses = DUMP_WORKLOADS | DUMP_SERVICES | DUMP_ENROLLED;
+    const struct resource **addresses =
+        needed(c, XDS_ADDRESS, parts & of_addresses, &n_addresses, out);
+    const struct resource **policies =
+        needed(c, XDS_AUTHORIZATION, parts & DUMP_POLICIES, &n_policies, out);
+    const struct resource **tables = needed(c, XDS_ROUTES, parts & DUMP_ROUTES, &n_tables, out);
     json_out_init(&o, out, true);
     json_out_object(&o, NULL);
-    put_addresses(&o, addresses, n_addresses, false);
-    put_addresses(&o, addresses, n_addresses, true);
-    put_policies(&o, policies, n_policies);
-    put_tables(&o, tables, n_tables);
-    json_out_array(&o, "clients");
-    ads_each(a, put_client, &(struct client_dump){&o, now_ms});
-    json_out_end(&o);
+    if (parts & DUMP_WORKLOADS)
+        put_addresses(&o, addresses, n_addresses, false);
+    if (parts & DUMP_SERVICES)
+        put_addresses(&o, addresses, n_addresses, true);
+    if (parts & DUMP_POLICIES)
+        put_policies(&o, policies, n_policies);
+    if (parts & DUMP_ROUTES)
+        put_tables(&o, tables, n_tables);
+    if (parts & DUMP_CLIENTS)
+        put_clients(&o, a, now_ms);
+    if (parts & DUMP_ENROLLED)
+        put_enrolled(&o, addresses, n_addresses);
     json_out_end(&o);
     free(addresses);
     free(policies);
@@ -393,9 +477,13 @@ static void put_problems(struct json_out *o, const char *name, enum problem_seve
 void dump_problems(const struct problems *const *lists, size_t n, struct text_heap *out)
 {
     struct json_out o;
+    uint64_t unlisted = 0;
+    for (size_t i = 0; i < n; i++)
+        unlisted += lists[i]->dropped;
     json_out_init(&o, out, true);
     json_out_object(&o, NULL);
     put_problems(&o, "errors", PROBLEM_ERROR, lists, n);
     put_problems(&o, "warnings", PROBLEM_WARNING, lists, n);
+    json_out_u64(&o, "unlisted", unlisted);
     json_out_end(&o);
 }

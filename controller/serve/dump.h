@@ -7,8 +7,18 @@
 #include "controller/serve/ads.h"
 #include "shared/json/json_out.h"
 
-/* {"workloads": [...], "services": [...], "policies": [...], "routes": [...], "clients": [...]} */
-void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms,
+enum dump_part {
+    DUMP_WORKLOADS = 1,
+    DUMP_SERVICES = 2,
+    DUMP_POLICIES = 4,
+    DUMP_ROUTES = 8,
+    DUMP_CLIENTS = 16,
+    DUMP_ALL = 31,
+    DUMP_ENROLLED = 32, /* how many workloads in the mesh each node has: what of the first a check needs */
+};
+/* {"workloads": [...], "services": [...], "policies": [...], "routes": [...], "clients": [...], "enrolled": [{node, pods}]},
+ * of these the parts that are asked for (enum dump_part). */
+void dump_config(const struct catalog *c, const struct ads *a, uint64_t now_ms, unsigned parts,
                  struct text_heap *out);
 /* {"errors": [...], "warnings": [...]}, each {file, line, object, field, message} */
 void dump_problems(const struct problems *const *lists, size_t n, struct text_heap *out);

@@ -23,7 +23,9 @@ void interest_done(struct interest *s)
     map_done(&s->names, NULL);
     map_done(&s->given, NULL);
     map_done(&s->initial, free);
+    const struct asker *asker = s->asker;
     interest_init(s, s->type, s->names.entries_max);
+    s->asker = asker;
 }
 
 static void set_clear(struct map *m, void (*free_value)(void *))
@@ -48,10 +50,27 @@ static bool asked_by_alias(const struct interest *s, const struct resource *r)
     return false;
 }
 
+/* There is no such name for who may not be told of it. */
+static bool is_hidden(const struct interest *s, const struct catalog_entry *e)
+{
+    return !asker_may_see(s->asker, s->type, text_of(e->name));
+}
+
+/* Keys are for whose they are. */
+static bool is_for(const struct interest *s, const struct resource *r)
+{
+    for (size_t i = 0; s->identity && i < r->n_aliases; i++)
+        if (strcmp(r->aliases[i], s->identity) == 0)
+            return true;
+    return false;
+}
+
 /* What an entry is to this client; NULL: nothing. */
 static const struct resource *heard(const struct interest *s, const struct catalog_entry *e)
 {
-    const struct resource *r = e ? e->resource : NULL;
+    const struct resource *r = e && !is_hidden(s, e) ? e->resource : NULL;
+    if (s->type == XDS_GATEWAY)
+        return r && is_for(s, r) ? r : NULL;
     bool meant =
         !r || !s->wildcard || s->made_up || !r->by_name_only || has(&s->names, e->name);
     return meant ? r : NULL;
@@ -266,7 +285,7 @@ static void answer_wildcard(const struct interest *s, const struct catalog *c, b
         return;
     index = catalog_after(c, s->type, s->removals_at);
     while (!answer_full(a) && (e = catalog_next(c, s->type, &index))) {
-        if (!heard(s, e) && (e->for_all || s->made_up))
+        if (!heard(s, e) && !is_hidden(s, e) && (e->for_all || s->made_up))
             answer_remove(a, e->name);
         a->removals_at = e->sequence;
     }
@@ -275,7 +294,8 @@ static void answer_wildcard(const struct interest *s, const struct catalog *c, b
 /* A wildcard client hears of it by the log anyway, and a response must not hold a name twice. */
 static bool in_log(const struct interest *s, const struct catalog_entry *e)
 {
-    return s->wildcard && e && e->sequence > (heard(s, e) ? s->puts_at : s->removals_at);
+    return s->wildcard && e && !is_hidden(s, e) &&
+           e->sequence > (heard(s, e) ? s->puts_at : s->removals_at);
 }
 
 /* What is gone waits for a time when removals are told. */

@@ -8,6 +8,7 @@
  */
 #ifndef CONTROLLER_SERVE_INTEREST_H
 #define CONTROLLER_SERVE_INTEREST_H
+#include "controller/serve/asker.h"
 #include "controller/serve/catalog.h"
 #include "controller/serve/name_queue.h"
 #include "shared/xds/delta.h"
@@ -20,8 +21,10 @@ enum {
 };
 struct interest {
     enum xds_type type;
+    const struct asker *asker; /* whom it is; borrowed. NULL: nobody in particular */
     bool started; /* the client asked for this type */
     bool wildcard;
+    const char *identity;          /* whose stream it is, proven; borrowed. NULL: nobody's */
     bool made_up;                  /* by wildcard also what is told by its name only */
     bool must_answer;              /* even if there is nothing to say */
     uint64_t puts_at, removals_at; /* places in the log; on demand: puts_at alone */

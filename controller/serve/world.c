@@ -125,6 +125,8 @@ static int refresh(struct world *w, const struct catalog *c)
         w->removed = true;
     for (size_t i = catalog_after(c, w->type, w->puts_at); (e = catalog_next(c, w->type, &i));) {
         struct text name = text_of(e->name), ns;
+        if (!asker_may_see(w->asker, w->type, name))
+            continue;
         bool own = w->type == XDS_LISTENER && asker_own_name(e->name, &name, &ns);
         if (own && !(w->asker && text_equal(ns, text_of(w->asker->ns))))
             continue;
@@ -170,8 +172,9 @@ static int answer_whole(const struct world *w, const struct catalog *c, bool rem
     for (size_t i = 0; (m = map_next(walked, &i));) {
         struct text name, ns;
         bool own = w->type == XDS_LISTENER && asker_own_name(m->key, &name, &ns);
-        e = own ? NULL : entry_of(w, c, (struct text){m->key, m->key_len});
-        if (!e)
+        name = (struct text){m->key, m->key_len};
+        e = own ? NULL : entry_of(w, c, name);
+        if (!e || !asker_may_see(w->asker, w->type, name))
             continue;
         /* Graves that this client was never told of are nothing to it. */
         bool lives_on = !e->resource && e->buried && !removals && e->sequence > w->removals_at;

@@ -12,7 +12,8 @@ struct xds_peer {
     struct xds_server *server;
     struct list link;
     bool allowed, plain;
-    char uri[256]; /* longer ones are not allowed anyway */
+    struct spiffe_id sidecar; /* as whose sidecar it may ask; none: it is none */
+    char uri[256];            /* longer ones are not allowed anyway */
 };
 
 static struct xds_peer *of_h2(struct h2_conn *h)
@@ -20,7 +21,37 @@ static struct xds_peer *of_h2(struct h2_conn *h)
     return container_of(h, struct xds_peer, h2);
 }
 
+/* Whoever proves to be the pods of a Gateway may have its certificates, and nothing else. */
+static bool is_gateway(const struct xds_peer *p)
+{
+    return !p->plain && catalog_by_alias(p->server->ads.catalog, XDS_GATEWAY, text_of(p->uri));
+}
+
 /* ---- One connection ------------------------------------------------------------------------- */
+
+static bool is_allowed(const struct xds_server *s, const char *uri)
+{
+    for (size_t i = 0; i < s->n_allowed; i++) {
+        struct text allowed = text_of(s->allowed[i]);
+        if (text_ends_with(allowed, TEXT("/")) ? text_starts_with(text_of(uri), allowed)
+                                               : text_equal(text_of(uri), allowed))
+            return true;
+    }
+    return false;
+}
+
+static void allow_sidecar(struct xds_peer *p)
+{
+    struct xds_server *s = p->server;
+    if (!s->sidecars_domain || s->n_sidecars >= XDS_SIDECARS_MAX ||
+        spiffe_id_parse(text_of(p->uri), &p->sidecar) < 0 ||
+        !text_equal(spiffe_id_trust_domain(&p->sidecar), text_of(s->sidecars_domain))) {
+        p->sidecar = (struct spiffe_id){0};
+        return;
+    }
+    s->n_sidecars++;
+    p->allowed = true;
+}
 
 static void peer_ready(struct h2_conn *h)
 {
@@ -35,12 +66,12 @@ static void peer_ready(struct h2_conn *h)
     }
     const struct tls_peer *peer = conn_peer(&h->conn);
     snprintf(p->uri, sizeof p->uri, "%s", peer && peer->present ? peer->uri : "(none)");
-    for (size_t i = 0; i < p->server->n_allowed; i++)
-        p->allowed =
-            p->allowed || (peer && peer->present && strcmp(peer->uri, p->server->allowed[i]) == 0);
-    if (!p->allowed) {
+    p->allowed = peer && peer->present && is_allowed(p->server, peer->uri);
+    if (!p->allowed && !is_gateway(p))
+        allow_sidecar(p);
+    if (!p->allowed && !is_gateway(p)) {
         p->server->denied++;
-        log_warn("xds", "%s is not allowed to ask for configuration (--allow-client)", p->uri);
+        log_warn("xds", "%s is not allowed to ask for configuration (--allow-client, --machine-namespace)", p->uri);
     }
 }
 
@@ -51,10 +82,12 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
     struct xds_server *s = p->server;
     struct chunk_pool *pool = ring_chunks(s->ring);
     struct text path, bearer;
+    bool sidecar = spiffe_id_present(&p->sidecar);
     if (grpc_request_check(head, &path, &bearer, ret_status) < 0)
         return NULL;
     *ret_status = 503;
-    if (!p->allowed)
+    bool gateway_only = !p->allowed && is_gateway(p);
+    if (!p->allowed && !gateway_only)
         return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED,
                           "this identity may not ask for configuration");
     if (s->closing)
@@ -62,7 +95,9 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
     return ads_accept(&s->ads, pool,
                       &(struct ads_caller){.path = path,
                                            .identity = p->uri,
-                                           .routes_only = p->plain,
+                                           .routes_only = p->plain || sidecar,
+                                           .sidecar = sidecar ? &p->sidecar : NULL,
+                                           .gateway_only = gateway_only,
                                            .now_ms = ring_now_ms(s->ring)});
 }
 
@@ -93,6 +128,7 @@ static void peer_drained(struct h2_conn *h)
     struct xds_server *s = p->server;
     struct listener *l = p->plain ? &s->plain : &s->listener;
     list_remove(&p->link);
+    s->n_sidecars -= spiffe_id_present(&p->sidecar);
     free(p);
     listener_release(l);
     server_over(s);
@@ -172,7 +208,8 @@ int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_se
     *s = (struct xds_server){.ring = ring,
                              .certificate = o->certificate,
                              .allowed = o->allowed,
-                             .n_allowed = o->n_allowed};
+                             .n_allowed = o->n_allowed,
+                             .sidecars_domain = o->sidecars_domain};
     int err = listen_at(&o->at, &fd, &s->address);
     if (err < 0)
         return err;

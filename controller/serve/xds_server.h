@@ -1,9 +1,9 @@
 /*
  * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is
- * told PERMISSION_DENIED. Where it is asked for, a second port without TLS, for consumers that
+ * told PERMISSION_DENIED; where sidecars are asked for, a workload's may ask as its pods' sidecars. Where it is asked for, a second port without TLS, for consumers that
  * can't do mTLS with SPIFFE IDs (proxyless gRPC): anybody may ask there, for routes alone. Owned by
- * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, of strangers
- * XDS_STRANGERS_MAX, XDS_STREAMS_MAX calls on each connection.
+ * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, of which XDS_SIDECARS_MAX
+ * may be sidecars', of strangers XDS_STRANGERS_MAX, XDS_STREAMS_MAX calls on each connection.
  */
 #ifndef CONTROLLER_SERVE_XDS_SERVER_H
 #define CONTROLLER_SERVE_XDS_SERVER_H
@@ -12,14 +12,21 @@
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
 
-enum { XDS_CONNECTIONS_MAX = 10000, XDS_STRANGERS_MAX = 1000, XDS_STREAMS_MAX = 16 };
+enum {
+    XDS_CONNECTIONS_MAX = 10000,
+    XDS_SIDECARS_MAX = 5000,
+    XDS_STRANGERS_MAX = 1000,
+    XDS_STREAMS_MAX = 16
+};
 struct xds_server {
     struct ring *ring;
     struct listener listener, plain;
     struct ads ads;
     struct serving_cert *certificate;
-    const char *const *allowed; /* SPIFFE IDs; borrowed */
+    const char *const *allowed; /* SPIFFE IDs, or all below one that ends in '/'; borrowed */
     size_t n_allowed;
+    const char *sidecars_domain;
+    size_t n_sidecars; /* connections */
     struct list clients;
     struct timer tick;
     struct addr address, plain_address; /* where it listens */
@@ -35,6 +42,7 @@ struct xds_server_options {
     struct serving_cert *certificate;
     const char *const *allowed;
     size_t n_allowed;
+    const char *sidecars_domain; /* whose workloads may ask as sidecars; NULL: nobody's */
 };
 /* -errno; the log says which address it was. */
 int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,

@@ -377,6 +377,9 @@ struct made { /* of which Service */
     const struct view *view;
     const struct object *service;
     const struct workloads *workloads;
+    const struct rules *rules;
+    const struct rule_subset *const *subsets;
+    size_t n_subsets;
     const char *key, *host;
     struct resources *all;
 };
@@ -387,10 +390,26 @@ static unsigned nearness_of(const struct made *m, const struct traffic_policy *p
 {
     enum { BY_SUB_ZONE = 3 };
     unsigned preferred = service_nearness(m->view, m->service);
-    bool weighted = policy && policy->balance && policy->balance->settings.locality_weighted;
-    if (preferred || !policy || !policy->outlier || weighted)
-        return preferred;
-    return BY_SUB_ZONE;
+    unsigned by_place = policy && policy->outlier ? BY_SUB_ZONE : 0;
+    const struct locality_lb *lb = policy && policy->balance ? &policy->balance->locality : NULL;
+    if (lb && lb->said)
+        return lb->off || locality_lb_has_rules(lb) ? 0 : by_place;
+    return preferred ? preferred : by_place;
+}
+
+/* What somebody wrote of places goes with the endpoints, for who can't be told it with the cluster. */
+static int add_locality(const struct traffic_policy *policy, struct resource *endpoints)
+{
+    struct xds_bytes bytes;
+    const struct locality_lb *lb = policy->balance ? &policy->balance->locality : NULL;
+    if (!lb || !locality_lb_has_rules(lb) || (lb->n_distribute == 0 && !policy->outlier))
+        return 0;
+    int err = xds_locality_lb_encode(lb, &bytes);
+    if (err < 0)
+        return err;
+    endpoints->locality = bytes.data;
+    endpoints->locality_len = bytes.len;
+    return 0;
 }
 
 /* A cluster and its endpoints, of the Service or of a subset. */
@@ -401,27 +420,23 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     const struct labels everybody = {0};
     struct traffic_policy policy;
     const char *subset_name = subset ? subset->name : "";
-    bool said = rule_policy(m->view, m->service, port->port, subset_name, &policy);
+    bool said = rules_policy(m->rules, port->port, subset, &policy);
     const struct health_check *check = m->service->service.health_check;
     bool written = said || subset || check;
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
                             port->port, name, written, nearness_of(m, said ? &policy : NULL),
                             m->all);
+    if (err == 0 && said)
+        err = add_locality(&policy, m->all->items[m->all->n - 1]);
     return err == 0 ? add_cluster(port, said ? &policy : NULL, check, name, written, m->all) : err;
 }
 
-/* Of a name that several rules have the one that counts. */
 static int add_subsets(const struct made *m, const struct kube_service_port *port)
 {
-    struct object_group rules = rule_candidates(m->view, m->service);
     int err = 0;
-    for (size_t i = 0; i < rules.n; i++) {
-        const struct destination_rule *d = &rules.items[i]->destination_rule;
-        for (size_t j = 0; j < d->n_subsets && err == 0; j++)
-            if (rule_subset(m->view, m->service, d->subsets[j].name) == &d->subsets[j])
-                err = add_way(m, port, &d->subsets[j]);
-    }
+    for (size_t i = 0; i < m->n_subsets && err == 0; i++)
+        err = add_way(m, port, m->subsets[i]);
     return err;
 }
 
@@ -431,7 +446,7 @@ static int add_default(const struct made *m, const struct kube_service_port *por
     struct traffic_policy policy;
     if (virtual_has_table(m->view, m->service, port))
         return 0;
-    bool said = rule_policy(m->view, m->service, port->port, "", &policy);
+    bool said = rules_policy(m->rules, port->port, NULL, &policy);
     return add_routes(m->host, port->port, said ? &policy : NULL, name, m->all);
 }
 
@@ -445,7 +460,11 @@ int default_routes(const struct view *v, const struct object *service, struct re
     map_init(&workloads.pods, 0);
     service_key(v, service->ns, service->name, key);
     const char *host = key + strlen(service->ns) + 1;
-    const struct made m = {v, service, &workloads, key, host, all};
+    const struct rule_subset *subsets[RULE_SUBSETS_OF_HOST_MAX];
+    struct rules rules;
+    rules_find(v, service, &rules);
+    size_t n_subsets = rules_subsets(&rules, service, subsets);
+    const struct made m = {v, service, &workloads, &rules, subsets, n_subsets, key, host, all};
     int err = who_serves(v, service, &workloads);
     for (size_t i = 0; i < s->n_ports && err == 0; i++) {
         const struct kube_service_port *port = &s->ports[i];

@@ -8,7 +8,9 @@ static void warn(const struct object *o, struct problems *problems, const char *
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
-    const char *kind = whose->made ? "ServiceEntry" : object_kind_name(whose->kind);
+    const char *kind = object_kind_name(whose->kind);
+    if (whose->made)
+        kind = whose->kind == OBJECT_POD ? "WorkloadEntry" : "ServiceEntry";
     problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, field,
                  "'%s' counts for nothing: %s %s/%.*s has it", what, kind, whose->ns,
                  (int)strcspn(whose->name, "/"), whose->name);
@@ -57,19 +59,35 @@ static void warn_address(const struct view *v, const struct object *o, const str
         warn(o, problems, "spec.addresses", ip_print(address, text), before);
 }
 
+static void warn_flaws(const struct object *o, const struct gateway_flaw *flaw,
+                       const struct gateway_flaw *note, struct problems *problems)
+{
+    char key[OBJECT_KEY_MAX];
+    object_key(o->kind, o->ns, o->name, key);
+    if (flaw->kind != GATEWAY_NO_FLAW)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "counts for nothing: %s",
+                     flaw->text);
+    else if (note->kind != GATEWAY_NO_FLAW)
+        problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "", "%s", note->text);
+}
+
+/* Who has its address is said of its Pod. */
+void machine_warn(const struct view *v, const struct object *entry, struct problems *problems)
+{
+    const struct workload_entry *e = &entry->workload_entry;
+    char key[OBJECT_KEY_MAX];
+    warn_flaws(entry, &e->flaw, &(struct gateway_flaw){0}, problems);
+    object_key(entry->kind, entry->ns, entry->name, key);
+    if (e->network[0] && strcmp(e->network, v->settings->network) != 0)
+        problems_add(problems, PROBLEM_WARNING, entry->file, entry->line, key, "spec.network",
+                     "counts for nothing: no way into other networks is known, so the machine must "
+                     "be reachable by its address");
+}
+
 void entry_warn(const struct view *v, const struct object *entry, struct problems *problems)
 {
     const struct service_entry *e = &entry->service_entry;
-    char key[OBJECT_KEY_MAX];
-    object_key(entry->kind, entry->ns, entry->name, key);
-    if (e->flaw.kind != GATEWAY_NO_FLAW) {
-        problems_add(problems, PROBLEM_ERROR, entry->file, entry->line, key, "",
-                     "counts for nothing: %s", e->flaw.text);
-        return;
-    }
-    if (e->note.kind != GATEWAY_NO_FLAW)
-        problems_add(problems, PROBLEM_WARNING, entry->file, entry->line, key, "", "%s",
-                     e->note.text);
+    warn_flaws(entry, &e->flaw, &e->note, problems);
     if (!service_entry_is_served(entry))
         return;
     for (size_t i = 0; i < e->hosts.n; i++)

@@ -1,9 +1,11 @@
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_service.h"
+#include "controller/translate/from_sidecar.h"
 #include "controller/translate/ingress_attach.h"
 #include "controller/translate/peer.h"
 #include "controller/translate/serving.h"
+#include "controller/translate/sidecar.h"
 #include "controller/translate/traffic_host.h"
 #include "shared/mesh/policy.h"
 #include <errno.h>
@@ -18,6 +20,12 @@ static const char *first_label(const struct object *o, const char *const *keys, 
             return value;
     }
     return absent;
+}
+
+/* Of a machine, its WorkloadEntry's. */
+static struct text name_of(const struct object *o)
+{
+    return (struct text){o->name, strcspn(o->name, "/")};
 }
 
 static struct text without_suffix(struct text t, struct text suffix)
@@ -47,7 +55,7 @@ static struct text workload_name_of(const struct object *o, enum workload_type *
     struct text owner = text_of(o->pod.owner_name);
     *ret_type = WORKLOAD_POD;
     if (owner.len == 0)
-        return text_of(o->name);
+        return name_of(o);
     if (strcmp(o->pod.owner_kind, "ReplicaSet") == 0) {
         struct text hash = text_of(labels_get(&o->labels, "pod-template-hash"));
         struct text name = without_suffix(owner, hash);
@@ -68,7 +76,9 @@ static struct text workload_name_of(const struct object *o, enum workload_type *
 static int set_uid(const struct view *v, const struct object *o, struct workload *w)
 {
     char uid[OBJECT_KEY_MAX + 128];
-    snprintf(uid, sizeof uid, "%s//Pod/%s/%s", v->settings->cluster_id, o->ns, o->name);
+    struct text name = name_of(o);
+    snprintf(uid, sizeof uid, "%s/%s/%s/%.*s", v->settings->cluster_id,
+             o->made ? NETWORKING_GROUP "/WorkloadEntry" : "/Pod", o->ns, (int)name.len, name.data);
     return workload_set(&w->uid, text_of(uid));
 }
 
@@ -87,7 +97,7 @@ static int set_names(const struct view *v, const struct object *o, struct worklo
         char **field;
         struct text value;
     } strings[] = {
-        {&w->name, text_of(o->name)},
+        {&w->name, name_of(o)},
         {&w->ns, text_of(o->ns)},
         {&w->network, text_of(v->settings->network)},
         {&w->trust_domain, text_of(v->settings->trust_domain)},
@@ -110,7 +120,14 @@ static int set_locality(const struct view *v, const struct object *o, struct wor
     static const char *const zone[] = {"topology.kubernetes.io/zone",
                                        "failure-domain.beta.kubernetes.io/zone", NULL};
     static const char *const subzone[] = {"topology.istio.io/subzone", NULL};
-    const struct object *node = object_store_get(v->store, OBJECT_NODE, "", o->pod.node);
+    const struct pod *p = &o->pod;
+    const struct object *node = object_store_get(v->store, OBJECT_NODE, "", p->node);
+    if (o->made)
+        return workload_set(&w->locality.region, text_of(p->region)) < 0 ||
+                       workload_set(&w->locality.zone, text_of(p->zone)) < 0 ||
+                       workload_set(&w->locality.subzone, text_of(p->subzone)) < 0
+                   ? -ENOMEM
+                   : 0;
     if (!node)
         return 0;
     if (workload_set(&w->locality.region, text_of(first_label(node, region, ""))) < 0 ||
@@ -123,6 +140,9 @@ static int set_locality(const struct view *v, const struct object *o, struct wor
 /* By its labels. One on its host's network never is. */
 static bool wants_to_be_enrolled(const struct view *v, const struct object *o)
 {
+    const char *tunnel = labels_get(&o->labels, MACHINE_TUNNEL_LABEL);
+    if (o->made) /* its namespace's label is about pods, which are captured where they run */
+        return tunnel && strcmp(tunnel, "http") == 0;
     const struct object *ns = object_store_get(v->store, OBJECT_NAMESPACE, "", o->ns);
     const char *of_ns = ns ? labels_get(&ns->labels, v->settings->enrol_label) : NULL;
     const char *own = labels_get(&o->labels, v->settings->enrol_label);
@@ -175,6 +195,9 @@ static int add_service(const struct view *v, const struct object *o, const struc
             target = slice_port(slice, s->ports[i].name);
         else if (s->ports[i].target_name[0])
             target = container_port(&o->pod, s->ports[i].target_name);
+        uint16_t own = o->made && !slice ? container_port(&o->pod, s->ports[i].name) : 0;
+        if (own) /* where it is selected: a slice has said which port it means */
+            target = own;
         if (target)
             out->ports[out->n_ports++] =
                 (struct port_pair){.service_port = s->ports[i].port, .target_port = target};
@@ -209,9 +232,11 @@ static int set_services(const struct view *v, const struct object *o, const stru
     struct view_link *links = NULL;
     if (r == 0)
         r = view_links(v, o, &links, &n);
-    for (size_t i = 0; i < n && r == 0; i++)
-        if (!only || links[i].service == only)
-            r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
+    for (unsigned pass = 0; pass < 2; pass++) /* other namespaces' push none of its own out */
+        for (size_t i = 0; i < n && r == 0; i++)
+            if ((!only || links[i].service == only) &&
+                (strcmp(links[i].service->ns, o->ns) != 0) == (pass == 1))
+                r = add_service(v, o, links[i].service, &links[i].slice->slice, w);
     free(links);
     if (r != -ENOMEM && w->n_services > 1)
         qsort(w->services, w->n_services, sizeof *w->services, service_order);
@@ -283,8 +308,37 @@ static void warn(const struct object *o, const char *field, const char *message,
                  struct problems *problems)
 {
     char key[OBJECT_KEY_MAX];
-    object_key(o->kind, o->ns, o->name, key);
+    char name[MACHINE_NAME_MAX];
+    struct text text = name_of(o);
+    snprintf(name, sizeof name, "%.*s", (int)text.len, text.data);
+    object_key(o->made ? OBJECT_WORKLOAD_ENTRY : o->kind, o->ns, name, key);
     problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, field, "%s", message);
+}
+
+/* If any of its listeners is: one that is not served says nothing of one that is. */
+static bool is_tls_port(const struct ingress *g, uint16_t port)
+{
+    for (size_t i = 0; i < g->n_listeners; i++)
+        if (g->listeners[i].port == port && ingress_listener_is_tls(&g->listeners[i]))
+            return true;
+    return false;
+}
+
+/* At ports of listeners there is no application, whether the listener is served or not. */
+static int set_gateway(const struct view *v, const struct object *o, struct workload *w)
+{
+    const struct object *gateway = ingress_of_pod(v, o);
+    const struct ingress *g = gateway ? &gateway->ingress : NULL;
+    if (!g)
+        return 0;
+    w->gateway_ports = calloc(g->n_listeners + 1, sizeof *w->gateway_ports);
+    if (!w->gateway_ports)
+        return -ENOMEM;
+    for (size_t i = 0; i < g->n_listeners; i++)
+        if (!workload_gateway_port(w, g->listeners[i].port))
+            w->gateway_ports[w->n_gateway_ports++] = (struct gateway_port){
+                .port = g->listeners[i].port, .tls = is_tls_port(g, g->listeners[i].port)};
+    return workload_set(&w->gateway, text_of(gateway->name));
 }
 
 /* Of routes that ask who calls; only who is in the mesh is asked. */
@@ -306,6 +360,12 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     *ret = NULL;
     if (o->pod.over)
         return 0;
+    if (!view_has_address(v, o)) {
+        warn(o, "spec.address", "counts for nothing: a pod, a Service, an older entry or another namespace's "
+             "EndpointSlice has it",
+             problems);
+        return 0;
+    }
     if (o->pod.n_ips == 0) {
         if (!o->pod.alive)
             warn(o, "status.podIPs", "is missing: the mesh can't know the pod without its address",
@@ -319,11 +379,14 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
     if (!w)
         return -ENOMEM;
     w->host_network = o->pod.host_network;
+    if (o->pod.weight > 0)
+        w->capacity = o->pod.weight;
     bool wants = wants_to_be_enrolled(v, o);
     if (wants && o->pod.host_network)
         warn(o, "spec.hostNetwork", "is true: the pod is its node to others, and never in the mesh",
              problems);
-    w->tunnel = wants && !o->pod.host_network ? TUNNEL_HBONE : TUNNEL_NONE;
+    bool captured = wants && !o->pod.host_network && !sidecar_is_in(v, o);
+    w->tunnel = captured ? TUNNEL_HBONE : TUNNEL_NONE;
     int r = set_uid(v, o, w);
     if (r == 0)
         r = set_health(v, o, w);
@@ -331,11 +394,12 @@ int from_pod(const struct view *v, const struct object *o, struct workload **ret
         r = set_names(v, o, w);
     if (r == 0 && w->tunnel == TUNNEL_HBONE) /* by it, its node finds it when it runs already */
         r = workload_set(&w->pod_uid, text_of(o->pod.uid));
-    const struct object *gateway = w->tunnel == TUNNEL_HBONE ? ingress_of_pod(v, o) : NULL;
-    if (r == 0 && gateway)
-        r = workload_set(&w->gateway, text_of(gateway->name));
+    if (r == 0 && w->tunnel == TUNNEL_HBONE)
+        r = set_gateway(v, o, w);
     if (r == 0 && w->tunnel == TUNNEL_HBONE)
         r = set_labels(o, w, problems);
+    if (r == 0 && w->tunnel == TUNNEL_HBONE)
+        r = from_sidecar(v, o, w);
     if (r == 0)
         r = set_addresses(o, w);
     if (r == 0)
@@ -360,11 +424,13 @@ int from_pod_serving(const struct view *v, const struct object *o, const struct 
                      struct workload **ret)
 {
     *ret = NULL;
-    if (o->pod.over || o->pod.n_ips == 0)
+    if (o->pod.over || o->pod.n_ips == 0 || !view_has_address(v, o))
         return 0;
     struct workload *w = workload_new();
     if (!w)
         return -ENOMEM;
+    if (o->pod.weight > 0)
+        w->capacity = o->pod.weight;
     if (set_uid(v, o, w) < 0 || set_health(v, o, w) < 0 || set_addresses(o, w) < 0 ||
         set_locality(v, o, w) < 0 || set_services(v, o, service, w) < 0) {
         workload_free(w);

@@ -83,6 +83,20 @@ static int set_addresses(const struct view *v, const struct object *o, struct se
     return 0;
 }
 
+static int set_exported(const struct object *o, struct service *s)
+{
+    const struct values *to = &o->service.exported;
+    s->exported = to->n > 0 ? calloc(to->n, sizeof *s->exported) : NULL;
+    if (to->n > 0 && !s->exported)
+        return -ENOMEM;
+    for (; s->n_exported < to->n; s->n_exported++) {
+        s->exported[s->n_exported] = text_dup(text_of(to->items[s->n_exported]));
+        if (!s->exported[s->n_exported])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int from_service(const struct view *v, const struct object *o, struct service **ret)
 {
     char key[SERVICE_KEY_MAX];
@@ -96,7 +110,7 @@ int from_service(const struct view *v, const struct object *o, struct service **
     if (workload_set(&s->name, text_of(o->made ? key + strlen(o->ns) + 1 : o->name)) < 0 ||
         workload_set(&s->ns, text_of(o->ns)) < 0 || workload_set(&s->key, text_of(key)) < 0 ||
         workload_set(&s->hostname, text_of(key + strlen(o->ns) + 1)) < 0 ||
-        set_ports(&o->service, s) < 0 || set_addresses(v, o, s) < 0) {
+        set_ports(&o->service, s) < 0 || set_addresses(v, o, s) < 0 || set_exported(o, s) < 0) {
         service_free(s);
         return -ENOMEM;
     }

@@ -1,5 +1,6 @@
 #include "controller/translate/gateway_action.h"
 #include "controller/translate/traffic_host.h"
+#include "shared/mesh/hash64.h"
 #include <stdio.h>
 
 enum { CHOICES_MAX = 5 };
@@ -249,6 +250,39 @@ static const struct retry_policy *retry(struct gateway_build *b, const struct ga
     return p;
 }
 
+/* The path that a cookie is for: of an exact path or the beginning of one, that. */
+static struct text cookie_path(struct gateway_build *b, const struct gateway_match *m)
+{
+    bool said = m && m->path_kind != GATEWAY_PATH_REGEX && !strchr(m->path, ';');
+    return said ? gateway_copy(b, text_of(m->path)) : TEXT("/");
+}
+
+/* Without a name each rule has one of its own, always the same. */
+static const struct session_policy *session(struct gateway_build *b, const struct gateway_entry *e)
+{
+    const struct gateway_session *from = e->rule->session;
+    struct session_policy *s = from ? gateway_take(b, 1, sizeof *s) : NULL;
+    char name[2 * OBJECT_KEY_MAX];
+    struct text_out out = TEXT_OUT(name);
+    if (!s)
+        return NULL;
+    text_printf(&out, "%s/%s/%zu", e->route->ns, e->route->name,
+                (size_t)(e->rule - e->route->route.rules));
+    uint64_t hash = hash64_xx((struct text){out.data, out.len}, 0);
+    out = (struct text_out)TEXT_OUT(name);
+    text_printf(&out, "%s%016llx", from->header ? "x-session-" : "session-",
+                (unsigned long long)hash);
+    *s = (struct session_policy){.header = from->header,
+                                 .name = from->name[0] ? text_of(from->name)
+                                                       : (struct text){out.data, out.len},
+                                 .path = cookie_path(b, e->match),
+                                 .permanent = from->permanent,
+                                 .absolute_ms = from->absolute_ms,
+                                 .idle_ms = from->idle_ms};
+    s->name = from->header ? lower(b, s->name) : gateway_copy(b, s->name);
+    return s;
+}
+
 static void forward(struct gateway_build *b, const struct gateway_entry *e,
                     struct route_action *ret)
 {
@@ -262,6 +296,7 @@ static void forward(struct gateway_build *b, const struct gateway_entry *e,
         return;
     }
     mirrors(b, e, &f);
+    f.session = session(b, e);
     if (w)
         f.path = rewrite(b, &w->path, e->match);
     if (w && w->host[0])

@@ -14,28 +14,14 @@ static bool is_service_port(const struct object *service, uint16_t port)
     return false;
 }
 
-static bool grants(const struct reference_grant *g, const struct object *route,
-                   const struct gateway_ref *ref)
-{
-    bool from = false, to = false;
-    for (size_t i = 0; i < g->n_from; i++)
-        from |= strcmp(g->from[i].group, GATEWAY_GROUP) == 0 &&
-                strcmp(g->from[i].kind, object_kind_name(route->kind)) == 0 &&
-                strcmp(g->from[i].ns, route->ns) == 0;
-    for (size_t i = 0; i < g->n_to; i++)
-        to |= strcmp(g->to[i].group, ref->group) == 0 && strcmp(g->to[i].kind, ref->kind) == 0 &&
-              (!g->to[i].name[0] || strcmp(g->to[i].name, ref->name) == 0);
-    return from && to;
-}
-
-static bool is_granted(const struct view *v, const struct object *route,
-                       const struct gateway_ref *ref)
+bool gateway_is_granted(const struct view *v, const struct object *route,
+                        const struct gateway_ref *ref)
 {
     struct view_range all = view_namespace(v, OBJECT_REFERENCE_GRANT, ref->ns);
     if (strcmp(route->ns, ref->ns) == 0)
         return true;
     for (size_t i = 0; i < all.n; i++)
-        if (grants(&all.items[i]->grant, route, ref))
+        if (reference_grant_allows(&all.items[i]->grant, route, ref))
             return true;
     return false;
 }
@@ -49,7 +35,7 @@ const char *gateway_backend_refused(const struct view *v, const struct object *r
                     ref->kind, ref->group[0] ? " of " : "", ref->group);
         return "InvalidKind";
     }
-    if (grants && !is_granted(v, route, ref)) {
+    if (grants && !gateway_is_granted(v, route, ref)) {
         text_printf(message, "%s: no ReferenceGrant in %s allows it", ref->field, ref->ns);
         return "RefNotPermitted";
     }

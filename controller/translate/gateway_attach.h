@@ -15,6 +15,9 @@ struct gateway_scope {
 };
 enum { GATEWAY_MESSAGE_MAX = 512 };
 
+/* May an object speak of another one: of its own namespace, or by a ReferenceGrant of the other's. */
+bool gateway_is_granted(const struct view *v, const struct object *from,
+                        const struct gateway_ref *ref);
 bool gateway_is_service(const struct gateway_ref *ref);
 /* Why a reference to a Service of this port is refused (a reason of the Gateway API; the rest is
  * written to `message`); NULL: it is fine. `grants`: one of another namespace needs a ReferenceGrant. */

@@ -102,11 +102,46 @@ const char *ingress_listener_refused(const struct object *gateway, size_t listen
             text_printf(message, "port %u is the mesh's own", l->port);
             return "PortUnavailable";
         }
-    if (strcmp(l->protocol, "HTTP") != 0) {
+    if (strcmp(l->protocol, "HTTP") != 0 && !ingress_listener_is_tls(l)) {
         text_printf(message, "protocol %s is not served", l->protocol);
         return "UnsupportedProtocol";
     }
     return conflict(g, listener, message);
+}
+
+bool ingress_listener_is_tls(const struct ingress_listener *l)
+{
+    return strcmp(l->protocol, "HTTPS") == 0;
+}
+
+const char *ingress_certificate_refused(const struct view *v, const struct object *gateway,
+                                        size_t listener, struct text_out *message)
+{
+    const struct ingress_listener *l = &gateway->ingress.listeners[listener];
+    const struct gateway_ref *ref = &l->certificate;
+    if (!ingress_listener_is_tls(l) || !l->has_certificate)
+        return NULL;
+    if (ref->group[0] || strcmp(ref->kind, "Secret") != 0) {
+        text_printf(message, "%s: a %s has no certificate, only a Secret", ref->field, ref->kind);
+        return "InvalidCertificateRef";
+    }
+    if (!gateway_is_granted(v, gateway, ref)) {
+        text_printf(message, "%s: no ReferenceGrant in %s allows it", ref->field, ref->ns);
+        return "RefNotPermitted";
+    }
+    const struct object *o = object_store_get(v->store, OBJECT_SECRET, ref->ns, ref->name);
+    if (o && !o->secret.flaw)
+        return NULL;
+    text_printf(message, "%s: %s", ref->field, o ? o->secret.flaw : "there is no such Secret, or it may not be read");
+    return "InvalidCertificateRef";
+}
+
+bool ingress_listener_serves(const struct view *v, const struct object *gateway, size_t listener)
+{
+    char said[GATEWAY_MESSAGE_MAX];
+    struct text_out out = TEXT_OUT(said);
+    return !ingress_listener_refused(gateway, listener, &out) &&
+           !ingress_certificate_refused(v, gateway, listener, &out);
 }
 
 /* ---- Routes --------------------------------------------------------------------------------- */

@@ -16,6 +16,12 @@ const struct object *ingress_of_pod(const struct view *v, const struct object *p
  * NULL: it is. */
 const char *ingress_listener_refused(const struct object *gateway, size_t listener,
                                      struct text_out *message);
+bool ingress_listener_is_tls(const struct ingress_listener *l); /* HTTPS */
+/* Likewise why the certificate of a listener can't be had; NULL also for one that needs none. */
+const char *ingress_certificate_refused(const struct view *v, const struct object *gateway,
+                                        size_t listener, struct text_out *message);
+/* Neither of the two. */
+bool ingress_listener_serves(const struct view *v, const struct object *gateway, size_t listener);
 /* Is a route attached to this listener by this parent, whose Gateway it is? NULL: it is; else why
  * not, as above. */
 const char *ingress_route_refused(const struct view *v, const struct object *gateway,

@@ -36,14 +36,21 @@ static void judge_listener(const struct view *v, const struct object *gateway, s
     struct text_out out = TEXT_OUT(said);
     const char *refused = ingress_listener_refused(gateway, i, &out);
     bool conflict = refused && is_conflict(refused);
+    char of_secret[GATEWAY_MESSAGE_MAX];
+    struct text_out secret = TEXT_OUT(of_secret);
+    const char *unresolved = ingress_certificate_refused(v, gateway, i, &secret);
     s->listener = &gateway->ingress.listeners[i];
     s->n_routes = count_routes(v, gateway, i);
     say(&s->accepted, !refused, refused ? refused : "Accepted", refused ? said : "is served");
-    say(&s->programmed, !refused, refused ? "Invalid" : "Programmed",
-        refused ? said : "told to the node proxies");
+    say(&s->programmed, !refused && !unresolved, refused || unresolved ? "Invalid" : "Programmed",
+        refused      ? said
+        : unresolved ? of_secret
+                     : "told to the node proxies");
     say(&s->conflicted, conflict, conflict ? refused : "NoConflicts",
         conflict ? said : "no other listener is in its way");
-    if (s->listener->kinds_unknown)
+    if (unresolved)
+        say(&s->resolved, false, unresolved, of_secret);
+    else if (s->listener->kinds_unknown)
         say(&s->resolved, false, "InvalidRouteKinds",
             "allowedRoutes.kinds: only HTTPRoute and GRPCRoute can be attached");
     else
@@ -122,7 +129,7 @@ int ingress_status(const struct view *v, const struct object *gateway, struct in
         return -ENOMEM;
     for (size_t i = 0; i < s.n_listeners; i++) {
         judge_listener(v, gateway, i, &s.listeners[i]);
-        n_refused += !s.listeners[i].accepted.holds;
+        n_refused += !s.listeners[i].programmed.holds;
     }
     judge_whole(gateway, judge_pods(v, gateway, &s), n_refused, &s);
     *ret = s;

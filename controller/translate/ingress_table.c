@@ -40,10 +40,8 @@ struct served { /* a port of a Gateway */
 
 static bool is_served(const struct served *s, size_t listener)
 {
-    char said[GATEWAY_MESSAGE_MAX];
-    struct text_out out = TEXT_OUT(said);
     return s->gateway->ingress.listeners[listener].port == s->port &&
-           !ingress_listener_refused(s->gateway, listener, &out);
+           ingress_listener_serves(s->view, s->gateway, listener);
 }
 
 /* A listener with a more precise host that a host lies within has it, be there a route or not. */

@@ -1,5 +1,7 @@
 #include "controller/translate/resource.h"
 #include "shared/base/map.h"
+#include "shared/tls/secret.h"
+#include "shared/xds/gateway.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,10 @@ static struct resource *resource_new(enum xds_type type, const char *name,
     static const uint64_t seeds[2][2] = {{0x776569722d786473, 1}, {0x776569722d786473, 2}};
     struct resource *r = calloc(1, sizeof *r);
     if (!r) {
-        xds_bytes_done(taken_body);
+        if (type == XDS_GATEWAY)
+            secret_free(taken_body->data, taken_body->len);
+        else
+            xds_bytes_done(taken_body);
         return NULL;
     }
     r->type = type;
@@ -36,7 +41,11 @@ struct resource *resource_free(struct resource *r)
     free(r->aliases);
     free(r->services);
     free(r->name);
-    free(r->body);
+    if (r->type == XDS_GATEWAY)
+        secret_free(r->body, r->body_len);
+    else
+        free(r->body);
+    free(r->locality);
     free(r);
     return NULL;
 }
@@ -126,9 +135,36 @@ int resource_of_body(enum xds_type type, const char *name, struct xds_bytes *tak
     return 0;
 }
 
+int resource_of_gateway(struct text name, char *const *identities, size_t n,
+                        struct xds_bytes *taken_body, struct resource **ret)
+{
+    char key[XDS_NAME_MAX + 1];
+    struct text_out out = TEXT_OUT(key);
+    struct xds_bytes kept = {secret_new(taken_body->len), taken_body->len};
+    if (kept.data)
+        memcpy(kept.data, taken_body->data, taken_body->len);
+    xds_secret_bytes_done(taken_body);
+    text_put(&out, name);
+    struct resource *r = kept.data ? resource_new(XDS_GATEWAY, key, &kept) : NULL;
+    if (!r)
+        return -ENOMEM;
+    r->aliases = calloc(n + 1, sizeof *r->aliases);
+    for (size_t i = 0; r->aliases && i < n; i++) {
+        r->aliases[i] = text_dup(text_of(identities[i]));
+        r->n_aliases += r->aliases[i] != NULL;
+    }
+    if (!r->aliases || r->n_aliases < n) {
+        resource_free(r);
+        return -ENOMEM;
+    }
+    *ret = r;
+    return 0;
+}
+
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
     return a->type == b->type && a->by_name_only == b->by_name_only &&
-           a->nearness == b->nearness && a->balanced_anyhow == b->balanced_anyhow &&
+           a->nearness == b->nearness && a->locality_len == b->locality_len &&
+           (a->locality_len == 0 || memcmp(a->locality, b->locality, a->locality_len) == 0) && a->balanced_anyhow == b->balanced_anyhow &&
            a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0;
 }

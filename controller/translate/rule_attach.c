@@ -1,6 +1,6 @@
 #include "controller/translate/rule_attach.h"
 
-struct object_group rule_candidates(const struct view *v, const struct object *service)
+static struct object_group candidates(const struct view *v, const struct object *service)
 {
     char host[VIEW_KEY_MAX];
     return object_index_get(&v->rules_of, traffic_service_host(v, service, host));
@@ -21,19 +21,21 @@ static const char *home(const struct view *v, const struct object *service,
     return v->settings->root_namespace;
 }
 
-bool rule_counts(const struct view *v, const struct object *service, const struct object *rule)
+void rules_find(const struct view *v, const struct object *service, struct rules *ret)
 {
-    return good_in(rule, home(v, service, rule_candidates(v, service)));
+    struct object_group all = candidates(v, service);
+    const char *ns = home(v, service, all);
+    ret->n = 0;
+    for (size_t i = 0; i < all.n && ret->n < RULES_OF_HOST_MAX; i++)
+        if (good_in(all.items[i], ns))
+            ret->items[ret->n++] = all.items[i];
 }
 
 bool rule_any(const struct view *v, const struct object *service)
 {
-    struct object_group rules = rule_candidates(v, service);
-    const char *ns = home(v, service, rules);
-    for (size_t i = 0; i < rules.n; i++)
-        if (good_in(rules.items[i], ns))
-            return true;
-    return false;
+    struct rules rules;
+    rules_find(v, service, &rules);
+    return rules.n > 0;
 }
 
 static const struct rule_subset *subset_in(const struct object *rule, const char *name)
@@ -45,28 +47,41 @@ static const struct rule_subset *subset_in(const struct object *rule, const char
     return NULL;
 }
 
-const struct rule_subset *rule_subset(const struct view *v, const struct object *service,
-                                      const char *name)
+const struct rule_subset *rules_subset(const struct rules *rules, const char *name)
 {
-    struct object_group rules = rule_candidates(v, service);
-    const char *ns = home(v, service, rules);
     const struct rule_subset *found = NULL;
-    for (size_t i = 0; i < rules.n && !found; i++)
-        if (good_in(rules.items[i], ns))
-            found = subset_in(rules.items[i], name);
+    for (size_t i = 0; i < rules->n && !found; i++)
+        found = subset_in(rules->items[i], name);
     return found;
 }
 
-static const struct traffic_policies *policies_of(const struct view *v,
-                                                  const struct object *service)
+const struct rule_subset *rule_subset(const struct view *v, const struct object *service,
+                                      const char *name)
 {
-    struct object_group rules = rule_candidates(v, service);
-    const char *ns = home(v, service, rules);
-    for (size_t i = 0; i < rules.n; i++) {
-        const struct traffic_policies *policies = &rules.items[i]->destination_rule.policies;
-        if (good_in(rules.items[i], ns) && policies->said)
-            return policies;
+    struct rules rules;
+    rules_find(v, service, &rules);
+    return rules_subset(&rules, name);
+}
+
+size_t rules_subsets(const struct rules *rules, const struct object *service,
+                     const struct rule_subset *ret[static RULE_SUBSETS_OF_HOST_MAX])
+{
+    size_t n_ports = service->service.n_ports, n = 0;
+    size_t max = RULE_CLUSTERS_MAX / (n_ports > 0 ? n_ports : 1);
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct destination_rule *d = &rules->items[i]->destination_rule;
+        for (size_t j = 0; j < d->n_subsets && n < max && n < RULE_SUBSETS_OF_HOST_MAX; j++)
+            if (rules_subset(rules, d->subsets[j].name) == &d->subsets[j])
+                ret[n++] = &d->subsets[j];
     }
+    return n;
+}
+
+static const struct traffic_policies *policies_of(const struct rules *rules)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->items[i]->destination_rule.policies.said)
+            return &rules->items[i]->destination_rule.policies;
     return NULL;
 }
 
@@ -87,21 +102,64 @@ static void merge(struct traffic_policy *to, const struct traffic_policies *p, u
         }
 }
 
-bool rule_policy(const struct view *v, const struct object *service, uint16_t port,
-                 const char *subset, struct traffic_policy *ret)
+bool rules_policy(const struct rules *rules, uint16_t port, const struct rule_subset *subset,
+                  struct traffic_policy *ret)
 {
-    const struct rule_subset *s = subset[0] ? rule_subset(v, service, subset) : NULL;
     *ret = (struct traffic_policy){0};
-    merge(ret, policies_of(v, service), port);
-    merge(ret, s ? &s->policies : NULL, port);
-    return rule_any(v, service);
+    merge(ret, policies_of(rules), port);
+    merge(ret, subset ? &subset->policies : NULL, port);
+    return rules->n > 0;
+}
+
+/* How many of its subsets are not there, because there are too many of its host. */
+static size_t subsets_missing(const struct rules *rules, const struct object *service,
+                              const struct object *rule)
+{
+    const struct rule_subset *there[RULE_SUBSETS_OF_HOST_MAX];
+    const struct destination_rule *d = &rule->destination_rule;
+    size_t n = rules_subsets(rules, service, there), missing = 0;
+    for (size_t i = 0; i < d->n_subsets; i++) {
+        const struct rule_subset *wanted = rules_subset(rules, d->subsets[i].name);
+        bool found = false;
+        for (size_t j = 0; j < n && !found; j++)
+            found = there[j] == wanted;
+        missing += !found;
+    }
+    return missing;
+}
+
+/* What of a rule that is good counts for nothing. */
+static void warn_rest(const struct view *v, const struct object *o, const struct object *service,
+                      const char *key, struct problems *problems)
+{
+    struct rules rules;
+    bool counts = false;
+    rules_find(v, service, &rules);
+    for (size_t i = 0; i < rules.n && !counts; i++)
+        counts = rules.items[i] == o;
+    size_t missing = counts ? subsets_missing(&rules, service, o) : 0;
+    if (!counts && !good_in(o, home(v, service, candidates(v, service))))
+        problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
+                     "counts for nothing: namespace %s has rules of its own for '%s'", service->ns,
+                     o->destination_rule.host);
+    else if (!counts)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "spec.host",
+                     "counts for nothing: of the rules for '%s' only the oldest %d count",
+                     o->destination_rule.host, RULES_OF_HOST_MAX);
+    else if (missing > 0)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "spec.subsets",
+                     "%zu are not there: '%s' has too many subsets for its ports, which have %d "
+                     "clusters together",
+                     missing, o->destination_rule.host, RULE_CLUSTERS_MAX);
 }
 
 void rule_warn(const struct view *v, const struct object *o, struct problems *problems)
 {
     const struct destination_rule *d = &o->destination_rule;
     char key[OBJECT_KEY_MAX];
-    const struct object *service = traffic_service(v, o->ns, d->host);
+    char host[VIEW_KEY_MAX];
+    const struct object *service =
+        traffic_by_host(v, traffic_full_host(v, o->ns, d->host, host));
     object_key(o->kind, o->ns, o->name, key);
     if (d->flaw.kind != GATEWAY_NO_FLAW)
         problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "counts for nothing: %s",
@@ -113,10 +171,8 @@ void rule_warn(const struct view *v, const struct object *o, struct problems *pr
         problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
                      "counts for nothing: rules for '%s' are those of its namespace, or of %s",
                      d->host, v->settings->root_namespace);
-    else if (!rule_counts(v, service, o))
-        problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
-                     "counts for nothing: namespace %s has rules of its own for '%s'", service->ns,
-                     d->host);
+    else
+        warn_rest(v, o, service, key, problems);
 }
 
 /* ---- Into a cluster ------------------------------------------------------------------------- */
@@ -145,9 +201,10 @@ static void apply_pool(const struct rule_pool *p, struct cluster *c)
 
 void rule_apply(const struct traffic_policy *p, struct cluster *c)
 {
-    if (p->balance)
+    if (p->balance) {
         c->balance = p->balance->settings;
-    else
+        c->locality = p->balance->locality;
+    } else
         c->balance.kind = BALANCE_LEAST_REQUEST;
     apply_pool(p->pool, c);
     c->outlier_detection = p->outlier != NULL;

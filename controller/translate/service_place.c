@@ -55,7 +55,7 @@ const struct object *service_before(const struct view *v, const struct object *s
     if (!service->made)
         return NULL;
     struct object_group pods = object_index_get(&v->pods_at, view_address(wanted));
-    if (pods.n > 0)
+    if (pods.n > 0 && object_index_order(pods.items[0], service) < 0)
         return pods.items[0];
     struct object_group others = object_index_get(&v->services_at, view_address(wanted));
     for (size_t i = 0; i < others.n && others.items[i] != service; i++) {

@@ -7,7 +7,7 @@ static bool has_ready_pod(const struct view *v, const struct object *service)
     struct view_range pods = view_namespace(v, OBJECT_POD, service->ns);
     for (size_t i = 0; i < pods.n; i++)
         if (labels_select(&service->service.selector, &pods.items[i]->labels) &&
-            serving_pod_is_ready(pods.items[i]))
+            serving_pod_is_ready(pods.items[i]) && view_has_address(v, pods.items[i]))
             return true;
     return false;
 }

@@ -159,13 +159,33 @@ static int touch_entry(struct touched *t, const struct object *service)
     return touch(t, OBJECT_SERVICE_ENTRY, service->ns, name);
 }
 
-/* Of several Services that name an address one has it; and a pod has its own. */
+/* A pod, and what the endpoints at its addresses are. */
+static int touch_owner(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    if (err == 0)
+        err = touch_services_of(t, v, o);
+    for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
+        struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
+        for (size_t j = 0; j < slices.n && err == 0; j++) {
+            err = touch_slice(t, v, slices.items[j]);
+            if (err == 0 && strcmp(slices.items[j]->ns, o->ns) != 0)
+                err = touch_leaving(t, v, slices.items[j]->ns);
+        }
+    }
+    return err == 0 ? touch_leaving(t, v, o->ns) : err;
+}
+
+/* Of several Services and machines that name an address one has it; and a pod has its own. */
 static int touch_at(struct touched *t, const struct view *v, const struct ip *address)
 {
     struct object_group g = object_index_get(&v->services_at, view_address(address));
+    struct object_group pods = object_index_get(&v->pods_at, view_address(address));
     int err = touch_group(t, g);
     for (size_t i = 0; i < g.n && err == 0; i++)
         err = g.items[i]->made ? touch_entry(t, g.items[i]) : 0;
+    for (size_t i = 0; i < pods.n && err == 0; i++)
+        err = pods.items[i]->made ? touch_owner(t, v, pods.items[i]) : 0;
     return err;
 }
 
@@ -180,22 +200,29 @@ static int touch_addresses(struct touched *t, const struct view *v, const struct
     return err;
 }
 
+/* A machine has no address that another namespace's endpoint has. */
+static int touch_endpoints(struct touched *t, const struct view *v, const struct object *slice)
+{
+    int err = 0;
+    for (size_t i = 0; i < slice->slice.n_endpoints; i++) {
+        const struct slice_endpoint *e = &slice->slice.endpoints[i];
+        for (size_t j = 0; !e->to_pod && j < e->n_addresses && err == 0; j++)
+            err = touch_at(t, v, &e->addresses[j]);
+    }
+    return err;
+}
+
 /* Whose an address is decides what the endpoints there are. */
 static int touch_pod(struct touched *t, const struct view *v, const struct object *o)
 {
-    int err = touch_object(t, o);
-    if (err == 0)
-        err = touch_services_of(t, v, o);
-    for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++) {
-        struct object_group slices = object_index_get(&v->slices_at, view_address(&o->pod.ips[i]));
+    int err = touch_owner(t, v, o);
+    for (size_t i = 0; i < o->pod.n_ips && err == 0; i++)
         err = touch_at(t, v, &o->pod.ips[i]);
-        for (size_t j = 0; j < slices.n && err == 0; j++) {
-            err = touch_slice(t, v, slices.items[j]);
-            if (err == 0 && strcmp(slices.items[j]->ns, o->ns) != 0)
-                err = touch_leaving(t, v, slices.items[j]->ns);
-        }
-    }
-    return err == 0 ? touch_leaving(t, v, o->ns) : err;
+    /* Who is told of a Gateway's certificates are its pods. */
+    const char *served = labels_get(&o->labels, INGRESS_POD_LABEL);
+    if (err == 0 && served && object_store_get(v->store, OBJECT_INGRESS, o->ns, served))
+        err = touch(t, OBJECT_INGRESS, o->ns, served);
+    return err;
 }
 
 static int touch_service(struct touched *t, const struct view *v, const struct object *o)
@@ -230,6 +257,15 @@ static int touch_peer(struct touched *t, const struct view *v, const struct obje
     return err == 0 ? touch_reach(t, v, OBJECT_POD, o->ns) : err;
 }
 
+/* Of its namespace one without a selector counts, and that is told of the others. */
+static int touch_sidecar(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    if (err == 0)
+        err = touch_range(t, view_namespace(v, OBJECT_SIDECAR, o->ns));
+    return err == 0 ? touch_reach(t, v, OBJECT_POD, o->ns) : err;
+}
+
 /* A route, and the tables that it is in: those of its parents. */
 static int touch_routed(struct touched *t, const struct view *v, const struct object *o)
 {
@@ -258,6 +294,24 @@ static int touch_ingress(struct touched *t, const struct view *v, const struct o
     }
     struct text key = view_name(o->ns, o->name, name);
     return err == 0 ? touch_group(t, object_index_get(&v->ingress_routes, key)) : err;
+}
+
+/* Gateways whose listeners show the certificate in a Secret. */
+static int touch_secret(struct touched *t, const struct view *v, const struct object *o)
+{
+    struct view_range gateways = view_all(v, OBJECT_INGRESS);
+    int err = 0;
+    for (size_t i = 0; i < gateways.n; i++) {
+        const struct ingress *g = &gateways.items[i]->ingress;
+        bool meant = false;
+        for (size_t j = 0; j < g->n_listeners; j++)
+            meant |= g->listeners[j].has_certificate &&
+                     strcmp(g->listeners[j].certificate.ns, o->ns) == 0 &&
+                     strcmp(g->listeners[j].certificate.name, o->name) == 0;
+        if (meant && err == 0)
+            err = touch_ingress(t, v, gateways.items[i]);
+    }
+    return err;
 }
 
 static bool selects_namespaces(const struct object *gateway)
@@ -499,6 +553,8 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_ENDPOINT_SLICE:
         err = touch_slice(t, v, o);
+        if (err == 0)
+            err = touch_endpoints(t, v, o);
         return err == 0 ? touch_leaving(t, v, o->ns) : err;
     case OBJECT_AUTHORIZATION_POLICY:
         return touch_authorization(t, v, o);
@@ -511,12 +567,17 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_route(t, v, o);
     case OBJECT_INGRESS:
         return touch_ingress(t, v, o);
+    case OBJECT_SECRET:
+        return touch_secret(t, v, o);
     case OBJECT_REFERENCE_GRANT:
         return touch_grant(t, v);
     case OBJECT_VIRTUAL_SERVICE:
         return touch_hosts(t, v, o, true);
     case OBJECT_DESTINATION_RULE:
         return touch_rule(t, v, o);
+    case OBJECT_SIDECAR:
+        return touch_sidecar(t, v, o);
+    case OBJECT_WORKLOAD_ENTRY:
     case OBJECT_SERVICE_ENTRY:
         return touch_object(t, o); /* its parts are objects of their own */
     default:

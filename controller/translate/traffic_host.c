@@ -55,6 +55,9 @@ const struct object *traffic_by_host(const struct view *v, struct text full)
     if (service)
         return service->service.external_name ? NULL : service;
     struct object_group made = object_index_get(&v->made_of, full);
+    for (size_t i = 0; i < made.n; i++)
+        if (made.items[i]->service.exported.n == 0)
+            return made.items[i];
     return made.n > 0 ? made.items[0] : NULL;
 }
 
@@ -66,10 +69,20 @@ bool traffic_counts(const struct view *v, const struct object *service)
     return traffic_by_host(v, traffic_service_host(v, service, host)) == service;
 }
 
+bool traffic_is_told_to(const struct object *service, const char *ns)
+{
+    const struct values *to = &service->service.exported;
+    for (size_t i = 0; i < to->n; i++)
+        if (strcmp(to->items[i], ns) == 0)
+            return true;
+    return to->n == 0;
+}
+
 const struct object *traffic_service(const struct view *v, const char *ns, const char *host)
 {
     char full[VIEW_KEY_MAX];
-    return traffic_by_host(v, traffic_full_host(v, ns, host, full));
+    const struct object *service = traffic_by_host(v, traffic_full_host(v, ns, host, full));
+    return service && traffic_is_told_to(service, ns) ? service : NULL;
 }
 
 bool traffic_host_matches(struct text host, struct text full)

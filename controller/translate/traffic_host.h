@@ -15,7 +15,7 @@ struct text traffic_service_host(const struct view *v, const struct object *serv
 struct text traffic_named_host(const struct view *v, const char *ns, const char *name,
                                char out[static VIEW_KEY_MAX]);
 /* The Service that a full host is: the one with that name, else of those that ServiceEntries make the
- * oldest. NULL: there is none, or it is but a DNS alias. */
+ * oldest that all namespaces see, else the oldest. NULL: there is none, or it is but a DNS alias. */
 const struct object *traffic_by_host(const struct view *v, struct text full);
 /* Is it the one that its host is? */
 bool traffic_counts(const struct view *v, const struct object *service);
@@ -24,7 +24,9 @@ struct traffic_name {
     char ns[64], name[64];
 };
 bool traffic_name(const struct view *v, struct text host, struct traffic_name *ret);
-/* NULL: there is none, or it is but a DNS alias. */
+/* Does a namespace see it (exportTo)? */
+bool traffic_is_told_to(const struct object *service, const char *ns);
+/* NULL: there is none that the namespace sees, or it is but a DNS alias. */
 const struct object *traffic_service(const struct view *v, const char *ns, const char *host);
 bool traffic_host_matches(struct text host, struct text full); /* host: full, or a wildcard */
 /* All hosts that match a full one, the most precise first: calls until it answers other than 0. */

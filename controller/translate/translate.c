@@ -5,14 +5,17 @@
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
+#include "controller/translate/from_sidecar.h"
 #include "controller/translate/from_slice.h"
 #include "controller/translate/gateway_status.h"
 #include "controller/translate/gateway_table.h"
+#include "controller/translate/ingress_certificates.h"
 #include "controller/translate/ingress_attach.h"
 #include "controller/translate/ingress_status.h"
 #include "controller/translate/ingress_table.h"
 #include "controller/translate/peer.h"
 #include "controller/translate/rule_attach.h"
+#include "controller/translate/sidecar.h"
 #include "controller/translate/virtual_table.h"
 #include "controller/translate/virtual_warn.h"
 #include <errno.h>
@@ -128,6 +131,8 @@ static int translate_service(const struct view *v, const struct object *o, struc
     if (r == 0)
         r = default_routes(v, o, all);
     if (r == 0)
+        r = sidecar_of_service(v, o, all);
+    if (r == 0)
         r = gateway_tables(v, o, &tables, problems);
     if (r == 0)
         r = virtual_tables(v, o, &tables, problems);
@@ -149,6 +154,11 @@ static int translate_ingress(const struct view *v, const struct object *o, struc
     if (r == 0)
         r = add_tables(all, &tables);
     gateway_tables_done(&tables);
+    struct resource *certificates = NULL;
+    if (r == 0)
+        r = ingress_certificates(v, o, &certificates);
+    if (r == 0 && certificates)
+        r = resources_add(all, certificates);
     struct policy *strict = NULL;
     if (r == 0 && ingress_is_ours(o))
         r = peer_gateway_policy(o, &strict);
@@ -156,6 +166,19 @@ static int translate_ingress(const struct view *v, const struct object *o, struc
         r = add_policy(all, strict, o, problems);
     if (r == 0)
         r = ingress_warn(v, o, problems);
+    return r;
+}
+
+static int translate_pod(const struct view *v, const struct object *o, struct resources *all,
+                         struct problems *problems)
+{
+    struct workload *w;
+    int r = from_pod(v, o, &w, problems);
+    if (r == 0)
+        r = sidecar_of_pod(v, o, w, all, problems);
+    if (r == 0)
+        return add_workload(all, w, o, problems);
+    workload_free(w);
     return r;
 }
 
@@ -186,13 +209,14 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_VIRTUAL_SERVICE,
     OBJECT_DESTINATION_RULE,
     OBJECT_SERVICE_ENTRY,
+    OBJECT_WORKLOAD_ENTRY,
+    OBJECT_SIDECAR,
 };
 
 int translate_object(const struct view *v, const struct object *o, struct resources *all,
                      struct problems *problems)
 {
     struct policy *p = NULL;
-    struct workload *w = NULL;
     int r = 0;
     switch (o->kind) {
     case OBJECT_AUTHORIZATION_POLICY:
@@ -206,8 +230,7 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         health_warn(o, problems);
         return translate_service(v, o, all, problems);
     case OBJECT_POD:
-        r = from_pod(v, o, &w, problems);
-        return r < 0 ? r : add_workload(all, w, o, problems);
+        return translate_pod(v, o, all, problems);
     case OBJECT_ENDPOINT_SLICE:
         return translate_slice(v, o, all, problems);
     case OBJECT_INGRESS:
@@ -226,6 +249,12 @@ int translate_object(const struct view *v, const struct object *o, struct resour
     case OBJECT_SERVICE_ENTRY:
         entry_warn(v, o, problems);
         return 0;
+    case OBJECT_SIDECAR:
+        sidecar_warn(v, o, problems);
+        return 0;
+    case OBJECT_WORKLOAD_ENTRY:
+        machine_warn(v, o, problems);
+        return 0;
     default:
         return 0; /* it only counts for others */
     }
@@ -235,9 +264,10 @@ int translate_common(const struct view *v, struct resources *all, struct problem
 {
     struct view_range peers = view_all(v, OBJECT_PEER_AUTHENTICATION);
     struct policy *p = NULL;
-    if (peers.n == 0)
-        return 0;
-    int r = peer_static_policy(v, &p);
+    int r = sidecar_common(v, all);
+    if (r < 0 || peers.n == 0)
+        return r;
+    r = peer_static_policy(v, &p);
     return r < 0 ? r : add_policy(all, p, peers.items[0], problems);
 }
 

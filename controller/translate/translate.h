@@ -14,13 +14,13 @@ struct resources { /* owned */
     size_t tables_elsewhere; /* and of those that others have: said by who translates a part */
     size_t short_of;         /* the smallest table that there was no room for; 0: none */
 };
-enum { TRANSLATED_KINDS = 13 };
+enum { TRANSLATED_KINDS = 15 };
 /* Kinds that something is made of, or told of, in the order in which it is. */
 extern const enum object_kind translated_kinds[TRANSLATED_KINDS];
 /* Appends what one object becomes, and what is worth telling of it. -ENOMEM: a part was appended. */
 int translate_object(const struct view *v, const struct object *o, struct resources *all,
                      struct problems *problems);
-/* Appends what all PeerAuthentications have in common; nothing if there is none. */
+/* Appends what all PeerAuthentications have in common, and what all sidecars; nothing if there is none. */
 int translate_common(const struct view *v, struct resources *all, struct problems *problems);
 /* All of it. Adds what is worth telling to problems. -ENOMEM: nothing is given out. */
 int translate(const struct object_store *s, const struct translate_settings *settings,

@@ -111,6 +111,8 @@ static int index_pod(struct view *v, const struct object *o, bool there)
         err = add(&v->leaving, text_of(o->ns), o, there);
     for (size_t i = 0; view_owns_addresses(o) && i < o->pod.n_ips && err == 0; i++)
         err = add(&v->pods_at, view_address(&o->pod.ips[i]), o, there);
+    for (size_t i = 0; o->pod.host_network && !o->pod.over && i < o->pod.n_ips && err == 0; i++)
+        err = add(&v->hosts_at, view_address(&o->pod.ips[i]), o, there);
     return err;
 }
 
@@ -251,6 +253,7 @@ int view_open(struct view *v, const struct object_store *s,
     *v = (struct view){.settings = settings, .store = s};
     int r = 0;
     object_index_init(&v->pods_at);
+    object_index_init(&v->hosts_at);
     object_index_init(&v->pods_on);
     object_index_init(&v->leaving);
     object_index_init(&v->slices_of);
@@ -282,6 +285,7 @@ void view_close(struct view *v)
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++)
         free(v->lists[kind].items);
     object_index_done(&v->pods_at);
+    object_index_done(&v->hosts_at);
     object_index_done(&v->pods_on);
     object_index_done(&v->leaving);
     object_index_done(&v->slices_of);
@@ -313,11 +317,40 @@ const struct object *view_slice_service(const struct view *v, const struct objec
 /* An address that is given to a new pod may still be written at the old one. */
 static bool owns_rather(const struct object *a, const struct object *than)
 {
+    if (than && a->made != than->made)
+        return !a->made;
+    if (than && a->made)
+        return object_index_order(a, than) < 0;
     if (!than || a->deleting != than->deleting)
         return !than || than->deleting;
     if (a->created_s != than->created_s)
         return a->created_s > than->created_s;
     return object_order(a, than) < 0;
+}
+
+/* Is a machine's address somebody else's? */
+static bool is_taken(const struct view *v, const struct object *machine, struct text address)
+{
+    struct object_group pods = object_index_get(&v->pods_at, address);
+    struct object_group services = object_index_get(&v->services_at, address);
+    struct object_group slices = object_index_get(&v->slices_at, address);
+    bool taken = object_index_get(&v->hosts_at, address).n > 0 ||
+                 (pods.n > 0 && pods.items[0] != machine);
+    for (size_t i = 0;
+         i < services.n && !taken && object_index_order(services.items[i], machine) < 0; i++)
+        taken = traffic_counts(v, services.items[i]);
+    for (size_t i = 0;
+         i < slices.n && !taken && object_index_order(slices.items[i], machine) < 0; i++)
+        taken = strcmp(slices.items[i]->ns, machine->ns) != 0;
+    return taken;
+}
+
+bool view_has_address(const struct view *v, const struct object *pod)
+{
+    bool taken = false;
+    for (size_t i = 0; pod->made && i < pod->pod.n_ips && !taken; i++)
+        taken = is_taken(v, pod, view_address(&pod->pod.ips[i]));
+    return !taken;
 }
 
 const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e)
@@ -330,7 +363,7 @@ const struct object *view_endpoint_pod(const struct view *v, const struct slice_
         for (size_t j = 0; j < pods.n; j++)
             if (owns_rather(pods.items[j], found))
                 found = pods.items[j];
-        if (found)
+        if (found && view_has_address(v, found))
             return found;
     }
     return NULL;

@@ -18,7 +18,9 @@ struct translate_settings {     /* strings live as long as the program */
     const char *root_namespace; /* whose policies are the mesh's */
     const char *enrol_label;    /* of namespaces and pods */
     uint64_t tables_bytes_max;  /* of all route tables; 0: MESH_TABLES_BYTES_MAX */
+    bool registry_only;   /* workloads connect only to what they see, unless a Sidecar says otherwise */
     bool grants_required; /* of routes to other namespaces; the mesh asks for none (GEP-1294) */
+    bool sidecars;        /* pods may have an Envoy of their own (sidecar.h) */
 };
 struct view_range {
     struct object *const *items;
@@ -37,6 +39,7 @@ struct view {
     const struct object_store *store;
     struct view_list lists[OBJECT_KIND_COUNT];
     struct object_index pods_at; /* address -> pods that own it */
+    struct object_index hosts_at; /* address of a node -> pods on its network */
     struct object_index pods_on; /* node -> pods */
     struct object_index
         leaving; /* namespace -> pods, and slices with endpoints, that end and serve */
@@ -69,6 +72,10 @@ const struct object *view_slice_service(const struct view *v, const struct objec
 /* The pod that an endpoint is; NULL: it is none of the pods we know by this reference or
  * address. */
 const struct object *view_endpoint_pod(const struct view *v, const struct slice_endpoint *e);
+/* Has it its addresses? A pod that a source has does. Before a WorkloadEntry's come such pods (and so nodes) and
+ * Services, older entries with their endpoints, and what other namespaces' EndpointSlices say of an address: nobody
+ * decides how those are reached. */
+bool view_has_address(const struct view *v, const struct object *pod);
 /* "namespace/name", the key of slices_of and slices_to. */
 struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY_MAX]);
 static inline struct text view_address(const struct ip *ip)

@@ -41,9 +41,12 @@ static bool hash_of(const struct gateway_build *b, const struct object *from,
                     const struct virtual_destination *d, struct hash_policy *ret)
 {
     struct traffic_policy p;
+    struct rules rules = {.n = 0};
     const struct object *service = traffic_service(b->view, from->ns, d->host);
-    if (!service ||
-        !rule_policy(b->view, service, port_of(d, service, b->scope->port->port), d->subset, &p))
+    if (service)
+        rules_find(b->view, service, &rules);
+    if (rules.n == 0 || !rules_policy(&rules, port_of(d, service, b->scope->port->port),
+                                      d->subset[0] ? rules_subset(&rules, d->subset) : NULL, &p))
         return false;
     if (!p.balance || !p.balance->hashed)
         return false;

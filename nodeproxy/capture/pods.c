@@ -47,8 +47,9 @@ static int check_spec(const struct pod_spec *s, char why[static PRIVILEGED_WHY_M
 static char *make_uid(const char *cluster_id, const struct pod_spec *s)
 {
     char *uid = NULL;
-    if (asprintf(&uid, "%s//Pod/%.*s/%.*s", cluster_id, (int)s->ns.len, s->ns.data,
-                 (int)s->name.len, s->name.data) < 0)
+    if (asprintf(&uid, "%s/%s/%.*s/%.*s", cluster_id,
+                 s->machine ? "networking.istio.io/WorkloadEntry" : "/Pod", (int)s->ns.len,
+                 s->ns.data, (int)s->name.len, s->name.data) < 0)
         return NULL;
     return uid;
 }
@@ -65,6 +66,7 @@ int pod_entry_new(struct pods *p, const struct pod_spec *s, struct pod_entry **r
     list_init(&e->pod.link);
     e->watch = e->pod.netns_fd = -1;
     e->pod.listeners = POD_LISTENERS_NONE;
+    e->machine = s->machine;
     e->pod.name = text_dup(s->name);
     e->pod.ns = text_dup(s->ns);
     e->pod.container_id = text_dup(s->container_id);
@@ -155,7 +157,8 @@ static int put_node_rules(struct pods *p, char why[static PRIVILEGED_WHY_MAX])
     size_t n = 0;
     list_for_each (link, &p->all) {
         const struct pod *pod = &entry_of(link)->pod;
-        bool captured = pod->captured && !entry_of(link)->quiet;
+        /* A machine's own processes reach each other without us. */
+        bool captured = pod->captured && !entry_of(link)->quiet && !entry_of(link)->machine;
         for (size_t i = 0; captured && i < pod->n_addresses; i++)
             pods[n++] = pod->addresses[i];
     }
@@ -199,8 +202,9 @@ int pods_capture(struct pods *p, struct pod_entry *e, bool running,
     if (r < 0)
         return r;
     e->wanted = true;
-    r = running ? privileged_enrol_running(p->privileged, e->pod.netns_fd, &e->pod.listeners, why)
-                : privileged_enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
+    int (*enrol)(struct privileged *, int, struct pod_listeners *, char *) =
+        running && !e->machine ? privileged_enrol_running : privileged_enrol;
+    r = enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
     if (r < 0)
         goto close_again;
     e->pod.captured = true;
@@ -336,6 +340,7 @@ void pods_directory_changed(struct pods *p)
 {
     if (p->closing || p->frozen)
         return;
+    pods_machine_begin(p);
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
         if (e->leaving)
@@ -343,7 +348,7 @@ void pods_directory_changed(struct pods *p)
         enum pod_enrolment enrolment = p->events->enrolment(p, e->pod.uid, p->arg);
         if (p->retired) /* what lives in it may go on as long as we do */
             continue;
-        if (enrolment != POD_UNKNOWN_YET)
+        if (enrolment != POD_UNKNOWN_YET && !e->machine)
             e->wanted = enrolment == POD_ENROLLED;
         reconcile(p, e);
     }
@@ -352,7 +357,7 @@ void pods_directory_changed(struct pods *p)
 
 size_t pods_waiting(struct pods *p)
 {
-    size_t n = 0;
+    size_t n = pods_machine_missing(p);
     list_for_each (link, &p->all) {
         const struct pod_entry *e = entry_of(link);
         n += e->wanted && !e->pod.captured && !e->leaving;
@@ -368,6 +373,12 @@ static void restore_one(struct pods *p, struct pod_entry *taken_entry)
     char why[PRIVILEGED_WHY_MAX];
     if (pods_gone(e)) {
         log_info("capture", "pod %s/%s is gone since the last run", e->pod.ns, e->pod.name);
+        pods_state_remove(p, e);
+        pod_entry_free(e);
+        return;
+    }
+    if (pods_machine_differs(p, e)) {
+        log_info("capture", "pod %s/%s is no longer this node's", e->pod.ns, e->pod.name);
         pods_state_remove(p, e);
         pod_entry_free(e);
         return;
@@ -397,6 +408,7 @@ int pods_restore(struct pods *p)
     int r = pods_state_read(p, restore_one);
     p->restoring = false;
     p->ours = true;
+    pods_machine_begin(p);
     pods_put_node_rules(p);
     return r;
 }
@@ -419,6 +431,7 @@ int pods_open(struct pods **ret, struct ring *ring, struct privileged *privilege
     list_init(&p->all);
     list_init(&p->waits);
     ring_task_init(&p->waits_task, pods_waits_run);
+    p->machine = o->machine;
     p->drain_ms = o->drain_ms;
     pods_search_init(p);
     pods_quiet_init(p);

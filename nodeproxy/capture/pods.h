@@ -44,11 +44,19 @@ struct pods_events {
      * there are none. NULL: at once. */
     size_t (*living)(struct pods *p, const struct pod *pod, void *arg);
 };
+/* A machine that is no node: one pod, that is all processes of our own namespace which the rules
+ * choose. There are no others beside it. */
+struct pods_machine {
+    char ns[64], name[254]; /* of its WorkloadEntry */
+    struct ip addresses[POD_ADDRESSES_MAX];
+    size_t n_addresses;
+};
 struct pods_options {
     const char *state_dir; /* /run/weir/pods; made if it is missing */
     const char *cluster_id;
     uint64_t cni_wait_ms; /* 0: 10000 */
     size_t pods_max;
+    const struct pods_machine *machine; /* borrowed; NULL: a node */
     uint64_t drain_ms; /* how long the node proxy before may go on with what it handed over */
 };
 int pods_open(struct pods **ret, struct ring *ring, struct privileged *privileged,

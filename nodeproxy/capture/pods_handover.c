@@ -79,7 +79,7 @@ static int check_entry(struct pods *p, const struct pod_entry *e, int netns_fd,
         snprintf(why, PRIVILEGED_WHY_MAX, "there are more than %zu pods (--pods-max)", p->pods_max);
         return -ENOBUFS;
     }
-    if (pods_gone(e))
+    if (pods_gone(e) || pods_machine_differs(p, e))
         return -ESTALE;
     if (netns_fd >= 0 && (netns_id(netns_fd, &now) < 0 || !netns_same(&now, &e->netns))) {
         snprintf(why, PRIVILEGED_WHY_MAX, "pod %s/%s comes with the namespace of another one",
@@ -129,5 +129,6 @@ void pods_adopted(struct pods *p)
 {
     p->adopting = false;
     p->ours = true;
+    pods_machine_begin(p);
     pods_put_node_rules(p);
 }

@@ -1,7 +1,8 @@
 /*
  * What the files of the registry of pods share: pods.c (life), pods_cni.c (endpoints), pods_state.c
  * (files), pods_watch.c (vanished namespaces), pods_search.c (those that ran before), pods_quiet.c
- * (those that leave and live on), pods_handover.c (from one node proxy to the next). Nobody else
+ * (those that leave and live on), pods_handover.c (from one node proxy to the next), pods_machine.c
+ * (a machine's processes as one). Nobody else
  * includes it. Control thread.
  */
 #ifndef NODEPROXY_CAPTURE_PODS_INTERNAL_H
@@ -23,6 +24,7 @@ struct pod_entry {
     int watch;             /* inotify's, of the path's folder; -1: none */
     /* Of one that no request of the plugin told: it lives as long as this. pid 0: of others. */
     struct pod_process process;
+    bool machine;  /* pods_machine.c */
     bool quiet;    /* captured, and no longer enrolled: what lives in it goes on */
     bool leftover; /* the process before left rules in it, for connections that are no more */
     uint64_t quiet_since_ms, alone_at_ms; /* alone: the process before has no connections in it */
@@ -53,6 +55,7 @@ struct pods {
     char *state_dir, *cluster_id;
     uint64_t cni_wait_ms, drain_ms;
     size_t pods_max;
+    const struct pods_machine *machine;
     const struct pods_events *events;
     void *arg;
     struct list all; /* leaving ones too */
@@ -80,6 +83,7 @@ static inline struct pod_entry *entry_of(struct list *link)
 /* pods.c */
 struct pod_spec { /* what the plugin tells */
     struct text container_id, netns_path, name, ns;
+    bool machine;
     struct ip addresses[POD_ADDRESSES_MAX];
     size_t n_addresses;
 };
@@ -130,6 +134,12 @@ void pods_quiet_init(struct pods *p);
 void pods_quieten(struct pods *p, struct pod_entry *e); /* may be freed when it returns */
 int pods_revive(struct pods *p, struct pod_entry *e, char why[static PRIVILEGED_WHY_MAX]);
 void pods_quiet_clean(struct pods *p, struct pod_entry *e);
+
+/* pods_machine.c */
+/* Of what was written down or handed over: it can't be kept by this node proxy. */
+bool pods_machine_differs(const struct pods *p, const struct pod_entry *e);
+bool pods_machine_missing(struct pods *p); /* the node is ours, and its one pod is not there yet */
+void pods_machine_begin(struct pods *p);   /* fine if it is not missing */
 
 /* pods_watch.c */
 bool pods_gone(const struct pod_entry *e); /* its namespace is not there any more */

@@ -38,6 +38,8 @@ void pods_state_encode(const struct pod_entry *e, struct text_heap *out)
     json_out_u64(&o, "netnsInode", e->netns.inode);
     json_out_bool(&o, "captured", e->wanted);
     json_out_bool(&o, "leftover", e->quiet);
+    if (e->machine)
+        json_out_bool(&o, "machine", true);
     if (e->process.pid != 0) {
         json_out_u64(&o, "pid", (uint64_t)e->process.pid);
         json_out_u64(&o, "pidStart", e->process.start);
@@ -118,6 +120,7 @@ int pods_state_decode(struct pods *p, const struct json *root, struct pod_entry 
     json_read_i64(root, "netnsInode", 0, INT64_MAX, &inode, error);
     json_read_bool(root, "captured", &captured, error);
     json_opt_bool(root, "leftover", &leftover, error);
+    json_opt_bool(root, "machine", &spec.machine, error);
     json_opt_i64(root, "pid", 0, INT32_MAX, &pid, error);
     json_opt_i64(root, "pidStart", 0, INT64_MAX, &pid_start, error);
     json_read_node(root, "ips", JSON_ARRAY, &ips, error);

@@ -81,7 +81,7 @@ int pods_watch_open(struct pods *p)
 void pods_watch_add(struct pods *p, struct pod_entry *e)
 {
     char folder[NETNS_PATH_MAX + 1];
-    if (e->process.pid != 0) /* /proc tells nobody */
+    if (e->process.pid != 0 || e->machine) /* /proc tells nobody */
         return;
     const char *slash = strrchr(e->pod.netns_path, '/');
     size_t len = slash == e->pod.netns_path ? 1 : (size_t)(slash - e->pod.netns_path);

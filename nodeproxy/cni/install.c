@@ -2,6 +2,7 @@
 
 #include "nodeproxy/cni/node_file.h"
 #include "nodeproxy/cni/run_folder.h"
+#include "shared/base/file.h"
 #include "shared/base/log.h"
 #include <dirent.h>
 #include <errno.h>
@@ -51,7 +52,7 @@ static int put_program(const struct install_options *o, bool write, bool *ret_ch
                 memcmp(there.data, ours.data, ours.len) == 0 && (st_there.st_mode & 0111) == 0111;
     if (same)
         goto done;
-    r = write ? node_file_write(path, (struct text){ours.data, ours.len}, 0755, NULL) : -ESTALE;
+    r = write ? file_replace(path, (struct text){ours.data, ours.len}, 0755, NULL) : -ESTALE;
     if (r == 0)
         *ret_changed = true;
     else
@@ -110,7 +111,7 @@ static int write_list(const char *path, bool list, struct text content, const st
                  : snprintf(to, sizeof to, "%.*s.conflist", stem, path);
     int r = n < (int)sizeof to ? 0 : -ENAMETOOLONG;
     if (r == 0)
-        r = node_file_write(to, content, before->st_mode, list ? before : NULL);
+        r = file_replace(to, content, before->st_mode, list ? before : NULL);
     if (r == 0 && !list && unlink(path) < 0)
         r = -errno;
     return r < 0 ? why_errno(r, why, "%.160s can't be written", to) : 0;
@@ -221,8 +222,8 @@ static int take_out(const struct install_options *o, const char *name, char why[
             CONFLIST_CHANGED) {
         /* The list's own name for the single plugin again: without its "list". */
         snprintf(to, sizeof to, "%.*s", (int)strlen(path) - (single ? 4 : 0), path);
-        r = node_file_write(to, (struct text){fresh.data, fresh.len}, st.st_mode,
-                            single ? NULL : &st);
+        r = file_replace(to, (struct text){fresh.data, fresh.len}, st.st_mode,
+                         single ? NULL : &st);
         if (r == 0 && single && unlink(path) < 0)
             r = -errno;
         if (r == 0)

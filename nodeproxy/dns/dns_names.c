@@ -1,5 +1,6 @@
 #include "nodeproxy/dns/dns_names.h"
 
+#include "shared/mesh/egress.h"
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 253, SEARCH_DOMAINS = 3, ENDPOINTS_MAX = 16384 };
@@ -12,6 +13,7 @@ struct found {
 struct asked {
     const struct dns_mesh *mesh;
     struct text ns;
+    const struct workload *self; /* NULL: not known */
     char search[SEARCH_DOMAINS][NAME_MAX_BYTES + 1]; /* all "": there are none */
 };
 
@@ -30,6 +32,8 @@ static bool join(char out[static NAME_MAX_BYTES + 1], struct text name, const ch
 static void ask(struct asked *a, const struct dns_mesh *mesh, struct text ns)
 {
     *a = (struct asked){.mesh = mesh, .ns = ns};
+    if (mesh->uid.len > 0)
+        a->self = directory_workload(mesh->directory, mesh->uid);
     if (!copy(a->search[2], mesh->domain) || !join(a->search[1], TEXT("svc"), a->search[2]) ||
         !join(a->search[0], ns, a->search[1]))
         memset(a->search, 0, sizeof a->search);
@@ -56,11 +60,17 @@ static bool is_below(struct text name, struct text zone)
            name.data[name.len - zone.len - 1] == '.';
 }
 
+static bool sees(const struct asked *a, const struct service *s)
+{
+    return a->self ? egress_sees_name(a->self, s) : service_is_told_to(s, a->ns);
+}
+
 static const struct service *service_named(const struct asked *a, struct text name)
 {
-    if (is_below(name, text_of(a->search[1])))
-        return of_namespace(a, name);
-    return directory_service_named(a->mesh->directory, name, a->ns);
+    const struct service *s = is_below(name, text_of(a->search[1]))
+                                  ? of_namespace(a, name)
+                                  : directory_service_named(a->mesh->directory, name, a->ns);
+    return s && sees(a, s) ? s : NULL;
 }
 
 static bool serves(const struct service *s, const struct workload *w)

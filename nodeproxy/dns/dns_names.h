@@ -17,6 +17,7 @@ struct dns_mesh {
     struct text network; /* ours */
     struct text domain;  /* of the cluster: "cluster.local" */
     uint32_t ttl_s;
+    struct text uid; /* the asking pod's; empty: not known, and then its namespace alone says what it sees */
 };
 /* The answer's length, or 0: not a name of the mesh. A name of the mesh that has no such record is
  * answered with none. ns: the asking pod's. size: at least DNS_PLAIN_MAX. */

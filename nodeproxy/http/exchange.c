@@ -80,8 +80,31 @@ static int tell_forwarded(const struct exchange_host *host, struct http_head *re
     return r;
 }
 
+/* Two Gateways whose routes lead to each other would ask each other for ever. The field is one of those that no client's
+ * own word counts in (HTTP_HOP_IDENTITY), so that it comes from one of our own or not at all. */
+static const struct text hops_field = {"x-weir-hops", 11};
+
+static int read_hops(const struct exchange_host *host, const struct http_head *request,
+                     uint64_t *ret)
+{
+    struct text said = host->hops_believed ? http_head_get(request, hops_field) : TEXT("");
+    *ret = 0;
+    return said.len == 0 ? 0 : text_to_u64(said, host->hops_max - 1, ret);
+}
+
+static int tell_hops(const struct exchange_host *host, struct http_head *request, uint64_t hops)
+{
+    char digits[24];
+    struct text_out o = TEXT_OUT(digits);
+    if (host->hops_max == 0)
+        return 0;
+    text_printf(&o, "%llu", (unsigned long long)hops + 1);
+    return http_head_set(request, hops_field, (struct text){o.data, o.len});
+}
+
 static enum step normalise(struct exchange *x)
 {
+    uint64_t hops = 0;
     struct http_head *request = &x->down.head;
     x->grpc = own_answer_is_grpc(request);
     if (text_equal(request->method, TEXT("CONNECT")) || request->authority.len == 0 ||
@@ -92,8 +115,12 @@ static enum step normalise(struct exchange *x)
         r = http_path_normalize(request, x->host->paths);
     if (r < 0)
         return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
+    if (x->host->hops_max > 0 && read_hops(x->host, request, &hops) < 0)
+        return exchange_stop(x, ENDING_LOOP);
     http_hop_strip_edge(request, x->host->strips);
     r = tell_forwarded(x->host, request);
+    if (r == 0)
+        r = tell_hops(x->host, request, hops);
     if (r < 0)
         return exchange_stop(x, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_BAD_REQUEST);
     x->path = request->path;
@@ -288,6 +315,9 @@ void exchange_try_time_begins(struct exchange *x)
 static uint64_t idle_ms(const struct exchange *x)
 {
     uint64_t all = x->route.idle_ms ? x->route.idle_ms : x->host->idle_ms, one = x->route.try_idle_ms;
+    /* A route that gives an answer more time means that it may be silent for so long. */
+    if (all > 0 && x->route.idle_ms == 0 && x->route.timeout_ms > all)
+        all = x->route.timeout_ms;
     return one > 0 && (all == 0 || one < all) ? one : all;
 }
 
@@ -339,7 +369,7 @@ static enum step answer(struct exchange *x)
     if (x->up.last && x->client_version == HTTP_VERSION_1 &&
         !x->host->chooses_again) /* the client is told what we were */
         http_link_drain(x->down.link);
-    int r = request_route_edit_answer(&x->route, head);
+    int r = request_route_edit_answer(&x->route, exchange_last_tried(x), head);
     if (r == 0)
         r = http_stream_answer(&x->down, head, x->up.no_body);
     if (r < 0)

@@ -82,6 +82,8 @@ struct exchange_host {
     enum http_path_mode paths;   /* the form in which paths are decided on and go on */
     unsigned strips;             /* enum http_hop_edge: what no client may say */
     struct text forwarded_for, forwarded_proto; /* the next one is told so instead; "": not */
+    unsigned hops_max;   /* Gateways that a request comes through, each of which says so to the next; 0: it is none */
+    bool hops_believed;  /* what it says of that */
     const struct tracer *tracer; /* NULL: requests get no id and no context */
     size_t n_max;                /* exchanges at a time */
     struct list exchanges;       /* living ones */
@@ -108,6 +110,7 @@ struct upstream_stake *exchange_stake(struct exchange *x);
 /* For `choose`: the request is for this host, as the endpoint is called. -ENOMEM, -E2BIG, -EINVAL. */
 int exchange_call_host(struct exchange *x, struct text host);
 void exchange_note_tried(struct exchange *x, const struct addr *at); /* for the next try */
+const struct addr *exchange_last_tried(const struct exchange *x); /* NULL: nobody */
 bool exchange_has_tried_any(const struct exchange *x);
 bool exchange_has_tried(const struct exchange *x, const struct addr *at);
 struct exchange *exchange_of_link(struct list *link); /* in host->exchanges */

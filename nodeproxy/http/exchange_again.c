@@ -317,6 +317,12 @@ void exchange_note_tried(struct exchange *x, const struct addr *at)
     t->tried[t->n_tried++ % TRIED_MAX] = *at;
 }
 
+const struct addr *exchange_last_tried(const struct exchange *x)
+{
+    const struct exchange_tries *t = &x->tries;
+    return t->n_tried > 0 ? &t->tried[(t->n_tried - 1) % TRIED_MAX] : NULL;
+}
+
 bool exchange_has_tried_any(const struct exchange *x)
 {
     return x->tries.n_tried > 0;

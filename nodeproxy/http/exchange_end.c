@@ -52,8 +52,7 @@ static void account(struct exchange *x)
         .client = x->client_version,
         .server = x->server_version,
         .chosen = x->chosen,
-        .to = x->tries.n_tried > 0 ? x->tries.tried[(x->tries.n_tried - 1) % TRIED_MAX]
-                                   : (struct addr){.port = 0},
+        .to = exchange_last_tried(x) ? *exchange_last_tried(x) : (struct addr){.port = 0},
         .tries = x->tries.n,
         .why = x->why ? x->why : "",
         .bytes_received = x->relay.client.bytes,

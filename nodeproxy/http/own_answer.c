@@ -25,6 +25,8 @@ static const struct {
     {ENDING_BAD_ANSWER, 502,
      "upstream connect error or disconnect/reset before headers. reset reason: protocol error"},
     {ENDING_NO_ROUTE, 404, ""},
+    {ENDING_MISDIRECTED, 421, "this connection is for another host"},
+    {ENDING_LOOP, 508, "the routes of Gateways lead in a circle"},
     {ENDING_NO_BACKEND, 500, "no such backend"}, /* or what its route says */
     {ENDING_NOT_DONE, 500, "the route asks for something that is not done here"},
     {ENDING_ANSWER_TIMEOUT, 504, "upstream request timeout"},

@@ -84,6 +84,15 @@ static bool is_preflight(const struct request_route *r)
     return r->cors == CORS_PREFLIGHT || r->cors == CORS_PREFLIGHT_DENIED;
 }
 
+/* A session that lives is where it was, whatever the weights say. */
+static void keep_session(struct request_route *r, const struct route_request *request)
+{
+    request_session_read(&r->session, r->forward->session, request->head, request->now_s);
+    const struct route_backend *b = request_session_backend(&r->session, r->forward);
+    if (b)
+        r->choice.backend = b;
+}
+
 /* ---- the decision -------------------------------------------------------- */
 
 enum ending request_route_decide(struct request_route *r, struct route_table *taken_table,
@@ -100,6 +109,8 @@ enum ending request_route_decide(struct request_route *r, struct route_table *ta
     const struct route_action *action = &r->choice.route->action;
     r->forward = action->kind == ROUTE_FORWARD ? &action->forward : NULL;
     const char *why = not_done(r);
+    if (r->forward)
+        keep_session(r, request);
     if (why) {
         *ret_why = why;
         return ENDING_NOT_DONE;
@@ -189,7 +200,7 @@ int request_route_answer(const struct request_route *r, const struct http_head *
         *ret_end = true;
         e = answer_redirect(r, request, ret);
     }
-    return e < 0 ? e : request_route_edit_answer(r, ret);
+    return e < 0 ? e : request_route_edit_answer(r, NULL, ret);
 }
 
 /* ---- changes ------------------------------------------------------------- */
@@ -257,7 +268,8 @@ static int set_cookie(const struct route_hash *h, struct http_head *answer)
                : http_head_add(answer, TEXT("set-cookie"), (struct text){out.data, out.len});
 }
 
-int request_route_edit_answer(const struct request_route *r, struct http_head *answer)
+int request_route_edit_answer(const struct request_route *r, const struct addr *served,
+                              struct http_head *answer)
 {
     int e = 0;
     if (!r->table || !r->choice.route)
@@ -266,5 +278,7 @@ int request_route_edit_answer(const struct request_route *r, struct http_head *a
         e = request_cors_edit_answer(r->choice.cors, r->origin, answer);
     if (e == 0 && r->hash.make_cookie)
         e = set_cookie(&r->hash, answer);
+    if (e == 0 && r->session.policy && served)
+        e = request_session_answer(&r->session, r->choice.backend, served, answer);
     return e < 0 ? e : route_edit(r->table, &r->choice, ROUTE_RESPONSE, answer);
 }

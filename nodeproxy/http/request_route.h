@@ -6,6 +6,7 @@
 #ifndef NODEPROXY_HTTP_REQUEST_ROUTE_H
 #define NODEPROXY_HTTP_REQUEST_ROUTE_H
 #include "nodeproxy/http/request_cors.h"
+#include "nodeproxy/http/request_session.h"
 #include "shared/base/rng.h"
 #include "shared/http/http_head.h"
 #include "shared/mesh/ending.h"
@@ -23,6 +24,7 @@ struct request_route {
     uint64_t try_idle_ms, duration_ms;   /* of a try without a byte; of all of it; 0: none */
     enum cors_kind cors;
     struct text origin;     /* the request's; in its head */
+    struct request_session session;
     struct route_hash hash; /* by which an endpoint is found again */
 };
 /* Takes the table, whatever comes of it. NONE; NO_ROUTE, NO_MEMORY (which route is meant can't be told, so that none is taken),
@@ -46,5 +48,7 @@ int request_route_answer(const struct request_route *r, const struct http_head *
 struct text request_route_cluster(const struct request_route *r, const struct http_head *request);
 /* The request as the next one is to see it; once. -ENOMEM, -E2BIG; -EINVAL: it would be none. */
 int request_route_edit(const struct request_route *r, struct http_head *request);
-int request_route_edit_answer(const struct request_route *r, struct http_head *answer);
+/* `served`: the endpoint that it is of; NULL: it is ours. */
+int request_route_edit_answer(const struct request_route *r, const struct addr *served,
+                              struct http_head *answer);
 #endif

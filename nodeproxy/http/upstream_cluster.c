@@ -36,8 +36,16 @@ struct text upstream_cluster_host(struct text name)
     return named ? host : (struct text){NULL, 0};
 }
 
-/* Where nobody gave the endpoints priorities: the Service's preference, or (as Istio does it where outliers are left out, so
- * that there is a reason to go further away) what lies in the same place. */
+static size_t labels_of(void *arg, struct text uid, const struct label **ret)
+{
+    const struct workload *w = uid.len > 0 ? directory_workload(arg, uid) : NULL;
+    *ret = w ? w->labels : NULL;
+    return w ? w->n_labels : 0;
+}
+
+/* Where nobody gave the endpoints priorities: what somebody wrote for this cluster; the Service's preference; or (as Istio does
+ * it where outliers are left out, so that there is a reason to go further away) what lies in the same place. That a Service is
+ * for its own node alone is no preference, and counts before all. */
 static int rank(const struct upstream_clusters *all, const struct cluster *c,
                 const struct endpoints *e, struct endpoints **ret, bool *ret_of_mesh)
 {
@@ -49,6 +57,12 @@ static int rank(const struct upstream_clusters *all, const struct cluster *c,
     if (!p.self || e->n_priorities > 1)
         return 0;
     p.service = directory_service_named(all->directory, upstream_cluster_host(c->name), text_of(p.self->ns));
+    if (c->locality.said && !(p.service && p.service->lb_mode == LB_STRICT)) {
+        const struct locality_client self = {&p.self->locality, p.self->labels, p.self->n_labels,
+                                             labels_of, (void *)all->directory};
+        *ret_of_mesh = c->locality.n_priorities > 0;
+        return locality_lb_apply(&c->locality, c->outlier_detection, &self, e, ret);
+    }
     if (p.service && p.service->lb_mode != LB_STRICT && p.service->lb_mode != LB_FAILOVER)
         p.service = NULL;
     *ret_of_mesh = p.service != NULL;
@@ -316,6 +330,7 @@ enum stake_result upstream_stake_take(struct upstream_stake *s, struct upstream_
                                       .n_subset = w->n_subset,
                                       .tried = tried,
                                       .n_tried = find_tried(c, w, tried),
+                                      .prefer = w->prefer,
                                       .choices_max = w->choices_max,
                                       .now_ms = now,
                                       .rng = rng};

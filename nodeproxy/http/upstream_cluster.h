@@ -82,6 +82,7 @@ struct stake_wish {
     const struct label *subset;
     size_t n_subset;
     uint32_t choices_max;
+    const struct addr *prefer; /* who has this address, if it may be used; NULL: nobody */
     bool (*tried)(void *arg, const struct addr *at); /* to be avoided; NULL: none */
     void *arg;
 };

@@ -46,7 +46,7 @@ void account_labels_of(enum reporter reporter, const struct account_subject *s, 
     put_workload(v, s->source, s->source_id, L_SOURCE_WORKLOAD);
     put_workload(v, s->destination, s->destination_id, L_DST_WORKLOAD);
     v[L_DST_SERVICE] = s->service ? or_unknown(s->service->hostname) : unknown;
-    v[L_DST_SERVICE_NAME] = s->service ? or_unknown(s->service->name) : unknown;
+    v[L_DST_SERVICE_NAME] = s->service ? or_unknown(s->service->name) : s->black_hole ? TEXT("BlackHoleCluster") : unknown;
     v[L_DST_SERVICE_NAMESPACE] = s->service ? or_unknown(s->service->ns) : unknown;
     v[L_PROTOCOL] = TEXT("tcp");
     v[L_FLAGS] = TEXT("-");

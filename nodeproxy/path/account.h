@@ -15,6 +15,7 @@ struct account_subject { /* who talks to whom; any may be NULL or empty = "unkno
     const struct service *service;
     const struct spiffe_id *source_id, *destination_id; /* proven or required identities; not present: none */
     bool mutual_tls;
+    bool black_hole; /* refused as nothing that the source sees: Istio's name for that stands for the service's */
     bool undecided; /* until account_decide() nothing is counted */
     bool requests; /* they are what is counted (request_account.h), and not the connection or its bytes */
 };

@@ -52,6 +52,15 @@ int cluster_target_draw(const struct local_pod *pod, const struct cluster_target
                : r;
 }
 
+bool cluster_target_is_at(const struct local_pod *pod, const struct cluster_target *t,
+                          const struct addr *at, struct choice *ret)
+{
+    const struct path_env *env = pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(pod->uid));
+    return directory_serves(env->directory, t->service, t->port, self, text_of(env->config->network),
+                          at, ret) == 0;
+}
+
 /* An endpoint that is said to be a workload and is none that we know must not be spoken to as if it
  * were nobody's. */
 enum ending cluster_target_at(const struct local_pod *pod, const struct balance_host *host,

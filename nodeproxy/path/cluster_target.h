@@ -19,6 +19,9 @@ enum ending cluster_target_find(struct local_pod *pod, struct text name,
  * other one. -EHOSTUNREACH as directory_choose(). */
 int cluster_target_draw(const struct local_pod *pod, const struct cluster_target *t,
                         const struct addr *called, struct choice *ret);
+/* Is one of the Service's endpoints at this address? */
+bool cluster_target_is_at(const struct local_pod *pod, const struct cluster_target *t,
+                          const struct addr *at, struct choice *ret);
 /* Who is at the endpoint of a cluster: NONE, NO_ENDPOINT. */
 enum ending cluster_target_at(const struct local_pod *pod, const struct balance_host *host,
                               struct choice *ret);

@@ -89,13 +89,18 @@ static enum step identify(struct inbound *in)
     }
     in->epoch = in->pod->epoch;
     in->expected = (uint8_t)inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
+    bool secured = in->expected == REQUESTS_ONWARD && inbound_requests_secured(env, text_of(in->pod->uid), in->target.port);
+    if (in->kind == INBOUND_PLAIN)
+        plain_of(in)->secured = secured;
+    else if (secured) /* TLS ends where a connection does, not in a tunnel */
+        in->expected = REQUESTS_NOWHERE;
     const struct account_subject subject = {
         .source = source_workload(in),
         .destination = self,
         .service = in->service_key ? directory_service(env->directory, text_of(in->service_key)) : called_service_among(in->pod, self, in->forwarded_host),
         .source_id = in->peer,
         .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
-        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->expected != REQUESTS_NONE, .undecided = in->expected == REQUESTS_POSSIBLE,
+        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->expected != REQUESTS_NONE && in->expected != REQUESTS_NOWHERE, .undecided = in->expected == REQUESTS_POSSIBLE,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
     return STEP_NEXT;
@@ -185,6 +190,8 @@ static enum step authorise(struct inbound *in)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
     if (hbone_port_is_own(in->target.port) || calls_itself(in))
         return inbound_end(in, ENDING_OWN_PORT);
+    if (in->expected == REQUESTS_NOWHERE)
+        return inbound_end(in, ENDING_NO_LISTENER);
     return ask_policy(in) ? STEP_NEXT : inbound_end(in, ENDING_DENIED);
 }
 
@@ -284,8 +291,20 @@ static void socket_came(struct socket_waiter *w, int taken_fd)
 
 static void go_on(struct ring_task *task) { inbound_continue(container_of(task, struct inbound, go_on), STEP_NEXT); }
 
+static bool is_secured(struct inbound *in) { return in->kind == INBOUND_PLAIN && plain_of(in)->secured; }
+
+static void tls_over(void *user, enum ending ending)
+{
+    struct inbound *in = user;
+    inbound_continue(in, ending == ENDING_NONE ? STEP_NEXT : inbound_end(in, ending));
+}
+
 static enum step take_socket(struct inbound *in)
 {
+    if (is_secured(in)) {
+        int r = inbound_tls_open(&plain_of(in)->tls, in->pod, plain_conn(in), in->target.port, tls_over, in);
+        return r < 0 ? inbound_end(in, ENDING_NO_MEMORY) : STEP_WAIT;
+    }
     if (in->expected == REQUESTS_ONWARD) {
         ring_task_ask(in->pod->env->ring, &in->go_on);
         return STEP_WAIT;
@@ -335,6 +354,8 @@ static int requests_begin(struct inbound *in)
         .pod = in->pod,
         .client = in->downstream,
         .server = in->expected == REQUESTS_ONWARD ? NULL : &in->upstream.stream,
+        .tls_host = is_secured(in) ? inbound_tls_host(plain_of(in)->tls) : NULL,
+        .of_mesh = in->kind != INBOUND_PLAIN,
         .account = &in->account,
         .source = &in->source,
         .target = &in->target,
@@ -431,9 +452,10 @@ static void inbound_free(struct ring_task *task)
     list_remove(&in->link);
     pod->n_inbounds--;
     bound_give(pod->bounds, BOUND_INBOUND);
-    if (in->kind == INBOUND_PLAIN)
+    if (in->kind == INBOUND_PLAIN) {
+        plain_of(in)->tls = inbound_tls_free(plain_of(in)->tls);
         listener_release(&pod->inbound);
-    else if (in->kind == INBOUND_LOCAL)
+    } else if (in->kind == INBOUND_LOCAL)
         release_local(in);
     free(in->peer_copy);
     free(in->service_key);
@@ -481,7 +503,7 @@ static void tell_downstream(struct inbound *in)
             http2_stream_reset(&in->tunnel, HTTP2_CONNECT_ERROR);
         http2_stream_detach(&in->tunnel);
     } else if (in->kind == INBOUND_PLAIN) {
-        if (!clean)
+        if (!clean && !(plain_of(in)->tls && inbound_tls_told(plain_of(in)->tls)))
             stream_reset(&plain_conn(in)->stream, -ECONNRESET);
         conn_close(plain_conn(in));
     }
@@ -502,6 +524,8 @@ static void inbound_shut(struct inbound *in)
     }
     in->detect = protocol_detect_free(in->detect);
     relay_stop(&in->relay);
+    if (in->kind == INBOUND_PLAIN)
+        inbound_tls_stop(plain_of(in)->tls);
     if (in->requests)
         inbound_requests_close(in->requests, in->ending);
     else

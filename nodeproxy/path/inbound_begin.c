@@ -123,8 +123,10 @@ struct http2_stream *inbound_accept_stream(struct local_pod *pod, struct hbone_s
     return &in->tunnel;
 }
 
+static void plain_secured(struct conn *c, int result) { inbound_tls_secured(container_of(c, struct plain, conn)->tls, result); }
+static bool plain_may_shake(struct conn *c) { return inbound_tls_may_shake(container_of(c, struct plain, conn)->tls); }
 static void plain_drained(struct conn *c) { inbound_part_drained(&container_of(c, struct plain, conn)->in); }
-static const struct conn_events plain_events = {.drained = plain_drained};
+static const struct conn_events plain_events = {.secured = plain_secured, .may_shake = plain_may_shake, .drained = plain_drained};
 
 void inbound_accept_plain(struct local_pod *pod, int taken_fd)
 {

@@ -35,6 +35,13 @@ static uint8_t declared_by_service(const struct service *s, uint16_t service_por
     return 0;
 }
 
+/* Another namespace's may lead to the pod, as Kubernetes lets them, and have no say in what it speaks. */
+static bool is_of_namespace(const struct workload_service *s, struct text ns)
+{
+    struct text key_ns, host;
+    return text_split(text_of(s->key), '/', &key_ns, &host) && text_equal(key_ns, ns);
+}
+
 /* The ports of an endpoint say where they lead; what is spoken there they may leave to the Service. */
 enum http_declared inbound_http_declared(const struct directory *d, const struct workload *self,
                                          uint16_t port)
@@ -42,6 +49,8 @@ enum http_declared inbound_http_declared(const struct directory *d, const struct
     unsigned n_http = 0, n_untold = 0;
     for (size_t i = 0; i < self->n_services; i++) {
         const struct workload_service *mine = &self->services[i];
+        if (!is_of_namespace(mine, text_of(self->ns)))
+            continue;
         const struct service *s = directory_service(d, text_of(mine->key));
         const struct port_pair *ports = mine->n_ports > 0 || !s ? mine->ports : s->ports;
         size_t n = mine->n_ports > 0 || !s ? mine->n_ports : s->n_ports;
@@ -236,7 +245,7 @@ int inbound_http_open(struct inbound_http **ret, const struct inbound_http_optio
         return -ENOMEM;
     client_requests_init(&h->client, &client, &client_ops);
     h->client.host.passes_on = true;
-    h->client.front.behind = true;
+    h->client.front.behind = o->behind;
     h->client.host.tracer = o->tracer;
     h->events = events;
     h->user = user;

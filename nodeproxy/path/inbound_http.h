@@ -24,6 +24,7 @@ struct inbound_http_options {
     struct pod_bounds *bounds;
     const struct tracer *tracer; /* NULL: none */
     struct stream *client, *server; /* neither has been started; lent until inbound_http_close() */
+    bool behind;                    /* the client's node proxy may have added fields: http_link.h */
     uint64_t idle_ms;               /* 0: never */
     uint64_t choose_ms; /* so long a request waits until the server can take it; 0: for ever */
 };

@@ -23,8 +23,13 @@ enum requests_expected inbound_requests_expected(const struct path_env *env,
                                                  struct text workload_uid, uint16_t port)
 {
     const struct workload *self = directory_workload(env->directory, workload_uid);
-    if (self && outbound_http_is_gateway(env, self, port))
+    const struct gateway_port *listener = self ? workload_gateway_port(self, port) : NULL;
+    /* The table of a listener that is gone is told to be gone later, and it may have been one of TLS. A controller of an
+     * older version says nothing of ports. */
+    if (self && (listener || self->n_gateway_ports == 0) && outbound_http_is_gateway(env, self, port))
         return REQUESTS_ONWARD;
+    if (listener)
+        return REQUESTS_NOWHERE;
     if (!self || !env->config->parse_http)
         return REQUESTS_NONE;
     switch (inbound_http_declared(env->directory, self, port)) {
@@ -36,6 +41,13 @@ enum requests_expected inbound_requests_expected(const struct path_env *env,
         break;
     }
     return REQUESTS_NONE;
+}
+
+bool inbound_requests_secured(const struct path_env *env, struct text workload_uid, uint16_t port)
+{
+    const struct workload *self = directory_workload(env->directory, workload_uid);
+    const struct gateway_port *p = self ? workload_gateway_port(self, port) : NULL;
+    return p && p->tls;
 }
 
 static enum ending asked(void *user, struct http_head *request, struct exchange_notes *ret_notes)
@@ -110,8 +122,10 @@ static int open_onward(struct inbound_requests *r)
     const struct inbound_requests_options *o = &r->is;
     const struct path_env *env = o->pod->env;
     const struct workload *self = directory_workload(env->directory, text_of(o->pod->uid));
-    return self ? outbound_http_open_gateway(&r->onward, o->pod, self, o->target, o->source,
-                                             o->client, &onward_events, r)
+    const struct outbound_http_gateway gateway = {
+        .self = self, .called = o->target, .source = o->source, .tls_host = o->tls_host, .of_mesh = o->of_mesh};
+    return self ? outbound_http_open_gateway(&r->onward, o->pod, &gateway, o->client,
+                                             &onward_events, r)
                 : -ENOENT;
 }
 
@@ -127,6 +141,7 @@ static int open_to_server(struct inbound_requests *r)
         .tracer = env->tracer,
         .client = o->client,
         .server = o->server,
+        .behind = o->of_mesh,
         .idle_ms = env->config->idle_ms,
         .choose_ms = 2 * env->config->connect_ms,
     };

@@ -18,6 +18,8 @@ struct inbound_requests_events {
 struct inbound_requests_options {
     struct local_pod *pod;
     struct stream *client, *server; /* server NULL: a Gateway's, there is none */
+    const char *tls_host; /* of the listener where its TLS ended; NULL: it did not */
+    bool of_mesh; /* the client comes by the mesh, as who it says it is */
     const struct account *account; /* all of these of the connection, until `drained` */
     const struct addr *source, *target;
     struct relay *relay; /* only counts */
@@ -25,10 +27,19 @@ struct inbound_requests_options {
 /* Are requests to be expected at this port of the workload? Asked once, before the connection is
  * decided on: what it is decided as it is, whatever is declared meanwhile. POSSIBLE: nobody says, and
  * it is to be looked for (protocol_detect.h). ONWARD: by a listener of a Gateway, so that they go on
- * from here. */
-enum requests_expected { REQUESTS_NONE, REQUESTS_POSSIBLE, REQUESTS_SURE, REQUESTS_ONWARD };
+ * from here. NOWHERE: a Gateway has a listener there that is not served, or not yet: what it was
+ * meant for never comes to the pod's own application. */
+enum requests_expected {
+    REQUESTS_NONE,
+    REQUESTS_POSSIBLE,
+    REQUESTS_SURE,
+    REQUESTS_ONWARD,
+    REQUESTS_NOWHERE
+};
 enum requests_expected inbound_requests_expected(const struct path_env *env,
                                                  struct text workload_uid, uint16_t port);
+/* Whether the Gateway's listener there is one of TLS. */
+bool inbound_requests_secured(const struct path_env *env, struct text workload_uid, uint16_t port);
 /* -ENOENT: of a Gateway's, whose workload has just gone. */
 int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
                           const struct inbound_requests_events *events, void *user); /* -ENOMEM */

@@ -8,6 +8,7 @@
 
 #include "nodeproxy/path/client_port.h"
 #include "nodeproxy/path/inbound_requests.h"
+#include "nodeproxy/path/inbound_tls.h"
 #include "nodeproxy/path/protocol_detect.h"
 #include "nodeproxy/path/stage.h"
 #include <stdlib.h>
@@ -58,8 +59,11 @@ _Static_assert(sizeof(struct inbound) <= 1160, "as in outbound.c: an idle connec
 struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tunnels */
     struct inbound in;
     struct conn conn;
+    bool secured;            /* ONWARD: what the client says is TLS, which ends here: */
+    struct inbound_tls *tls; /* NULL: not begun */
 };
-static inline struct conn *plain_conn(struct inbound *in) { return &container_of(in, struct plain, in)->conn; }
+static inline struct plain *plain_of(struct inbound *in) { return container_of(in, struct plain, in); }
+static inline struct conn *plain_conn(struct inbound *in) { return &plain_of(in)->conn; }
 
 
 /* NULL: *ret_why says it. */

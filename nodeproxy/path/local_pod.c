@@ -4,6 +4,7 @@
 #include "nodeproxy/path/health_watch.h"
 #include "nodeproxy/path/inbound.h"
 #include "nodeproxy/path/living.h"
+#include "nodeproxy/path/listener_set.h"
 #include "nodeproxy/path/outbound.h"
 #include "nodeproxy/path/upstream_carrier.h"
 #include "shared/base/log.h"
@@ -337,6 +338,22 @@ void local_pod_set_credential(struct local_pod *p, struct credential *c)
     local_pod_directory_changed(p);
 }
 
+void local_pod_set_listeners(struct local_pod *p, struct listener_set *s)
+{
+    struct listener_set *old = p->listeners;
+    p->listeners = s ? listener_set_ref(s) : NULL;
+    listener_set_unref(old);
+    for (struct list *n; s && (n = list_pop_front(&p->listeners_waiting));) {
+        struct local_pod_waiter *w = container_of(n, struct local_pod_waiter, link);
+        w->ready(w);
+    }
+}
+
+void local_pod_wait_for_listeners(struct local_pod *p, struct local_pod_waiter *w)
+{
+    list_push_back(&p->listeners_waiting, &w->link);
+}
+
 bool local_pod_has_address(const struct local_pod *p, const struct ip *ip)
 {
     for (size_t i = 0; i < p->n_addresses; i++)
@@ -388,6 +405,7 @@ static void look(struct ring_task *task)
         return;
     list_remove(&p->link);
     p->credential = credential_unref(p->credential);
+    local_pod_set_listeners(p, NULL);
     hold_done(&p->hold);
     exchange_pool_done(&p->exchanges);
     p->env->mirrors_sent += p->mirrors.sent;
@@ -448,7 +466,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     snprintf(p->uid, sizeof p->uid, "%s", o->uid);
     snprintf(p->name, sizeof p->name, "%s", o->name);
     snprintf(p->ns, sizeof p->ns, "%s", o->ns);
-    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting, &p->living, &p->watches};
+    struct list *lists[] = {&p->link, &p->outbounds, &p->inbounds, &p->servers, &p->waiting, &p->listeners_waiting, &p->living, &p->watches};
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         list_init(lists[i]);
     int r = map_get(&env->pods, text_of(p->uid)) ? -EEXIST : map_put(&env->pods, text_of(p->uid), p, NULL);

@@ -14,6 +14,7 @@
 #include "nodeproxy/peer/peer_pool.h"
 #include "shared/transport/listener.h"
 
+struct listener_set;
 enum { LOCAL_POD_ADDRESSES_MAX = 8 };
 struct local_pod_waiter { /* a connection that waits for the pod to be ready */
     struct list link;
@@ -27,6 +28,8 @@ struct local_pod {
     size_t n_addresses;
     struct pod_bounds *bounds;     /* shared by the workers; NULL: none */
     struct credential *credential; /* NULL: none valid now */
+    struct listener_set *listeners; /* of the Gateway as which it serves, those of TLS; NULL: not told yet */
+    struct list listeners_waiting;  /* local_pod_waiter: for the first of them */
     struct spiffe_id identity;     /* as which connections are made; not present before the first certificate */
     uint32_t epoch;                /* grows when it changes */
     struct list living;            /* in env->recheck while connections are to be looked at again (living.h) */
@@ -75,6 +78,8 @@ bool local_pod_ready(const struct local_pod *p, const struct workload **ret_work
 /* An accepted connection that gets no story: reset, accounted, released. */
 void local_pod_refuse(struct local_pod *p, struct listener *l, int taken_fd, enum ending ending);
 void local_pod_wait(struct local_pod *p, struct local_pod_waiter *w);
+void local_pod_set_listeners(struct local_pod *p, struct listener_set *s); /* for connections to come */
+void local_pod_wait_for_listeners(struct local_pod *p, struct local_pod_waiter *w); /* none is there yet; leaves by list_remove() */
 bool local_pod_has_address(const struct local_pod *p, const struct ip *ip);
 bool local_pod_is_idle(const struct local_pod *p); /* after drain: nothing lives or may come */
 void local_pod_starved(struct local_pod *p); /* of descriptors: new connections wait a little, in the backlog */

@@ -96,8 +96,7 @@ static void was_heard(void *user, enum ending ending)
 
 static enum step hear(struct outbound *c)
 {
-    const struct path_env *env = c->pod->env;
-    const struct service *s = directory_service_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    const struct service *s = outbound_service(c, directory_workload(c->pod->env->directory, text_of(c->pod->uid)));
     if (!s || outbound_is_for_requests(c, s))
         return STEP_NEXT;
     if (tcp_route_open(&c->tcp, c->pod, s, c->destination.port) < 0)
@@ -154,6 +153,7 @@ static enum step route(struct outbound *c)
         .mutual_tls = c->way == WAY_TUNNEL || (detects(c) && outbound_detect_endpoint(c->detect)->way == UPSTREAM_TUNNEL),
         .undecided = c->way == WAY_DETECT,
         .requests = c->way == WAY_REQUESTS,
+        .black_hole = c->ending == ENDING_BLACK_HOLE,
     };
     account_begin(&c->account, env, REPORTER_SOURCE, &subject, &c->relay);
     return step;
@@ -398,8 +398,7 @@ static void detect_drained(void *user) { part_drained(user); }
 
 static enum step relay_requests(struct outbound *c)
 {
-    const struct path_env *env = c->pod->env;
-    const struct service *s = directory_service_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    const struct service *s = outbound_service(c, directory_workload(c->pod->env->directory, text_of(c->pod->uid)));
     if (!s || outbound_http_open(&c->http, c->pod, s, &c->destination, &c->client.stream, &http_events, c) < 0)
         return outbound_end(c, s ? ENDING_NO_MEMORY : ENDING_NO_ENDPOINT);
     c->parts++;

@@ -7,6 +7,9 @@
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_span.h"
 #include "nodeproxy/path/request_target.h"
+#include "nodeproxy/path/listener_set.h"
+#include "shared/http/http_grammar.h"
+#include "shared/base/clock.h"
 #include "shared/http/http_hop.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +24,7 @@ struct outbound_http {
     char *consumer_routes, *routes; /* names of tables: for clients of our namespace (NULL: a Gateway's), and for all */
     struct ip source;               /* whose requests they are: the workload, or a Gateway's client */
     char source_text[IP_TEXT_MAX];  /* of a Gateway's client */
+    char *tls_host;                 /* of the Gateway's listener where its TLS ended; NULL: it did not */
 };
 
 static struct outbound_http *of_host(struct exchange_host *host)
@@ -52,11 +56,26 @@ static struct outbound_http *of_client(struct client_requests *c)
 
 /* ---- route --------------------------------------------------------------- */
 
+/* A certificate was shown for one listener: requests for another one's host belong to another connection (RFC 9110, 7.4). */
+static bool is_misdirected(const struct outbound_http *h, const struct http_head *request)
+{
+    struct text name, port;
+    if (!h->tls_host)
+        return false;
+    http_authority_split(request->authority, &name, &port);
+    const struct listener_certificate *c = listener_set_find(h->pod->listeners, h->called.port, name);
+    return !c || strcmp(c->host, h->tls_host) != 0;
+}
+
 static enum ending route(struct exchange_host *host, const struct http_head *request,
                          struct request_route *ret, const char **ret_why)
 {
     struct outbound_http *h = of_host(host);
     struct path_env *env = h->pod->env;
+    if (is_misdirected(h, request)) {
+        *ret_why = "";
+        return ENDING_MISDIRECTED;
+    }
     struct route_table *t =
         h->consumer_routes ? directory_routes(env->directory, text_of(h->consumer_routes)) : NULL;
     if (!t)
@@ -70,6 +89,7 @@ static enum ending route(struct exchange_host *host, const struct http_head *req
                                     .source_ns = text_of(h->pod->ns),
                                     .source_labels = self ? self->labels : NULL,
                                     .n_source_labels = self ? self->n_labels : 0,
+                                    .now_s = (uint32_t)clock_unix_s(),
                                     .random = rng_u64(ring_rng(env->ring))};
     enum ending ending = request_route_decide(ret, t, &q, ring_rng(env->ring), ret_why);
     if (ending == ENDING_NONE)
@@ -257,6 +277,7 @@ static void drop(struct outbound_http *h)
 {
     free(h->routes);
     free(h->consumer_routes);
+    free(h->tls_host);
     free(h);
 }
 
@@ -328,7 +349,10 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
 
 /* ---- of a Gateway ---------------------------------------------------------- */
 
-enum { GATEWAY_ROUTES_MAX = 600 }; /* a namespace and a name of Kubernetes are at most half of it */
+enum {
+    GATEWAY_ROUTES_MAX = 600, /* a namespace and a name of Kubernetes are at most half of it */
+    GATEWAY_HOPS_MAX = 8      /* Gateways that a request comes through */
+};
 
 static struct text gateway_routes(const struct workload *self, uint16_t port,
                                   char out[static GATEWAY_ROUTES_MAX])
@@ -349,25 +373,39 @@ bool outbound_http_is_gateway(const struct path_env *env, const struct workload 
     return t;
 }
 
+/* Whoever comes by the mesh has a node proxy that may have added fields, has its trace recorded by it, and may be a Gateway. */
+static void trust(struct client_requests *c, const struct outbound_http_gateway *g,
+                  const struct config *config)
+{
+    c->host.strips = HTTP_HOP_ALL;
+    if (!g->of_mesh && !config->gateway_traces)
+        c->host.strips |= HTTP_HOP_TRACE;
+    c->host.hops_max = GATEWAY_HOPS_MAX;
+    c->host.hops_believed = g->of_mesh;
+    c->front.behind = g->of_mesh;
+}
+
 int outbound_http_open_gateway(struct outbound_http **ret, struct local_pod *pod,
-                               const struct workload *self, const struct addr *called,
-                               const struct addr *source, struct stream *client,
+                               const struct outbound_http_gateway *gateway, struct stream *client,
                                const struct outbound_http_events *events, void *user)
 {
     char name[GATEWAY_ROUTES_MAX];
+    const struct addr *called = gateway->called, *source = gateway->source;
     struct outbound_http *h = new_http(pod, called, events, user);
     if (!h)
         return -ENOMEM;
-    h->routes = text_dup(gateway_routes(self, called->port, name));
-    if (!h->routes) {
+    h->routes = text_dup(gateway_routes(gateway->self, called->port, name));
+    if (gateway->tls_host)
+        h->tls_host = text_dup(text_of(gateway->tls_host));
+    if (!h->routes || (gateway->tls_host && !h->tls_host)) {
         drop(h);
         return -ENOMEM;
     }
     h->source = source->ip;
     begin(h, client, pod->env->config->http_idle_ms, &gateway_ops);
-    h->client.host.strips = HTTP_HOP_ALL;
+    trust(&h->client, gateway, pod->env->config);
     h->client.host.forwarded_for = text_of(ip_print(&source->ip, h->source_text));
-    h->client.host.forwarded_proto = TEXT("http");
+    h->client.host.forwarded_proto = h->tls_host ? TEXT("https") : TEXT("http");
     *ret = h;
     return 0;
 }

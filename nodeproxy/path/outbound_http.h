@@ -28,10 +28,16 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
                        const struct outbound_http_events *events, void *user);
 /* Whether a listener of the Gateway as which this workload serves is at this port: "gateway|PORT||NAMESPACE/NAME" is its table. */
 bool outbound_http_is_gateway(const struct path_env *env, const struct workload *self, uint16_t port);
-/* As outbound_http_open(). `called`: an address of the pod and the listener's port; `source`: the client. */
+struct outbound_http_gateway { /* all borrowed for the call */
+    const struct workload *self;
+    const struct addr *called; /* an address of the pod and the listener's port */
+    const struct addr *source; /* the client */
+    const char *tls_host;      /* as of inbound_requests.h */
+    bool of_mesh;              /* who comes by it: a stranger is believed nothing that it says */
+};
+/* As outbound_http_open(). */
 int outbound_http_open_gateway(struct outbound_http **ret, struct local_pod *pod,
-                               const struct workload *self, const struct addr *called,
-                               const struct addr *source, struct stream *client,
+                               const struct outbound_http_gateway *gateway, struct stream *client,
                                const struct outbound_http_events *events, void *user);
 /* What the client had said before; takes the bytes. */
 void outbound_http_give(struct outbound_http *h, struct buf *bytes, bool ended_too);

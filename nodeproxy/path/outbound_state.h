@@ -61,6 +61,8 @@ struct outbound_candidate { /* of one routing decision; pointers are good until 
 };
 /* Sets the way and the target, `to` as far as it is known. */
 enum step outbound_find_target(struct outbound *c, struct outbound_candidate *to);
+/* The Service at the address that was called, if the workload sees it. */
+const struct service *outbound_service(const struct outbound *c, const struct workload *self);
 bool outbound_is_for_requests(const struct outbound *c, const struct service *s); /* is the port that was called declared HTTP? */
 
 static inline enum step outbound_end(struct outbound *c, enum ending ending)

@@ -1,8 +1,16 @@
 /* outbound_target.c - which endpoint serves a connection, and which way leads there: one decision, without a wait. */
 #include "nodeproxy/path/outbound_state.h"
 
+#include "shared/mesh/egress.h"
 #include <errno.h>
 #include <stdlib.h>
+
+const struct service *outbound_service(const struct outbound *c, const struct workload *self)
+{
+    const struct path_env *env = c->pod->env;
+    const struct service *s = directory_service_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    return s && egress_sees(self, s, c->destination.port) ? s : NULL;
+}
 
 bool outbound_is_for_requests(const struct outbound *c, const struct service *s)
 {
@@ -71,18 +79,27 @@ static enum step find_routed(struct outbound *c, struct outbound_candidate *to)
     return choose_look_or_way(c, to);
 }
 
-/* Service address -> an endpoint; workload address -> itself; anything else is outside the mesh and passes. */
+/* What is no Service that the workload sees: a workload that it sees, or outside of the mesh. */
+static enum step find_beyond(struct outbound *c, struct outbound_candidate *to)
+{
+    struct path_env *env = c->pod->env;
+    const struct workload *w = directory_workload_at(env->directory, text_of(env->config->network), &c->destination.ip);
+    if (w && (w == to->self || egress_sees_workload(to->self, w, c->destination.port)))
+        to->workload = w;
+    else if (to->self && to->self->registry_only)
+        return outbound_end(c, ENDING_BLACK_HOLE);
+    return choose_way(c, to);
+}
+
+/* Service address -> an endpoint; workload address -> itself; anything else is outside the mesh, and passes where it may. */
 enum step outbound_find_target(struct outbound *c, struct outbound_candidate *to)
 {
     struct path_env *env = c->pod->env;
-    struct text network = text_of(env->config->network);
     struct choice choice;
     c->target = c->destination;
-    to->service = directory_service_at(env->directory, network, &c->destination.ip);
-    if (!to->service) {
-        to->workload = directory_workload_at(env->directory, network, &c->destination.ip);
-        return choose_way(c, to);
-    }
+    to->service = outbound_service(c, to->self);
+    if (!to->service)
+        return find_beyond(c, to);
     if (outbound_is_for_requests(c, to->service)) {
         c->way = WAY_REQUESTS;
         return STEP_NEXT;

@@ -9,11 +9,6 @@
 /* Escaped: in Istio's formats, where a line has no room to be cut, all maxima and keys are less than it. */
 enum { PATH_MAX_LOGGED = 1024, NAME_MAX_LOGGED = 200, NUMBER_MAX = 24, CLUSTER_MAX = 300 };
 
-static struct text at_most(struct text t, size_t len)
-{
-    return (struct text){t.data, t.len < len ? t.len : len};
-}
-
 static const char *protocol_of(const struct exchange_record *r)
 {
     return r->client == HTTP_VERSION_2 ? "HTTP/2" : "HTTP/1.1";

@@ -5,11 +5,6 @@
 
 enum { SPAN_MAX = 8192, RESOURCE_MAX = 2048, TEXT_MAX = 1024, NAME_MAX_SAID = 256 };
 
-static struct text at_most(struct text t, size_t len)
-{
-    return (struct text){t.data, t.len < len ? t.len : len};
-}
-
 static struct text or_unknown(const char *s)
 {
     return s && s[0] ? text_of(s) : TEXT("unknown");

@@ -51,10 +51,21 @@ static int draw(const struct request_target *t, const struct exchange *x, struct
     return r;
 }
 
+/* Where the request's session is, unless it has been tried there. */
+static const struct addr *session_of(const struct exchange *x)
+{
+    const struct request_route *r = exchange_route(x);
+    const struct addr *at =
+        r->forward ? request_session_endpoint(&r->session, r->choice.backend) : NULL;
+    return at && !exchange_has_tried(x, at) ? at : NULL;
+}
+
 static enum ending draw_untried(const struct request_target *t, struct exchange *x,
                                 struct found *f)
 {
-    int r = draw(t, x, f);
+    const struct addr *session = session_of(x);
+    bool known = session && cluster_target_is_at(t->pod, &f->to, session, &f->choice);
+    int r = known ? 0 : draw(t, x, f);
     for (unsigned i = 1; r == 0 && i < DRAWS_MAX && exchange_has_tried(x, &f->choice.target); i++)
         r = draw(t, x, f);
     f->passes = r < 0 && f->to.service->lb_mode == LB_PASSTHROUGH && !exchange_route(x)->forward;
@@ -96,6 +107,7 @@ static enum ending take_for(struct exchange *x, const struct found *f)
                                  .high = r->forward && r->forward->high_priority,
                                  .subset = b ? b->subset : NULL,
                                  .n_subset = b ? b->n_subset : 0,
+                                 .prefer = session_of(x),
                                  .choices_max = r->choice.retry ? r->choice.retry->choices_max : 0,
                                  .tried = exchange_has_tried_any(x) ? was_tried : NULL,
                                  .arg = x};

@@ -6,6 +6,10 @@
 #define NODEPROXY_PATH_REQUEST_WORDS_H
 #include "nodeproxy/http/exchange.h"
 
+static inline struct text at_most(struct text t, size_t len)
+{
+    return (struct text){t.data, t.len < len ? t.len : len};
+}
 /* In the order in which they are written. */
 #define RESPONSE_FLAGS(X)                                                                          \
     X(UH) /* no healthy endpoint */                                                                \

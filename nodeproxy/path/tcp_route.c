@@ -2,8 +2,8 @@
 #include "nodeproxy/path/tcp_route.h"
 
 #include "nodeproxy/path/cluster_target.h"
+#include "nodeproxy/path/hello_wait.h"
 #include "shared/http/http_head.h"
-#include "shared/tls/client_hello.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +12,7 @@ struct tcp_route {
     struct local_pod *pod;
     struct route_table *table; /* NULL: only its cluster was written */
     char *cluster;             /* "outbound|PORT||HOST", where no route says otherwise */
-    struct conn *client;       /* while it is heard; else NULL */
-    struct buf first;
-    struct timer late;
-    size_t want; /* bytes, before they are looked at again */
-    void (*heard)(void *user, enum ending ending);
-    void *user;
-    char server[CLIENT_HELLO_NAME_MAX + 1]; /* "": it asked for none */
+    struct hello_wait hello;
     struct upstream_stake stake;
     bool connection; /* counted in the stake's cluster */
     bool reported;
@@ -98,65 +92,10 @@ bool tcp_route_must_hear(const struct tcp_route *r)
     return false;
 }
 
-static void hearing_over(struct tcp_route *r, enum ending ending)
-{
-    struct conn *client = r->client;
-    r->client = NULL;
-    timer_stop(ring_timers(r->pod->env->ring), &r->late);
-    client->stream.events = &stream_nobody;
-    if (ending == ENDING_NONE)
-        conn_stop(client, &r->first);
-    r->heard(r->user, ending);
-}
-
-static void hello_received(struct stream *s, struct buf *bytes)
-{
-    struct tcp_route *r = s->user;
-    uint8_t seen[CLIENT_HELLO_BYTES_MAX];
-    buf_move(&r->first, bytes);
-    if (r->first.len < r->want)
-        return;
-    size_t n = buf_peek(&r->first, seen, sizeof seen);
-    if (client_hello_read(seen, n, r->server, &r->want) != CLIENT_HELLO_MORE)
-        hearing_over(r, ENDING_NONE);
-}
-
-/* It has said all that it will. */
-static void hello_ended(struct stream *s)
-{
-    hearing_over(s->user, ENDING_NONE);
-}
-static void hello_failed(struct stream *s, int error)
-{
-    (void)error;
-    hearing_over(s->user, ENDING_RESET_BY_CLIENT);
-}
-static void hello_nothing(struct stream *s)
-{
-    (void)s;
-}
-static const struct stream_events hello_events = {.received = hello_received,
-                                                  .ended = hello_ended,
-                                                  .writable = hello_nothing,
-                                                  .finished = hello_nothing,
-                                                  .failed = hello_failed};
-
-static void hello_late(struct timer *t)
-{
-    hearing_over(container_of(t, struct tcp_route, late), ENDING_NONE);
-}
-
 void tcp_route_hear(struct tcp_route *r, struct conn *client,
                     void (*heard)(void *user, enum ending ending), void *user)
 {
-    r->client = client;
-    r->heard = heard;
-    r->user = user;
-    timer_init(&r->late, hello_late);
-    timer_start(ring_timers(r->pod->env->ring), &r->late, TCP_ROUTE_HEAR_MS);
-    client->stream.events = &hello_events;
-    client->stream.user = r;
-    conn_start(client);
+    hello_wait_start(&r->hello, r->pod->env->ring, client, TCP_ROUTE_HEAR_MS, heard, user);
 }
 
 /* ---- Choosing ------------------------------------------------------------ */
@@ -165,7 +104,7 @@ void tcp_route_hear(struct tcp_route *r, struct conn *client,
 static enum ending choose_backend(struct tcp_route *r, const struct route_backend **ret)
 {
     struct rng *rng = ring_rng(r->pod->env->ring);
-    struct http_head head = {.path = TEXT("/"), .authority = text_of(r->server)};
+    struct http_head head = {.path = TEXT("/"), .authority = text_of(r->hello.server)};
     struct route_request q = {
         .head = &head, .source_ns = text_of(r->pod->ns), .random = rng_u64(rng)};
     const struct workload *self =
@@ -176,8 +115,8 @@ static enum ending choose_backend(struct tcp_route *r, const struct route_backen
         q.n_source_labels = self->n_labels;
     }
     if (route_table_choose(r->table, &q, &choice) < 0) {
-        snprintf(r->why, sizeof r->why, "no route is for %s%s", r->server[0] ? "the server " : "",
-                 r->server[0] ? r->server : "a connection that names no server");
+        snprintf(r->why, sizeof r->why, "no route is for %s%s", r->hello.server[0] ? "the server " : "",
+                 r->hello.server[0] ? r->hello.server : "a connection that names no server");
         return ENDING_NO_ROUTE;
     }
     if (choice.route->action.kind != ROUTE_FORWARD) {
@@ -276,12 +215,7 @@ static bool is_its_failure(enum ending e)
 
 void tcp_route_close(struct tcp_route *r, enum ending ending)
 {
-    if (r->client) {
-        timer_stop(ring_timers(r->pod->env->ring), &r->late);
-        r->client->stream.events = &stream_nobody;
-        r->client = NULL;
-    }
-    buf_done(&r->first);
+    hello_wait_stop(&r->hello);
     if (is_its_failure(ending))
         report(r, OUTLIER_LOCAL_FAILURE);
     if (r->connection)

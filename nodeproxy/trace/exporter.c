@@ -4,7 +4,7 @@
 #include "shared/ring/socket.h"
 #include <stdlib.h>
 
-enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 15000, CALL_MS = 10000, FLUSH_MS = 1000 };
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 15000, CALL_MS = 10000, FLUSH_MS = 1000, LAST_MS = 1000 };
 
 struct exported_span {
     struct mail mail;
@@ -15,6 +15,7 @@ struct exported_span {
 };
 
 static void go_on(struct exporter *e);
+static void close_now(struct exporter *e);
 
 /* ---- spans ------------------------------------------------------------------------------------- */
 
@@ -121,6 +122,28 @@ static void ready(struct h2_conn *h)
     go_on(e);
 }
 
+/* The end, as soon as nothing is left to be said, or too late for it. */
+static void close_now(struct exporter *e)
+{
+    struct timer_wheel *timers = ring_timers(e->options.ring);
+    e->closing = true;
+    timer_stop(timers, &e->flush);
+    timer_stop(timers, &e->late);
+    timer_stop(timers, &e->again);
+    timer_stop(timers, &e->last);
+    ring_task_cancel(&e->hang_up_task);
+    if (e->calling)
+        grpc_call_cancel(&e->call);
+    e->calling = false;
+    drop_all(e, &e->waiting);
+    drop_all(e, &e->batch);
+    e->tls = tls_config_unref(e->tls);
+    if (e->open)
+        h2_conn_close(&e->h2);
+    else
+        e->drained(e->drained_arg);
+}
+
 static void closed(struct h2_conn *h, int error)
 {
     struct exporter *e = of_h2(h);
@@ -136,6 +159,8 @@ static void drained(struct h2_conn *h)
     e->open = e->ready = false;
     if (e->closing)
         e->drained(e->drained_arg);
+    else if (e->ending)
+        close_now(e);
     else
         wait_again(e);
 }
@@ -152,10 +177,14 @@ static void connect_now(struct exporter *e)
                                 e);
     if (r == 0) {
         e->open = true;
+        e->stale = false;
         return;
     }
     say_failed(e, strerror(-r));
-    wait_again(e);
+    if (e->ending)
+        ring_task_ask(e->options.ring, &e->hang_up_task);
+    else
+        wait_again(e);
 }
 
 /* ---- a batch ----------------------------------------------------------------------------------- */
@@ -184,7 +213,9 @@ static void hang_up(struct ring_task *task)
 {
     struct exporter *e = container_of(task, struct exporter, hang_up_task);
     e->ready = false;
-    if (e->open)
+    if (e->ending)
+        close_now(e);
+    else if (e->open)
         h2_conn_close(&e->h2);
 }
 
@@ -192,12 +223,12 @@ static void batch_failed(struct exporter *e, enum grpc_status status, const char
 {
     say_failed(e, why);
     e->ready = false;
-    if (!may_try_again(status) || ++e->tries >= TRACE_TRIES) {
+    if (e->ending || !may_try_again(status) || ++e->tries >= TRACE_TRIES) {
         drop_all(e, &e->batch);
         e->n_batch = e->tries = 0;
     }
     /* Anew, after a wait: drained() begins it, or this does. */
-    if (e->open)
+    if (e->open || e->ending)
         ring_task_ask(e->options.ring, &e->hang_up_task);
     else
         wait_again(e);
@@ -321,11 +352,25 @@ static void flush_due(struct timer *t)
     go_on(e);
 }
 
+static void last_over(struct timer *t)
+{
+    struct exporter *e = container_of(t, struct exporter, last);
+    if (!list_empty(&e->waiting) || e->n_batch > 0)
+        say_failed(e, "it takes too long to take the last ones");
+    close_now(e);
+}
+
 static void go_on(struct exporter *e)
 {
-    bool due = e->n_batch > 0 || e->n_waiting >= TRACE_BATCH_SPANS || (e->due && e->n_waiting > 0);
+    bool due = e->n_batch > 0 || e->n_waiting >= TRACE_BATCH_SPANS ||
+               ((e->due || e->ending) && e->n_waiting > 0);
     if (e->closing || e->calling || timer_running(&e->again))
         return;
+    if ((e->ending && !due) || (e->stale && e->ready)) {
+        e->stale = e->ready = false;
+        ring_task_ask(e->options.ring, &e->hang_up_task);
+        return;
+    }
     if (!due && e->n_waiting > 0 && !timer_running(&e->flush))
         timer_start(ring_timers(e->options.ring), &e->flush,
                     e->options.flush_ms ? e->options.flush_ms : FLUSH_MS);
@@ -335,6 +380,8 @@ static void go_on(struct exporter *e)
         send_batch(e);
     else if (!e->open && (e->tls || !e->options.identity))
         connect_now(e);
+    else if (!e->open && e->ending) /* without a certificate there is nobody to be */
+        ring_task_ask(e->options.ring, &e->hang_up_task);
 }
 
 /* ---- beginning and end ------------------------------------------------------------------------- */
@@ -347,6 +394,7 @@ void exporter_init(struct exporter *e, const struct exporter_options *o)
     timer_init(&e->flush, flush_due);
     timer_init(&e->late, call_late);
     timer_init(&e->again, again);
+    timer_init(&e->last, last_over);
     ring_task_init(&e->hang_up_task, hang_up);
 }
 
@@ -357,27 +405,22 @@ void exporter_set_tls(struct exporter *e, struct tls_config *client)
     tls_config_ref(client);
     tls_config_unref(e->tls);
     e->tls = client;
+    e->stale = e->open && e->options.identity;
     go_on(e);
 }
 
 void exporter_close(struct exporter *e, void (*taken_drained)(void *arg), void *arg)
 {
     struct timer_wheel *timers = ring_timers(e->options.ring);
-    e->closing = true;
+    e->ending = true;
     e->drained = taken_drained;
     e->drained_arg = arg;
     timer_stop(timers, &e->flush);
-    timer_stop(timers, &e->late);
     timer_stop(timers, &e->again);
-    ring_task_cancel(&e->hang_up_task);
-    if (e->calling)
-        grpc_call_cancel(&e->call);
-    e->calling = false;
-    drop_all(e, &e->waiting);
-    drop_all(e, &e->batch);
-    e->tls = tls_config_unref(e->tls);
-    if (e->open)
-        h2_conn_close(&e->h2);
-    else
-        taken_drained(arg);
+    if (e->n_waiting == 0 && e->n_batch == 0) {
+        close_now(e);
+        return;
+    }
+    timer_start(timers, &e->last, LAST_MS);
+    go_on(e);
 }

@@ -42,6 +42,9 @@ struct exporter {
     uint64_t backoff_ms;
     unsigned tries; /* of the batch */
     bool open, ready, calling, closing;
+    bool stale;  /* the connection was made with another certificate than the one we have */
+    bool ending; /* no more retries: what waits goes out at once, or not at all */
+    struct timer last;
     bool due;     /* what waits has waited long enough */
     bool failing; /* it was said */
     _Atomic uint64_t queued_bytes;
@@ -50,11 +53,12 @@ struct exporter {
     void *drained_arg;
 };
 void exporter_init(struct exporter *e, const struct exporter_options *o);
-/* Our own certificate came or was renewed. */
+/* Our own certificate came or was renewed: what is said from now on is said by it. */
 void exporter_set_tls(struct exporter *e, struct tls_config *client);
 /* Of resource and span as otlp.h makes them, copied; any thread, until the mailbox closes. */
 void exporter_give(struct exporter *e, struct text resource, struct text span);
 void exporter_drop(struct exporter *e); /* one could not be made */
-/* What waits is dropped; drained from the loop, or at once. Spans may be given until the mailbox has closed. */
+/* What waits is sent, if that takes no longer than a second, each batch once; the rest is dropped. Drained from the loop,
+ * or at once. Spans may be given until the mailbox has closed; those that come after this was drained are dropped. */
 void exporter_close(struct exporter *e, void (*drained)(void *arg), void *arg);
 #endif

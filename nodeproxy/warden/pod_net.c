@@ -1,6 +1,7 @@
 #include "nodeproxy/warden/pod_net.h"
 
 #include "nodeproxy/warden/netns.h"
+#include "nodeproxy/warden/nft.h"
 #include "nodeproxy/warden/redirect.h"
 #include "nodeproxy/warden/reply_routes.h"
 #include "nodeproxy/warden/spared.h"
@@ -10,6 +11,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static int put_rules(struct pod_net *n, bool on, char why[static WHY_MAX])
+{
+    return n->machine[on] ? nft_run(n->machine[on], NULL, why)
+                          : redirect_put(n->ipv6, on, n->dns, why);
+}
+
 /* In a namespace of its own, which is gone afterwards. */
 static int try_rules(struct pod_net *n, char why[static WHY_MAX])
 {
@@ -17,7 +24,7 @@ static int try_rules(struct pod_net *n, char why[static WHY_MAX])
     int r = netns_enter_new(why);
     if (r < 0)
         return r;
-    r = redirect_put(n->ipv6, true, n->dns, words);
+    r = put_rules(n, true, words);
     if (r == 0)
         r = redirect_read(n->ipv6, &n->rules, words);
     netns_leave(n->own_fd);
@@ -27,10 +34,11 @@ static int try_rules(struct pod_net *n, char why[static WHY_MAX])
         r, why, "%.160s (does the kernel have nf_tables with nat, redirect and conntrack?)", words);
 }
 
-int pod_net_open(struct pod_net *n, bool dns, char why[static WHY_MAX])
+int pod_net_open(struct pod_net *n, bool dns, const char *const machine[2],
+                 char why[static WHY_MAX])
 {
     /* This folder is missing when the kernel was built or started without IPv6. */
-    *n = (struct pod_net){.own_fd = -1, .dns = dns, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
+    *n = (struct pod_net){.own_fd = -1, .dns = dns, .machine = machine, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
     int r = netns_open("/proc/thread-self/ns/net", &n->own_fd, why);
     if (r == 0 && (r = netns_id(n->own_fd, &n->own)) < 0)
         why_errno(r, why, "cannot look at the node's own network namespace");
@@ -55,8 +63,10 @@ int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[s
     struct netns_id id;
     if (!netns_is(netns_fd) || netns_id(netns_fd, &id) < 0)
         return why_say(-EINVAL, why, "this is not a network namespace");
-    if (netns_same(&id, &n->own))
-        return why_say(-EINVAL, why, "this is the node's own network namespace, not a pod's");
+    if (netns_same(&id, &n->own) != (n->machine[true] != NULL))
+        return why_say(-EINVAL, why, "this is %s",
+                       n->machine[true] ? "a pod's network namespace, not this machine's own"
+                                        : "the node's own network namespace, not a pod's");
     *ret = id;
     return 0;
 }
@@ -71,7 +81,7 @@ int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
         r = spared_find(n->ipv6, why);
     if (r < 0)
         return r;
-    r = redirect_put(n->ipv6, true, n->dns, why);
+    r = put_rules(n, true, why);
     if (spare)
         spared_go(n->ipv6);
     return r;
@@ -79,7 +89,7 @@ int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
 
 int pod_net_quiet(struct pod_net *n, char why[static WHY_MAX])
 {
-    return redirect_put(n->ipv6, false, n->dns, why);
+    return put_rules(n, false, why);
 }
 
 int pod_net_check(struct pod_net *n, char why[static WHY_MAX])

@@ -12,11 +12,13 @@ struct pod_net {
     int own_fd; /* the node's namespace */
     struct netns_id own;
     bool ipv6, dns;
+    const char *const *machine; /* quiet, in force: the node's own namespace is the only pod; [1] NULL: no machine */
     char *rules; /* a pod's, as the kernel prints them */
 };
-int pod_net_open(struct pod_net *n, bool dns, char why[static WHY_MAX]);
+int pod_net_open(struct pod_net *n, bool dns, const char *const machine[2],
+                 char why[static WHY_MAX]);
 void pod_net_done(struct pod_net *n);
-/* -EINVAL: it is no network namespace, or the node's own. */
+/* -EINVAL: it is no network namespace, or the node's own (of a machine: any other). */
 int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[static WHY_MAX]);
 /* In the pod's namespace: */
 /* running: if there are no rules yet, the connections that it has are spared. */

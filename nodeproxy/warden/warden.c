@@ -167,7 +167,7 @@ static const struct request {
 
 static int serve(struct warden *w, const struct request *request, char why[static WHY_MAX])
 {
-    int r = w->open ? 0 : pod_net_open(&w->net, w->options->dns, why);
+    int r = w->open ? 0 : pod_net_open(&w->net, w->options->dns, w->options->machine, why);
     w->open = r == 0;
     if (r == 0 && w->in.n_fds > 0)
         r = pod_net_id(&w->net, w->in.fds[0], &w->netns, why);

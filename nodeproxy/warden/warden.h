@@ -15,6 +15,9 @@ struct warden_options {
     int channel; /* the warden's end of a SOCK_SEQPACKET pair */
     size_t pods_max;
     bool dns; /* pods' queries are captured */
+    /* Of a machine that is no node: the rules of our own namespace, quiet and in force, and there are
+     * no other pods (nodeproxy/machine). NULL: a node's, whose own namespace is never touched so. */
+    const char *machine[2];
     uint64_t orphan_ms; /* how long a new data process may take to ask for a pod's listeners */
 };
 /* Serves until the channel breaks: -errno. What it can't open yet it tries again at each request,

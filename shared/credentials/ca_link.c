@@ -46,6 +46,11 @@ static int read_token(struct ca_link *l)
 {
     const char *path = l->options.token_file;
     size_t len = 0;
+    if (!path) {
+        snprintf(l->why, sizeof l->why,
+                 "there is no valid certificate, and no --token-file to get one with");
+        return -ENOENT;
+    }
     char *token = secret_new(CA_TOKEN_MAX);
     int r = token ? read_file(path, token, CA_TOKEN_MAX, &len) : -ENOMEM;
     while (len > 0 && (unsigned char)token[len - 1] <= ' ')
@@ -70,7 +75,7 @@ static int read_token(struct ca_link *l)
 const char *ca_link_token(struct ca_link *l)
 {
     uint64_t now_ms = ring_now_ms(l->options.ring);
-    if (now_ms - l->token_read_ms < l->options.token_age_ms)
+    if (!l->token || now_ms - l->token_read_ms < l->options.token_age_ms)
         return l->token;
     if (read_token(l) < 0)
         log_warn("credentials", "%s; the token that was read before stays in use", l->why);
@@ -194,8 +199,10 @@ static const struct h2_conn_events h2_events = {
 
 static void connect_now(struct ca_link *l)
 {
-    int fd = -1, r = read_token(l);
-    if (r == 0)
+    int fd = -1, r = 0;
+    if (l->own)
+        l->tls = tls_config_ref(l->own->client);
+    else if ((r = read_token(l)) == 0)
         r = make_tls(l);
     if (r == 0) {
         r = socket_open(ip_family(&l->options.ca.ip), &fd);
@@ -222,6 +229,13 @@ void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
         .options = *o, .events = events, .user = user, .backoff_ms = BACKOFF_MIN_MS};
     timer_init(&l->again, again);
     ring_task_init(&l->failed_task, tell_failed);
+}
+
+void ca_link_set_own(struct ca_link *l, struct credential *own)
+{
+    struct credential *before = l->own;
+    l->own = own ? credential_ref(own) : NULL;
+    credential_unref(before);
 }
 
 bool ca_link_connected(const struct ca_link *l)
@@ -261,6 +275,7 @@ void ca_link_close(struct ca_link *l, void (*taken_drained)(void *arg), void *ar
     timer_stop(ring_timers(l->options.ring), &l->again);
     ring_task_cancel(&l->failed_task);
     l->trusted = false;
+    ca_link_set_own(l, NULL);
     if (l->open)
         h2_conn_close(&l->h2);
     else

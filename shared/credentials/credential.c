@@ -69,6 +69,7 @@ static int credential_make(struct credential **ret, const struct spiffe_id *id,
         return -ENOMEM;
     atomic_store(&c->refs, 1);
     c->id = *id;
+    c->key = key_ref((struct key *)key);
     c->not_before_s = m->chain[0].not_before_s;
     c->not_after_s = m->chain[0].not_after_s;
     x509_serial_text(&m->chain[0], c->serial);
@@ -113,6 +114,22 @@ int credential_new(struct credential **ret, const struct spiffe_id *id, const st
     return 0;
 }
 
+int credential_identity(struct text chain_pem, struct spiffe_id *ret, const char **ret_why)
+{
+    struct x509 chain[X509_CHAIN_MAX];
+    size_t n;
+    int r = x509_from_pem(chain_pem, chain, X509_CHAIN_MAX, &n, ret_why);
+    if (r < 0)
+        return r;
+    r = spiffe_id_parse((struct text){chain[0].uri, chain[0].uri_len}, ret);
+    if (r < 0)
+        *ret_why = "the certificate is for no identity of the form "
+                   "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT";
+    for (size_t i = 0; i < n; i++)
+        x509_done(&chain[i]);
+    return r;
+}
+
 struct credential *credential_ref(struct credential *c)
 {
     atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
@@ -125,6 +142,7 @@ struct credential *credential_unref(struct credential *c)
         return NULL;
     tls_config_unref(c->client);
     tls_config_unref(c->server);
+    key_unref(c->key);
     free(c->chain_pem);
     free(c->roots_pem);
     free(c);

@@ -15,13 +15,16 @@ struct credential {
     struct tls_config *client, *server; /* ALPN h2, mutual */
     int64_t not_before_s, not_after_s;
     char serial[2 * X509_SERIAL_MAX + 1];
-    char *chain_pem, *roots_pem; /* for dumps; no key */
+    struct key *key;             /* for those whose identity it is: their file, their applications */
+    char *chain_pem, *roots_pem; /* the chain alone, without a key */
 };
 /* Checks: leaf's URI is id, it is good for servers and clients, key belongs to the leaf, chain
  * leads to the roots. -EINVAL, -EKEYREJECTED, -ENOMEM with why. */
 int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key,
                    struct text chain_pem, struct text roots_pem, int64_t now_s,
                    const char **ret_why);
+/* Whose certificate the first one of a chain is; -EINVAL with why, -ENOMEM. */
+int credential_identity(struct text chain_pem, struct spiffe_id *ret, const char **ret_why);
 struct credential *credential_ref(struct credential *c);
 struct credential *credential_unref(struct credential *c); /* NULL is fine; returns NULL */
 #endif

@@ -2,6 +2,7 @@
 #include "shared/credentials/credentials.h"
 
 #include "shared/credentials/ca_link.h"
+#include "shared/credentials/svid_file.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/map.h"
@@ -51,6 +52,7 @@ struct credentials {
     struct ca_link link;
     struct timer idle;
     size_t n_in_flight;
+    bool link_is_old; /* another proof counts now than the one that the connection was made with */
     struct credentials_stats stats;
     bool closing;
     void (*drained)(void *arg);
@@ -78,6 +80,34 @@ static void entry_tell(struct ring_task *task)
     struct credential *c = e->credential ? credential_ref(e->credential) : NULL;
     m->events->changed(m, &id, c, m->arg);
     credential_unref(c);
+}
+
+/* ---- what is kept -------------------------------------------------------- */
+
+static bool is_kept(const struct entry *e)
+{
+    const struct credentials_options *o = &e->manager->options;
+    return o->keep_file && spiffe_id_equal(&e->id, &o->self);
+}
+
+/* How the CA is asked from now on. */
+static void prove_by(struct credentials *m, struct credential *c)
+{
+    ca_link_set_own(&m->link, c);
+    m->link_is_old = ca_link_connected(&m->link);
+    ask_pump(m);
+}
+
+/* Before anything is done with it: the token that it was got with is spent. */
+static void keep(struct entry *e, struct credential *c)
+{
+    struct credentials *m = e->manager;
+    int r = svid_file_write(m->options.keep_file, c);
+    if (r < 0)
+        log_error("credentials",
+                  "the certificate of %s can't be kept in %s: %s; it is lost with this process",
+                  c->id.text, m->options.keep_file, strerror(-r));
+    prove_by(m, c);
 }
 
 /* ---- in time ------------------------------------------------------------- */
@@ -109,6 +139,8 @@ static void entry_expired(struct timer *t)
     if (!e->error[0])
         snprintf(e->error, sizeof e->error, "the certificate has expired");
     e->credential = credential_unref(e->credential);
+    if (is_kept(e))
+        prove_by(e->manager, NULL);
     ring_task_ask(e->manager->ring, &e->tell_task);
 }
 
@@ -123,15 +155,16 @@ static void entry_failed(struct entry *e, const char *why)
     e->renew_at_ms = 0;
     timer_start(ring_timers(m->ring), &e->again, rng_jitter(ring_rng(m->ring), e->backoff_ms, 30));
     e->backoff_ms = e->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : e->backoff_ms * 2;
+    if (m->events->refused)
+        m->events->refused(m, &e->id, why, m->arg);
 }
 
-static void entry_succeeded(struct entry *e, struct credential *taken_credential)
+static void entry_has(struct entry *e, struct credential *taken_credential)
 {
     struct credentials *m = e->manager;
     /* Half of what is left of its life: a certificate is usually back-dated a little. */
     uint64_t life_ms = ms_until(taken_credential->not_after_s * 1000);
     uint64_t wait_ms = rng_jitter(ring_rng(m->ring), life_ms / 2, 10);
-    m->stats.issued++;
     m->stats.last_error[0] = e->error[0] = '\0';
     e->backoff_ms = BACKOFF_MIN_MS;
     credential_unref(e->credential);
@@ -140,8 +173,35 @@ static void entry_succeeded(struct entry *e, struct credential *taken_credential
         clock_unix_ms() + (int64_t)(wait_ms > RENEWAL_MIN_MS ? wait_ms : RENEWAL_MIN_MS);
     look_at(e, &e->again, e->renew_at_ms);
     look_at(e, &e->expire, taken_credential->not_after_s * 1000);
-    log_info("credentials", "%s has certificate %s", e->id.text, e->credential->serial);
+    log_info("credentials", "%s has certificate %s", e->credential->id.text, e->credential->serial);
     ring_task_ask(m->ring, &e->tell_task);
+}
+
+static void entry_succeeded(struct entry *e, struct credential *taken_credential)
+{
+    e->manager->stats.issued++;
+    if (is_kept(e))
+        keep(e, taken_credential);
+    entry_has(e, taken_credential);
+}
+
+/* What an earlier process has kept, if it is good; else it is asked for. */
+static bool entry_begins_with_kept(struct entry *e)
+{
+    struct credentials *m = e->manager;
+    char why[SVID_FILE_WHY_MAX];
+    struct credential *c;
+    if (!is_kept(e) || m->options.join_anew)
+        return false;
+    int r = svid_file_read(m->options.keep_file, &e->id, clock_unix_s(), &c, why);
+    if (r < 0) {
+        if (r != -ENOENT)
+            log_warn("credentials", "what is kept is of no use: %s", why);
+        return false;
+    }
+    prove_by(m, c);
+    entry_has(e, c);
+    return true;
 }
 
 static void request_over(struct entry *e)
@@ -188,13 +248,18 @@ static void take_answer(struct entry *e, const uint8_t *data, size_t len)
         return;
     }
     int r = -EINVAL;
+    struct spiffe_id whose = e->id;
     text_heap_init(&chain, X509_CHAIN_MAX * X509_PEM_MAX);
     for (size_t i = 0; i + 1 < response.n; i++)
         text_heap_printf(&chain, "%s\n", response.pems[i]);
     if (chain.failed)
         why = "the chain is too long";
     else if (response.n >= 2)
-        r = credential_new(&e->fresh, &e->id, e->key, (struct text){chain.data, chain.len},
+        r = spiffe_id_present(&e->id)
+                ? 0
+                : credential_identity((struct text){chain.data, chain.len}, &whose, &why);
+    if (r == 0)
+        r = credential_new(&e->fresh, &whose, e->key, (struct text){chain.data, chain.len},
                            text_of(response.pems[response.n - 1]), clock_unix_s(), &why);
     text_heap_done(&chain);
     certificate_response_done(&response);
@@ -215,6 +280,8 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
 {
     struct entry *e = call->user;
     struct credential *fresh = e->fresh;
+    bool joins = is_kept(e) && !e->credential && status == GRPC_UNAUTHENTICATED;
+    int cut = joins && message.len > 64 ? 64 : (int)message.len; /* what follows is of more use */
     char why[256];
     e->fresh = NULL;
     request_over(e);
@@ -223,8 +290,11 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
         return;
     }
     credential_unref(fresh);
-    snprintf(why, sizeof why, "the CA answered %s%s%.*s", grpc_status_name(status),
-             message.len > 0 ? ": " : "", (int)message.len, message.data);
+    snprintf(why, sizeof why, "the CA answered %s%s%.*s%s", grpc_status_name(status),
+             message.len > 0 ? ": " : "", cut, message.data,
+             joins ? " (a token to join with is good once, until its end, from where it was made "
+                     "for; `weir-ca token --identity` makes another)"
+                   : "");
     entry_failed(e, status != GRPC_OK ? why : e->answered ? e->refusal : "the CA answered nothing");
 }
 
@@ -237,9 +307,10 @@ static int request_send(struct entry *e)
     size_t csr_len;
     struct xds_bytes bytes = {0};
     bool own = spiffe_id_equal(&e->id, &m->options.self);
+    const char *token = ca_link_token(&m->link);
     const struct grpc_call_options o = {.path = TEXT(XDS_CREATE_CERTIFICATE_PATH),
                                         .authority = TEXT("weir-ca"),
-                                        .bearer = text_of(ca_link_token(&m->link)),
+                                        .bearer = token ? text_of(token) : TEXT(""),
                                         .message_max = 1024 * 1024};
     int r = key_generate(&e->key);
     if (r == 0)
@@ -292,7 +363,11 @@ static void pump(struct ring_task *task)
     struct list *n;
     if (m->closing)
         return;
-    while (m->n_in_flight < IN_FLIGHT_MAX && ca_link_ready(&m->link) &&
+    if (m->link_is_old && m->n_in_flight == 0) {
+        m->link_is_old = false;
+        ca_link_rest(&m->link);
+    }
+    while (!m->link_is_old && m->n_in_flight < IN_FLIGHT_MAX && ca_link_ready(&m->link) &&
            (n = list_pop_front(&m->queue)))
         request_start(container_of(n, struct entry, link));
     if (!list_empty(&m->queue) && m->n_in_flight < IN_FLIGHT_MAX)
@@ -372,7 +447,8 @@ int credentials_want(struct credentials *m, const struct spiffe_id *id)
         free(e);
         return r;
     }
-    enqueue(e);
+    if (!entry_begins_with_kept(e))
+        enqueue(e);
     return 0;
 }
 

@@ -3,7 +3,8 @@
  * CreateCertificate (istio.v1.auth) over gRPC/TLS, authenticated by the node's token; one
  * connection, several requests. Renewal at half-life with jitter; while the CA is away or refuses
  * it, it retries with jittered backoff (50 ms doubling to 15 s) and what is valid stays in use. An
- * expired credential is withdrawn: fail closed. Control thread. Bounded: identities_max, requests
+ * expired credential is withdrawn: fail closed. A machine that joins (keep_file) keeps its own
+ * certificate and renews it by that. Control thread. Bounded: identities_max, requests
  * in flight, and the time that one may take.
  */
 #ifndef SHARED_CREDENTIALS_CREDENTIALS_H
@@ -12,14 +13,20 @@
 #include "shared/base/addr.h"
 #include "shared/ring/ring.h"
 
+enum { CREDENTIALS_WHY_MAX = 256 };
 struct credentials;
 struct credentials_options { /* the texts are borrowed until it is closed */
     struct addr ca;
     const char *roots_file;  /* PEM: what the CA's own certificate must lead to; read again at each
                                 connection */
     const char *ca_identity; /* SPIFFE ID that the CA must prove */
-    const char *token_file;  /* read again at each connection, and when it is old */
+    const char *token_file;  /* read again at each connection, and when it is old; NULL: none */
     struct spiffe_id self;   /* the node proxy's own identity; requested without impersonation */
+    /* NULL: nothing is kept. Else self's key and certificate (svid_file.h), which prove who we are as
+     * long as they are valid. The token is then one to join with, good once, and is not needed
+     * afterwards; and self may be absent until somebody has joined: whoever the token is for. */
+    const char *keep_file;
+    bool join_anew; /* what is kept is not looked at, and replaced */
     uint64_t validity_s;     /* asked for; 0: the CA's default */
     size_t identities_max;   /* 0: 1024 */
     uint64_t request_ms;     /* how long a request may take; 0: 20 s */
@@ -31,12 +38,15 @@ struct credentials_events {
      * anything may be called from it. */
     void (*changed)(struct credentials *m, const struct spiffe_id *id,
                     struct credential *credential, void *arg);
+    /* A request was answered, and not with a certificate; it will be tried again. May be NULL. From
+     * inside a call's events: nothing of this may be called. */
+    void (*refused)(struct credentials *m, const struct spiffe_id *id, const char *why, void *arg);
 };
 struct credentials_stats {
     uint64_t issued, failed;
     bool connected;
     bool reachable; /* the last connection was good: one that nobody needs for now is closed */
-    char last_error[256];
+    char last_error[CREDENTIALS_WHY_MAX];
 };
 int credentials_open(struct credentials **ret, struct ring *ring,
                      const struct credentials_options *o, const struct credentials_events *events,

@@ -35,6 +35,10 @@ static const struct {
     {{"x-real-ip", 9}, HTTP_HOP_FORWARDED},
     {{"via", 3}, HTTP_HOP_FORWARDED},
     {{"proxy-", 6}, HTTP_HOP_PROXY},
+    {{"traceparent", 11}, HTTP_HOP_TRACE},
+    {{"tracestate", 10}, HTTP_HOP_TRACE},
+    {{"b3", 2}, HTTP_HOP_TRACE},
+    {{"x-b3-", 5}, HTTP_HOP_TRACE},
 };
 
 static char plain(char c)

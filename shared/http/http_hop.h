@@ -22,6 +22,7 @@ enum http_hop_edge {
     HTTP_HOP_FORWARDED = 4, /* x-forwarded-*, forwarded, x-real-ip, via: what a proxy before says */
     HTTP_HOP_PROXY = 8,     /* proxy-*: credentials for a proxy */
     HTTP_HOP_ALL = 15,      /* from outside of the mesh */
+    HTTP_HOP_TRACE = 16,    /* traceparent, tracestate, b3, x-b3-*: of which trace it is */
 };
 /* Takes fields of these kinds (enum http_hop_edge) out of a head or of trailers; how many. */
 size_t http_hop_strip_edge(struct http_head *h, unsigned kinds);

@@ -104,6 +104,22 @@ static int check_hashes(const struct checker *c, const struct place *at, struct 
     return e;
 }
 
+static int check_session(const struct checker *c, const struct place *at,
+                         const struct session_policy *s)
+{
+    if (s->name.len > SESSION_NAME_MAX || !http_is_token(s->name) ||
+        (s->header && !header_may_be_edited(s->name)))
+        return place_refuse(AT(at, "name"), c->why, "is no name");
+    if (s->permanent && s->absolute_ms == 0)
+        return place_refuse(AT(at, "absolute_timeout"), c->why, "is missing");
+    if (s->header)
+        return 0;
+    if (!http_is_path(s->path) || s->path.data[0] != '/' || s->path.len > SESSION_PATH_MAX ||
+        memchr(s->path.data, ';', s->path.len))
+        return place_refuse(AT(at, "path"), c->why, "is no path");
+    return 0;
+}
+
 static int check_forward(const struct checker *c, const struct place *at, struct route_forward *f)
 {
     int e = check_backends(c, at, f);
@@ -126,6 +142,8 @@ static int check_forward(const struct checker *c, const struct place *at, struct
         e = check_mirrors(c, at, f);
     if (e == 0)
         e = check_hashes(c, at, f);
+    if (e == 0 && f->session)
+        e = check_session(c, AT(at, "session"), f->session);
     if (e == 0)
         e = place_count(AT(at, "upgrade_configs"), f->n_upgrades, UPGRADES_MAX, c->why);
     for (size_t i = 0; e == 0 && i < f->n_upgrades; i++) {

@@ -338,6 +338,21 @@ static bool was_tried(const struct balance_request *r, const struct balance_host
     return false;
 }
 
+/* Of those that the request could have come to, whosever turn it is. */
+static struct balance_host *preferred(const struct balancer *b, const struct balance_request *r)
+{
+    for (size_t i = 0; r->prefer && i < b->n_hosts; i++) {
+        struct balance_host *h = b->hosts[i];
+        if (addr_equal(&h->addr, r->prefer))
+            return balance_share_of(h) != SHARE_ALL &&
+                           labels_include(h->endpoint->labels, h->endpoint->n_labels, r->subset,
+                                          r->n_subset)
+                       ? h
+                       : NULL;
+    }
+    return NULL;
+}
+
 int balancer_choose(struct balancer *b, const struct balance_request *r, struct balance_host **ret)
 {
     uint32_t choices = r->n_tried == 0 ? 1 : r->choices_max ? r->choices_max : CHOICES_MAX;
@@ -347,6 +362,12 @@ int balancer_choose(struct balancer *b, const struct balance_request *r, struct 
     for (size_t i = 0; i < b->endpoints->n_drops; i++) {
         if (fraction_hits(b->endpoints->drops[i].fraction, rng_u64(r->rng)))
             return -EAGAIN;
+    }
+    h = preferred(b, r);
+    if (h) {
+        h->refs++;
+        *ret = h;
+        return 0;
     }
     int e = find_pool(b, r, &p);
     for (uint32_t attempt = 0; e == 0 && attempt < choices; attempt++) {

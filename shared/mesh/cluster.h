@@ -8,6 +8,7 @@
 #include "shared/mesh/breaker.h"
 #include "shared/mesh/endpoints.h"
 #include "shared/mesh/health_check.h"
+#include "shared/mesh/locality_lb.h"
 #include "shared/mesh/outlier.h"
 
 #include <stdatomic.h>
@@ -93,6 +94,7 @@ struct cluster {
     uint64_t connect_timeout_ms;
     struct balance_settings balance;
     struct cluster_subsets subsets;
+    struct locality_lb locality;
     struct breaker_limits breaker[2]; /* default and high priority */
     bool outlier_detection;
     struct outlier_settings outlier;

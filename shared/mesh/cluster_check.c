@@ -201,6 +201,8 @@ int cluster_finish(struct cluster *k, char why[static WHY_MAX])
         e = check_balance(&c, &k->balance);
     if (e == 0)
         e = check_subsets(&c, &k->subsets);
+    if (e == 0)
+        e = locality_lb_check(AT(NULL, "metadata.locality"), &k->locality, why);
     for (size_t i = 0; e == 0 && i < 2; i++) {
         if (k->breaker[i].budget)
             e = check_percent(&c, AT(AT_I(NULL, "circuit_breakers.thresholds", i), "retry_budget"),

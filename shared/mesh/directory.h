@@ -109,6 +109,10 @@ struct choice {
 int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
                      const struct workload *source, int family, struct rng *rng,
                      struct choice *ret);
+/* The endpoint of the service for this port that has this address, if it may be used: -EHOSTUNREACH. */
+int directory_serves(const struct directory *d, const struct service *s, uint16_t service_port,
+                   const struct workload *source, struct text network, const struct addr *at,
+                   struct choice *ret);
 /* How far an endpoint is from the source, by the service's preference: 0 is best; -1: it may not be
  * used. */
 int directory_distance(const struct service *s, const struct workload *source,

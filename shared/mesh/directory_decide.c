@@ -184,6 +184,39 @@ static void prefer(struct search *q)
     q->nearest = (int)(q->network_first ? 2 * q->n_scopes - 1 : q->n_scopes);
 }
 
+static bool find_port(struct search *q, uint16_t service_port)
+{
+    for (size_t i = 0; !q->port && i < q->service->n_ports; i++) {
+        if (q->service->ports[i].service_port == service_port)
+            q->port = &q->service->ports[i];
+    }
+    return q->port;
+}
+
+static bool serves(const struct workload *w, const struct service *s)
+{
+    for (size_t i = 0; i < w->n_services; i++)
+        if (strcmp(w->services[i].key, s->key) == 0)
+            return true;
+    return false;
+}
+
+int directory_serves(const struct directory *d, const struct service *s, uint16_t service_port,
+                   const struct workload *source, struct text network, const struct addr *at,
+                   struct choice *ret)
+{
+    struct search q = {.service = s, .source = source, .family = ip_family(&at->ip)};
+    const struct workload *w = directory_workload_at(d, network, &at->ip);
+    if (!w || !serves(w, s) || !find_port(&q, service_port) || target_port(&q, w) != at->port ||
+        !usable(&q, w))
+        return -EHOSTUNREACH;
+    prefer(&q);
+    if (rank_of(&q, w) < 0)
+        return -EHOSTUNREACH;
+    *ret = (struct choice){w, *at};
+    return 0;
+}
+
 int directory_choose(const struct directory *d, const struct service *s, uint16_t service_port,
                      const struct workload *source, int family, struct rng *rng, struct choice *ret)
 {
@@ -192,11 +225,7 @@ int directory_choose(const struct directory *d, const struct service *s, uint16_
     struct search q = {.service = s, .source = source, .family = family};
     const struct workload *w = NULL;
 
-    for (size_t i = 0; !q.port && i < s->n_ports; i++) {
-        if (s->ports[i].service_port == service_port)
-            q.port = &s->ports[i];
-    }
-    if (!q.port)
+    if (!find_port(&q, service_port))
         return -ENOENT;
     prefer(&q);
     if (all.n > 0) {

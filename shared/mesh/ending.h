@@ -35,6 +35,8 @@
     X(NOT_CAPTURED, "not redirected", "-", 0, "a direct connection to a capture port")             \
     X(NO_ENDPOINT, "no healthy endpoint", "CONNECT", 503,                                          \
       "the service is known and has no endpoint that may be used")                                 \
+    X(BLACK_HOLE, "not in the registry", "UH", 0,                                                  \
+      "the workload may connect only to what it sees of the mesh (REGISTRY_ONLY), and this is none") \
     X(UNREACHABLE, "unreachable", "CONNECT", 503, "connecting to the destination failed")          \
     X(NO_PORT, "no port", "CONNECT", 503,                                                          \
       "no port of the client's address was free towards the application")                          \
@@ -52,6 +54,10 @@
     X(BAD_ANSWER, "bad answer", "UPE", 502, "the server's answer was malformed")                   \
     X(ANSWER_TIMEOUT, "answer timeout", "UT", 504, "the server took too long to answer")           \
     X(NO_ROUTE, "no route", "NR", 404, "no rule of the routes of what was called takes the request") \
+    X(MISDIRECTED, "misdirected", "NR", 503, "a request for another host than its client's TLS was for") \
+    X(LOOP, "loop", "NR", 503, "a request came through too many Gateways, whose routes lead in a circle") \
+    X(NO_LISTENER, "no listener", "NR", 503,                                                      \
+      "a port of a Gateway's listener that is not served, or not yet")                             \
     X(NO_BACKEND, "no backend", "NC", 500, "its route leads to a service that is not there")       \
     X(NOT_DONE, "not done here", "NR", 500,                                                        \
       "its route asks for something that this proxy does not do; the log names it")                \

@@ -7,7 +7,7 @@
 #include "shared/mesh/endpoints.h"
 #include "shared/mesh/workload.h"
 
-enum { ENDPOINT_RANKS_MAX = 16, ENDPOINT_LEFT_OUT = -1 };
+enum { ENDPOINT_RANKS_MAX = 96, ENDPOINT_LEFT_OUT = -1 };
 struct endpoint_ranking { /* how far an endpoint is: 0 is best, below ENDPOINT_RANKS_MAX; or left out */
     int (*rank)(void *arg, const struct endpoint_group *g, const struct endpoint *e);
     void *arg;

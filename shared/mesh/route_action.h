@@ -7,6 +7,7 @@
 #define SHARED_MESH_ROUTE_ACTION_H
 #include "shared/mesh/retry_policy.h"
 #include "shared/mesh/route_match.h"
+#include "shared/mesh/session.h"
 
 /* Removals come before additions. Values are literal: what decodes them has refused Envoy's
  * operators (%...%) and made %% a %. */
@@ -79,21 +80,22 @@ struct route_forward {
     size_t n_backends;
     uint64_t total_weight;      /* made by route_table_finish() */
     uint16_t no_cluster_status; /* the answer where the cluster is unknown: 503, 404 or 500 */
+    bool high_priority;         /* which thresholds of the circuit breaker */
+    bool grpc_timeout;          /* the header grpc-timeout counts, */
     struct path_rewrite path;
     struct host_rewrite host;
     uint64_t timeout_ms; /* of the whole request; Envoy's 15 s is said by what decodes it */
     uint64_t idle_timeout_ms, max_stream_duration_ms;
-    bool grpc_timeout;            /* the header grpc-timeout counts, */
-    uint64_t grpc_timeout_max_ms; /* and at most this; 0: any */
+    uint64_t grpc_timeout_max_ms; /* at most this; 0: any */
     uint64_t grpc_timeout_offset_ms;
     const struct retry_policy *retry; /* NULL: the virtual host's, or else none */
     struct route_mirror *mirrors;
     size_t n_mirrors;
     struct hash_policy *hashes;
     size_t n_hashes;
+    const struct session_policy *session; /* NULL: none */
     struct text *upgrades; /* lower case, as "websocket" */
     size_t n_upgrades;
-    bool high_priority; /* which thresholds of the circuit breaker */
 };
 
 struct route_redirect {

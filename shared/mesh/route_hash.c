@@ -41,8 +41,7 @@ static bool of_header(const struct hash_policy *p, const struct http_head *head,
     return n > 0;
 }
 
-/* The first cookie of the name, without the quotes that it may have. */
-static bool cookie_value(const struct http_head *head, struct text name, struct text *ret)
+bool route_cookie(const struct http_head *head, struct text name, struct text *ret)
 {
     const struct http_field *f;
     size_t at = 0;
@@ -69,7 +68,7 @@ static bool of_cookie(const struct hash_policy *p, const struct http_head *head,
 {
     struct text value;
 
-    if (!cookie_value(head, p->name, &value) || value.len == 0) {
+    if (!route_cookie(head, p->name, &value) || value.len == 0) {
         if (!p->make_cookie || h->make_cookie)
             return false;
         struct text_out o = TEXT_OUT(h->cookie);

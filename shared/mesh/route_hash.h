@@ -15,6 +15,8 @@ struct route_hash {
     const struct hash_policy *make_cookie;
     char cookie[17];
 };
+/* The first cookie of the name, without the quotes that it may have; false: there is none. */
+bool route_cookie(const struct http_head *head, struct text name, struct text *ret);
 /* random: of the request; what a new cookie is made of. */
 struct route_hash route_hash_of(const struct route_forward *f, const struct http_head *request,
                                 const struct ip *source, uint64_t random);

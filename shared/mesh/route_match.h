@@ -70,6 +70,7 @@ struct route_request {
     struct text source_ns;
     const struct label *source_labels;
     size_t n_source_labels;
+    uint32_t now_s;  /* Unix time: sessions end by it */
     uint64_t random; /* one for the whole request: fractions and weights */
 };
 #endif

@@ -27,6 +27,7 @@ struct service *service_free(struct service *s)
     free(s->addresses);
     free(s->ports);
     strings_free(s->subject_alt_names, s->n_subject_alt_names);
+    strings_free(s->exported, s->n_exported);
     free(s);
     return NULL;
 }
@@ -56,5 +57,6 @@ bool service_equal(const struct service *a, const struct service *b)
             return false;
     }
     return strings_equal(a->subject_alt_names, a->n_subject_alt_names, b->subject_alt_names,
-                         b->n_subject_alt_names);
+                         b->n_subject_alt_names) &&
+           strings_equal(a->exported, a->n_exported, b->exported, b->n_exported);
 }

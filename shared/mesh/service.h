@@ -16,7 +16,7 @@ enum lb_scope {
     LB_NETWORK
 };
 enum lb_mode { LB_UNSPECIFIED_MODE, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
-enum { SERVICE_ADDRESSES_MAX = 64, LB_SCOPES_MAX = 8 };
+enum { SERVICE_ADDRESSES_MAX = 64, LB_SCOPES_MAX = 8, SERVICE_EXPORTED_MAX = 64 };
 
 struct service_address {
     char *network;
@@ -31,6 +31,8 @@ struct service {
     size_t n_ports;
     char **subject_alt_names;
     size_t n_subject_alt_names;
+    char **exported; /* the namespaces whose workloads see it; none: all do */
+    size_t n_exported;
     enum lb_scope scopes[LB_SCOPES_MAX]; /* routing preference, most important first */
     size_t n_scopes;
     enum lb_mode lb_mode;

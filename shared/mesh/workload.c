@@ -87,7 +87,9 @@ struct workload *workload_free(struct workload *w)
     }
     free(w->services);
     strings_free(w->policies, w->n_policies);
+    strings_free(w->egress, w->n_egress);
     free(w->labels);
+    free(w->gateway_ports);
     free(w);
     return NULL;
 }
@@ -154,17 +156,30 @@ int workload_set_labels(struct workload *w, const struct label *labels, size_t n
     return 0;
 }
 
+const struct gateway_port *workload_gateway_port(const struct workload *w, uint16_t port)
+{
+    for (size_t i = 0; i < w->n_gateway_ports; i++) {
+        if (w->gateway_ports[i].port == port)
+            return &w->gateway_ports[i];
+    }
+    return NULL;
+}
+
 static size_t packed_size(const struct workload *w)
 {
     size_t size = sizeof *w + w->n_services * sizeof *w->services +
-                  w->n_policies * sizeof *w->policies + w->n_addresses * sizeof *w->addresses +
-                  labels_size(w->labels, w->n_labels);
+                  w->n_policies * sizeof *w->policies + w->n_egress * sizeof *w->egress +
+                  w->n_addresses * sizeof *w->addresses +
+                  labels_size(w->labels, w->n_labels) +
+                  w->n_gateway_ports * sizeof *w->gateway_ports;
 
     for (size_t i = 0; i < w->n_services; i++)
         size +=
             w->services[i].n_ports * sizeof *w->services[i].ports + strlen(w->services[i].key) + 1;
     for (size_t i = 0; i < w->n_policies; i++)
         size += strlen(w->policies[i]) + 1;
+    for (size_t i = 0; i < w->n_egress; i++)
+        size += strlen(w->egress[i]) + 1;
     for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
         size += strlen(const_string_of(w, i)) + 1;
     return size;
@@ -182,11 +197,13 @@ struct workload *workload_pack(const struct workload *w)
     to->packed = true;
     to->services = put(&p, w->services, w->n_services * sizeof *w->services);
     to->policies = put(&p, w->policies, w->n_policies * sizeof *w->policies);
+    to->egress = put(&p, w->egress, w->n_egress * sizeof *w->egress);
     to->labels = put(&p, w->labels, w->n_labels * sizeof *w->labels);
     for (size_t i = 0; i < w->n_services; i++) {
         const struct workload_service *s = &w->services[i];
         to->services[i].ports = put(&p, s->ports, s->n_ports * sizeof *s->ports);
     }
+    to->gateway_ports = put(&p, w->gateway_ports, w->n_gateway_ports * sizeof *w->gateway_ports);
     to->addresses = put(&p, w->addresses, w->n_addresses * sizeof *w->addresses);
     for (size_t i = 0; i < w->n_labels; i++) {
         to->labels[i].name = put_text(&p, w->labels[i].name);
@@ -196,6 +213,8 @@ struct workload *workload_pack(const struct workload *w)
         to->services[i].key = put_string(&p, w->services[i].key);
     for (size_t i = 0; i < w->n_policies; i++)
         to->policies[i] = put_string(&p, w->policies[i]);
+    for (size_t i = 0; i < w->n_egress; i++)
+        to->egress[i] = put_string(&p, w->egress[i]);
     for (size_t i = 0; i < ARRAY_SIZE(string_at); i++)
         *string_of(to, i) = put_string(&p, const_string_of(w, i));
     assert(p.at == block + size);
@@ -243,8 +262,14 @@ bool workload_equal(const struct workload *a, const struct workload *b)
     if (a->type != b->type || a->tunnel != b->tunnel || a->native_tunnel != b->native_tunnel ||
         a->healthy != b->healthy || a->host_network != b->host_network ||
         a->capacity != b->capacity || a->n_addresses != b->n_addresses ||
-        a->n_labels != b->n_labels)
+        a->n_labels != b->n_labels || a->n_gateway_ports != b->n_gateway_ports ||
+        a->registry_only != b->registry_only)
         return false;
+    for (size_t i = 0; i < a->n_gateway_ports; i++) {
+        if (a->gateway_ports[i].port != b->gateway_ports[i].port ||
+            a->gateway_ports[i].tls != b->gateway_ports[i].tls)
+            return false;
+    }
     for (size_t i = 0; i < a->n_labels; i++) {
         if (!text_equal(a->labels[i].name, b->labels[i].name) ||
             !text_equal(a->labels[i].value, b->labels[i].value))
@@ -255,5 +280,6 @@ bool workload_equal(const struct workload *a, const struct workload *b)
             return false;
     }
     return services_equal(a, b) &&
-           strings_equal(a->policies, a->n_policies, b->policies, b->n_policies);
+           strings_equal(a->policies, a->n_policies, b->policies, b->n_policies) &&
+           strings_equal(a->egress, a->n_egress, b->egress, b->n_egress);
 }

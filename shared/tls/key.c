@@ -229,10 +229,12 @@ int key_from_pem(struct text pem, struct key **ret)
     return r;
 }
 
-int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len)
+enum { PKCS8_MAX = 256 };
+
+/* At the end of data, which the caller wipes. */
+static struct der pkcs8(const struct key *key, uint8_t data[static PKCS8_MAX])
 {
-    uint8_t data[256];
-    struct der_out o = DER_OUT(data);
+    struct der_out o = {.data = data, .size = PKCS8_MAX};
 
     size_t sec1 = o.len, mark = o.len;
     der_put(&o, key->point, KEY_POINT_BYTES);
@@ -250,8 +252,28 @@ int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len)
     der_put_small(&o, 0);
     der_wrap(&o, 0, DER_SEQUENCE);
     assert(!o.overflow);
-    struct der whole = der_out_bytes(&o);
+    return der_out_bytes(&o);
+}
+
+int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len)
+{
+    uint8_t data[PKCS8_MAX];
+    struct der whole = pkcs8(key, data);
     int r = pem_encode("PRIVATE KEY", whole.data, whole.len, out, size, ret_len);
+    key_wipe(data, sizeof data);
+    key_wipe_stack();
+    return r;
+}
+
+int key_to_der(const struct key *key, uint8_t *out, size_t size, size_t *ret_len)
+{
+    uint8_t data[PKCS8_MAX];
+    struct der whole = pkcs8(key, data);
+    int r = whole.len <= size ? 0 : -ENOBUFS;
+    if (r == 0) {
+        memcpy(out, whole.data, whole.len);
+        *ret_len = whole.len;
+    }
     key_wipe(data, sizeof data);
     key_wipe_stack();
     return r;

@@ -20,6 +20,7 @@ struct key *key_unref(struct key *key); /* NULL is fine; returns NULL */
 /* PKCS#8, NUL-terminated, for files of mode 0600 only; the caller wipes it. -ENOBUFS:
  * KEY_PEM_MAX is always enough. */
 int key_to_pem(const struct key *key, char *out, size_t size, size_t *ret_len);
+int key_to_der(const struct key *key, uint8_t *out, size_t size, size_t *ret_len); /* likewise */
 /* SubjectPublicKeyInfo, KEY_PUBLIC_MAX bytes; -ENOBUFS. */
 int key_public_der(const struct key *key, uint8_t *out, size_t size, size_t *ret_len);
 void key_wipe(void *data, size_t len); /* not optimised away */

@@ -138,7 +138,9 @@ const char *peer_check_finish(const struct peer_check *p, WOLFSSL *ssl)
     if (p->why)
         why = p->why;
     else if (!held && !p->good)
-        why = p->config->peer_auth == TLS_PEER_OPTIONAL ? NULL : "the peer sent no certificate";
+        why = p->config->peer_auth == TLS_PEER_OPTIONAL || p->config->peer_auth == TLS_PEER_NOBODY
+                  ? NULL
+                  : "the peer sent no certificate";
     else if (held && p->good) {
         const unsigned char *der = wolfSSL_X509_get_der(held, &len);
         if (der && len > 0 && hash_of(der, (size_t)len, hash) == 0 &&

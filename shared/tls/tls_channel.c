@@ -142,7 +142,8 @@ static const char *check_alpn(const struct tls_channel *t)
     unsigned short len = 0;
     const char *own = t->config->alpn;
 
-    if (own[0] == '\0')
+    /* The library has agreed to one of ours, or was asked for none. */
+    if (own[0] == '\0' || t->config->peer_auth == TLS_PEER_NOBODY)
         return NULL;
     if (wolfSSL_ALPN_GetProtocol(t->ssl, &name, &len) == WOLFSSL_SUCCESS && name &&
         len == strlen(own) && memcmp(name, own, len) == 0)
@@ -212,6 +213,7 @@ int tls_channel_new(struct tls_channel **ret, struct tls_config *config, struct 
     }
     tls_pipe_init(&t->pipe, pool, t->ssl);
     wolfSSL_SetCertCbCtx(t->ssl, &t->check);
+    wolfSSL_SetRsaPssSignCtx(t->ssl, config);
     if (config->role == TLS_CLIENT) {
         int r = shake_hands(t);
         if (r < 0 && r != -ENOBUFS) { /* no peer is there yet that could be to blame */

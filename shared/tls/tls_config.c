@@ -16,6 +16,7 @@
 #include "shared/tls/peer_check.h"
 #include "shared/tls/signature.h"
 #include "shared/tls/tls_context.h"
+#include "shared/tls/web_key.h"
 
 enum { CURVE_BITS_MIN = 256, RSA_BITS_MIN = 2048 };
 
@@ -140,6 +141,8 @@ static const char *check_options(const struct tls_config_options *o)
 {
     if (o->role == TLS_SERVER && !o->key)
         return "a server needs a key";
+    if (o->peer_auth == TLS_PEER_NOBODY)
+        return "servers of the web are made elsewhere";
     if (o->role == TLS_CLIENT && o->peer_auth != TLS_PEER_SVID)
         return "a client needs the server's certificate";
     if (!o->key != (o->n_chain == 0))
@@ -206,6 +209,7 @@ struct tls_config *tls_config_unref(struct tls_config *c)
         return NULL;
     wolfSSL_CTX_free(c->context);
     key_unref(c->key);
+    web_key_unref(c->web_key);
     free(c->roots);
     free(c->root_bytes);
     free(c);

@@ -16,6 +16,8 @@ enum tls_peer_auth {
     TLS_PEER_SVID,
     /* Server: as SVID when one is sent; else the peer is anonymous (it may bring a token). */
     TLS_PEER_OPTIONAL,
+    /* Server of the web: nobody is asked; see web_server.h, which alone makes such a configuration. */
+    TLS_PEER_NOBODY,
 };
 struct tls_config_options {
     enum tls_role role;

@@ -1,3 +1,4 @@
+#include "shared/mesh/egress.h"
 #include "shared/xds/wire.h"
 #include "weir.pb-c.h"
 #include "workload.pb-c.h"
@@ -13,6 +14,8 @@ enum { POD_UID_MAX = 128 };
 /* What istio.workload has no field for: docs/decisions/0015. */
 static char pod_extension[] = "weir.mesh/pod";
 static char pod_type_url[] = "type.googleapis.com/weir.workload.Pod";
+static char service_extension[] = "weir.mesh/service";
+static char service_type_url[] = "type.googleapis.com/weir.workload.Service";
 
 /* ---- Decoding ------------------------------------------------------------------------------ */
 
@@ -149,30 +152,77 @@ static int take_labels(struct workload *w, const Weir__Workload__Pod *pod, struc
     return workload_set_labels(w, labels, n) < 0 ? wire_no_memory(why) : 0;
 }
 
-/* Of extensions, ours; those of others are for others. */
+static int take_gateway_ports(struct workload *w, const Weir__Workload__Pod *pod,
+                              char why[static XDS_WHY_MAX])
+{
+    int r = check_count("Pod.gateway_ports", pod->n_gateway_ports, GATEWAY_PORTS_MAX, why);
+    if (r < 0 || pod->n_gateway_ports == 0)
+        return r;
+    w->gateway_ports = calloc(pod->n_gateway_ports, sizeof *w->gateway_ports);
+    if (!w->gateway_ports)
+        return wire_no_memory(why);
+    for (size_t i = 0; i < pod->n_gateway_ports; i++) {
+        const Weir__Workload__GatewayPort *p = pod->gateway_ports[i];
+        if (p->port == 0 || p->port > UINT16_MAX)
+            return wire_refuse(why, "Pod.gateway_ports: %u is no port", p->port);
+        if (workload_gateway_port(w, (uint16_t)p->port))
+            return wire_refuse(why, "Pod.gateway_ports: %u is there twice", p->port);
+        w->gateway_ports[w->n_gateway_ports++] = (struct gateway_port){(uint16_t)p->port, p->tls};
+    }
+    return 0;
+}
+
+static int take_egress(struct workload *w, const Weir__Workload__Pod *pod,
+                       char why[static XDS_WHY_MAX])
+{
+    w->registry_only = pod->registry_only;
+    int r = take_names(&w->egress, &w->n_egress, pod->egress, pod->n_egress, EGRESS_HOSTS_MAX,
+                       "Pod.egress", why);
+    for (size_t i = 0; i < w->n_egress && r == 0; i++) {
+        const char *wrong = egress_host_check(text_of(w->egress[i]));
+        if (wrong)
+            r = wire_refuse(why, "Pod.egress: '%.100s' %s", w->egress[i], wrong);
+    }
+    return r;
+}
+
+/* Of extensions, ours; those of others are for others. NULL: it is not there. */
+static int find_extension(Istio__Workload__Extension **extensions, size_t n, const char *name,
+                          const char *type_url, const ProtobufCMessageDescriptor *descriptor,
+                          struct arena *a, const ProtobufCMessage **ret,
+                          char why[static XDS_WHY_MAX])
+{
+    *ret = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const Google__Protobuf__Any *config = extensions[i]->config;
+        if (strcmp(extensions[i]->name, name) == 0 && config &&
+            strcmp(config->type_url, type_url) == 0)
+            return wire_unpack(descriptor, config->value.data, config->value.len, a, ret, why);
+    }
+    return 0;
+}
+
 static int take_pod(struct workload *w, const Istio__Workload__Workload *m, struct arena *a,
                     char why[static XDS_WHY_MAX])
 {
-    for (size_t i = 0; i < m->n_extensions; i++) {
-        const Google__Protobuf__Any *config = m->extensions[i]->config;
-        const ProtobufCMessage *pod;
-        if (strcmp(m->extensions[i]->name, pod_extension) != 0 || !config ||
-            strcmp(config->type_url, pod_type_url) != 0)
-            continue;
-        int r = wire_unpack(&weir__workload__pod__descriptor, config->value.data,
-                            config->value.len, a, &pod, why);
-        if (r < 0)
-            return r;
-        struct text uid = text_of(((const Weir__Workload__Pod *)pod)->uid);
-        if (uid.len > POD_UID_MAX)
-            return wire_refuse(why, "Pod.uid: has %zu bytes, at most %d are allowed", uid.len,
-                               POD_UID_MAX);
-        if (workload_set(&w->pod_uid, uid) < 0)
-            return wire_no_memory(why);
-        r = take_name(&w->gateway, ((const Weir__Workload__Pod *)pod)->gateway, "Pod.gateway", false, why);
-        return r < 0 ? r : take_labels(w, (const Weir__Workload__Pod *)pod, a, why);
-    }
-    return 0;
+    const ProtobufCMessage *found;
+    int r = find_extension(m->extensions, m->n_extensions, pod_extension, pod_type_url,
+                           &weir__workload__pod__descriptor, a, &found, why);
+    const Weir__Workload__Pod *pod = (const Weir__Workload__Pod *)found;
+    if (r < 0 || !pod)
+        return r;
+    struct text uid = text_of(pod->uid);
+    if (uid.len > POD_UID_MAX)
+        return wire_refuse(why, "Pod.uid: has %zu bytes, at most %d are allowed", uid.len,
+                           POD_UID_MAX);
+    if (workload_set(&w->pod_uid, uid) < 0)
+        return wire_no_memory(why);
+    r = take_name(&w->gateway, pod->gateway, "Pod.gateway", false, why);
+    if (r == 0)
+        r = take_gateway_ports(w, pod, why);
+    if (r == 0)
+        r = take_labels(w, pod, a, why);
+    return r < 0 ? r : take_egress(w, pod, why);
 }
 
 static int take_workload(struct workload *w, const Istio__Workload__Workload *m, struct arena *a,
@@ -259,7 +309,20 @@ static int take_service_addresses(struct service *s, const Istio__Workload__Serv
     return 0;
 }
 
-static int take_service(struct service *s, const Istio__Workload__Service *m,
+static int take_exported(struct service *s, const Istio__Workload__Service *m, struct arena *a,
+                         char why[static XDS_WHY_MAX])
+{
+    const ProtobufCMessage *found;
+    int r = find_extension(m->extensions, m->n_extensions, service_extension, service_type_url,
+                           &weir__workload__service__descriptor, a, &found, why);
+    const Weir__Workload__Service *more = (const Weir__Workload__Service *)found;
+    if (r < 0 || !more)
+        return r;
+    return take_names(&s->exported, &s->n_exported, more->export_to, more->n_export_to,
+                      SERVICE_EXPORTED_MAX, "Service.export_to", why);
+}
+
+static int take_service(struct service *s, const Istio__Workload__Service *m, struct arena *a,
                         char why[static XDS_WHY_MAX])
 {
     const Istio__Workload__LoadBalancing *lb = m->load_balancing;
@@ -278,7 +341,7 @@ static int take_service(struct service *s, const Istio__Workload__Service *m,
     memcpy(s->key + ns_len + 1, s->hostname, host_len + 1);
     if (strchr(s->ns, '/'))
         return wire_refuse(why, "service.namespace: must not have a slash");
-    if ((r = take_service_addresses(s, m, why)) < 0 ||
+    if ((r = take_service_addresses(s, m, why)) < 0 || (r = take_exported(s, m, a, why)) < 0 ||
         (r = take_ports(&s->ports, &s->n_ports, m->ports, m->n_ports, "service.ports", why)) < 0 ||
         (r = take_names(&s->subject_alt_names, &s->n_subject_alt_names, m->subject_alt_names,
                         m->n_subject_alt_names, ALT_NAMES_MAX, "service.subject_alt_names", why)) <
@@ -330,7 +393,7 @@ int xds_address_decode(const uint8_t *data, size_t len, struct workload **ret_wo
         *ret_service = NULL;
     } else if (m->type_case == ISTIO__WORKLOAD__ADDRESS__TYPE_SERVICE) {
         struct service *s = service_new();
-        r = s ? take_service(s, m->service, why) : wire_no_memory(why);
+        r = s ? take_service(s, m->service, &arena, why) : wire_no_memory(why);
         if (r < 0) {
             (void)service_free(s);
             goto done;
@@ -404,32 +467,75 @@ static bool give_labels(struct arena *a, const struct workload *w, Weir__Workloa
     return true;
 }
 
+static bool give_gateway_ports(struct arena *a, const struct workload *w, Weir__Workload__Pod *pod)
+{
+    size_t n = w->n_gateway_ports;
+    if (n == 0)
+        return true;
+    Weir__Workload__GatewayPort *ports = arena_zero(a, n, sizeof *ports);
+    pod->gateway_ports = arena_zero(a, n, sizeof *pod->gateway_ports);
+    if (!ports || !pod->gateway_ports)
+        return false;
+    pod->n_gateway_ports = n;
+    for (size_t i = 0; i < n; i++) {
+        weir__workload__gateway_port__init(&ports[i]);
+        ports[i].port = w->gateway_ports[i].port;
+        ports[i].tls = w->gateway_ports[i].tls;
+        pod->gateway_ports[i] = &ports[i];
+    }
+    return true;
+}
+
+/* A list of one extension; NULL: no memory. */
+static Istio__Workload__Extension **give_extension(struct arena *a, const ProtobufCMessage *m,
+                                                   char *name, char *type_url)
+{
+    size_t len = protobuf_c_message_get_packed_size(m);
+    Istio__Workload__Extension *extension = arena_zero(a, 1, sizeof *extension);
+    Google__Protobuf__Any *config = arena_zero(a, 1, sizeof *config);
+    Istio__Workload__Extension **list = arena_zero(a, 1, sizeof *list);
+    uint8_t *bytes = arena_zero(a, len, 1);
+    if (!extension || !config || !list || !bytes)
+        return NULL;
+    (void)protobuf_c_message_pack(m, bytes);
+    google__protobuf__any__init(config);
+    config->type_url = type_url;
+    config->value = (ProtobufCBinaryData){len, bytes};
+    istio__workload__extension__init(extension);
+    extension->name = name;
+    extension->config = config;
+    list[0] = extension;
+    return list;
+}
+
 static int give_pod(struct arena *a, const struct workload *w, Istio__Workload__Workload *m)
 {
     Weir__Workload__Pod pod = WEIR__WORKLOAD__POD__INIT;
-    if (!*w->pod_uid && !*w->gateway && w->n_labels == 0)
+    if (!*w->pod_uid && !*w->gateway && w->n_labels == 0 && w->n_gateway_ports == 0 &&
+        w->n_egress == 0 && !w->registry_only)
         return 0;
     pod.uid = w->pod_uid;
     pod.gateway = w->gateway;
-    if (!give_labels(a, w, &pod))
+    pod.egress = w->egress;
+    pod.n_egress = w->n_egress;
+    pod.registry_only = w->registry_only;
+    if (!give_labels(a, w, &pod) || !give_gateway_ports(a, w, &pod))
         return -ENOMEM;
-    size_t len = protobuf_c_message_get_packed_size(&pod.base);
-    Istio__Workload__Extension *extension = arena_zero(a, 1, sizeof *extension);
-    Google__Protobuf__Any *config = arena_zero(a, 1, sizeof *config);
-    m->extensions = arena_zero(a, 1, sizeof *m->extensions);
-    uint8_t *bytes = arena_zero(a, len, 1);
-    if (!extension || !config || !m->extensions || !bytes)
-        return -ENOMEM;
-    (void)protobuf_c_message_pack(&pod.base, bytes);
-    google__protobuf__any__init(config);
-    config->type_url = pod_type_url;
-    config->value = (ProtobufCBinaryData){len, bytes};
-    istio__workload__extension__init(extension);
-    extension->name = pod_extension;
-    extension->config = config;
-    m->extensions[0] = extension;
-    m->n_extensions = 1;
-    return 0;
+    m->extensions = give_extension(a, &pod.base, pod_extension, pod_type_url);
+    m->n_extensions = m->extensions != NULL;
+    return m->extensions ? 0 : -ENOMEM;
+}
+
+static int give_exported(struct arena *a, const struct service *s, Istio__Workload__Service *m)
+{
+    Weir__Workload__Service more = WEIR__WORKLOAD__SERVICE__INIT;
+    if (s->n_exported == 0)
+        return 0;
+    more.export_to = s->exported;
+    more.n_export_to = s->n_exported;
+    m->extensions = give_extension(a, &more.base, service_extension, service_type_url);
+    m->n_extensions = m->extensions != NULL;
+    return m->extensions ? 0 : -ENOMEM;
 }
 
 static int pack_address(Istio__Workload__Workload *w, Istio__Workload__Service *s,
@@ -536,7 +642,7 @@ int xds_service_encode(const struct service *s, struct xds_bytes *ret)
     }
     m.n_ports = s->n_ports;
     m.ports = give_ports(&a, s->ports, s->n_ports);
-    if (items && m.addresses && m.ports)
+    if (items && m.addresses && m.ports && give_exported(&a, s, &m) == 0)
         r = pack_address(NULL, &m, ret);
     arena_done(&a);
     return r;

@@ -1,6 +1,7 @@
 #include "cluster.pb-c.h"
 #include "shared/xds/cluster_codec.h"
 #include "shared/xds/endpoints_codec.h"
+#include "shared/xds/locality_codec.h"
 #include "shared/xds/routing.h"
 
 #include <errno.h>
@@ -335,6 +336,18 @@ static int decode_keepalive(struct reader *r, const Cluster *from, struct cluste
     return 0;
 }
 
+static int decode_locality(struct reader *r, const Cluster *from, struct locality_lb *ret)
+{
+    const struct place *at = AT(NULL, "metadata");
+    const ProtobufCMessage *m;
+    int e = decode_typed_metadata(r, at, from->metadata, XDS_LOCALITY_METADATA,
+                                  &weir__traffic__locality_lb__descriptor, &m);
+    if (e < 0 || !m)
+        return e;
+    return decode_locality_lb(r, AT(at, XDS_LOCALITY_METADATA),
+                              (const Weir__Traffic__LocalityLb *)m, ret);
+}
+
 static int decode_cluster(struct reader *r, const Cluster *from, struct cluster *ret)
 {
     int e;
@@ -346,6 +359,7 @@ static int decode_cluster(struct reader *r, const Cluster *from, struct cluster 
         (e = decode_balance(r, from, ret)) < 0 ||
         (e = decode_common_balance(r, from->common_lb_config, &ret->balance)) < 0 ||
         (e = decode_subsets(r, from, &ret->subsets)) < 0 ||
+        (e = decode_locality(r, from, &ret->locality)) < 0 ||
         (e = decode_outlier(r, from->outlier_detection, ret)) < 0 ||
         (e = decode_keepalive(r, from, ret)) < 0 ||
         (e = decode_transport(r, AT(NULL, "transport_socket"), from->transport_socket, &ret->tls)) <

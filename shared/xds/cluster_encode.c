@@ -1,5 +1,6 @@
 #include "cluster.pb-c.h"
 #include "shared/xds/endpoints_codec.h"
+#include "shared/xds/locality_codec.h"
 #include "shared/xds/routing.h"
 #include "tls.pb-c.h"
 #include "upstream_http.pb-c.h"
@@ -564,6 +565,12 @@ static void encode_health_checks(struct writer *w, const struct cluster *from, C
     m->n_health_checks = from->n_health_checks;
 }
 
+static Metadata *encode_locality(struct writer *w, const struct locality_lb *from)
+{
+    Weir__Traffic__LocalityLb *m = encode_locality_lb(w, from);
+    return m ? encode_typed_metadata(w, XDS_LOCALITY_METADATA, &m->base) : NULL;
+}
+
 int xds_cluster_encode(const struct cluster *from, struct xds_bytes *ret)
 {
     struct arena arena;
@@ -578,6 +585,8 @@ int xds_cluster_encode(const struct cluster *from, struct xds_bytes *ret)
         encode_kind(&w, from, m);
         encode_common_balance(&w, &from->balance, m);
         encode_subsets(&w, &from->subsets, m);
+        if (from->locality.said)
+            m->metadata = encode_locality(&w, &from->locality);
         m->circuit_breakers = encode_breakers(&w, from->breaker);
         if (from->outlier_detection)
             m->outlier_detection = encode_outlier(&w, &from->outlier);

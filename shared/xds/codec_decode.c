@@ -151,6 +151,18 @@ int decode_metadata(struct reader *r, const struct place *at, const Metadata *m,
     return 0;
 }
 
+int decode_typed_metadata(struct reader *r, const struct place *at, const Metadata *m,
+                          const char *name, const ProtobufCMessageDescriptor *type,
+                          const ProtobufCMessage **ret)
+{
+    *ret = NULL;
+    for (size_t i = 0; m && i < m->n_typed_filter_metadata; i++)
+        if (strcmp(m->typed_filter_metadata[i]->key, name) == 0)
+            return decode_any(r, AT(AT(at, "typed_filter_metadata"), name),
+                              m->typed_filter_metadata[i]->value, type, ret);
+    return 0;
+}
+
 bool any_is(const Google__Protobuf__Any *any, const ProtobufCMessageDescriptor *type)
 {
     struct text url = text_of(any->type_url), prefix = TEXT(URL_PREFIX);

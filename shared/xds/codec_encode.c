@@ -176,6 +176,22 @@ Google__Protobuf__Any *encode_any(struct writer *w, const ProtobufCMessage *m)
     return any;
 }
 
+Metadata *encode_typed_metadata(struct writer *w, const char *name, const ProtobufCMessage *m)
+{
+    Metadata *all = m ? encode_message(w, &envoy__config__core__v3__metadata__descriptor) : NULL;
+    Envoy__Config__Core__V3__Metadata__TypedFilterMetadataEntry *e = encode_message(
+        w, &envoy__config__core__v3__metadata__typed_filter_metadata_entry__descriptor);
+    Envoy__Config__Core__V3__Metadata__TypedFilterMetadataEntry **list =
+        encode_list(w, 1, sizeof(void *));
+    if (!all || !e || !list || !(e->value = encode_any(w, m)))
+        return NULL;
+    e->key = encode_text(w, text_of(name));
+    list[0] = e;
+    all->typed_filter_metadata = list;
+    all->n_typed_filter_metadata = 1;
+    return all;
+}
+
 Envoy__Config__Core__V3__ConfigSource *encode_ads(struct writer *w)
 {
     Envoy__Config__Core__V3__ConfigSource *m =
@@ -185,6 +201,7 @@ Envoy__Config__Core__V3__ConfigSource *encode_ads(struct writer *w)
     m->config_source_specifier_case =
         ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_ADS;
     m->ads = encode_message(w, &envoy__config__core__v3__aggregated_config_source__descriptor);
+    m->resource_api_version = 2; /* V3; Envoy takes no other one, nor that it is not said */
     return m;
 }
 

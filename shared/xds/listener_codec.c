@@ -1,9 +1,8 @@
 #include "cors.pb-c.h"
 #include "fault.pb-c.h"
-#include "hcm.pb-c.h"
 #include "listener.pb-c.h"
 #include "router.pb-c.h"
-#include "shared/xds/codec.h"
+#include "shared/xds/listener_codec.h"
 #include "shared/xds/routing.h"
 
 #include <errno.h>
@@ -12,8 +11,6 @@
 enum { GROWTH = 24 };
 
 typedef Envoy__Config__Listener__V3__Listener Listener;
-typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
-    Manager;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter HttpFilter;
 
 /* Filters that a route's own configuration may speak to; the router comes last. */
@@ -125,7 +122,19 @@ void api_listener_done(struct api_listener *l)
 
 /* ---- Encoding ------------------------------------------------------------------------------- */
 
-static Manager *encode_manager(struct writer *w, const struct api_listener *from)
+static Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__Rds *
+encode_rds(struct writer *w, const char *routes)
+{
+    Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__Rds *m = encode_message(
+        w, &envoy__extensions__filters__network__http_connection_manager__v3__rds__descriptor);
+    if (m) {
+        m->config_source = encode_ads(w);
+        m->route_config_name = encode_text(w, text_of(routes));
+    }
+    return m;
+}
+
+Manager *encode_manager(struct writer *w, const char *stat_prefix, const char *routes)
 {
     Manager *m = encode_message(
         w,
@@ -133,15 +142,12 @@ static Manager *encode_manager(struct writer *w, const struct api_listener *from
     HttpFilter **list = encode_list(w, FILTERS, sizeof *list);
     if (!m || !list)
         return NULL;
-    m->stat_prefix = encode_text(w, text_of(from->name));
-    m->route_specifier_case =
-        ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__ROUTE_SPECIFIER_RDS;
-    m->rds = encode_message(
-        w, &envoy__extensions__filters__network__http_connection_manager__v3__rds__descriptor);
-    if (!m->rds)
-        return NULL;
-    m->rds->config_source = encode_ads(w);
-    m->rds->route_config_name = encode_text(w, text_of(from->routes));
+    m->stat_prefix = encode_text(w, text_of(stat_prefix));
+    if (routes) {
+        m->route_specifier_case =
+            ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__ROUTE_SPECIFIER_RDS;
+        m->rds = encode_rds(w, routes);
+    }
     for (size_t i = 0; i < FILTERS; i++) {
         list[i] = encode_message(
             w,
@@ -169,7 +175,7 @@ int xds_listener_encode(const struct api_listener *from, struct xds_bytes *ret)
     Envoy__Config__Listener__V3__ApiListener *api =
         encode_message(&w, &envoy__config__listener__v3__api_listener__descriptor);
     if (m && api) {
-        Manager *manager = encode_manager(&w, from);
+        Manager *manager = encode_manager(&w, from->name, from->routes);
         api->api_listener = encode_any(&w, manager ? &manager->base : NULL);
         m->name = encode_text(&w, text_of(from->name));
         m->api_listener = api;

@@ -1,5 +1,6 @@
 #include "shared/xds/route_codec.h"
 #include "shared/xds/routing.h"
+#include "weir_traffic.pb-c.h"
 
 enum { GROWTH = 64 };
 
@@ -89,6 +90,27 @@ static int decode_kind(struct reader *r, const struct place *at, const Route *fr
     }
 }
 
+static int decode_session(struct reader *r, const struct place *at, const Metadata *from,
+                          struct route_forward *ret)
+{
+    const ProtobufCMessage *message;
+    int e = decode_typed_metadata(r, at, from, XDS_SESSION_METADATA,
+                                  &weir__traffic__session__descriptor, &message);
+    const Weir__Traffic__Session *m = (const Weir__Traffic__Session *)message;
+    if (e < 0 || !m)
+        return e;
+    struct session_policy *s = arena_zero(r->arena, 1, sizeof *s);
+    if (!s)
+        return decode_no_memory(r);
+    *s = (struct session_policy){.header = m->header,
+                                 .permanent = m->permanent,
+                                 .absolute_ms = m->absolute_timeout_ms,
+                                 .idle_ms = m->idle_timeout_ms};
+    ret->session = s;
+    e = decode_text(r, m->name, &s->name);
+    return e < 0 ? e : decode_text(r, m->path, &s->path);
+}
+
 static int decode_route(struct reader *r, const struct place *at, const Route *from,
                         struct route *ret)
 {
@@ -104,6 +126,8 @@ static int decode_route(struct reader *r, const struct place *at, const Route *f
             from->typed_per_filter_config[i]->value, &ret->action.fault, &ret->action.cors);
     if (e == 0 && ret->action.kind == ROUTE_FORWARD)
         e = decode_cors(r, AT(at, "route.cors"), from->route->cors, &ret->action.cors);
+    if (e == 0 && ret->action.kind == ROUTE_FORWARD)
+        e = decode_session(r, AT(at, "metadata"), from->metadata, &ret->action.forward);
     return e;
 }
 

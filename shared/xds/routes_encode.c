@@ -3,6 +3,7 @@
 #include "shared/xds/retry_words.h"
 #include "shared/xds/route_codec.h"
 #include "shared/xds/routing.h"
+#include "weir_traffic.pb-c.h"
 
 #include <errno.h>
 
@@ -481,6 +482,20 @@ static Google__Protobuf__Any *encode_cors(struct writer *w, const struct cors *f
 
 /* ---- The whole ------------------------------------------------------------------------------ */
 
+static Metadata *encode_session(struct writer *w, const struct session_policy *from)
+{
+    Weir__Traffic__Session *m = encode_message(w, &weir__traffic__session__descriptor);
+    if (!m)
+        return NULL;
+    m->header = from->header;
+    m->name = encode_text(w, from->name);
+    m->path = encode_text(w, from->path);
+    m->permanent = from->permanent;
+    m->absolute_timeout_ms = from->absolute_ms;
+    m->idle_timeout_ms = from->idle_ms;
+    return encode_typed_metadata(w, XDS_SESSION_METADATA, &m->base);
+}
+
 static Route *encode_route(struct writer *w, const struct route *from)
 {
     Route *m = encode_message(w, &RDS(route));
@@ -492,6 +507,8 @@ static Route *encode_route(struct writer *w, const struct route *from)
     case ROUTE_FORWARD:
         m->action_case = ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE;
         m->route = encode_forward(w, &from->action.forward);
+        if (from->action.forward.session)
+            m->metadata = encode_session(w, from->action.forward.session);
         break;
     case ROUTE_REDIRECT:
         m->action_case = ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_REDIRECT;

@@ -17,6 +17,9 @@
 #define XDS_LB_METADATA     "envoy.lb"
 #define XDS_OUR_METADATA    "weir"
 #define XDS_SOURCE_METADATA "weir.source"
+/* Typed, of ours (weir_traffic.proto). */
+#define XDS_LOCALITY_METADATA "weir.mesh/locality"
+#define XDS_SESSION_METADATA  "weir.mesh/session"
 /* Names of SDS for a workload's own certificate and the mesh's roots (TLS_MESH), as in Istio. */
 #define XDS_MESH_CERTIFICATE "default"
 #define XDS_MESH_ROOTS       "ROOTCA"
@@ -36,6 +39,10 @@ int xds_endpoints_encode(const struct endpoints *from, struct xds_bytes *ret); /
 int xds_cluster_decode(const uint8_t *data, size_t len, struct cluster **ret,
                        char why[static XDS_WHY_MAX]);
 int xds_cluster_encode(const struct cluster *from, struct xds_bytes *ret);
+/* What is in a cluster of places, alone; into the arena, which is to outlive it. Not checked. */
+int xds_locality_lb_decode(const uint8_t *data, size_t len, struct arena *arena,
+                           struct locality_lb *ret, char why[static XDS_WHY_MAX]);
+int xds_locality_lb_encode(const struct locality_lb *from, struct xds_bytes *ret);
 int xds_routes_decode(const uint8_t *data, size_t len, struct route_table **ret,
                       char why[static XDS_WHY_MAX]);
 /* -E2BIG: more than XDS_ROUTES_BYTES_MAX. What a table shares is written again for each route: how large

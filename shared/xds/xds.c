@@ -10,6 +10,7 @@ static const char *const urls[XDS_TYPE_COUNT] = {
     [XDS_ROUTES] = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
     [XDS_CLUSTER] = "type.googleapis.com/envoy.config.cluster.v3.Cluster",
     [XDS_ENDPOINTS] = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+    [XDS_GATEWAY] = "type.googleapis.com/weir.workload.GatewayCertificates",
 };
 
 const char *xds_type_url(enum xds_type type)
@@ -24,6 +25,7 @@ struct text xds_type_name(enum xds_type type)
         [XDS_ADDRESS] = "address", [XDS_AUTHORIZATION] = "authorization",
         [XDS_LISTENER] = "listener", [XDS_ROUTES] = "routes",
         [XDS_CLUSTER] = "cluster", [XDS_ENDPOINTS] = "endpoints",
+        [XDS_GATEWAY] = "gateway",
     };
     assert(type < XDS_TYPE_COUNT);
     return text_of(names[type]);

@@ -25,6 +25,7 @@ enum xds_type {
     XDS_ROUTES, /* RouteConfiguration */
     XDS_CLUSTER,
     XDS_ENDPOINTS, /* ClusterLoadAssignment */
+    XDS_GATEWAY,   /* weir.workload.GatewayCertificates: gateway.h */
     XDS_TYPE_COUNT
 };
 const char *xds_type_url(enum xds_type type);

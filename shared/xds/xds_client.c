@@ -14,7 +14,7 @@ enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ER
 /* Policies are asked for first, so that they tend to be here before what they protect, and routes
  * after the Services and clusters that they lead to. */
 static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_CLUSTER, XDS_ENDPOINTS,
-                                      XDS_ROUTES};
+                                      XDS_ROUTES, XDS_GATEWAY};
 
 static bool is_asked_for(const struct xds_client *c, enum xds_type type)
 {

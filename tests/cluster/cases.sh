@@ -11,7 +11,7 @@ WEIR_NS=weir-system
 # ---- what the cases say -------------------------------------------------------------------------
 
 fail() {
-    printf 'FAILED: %s\n' "$*"
+    printf 'FAILED: %s\n' "$*" >&2
     exit 1
 }
 step() { printf '%s - %s\n' "$(date +%T)" "$*"; }
@@ -38,6 +38,7 @@ pod() {
     echo "${name#pod/}"
 }
 pod_ip() { k get pod -n "${2:-shop}" "$1" -o 'jsonpath={.status.podIP}'; }
+pod_ip6() { k get pod -n "${2:-shop}" "$1" -o 'jsonpath={.status.podIPs[1].ip}'; }
 # in_pod POD COMMAND...: NAMESPACE/POD, or POD of shop.
 in_pod() {
     local pod=$1 ns=shop
@@ -73,7 +74,7 @@ logged() { eventually has_line "$@"; }
 ready() { k rollout status -n "$1" "$2" --timeout="${DEADLINE_S}s"; }
 
 after_failure() {
-    local pod
+    local pod KUBECTL_S=20
     echo "---- afterwards"
     k get pods -A -o wide
     k get events -A --sort-by=.lastTimestamp | tail -n 15 | cut -c 1-400

@@ -7,6 +7,8 @@
 #        eth0 10.80.0.1                 |                                         |
 #   -------+----- weir-cluster-underlay +-----------------------------------------+       Services: 10.96.0.0/16
 #
+# All of it has two families: fd00:80::11, fd00:81:1::/64, fd00:96::/112 are the same for IPv6. A Service has IPv4 unless it asks for more.
+#
 # Each member has a network namespace with a name, and below it namespaces of its own for mounts, processes and its host name, so
 # that /run, /etc/cni, /opt/cni and /var/lib/kubelet of two nodes are two, and a member ends wholly when its first process does.
 # Everything that lasts lies in $CLUSTER.
@@ -20,8 +22,8 @@ KUBE_BIN=${KUBE_BIN:-$CACHE/kubernetes}
 TOOLS=$CACHE/tools
 CONTROL_IP=10.80.0.1
 API=https://$CONTROL_IP:6443
-POD_NET=10.81.0.0/16
-SERVICE_NET=10.96.0.0/16
+POD_NET=10.81.0.0/16,fd00:81::/32
+SERVICE_NET=10.96.0.0/16,fd00:96::/112
 DNS_IP=10.96.0.10
 # Folders that a node has of its own, though the machine may have them too.
 PRIVATE=(/etc/cni /opt/cni /var/lib/kubelet /var/lib/containerd /var/lib/cni /var/log/pods /var/log/containers)
@@ -53,6 +55,15 @@ one_at_a_time() {
 
 is_over() { ! kill -0 "$1" 2>/dev/null; }
 
+# Kubernetes' version, as 1.N. Before 1.21 two families are asked for, before 1.22 what endpoints say of pods that end.
+minor() { "$KUBE_BIN/kubelet" --version | sed 's/.* v1\.\([0-9]*\).*/\1/'; }
+gates() {
+    local minor
+    minor=$(minor)
+    [ "$minor" -gt 20 ] || echo IPv6DualStack=true
+    [ "$minor" -gt 21 ] || echo EndpointSliceTerminatingCondition=true
+}
+
 in_net() {
     local ns=$1
     shift
@@ -74,7 +85,9 @@ on() {
     nsenter --target "$pid" --mount --uts --net --pid "$@"
 }
 
-k() { in_net control "$TOOLS/kubectl" --kubeconfig "$CLUSTER/admin.kubeconfig" "$@"; }
+# Whatever is asked for, it is not waited for without end.
+KUBECTL_S=600
+k() { in_net control timeout --foreground "$KUBECTL_S" "$TOOLS/kubectl" --kubeconfig "$CLUSTER/admin.kubeconfig" "$@"; }
 helm() { in_net control env KUBECONFIG="$CLUSTER/admin.kubeconfig" HELM_CACHE_HOME="$CLUSTER/helm" \
     HELM_CONFIG_HOME="$CLUSTER/helm" HELM_DATA_HOME="$CLUSTER/helm" "$HELM" "$@"; }
 nodes() { (cd "$CLUSTER" 2>/dev/null && ls -d node-*/ 2>/dev/null | tr -d /) || true; }

@@ -33,8 +33,10 @@ etcd() {
     command etcd "$@"
 }
 
+# What later versions do without being asked.
+mapfile -t gates < <(gates | sed 's/^/--feature-gates=/')
+
 control() {
-    local apiserver=()
     run etcd --data-dir /run/etcd --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
         --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
         --initial-cluster default=http://127.0.0.1:2380
@@ -45,11 +47,11 @@ control() {
         --tls-cert-file apiserver.crt --tls-private-key-file apiserver.key --client-ca-file ca.crt \
         --kubelet-client-certificate admin.crt --kubelet-client-key admin.key --kubelet-preferred-address-types InternalIP \
         --service-account-issuer https://kubernetes.default.svc --api-audiences https://kubernetes.default.svc \
-        --service-account-signing-key-file accounts.key --service-account-key-file accounts.pub "${apiserver[@]}"
+        --service-account-signing-key-file accounts.key --service-account-key-file accounts.pub "${gates[@]}"
     # Pods of nodes that are not there stay (load.py), and thousands of endpoints are written in time.
     run "$KUBE_BIN/kube-controller-manager" --kubeconfig "$CLUSTER/controller-manager.kubeconfig" --leader-elect=false \
         --node-monitor-grace-period 1h --node-startup-grace-period 1h --kube-api-qps 200 --kube-api-burst 400 \
-        --service-account-private-key-file accounts.key --root-ca-file ca.crt --use-service-account-credentials
+        --service-account-private-key-file accounts.key --root-ca-file ca.crt --use-service-account-credentials "${gates[@]}"
     run "$KUBE_BIN/kube-scheduler" --kubeconfig "$CLUSTER/scheduler.kubeconfig" --leader-elect=false
     run "$HERE/dns.py" --api "$API" --pki "$CLUSTER/pki" --listen "$CONTROL_IP"
 }
@@ -61,11 +63,11 @@ node() {
     for folder in "${PRIVATE[@]}"; do
         mount --bind "$CLUSTER/$member/private/${folder//\//_}" "$folder"
     done
-    [[ $("$KUBE_BIN/kubelet" --version) =~ \ v1\.2[0-6]\. ]] &&
+    [ "$(minor)" -gt 26 ] ||
         kubelet=(--container-runtime remote --container-runtime-endpoint unix:///run/containerd/containerd.sock)
     run "$(type -P containerd)" --config "$CLUSTER/$member/containerd.toml"
     run "$KUBE_BIN/kubelet" --config "$CLUSTER/$member/kubelet.yaml" --kubeconfig "$CLUSTER/$member.kubeconfig" \
-        --hostname-override "$member" --node-ip "$(hostname_ip)" --cert-dir "$CLUSTER/$member/pki" "${kubelet[@]}"
+        --hostname-override "$member" --node-ip "$(hostname_ip)" --cert-dir "$CLUSTER/$member/pki" "${kubelet[@]}" "${gates[@]}"
     run "$KUBE_BIN/kube-proxy" --config "$CLUSTER/$member/kube-proxy.yaml"
 }
 hostname_ip() { ip -4 -o addr show dev eth0 | sed 's/.* inet \([0-9.]*\).*/\1/'; }

@@ -6,6 +6,12 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PACKAGES=(containerd runc containernetworking-plugins etcd-server dnsmasq-base iptables busybox-static curl nghttp2-server openssl iproute2 python3 python3-yaml)
 type -P npm >/dev/null || PACKAGES+=(npm)
 
+# One at a time, also of several checkouts: they share the machine's packages and the cache.
+CACHE=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}
+mkdir -p "$CACHE"
+exec 8>"$CACHE/setup.lock"
+flock 8
+
 missing=()
 for package in "${PACKAGES[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] || missing+=("$package")

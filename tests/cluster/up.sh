@@ -4,6 +4,7 @@
 #
 # usage: tests/cluster/up.sh [--nodes N] [IMAGE.tar...]
 #        tests/cluster/up.sh shell            a shell that has kubectl and helm for it
+#        tests/cluster/up.sh able             can this machine bear one? Says what it lacks
 #        tests/cluster/up.sh unplug NODE      a node is lost, with all that runs on it
 #        tests/cluster/up.sh plug NODE        and comes back, as after a reboot
 #
@@ -24,10 +25,18 @@ join() {
     ip -n "$NAME-underlay" link add "$1" type veth peer name eth0 netns "$NAME-$1"
     ip -n "$NAME-underlay" link set "$1" master br0 up
     ip -n "$NAME-$1" addr add "$2/24" dev eth0
+    ip -n "$NAME-$1" addr add "fd00:80::${2##*.}/64" dev eth0 nodad
     ip -n "$NAME-$1" link set eth0 up
 }
 
-# node-a is 1: 10.80.0.11, 10.81.1.0/24.
+# The pods of another node are there. node-a is 1: 10.80.0.11, 10.81.1.0/24.
+route() {
+    local n
+    n=$(number "$2")
+    ip -n "$NAME-$1" route add "10.81.$n.0/24" via "10.80.0.1$n"
+    ip -n "$NAME-$1" route add "fd00:81:$n::/64" via "fd00:80::1$n"
+}
+routes_packets() { in_net "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'; }
 number() { printf '%d' $(($(printf '%d' "'${1#node-}") - 96)); }
 
 # plug NODE: its network, as a machine that is switched on has it.
@@ -35,11 +44,13 @@ plug() {
     local node=$1 other
     net_add "$node"
     join "$node" "10.80.0.1$(number "$node")"
+    routes_packets "$node"
     ip -n "$NAME-$node" route add default via "$CONTROL_IP"
-    in_net "$node" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables' ||
+    ip -n "$NAME-$node" route add default via "fd00:80::${CONTROL_IP##*.}"
+    in_net "$node" sh -ec 'for family in ip ip6; do echo 1 >/proc/sys/net/bridge/bridge-nf-call-${family}tables; done' ||
         die "the kernel has no br_netfilter, which pods of one node need to reach Services (modprobe br_netfilter)."
     for other in "${NODES[@]}"; do
-        [ "$node" = "$other" ] || ip -n "$NAME-$node" route add "10.81.$(number "$other").0/24" via "10.80.0.1$(number "$other")"
+        [ "$node" = "$other" ] || route "$node" "$other"
     done
 }
 
@@ -52,9 +63,9 @@ make_networks() {
     join control "$CONTROL_IP"
     for node in "${NODES[@]}"; do
         plug "$node"
-        ip -n "$NAME-control" route add "10.81.$(number "$node").0/24" via "10.80.0.1$(number "$node")"
+        route control "$node"
     done
-    in_net control sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+    routes_packets control
 }
 
 # ---- certificates -------------------------------------------------------------------------------
@@ -100,9 +111,10 @@ make_certificates() {
 
 # start MEMBER: its first process is member.sh. Nothing of ours stays open in it but its log.
 start() {
-    nsenter --net="/run/netns/$NAME-$1" setsid unshare --mount --uts --pid --fork --kill-child --mount-proc \
-        "$HERE/member.sh" "$1" </dev/null >"$CLUSTER/log/$1" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
-    echo $! >"$CLUSTER/$1/pid"
+    # Its number is written before it begins, so that whoever ends us here knows of it.
+    nsenter --net="/run/netns/$NAME-$1" setsid sh -c 'echo $$ >"$2/$1/pid" && shift && shift && exec "$@"' sh "$1" "$CLUSTER" \
+        unshare --mount --uts --pid --fork --kill-child --mount-proc "$HERE/member.sh" "$1" \
+        </dev/null >"$CLUSTER/log/$1" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
 }
 
 is_alive() { first_process "$1" >/dev/null; }
@@ -112,7 +124,8 @@ node_is_ready() { is_alive "$1" && k wait --for=condition=Ready "node/$1" --time
 import() { on "$1" ctr -n k8s.io images import "$2"; }
 
 write_node_files() {
-    local node=$1 n=$CLUSTER/$1 minor=$2 extra=
+    local node=$1 n=$CLUSTER/$1 minor=$2 extra= number
+    number=$(number "$node")
     mkdir -p "$n"/{private,pki}
     for folder in "${PRIVATE[@]}"; do mkdir -p "$n/private/${folder//\//_}"; done
     mkdir -p "$n/private/_etc_cni/net.d" "$n/private/_opt_cni/bin"
@@ -124,7 +137,10 @@ write_node_files() {
   "plugins": [
     {
       "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
-      "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.81.$(number "$node").0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}
+      "ipam": {
+        "type": "host-local", "ranges": [[{"subnet": "10.81.$number.0/24"}], [{"subnet": "fd00:81:$number::/64"}]],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+      }
     },
     {"type": "portmap", "capabilities": {"portMappings": true}}
   ]
@@ -154,6 +170,7 @@ failSwapOn: false
 imageGCHighThresholdPercent: 100
 kubeAPIQPS: 50
 kubeAPIBurst: 100
+containerLogMaxSize: 100Mi
 maxPods: 250
 resolvConf: /dev/null
 $extra
@@ -164,6 +181,7 @@ kind: KubeProxyConfiguration
 mode: iptables
 clientConnection: {kubeconfig: $CLUSTER/proxy.kubeconfig}
 hostnameOverride: $node
+featureGates: {$(gates | sed 's/=/: /' | paste -sd ,)}
 clusterCIDR: $POD_NET
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 YAML
@@ -187,11 +205,12 @@ make_cgroups() {
     done
 }
 
-# The machine's folders that a node's own ones are mounted over, made where they are missing; down.sh takes them away again.
+# The machine's folders that a node's own ones are mounted over, made where they are missing; down.sh takes them away again, that of the
+# last cluster that has them.
 make_mount_points() {
     local folder
     for folder in "${PRIVATE[@]}"; do
-        [ -e "$folder" ] && continue
+        [ -e "$folder" ] && ! cat /var/tmp/*/made 2>/dev/null | grep -qxF "$folder" && continue
         echo "$folder" >>"$CLUSTER/made"
         mkdir -p "$folder"
     done
@@ -207,10 +226,21 @@ unplug() {
     ip netns delete "$NAME-$1"
 }
 
+# What no package brings.
+able() {
+    local group=/sys/fs/cgroup/cpu
+    [ "$(id -u)" = 0 ] || die "a cluster needs root."
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || group=/sys/fs/cgroup
+    { mkdir -p "$group/$NAME-able" && rmdir "$group/$NAME-able"; } 2>/dev/null ||
+        die "no cgroup can be made in $group, and kubelets need some: this machine, or the container around us, does not allow it."
+    unshare --mount --uts --net --pid --fork --mount-proc true 2>/dev/null ||
+        die "no namespaces can be made (mount, uts, net, pid), and nodes consist of them: this machine, or the container around us, does not allow it."
+}
+
 # All that is missing, by name.
 look_for_what_is_needed() {
     local program missing=()
-    [ "$(id -u)" = 0 ] || die "a cluster needs root."
+    able
     for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy; do
         [ -x "$KUBE_BIN/$program" ] || missing+=("$KUBE_BIN/$program")
     done
@@ -251,7 +281,7 @@ up() {
     umask 022
     mkdir -p "$CLUSTER"/{pki,log,control,images}
     chmod 700 "$CLUSTER/pki"
-    minor=$("$KUBE_BIN/kubelet" --version | sed 's/.* v1\.\([0-9]*\).*/\1/')
+    minor=$(minor)
     PAUSE_IMAGE=weir.test/pause:1
     "$HERE/images.sh" pause "$CLUSTER/images/pause.tar" "$PAUSE_IMAGE"
     make_networks
@@ -298,6 +328,7 @@ shell)
     is_alive control || die "there is no cluster."
     PATH=$TOOLS:$PATH KUBECONFIG=$CLUSTER/admin.kubeconfig in_net control "${SHELL:-bash}"
     ;;
+able) able ;;
 unplug) unplug "${2?a node}" ;;
 plug)
     mapfile -t NODES < <(nodes)

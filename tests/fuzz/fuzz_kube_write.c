@@ -36,9 +36,9 @@ static void condition(const struct json *object)
     struct text_heap body;
     struct json *patch = NULL;
     struct json_error e = {0};
-    (void)condition_there(object);
+    (void)condition_there(object, CONDITION_TYPE);
     (void)condition_generation(object);
-    if (condition_patch(object, &c, 0, &body) < 0)
+    if (condition_patch(object, CONDITION_TYPE, &c, 0, &body) < 0)
         return;
     if (json_parse((struct text){body.data, body.len}, NULL, &patch, &e) < 0)
         abort();
@@ -47,7 +47,7 @@ static void condition(const struct json *object)
         others++;
     json_for_each (entry, json_get(patch, "status.conditions"))
         kept++;
-    if (condition_there(patch) != condition_number(&c) || kept < others || kept > others + 1)
+    if (condition_there(patch, CONDITION_TYPE) != condition_number(&c) || kept < others || kept > others + 1)
         abort();
     json_free(patch);
     text_heap_done(&body);

@@ -11,7 +11,7 @@ import re
 import sys
 
 TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "LICENSE", "nodeproxy",
-             "controller", "ca", "shared", "tests", "helm", "docs"}
+             "controller", "ca", "shared", "tests", "helm", "docs", "packaging"}
 TOP_LEVEL_IGNORED = {"build", "compile_commands.json", "CMakeUserPresets.json"}
 NOT_OURS = {".git", "build", "__pycache__", "node_modules", ".cache"}
 
@@ -61,8 +61,8 @@ OUTSIDE = [
 NARROWED = [
     ("nodeproxy/path", re.compile(r"(^|/)worker\.h$")),
     ("nodeproxy/http", re.compile(r"(^|/)worker\.h$")),
-    ("controller/model", re.compile(r"^shared/(ring|transport|kube|tls)/")),
-    ("controller/translate", re.compile(r"^shared/(ring|transport|kube|tls)/")),
+    ("controller/model", re.compile(r"^shared/((ring|transport|kube)/|tls/(?!web_|secret\.h))")),
+    ("controller/translate", re.compile(r"^shared/((ring|transport|kube)/|tls/(?!web_|secret\.h))")),
 ]
 GENERATED = re.compile(r"^weir_version\.h$|\.pb-c\.h$")
 

@@ -9,23 +9,21 @@ state of the world, from Services and Pods in a folder.
 """
 import json
 import os
-import queue
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import certificates  # noqa: E402
 import npm_packages  # noqa: E402
+from program import DEADLINE_S, Program  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", ROOT + "/build/dev")
 PACKAGES = "@grpc/grpc-js@1.13.4", "@grpc/grpc-js-xds@1.13.0"
-DEADLINE_S = 30
 CLIENTS_DEADLINE_S = 10  # of each call
 IDENTITY = "spiffe://cluster.local/ns/weir-system/sa/weir-controller"
 STRANGER = "proxyless~client"
@@ -34,35 +32,6 @@ TARGET = "xds:///cart.shop.svc.cluster.local:8080"
 
 def step(text):
     print("- " + text, flush=True)
-
-
-class Program:
-    """A process, and its lines of one of its outputs."""
-
-    def __init__(self, arguments, stream, **more):
-        self.process = subprocess.Popen(arguments, text=True, **{stream: subprocess.PIPE}, **more)
-        self.lines, self.log = queue.Queue(), []
-        threading.Thread(target=self.read, args=(getattr(self.process, stream),), daemon=True).start()
-
-    def read(self, stream):
-        for line in stream:
-            self.lines.put(line)
-        self.lines.put(None)
-
-    def line(self, pattern=""):
-        """Waits for a line with this, and returns the match."""
-        end = time.monotonic() + DEADLINE_S
-        while True:
-            line = self.lines.get(timeout=max(0.001, end - time.monotonic()))
-            assert line is not None, f"it ended: {self.log[-10:]}"
-            self.log.append(line)
-            match = re.search(pattern, line)
-            if match:
-                return match
-
-    def end(self):
-        self.process.terminate()
-        assert self.process.wait(DEADLINE_S) in (0, -15), self.process.returncode
 
 
 class Peer(Program):

@@ -45,7 +45,7 @@ FULL = {
               "nodeSelector": {"n": "1"}, "affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}],
               "extraArgs": ["--log-level=debug"]} for part in ("nodeproxy", "cni", "controller", "ca")},
 }
-FULL["controller"].update(replicas=2, serviceAnnotations={"s": "1"}, topologySpreadConstraints=[
+FULL["controller"].update(replicas=2, routeTablesMiB=64, serviceAnnotations={"s": "1"}, topologySpreadConstraints=[
     {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}])
 FULL["cni"]["extraArgs"] = []
 VARIANTS = {
@@ -156,14 +156,15 @@ def definitions(bench):
     three, four = (load(bench.helm(helm, "template", "weir-crds", CRDS)) for helm in bench.helms)
     assert three == four
     assert sorted(o["metadata"]["name"] for o in three) == ["authorizationpolicies.security.istio.io", "destinationrules.networking.istio.io",
-                                                     "peerauthentications.security.istio.io", "serviceentries.networking.istio.io", "virtualservices.networking.istio.io"]
+                                                     "peerauthentications.security.istio.io", "serviceentries.networking.istio.io", "sidecars.networking.istio.io", "virtualservices.networking.istio.io",
+                                                     "workloadentries.networking.istio.io"]
     for o in three:
         assert o["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "with a definition all its objects would go"
         alpha = [("v1alpha3", False)] if o["spec"]["group"] == "networking.istio.io" else []
         assert [(v["name"], v["storage"]) for v in o["spec"]["versions"]] == [("v1", True), ("v1beta1", False)] + alpha
         for version in o["spec"]["versions"]:
             assert version["subresources"] == {"status": {}}
-    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false,serviceEntry=false"))
+    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false,serviceEntry=false,workloadEntry=false,sidecar=false"))
 
 
 def every_value_is_described(bench):
@@ -266,6 +267,18 @@ def the_class_of_gateways_is_made_where_it_can_be(bench):
             assert all(c["metadata"]["name"] == "weir" and c["spec"] == {"controllerName": "weir.mesh/controller"} for c in classes)
 
 
+def secrets_are_read_where_it_is_said(bench):
+    said = {"gatewaySecrets": [{"namespace": "shop", "names": ["a", "b"]}, {"namespace": "all"}]}
+    for helm in bench.helms:
+        made = [o for o in bench.render(helm, said) if o["metadata"]["name"] == "weir-gateway-secrets"]
+        roles = {o["metadata"]["namespace"]: o["rules"] for o in made if o["kind"] == "Role"}
+        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}
+        assert roles == {"shop": [{**rule, "resourceNames": ["a", "b"]}], "all": [rule]}, roles
+        bound = [o for o in made if o["kind"] == "RoleBinding"]
+        assert [o["metadata"]["namespace"] for o in bound] == ["shop", "all"]
+        assert all(o["subjects"] == [{"kind": "ServiceAccount", "name": "weir-controller", "namespace": NAMESPACE}] for o in bound), bound
+
+
 def names_fit_together(bench):
     objects = bench.render(bench.helms[1], FULL)
     arguments = {name: container["args"] for name, _, container in containers_of(objects) if "args" in container}
@@ -278,6 +291,7 @@ def names_fit_together(bench):
     assert f"--control-account={NAMESPACE}/weir-controller" in arguments["weir-ca"]
     assert f"--exclude-namespace={NAMESPACE}" in arguments["weir-cni"]
     assert f"--root-namespace={NAMESPACE}" in arguments["weir-controller"]
+    assert f"--route-tables-bytes={64 << 20}" in arguments["weir-controller"]
     image = "registry.example/weir@sha256:" + "0" * 64
     assert {container["image"] for _, _, container in containers_of(objects)} == {image}
     for o in objects:
@@ -311,7 +325,7 @@ def older_kubernetes(bench):
 
 
 CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused,
-          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, names_fit_together, older_kubernetes)
+          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, secrets_are_read_where_it_is_said, names_fit_together, older_kubernetes)
 
 
 def main():

@@ -6,16 +6,22 @@ routes; when it dies, leaves, or can't renew its lease, the other one does.
 
    this test (kube_api.py) <--- HTTPS: lists, watches, leases, conditions --- weir-controller one and two
 """
+import base64
 import datetime
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import certificates  # noqa: E402
+import kube_api  # noqa: E402
 from kube_test import Bench, Controller  # noqa: E402
+
+kube_api.KINDS.update(gateways=("gateway.networking.k8s.io", "Gateway"), gatewayclasses=("gateway.networking.k8s.io", "GatewayClass"),
+                      secrets=("", "Secret"))
 
 LEASE_S = 3
 OURS = "weir.mesh/Accepted"
@@ -185,6 +191,36 @@ def traffic_rules_have_conditions(bench, first):
     first.until("it counts", lambda: ours(bench, "cart", "virtualservices") == ("True", "Accepted", 1))
 
 
+def a_gateway_shows_the_certificate_in_its_secret(bench, first):
+    """A Secret is asked for by its name, once somebody refers to it, and never a list of all."""
+    def resolved():
+        with bench.api.lock:
+            listeners = bench.api.objects["gateways"]["shop", "edge"].get("status", {}).get("listeners", [])
+            return [c["reason"] for listener in listeners for c in listener["conditions"] if c["type"] == "ResolvedRefs"]
+
+    def secrets_asked():
+        with bench.api.lock:
+            return [a.query.get("fieldSelector") for a in bench.api.asked if a.plural == "secrets"]
+
+    assert not secrets_asked()
+    bench.api.put("secrets", "other", "shop", type="kubernetes.io/tls", data={"tls.crt": "", "tls.key": ""})
+    bench.api.put("gateways", "edge", "shop", spec={"gatewayClassName": "weir", "listeners": [
+        {"name": "a", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "shown"}]}}]})
+    first.until("there is no Secret", lambda: resolved() == ["InvalidCertificateRef"])
+    with tempfile.TemporaryDirectory(prefix="weir-kube-leader-") as folder:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/key", "-out", f"{folder}/crt",
+                        "-subj", "/CN=shown", "-addext", "basicConstraints=critical,CA:FALSE"], check=True, capture_output=True)
+        data = {f"tls.{name}": base64.b64encode(open(f"{folder}/{name}", "rb").read()).decode() for name in ("key", "crt")}
+    bench.api.put("secrets", "shown", "shop", type="kubernetes.io/tls", data=data)
+    first.until("it is there", lambda: resolved() == ["ResolvedRefs"])
+    assert data["tls.key"][200:240] not in first.log
+    bench.api.remove("secrets", "shown", "shop")
+    first.until("it is gone", lambda: resolved() == ["InvalidCertificateRef"])
+    assert set(secrets_asked()) == {"metadata.name=shown"}, secrets_asked()
+    bench.api.remove("gateways", "edge", "shop")
+    first.until("nobody watches it", lambda: bench.api.watched("secrets") == 0)
+
+
 def somebody_writes_at_the_same_time(bench, first):
     """What another one wrote between our reading and our writing is not lost."""
     done = []
@@ -292,6 +328,8 @@ def main():
             passed("routes_have_entries_by_parent")
             traffic_rules_have_conditions(bench, first)
             passed("traffic_rules_have_conditions")
+            a_gateway_shows_the_certificate_in_its_secret(bench, first)
+            passed("a_gateway_shows_the_certificate_in_its_secret")
             somebody_writes_at_the_same_time(bench, first)
             passed("somebody_writes_at_the_same_time")
             passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")

@@ -42,9 +42,11 @@ class Cluster:
             program(bench, "cni", node)
         program(bench, "ca", "node-a")
         at = f"/api/v1/namespaces/{SYSTEM}/pods/{program(bench, 'controller', 'node-b')}:15014/proxy"
-        for path in ("/metrics", "/debug/errors"):
+        self.at = at
+        for path in ("/metrics", "/debug/errors", "/workloads", "/services", "/policies"):
             bench.api.answers[at + path] = lambda path=path: controller.get(path)
-        bench.api.answers[at + "/config_dump"] = self.dump
+        for path in ("/config_dump", "/clients"):
+            bench.api.answers[at + path] = lambda path=path: self.dump(path)
         bench.api.answers["/version"] = 200, json.dumps({"major": "1", "minor": "31+", "gitVersion": "v1.31.4"})
 
     def proxy(self, name, node):
@@ -53,8 +55,8 @@ class Cluster:
                          f"workload_manager_active_proxy_count {self.captured[node]}\n")
         self.bench.api.answers[f"/api/v1/namespaces/{SYSTEM}/pods/{name}:15020/proxy/metrics"] = metrics
 
-    def dump(self):
-        code, text = self.controller.get("/config_dump")
+    def dump(self, path):
+        code, text = self.controller.get(path)
         dump = json.loads(text)
         for node in self.clients:
             types = copy.deepcopy(TYPES)
@@ -110,6 +112,23 @@ def healthy(bench, cluster, operator):
     assert node_a == [["node-a", "weir-nodeproxy-a", "yes", "weir-controller-b", "synced", "synced", "0", "2", "-"]], status
     rows = json.loads(operator.run("status", "-o", "json"))
     assert [r["node"] for r in rows] == list(NODES) and rows[1]["captured"] == "1", rows
+
+
+def large_mesh(bench, cluster, operator):
+    """Everything at once is too much: nobody asks for it but who wants to have it."""
+    whole = bench.api.answers.pop(cluster.at + "/config_dump")
+    assert not operator.check(0), operator.run("check")
+    assert "node-a" in operator.run("status") and "NAMESPACE" in operator.run("workloads")
+    assert "no controller" in operator.run("dump", code=1)
+    bench.api.answers[cluster.at + "/config_dump"] = whole
+
+
+def older_controller(bench, cluster, operator):
+    """It knows no path but the one for everything."""
+    clients = bench.api.answers.pop(cluster.at + "/clients")
+    assert not operator.check(0), operator.run("check")
+    assert "3 enrolled pods" in operator.run("check")
+    bench.api.answers[cluster.at + "/clients"] = clients
 
 
 def forbidden_io_uring(bench, cluster, operator):
@@ -278,7 +297,7 @@ def main():
             controller.wait_log("controller.*ready")
             controller.wait_log("this replica leads")
             cluster, operator = Cluster(bench, controller), Operator(bench)
-            for case in (healthy, forbidden_io_uring, node_without_proxy, proxy_cut_off, ca_away, refused_policy, old_kernel, not_captured,
+            for case in (healthy, large_mesh, older_controller, forbidden_io_uring, node_without_proxy, proxy_cut_off, ca_away, refused_policy, old_kernel, not_captured,
                          no_rights_and_no_server, before_an_installation, explained, views, enrolled):
                 case(bench, cluster, operator)
                 print(case.__name__, flush=True)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # timeout: 120
 # builds: dev
-# What a DestinationRule and a health check ask for, through real programs: subsets, a consistent hash, an endpoint that fails and is
-# left out, a limit of connections, and an endpoint that fails its checks.
+# What a DestinationRule and a health check ask for, through real programs: subsets, shares of places, a consistent hash, an endpoint
+# that fails and is left out, a limit of connections, and an endpoint that fails its checks; and an HTTPRoute's sessions.
 #
-#   node-a: web, cart (1)            node-b: cart (2), orders: all three serve the Services shelf and checked
+#   node-a: web, cart (1)            node-b: cart (2), orders: all three serve the Services shelf, checked and kept
 . "$(dirname "$0")/lib.sh"
 lab_up --set-proxy-args "--http on $EVERY_LINE"
 
@@ -17,7 +17,7 @@ for pod in "$FIRST" "$SECOND" "$ORDERS"; do
     eventually listens
 done
 
-service() { # NAME ADDRESS ANNOTATION: of the three pods
+service() { # NAME ADDRESS ANNOTATION [PODS]: of the three pods
     cat <<END
 apiVersion: v1
 kind: Service
@@ -32,7 +32,7 @@ ports: [{name: http, port: 9000, protocol: TCP}]
 endpoints:
 END
     local pod
-    for pod in "$FIRST" "$SECOND" "$ORDERS"; do
+    for pod in ${4:-"$FIRST" "$SECOND" "$ORDERS"}; do
         echo "- {addresses: [$(pod_v4 "$pod")], conditions: {ready: true}, targetRef: {kind: Pod, namespace: shop, name: $pod}}"
     done
     echo ---
@@ -58,6 +58,8 @@ spec:
   subsets:
   - {name: carts, labels: {app: cart}}
   - {name: orders, labels: {app: orders}}
+  - name: spread
+    trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: region-1/zone-1/*, to: {region-1/zone-2: 100}}]}}}
   - {name: hashed, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}
   - name: flaky
     trafficPolicy:
@@ -73,7 +75,7 @@ spec:
   hosts: [shelf]
   http:
 END
-    for subset in carts orders hashed flaky limited; do
+    for subset in carts orders spread hashed flaky limited; do
         echo "  - {match: [{headers: {x-to: {exact: $subset}}}], route: [{destination: {host: shelf, subset: $subset}}]}"
     done
     echo "  - {route: [{destination: {host: shelf}}]}"
@@ -85,6 +87,9 @@ only_orders() { [ "$(who orders)" = "$ORDERS " ]; } # of three pods, thirty time
 eventually only_orders
 same "$(who carts)" "$CARTS" "who answers for the carts"
 same "$(who nobody)" "$ALL" "who answers for nobody in particular"
+
+step "from one place to another one, as somebody wrote it"
+same "$(who spread)" "$(printf '%s\n' "$SECOND" "$ORDERS" | sorted)" "who answers from the other zone alone"
 
 step "who brings the same header comes to the same pod"
 USERS=12
@@ -144,3 +149,41 @@ same "$(shelf "http://$(pod_v4 orders):9000/")" "$ORDERS" "who answers at its ow
 rm "$WORK/unwell.$ORDERS"
 well() { [ "$(checked)" = "$ALL" ]; }
 eventually well
+
+step "a session stays with its pod: by a cookie of curl's, by a header; when the pod has gone it goes on with another one"
+{
+    service kept 10.96.0.100 ""
+    cat <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: kept, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: kept, port: 80}]
+  rules:
+  - matches: [{path: {value: /cookie}}]
+    sessionPersistence: {sessionName: who, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}
+    backendRefs: [{name: kept, port: 80}]
+  - sessionPersistence: {sessionName: X-Who, type: Header}
+    backendRefs: [{name: kept, port: 80}]
+END
+} >"$WORK/kept.yaml"
+lab apply "$WORK/kept.yaml"
+kept() { shelf "$@" | sorted; } # CURL ARGUMENT...
+begins() { rm -f "$WORK/jar" && kept -c "$WORK/jar" http://10.96.0.100/cookie/a >"$WORK/kept" && grep -q 'who	1' "$WORK/jar"; }
+eventually begins
+same "$(awk -v now="$(date +%s)" '$6 == "who" { print $3, ($5 > now + 3400 && $5 < now + 3700) }' "$WORK/jar")" "/cookie 1" "the cookie's path, and whether it ends in an hour"
+same "$(kept 'http://10.96.0.100/cookie/[1-30]')" "$ALL" "who answers without a cookie"
+same "$(kept -b "$WORK/jar" 'http://10.96.0.100/cookie/[1-30]')" "$(cat "$WORK/kept")" "who answers with the cookie"
+TOKEN=$(shelf -D - -o "$WORK/kept-header" http://10.96.0.100/ | tr -d '\r' | awk '$1 == "x-who:" { print $2 }')
+same "$(kept -H "x-who: $TOKEN" 'http://10.96.0.100/[1-30]')" "$(sorted <"$WORK/kept-header")" "who answers with the header"
+service kept 10.96.0.100 "" "$(printf '%s\n' $ALL | grep -vx "$(tr -d ' ' <"$WORK/kept")")" >"$WORK/kept-less.yaml"
+lab delete kept.yaml
+{ cat "$WORK/kept-less.yaml"; sed -n '/^apiVersion: gateway/,$p' "$WORK/kept.yaml"; } >"$WORK/kept-moved.yaml"
+lab apply "$WORK/kept-moved.yaml"
+moves() { # all of one other pod, told by the first answer
+    rm -f "$WORK/answer"
+    cp "$WORK/jar" "$WORK/jar-moved"
+    kept -b "$WORK/jar-moved" -c "$WORK/jar-moved" 'http://10.96.0.100/cookie/[1-30]' >"$WORK/moved" &&
+        ! grep -qx "$(cat "$WORK/kept")" "$WORK/moved" && [ "$(wc -w <"$WORK/moved")" = 1 ]
+}
+eventually moves

@@ -23,6 +23,8 @@ must get web "http://$(pod_v4 "$(replica node-a)"):8080/whoami"
 logged node-a 'access: request complete' src.workload=web dst.workload=cart status=200
 must get batch "http://$ORDERS:8080/whoami"
 logged node-b 'access: request complete' src.workload=batch dst.workload=orders status=200
+mapfile -t many < <(for ((i = 0; i < 110; i++)); do printf -- '-H\nx-%d: 1\n' "$i"; done)
+same "$(lab exec batch -- curl -sS --max-time "$ANSWER_S" -o /dev/null -w '%{http_code}' "${many[@]}" "http://$ORDERS:8080/whoami")" 431 "the status of a stranger's 113 fields"
 
 step "bodies each way, HEAD, many requests by one connection"
 head -c 5000000 /dev/urandom >"$WORK/body"

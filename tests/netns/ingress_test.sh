@@ -4,26 +4,22 @@
 # A Gateway: who is outside of the mesh asks a pod whose listeners the node proxy serves, and the requests go on into the mesh as
 # the Gateway's own.
 #
-#   node-a: front (the Gateway's pod, without an application), web, cart (1)   [legacy: batch]        node-b: cart (2), orders
+#   node-a: front (the Gateway's pod, without an application), web, cart (1)   [legacy: batch]
+#   node-b: back (another Gateway's), cart (2), orders
 . "$(dirname "$0")/lib.sh"
 cp -r "$ROOT/docs/examples/shop" "$WORK/shop"
-cat >"$WORK/shop/front.yaml" <<'END'
+gateway_pod front node-a >"$WORK/shop/front.yaml"
+gateway_pod back node-b >>"$WORK/shop/front.yaml"
+cat >>"$WORK/shop/front.yaml" <<'END'
 apiVersion: v1
-kind: ServiceAccount
-metadata: {name: front, namespace: shop}
----
-apiVersion: v1
-kind: Pod
-metadata:
-  name: front-0
-  namespace: shop
-  labels: {app: front, gateway.networking.k8s.io/gateway-name: front}
-spec: {nodeName: node-a, serviceAccountName: front, containers: [{name: pause, image: example.test/pause:1}]}
-status:
-  phase: Running
-  podIP: 10.244.1.60
-  podIPs: [{ip: 10.244.1.60}, {ip: "fd00:10:244:1::60"}]
-  conditions: [{type: Ready, status: "True"}]
+kind: Service
+metadata: {name: back, namespace: shop}
+spec:
+  selector: {app: back}
+  ipFamilies: [IPv4, IPv6]
+  clusterIP: 10.96.0.61
+  clusterIPs: [10.96.0.61, "fd00:10:96::61"]
+  ports: [{name: http, port: 80, targetPort: 80}]
 ---
 apiVersion: v1
 kind: Service
@@ -77,8 +73,24 @@ spec:
     - {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}
     backendRefs: [{name: cart, port: 80}]
   - {matches: [{path: {type: PathPrefix, value: /again}}], backendRefs: [{name: front, port: 80}]}
+  - {matches: [{path: {type: PathPrefix, value: /circle}}], backendRefs: [{name: back, port: 80}]}
   - matches: [{path: {type: Exact, value: /teapot}}]
     filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 301}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: back, namespace: shop}
+spec: {gatewayClassName: weir, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: circle, namespace: shop}
+spec:
+  parentRefs: [{name: back}]
+  rules:
+  - {matches: [{path: {type: PathPrefix, value: /circle}}], backendRefs: [{name: front, port: 80}]}
+  - matches: [{path: {type: Exact, value: /there}}]
+    filters: [{type: RequestRedirect, requestRedirect: {statusCode: 302}}]
 END
 lab apply "$WORK/gateway.yaml"
 routed() { [ "$(status_of -H 'Host: shop.example' http://front.shop/teapot)" = 301 ]; }
@@ -131,11 +143,14 @@ spec:
     - {key: "request.headers[x-forwarded-proto]", values: [http]}
     - {key: "request.headers[x-real-ip]", notValues: ["*"]}
     - {key: "request.headers[x-forwarded-client-cert]", notValues: ["*"]}
+    - {key: "request.headers[traceparent]", notValues: ["*"]}
+    - {key: "request.headers[x-b3-traceid]", notValues: ["*"]}
 END
 lab apply "$WORK/policy.yaml"
 let_in() {
     [ "$(status_of -4 -H 'Host: shop.example' -H 'X-Forwarded-For: 1.2.3.4' -H 'x-forwarded-proto: https' -H 'X-Real-IP: 1.2.3.4' \
-        -H 'X-Forwarded-Client-Cert: By=x' http://front.shop/cart/whoami)" = 200 ]
+        -H 'X-Forwarded-Client-Cert: By=x' -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' \
+        -H 'X-B3-TraceId: 0af7651916cd43dd8448eb211c80319c' http://front.shop/cart/whoami)" = 200 ]
 }
 eventually let_in
 denied() { [ "$(status_of -H 'Host: shop.example' http://front.shop/orders/secret)" = 403 ]; }
@@ -143,13 +158,34 @@ eventually denied
 must outside -f -H 'Host: shop.example' http://front.shop/orders/whoami
 
 step "a listener that is not served in TLS is not served in the clear, and STRICT holds for everybody else"
-must_not outside -H 'Host: shop.example' http://front.shop:443/orders/whoami
+lab exec front-0 -- /usr/bin/python3 -m http.server --bind :: 443 >"$WORK/behind" 2>&1 &
+application=$!
+eventually lab exec front-0 -- curl -sS --max-time "$ANSWER_S" -o /dev/null http://127.0.0.1:443/
+mark
+must_not outside -4 -H 'Host: shop.example' http://front.shop:443/orders/whoami
+logged node-a 'ending="no listener"' dst.addr="$(pod_v4 front):443"
+must_not lab exec web -- curl -sS --max-time "$ANSWER_S" -o /dev/null "http://$(pod_v4 front):443/"
+end_job "$application"
 must_not outside http://orders.shop/whoami
 
 step "the mesh may ask, too, by the Service; but for the Gateway itself"
 same "$(lab exec web -- curl -sS --max-time "$ANSWER_S" -o /dev/null -w '%{http_code}' -H 'Host: shop.example' http://front/orders/whoami)" 200 "the status for web"
 
 same "$(status_of -H 'Host: shop.example' http://front.shop/again)" 503 "the status of what leads back to the Gateway"
+
+step "two Gateways whose routes lead to each other do not ask each other for ever"
+there() { [ "$(status_of http://back.shop/there)" = 302 ]; }
+eventually there
+same "$(status_of -H 'Host: shop.example' http://front.shop/circle)" 508 "the status of what goes in a circle"
+same "$(status_of -H 'Host: shop.example' -H 'x-weir-hops: 8' http://front.shop/orders/whoami)" 200 "the status of what a stranger says of that"
+
+step "a request of as many fields as may be, by the mesh; no more from outside"
+fields() { for ((i = 0; i < $1; i++)); do printf -- '-H\nx-%d: 1\n' "$i"; done; }
+mapfile -t few < <(fields 97)
+mapfile -t many < <(fields 110)
+same "$(lab exec web -- curl -sS --max-time "$ANSWER_S" -o /dev/null -w '%{http_code}' -H 'Host: shop.example' "${few[@]}" http://front/orders/whoami)" 200 "the status of 100 fields"
+same "$(status_of -H 'Host: shop.example' "${few[@]}" http://front.shop/orders/whoami)" 200 "the status of a stranger's 100 fields"
+same "$(status_of -H 'Host: shop.example' "${many[@]}" http://front.shop/orders/whoami)" 431 "the status of a stranger's 113 fields"
 
 step "another node proxy takes over: the listeners are the pod's, and go on; who keeps a connection is told to come again, in order"
 cat >"$WORK/keeps.py" <<'END'

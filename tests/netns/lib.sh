@@ -123,6 +123,30 @@ is_gone() { [ ! -e "/proc/$1" ]; }
 has_sanitizer() { [[ $(ldd "$WEIR_BUILD/weir-nodeproxy") == *san.so* ]]; }
 # The second replica of cart is on node-b.
 replica() { awk -v node="$1" '$2 ~ /^cart-/ && $4 == node { print $2 }' "$RUN/plan/pods"; }
+# gateway_pod NAME NODE: a Gateway's pod (its documents, for docs/examples/shop) with an account of its name, at .60 of the node
+gateway_pod() {
+    local net=1
+    [ "$2" = node-a ] || net=2
+    cat <<END
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: $1, namespace: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1-0
+  namespace: shop
+  labels: {app: $1, gateway.networking.k8s.io/gateway-name: $1}
+spec: {nodeName: $2, serviceAccountName: $1, containers: [{name: pause, image: example.test/pause:1}]}
+status:
+  phase: Running
+  podIP: 10.244.$net.60
+  podIPs: [{ip: 10.244.$net.60}, {ip: "fd00:10:244:$net::60"}]
+  conditions: [{type: Ready, status: "True"}]
+---
+END
+}
 
 # ---- logs: only what was written since the last mark counts ----
 

@@ -120,7 +120,9 @@ spec:
   tcp:
   - {match: [{port: 71}], route: [{destination: {host: db-a}}]}
   - {match: [{port: 70, sourceNamespace: elsewhere}], route: [{destination: {host: db-a}}]}
-  - {match: [{port: 70, destinationSubnets: [10.96.0.0/16]}], route: [{destination: {host: db-b}}]}
+  - {match: [{port: 70, sourceNamespace: shop, sourceLabels: {app: cart}}], route: [{destination: {host: db-a}}]}
+  - {match: [{port: 70, destinationSubnets: [10.96.0.0/16], sourceLabels: {app: web}}], route: [{destination: {host: db-b}}]}
+  - {match: [{port: 70}], route: [{destination: {host: db-a}}]}
 END
 lab apply "$WORK/virtual.yaml"
 eventually serves orders -servername two.example

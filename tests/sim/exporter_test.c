@@ -36,7 +36,7 @@ static struct {
     bool silent;             /* it takes a call and says nothing */
     enum grpc_status status; /* that it ends calls with */
     struct text answer;
-    unsigned n_calls;
+    unsigned n_calls, n_connections;
     size_t longest;
 } server;
 
@@ -94,6 +94,7 @@ static void accepted(struct listener *l, int taken_fd)
     assert_false(server.connected);
     server.connected =
         h2_conn_open_server(&server.h2, theirs, taken_fd, &o, &conn_events, NULL) == 0;
+    server.n_connections += server.connected;
     if (!server.connected)
         listener_release(&server.listener);
 }
@@ -190,15 +191,18 @@ static uint64_t n_counted(void)
     return exporter.exported + exporter.dropped;
 }
 
-/* Whatever is on its way: all is given back, and each span was counted. */
-static void end(void)
+static bool is_told(void *arg)
 {
-    exporter_close(&exporter, close_told, &gone);
-    mailbox_close(&mailbox, mailbox_told);
+    return *(bool *)arg;
+}
+/* Once both are closed. */
+static void over(void)
+{
     assert_true(fake_net_run_until(net, is_gone, NULL, LONG_MS));
     assert_int_equal(exporter.queued_bytes, 0);
     assert_int_equal(n_counted(), n_given);
-    server_goes();
+    if (server.listening)
+        server_goes();
     assert_int_equal(fake_net_leaks(net), 0);
     if (server.tls) {
         tls_config_unref(client_tls);
@@ -210,6 +214,14 @@ static void end(void)
     ring_free(ours);
     ring_free(theirs);
     net = fake_net_free(net);
+}
+
+/* Whatever is on its way: all is given back, and each span was counted. */
+static void end(void)
+{
+    exporter_close(&exporter, close_told, &gone);
+    mailbox_close(&mailbox, mailbox_told);
+    over();
 }
 
 static void give(size_t n, size_t len)
@@ -343,6 +355,65 @@ static void mutual_tls(void **state)
     end();
 }
 
+static void the_last_ones(void **state)
+{
+    (void)state;
+    begin(NULL);
+    give(700, 100);
+    fake_net_run_for(net, 100); /* less than they wait for one another */
+    assert_in_range(n_counted(), 0, 699);
+    end();
+    assert_int_equal(exporter.exported, 700);
+    /* Who is not there, or says nothing, is not waited for. */
+    for (int silent = 0; silent < 2; silent++) {
+        begin(NULL);
+        server.silent = silent;
+        if (!silent)
+            server_goes();
+        give(3, 100);
+        fake_net_run_for(net, 100);
+        uint64_t began_ms = fake_net_now_ms(net);
+        exporter_close(&exporter, close_told, &gone);
+        assert_true(fake_net_run_until(net, is_told, &gone, 2000));
+        assert_in_range(fake_net_now_ms(net) - began_ms, 0, 1500);
+        assert_int_equal(exporter.dropped, 3);
+        mailbox_close(&mailbox, mailbox_told);
+        over();
+    }
+}
+
+/* What is said after it is said by the new one, though nothing was wrong with the connection. */
+static void a_certificate_is_renewed(void **state)
+{
+    (void)state;
+    begin(COLLECTOR);
+    exporter_set_tls(&exporter, client_tls);
+    give(10, 100);
+    await();
+    give(10, 100);
+    await();
+    assert_int_equal(server.n_connections, 1);
+    struct tls_config *renewed = tls_of(TLS_CLIENT, &self);
+    exporter_set_tls(&exporter, renewed);
+    give(10, 100);
+    await();
+    assert_int_equal(server.n_connections, 2);
+    assert_int_equal(exporter.exported, 30);
+    server.silent = true; /* in the middle of a call: then that one is heard to its end */
+    give(10, 100);
+    fake_net_run_for(net, 3000);
+    assert_true(server.calling);
+    exporter_set_tls(&exporter, client_tls);
+    server.silent = false;
+    fake_net_run_for(net, 3000);
+    assert_int_equal(server.n_connections, 2);
+    await();
+    assert_int_equal(server.n_connections, 3);
+    assert_int_equal(exporter.exported, 40);
+    tls_config_unref(renewed);
+    end();
+}
+
 /* ---- faults ---------------------------------------------------------------------- */
 
 static void play(void)
@@ -408,7 +479,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taken),      cmocka_unit_test(away),
         cmocka_unit_test(slow),       cmocka_unit_test(refused),
-        cmocka_unit_test(mutual_tls), cmocka_unit_test(each_point_fails),
+        cmocka_unit_test(mutual_tls), cmocka_unit_test(the_last_ones),
+        cmocka_unit_test(a_certificate_is_renewed), cmocka_unit_test(each_point_fails),
         cmocka_unit_test(each_allocation_fails),
     };
     log_configure(LOG_ERROR, LOG_TEXT, 0);

@@ -120,7 +120,7 @@ static inline void put_cluster(struct cluster *c)
     assert_int_equal(directory_put_cluster(fleet.mesh.nodes[0].directory, c), 0);
 }
 
-/* Of these servers (bits); zone i for server i, as a label, too. */
+/* Of these servers (bits); zone i of region "r" for server i, the zone as a label, too. */
 static inline void put_endpoints(const char *name, unsigned servers)
 {
     static const char *const zones[] = {"a", "b", "c", "d"};
@@ -135,7 +135,7 @@ static inline void put_endpoints(const char *name, unsigned servers)
         if (!(servers & 1u << i))
             continue;
         struct endpoint_group *g = &e->groups[e->n_groups++];
-        *g = (struct endpoint_group){.zone = text_of(zones[i]), .weight = 1, .n_endpoints = 1};
+        *g = (struct endpoint_group){.region = TEXT("r"), .zone = text_of(zones[i]), .weight = 1, .n_endpoints = 1};
         g->endpoints = arena_zero(&e->arena, 1, sizeof *g->endpoints);
         labels[i] = (struct label){TEXT("zone"), text_of(zones[i])};
         *g->endpoints = (struct endpoint){.labels = &labels[i],
@@ -148,5 +148,54 @@ static inline void put_endpoints(const char *name, unsigned servers)
     if (endpoints_finish(e, why) < 0)
         fail_msg("%s", why);
     assert_int_equal(directory_put_endpoints(fleet.mesh.nodes[0].directory, e), 0);
+}
+
+/* ---- The Service that is called, as a cluster of one name. */
+
+#define CALLED "outbound|80||s0.shop"
+enum { ALL = 0xf };
+
+static inline void put_called(struct cluster *c, unsigned servers)
+{
+    put_cluster(c);
+    put_endpoints(CALLED, servers);
+}
+
+static inline struct route_forward *forward_called(struct route_table *t)
+{
+    struct route_forward *f = forward(t, 0, 1, 0);
+    f->backends[0].cluster = TEXT(CALLED);
+    f->n_backends = 1;
+    return f;
+}
+
+static inline void with_retries(uint32_t on, uint64_t try_ms)
+{
+    struct route_table *t = table(1);
+    retries(t, forward_called(t), on, 3)->per_try_timeout_ms = try_ms;
+    put(t);
+}
+
+/* The client, of region "r". */
+static inline void web_is_in_zone(const char *zone)
+{
+    struct directory *d = fleet.mesh.nodes[0].directory;
+    struct workload moved = *directory_workload(d, text_of(fleet.web->uid));
+    moved.locality = (struct locality){(char *)"r", (char *)zone, (char *)""};
+    struct workload *there = workload_pack(&moved);
+    assert_non_null(there);
+    assert_int_equal(directory_put_workload(d, there), 0);
+}
+
+static inline void put_label(const struct sim_pod *pod, const char *name, const char *value)
+{
+    struct directory *d = fleet.mesh.nodes[0].directory;
+    struct label label = {text_of(name), text_of(value)};
+    struct workload labelled = *directory_workload(d, text_of(pod->uid));
+    labelled.labels = &label;
+    labelled.n_labels = 1;
+    struct workload *there = workload_pack(&labelled);
+    assert_non_null(there);
+    assert_int_equal(directory_put_workload(d, there), 0);
 }
 #endif

@@ -26,6 +26,7 @@ struct wish {
     bool post; /* POST, also without a body */
     bool silent;   /* the server never answers */
     const char *origin; /* of a browser; NULL: none is said */
+    const char *session; /* in x-session; NULL: none */
     bool preflight;     /* OPTIONS, of that browser */
     bool grpc;     /* by its content type; without a body the answer is "Trailers-Only" */
     bool stalls;   /* the client, in the middle of its request */
@@ -588,6 +589,8 @@ static inline struct call *ask(const struct wish *wish)
         0);
     if (client->link->version == HTTP_VERSION_2)
         assert_int_equal(http_head_add(&h, TEXT("cookie"), TEXT("b=2")), 0);
+    if (wish->session)
+        assert_int_equal(http_head_add(&h, TEXT("x-session"), text_of(wish->session)), 0);
     if (wish->origin)
         assert_int_equal(http_head_add(&h, TEXT("origin"), text_of(wish->origin)), 0);
     if (wish->preflight)

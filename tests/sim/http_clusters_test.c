@@ -5,23 +5,6 @@
 #include "tests/sim/fleet_routes.h"
 #include "tests/sim/sim_stories.h"
 
-#define CALLED "outbound|80||s0.shop"
-enum { ALL = 0xf };
-
-static void put_called(struct cluster *c, unsigned servers)
-{
-    put_cluster(c);
-    put_endpoints(CALLED, servers);
-}
-
-static struct route_forward *forward_called(struct route_table *t)
-{
-    struct route_forward *f = forward(t, 0, 1, 0);
-    f->backends[0].cluster = TEXT(CALLED);
-    f->n_backends = 1;
-    return f;
-}
-
 /* ---- whose turn it is ----------------------------------------------------- */
 
 static void in_turn(uint64_t seed)
@@ -217,32 +200,13 @@ static void brings_a_cookie(uint64_t seed)
     fleet_end();
 }
 
-static void with_retries(uint32_t on, uint64_t try_ms)
-{
-    struct route_table *t = table(1);
-    retries(t, forward_called(t), on, 3)->per_try_timeout_ms = try_ms;
-    put(t);
-}
-
 /* ---- near and far --------------------------------------------------------- */
 
 /* The client lies where server 0 does: all is for it, until it is left out. */
 static void the_nearest(uint64_t seed)
 {
     begin(seed, APP_HTTP11);
-    struct workload *self = workload_new();
-    const struct directory *d = fleet.mesh.nodes[0].directory;
-    const struct workload *old = directory_workload(d, text_of(fleet.web->uid));
-    assert_non_null(self);
-    workload_free(self);
-    self = workload_pack(old);
-    assert_non_null(self);
-    struct workload moved = *self;
-    moved.packed = false;
-    moved.locality = (struct locality){(char *)"", (char *)"a", (char *)""};
-    struct workload *there = workload_pack(&moved);
-    workload_free(self);
-    assert_int_equal(directory_put_workload(fleet.mesh.nodes[0].directory, there), 0);
+    web_is_in_zone("a");
     struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
     c->outlier_detection = true;
     c->outlier.consecutive_5xx = 3;

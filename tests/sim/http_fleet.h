@@ -37,6 +37,7 @@ static struct fleet {
     uint64_t bytes;    /* of each request, unless `posts` says otherwise */
     bool once;         /* no POST is seen twice */
     const char *origin; /* of each request; NULL: none is said */
+    const char *session; /* likewise */
     bool preflights;
     bool reconnects;      /* the client, when its connection has ended */
     void (*act)(void);
@@ -148,6 +149,7 @@ static inline void ask_some(void)
                          .request_bytes = fleet.bytes,
                          .answer_bytes = 100,
                          .origin = fleet.origin,
+                         .session = fleet.session,
                          .preflight = fleet.preflights};
         if (fleet.posts)
             w.request_bytes = !fleet.only_posts && one_in(2) ? 0 : 1 + rng_below(chance, 3000);

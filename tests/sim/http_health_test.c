@@ -7,8 +7,7 @@
 #include "tests/sim/fleet_routes.h"
 #include "tests/sim/sim_stories.h"
 
-#define CALLED "outbound|80||s0.shop"
-enum { ALL = 0xf, EVERY_MS = 1000, LATE_MS = 300 };
+enum { EVERY_MS = 1000, LATE_MS = 300 };
 enum answer { SERVING, NOT_SERVING, TOO_LATE, UNSURE /* gRPC: a status that is no message */ };
 static enum answer answers[SERVERS]; /* to checks */
 static const char *said_host;        /* in every check */

@@ -371,15 +371,16 @@ static void declared(void **state)
 {
     (void)state;
     char tcp_key[] = "ns/tcp", http_key[] = "ns/http", named_key[] = "ns/named",
-         none_key[] = "ns/none";
+         none_key[] = "ns/none", other_key[] = "other/tcp", ns[] = "ns";
     struct port_pair http[] = {{80, 8080, 1}, {81, 9090, 0}}, grpc[] = {{90, 8080, 3}},
                      tcp[] = {{91, 8080, 4}};
     struct port_pair told_by_service[] = {{70, 7070, 0}};
     struct workload_service s[] = {{http_key, http, 2},
                                    {none_key, grpc, 1},
                                    {named_key, told_by_service, 1},
+                                   {other_key, tcp, 1}, /* has no say */
                                    {tcp_key, tcp, 1}};
-    struct workload w = {.services = s, .n_services = 3};
+    struct workload w = {.ns = ns, .services = s, .n_services = 4};
     struct directory *d;
     directory_thread_register();
     assert_int_equal(directory_new(&d), 0);
@@ -398,7 +399,7 @@ static void declared(void **state)
     assert_int_equal(inbound_http_declared(d, &w, 80), HTTP_DECLARED_UNTOLD); /* no service has it */
     grpc[0].app_protocol = 0; /* one of two says it */
     assert_int_equal(inbound_http_declared(d, &w, 8080), HTTP_DECLARED_UNTOLD);
-    w.n_services = 4; /* they do not agree: bytes */
+    w.n_services = 5; /* they do not agree: bytes */
     assert_int_equal(inbound_http_declared(d, &w, 8080), HTTP_DECLARED_NOT);
     directory_thread_offline();
     directory_thread_unregister();

@@ -240,6 +240,26 @@ static void too_late(uint64_t seed)
     fleet_end();
 }
 
+/* A connection may be silent for less than that: the route says of this answer. */
+static void silent_for_long(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct route_table *t = table(1);
+    fleet.mesh.nodes[0].config.idle_ms = 1000;
+    forward(t, 0, 1, 0)->timeout_ms = 5000;
+    put(t);
+    fleet.servers[0].hangs = fleet.servers[1].hangs = true;
+    fake_net_run_for(net, 100);
+    assert_true(client_can_ask());
+    fake_net_run_for(net, 100);
+    fleet.mesh.nodes[0].config.idle_ms = 0; /* what is the server's side of this node has no bound */
+    uint64_t began = fake_net_now_ms(net);
+    fleet_ask(1);
+    assert_in_range(fake_net_now_ms(net) - began, 5000, 6000);
+    assert_int_equal(fleet.own[504], 1);
+    fleet_end();
+}
+
 /* The time runs where there is no connection yet, whoever has read the body. */
 static void late_on_the_way(uint64_t seed)
 {
@@ -467,6 +487,7 @@ static void without_memory(uint64_t seed)
 }
 
 #define STORIES(X)                                                                                 \
+    X(silent_for_long, 4)                                                                          \
     X(matched, 4)                                                                                  \
     X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
         X(slow_to_ask, 4) X(one_fails, 12)                                                         \

@@ -23,6 +23,7 @@ case_running() {
     k label namespace shop weir.mesh/enrolled-
     client=$(pod web node-a) server=$(pod cart node-b)
     ip=$(pod_ip "$server")
+    eventually nothing_is_captured
     eventually plain_call "$client" "$ip"
     stream_start "$client" "$ip:8080"
     stream_goes "$client"
@@ -42,6 +43,37 @@ case_running() {
     k label namespace shop weir.mesh/enrolled=true
     eventually meshed_call "$client" "$ip"
 }
+# Of an enrolled namespace a pod that says `false` is not taken, and one of the node's network never is, which is said: under STRICT the
+# one calls in vain, and the other as the node that it is.
+case_not_enrolled() {
+    local cart name
+    cart=$(pod_ip "$(pod cart node-a)")
+    strict
+    eventually get_fails outside/stranger http://cart.shop/whoami
+    for name in free host; do
+        k apply -f - <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: $name, namespace: shop, labels: {app: $name$([ "$name" = host ] || echo ', weir.mesh/enrolled: "false"')}}
+spec:
+  nodeName: node-a
+  hostNetwork: $([ "$name" = host ] && echo true || echo false)
+  terminationGracePeriodSeconds: 1
+  containers: [{name: it, image: "$APPS", imagePullPolicy: Never, command: [sleep, "86400"]}]
+YAML
+    done
+    k wait -n shop --for=condition=Ready pod/free pod/host --timeout="${DEADLINE_S}s"
+    get_fails free "http://$cart:8080/whoami"
+    [[ $(get host "http://$cart:8080/whoami" | field peer) == "$PROBE:"* ]] || fail "the node's call had another address"
+    eventually says "the pod is its node to others, and never in the mesh" problems
+    ! ctl problems | grep -F shop/free || fail "who does not want to is no problem"
+    k delete pod -n shop free host --wait
+    k delete peerauthentication -n shop strict
+    eventually get outside/stranger http://cart.shop/whoami
+    eventually nothing_is_found
+}
+CASES+=(not_enrolled)
+
 # A call with a port of its own, so that its line in the log is its own too.
 PORTS=$((20000 + RANDOM % 10000))
 meshed_call() {

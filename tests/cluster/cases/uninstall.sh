@@ -43,7 +43,7 @@ uninstall() {
     mesh_goes
     helm uninstall weir-crds --namespace "$WEIR_NS"
     k delete crd authorizationpolicies.security.istio.io peerauthentications.security.istio.io \
-        virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io --timeout="${DEADLINE_S}s"
+        virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io workloadentries.networking.istio.io sidecars.networking.istio.io --timeout="${DEADLINE_S}s"
     namespace_goes
 }
 
@@ -54,6 +54,7 @@ case_uninstall() {
     traces node-a
     [ -n "$(traces node-a)" ] || fail "what is looked for is not there while Weir is"
     everybody_leaves
+    eventually nothing_is_captured
     eventually plain_again "$client"
     stream_start "$client" "$(pod_ip "$(pod cart node-b)"):8080"
     stream_goes "$client"
@@ -93,13 +94,13 @@ typed() {
         . "$OUT/typed"
     )
 }
-kubectl() { in_net control timeout --foreground "$DEADLINE_S" "$TOOLS/kubectl" --kubeconfig "$CLUSTER/admin.kubeconfig" "$@"; }
+kubectl() { KUBECTL_S=$DEADLINE_S k "$@"; }
 
 # docs/INSTALL.md, word by word, with helm 3: on a cluster that has nothing of Weir but its image, which a registry would have.
 case_as_documented() {
     local HELM=$TOOLS/helm3 node version
     k delete namespace shop outside --ignore-not-found --timeout="${DEADLINE_S}s"
-    k delete pv weir-ca --ignore-not-found --wait
+    k delete pv weir-ca --ignore-not-found --timeout="${DEADLINE_S}s"
     rm -rf "$CLUSTER/volume"
     volume
     version=$(sed -n 's/^appVersion: *//p' "$ROOT/helm/weir/Chart.yaml")
@@ -125,7 +126,7 @@ case_others_definitions() {
     local left kinds=authorizationpolicies.security.istio.io,httproutes.gateway.networking.k8s.io
     step "others' definitions and objects"
     k delete namespace shop outside --ignore-not-found --timeout="${DEADLINE_S}s"
-    k delete pv weir-ca --ignore-not-found --wait
+    k delete pv weir-ca --ignore-not-found --timeout="${DEADLINE_S}s"
     rm -rf "$CLUSTER/volume"
     volume
     helm template weir-crds "$ROOT/helm/weir-crds" | sed -e '/^  labels:/,/^spec:/{/^spec:/!d}' | k apply -f -

@@ -30,7 +30,7 @@ print(json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata":
 }
 took_over() { k logs -n "$WEIR_NS" "$1" | grep -F 'this node proxy has taken over'; }
 
-# The chart is upgraded, all of its programs, while connections come without a pause: none is refused or broken, and a stream of a minute,
+# The chart is upgraded by the commands of docs/OPERATIONS.md, all of its programs, while connections come without a pause: none is refused or broken, and a stream of a minute,
 # which the old node proxies carry, ends by itself.
 case_upgrade() {
     local node failed old minor
@@ -50,8 +50,8 @@ case_upgrade() {
         for node in node-a node-b; do eventually took_over "surge-$node"; done
     fi
     step "upgrade"
-    helm upgrade weir-crds "$ROOT/helm/weir-crds" --namespace "$WEIR_NS"
-    helm upgrade weir "$ROOT/helm/weir" --namespace "$WEIR_NS" --reset-then-reuse-values --set-string commonLabels.upgraded=yes
+    for node in $(nodes); do on "$node" ctr -n k8s.io images tag --force "$IMAGE" "${IMAGE%:*}:NEW"; done
+    DOC=OPERATIONS typed Upgrading 2
     DEADLINE_S=400
     mesh_is_up
     step "upgraded"

@@ -21,6 +21,9 @@ static const char after[] =
     "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n, labels: {app: web}}, spec: "
     "{nodeName: a, containers: [{ports: [{name: h, "
     "containerPort: 8080}]}]}, status: {podIPs: [{ip: 10.0.0.2}, {ip: 'fd00::2'}]}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: e, namespace: n, labels: {app: web, "
+    "weir.mesh/sidecar: envoy}}, spec: {serviceAccountName: e}, status: {podIPs: [{ip: 10.0.0.8}, "
+    "{ip: 'fd00::8'}]}}\n---\n"
     "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: {clusterIP: "
     "10.96.0.1, selector: {app: web}, ports: [{port: 80, "
     "targetPort: h}]}}\n---\n"
@@ -56,9 +59,14 @@ static const char after[] =
     "[{port: {number: 80}, outlierDetection: {}}]}, subsets: [{name: one, labels: {app: "
     "web}}]}}\n---\n"
     "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: n}, "
-    "spec: {hosts: [a.example, b.example], resolution: STATIC, ports: [{number: 80, name: http}], "
+    "spec: {hosts: [a.example, b.example], exportTo: [., x], resolution: STATIC, ports: [{number: 80, name: http}], "
     "endpoints: [{address: 192.0.2.7, labels: {v: a}, locality: a/b/c, weight: 3, ports: {http: "
     "81}}, {address: 10.0.0.2}]}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: m, namespace: n}, "
+    "spec: {address: 192.0.2.9, labels: {app: web}, ports: {h: 81}, locality: a/b}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: y, namespace: n}, spec: "
+    "{egress: [{port: {number: 80}, hosts: [./a, '*/b.c']}], outboundTrafficPolicy: {mode: "
+    "REGISTRY_ONLY}, ingress: []}}\n---\n"
     "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: 1}\n---\n{apiVersion: apps/v1, "
     "kind: Deployment}\n";
 
@@ -74,13 +82,15 @@ static int run(struct line *l, const char *content)
     size_t n;
     struct resources resources;
     struct problems problems;
+    struct translate_settings settings = fixture_settings;
+    settings.sidecars = true;
     problems_init(&problems);
     folder_begin(&l->folder);
     int err = folder_file(&l->folder, "a.yaml", text_of(content));
     if (err == 0)
         err = folder_commit(&l->folder, &changed);
     if (err == 0)
-        err = translate(&l->store, &fixture_settings, &resources, &problems);
+        err = translate(&l->store, &settings, &resources, &problems);
     if (err == 0)
         err = catalog_replace(&l->catalog, &resources, &n);
     problems_done(&problems);
@@ -129,7 +139,7 @@ static void from_file_to_catalog(void **state)
     (void)state;
     line_open(&wanted);
     assert_int_equal(run(&wanted, after), 0);
-    assert_int_equal(catalog_count(&wanted.catalog, XDS_ADDRESS), 8);
+    assert_int_equal(catalog_count(&wanted.catalog, XDS_ADDRESS), 10);
     assert_int_equal(catalog_count(&wanted.catalog, XDS_AUTHORIZATION), 3);
     for (; failed && n < FAILURES_MAX; n++) {
         struct line l;
@@ -190,7 +200,7 @@ static void from_catalog_to_client(void **state)
             r = interest_answer(&interest, &l.catalog, true, &answer);
         failed = alloc_failed();
         assert_int_equal(r, 1);
-        assert_int_equal(answer.n_resources, 2); /* the service and the pod behind it */
+        assert_int_equal(answer.n_resources, 4); /* the service, the pods and the machine behind it */
         assert_int_equal(answer.n_removed, 2);
         interest_told(&interest, &l.catalog, &answer);
         interest_answer_done(&answer);

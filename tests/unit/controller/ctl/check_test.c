@@ -125,6 +125,27 @@ static void all_is_well(void **state)
     scene_close(&s);
 }
 
+static void problems_that_are_not_listed(void **state)
+{
+    struct scene s;
+    struct json *problems = parsed("{\"errors\":[],\"warnings\":[],\"unlisted\":12}");
+    (void)state;
+    scene_open(&s, CLIENT("a", "true"));
+    s.programs[0].problems = problems;
+    prints(&s, false,
+           HEAD PROGRAMS
+           "ok    sync            1 of 1 proxies have acknowledged all\n"
+           "ok    certificates    1 of 1 proxies reach the CA\n"
+           "ok    capture         1 enrolled pods, all captured\n"
+           "warn  configuration   12 problems more are not listed\n"
+           "                        -> each object's status says its own\n"
+           "ok    configuration   no object is refused\n"
+           "ok    versions        all programs are 2\n"
+           "0 failed, 1 warning, 12 in order\n");
+    scene_close(&s);
+    json_free(problems);
+}
+
 static void a_proxy_is_behind_and_another_version(void **state)
 {
     struct scene s;
@@ -310,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_are_read),
         cmocka_unit_test(all_is_well),
+        cmocka_unit_test(problems_that_are_not_listed),
         cmocka_unit_test(a_proxy_is_behind_and_another_version),
         cmocka_unit_test(a_program_that_ends_at_once),
         cmocka_unit_test(nothing_is_installed),

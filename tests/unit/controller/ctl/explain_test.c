@@ -72,7 +72,17 @@ static const char mesh[] =
     "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: split, namespace: bank}, "
     "spec: {hosts: [new.pay.svc.cluster.local], exportTo: ['.'], http: [{route: [{destination: {host: "
     "new.pay.svc.cluster.local, subset: a}, weight: 1}, {destination: {host: new.pay.svc.cluster.local, "
-    "subset: b}, weight: 1}]}]}}\n";
+    "subset: b}, weight: 1}]}]}}\n---\n"
+    "{apiVersion: v1, kind: Namespace, metadata: {name: shut, labels: {weir.mesh/enrolled: "
+    "'true'}}}\n---\n"
+    "{apiVersion: v1, kind: Pod, metadata: {name: in, namespace: shut}, spec: {nodeName: node-a}, "
+    "status: {podIP: 10.0.9.1}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: s, namespace: shut}, spec: "
+    "{egress: [{hosts: ['./*', pay/old.pay.svc.cluster.local]}], outboundTrafficPolicy: {mode: "
+    "REGISTRY_ONLY}}}\n---\n"
+    "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: shut}, "
+    "spec: {hosts: [private.example], exportTo: ['.'], resolution: STATIC, ports: [{number: 80, name: "
+    "tcp}], endpoints: [{address: 192.0.2.7}]}}\n";
 
 static int open_mesh(void **state)
 {
@@ -93,7 +103,7 @@ static int open_mesh(void **state)
     assert_int_equal(translate(&store, &fixture_settings, &resources, &problems), 0);
     assert_int_equal(catalog_replace(&catalog, &resources, &n), 0);
     text_heap_init(&out, 1 << 20);
-    dump_config(&catalog, &ads, 0, &out);
+    dump_config(&catalog, &ads, 0, DUMP_ALL, &out);
     assert_int_equal(json_parse((struct text){out.data, out.len}, NULL, &tree, &e), 0);
     assert_int_equal(directory_new(&directory), 0);
     directory_thread_register();
@@ -121,8 +131,8 @@ static void nothing_is_lost_on_the_way(void **state)
     struct directory_counts counts;
     (void)state;
     directory_counts(directory, &counts);
-    assert_int_equal(counts.workloads, 10);
-    assert_int_equal(counts.services, 5);
+    assert_int_equal(counts.workloads, 12);
+    assert_int_equal(counts.services, 6);
     assert_int_equal(counts.policies, 4);
     const struct map_entry *m;
     for (unsigned type = 0; type < XDS_TYPE_COUNT; type++)
@@ -241,6 +251,37 @@ static void what_is_not_in_the_mesh(void **state)
     says("shop/web", "bank/api:99",
          WEB "to    Service bank/api port 99  (api.bank.svc.cluster.local), 0 endpoints\n"
              "=> unreachable: the Service has no port 99\n");
+}
+
+#define SHUT                                                                                       \
+    "from  shut/in  10.0.9.1  on node-a\n"                                                          \
+    "      spiffe://td.example/ns/shut/sa/default\n"
+#define ONLY                                                                                       \
+    ": the source may connect only to what it sees (outboundTrafficPolicy: REGISTRY_ONLY), so its "   \
+    "node refuses the connection (BlackHoleCluster)\n"
+#define HIDDEN "the source does not see it, by its Sidecar's egress hosts or the destination's exportTo"
+
+static void what_is_not_seen(void **state)
+{
+    (void)state;
+    says("shut/in", "bank/api",
+         SHUT "to    Service bank/api port 80  (api.bank.svc.cluster.local), 0 endpoints\n"
+              "=> refused: " HIDDEN ONLY);
+    says("shut/in", "bank/api-1:8080",
+         SHUT "to    bank/api-1:8080\n"
+              "=> refused: " HIDDEN ONLY);
+    says("shut/in", "203.0.113.9:443",
+         SHUT "to    203.0.113.9:443\n"
+              "=> refused: the mesh knows nothing at this address" ONLY);
+    says("shut/in", "pay/old:81",
+         SHUT "to    Service pay/old port 81  (old.pay.svc.cluster.local), 1 endpoint\n"
+              "  REFUSED  pay/old-1  10.0.3.1:81  on node-b\n"
+              "           tunnel (HBONE, mTLS); refused by AuthorizationPolicy pay/no-admin\n"
+              "=> refused\n");
+    says("shop/web", "private.example:80",
+         WEB "to    Service shut/private.example port 80  (private.example), 0 endpoints\n"
+             "=> outside the mesh: " HIDDEN ": the connection passes as it is, without the mesh's "
+             "encryption\n");
 }
 
 static void questions_that_are_none(void **state)
@@ -393,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_service_with_a_policy_on_some),
         cmocka_unit_test(who_is_refused_and_why),
         cmocka_unit_test(what_is_not_in_the_mesh),
+        cmocka_unit_test(what_is_not_seen),
         cmocka_unit_test(questions_that_are_none),
         cmocka_unit_test(as_json),
         cmocka_unit_test(dumps_that_are_none),

@@ -109,7 +109,7 @@ static void other_kinds(void **state)
     read(&o, "a.yaml",
          "{apiVersion: apps/v1, kind: Deployment, metadata: 3}\n---\n{apiVersion: apps/v1, kind: "
          "Deployment}\n---\n"
-         "{apiVersion: v1, kind: Secret}\n---\n" NS("a"));
+         "{apiVersion: v1, kind: Event}\n---\n" NS("a"));
     assert_int_equal(o.manifest.n_objects, 1);
     assert_int_equal(o.problems.n, 0);
     assert_int_equal(o.manifest.n_unknown, 2);

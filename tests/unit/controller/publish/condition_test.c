@@ -54,7 +54,7 @@ static char *patched(const char *object, const struct condition *c)
 {
     struct json *tree = parsed(object);
     struct text_heap body;
-    assert_int_equal(condition_patch(tree, c, 1767225600000, &body), 0);
+    assert_int_equal(condition_patch(tree, CONDITION_TYPE, c, 1767225600000, &body), 0);
     json_free(tree);
     return body.data;
 }
@@ -115,12 +115,12 @@ static void what_is_there_is_recognised(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json *tree = parsed(cases[i].object);
-        assert_true((condition_there(tree) == condition_number(&good)) == cases[i].same);
+        assert_true((condition_there(tree, CONDITION_TYPE) == condition_number(&good)) == cases[i].same);
         assert_int_equal(condition_generation(tree), 2);
         json_free(tree);
     }
     struct json *none = parsed("{\"metadata\":{\"name\":\"p\"}}");
-    assert_true(condition_there(none) == 0);
+    assert_true(condition_there(none, CONDITION_TYPE) == 0);
     assert_int_equal(condition_generation(none), 0);
     json_free(none);
 }
@@ -141,7 +141,7 @@ static void objects_that_are_not_written(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json *tree = parsed(cases[i].object);
         struct text_heap body = {0};
-        assert_int_equal(condition_patch(tree, &good, 0, &body), cases[i].wanted);
+        assert_int_equal(condition_patch(tree, CONDITION_TYPE, &good, 0, &body), cases[i].wanted);
         text_heap_done(&body);
         json_free(tree);
     }

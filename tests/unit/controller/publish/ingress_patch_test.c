@@ -5,6 +5,9 @@
 #include "tests/unit/shared/json/parsed.h"
 #include <errno.h>
 
+#define CLASS(name, controller, more)                                                                 \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: " name "}, spec: " \
+    "{controllerName: " controller more "}}\n---\n"
 static const char mesh[] =
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge, namespace: shop}, spec: "
     "{gatewayClassName: weir, listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: TLS}]}}\n---\n"
@@ -12,6 +15,9 @@ static const char mesh[] =
     "{gatewayClassName: other, listeners: [{name: a, port: 80, protocol: HTTP}]}}\n---\n"
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: shop}, spec: "
     "{parentRefs: [{name: edge}]}}\n---\n"
+    CLASS("weir", INGRESS_CONTROLLER, "") CLASS("other", INGRESS_CONTROLLER, "")
+    CLASS("with", INGRESS_CONTROLLER, ", parametersRef: {group: '', kind: ConfigMap, name: c}")
+    CLASS("theirs", "example.test/theirs", "")
     "{apiVersion: v1, kind: Service, metadata: {name: edge, namespace: shop}, spec: {clusterIP: 192.0.2.9, selector: "
     "{app: edge}, ports: [{port: 80}]}}\n---\n"
     "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop, labels: {app: edge, "
@@ -113,6 +119,46 @@ static void others_gateways_are_left_alone(void **state)
     assert_string_equal(object_status_resource(OBJECT_INGRESS), "gateways");
 }
 
+/* A class is accepted if its Gateways are served; others' classes are theirs. */
+static void classes(void **state)
+{
+    static const struct {
+        const char *name, *reason;
+    } cases[] = {{"weir", "Accepted"}, {"other", "Unsupported"}, {"with", "InvalidParameters"}, {"theirs", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct object_judged who = {OBJECT_INGRESS_CLASS, "", cases[i].name, 2, NULL};
+        const struct problem_index nothing = {0};
+        struct object_status s;
+        struct text_heap body;
+        char object[1024];
+        assert_int_equal(object_status_judge(&who, &nothing, &view, &s), 0);
+        snprintf(object, sizeof object,
+                 "{\"metadata\":{\"resourceVersion\":\"7\"},\"spec\":{\"controllerName\":\"%s\"},\"status\":"
+                 "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"Unknown\",\"reason\":\"Pending\"}]}}",
+                 cases[i].reason ? INGRESS_CONTROLLER : "example.test/theirs");
+        struct json *tree = parsed(object);
+        if (!cases[i].reason) {
+            assert_int_equal(object_status_number(&s), 0);
+            assert_int_equal(object_status_there(OBJECT_INGRESS_CLASS, tree), 0);
+        } else {
+            assert_true(object_status_number(&s) != object_status_there(OBJECT_INGRESS_CLASS, tree));
+            assert_int_equal(object_status_patch(&s, tree, 0, &body), 0);
+            snprintf(object, sizeof object, "{\"spec\":{\"controllerName\":\"" INGRESS_CONTROLLER "\"},%s", body.data + 1);
+            assert_non_null(strstr(object, cases[i].reason));
+            assert_null(strstr(object, "Pending"));
+            assert_true((strstr(object, "\"True\"") != NULL) == (i == 0));
+            json_free(tree);
+            tree = parsed(object);
+            assert_true(object_status_number(&s) == object_status_there(OBJECT_INGRESS_CLASS, tree));
+            text_heap_done(&body);
+        }
+        json_free(tree);
+        object_status_done(&s);
+    }
+    assert_string_equal(object_status_resource(OBJECT_INGRESS_CLASS), "gatewayclasses");
+}
+
 static void without_memory_it_is_judged_again(void **state)
 {
     struct object_status s;
@@ -137,6 +183,7 @@ int main(void)
         cmocka_unit_test(it_is_known_again),
         cmocka_unit_test(the_time_of_a_transition_stays),
         cmocka_unit_test(others_gateways_are_left_alone),
+        cmocka_unit_test(classes),
         cmocka_unit_test(without_memory_it_is_judged_again),
     };
     return cmocka_run_group_tests(tests, set_up, mesh_down);

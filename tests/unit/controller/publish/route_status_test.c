@@ -16,7 +16,7 @@ static const char mesh[] =
     "'', "
     "kind: Service, name: no, namespace: bank, sectionName: w}], rules: [{backendRefs: [{name: "
     "cart, "
-    "port: 80}]}, {matches: [{path: {value: /x}}], sessionPersistence: {}}]}}";
+    "port: 80}]}, {matches: [{path: {value: /x}}], hedging: {}}]}}";
 
 static int set_up(void **state)
 {
@@ -69,7 +69,7 @@ static char *patched(const struct object_status *s, const char *status)
     "{\"parentRef\":{\"group\":\"\",\"kind\":\"Service\",\"name\":\"cart\",\"port\":80}," NAME     \
         ACCEPTED SINCE "," RESOLVED                                                                \
     ",{\"type\":\"PartiallyInvalid\",\"status\":\"True\",\"reason\":\"UnsupportedValue\","         \
-    "\"message\":\"Dropped Rule, what it takes is refused: spec.rules[1].sessionPersistence: is "  \
+    "\"message\":\"Dropped Rule, what it takes is refused: spec.rules[1].hedging: is "  \
     "not "                                                                                         \
     "supported\"" SINCE "]}"
 #define SECOND                                                                                     \

@@ -17,6 +17,8 @@ struct wire {
     struct ads *ads;
     bool cut_client;  /* the client reads nothing */
     bool routes_only; /* its streams are told of routes alone */
+    const struct spiffe_id *sidecar;
+    const char *gateway; /* they are a Gateway's pods', with this identity; NULL: a node proxy's */
 };
 
 static inline struct http2_stream *request(struct http2 *h, const struct http2_head *head,
@@ -28,8 +30,10 @@ static inline struct http2_stream *request(struct http2 *h, const struct http2_h
         return NULL;
     return ads_accept(w->ads, &w->pool,
                       &(struct ads_caller){.path = path,
-                                           .identity = "spiffe://td/ns/a/sa/b",
-                                           .routes_only = w->routes_only});
+                                           .identity = w->gateway ? w->gateway : "spiffe://td/ns/a/sa/b",
+                                           .gateway_only = w->gateway != NULL,
+                                           .routes_only = w->routes_only,
+                                           .sidecar = w->sidecar});
 }
 
 static inline void ignore(struct http2 *h)
@@ -144,4 +148,5 @@ static inline void control_close(struct control *c)
     ", namespace: " ns "}, spec: {parentRefs: [{group: '', kind: Service, name: " service          \
     ", namespace: n}], rules: [{" rule "}]}}\n---\n"
 #define UID(name) "Kubernetes//Pod/n/" name
+#define LIST(...) ((char *[]){__VA_ARGS__, NULL}) /* of names */
 #endif

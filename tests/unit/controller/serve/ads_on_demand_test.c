@@ -1,100 +1,7 @@
 /* The ADS machine and a client that says each word itself: names on demand, nonces, other types,
  * the end. */
-#include "tests/unit/controller/serve/ads_fixture.h"
+#include "tests/unit/controller/serve/delta_client.h"
 #include <stdio.h>
-
-enum { RESPONSES_MAX = 64 };
-
-struct talker {
-    struct grpc_call call;
-    struct wire *wire;
-    struct delta_response responses[RESPONSES_MAX];
-    size_t n, at;
-    bool closed;
-    enum grpc_status status;
-};
-
-static void talker_message(struct grpc_call *call, const uint8_t *data, size_t len)
-{
-    struct talker *t = call->user;
-    char why[XDS_WHY_MAX];
-    assert_true(t->n < RESPONSES_MAX);
-    assert_int_equal(delta_response_decode(data, len, &t->responses[t->n++], why), 0);
-}
-
-static void talker_closed(struct grpc_call *call, enum grpc_status status, struct text message)
-{
-    struct talker *t = call->user;
-    (void)message;
-    t->closed = true;
-    t->status = status;
-}
-
-static const struct grpc_call_events talker_events = {.message = talker_message,
-                                                      .closed = talker_closed};
-
-static void talker_open(struct talker *t, struct wire *w)
-{
-    const struct grpc_call_options options = {.path = TEXT(XDS_DELTA_PATH), .authority = TEXT("c")};
-    *t = (struct talker){.wire = w};
-    assert_int_equal(grpc_call_start(&t->call, w->client, &w->pool, &options, &talker_events, t),
-                     0);
-}
-
-static void talker_done(struct talker *t)
-{
-    for (size_t i = 0; i < t->n; i++)
-        delta_response_done(&t->responses[i]);
-    if (!t->closed)
-        grpc_call_cancel(&t->call);
-}
-
-static void say(struct talker *t, const struct delta_request *request)
-{
-    struct xds_bytes bytes;
-    assert_int_equal(delta_request_encode(request, &bytes), 0);
-    assert_int_equal(grpc_call_send(&t->call, bytes.data, bytes.len), 0);
-    xds_bytes_done(&bytes);
-    wire_run(t->wire);
-}
-
-/* Lists end with NULL. */
-static void ask(struct talker *t, enum xds_type type, char **subscribe, char **unsubscribe)
-{
-    struct delta_request r = {.node_id = "n",
-                              .type_url = (char *)xds_type_url(type),
-                              .subscribe = subscribe,
-                              .unsubscribe = unsubscribe,
-                              .nonce = ""};
-    while (subscribe && subscribe[r.n_subscribe])
-        r.n_subscribe++;
-    while (unsubscribe && unsubscribe[r.n_unsubscribe])
-        r.n_unsubscribe++;
-    say(t, &r);
-}
-
-/* The next response, as text, acknowledged; "" if there is none. */
-static const char *hear(struct talker *t)
-{
-    static char heard[4096];
-    struct text_out out = TEXT_OUT(heard);
-    if (t->at == t->n)
-        return "";
-    const struct delta_response *r = &t->responses[t->at++];
-    text_puts(&out, strcmp(r->type_url, xds_type_url(XDS_ADDRESS)) == 0 ? "address:" : "other:");
-    for (size_t i = 0; i < r->n_resources; i++) {
-        text_printf(&out, " +%s", r->resources[i].name);
-        assert_true(r->resources[i].version[0]);
-        for (size_t j = 0; j < r->resources[i].n_aliases; j++)
-            text_printf(&out, "=%s", r->resources[i].aliases[j]);
-    }
-    for (size_t i = 0; i < r->n_removed; i++)
-        text_printf(&out, " -%s", r->removed[i]);
-    say(t, &(struct delta_request){.type_url = r->type_url, .nonce = r->nonce});
-    return heard;
-}
-
-#define LIST(...) ((char *[]){__VA_ARGS__, NULL})
 
 static void on_demand(void **state)
 {
@@ -107,36 +14,36 @@ static void on_demand(void **state)
                         SERVICE("web", "10.96.0.1"));
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
-    ask(&t, XDS_ADDRESS, LIST("*"), LIST("*")); /* nothing, please: and that is answered */
-    assert_string_equal(hear(&t), "address:");
-    assert_string_equal(hear(&t), "");
-    ask(&t, XDS_ADDRESS, LIST("net1/10.0.0.2"), NULL);
-    assert_string_equal(hear(&t), "address: +" UID("b") "=net1/10.0.0.2");
-    ask(&t, XDS_ADDRESS, LIST("net1/10.0.0.99"), NULL); /* absent: that is an answer too */
-    assert_string_equal(hear(&t), "address: -net1/10.0.0.99");
-    ask(&t, XDS_ADDRESS, LIST(UID("b"), "n/none.n.svc.cluster.local"), NULL);
-    assert_string_equal(hear(&t),
+    talker_ask(&t, XDS_ADDRESS, LIST("*"), LIST("*")); /* nothing, please: and that is answered */
+    assert_string_equal(talker_hear(&t), "address:");
+    assert_string_equal(talker_hear(&t), "");
+    talker_ask(&t, XDS_ADDRESS, LIST("net1/10.0.0.2"), NULL);
+    assert_string_equal(talker_hear(&t), "address: +" UID("b") "=net1/10.0.0.2");
+    talker_ask(&t, XDS_ADDRESS, LIST("net1/10.0.0.99"), NULL); /* absent: that is an answer too */
+    assert_string_equal(talker_hear(&t), "address: -net1/10.0.0.99");
+    talker_ask(&t, XDS_ADDRESS, LIST(UID("b"), "n/none.n.svc.cluster.local"), NULL);
+    assert_string_equal(talker_hear(&t),
                         "address: +" UID("b") "=net1/10.0.0.2 -n/none.n.svc.cluster.local");
     /* A service comes with its endpoints, and with those that it gets later. */
-    ask(&t, XDS_ADDRESS, LIST("net1/10.96.0.1"), NULL);
+    talker_ask(&t, XDS_ADDRESS, LIST("net1/10.96.0.1"), NULL);
     assert_string_equal(
-        hear(&t), "address: +n/web.n.svc.cluster.local=net1/10.96.0.1 +" UID("a") "=net1/10.0.0.1");
+        talker_hear(&t), "address: +n/web.n.svc.cluster.local=net1/10.96.0.1 +" UID("a") "=net1/10.0.0.1");
     control_set(&c, POD("a", "10.0.0.1", "app: web") POD("b", "10.0.0.2", "app: other")
                         POD("x", "10.0.0.3", "app: web") POD("y", "10.0.0.4", "app: no")
                             SERVICE("web", "10.96.0.1"));
     wire_run(&w);
-    assert_string_equal(hear(&t),
+    assert_string_equal(talker_hear(&t),
                         "address: +" UID("x") "=net1/10.0.0.3"); /* y is nobody's business */
     /* What was absent appears; what was given goes. */
     control_set(&c, POD("a", "10.0.0.1", "app: web") POD("z", "10.0.0.99", "")
                         SERVICE("web", "10.96.0.1"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "address: +" UID("z") "=net1/10.0.0.99 -" UID("b") " -" UID("x"));
+    assert_string_equal(talker_hear(&t), "address: +" UID("z") "=net1/10.0.0.99 -" UID("b") " -" UID("x"));
     /* Unsubscribed: silence. */
-    ask(&t, XDS_ADDRESS, NULL, LIST("net1/10.0.0.99"));
+    talker_ask(&t, XDS_ADDRESS, NULL, LIST("net1/10.0.0.99"));
     control_set(&c, POD("a", "10.0.0.1", "app: web") SERVICE("web", "10.96.0.1"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "");
+    assert_string_equal(talker_hear(&t), "");
     assert_int_equal(c.ads.flight_bytes, 0);
     talker_done(&t);
     wire_close(&w);
@@ -165,13 +72,13 @@ static void on_demand_after_a_reconnect(void **state)
     r.n_subscribe = 2;
     r.unsubscribe = LIST("*");
     r.n_unsubscribe = 1;
-    say(&t, &r);
-    assert_string_equal(hear(&t),
+    talker_say(&t, &r);
+    assert_string_equal(talker_hear(&t),
                         "address: +" UID("b") "=net1/10.0.0.2 -" UID("gone") " -net1/10.0.0.7");
     /* What it has it goes on being told of. */
     control_set(&c, POD("b", "10.0.0.2", ""));
     wire_run(&w);
-    assert_string_equal(hear(&t), "address: -" UID("a"));
+    assert_string_equal(talker_hear(&t), "address: -" UID("a"));
     talker_done(&t);
     wire_close(&w);
     control_close(&c);
@@ -186,23 +93,23 @@ static void nonces(void **state)
     control_open(&c);
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
-    ask(&t, XDS_ADDRESS, NULL, NULL);
-    assert_string_equal(hear(&t), "address:");
+    talker_ask(&t, XDS_ADDRESS, NULL, NULL);
+    assert_string_equal(talker_hear(&t), "address:");
     control_set(&c, POD("a", "10.0.0.1", ""));
     control_set(&c, POD("a", "10.0.0.2", ""));
     control_set(&c, POD("a", "10.0.0.3", ""));
     wire_run(&w);
     assert_int_equal(t.n, 3); /* two are in flight, the third waits */
     char *url = t.responses[1].type_url;
-    say(&t, &(struct delta_request){.type_url = url, .nonce = "77"});
-    say(&t, &(struct delta_request){.type_url = url, .nonce = "x"});
-    say(&t, &(struct delta_request){.type_url = (char *)xds_type_url(XDS_AUTHORIZATION),
+    talker_say(&t, &(struct delta_request){.type_url = url, .nonce = "77"});
+    talker_say(&t, &(struct delta_request){.type_url = url, .nonce = "x"});
+    talker_say(&t, &(struct delta_request){.type_url = (char *)xds_type_url(XDS_AUTHORIZATION),
                                     .nonce = t.responses[2].nonce});
     size_t n_address = 0;
     for (size_t i = 0; i < t.n; i++)
         n_address += strcmp(t.responses[i].type_url, url) == 0;
     assert_int_equal(n_address, 3); /* none of these acknowledges anything */
-    say(&t, &(struct delta_request){.type_url = url,
+    talker_say(&t, &(struct delta_request){.type_url = url,
                                     .nonce = t.responses[1].nonce,
                                     .has_error = true,
                                     .error_code = 3,
@@ -211,7 +118,7 @@ static void nonces(void **state)
     assert_string_equal(
         t.responses[3].type_url,
         xds_type_url(XDS_AUTHORIZATION)); /* it was asked for above, and goes first */
-    say(&t, &(struct delta_request){.type_url = t.responses[3].type_url,
+    talker_say(&t, &(struct delta_request){.type_url = t.responses[3].type_url,
                                     .nonce = t.responses[3].nonce});
     assert_int_equal(t.n, 5);
     assert_string_equal(t.responses[4].resources[0].aliases[0], "net1/10.0.0.3");
@@ -232,28 +139,28 @@ static void routes_by_name(void **state)
     control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2"));
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
-    ask(&t, XDS_ROUTES, LIST(TABLE, TABLE "@bank"), NULL);
-    assert_string_equal(hear(&t), "other: +" TABLE " -" TABLE "@bank");
+    talker_ask(&t, XDS_ROUTES, LIST(TABLE, TABLE "@bank"), NULL);
+    assert_string_equal(talker_hear(&t), "other: +" TABLE " -" TABLE "@bank");
     control_set(&c, SERVICE("web", "10.96.0.1")
                         HTTP_ROUTE("r", "n", "web", "backendRefs: [{name: other, port: 80}]"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "other: +" TABLE);
+    assert_string_equal(talker_hear(&t), "other: +" TABLE);
     control_set(&c, SERVICE("web", "10.96.0.1"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "other: +" TABLE); /* not taken away */
+    assert_string_equal(talker_hear(&t), "other: +" TABLE); /* not taken away */
     /* All that was written, and besides what is asked for by its name. */
     control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2")
                         HTTP_ROUTE("r", "n", "other", "backendRefs: [{name: web, port: 80}]"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "");
-    ask(&t, XDS_ROUTES, LIST("*"), NULL);
-    assert_string_equal(hear(&t), "other: +" TABLE " +outbound|80||other.n.svc.cluster.local");
+    assert_string_equal(talker_hear(&t), "");
+    talker_ask(&t, XDS_ROUTES, LIST("*"), NULL);
+    assert_string_equal(talker_hear(&t), "other: +" TABLE " +outbound|80||other.n.svc.cluster.local");
     control_set(&c, SERVICE("web", "10.96.0.1") SERVICE("other", "10.96.0.2"));
     wire_run(&w);
-    assert_string_equal(hear(&t), "other: -outbound|80||other.n.svc.cluster.local");
+    assert_string_equal(talker_hear(&t), "other: -outbound|80||other.n.svc.cluster.local");
     control_set(&c, "");
     wire_run(&w);
-    assert_string_equal(hear(&t), "other: -outbound|80||other.n.svc.cluster.local -" TABLE);
+    assert_string_equal(talker_hear(&t), "other: -outbound|80||other.n.svc.cluster.local -" TABLE);
     talker_done(&t);
     wire_close(&w);
     control_close(&c);
@@ -272,9 +179,9 @@ static void of_other_types_there_is_nothing(void **state)
                               .nonce = "",
                               .subscribe = LIST("a"),
                               .n_subscribe = 1};
-    say(&t, &r);
-    assert_string_equal(hear(&t), "other: -a"); /* and the acknowledgement is not answered again */
-    assert_string_equal(hear(&t), "");
+    talker_say(&t, &r);
+    assert_string_equal(talker_hear(&t), "other: -a"); /* and the acknowledgement is not answered again */
+    assert_string_equal(talker_hear(&t), "");
     assert_int_equal(c.ads.flight_bytes, 0);
     assert_int_equal(grpc_call_send(&t.call, (const uint8_t *)"\xff\xff", 2), 0);
     wire_run(&w);
@@ -295,8 +202,8 @@ static void half_close_and_finish(void **state)
     wire_open(&w, &c.ads);
     talker_open(&t, &w);
     talker_open(&u, &w);
-    ask(&t, XDS_ADDRESS, NULL, NULL);
-    ask(&u, XDS_ADDRESS, NULL, NULL);
+    talker_ask(&t, XDS_ADDRESS, NULL, NULL);
+    talker_ask(&u, XDS_ADDRESS, NULL, NULL);
     assert_int_equal(c.ads.stats.clients, 2);
     grpc_call_half_close(&t.call);
     wire_run(&w);
@@ -341,9 +248,9 @@ static void whom_nobody_knows_may_ask_for_less(void **state)
         wire_open(&w, &c.ads);
         w.routes_only = strangers;
         talker_open(&t, &w);
-        ask(&t, XDS_ENDPOINTS, names + 1, NULL);
+        talker_ask(&t, XDS_ENDPOINTS, names + 1, NULL);
         assert_false(t.closed);
-        ask(&t, XDS_ENDPOINTS, LIST(names[0]), NULL);
+        talker_ask(&t, XDS_ENDPOINTS, LIST(names[0]), NULL);
         assert_int_equal(t.closed, strangers);
         if (strangers)
             assert_int_equal(t.status, GRPC_RESOURCE_EXHAUSTED);
@@ -368,7 +275,7 @@ static void absent_names_do_not_pile_up(void **state)
     talker_open(&t, &w);
     for (; round < 8 && !t.closed; round++) {
         char **now = names_make(text[round % 2], names[round % 2], round) + 1;
-        ask(&t, XDS_ENDPOINTS, now, round ? names[(round + 1) % 2] + 1 : NULL);
+        talker_ask(&t, XDS_ENDPOINTS, now, round ? names[(round + 1) % 2] + 1 : NULL);
     }
     assert_true(t.closed);
     assert_int_equal(t.status, GRPC_RESOURCE_EXHAUSTED);

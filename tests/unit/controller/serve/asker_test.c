@@ -161,6 +161,30 @@ static void near_endpoints_come_first(void **state)
                 "10.0.0.3/0 10.0.0.1/1 10.0.0.2/1");
 }
 
+#define PLACES(setting) "loadBalancer: {localityLbSetting: {" setting "}}"
+#define OUTLIERS        ", outlierDetection: {consecutive5xxErrors: 3}"
+
+static void as_somebody_wrote_it(void **state)
+{
+    (void)state;
+    /* Off: neither the Service's preference nor the outliers' reason counts; said, and nothing else: as without. */
+    assert_seen(MESH SPEC(", trafficDistribution: PreferClose") RULE(PLACES("enabled: false") OUTLIERS), "south",
+                "10.0.0.1/0 10.0.0.2/0 10.0.0.3/0");
+    assert_seen(MESH SPEC("") RULE(PLACES("enabled: true") OUTLIERS), "south",
+                "10.0.0.3/0 10.0.0.1/1 10.0.0.2/1");
+    assert_seen(MESH SPEC(", trafficDistribution: PreferClose") RULE(PLACES("enabled: true")), "south",
+                "10.0.0.1/0 10.0.0.2/0 10.0.0.3/0");
+    /* Who can't be left out is no reason to go away. */
+    assert_seen(MESH SPEC("") RULE(PLACES("failover: [{from: south, to: north}]")), "south",
+                "10.0.0.1/0 10.0.0.2/0 10.0.0.3/0");
+    assert_seen(MESH SPEC("") RULE(PLACES("failoverPriority: ['topology.kubernetes.io/zone=n2']") OUTLIERS), "south",
+                "10.0.0.2/0 10.0.0.1/1 10.0.0.3/1");
+    assert_seen(MESH SPEC("") RULE(PLACES("distribute: [{from: south, to: {north/n1: 90, south: 10}}]")), "south",
+                "10.0.0.1/0 10.0.0.3/0");
+    assert_seen(MESH SPEC("") RULE(PLACES("distribute: [{from: south, to: {north/n1: 90, south: 10}}]")), "north",
+                "10.0.0.1/0 10.0.0.2/0 10.0.0.3/0");
+}
+
 static void a_preference_that_comes_is_told(void **state)
 {
     struct bench b;
@@ -176,6 +200,11 @@ static void a_preference_that_comes_is_told(void **state)
     control_set(&b.c, MESH SPEC(", trafficDistribution: PreferClose"));
     consumer_hear(&b.t, &r);
     assert_string_equal(told_endpoints(r), "10.0.0.3/0 10.0.0.1/1 10.0.0.2/1");
+    consumer_ask(&b.t, r->type_url, LIST((char *)CLUSTER), r->nonce, NULL);
+    control_set(&b.c, MESH SPEC(", trafficDistribution: PreferClose")
+                          RULE(PLACES("distribute: [{from: south, to: {north/n2: 100}}]")));
+    consumer_hear(&b.t, &r);
+    assert_string_equal(told_endpoints(r), "10.0.0.2/0");
     bench_close(&b);
 }
 
@@ -289,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_namespace_has_its_own_listener),
         cmocka_unit_test(wildcards_hold_no_name_twice),
         cmocka_unit_test(nobody_else_hears_of_it),
+        cmocka_unit_test(as_somebody_wrote_it),
         cmocka_unit_test(near_endpoints_come_first),
         cmocka_unit_test(a_preference_that_comes_is_told),
         cmocka_unit_test(grpc_clients_take_turns),

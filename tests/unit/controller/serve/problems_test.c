@@ -3,6 +3,7 @@
  * has bounds.
  */
 #include "controller/publish/object_status.h"
+#include "controller/serve/dump.h"
 #include "controller/serve/projection.h"
 #include "controller/translate/gateway_table.h"
 #include "shared/base/log.h"
@@ -127,6 +128,20 @@ static void warnings_hide_no_error(void **state)
     assert_int_equal(p.n, PROBLEMS_MAX - PROBLEMS_MAX / 4 + 1);
     assert_false(problems_incomplete(&p));
     problems_done(&p);
+}
+
+/* What no list has is said by its number. */
+static void what_is_not_listed_is_counted(void **state)
+{
+    struct problems some = {.dropped = 3}, others = {.dropped = 4};
+    const struct problems *lists[] = {&some, &others};
+    struct text_heap out;
+    (void)state;
+    text_heap_init(&out, 4096);
+    dump_problems(lists, 2, &out);
+    assert_false(out.failed);
+    assert_non_null(strstr(out.data, "\"unlisted\": 7"));
+    text_heap_done(&out);
 }
 
 static void shares(void **state)
@@ -385,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_noisy_namespace_hides_nobody),
         cmocka_unit_test(warnings_hide_no_error),
+        cmocka_unit_test(what_is_not_listed_is_counted),
         cmocka_unit_test(shares),
         cmocka_unit_test(shares_of_less_than_one),
         cmocka_unit_test(all_tables_have_a_bound),

@@ -214,7 +214,7 @@ static void put_route(struct world *w, struct text_out *out)
         "backendRefs: [{name: s0, port: 80}]",
         "backendRefs: [{name: s1, port: 80, namespace: shop}, {name: s2, port: 90}]",
         "filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s3, port: 80}}}]",
-        "backendRefs: [{name: s0, port: 80}], sessionPersistence: {}",
+        "backendRefs: [{name: s0, port: 80}], hedging: {}",
         "matches: [{headers: [{name: a, value: b}]}, {}], backendRefs: [{name: s4, port: 80, weight: 3}, "
         "{name: s1, port: 90}]",
     };
@@ -318,6 +318,29 @@ static void put_entry(struct world *w, struct text_out *out)
                 below(w, 3), ns_of(w), below(w, 3), hosts[below(w, 4)], specs[below(w, 6)]);
 }
 
+/* Addresses are those of pods and Services, too. */
+static void put_machine(struct world *w, struct text_out *out)
+{
+    static const char *const addresses[] = {"10.0.0.2",  "10.0.0.5",  "10.0.0.22", "10.0.0.23",
+                                            "192.0.2.9", "192.0.2.2", "x"};
+    text_printf(out,
+                "{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: w%u, "
+                "namespace: %s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {address: %s, "
+                "labels: {app: %c}, ports: {http: 8080}}}",
+                below(w, 3), ns_of(w), below(w, 3), addresses[below(w, 7)], 'a' + (char)below(w, 2));
+}
+
+static void put_sidecar(struct world *w, struct text_out *out)
+{
+    static const char *const specs[] = {"", "workloadSelector: {labels: {app: a}}, ",
+                                        "outboundTrafficPolicy: {mode: REGISTRY_ONLY}, "};
+    text_printf(out,
+                "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: y%u, namespace: "
+                "%s, creationTimestamp: '2026-01-01T00:00:0%uZ'}, spec: {%segress: [{hosts: ['./%c']}]}}",
+                below(w, 3), below(w, 6) ? ns_of(w) : fixture_settings.root_namespace, below(w, 3),
+                specs[below(w, 3)], 'a' + (char)below(w, 3));
+}
+
 static void remove_some(struct world *w)
 {
     static const char prefixes[] = {[OBJECT_POD] = 'p', [OBJECT_SERVICE] = 's',
@@ -330,7 +353,9 @@ static void remove_some(struct world *w)
                                     [OBJECT_INGRESS] = 'i',
                                     [OBJECT_VIRTUAL_SERVICE] = 'v',
                                     [OBJECT_DESTINATION_RULE] = 'd',
-                                    [OBJECT_SERVICE_ENTRY] = 'x'};
+                                    [OBJECT_SERVICE_ENTRY] = 'x',
+                                    [OBJECT_WORKLOAD_ENTRY] = 'w',
+                                    [OBJECT_SIDECAR] = 'y'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];
     if (kind == OBJECT_SERVICE_ACCOUNT)
@@ -351,11 +376,12 @@ static void step(struct world *w)
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
         put_route,   put_route, put_route,         put_grant, put_virtual, put_virtual,
         put_virtual, put_rule,  put_rule,          put_entry, put_entry,
+        put_machine, put_machine, put_sidecar,
         put_ingress, put_ingress,
     };
     char yaml[4096];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 30);
+    unsigned which = below(w, 33);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;

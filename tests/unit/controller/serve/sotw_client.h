@@ -126,7 +126,6 @@ static inline void push(struct control *c, struct wire *w)
 
 /* ---- Both ----------------------------------------------------------------------------------- */
 
-#define LIST(...) ((char *[]){__VA_ARGS__, NULL})
 #define NONE      ((char *[]){NULL})
 
 struct bench {

@@ -103,6 +103,15 @@ static inline void put_hashes(struct text_heap *h, const struct route_forward *f
     }
 }
 
+static inline void put_session(struct text_heap *h, const struct session_policy *s)
+{
+    text_heap_printf(h, " session %s %s", s->header ? "header" : "cookie", s->name.data);
+    if (!s->header)
+        text_heap_printf(h, " of %s", s->path.data);
+    text_heap_printf(h, "%s for %llums idle %llums", s->permanent ? " permanent" : "",
+                     (unsigned long long)s->absolute_ms, (unsigned long long)s->idle_ms);
+}
+
 static inline void put_fault(struct text_heap *h, const struct fault *f)
 {
     if (f->delay_ms)
@@ -127,6 +136,8 @@ static inline void put_forward(struct text_heap *h, const struct route_forward *
             text_heap_printf(h, " host-to %s", b->host.data);
     }
     put_hashes(h, f);
+    if (f->session)
+        put_session(h, f->session);
     text_heap_printf(h, " else %u", f->no_cluster_status);
     put_path(h, &f->path);
     if (f->host.kind == HOST_LITERAL)

@@ -119,7 +119,7 @@ static void what_is_not_served_has_no_table(void **state)
                           "{name: e, port: 81, protocol: TCP}, {name: f, port: 82, protocol: HTTP, tls: {}}, "
                           "{name: g, port: 15008, protocol: HTTP}, {name: h, port: 83, protocol: HTTP, x: 1}")
                   ROUTE("one", "shop", TO_EDGE ", " ANSWERS("301")));
-    static const char *const reasons[] = {"UnsupportedProtocol", "HostnameConflict",
+    static const char *const reasons[] = {"UnsupportedValue", "HostnameConflict",
                                           "HostnameConflict",    "ProtocolConflict",
                                           "UnsupportedProtocol", "UnsupportedValue",
                                           "PortUnavailable",     "UnsupportedValue"};
@@ -268,6 +268,10 @@ static void a_pod_serves_by_its_label(void **state)
         const struct object *pod = object_store_get(&m.store, OBJECT_POD, "shop", "p");
         assert_int_equal(from_pod(&m.view, pod, &w, &m.problems), 0);
         assert_string_equal(w->gateway, ours ? "edge" : "");
+        /* No application is behind them, be they served or not. */
+        assert_true((workload_gateway_port(w, 80) != NULL) == ours);
+        assert_true((workload_gateway_port(w, 443) != NULL) == ours);
+        assert_null(workload_gateway_port(w, 8080));
         assert_int_equal(w->n_policies, 1);
         assert_string_equal(w->policies[0],
                             ours ? "shop/converted_gateway_edge" : "weir-system/istio_converted_static_strict");

@@ -51,6 +51,28 @@ static void put_outlier(struct text_out *out, const struct outlier_settings *s)
     text_puts(out, ")");
 }
 
+static void put_locality(struct text_out *out, const struct cluster *c)
+{
+    const struct locality_lb *lb = &c->locality;
+    if (lb->said)
+        text_printf(out, " places(%s%s", lb->off ? "off" : "", c->balance.locality_weighted ? "weighted" : "");
+    for (size_t i = 0; i < lb->n_distribute; i++) {
+        text_printf(out, " %.*s:", (int)lb->distribute[i].from.len, lb->distribute[i].from.data);
+        for (size_t j = 0; j < lb->distribute[i].n_to; j++)
+            text_printf(out, " %.*s=%u", (int)lb->distribute[i].to[j].to.len,
+                        lb->distribute[i].to[j].to.data, lb->distribute[i].to[j].percent);
+    }
+    for (size_t i = 0; i < lb->n_failover; i++)
+        text_printf(out, " %.*s->%.*s", (int)lb->failover[i].from.len, lb->failover[i].from.data,
+                    (int)lb->failover[i].to.len, lb->failover[i].to.data);
+    for (size_t i = 0; i < lb->n_priorities; i++)
+        text_printf(out, " %.*s%s%.*s", (int)lb->priorities[i].label.name.len,
+                    lb->priorities[i].label.name.data, lb->priorities[i].own ? "?" : "=",
+                    (int)lb->priorities[i].label.value.len, lb->priorities[i].label.value.data);
+    if (lb->said)
+        text_puts(out, ")");
+}
+
 /* What is not Envoy's default. */
 static void put_cluster(struct text_out *out, const struct resource *r)
 {
@@ -82,6 +104,7 @@ static void put_cluster(struct text_out *out, const struct resource *r)
     put_number(out, "streams", c->concurrent_streams_max, 0);
     if (c->outlier_detection)
         put_outlier(out, &c->outlier);
+    put_locality(out, c);
     text_puts(out, "\n");
     cluster_free(c);
 }
@@ -198,6 +221,23 @@ static void hashes(void **state)
                               "{minimumRingSize: 2000}}}}]}"),
                 XDS_CLUSTER,
                 NAME("80", "") " maglev table=101\n" NAME("81", "") " ring http2 ring=2000\n");
+}
+
+#define PLACES(setting) RULE("r", "trafficPolicy: {loadBalancer: {localityLbSetting: {" setting "}}}")
+
+static void places(void **state)
+{
+    (void)state;
+    assert_made(WEB PLACES("enabled: false, distribute: [{from: a, to: {b: 100}}]"), XDS_CLUSTER,
+                NAME("80", "") " least-request places(off a: b=100)\n" NAME("81", "")
+                    " least-request http2 places(off a: b=100)\n");
+    assert_made(WEB PLACES("distribute: [{from: a/b/*, to: {a/b: 80, 'a/c/*': 20}}, {from: '*', to: {'*': 100}}]"),
+                XDS_CLUSTER,
+                NAME("80", "") " least-request places(weighted a/b/*: a/b=80 a/c/*=20 *: *=100)\n" NAME(
+                    "81", "") " least-request http2 places(weighted a/b/*: a/b=80 a/c/*=20 *: *=100)\n");
+    assert_made(WEB PLACES("failover: [{from: a, to: b}], failoverPriority: [rack, 'kind=big', 'none=']"), XDS_CLUSTER,
+                NAME("80", "") " least-request places( a->b rack? kind=big none=)\n" NAME("81", "")
+                    " least-request http2 places( a->b rack? kind=big none=)\n");
 }
 
 /* A subset has what it does not say from the Service, part by part; what a port says is all there is
@@ -333,10 +373,16 @@ static void refused(void **state)
         {"trafficPolicy: {tunnel: {}}", "spec.trafficPolicy.tunnel: is not supported"},
         {"trafficPolicy: {proxyProtocol: {}}", "spec.trafficPolicy.proxyProtocol: is not"},
         {"trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}", "PASSTHROUGH is not supported"},
-        {"trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}",
-         "localityLbSetting.enabled: is not supported"},
-        {"trafficPolicy: {loadBalancer: {localityLbSetting: {failover: []}}}",
-         "localityLbSetting.failover: is not supported"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {near: true}}}",
+         "localityLbSetting.near: is not supported"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}]}}}",
+         "localityLbSetting: failover[0]: leads from a region to itself"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: ['=a']}}}",
+         "localityLbSetting: failoverPriority[0]: is no label"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 99}}]}}}",
+         "localityLbSetting: distribute[0].to: are 99 together, not 100"},
+        {"trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 100}, by: 1}]}}}",
+         "distribute[0].by: is not supported"},
         {"trafficPolicy: {loadBalancer: {consistentHash: {}}}", "must have one of"},
         {"trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: a, useSourceIp: true}}}",
          "must have one of"},
@@ -378,6 +424,72 @@ static void refused(void **state)
     }
 }
 
+static size_t clusters_of(const struct mesh *m, const char *name)
+{
+    const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, "n", name);
+    struct resources all = {0};
+    size_t n = 0;
+    assert_int_equal(default_routes(&m->view, service, &all), 0);
+    for (size_t i = 0; i < all.n; i++)
+        n += all.items[i]->type == XDS_CLUSTER;
+    resources_done(&all);
+    return n;
+}
+
+/* Of a host: 16 rules, and 4,096 clusters of subsets at all ports; the rest is told. */
+static void too_many(void **state)
+{
+    enum { RULES = 20, PORTS = 100, SUBSETS = RULE_CLUSTERS_MAX / PORTS };
+    struct text_heap yaml;
+    struct mesh m;
+    size_t n_refused = 0;
+    (void)state;
+    text_heap_init(&yaml, 1 << 20);
+    for (unsigned ports = 1; ports <= PORTS; ports += PORTS - 1) {
+        text_heap_printf(&yaml,
+                         "{apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: n}, "
+                         "spec: {clusterIP: 10.96.0.%u, ports: [",
+                         ports, ports);
+        for (unsigned i = 1; i <= ports; i++)
+            text_heap_printf(&yaml, "{port: %u, name: p%u}, ", i, i);
+        text_heap_puts(&yaml, "]}}\n---\n");
+        for (unsigned i = 0; i < RULES; i++) {
+            text_heap_printf(&yaml,
+                             "{apiVersion: networking.istio.io/v1, kind: DestinationRule, "
+                             "metadata: {name: r%u-%02u, namespace: n}, spec: {host: s%u, subsets: [",
+                             ports, i, ports);
+            for (unsigned j = 0; j < RULE_SUBSETS_MAX; j++)
+                text_heap_printf(&yaml, "{name: s%u-%u}, ", i, j);
+            text_heap_puts(&yaml, "]}}\n---\n");
+        }
+    }
+    assert_false(yaml.failed);
+    mesh_open(&m, yaml.data);
+    assert_int_equal(clusters_of(&m, "s1"), 1 + RULE_SUBSETS_OF_HOST_MAX);
+    assert_int_equal(clusters_of(&m, "s100"), PORTS * (1 + SUBSETS));
+    struct view_range rules = view_all(&m.view, OBJECT_DESTINATION_RULE);
+    assert_int_equal(rules.n, 2 * RULES);
+    for (size_t i = 0; i < rules.n; i++) {
+        struct problems p;
+        problems_init(&p);
+        rule_warn(&m.view, rules.items[i], &p);
+        unsigned at = (unsigned)(i % RULES);
+        bool wide = i >= RULES; /* "r1-..." is before "r100-..." */
+        const char *wanted = at >= RULES_OF_HOST_MAX ? "only the oldest 16 count"
+                             : !wide                 ? NULL
+                             : at == 0               ? "24 are not there"
+                                                     : "64 are not there";
+        assert_int_equal(p.n, wanted != NULL);
+        if (wanted && !strstr(p.items[0].message, wanted))
+            fail_msg("%s: %s", rules.items[i]->name, p.items[0].message);
+        n_refused += p.n > 0 && p.items[0].severity == PROBLEM_ERROR;
+        problems_done(&p);
+    }
+    assert_int_equal(n_refused, 2 * (RULES - RULES_OF_HOST_MAX) + RULES_OF_HOST_MAX);
+    mesh_close(&m);
+    text_heap_done(&yaml);
+}
+
 /* Each allocation fails in turn. */
 static void no_memory(void **state)
 {
@@ -387,7 +499,8 @@ static void no_memory(void **state)
     (void)state;
     mesh_open(&m, WEB POD("a", "10.0.0.1", ", v: one")
                       RULE("r", "trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: "
-                                "a}}}, subsets: [{name: one, labels: {v: one}}]"));
+                                "a}, localityLbSetting: {distribute: [{from: a, to: {b: 100}}]}}}, subsets: "
+                                "[{name: one, labels: {v: one}}]"));
     const struct object *service = object_store_get(&m.store, OBJECT_SERVICE, "n", "web");
     for (; failed && n < 5000; n++) {
         struct resources all = {0};
@@ -424,12 +537,14 @@ int main(void)
         cmocka_unit_test(all_is_said),
         cmocka_unit_test(defaults),
         cmocka_unit_test(hashes),
+        cmocka_unit_test(places),
         cmocka_unit_test(what_is_inherited),
         cmocka_unit_test(the_oldest_counts),
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
         cmocka_unit_test(the_longest_name),
+        cmocka_unit_test(too_many),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,11 +21,13 @@
 static int warden_channel[2] = {-1, -1}; /* both ends stay open, as with the supervisor */
 static pid_t warden_pid;
 static uint64_t warden_orphan_ms = 60000;
+static const char *warden_machine[2]; /* rules, where it is a machine's */
 
 static inline void run_warden(void)
 {
     char why[SANDBOX_WHY_MAX];
-    const struct warden_options o = {warden_channel[1], 512, true, warden_orphan_ms};
+    const struct warden_options o = {
+        warden_channel[1], 512, true, {warden_machine[0], warden_machine[1]}, warden_orphan_ms};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (sandbox_warden(why) < 0)
         (void)!write(STDERR_FILENO, why, sizeof why);

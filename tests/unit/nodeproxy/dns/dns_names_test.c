@@ -248,6 +248,40 @@ static void long_names(void **state)
     IS("shop", "web", DNS_A, "forward");
 }
 
+/* What a pod doesn't see has no name for it: its own resolver is asked. */
+static void what_is_not_seen(void **state)
+{
+    struct service *s = service_new();
+    struct workload *w = workload_new();
+    (void)state;
+    assert_true(s && w);
+    dns_mesh_set(&s->key, "other/private.example.com");
+    dns_mesh_set(&s->ns, "other");
+    dns_mesh_set(&s->hostname, "private.example.com");
+    s->addresses = calloc(1, sizeof *s->addresses);
+    s->exported = calloc(1, sizeof *s->exported);
+    assert_true(s->addresses && s->exported);
+    s->addresses[0] = (struct service_address){text_dup(TEXT("net")), {4, {240, 240, 0, 9}}};
+    s->exported[0] = text_dup(TEXT("shop"));
+    s->n_addresses = s->n_exported = 1;
+    assert_int_equal(directory_put_service(directory, s), 0);
+    IS("shop", "private.example.com", DNS_A, "private.example.com 5 a 240.240.0.9");
+    IS("other", "private.example.com", DNS_A, "forward");
+    dns_mesh_set(&w->uid, "asker");
+    dns_mesh_set(&w->ns, "shop");
+    w->egress = calloc(1, sizeof *w->egress);
+    assert_non_null(w->egress);
+    w->egress[0] = text_dup(TEXT("other/*:443"));
+    w->n_egress = 1;
+    assert_int_equal(directory_put_workload(directory, w), 0);
+    mesh.uid = TEXT("asker");
+    IS("shop", "private.example.com", DNS_A, "private.example.com 5 a 240.240.0.9");
+    IS("shop", "api.example.com", DNS_A, "api.example.com 5 a 240.240.0.1");
+    IS("shop", "both.example.com", DNS_A, "forward"); /* shop's own comes first, and is not seen */
+    IS("shop", "web.shop.svc.cluster.local", DNS_A, "forward");
+    IS("shop", "web.other", DNS_A, "web.other 5 cname web.other.svc.cluster.local|web.other.svc.cluster.local 5 a 10.96.0.2");
+}
+
 static void other_queries_are_not_ours(void **state)
 {
     uint8_t bytes[600];
@@ -279,6 +313,7 @@ int main(void)
         EACH(whose_name_it_is),
         EACH(many_endpoints),
         EACH(long_names),
+        EACH(what_is_not_seen),
         EACH(other_queries_are_not_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

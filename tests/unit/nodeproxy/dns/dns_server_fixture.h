@@ -129,7 +129,7 @@ static inline int begin(void **state)
     assert_int_equal(datagram_open(AF_INET6, &client), 0);
     struct dns_server_options o = {
         .ring = ring,
-        .mesh = {directory, TEXT("net"), TEXT("cluster.local"), 5},
+        .mesh = {directory, TEXT("net"), TEXT("cluster.local"), 5, TEXT("")},
         .known = &known,
         .metrics = metrics,
         .bounds = bounds_pod(bounds, "c//Pod/shop/me", "shop", "me"),

@@ -24,7 +24,7 @@ static void the_flags(void **state)
         {ENDING_NO_ROUTE, "NR"},        {ENDING_NO_BACKEND, "NC"},    {ENDING_RESET_BY_CLIENT, "DC"},
         {ENDING_RESET_BY_SERVER, "UC"}, {ENDING_ANSWER_TIMEOUT, "UT"}, {ENDING_FAULT, "FI"},
         {ENDING_IDLE_TIMEOUT, "SI"},    {ENDING_BAD_REQUEST, "DPE"},  {ENDING_BAD_ANSWER, "UPE"},
-        {ENDING_NO_MEMORY, "OM"},       {ENDING_OVERFLOW, "UO"},
+        {ENDING_NO_MEMORY, "OM"},       {ENDING_OVERFLOW, "UO"},     {ENDING_NO_LISTENER, "NR"},   {ENDING_LOOP, "NR"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -53,6 +53,7 @@ static void the_details(void **state)
     is_text(response_details(&(struct exchange_record){.status = 503, .own = true, .ending = ENDING_OVERFLOW}, &o),
             "upstream_reset_before_response_started{overflow}");
     is_text(response_details(&(struct exchange_record){.ending = ENDING_DRAINED}, &o), "local_reset");
+    is_text(response_details(&(struct exchange_record){.ending = ENDING_DURATION}, &o), "max_duration_timeout");
 }
 
 static void failures(void **state)

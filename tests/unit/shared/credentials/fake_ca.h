@@ -40,13 +40,14 @@ static struct fake_ca {
     struct tls_config *tls;
     struct listener listener;
     bool listening, closing_listener, hang_up; /* hang_up: closes what it accepted, at once */
+    bool joins, spent; /* the token is good once, and whoever has a certificate needs none */
     struct addr at;
     struct list conns, calls;
     enum fake_answer answer;
     const char *answer_other; /* this identity alone gets FAKE_GOOD; NULL: all as `answer` says */
     int64_t ttl_s;
     uint32_t streams_max;
-    size_t n_accepted, n_requests, n_open, n_open_most, n_good, n_self, n_bad_token;
+    size_t n_accepted, n_requests, n_open, n_open_most, n_good, n_self, n_bad_token, n_by_certificate;
     uint64_t accepted_ms[FAKE_STARTS];
 } fake;
 
@@ -186,12 +187,17 @@ static inline struct http2_stream *fake_request(struct h2_conn *h, const struct 
     static const struct grpc_call_events events = {.message = fake_message,
                                                    .closed = fake_call_closed};
     struct text path, bearer;
-    (void)h;
+    const struct tls_peer *peer = conn_peer(&h->conn);
     assert_int_equal(grpc_request_check(head, &path, &bearer, ret_status), 0);
     assert_true(text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)));
     struct fake_call *c = calloc(1, sizeof *c);
     assert_non_null(c);
-    c->token_good = text_equal(bearer, TEXT(CA_TOKEN));
+    c->token_good = text_equal(bearer, TEXT(CA_TOKEN)) && !fake.spent;
+    fake.spent = fake.spent || (fake.joins && bearer.len > 0);
+    if (fake.joins && bearer.len == 0 && peer && peer->present) {
+        c->token_good = strcmp(peer->uri, SELF_ID) == 0;
+        fake.n_by_certificate++;
+    }
     grpc_call_accept(&c->call, ring_chunks(bed.ring), 1 << 20, &events, NULL);
     list_push_back(&fake.calls, &c->link);
     if (++fake.n_open > fake.n_open_most)

@@ -128,6 +128,10 @@ static void the_edge_of_trust(void **state)
     assert_int_equal(http_hop_strip_edge(&h, HTTP_HOP_FORWARDED), 5);
     assert_int_equal(http_hop_strip_edge(&h, HTTP_HOP_ALL), 0);
     assert_int_equal(http_hop_strip_edge(&h, 0), 0);
+    fill("traceparent: x\nTraceState: x\nb3: x\nX-B3-TraceId: x\nx_b3_sampled: x\nb32: x\ntracer: x\n");
+    assert_int_equal(http_hop_strip_edge(&h, HTTP_HOP_ALL), 0);
+    assert_int_equal(http_hop_strip_edge(&h, HTTP_HOP_TRACE), 5);
+    holds("b32=x|tracer=x|");
 }
 
 int main(void)

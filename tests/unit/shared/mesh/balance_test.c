@@ -443,6 +443,52 @@ static void test_subsets(void **state)
     tear_down(&w);
 }
 
+/* Whoever is preferred gets it, wherever he lies, as long as he is one of them, of the subset, and well. */
+static void test_who_is_preferred(void **state)
+{
+    struct label v1 = {TEXT("v"), TEXT("1")}, v2 = {TEXT("v"), TEXT("2")};
+    struct world w;
+    (void)state;
+    set_up(&w, BALANCE_ROUND_ROBIN, ENDPOINTS({4, 0, 0}, {2, 1, 0}));
+    endpoint_at(&w, 0, 1)->labels = &v1;
+    endpoint_at(&w, 0, 1)->n_labels = 1;
+    make(&w);
+    struct balance_request r = plain(&w);
+    struct addr at = {{4, {10, 0, 0, 5}}, 80};
+    r.prefer = &at;
+    for (uint8_t host = 0; host < 6; host++) {
+        at.ip.bytes[3] = host;
+        for (unsigned i = 0; i < 20; i++) {
+            struct balance_host *h = choose(&w, &r);
+            assert_int_equal(h->addr.ip.bytes[3], host);
+            balance_host_unref(h);
+        }
+    }
+    struct balance_host *const *hosts;
+    assert_int_equal(balancer_hosts(w.balancer, &hosts), 6);
+    hosts[5]->failed_check = true;
+    balancer_changed(w.balancer);
+    for (unsigned wrong = 0; wrong < 4; wrong++) {
+        at = (struct addr){{4, {10, 0, 0, wrong == 0 ? 5 : wrong == 1 ? 77 : 1}}, wrong == 2 ? 81 : 80};
+        r.subset = wrong == 3 ? &v2 : NULL;
+        r.n_subset = wrong == 3;
+        unsigned n = 0;
+        for (unsigned i = 0; i < 20; i++) {
+            struct balance_host *h = choose(&w, &r);
+            n += h->addr.ip.bytes[3] == at.ip.bytes[3];
+            balance_host_unref(h);
+        }
+        assert_in_range(n, 0, 5); /* its turn */
+    }
+    at = (struct addr){{4, {10, 0, 0, 1}}, 80};
+    r.subset = &v1;
+    r.n_subset = 1;
+    struct balance_host *h = choose(&w, &r);
+    assert_int_equal(h->addr.ip.bytes[3], 1);
+    balance_host_unref(h);
+    tear_down(&w);
+}
+
 static void test_hosts_outlive_an_update(void **state)
 {
     struct world w;
@@ -533,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_localities_are_those_of_their_priority),
         cmocka_unit_test(test_slow_start_grows),
         cmocka_unit_test(test_subsets),
+        cmocka_unit_test(test_who_is_preferred),
         cmocka_unit_test(test_hosts_outlive_an_update),
         cmocka_unit_test(test_drops_what_is_to_be_dropped),
         cmocka_unit_test(test_nobody),

@@ -366,6 +366,57 @@ static void chooses_what_a_naive_chooser_may_choose(void **state)
     assert_true(chosen > 1000 && unreachable > 500 && preferred > 200);
 }
 
+static bool is_found(const struct directory *d, const struct workload *source, uint16_t port, const char *at)
+{
+    struct addr a;
+    struct choice c = {.workload = NULL};
+    assert_int_equal(addr_parse(text_of(at), &a), 0);
+    int r = directory_serves(d, the_service(d), port, source, TEXT("net"), &a, &c);
+    assert_true(r == 0 || r == -EHOSTUNREACH);
+    assert_true(r < 0 || (c.workload && addr_equal(&c.target, &a)));
+    return r == 0;
+}
+
+/* An address is no endpoint because somebody names it. */
+static void finds_who_may_be_chosen(void **state)
+{
+    struct service *s = service_of(LB_STRICT);
+    struct workload *source = endpoint("source", "10.0.0.9", 1);
+    (void)state;
+    s->scopes[0] = LB_NODE;
+    s->n_scopes = 1;
+    struct directory *d = directory_with(s);
+    for (unsigned i = 0; i < 5; i++) {
+        char uid[2] = {(char)('0' + i), 0};
+        struct workload *w = endpoint(uid, "10.0.0.1", i == 3 ? 0 : 1);
+        put_text(&w->network, heap_text("net"));
+        put_text(&w->node, heap_text("%s", i == 4 ? "far" : "near"));
+        w->addresses[0].bytes[3] = (uint8_t)i;
+        w->healthy = i != 2;
+        if (i == 1) {
+            free(w->services[0].key);
+            w->services[0].key = heap_text("ns/other");
+        }
+        if (i == 0)
+            own_port(w, 81, 9000);
+        put(d, w);
+    }
+    put_text(&source->node, heap_text("near"));
+    assert_true(is_found(d, NULL, 80, "10.0.0.0:8080"));
+    assert_true(is_found(d, NULL, 81, "10.0.0.0:9000"));
+    assert_true(is_found(d, source, 80, "10.0.0.0:8080"));
+    assert_false(is_found(d, NULL, 80, "10.0.0.0:9000")); /* another port */
+    assert_false(is_found(d, NULL, 82, "10.0.0.0:8080")); /* the Service has none such */
+    assert_false(is_found(d, NULL, 80, "10.0.0.1:8080")); /* of another Service */
+    assert_false(is_found(d, NULL, 80, "10.0.0.2:8080")); /* not well */
+    assert_false(is_found(d, NULL, 80, "10.0.0.3:8080")); /* gets nothing */
+    assert_false(is_found(d, NULL, 80, "10.0.0.7:8080")); /* nobody's */
+    assert_true(is_found(d, NULL, 80, "10.0.0.4:8080"));
+    assert_false(is_found(d, source, 80, "10.0.0.4:8080")); /* too far */
+    workload_free(source);
+    assert_null(directory_free(d));
+}
+
 static int register_thread(void **state)
 {
     (void)state;
@@ -389,6 +440,7 @@ int main(void)
         cmocka_unit_test(draws_within_the_nearest_group),
         cmocka_unit_test(ports_and_families),
         cmocka_unit_test(health),
+        cmocka_unit_test(finds_who_may_be_chosen),
         cmocka_unit_test(chooses_what_a_naive_chooser_may_choose),
     };
     return cmocka_run_group_tests(tests, register_thread, unregister_thread);

@@ -102,6 +102,11 @@ static inline struct workload *random_workload(struct rng *r, unsigned id, unsig
         s->key = heap_text("ns/s%u", (first + i) % services);
         s->ports = random_ports(r, &s->n_ports, false);
     }
+    w->gateway_ports = calloc(3, sizeof *w->gateway_ports);
+    assert_non_null(w->gateway_ports);
+    w->n_gateway_ports = rng_below(r, 3);
+    for (size_t i = 0; i < w->n_gateway_ports; i++)
+        w->gateway_ports[i] = (struct gateway_port){(uint16_t)(80 + i), one_in(r, 2)};
     struct label labels[3];
     size_t n_labels = rng_below(r, 4);
     for (size_t i = 0; i < n_labels; i++)
@@ -113,6 +118,13 @@ static inline struct workload *random_workload(struct rng *r, unsigned id, unsig
     for (size_t i = 0; i < w->n_policies; i++)
         w->policies[i] =
             heap_text("ns%u/p%u", (unsigned)rng_below(r, 3), (unsigned)rng_below(r, 6));
+    w->registry_only = one_in(r, 4);
+    w->egress = calloc(4, sizeof *w->egress);
+    assert_non_null(w->egress);
+    w->n_egress = rng_below(r, 3);
+    for (size_t i = 0; i < w->n_egress; i++)
+        w->egress[i] = heap_text("ns%u/s%u:8%u", (unsigned)rng_below(r, 3), (unsigned)rng_below(r, 6),
+                                 (unsigned)i);
     return w;
 }
 
@@ -137,6 +149,11 @@ static inline struct service *random_service(struct rng *r, unsigned id, unsigne
     assert_non_null(s->subject_alt_names);
     for (size_t i = 0; i < s->n_subject_alt_names; i++)
         s->subject_alt_names[i] = heap_text("spiffe://cluster.local/ns/ns/sa/a%zu", i);
+    s->n_exported = rng_below(r, 3);
+    s->exported = calloc(4, sizeof *s->exported);
+    assert_non_null(s->exported);
+    for (size_t i = 0; i < s->n_exported; i++)
+        s->exported[i] = heap_text("ns%zu", i);
     s->n_scopes = rng_below(r, 4);
     for (size_t i = 0; i < s->n_scopes; i++)
         s->scopes[i] = (enum lb_scope)rng_below(r, 7);

@@ -99,6 +99,15 @@ static void workload_equal_sees_every_field(void **state)
             if (service->n_ports)
                 DIFFERS(workload_equal, a, b, service->n_ports--, service->n_ports++);
         }
+        for (size_t k = 0; k < b->n_gateway_ports; k++) {
+            struct gateway_port *p = &b->gateway_ports[k];
+            DIFFERS(workload_equal, a, b, p->port++, p->port--);
+            DIFFERS(workload_equal, a, b, p->tls ^= true, p->tls ^= true);
+            assert_ptr_equal(workload_gateway_port(b, p->port), p);
+        }
+        assert_null(workload_gateway_port(b, 8080));
+        if (b->n_gateway_ports)
+            DIFFERS(workload_equal, a, b, b->n_gateway_ports--, b->n_gateway_ports++);
         for (size_t k = 0; k < b->n_labels; k++) {
             struct label *l = &b->labels[k], kept = *l;
             DIFFERS(workload_equal, a, b, l->name = TEXT("other"), l->name = kept.name);
@@ -108,6 +117,9 @@ static void workload_equal_sees_every_field(void **state)
             DIFFERS(workload_equal, a, b, b->n_labels--, b->n_labels++);
         if (b->n_policies)
             DIFFERS(workload_equal, a, b, b->n_policies--, b->n_policies++);
+        DIFFERS(workload_equal, a, b, b->registry_only ^= true, b->registry_only ^= true);
+        if (b->n_egress)
+            DIFFERS(workload_equal, a, b, b->n_egress--, b->n_egress++);
         /* The services are a map: another order is no difference. */
         if (b->n_services >= 2) {
             struct workload_service first = b->services[0];
@@ -173,6 +185,7 @@ static void service_equal_sees_every_field(void **state)
         DIFFERS(service_equal, a, b, b->n_scopes++, b->n_scopes--);
         DIFFERS(service_equal, a, b, b->n_addresses++, b->n_addresses--);
         DIFFERS(service_equal, a, b, b->n_ports++, b->n_ports--);
+        DIFFERS(service_equal, a, b, b->n_exported++, b->n_exported--);
         DIFFERS(service_equal, a, b, b->n_subject_alt_names++, b->n_subject_alt_names--);
         for (size_t k = 0; k < b->n_scopes; k++)
             DIFFERS(service_equal, a, b, b->scopes[k]++, b->scopes[k]--);

@@ -405,6 +405,36 @@ static void labels_have_bounds(void **state)
     }
 }
 
+static void ports_of_a_gateway_have_bounds(void **state)
+{
+    (void)state;
+    for (unsigned n = GATEWAY_PORTS_MAX; n <= GATEWAY_PORTS_MAX + 3; n++) {
+        struct workload *w = workload_new();
+        struct xds_bytes bytes;
+        assert_non_null(w);
+        assert_int_equal(workload_set(&w->uid, TEXT("uid")), 0);
+        assert_int_equal(workload_set(&w->gateway, TEXT("edge")), 0);
+        w->gateway_ports = calloc(GATEWAY_PORTS_MAX + 1, sizeof *w->gateway_ports);
+        assert_non_null(w->gateway_ports);
+        /* All there may be; one more; one that is none; one twice. */
+        w->n_gateway_ports = n <= GATEWAY_PORTS_MAX + 1 ? n : 2;
+        for (size_t i = 0; i < w->n_gateway_ports; i++)
+            w->gateway_ports[i] = (struct gateway_port){.port = (uint16_t)(i + 1), .tls = i % 2};
+        if (n > GATEWAY_PORTS_MAX + 1)
+            w->gateway_ports[1].port = n == GATEWAY_PORTS_MAX + 2 ? 0 : 1;
+        assert_int_equal(xds_workload_encode(w, &bytes), 0);
+        if (n == GATEWAY_PORTS_MAX) {
+            struct workload *again = decode_workload(bytes.data, bytes.len);
+            assert_int_equal(again->n_gateway_ports, n);
+            assert_memory_equal(again->gateway_ports, w->gateway_ports, n * sizeof *w->gateway_ports);
+            (void)workload_free(again);
+        } else
+            refused(bytes.data, bytes.len, "Pod.gateway_ports");
+        (void)workload_free(w);
+        xds_bytes_done(&bytes);
+    }
+}
+
 static void bad_services(void **state)
 {
     struct wire_writer s = {0}, sub = {0};
@@ -643,6 +673,7 @@ int main(void)
         cmocka_unit_test(writes_what_others_read),
         cmocka_unit_test(bad_workloads),
         cmocka_unit_test(labels_have_bounds),
+        cmocka_unit_test(ports_of_a_gateway_have_bounds),
         cmocka_unit_test(bad_services),
         cmocka_unit_test(the_last_of_a_oneof_counts),
         cmocka_unit_test(what_is_left_out_is_usual),

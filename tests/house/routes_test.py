@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What routes.py applies, held against the texts of all its cases, without a cluster: a Service is on the API server what the case says
+"""What tests/cluster/routes.py applies, held against the texts of all its cases, without a cluster: a Service is on the API server what the case says
 that it is, and whoever is to answer a request has pods that can."""
 import glob
 import os
@@ -7,11 +7,11 @@ import sys
 
 import yaml
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+CLUSTER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cluster")
+sys.path.insert(0, CLUSTER)
 import routes  # noqa: E402
 
-FOLDERS = (f"{routes.ROOT}/tests/unit/controller/translate/gateway", f"{HERE}/istio")
+FOLDERS = (f"{routes.ROOT}/tests/unit/controller/translate/gateway", f"{CLUSTER}/istio")
 LISTENS = 8080  # origin, where it is not told another port
 
 
