@@ -106,7 +106,7 @@ bool ads_stream_has_room(struct ads_stream *s)
     for (size_t i = 0; i < ARRAY_SIZE(s->flights); i++)
         first = first && s->flights[i].nonce == 0;
     /* Strangers that acknowledge nothing must not keep node proxies waiting. */
-    size_t max = s->routes_only ? ADS_FLIGHT_BYTES_MAX / 2 : ADS_FLIGHT_BYTES_MAX;
+    size_t max = s->routes_only || s->gateway_only ? ADS_FLIGHT_BYTES_MAX / 2 : ADS_FLIGHT_BYTES_MAX;
     if (s->ads->flight_bytes <= max - (first ? 0 : ANSWER_BYTES_MAX))
         return true;
     s->ads->waiting = true;

@@ -43,13 +43,12 @@ static bool is_allowed(const struct xds_server *s, const char *uri)
 static void allow_sidecar(struct xds_peer *p)
 {
     struct xds_server *s = p->server;
-    if (!s->sidecars_domain || s->n_sidecars >= XDS_SIDECARS_MAX ||
-        spiffe_id_parse(text_of(p->uri), &p->sidecar) < 0 ||
-        !text_equal(spiffe_id_trust_domain(&p->sidecar), text_of(s->sidecars_domain))) {
+    if (!s->sidecars_domain || spiffe_id_parse(text_of(p->uri), &p->sidecar) < 0 ||
+        !text_equal(spiffe_id_trust_domain(&p->sidecar), text_of(s->sidecars_domain)) ||
+        !sidecar_places_take(&s->sidecars, spiffe_id_namespace(&p->sidecar))) {
         p->sidecar = (struct spiffe_id){0};
         return;
     }
-    s->n_sidecars++;
     p->allowed = true;
 }
 
@@ -118,6 +117,7 @@ static void server_over(struct xds_server *s)
         return;
     timer_stop(ring_timers(s->ring), &s->tick);
     ads_done(&s->ads);
+    sidecar_places_done(&s->sidecars);
     if (s->closed)
         s->closed(s);
 }
@@ -128,7 +128,8 @@ static void peer_drained(struct h2_conn *h)
     struct xds_server *s = p->server;
     struct listener *l = p->plain ? &s->plain : &s->listener;
     list_remove(&p->link);
-    s->n_sidecars -= spiffe_id_present(&p->sidecar);
+    if (spiffe_id_present(&p->sidecar))
+        sidecar_places_give(&s->sidecars, spiffe_id_namespace(&p->sidecar));
     free(p);
     listener_release(l);
     server_over(s);
@@ -220,6 +221,7 @@ int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_se
     }
     list_init(&s->clients);
     ads_init(&s->ads, catalog);
+    sidecar_places_init(&s->sidecars, XDS_SIDECARS_MAX);
     timer_init(&s->tick, tick);
     timer_start(ring_timers(ring), &s->tick, TICK_MS);
     open_listener(s, &s->listener, fd, XDS_CONNECTIONS_MAX);

@@ -3,12 +3,13 @@
  * told PERMISSION_DENIED; where sidecars are asked for, a workload's may ask as its pods' sidecars. Where it is asked for, a second port without TLS, for consumers that
  * can't do mTLS with SPIFFE IDs (proxyless gRPC): anybody may ask there, for routes alone. Owned by
  * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, of which XDS_SIDECARS_MAX
- * may be sidecars', of strangers XDS_STRANGERS_MAX, XDS_STREAMS_MAX calls on each connection.
+ * may be sidecars' (of one namespace its share, sidecar_places.h), of strangers XDS_STRANGERS_MAX, XDS_STREAMS_MAX calls on each connection.
  */
 #ifndef CONTROLLER_SERVE_XDS_SERVER_H
 #define CONTROLLER_SERVE_XDS_SERVER_H
 #include "controller/serve/ads.h"
 #include "controller/serve/serving_cert.h"
+#include "controller/serve/sidecar_places.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
 
@@ -26,7 +27,7 @@ struct xds_server {
     const char *const *allowed; /* SPIFFE IDs, or all below one that ends in '/'; borrowed */
     size_t n_allowed;
     const char *sidecars_domain;
-    size_t n_sidecars; /* connections */
+    struct sidecar_places sidecars; /* connections */
     struct list clients;
     struct timer tick;
     struct addr address, plain_address; /* where it listens */

@@ -2,27 +2,32 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* With a selector that takes the labels, or (NULL) without one. */
-static const struct object *oldest(const struct view *v, const char *ns,
-                                   const struct labels *labels)
+static const struct object *without_selector(const struct view *v, const char *ns)
 {
-    struct view_range all = view_namespace(v, OBJECT_SIDECAR, ns);
+    struct object_group all = object_index_get(&v->sidecars_of, text_of(ns));
+    return all.n > 0 ? all.items[0] : NULL;
+}
+
+/* Those that one of the labels is the first one of their selector for: each of them once, the oldest first. */
+static const struct object *with_selector(const struct view *v, const char *ns, const struct labels *labels)
+{
+    char key[VIEW_KEY_MAX];
     const struct object *found = NULL;
-    for (size_t i = 0; i < all.n; i++) {
-        const struct labels *selector = &all.items[i]->sidecar.selector;
-        bool fits = labels ? selector->n > 0 && labels_select(selector, labels) : selector->n == 0;
-        if (fits && (!found || object_index_order(all.items[i], found) < 0))
-            found = all.items[i];
+    for (size_t i = 0; i < labels->n; i++) {
+        struct object_group all = object_index_get(&v->sidecars_of, view_label(ns, &labels->items[i], key));
+        for (size_t j = 0; j < all.n && !(found && object_index_order(found, all.items[j]) < 0); j++)
+            if (labels_select(&all.items[j]->sidecar.selector, labels))
+                found = all.items[j];
     }
     return found;
 }
 
 const struct object *sidecar_of(const struct view *v, const char *ns, const struct labels *labels)
 {
-    const struct object *found = oldest(v, ns, labels);
+    const struct object *found = with_selector(v, ns, labels);
     if (!found)
-        found = oldest(v, ns, NULL);
-    return found ? found : oldest(v, v->settings->root_namespace, NULL);
+        found = without_selector(v, ns);
+    return found ? found : without_selector(v, v->settings->root_namespace);
 }
 
 int from_sidecar(const struct view *v, const struct object *pod, struct workload *w)
@@ -46,7 +51,7 @@ int from_sidecar(const struct view *v, const struct object *pod, struct workload
 void sidecar_warn(const struct view *v, const struct object *o, struct problems *problems)
 {
     char key[OBJECT_KEY_MAX];
-    const struct object *first = oldest(v, o->ns, NULL);
+    const struct object *first = without_selector(v, o->ns);
     object_key(o->kind, o->ns, o->name, key);
     if (o->sidecar.selector.n == 0 && first != o)
         problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",

@@ -54,6 +54,9 @@ const struct object *service_before(const struct view *v, const struct object *s
 {
     if (!service->made)
         return NULL;
+    struct object_group hosts = object_index_get(&v->hosts_at, view_address(wanted));
+    if (hosts.n > 0)
+        return hosts.items[0];
     struct object_group pods = object_index_get(&v->pods_at, view_address(wanted));
     if (pods.n > 0 && object_index_order(pods.items[0], service) < 0)
         return pods.items[0];

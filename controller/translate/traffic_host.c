@@ -55,9 +55,6 @@ const struct object *traffic_by_host(const struct view *v, struct text full)
     if (service)
         return service->service.external_name ? NULL : service;
     struct object_group made = object_index_get(&v->made_of, full);
-    for (size_t i = 0; i < made.n; i++)
-        if (made.items[i]->service.exported.n == 0)
-            return made.items[i];
     return made.n > 0 ? made.items[0] : NULL;
 }
 

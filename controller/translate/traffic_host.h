@@ -15,7 +15,7 @@ struct text traffic_service_host(const struct view *v, const struct object *serv
 struct text traffic_named_host(const struct view *v, const char *ns, const char *name,
                                char out[static VIEW_KEY_MAX]);
 /* The Service that a full host is: the one with that name, else of those that ServiceEntries make the
- * oldest that all namespaces see, else the oldest. NULL: there is none, or it is but a DNS alias. */
+ * oldest, whoever sees it (decision 47). NULL: there is none, or it is but a DNS alias. */
 const struct object *traffic_by_host(const struct view *v, struct text full);
 /* Is it the one that its host is? */
 bool traffic_counts(const struct view *v, const struct object *service);

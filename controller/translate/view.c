@@ -20,6 +20,12 @@ struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY
     return text_of(out);
 }
 
+struct text view_label(const char *ns, const struct object_label *label, char out[static VIEW_KEY_MAX])
+{
+    snprintf(out, VIEW_KEY_MAX, "%s/%s=%s", ns, label->key, label->value);
+    return text_of(out);
+}
+
 /* ---- Lists ---------------------------------------------------------------------------------- */
 
 /* Where an object of this name is, or would be. */
@@ -222,8 +228,18 @@ static int index_service(struct view *v, const struct object *o, bool there)
     return err;
 }
 
+static int index_sidecar(struct view *v, const struct object *o, bool there)
+{
+    char name[VIEW_KEY_MAX];
+    const struct labels *selector = &o->sidecar.selector;
+    struct text key = selector->n > 0 ? view_label(o->ns, &selector->items[0], name) : text_of(o->ns);
+    return add(&v->sidecars_of, key, o, there);
+}
+
 static int view_index(struct view *v, const struct object *o, bool there)
 {
+    if (o->kind == OBJECT_SIDECAR)
+        return index_sidecar(v, o, there);
     if (o->kind == OBJECT_SERVICE)
         return index_service(v, o, there);
     if (o->kind == OBJECT_VIRTUAL_SERVICE)
@@ -267,6 +283,7 @@ int view_open(struct view *v, const struct object_store *s,
     object_index_init(&v->delegating);
     object_index_init(&v->rules_of);
     object_index_init(&v->made_of);
+    object_index_init(&v->sidecars_of);
     object_index_init(&v->services_at);
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT && r == 0; kind++) {
         struct view_list *l = &v->lists[kind];
@@ -299,6 +316,7 @@ void view_close(struct view *v)
     object_index_done(&v->delegating);
     object_index_done(&v->rules_of);
     object_index_done(&v->made_of);
+    object_index_done(&v->sidecars_of);
     object_index_done(&v->services_at);
     *v = (struct view){0};
 }

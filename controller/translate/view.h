@@ -55,6 +55,7 @@ struct view {
     struct object_index delegating; /* view_name() of a VirtualService -> those that delegate to it */
     struct object_index rules_of;   /* full host -> DestinationRules for it */
     struct object_index made_of;    /* full host -> Services that ServiceEntries make of it */
+    struct object_index sidecars_of; /* namespace, or view_label() of a selector's first -> Sidecars */
     struct object_index services_at; /* address -> Services that name it, or may be given it */
 };
 int view_open(struct view *v, const struct object_store *s,
@@ -78,6 +79,7 @@ const struct object *view_endpoint_pod(const struct view *v, const struct slice_
 bool view_has_address(const struct view *v, const struct object *pod);
 /* "namespace/name", the key of slices_of and slices_to. */
 struct text view_name(const char *ns, const char *name, char out[static VIEW_KEY_MAX]);
+struct text view_label(const char *ns, const struct object_label *label, char out[static VIEW_KEY_MAX]);
 static inline struct text view_address(const struct ip *ip)
 {
     return (struct text){(const char *)ip->bytes, ip->len};

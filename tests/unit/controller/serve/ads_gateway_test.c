@@ -106,6 +106,30 @@ static void only_its_pods(void **state)
     }
 }
 
+/* What they leave unacknowledged keeps no node proxy waiting: half of the room is for these alone. */
+static void they_wait_for_node_proxies(void **state)
+{
+    struct control c;
+    struct wire w;
+    struct client f;
+    (void)state;
+    control_open(&c);
+    set_certificates(&c, "shop/front", FRONT, "one");
+    wire_open(&w, &c.ads);
+    w.gateway = FRONT;
+    c.ads.flight_bytes = ADS_FLIGHT_BYTES_MAX / 2 + 1;
+    client_open(&f, &w, 1 << XDS_GATEWAY);
+    told(&f, "");
+    c.ads.flight_bytes = ADS_FLIGHT_BYTES_MAX / 2;
+    ads_tick(&c.ads, 1);
+    wire_run(&w);
+    told(&f, "+shop/front:one ");
+    c.ads.flight_bytes = 0;
+    xds_client_done(&f.xds);
+    wire_close(&w);
+    control_close(&c);
+}
+
 /* Not by the name that it has, either, nor by that of its identity. */
 static void nobody_by_its_name(void **state)
 {
@@ -156,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_its_pods),
+        cmocka_unit_test(they_wait_for_node_proxies),
         cmocka_unit_test(nobody_by_its_name),
         cmocka_unit_test(its_pods_are_told_of_nothing_else),
     };

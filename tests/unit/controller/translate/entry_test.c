@@ -312,6 +312,18 @@ static void addresses_stay(void **state)
     "service shop/" name ".example (" name ".example)" ips                                         \
     " 80->80/1\nendpoints outbound|80||" name ".example\n"
 
+/* A node's is nobody's who writes it down: all that is called there would be led away. */
+static void no_entry_takes_a_node(void **state)
+{
+    (void)state;
+    assert_all(ADDRESSED("a", "1", "192.0.2.1, 192.0.2.2")
+               "{apiVersion: v1, kind: Pod, metadata: {name: kubelet, namespace: kube-system}, spec: {hostNetwork: "
+               "true}, status: {phase: Running, podIP: 192.0.2.1}}\n---\n",
+               HAS("a", " 192.0.2.2")
+               "workload kubelet 192.0.2.1*1\n"
+               "ServiceEntry shop/a: spec.addresses: '192.0.2.1' counts for nothing: Pod kube-system/kubelet has it\n");
+}
+
 /* Pods and Services of Kubernetes have their addresses, whoever names them; then the oldest has it. */
 static void addresses_are_had_by_one(void **state)
 {
@@ -450,6 +462,7 @@ int main(void)
         cmocka_unit_test(parts_come_and_go),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(addresses_stay),
+        cmocka_unit_test(no_entry_takes_a_node),
         cmocka_unit_test(addresses_are_had_by_one),
         cmocka_unit_test(chosen_addresses_give_way),
         cmocka_unit_test(addresses_touch_each_other),

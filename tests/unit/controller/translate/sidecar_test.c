@@ -154,6 +154,44 @@ static void what_is_told(void **state)
     mesh_close(&m);
 }
 
+/* By whichever of its labels it is selected. */
+static void the_oldest_of_all_that_select_counts(void **state)
+{
+#define WEB "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {weir.mesh/enrolled: 'true'}}}\n---\n"  \
+    "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web, tier: b, z: z}}, status: "   \
+    "{podIP: 10.0.0.1}}\n---\n"
+#define FOR(name, day, labels)                                                                     \
+    SIDECAR("shop", name, AT(day), "workloadSelector: {labels: {" labels "}}, egress: [{hosts: ['*/" name "']}]")
+    (void)state;
+    assert_sees(WEB FOR("a", "3", "app: web") FOR("b", "2", "tier: b") FOR("c", "1", "tier: b, z: y"), false, "*/b any");
+    assert_sees(WEB FOR("a", "3", "app: web") FOR("b", "4", "tier: b"), false, "*/a any");
+    assert_sees(WEB FOR("b", "2", "tier: b, z: z, app: web") FOR("a", "3", "app: web"), false, "*/b any");
+    assert_sees(WEB FOR("b", "2", "tier: b, no: z"), false, "all any");
+}
+
+static void many_cost_no_more(void **state)
+{
+    enum { MANY = 4000 };
+    struct text_heap yaml;
+    struct mesh m;
+    (void)state;
+    text_heap_init(&yaml, 8 << 20);
+    text_heap_puts(&yaml, MESH);
+    for (unsigned i = 0; i < MANY; i++)
+        text_heap_printf(&yaml, "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: s%u, namespace: shop}, "
+                                "spec: {workloadSelector: {labels: {n: '%u'}}}}\n---\n", i, i);
+    mesh_open(&m, yaml.data, false);
+    text_heap_done(&yaml);
+    assert_null(sidecar_of(&m.view, "shop", &object_store_get(&m.store, OBJECT_POD, "shop", "web")->labels));
+    /* What is looked at for one pod: a group for each of its labels, and never all. */
+    for (size_t i = 0, n = 0; i < MANY; i++) {
+        const struct map_entry *e = map_next(&m.view.sidecars_of.groups, &n);
+        assert_non_null(e);
+        assert_int_equal(((const struct object_group *)e->value)->n, 1);
+    }
+    mesh_close(&m);
+}
+
 /* ---- exportTo ------------------------------------------------------------------------------- */
 
 #define ENTRY(ns, day, to)                                                                         \
@@ -178,13 +216,18 @@ static void who_is_told_of_an_entry(void **state)
     mesh_close(&m);
 }
 
-/* One that all see comes before older ones of few: else one tenant's would take the host from all. */
-static void what_all_see_comes_first(void **state)
+/* What somebody said of a host for few nobody else leads elsewhere later: not even for all. */
+static void who_was_first_has_the_host(void **state)
 {
     struct mesh m;
     (void)state;
     mesh_open(&m, ENTRY("a", "1", "['.']") ENTRY("b", "2", "['*']") ENTRY("c", "3", "['*']"), false);
-    assert_string_equal(traffic_by_host(&m.view, TEXT("x.example"))->ns, "b");
+    assert_string_equal(traffic_service(&m.view, "a", "x.example")->ns, "a");
+    assert_null(traffic_service(&m.view, "b", "x.example"));
+    assert_null(traffic_service(&m.view, "other", "x.example"));
+    mesh_close(&m);
+    mesh_open(&m, ENTRY("a", "2", "['.']") ENTRY("b", "1", "['*']"), false);
+    assert_string_equal(traffic_service(&m.view, "a", "x.example")->ns, "b");
     mesh_close(&m);
 }
 
@@ -197,7 +240,9 @@ int main(void)
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(what_is_told),
         cmocka_unit_test(who_is_told_of_an_entry),
-        cmocka_unit_test(what_all_see_comes_first),
+        cmocka_unit_test(who_was_first_has_the_host),
+        cmocka_unit_test(the_oldest_of_all_that_select_counts),
+        cmocka_unit_test(many_cost_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
