@@ -26,6 +26,12 @@ int cluster_open(struct cluster *c, struct ring *ring, const struct cluster_opti
     return 0;
 }
 
+void cluster_roots_changed(struct cluster *c)
+{
+    if (c->client && c->publishes)
+        publish_changed(&c->publish);
+}
+
 void cluster_close(struct cluster *c, void (*closed)(void *arg), void *arg)
 {
     reviews_close(&c->reviews);

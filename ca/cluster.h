@@ -22,6 +22,8 @@ struct cluster {
 };
 /* -errno, told on the log. */
 int cluster_open(struct cluster *c, struct ring *ring, const struct cluster_options *o);
+/* roots_pem, where it is, says something else now. */
+void cluster_roots_changed(struct cluster *c);
 /* Nobody may wait for a review. closed comes from the loop. */
 void cluster_close(struct cluster *c, void (*closed)(void *arg), void *arg);
 #endif

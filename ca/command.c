@@ -299,6 +299,20 @@ static void tell_problem(const char *text, void *arg)
     ++*n;
 }
 
+static void tell_rotation(struct store *s)
+{
+    char why[STORE_WHY_MAX], at[CLOCK_TEXT_MAX];
+    struct rotation n;
+    if (rotation_read(s, &n, why) < 0 || n.step == ROTATION_NONE)
+        return;
+    clock_print(n.due_s * 1000, 0, at);
+    printf("rotation: %s\n",
+           n.step == ROTATION_BEGUN
+               ? "a new root is given to all, and does not sign yet"
+               : "the new root signs, and the one before is trusted still");
+    printf("  the next step: not before %s, when the last certificate of before has ended\n", at);
+}
+
 int command_check(int argc, char **argv)
 {
     const char *state = NULL;
@@ -322,6 +336,8 @@ int command_check(int argc, char **argv)
         tell_problem(store_why(store), &problems);
     if (root_check(store, clock_unix_s(), why) < 0)
         tell_problem(why, &problems);
+    else
+        tell_rotation(store);
     if (problems == 0)
         printf("fine: %llu certificates issued, each with its line\n", (unsigned long long)issued);
     store_close(store);

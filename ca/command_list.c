@@ -141,7 +141,8 @@ static int list(struct store *s, enum store_list what, const char *identity, uin
 
 int command_list(int argc, char **argv)
 {
-    static const char *const names[] = {"certificates", "tokens", "revocations", "audit"};
+    static const char *const names[] = {"certificates", "tokens", "revocations", "audit",
+                                        "authorities"};
     const char *state = NULL, *identity = "", *output = "table";
     uint64_t rows_max = ROWS_DEFAULT;
     struct store *store;
@@ -153,16 +154,18 @@ int command_list(int argc, char **argv)
         {"rows", ARG_U64, &rows_max, "N", "at most, the newest first", 1, 1000000, false},
         {"output", ARG_STRING, &output, "table|json", "how to print (-o)", 0, 0, false},
     };
-    int r = args_parse("weir-ca list [certificates|tokens|revocations|audit]",
+    int r = args_parse("weir-ca list [certificates|tokens|revocations|audit|authorities]",
                        "What is in the state: certificates that were issued (default), tokens (the "
-                       "beginning of their digests), what was revoked, or the audit log.",
+                       "beginning of their digests), what was revoked, the audit log, or roots and "
+                       "intermediates with where a rotation stands.",
                        table, ARRAY_SIZE(table), argc, argv, &n);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
     while (n > 0 && what < ARRAY_SIZE(names) && strcmp(argv[0], names[what]) != 0)
         what++;
     if (n > 1 || what == ARRAY_SIZE(names)) {
-        fprintf(stderr, "weir-ca: list: must be one of certificates, tokens, revocations, audit\n");
+        fprintf(stderr, "weir-ca: list: must be one of certificates, tokens, revocations, audit, "
+                        "authorities\n");
         return 2;
     }
     struct listing l = {.what = names[what], .as_json = strcmp(output, "json") == 0};

@@ -183,7 +183,7 @@ static bool sign(struct grant *g, const struct certificate_request *q, const str
 /* Leaf first, one certificate a string, the root bundle last (istio's order). */
 static void respond(const struct root *root, struct grant_answer *a)
 {
-    const char *all[] = {a->issued.leaf_pem, root->intermediate_pem, root->root_pem};
+    const char *all[] = {a->issued.leaf_pem, root->intermediate_pem, root->bundle_pem};
     enum { COUNT = sizeof all / sizeof *all };
     a->response = (struct certificate_response){calloc(COUNT, sizeof(char *)), COUNT};
     for (size_t i = 0; a->response.pems && i < COUNT; i++) {

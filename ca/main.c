@@ -155,32 +155,6 @@ static int command_serve(int argc, char **argv)
 
 /* ---- commands on the state ----------------------------------------------- */
 
-static int command_init(int argc, char **argv)
-{
-    const char *state = NULL;
-    char why[STORE_WHY_MAX];
-    struct store *store;
-    struct root root;
-    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR",
-                                 "keys, tokens and the ledger; its parent must be there", 0, 0,
-                                 true}};
-    int r = args_parse("weir-ca init",
-                       "Makes the state of a new CA; fine if it is there already. `serve` does the "
-                       "same at its first start.",
-                       table, ARRAY_SIZE(table), argc, argv, NULL);
-    if (r < 0)
-        return r == -ECANCELED ? 0 : 2;
-    if (store_open(&store, state, why) < 0) {
-        fprintf(stderr, "weir-ca: --state: %s\n", why);
-        return 1;
-    }
-    r = command_open_root(store, &root);
-    if (r == 0)
-        root_done(&root);
-    store_close(store);
-    return r < 0 ? 1 : 0;
-}
-
 static int command_roots(int argc, char **argv)
 {
     const char *state = NULL;
@@ -195,7 +169,7 @@ static int command_roots(int argc, char **argv)
         return 1;
     r = command_open_root(store, &root);
     if (r == 0) {
-        fputs(root.root_pem, stdout);
+        fputs(root.bundle_pem, stdout);
         root_done(&root);
     }
     store_close(store);
@@ -283,7 +257,7 @@ static int issue_files(struct root *root, const struct spiffe_id *id, uint64_t t
     if (r == 0)
         r = write_file(out, ".pem", 0644, made.leaf_pem, root->intermediate_pem);
     if (r == 0)
-        r = write_file(out, "-roots.pem", 0644, root->root_pem, "");
+        r = write_file(out, "-roots.pem", 0644, root->bundle_pem, "");
     return r;
 }
 
@@ -338,6 +312,7 @@ static const struct command {
     {"roots", "print the root certificates", command_roots},
     {"list", "what was issued, revoked, decided", command_list},
     {"revoke", "take an identity or a certificate back", command_revoke},
+    {"rotate", "another root, or another intermediate", command_rotate},
     {"backup", "copy the state", command_backup},
     {"restore", "make a state of a copy", command_restore},
     {"check", "look whether the state is whole", command_check},

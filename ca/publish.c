@@ -269,6 +269,13 @@ void publish_open(struct publish *p, struct ring *ring, struct kube_client *clie
     kube_informer_start(&p->maps, client, ring, p->path, 0, &of_maps, p);
 }
 
+void publish_changed(struct publish *p)
+{
+    const struct map_entry *e;
+    for (size_t i = 0; (e = map_next(&p->spaces, &i));)
+        spoiled(e->value);
+}
+
 void publish_close(struct publish *p)
 {
     p->stopped = true;

@@ -31,5 +31,7 @@ struct publish {
 /* pem has no NUL in it and is valid UTF-8. */
 void publish_open(struct publish *p, struct ring *ring, struct kube_client *client,
                   const char *name, const char *pem);
+/* pem, where it is, says something else now. */
+void publish_changed(struct publish *p);
 void publish_close(struct publish *p);
 #endif

@@ -47,8 +47,8 @@ static int own_renewed(struct upkeep *u, const struct key *key, const struct x50
                                    .key = key,
                                    .chain = chain,
                                    .n_chain = 2,
-                                   .roots = &ca->root.root,
-                                   .n_roots = 1,
+                                   .roots = ca->root.trusted,
+                                   .n_roots = ca->root.n_trusted,
                                    .alpn = TEXT("h2")};
     int r = tls_config_new(&server, &o, why);
     o.role = TLS_CLIENT;
@@ -62,6 +62,12 @@ static int own_renewed(struct upkeep *u, const struct key *key, const struct x50
     tls_config_unref(server);
     tls_config_unref(client);
     return r;
+}
+
+static void trust_changed(struct upkeep *u)
+{
+    struct ca *ca = container_of(u, struct ca, upkeep);
+    cluster_roots_changed(&ca->cluster);
 }
 
 /* ---- placement ----------------------------------------------------------- */
@@ -299,7 +305,8 @@ static int open_sockets(struct ca *ca)
                                           .ledger = ca->ledger,
                                           .self = &ca->self,
                                           .dns = &ca->options.dns,
-                                          .keep_s = (int64_t)(ca->options.keep_ms / 1000)};
+                                          .keep_s = (int64_t)(ca->options.keep_ms / 1000),
+                                          .changed = trust_changed};
     r = upkeep_open(&ca->upkeep, &upkeep, own_renewed);
     if (r < 0 || ca->options.admin.port == 0)
         return r;
@@ -316,7 +323,7 @@ static int open_cluster(struct ca *ca)
     struct cluster_options o = ca->options.cluster;
     if (!ca->options.kubernetes)
         return 0;
-    o.roots_pem = ca->root.root_pem;
+    o.roots_pem = ca->root.bundle_pem;
     return cluster_open(&ca->cluster, ca->ring, &o);
 }
 

@@ -43,6 +43,13 @@ static const char *const migrations[] = {
     "CREATE TABLE forgotten (before INTEGER NOT NULL);"
     "INSERT INTO forgotten VALUES (0);"
     "PRAGMA user_version = 3;",
+
+    "ALTER TABLE authority ADD COLUMN state TEXT NOT NULL DEFAULT 'signs';"
+    "ALTER TABLE authority ADD COLUMN since INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE trust (version INTEGER NOT NULL);"
+    "INSERT INTO trust VALUES (1);"
+    "CREATE INDEX issued_at ON issued (issued);"
+    "PRAGMA user_version = 4;",
 };
 enum { SCHEMA_VERSION = ARRAY_SIZE(migrations) };
 

@@ -27,15 +27,44 @@ int store_begin(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
+/* ---- what signs and what is trusted (store_trust.c) ----------------------- */
+
+#define AUTHORITY_ROOT         "root"
+#define AUTHORITY_INTERMEDIATE "intermediate"
+#define ROOT_NEXT  "next"  /* is trusted, and does not sign yet */
+#define ROOT_SIGNS "signs" /* the newest of them; intermediates have no other state */
+#define ROOT_OLD   "old"   /* is trusted, and does not sign any more */
+#define ROOT_GONE  "gone"
+enum { ROOTS_TRUSTED_MAX = 2 }; /* one and its successor */
 struct authority_record {            /* a signing certificate; heap */
-    char *certificate_pem, *key_pem; /* key_pem is wiped by authority_record_done() */
+    char *certificate_pem, *key_pem; /* key_pem is wiped by authority_record_done(); "": elsewhere */
     int64_t made_s;
+    const char *state; /* to be put: ROOT_...; NULL: it signs */
 };
-/* kind: "root", "intermediate". */
+/* kind: one of these. */
 int store_put_authority(struct store *s, const char *kind, const struct authority_record *a);
-/* The newest; -ENOENT. */
+/* The newest that signs, or is in that state; -ENOENT. */
 int store_get_authority(struct store *s, const char *kind, struct authority_record *ret);
+int store_get_authority_in(struct store *s, const char *kind, const char *state,
+                           struct authority_record *ret);
 void authority_record_done(struct authority_record *a);
+struct root_list { /* heap: root_list_done() */
+    struct root_record {
+        int64_t id, since_s; /* in that state */
+        char *certificate_pem, state[8];
+    } roots[ROOTS_TRUSTED_MAX];
+    size_t n;
+};
+/* Those that are not gone, the oldest first. */
+int store_list_roots(struct store *s, struct root_list *ret);
+void root_list_done(struct root_list *l);
+int store_set_root(struct store *s, int64_t id, const char *state, int64_t now_s); /* -ENOENT */
+/* Another number after each change of what is trusted: of roots, intermediates, revocations. */
+int store_trust_version(struct store *s, uint64_t *ret);
+/* When the last of the certificates ends that were issued until then; 0: there is none. */
+int store_last_end(struct store *s, int64_t issued_until_s, int64_t *ret);
+
+/* ---- tokens, and what was issued (store_rows.c) --------------------------- */
 
 int store_put_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *node,
                     int64_t expires_s);
@@ -99,7 +128,7 @@ int store_is_revoked(struct store *s, const char *kind, const char *value, bool 
 #define PROOF_CERTIFICATE  "certificate"
 struct audit_record {
     int64_t at_s;
-    const char *outcome;       /* "given", "refused", "revoked", "made", "lifted", "restored" */
+    const char *outcome;       /* "given", "refused", "revoked", "made", "lifted", "restored", "rotated" */
     const char *asker, *proof; /* who it is, or where it asked from; by what that is known */
     const char *identity, *serial, *reason; /* "": none */
 };
@@ -107,7 +136,7 @@ int store_put_audit(struct store *s, const struct audit_record *a);
 
 /* ---- looked at by people (store_audit.c) ---------------------------------- */
 
-enum store_list { STORE_CERTIFICATES, STORE_TOKENS, STORE_REVOCATIONS, STORE_AUDIT };
+enum store_list { STORE_CERTIFICATES, STORE_TOKENS, STORE_REVOCATIONS, STORE_AUDIT, STORE_AUTHORITIES };
 enum { STORE_COLUMNS_MAX = 8 };
 struct store_row { /* the newest first; numbers are decimal, times are Unix */
     const char *names[STORE_COLUMNS_MAX], *values[STORE_COLUMNS_MAX];

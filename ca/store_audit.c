@@ -18,6 +18,8 @@ int store_put_revocation(struct store *s, const char *kind, const char *value, i
     int bound = store_bind(q, 1, kind) | store_bind(q, 2, value) | sqlite3_bind_int64(q, 3, now_s) |
                 store_bind(q, 4, reason);
     r = store_finish(s, q, bound);
+    if (r == 0)
+        r = store_trust_changed(s);
     if (r < 0 || strcmp(kind, REVOKED_IDENTITY) != 0)
         return r;
     r = store_prepare(s,
@@ -37,7 +39,7 @@ int store_lift_revocation(struct store *s, const char *kind, const char *value)
     int r = store_prepare(s, "DELETE FROM revocation WHERE kind = ? AND value = ?", &q);
     if (r == 0)
         r = store_finish(s, q, store_bind(q, 1, kind) | store_bind(q, 2, value));
-    return r < 0 ? r : sqlite3_changes(s->db) == 1 ? 0 : -ENOENT;
+    return r < 0 ? r : sqlite3_changes(s->db) == 1 ? store_trust_changed(s) : -ENOENT;
 }
 
 int store_is_revoked(struct store *s, const char *kind, const char *value, bool *ret)
@@ -98,6 +100,10 @@ static const char *const lists[] = {
     [STORE_AUDIT] =
         "SELECT id AS line, at AS at_s, outcome, asker, proof, identity, serial, reason FROM audit"
         " WHERE ?1 IN ('', identity) AND ?3 IS NOT NULL ORDER BY id DESC LIMIT ?2",
+    [STORE_AUTHORITIES] =
+        "SELECT id, kind, state, since AS since_s, made AS made_s,"
+        " CASE key WHEN '' THEN 'elsewhere' ELSE 'here' END AS key FROM authority"
+        " WHERE ?1 = '' AND ?3 IS NOT NULL ORDER BY id DESC LIMIT ?2",
 };
 
 static void read_row(sqlite3_stmt *q, struct store_row *row)

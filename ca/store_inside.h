@@ -1,5 +1,6 @@
 /*
  * What the store's own files share (store.c: the file and its changes; store_rows.c and
+ * store_trust.c,
  * store_audit.c: what is in it; store_copy.c: copies of it). Nobody else includes it.
  */
 #ifndef CA_STORE_INSIDE_H
@@ -23,6 +24,7 @@ int store_finish(struct store *s, sqlite3_stmt *q, int bound);
 int store_bind(sqlite3_stmt *q, int at, const char *value); /* borrowed until it is finished */
 char *store_column(sqlite3_stmt *q, int column);            /* heap; NULL: no memory */
 void store_forget_keys(struct store *s);
+int store_trust_changed(struct store *s); /* in the change that changes it */
 /* Another connection to that file, as a result of SQLite; *ret is to be closed in any case. */
 int store_connect(const char *path, sqlite3 **ret);
 #endif

@@ -1,8 +1,7 @@
-/* Keys, tokens and what was issued, in the store; see store.h. */
+/* Tokens and what was issued, in the store; see store.h. */
 #include "ca/store_inside.h"
 
 #include "shared/base/list.h"
-#include "shared/tls/key.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -30,61 +29,10 @@ static int bind_digest(sqlite3_stmt *q, int at, const uint8_t digest[static DIGE
     return sqlite3_bind_blob(q, at, digest, DIGEST_BYTES, SQLITE_STATIC);
 }
 
-int store_put_authority(struct store *s, const char *kind, const struct authority_record *a)
-{
-    sqlite3_stmt *q;
-    int r = store_prepare(
-        s, "INSERT INTO authority (kind, certificate, key, made) VALUES (?, ?, ?, ?)", &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, kind) | store_bind(q, 2, a->certificate_pem) |
-                store_bind(q, 3, a->key_pem) | sqlite3_bind_int64(q, 4, a->made_s);
-    s->key_written = true;
-    r = store_finish(s, q, bound);
-    store_forget_keys(s); /* in a change, its end does it */
-    return r;
-}
-
 char *store_column(sqlite3_stmt *q, int column)
 {
     const char *t = (const char *)sqlite3_column_text(q, column);
     return t ? text_dup(text_of(t)) : NULL;
-}
-
-int store_get_authority(struct store *s, const char *kind, struct authority_record *ret)
-{
-    sqlite3_stmt *q;
-    struct authority_record a = {0};
-    int r = store_prepare(
-        s, "SELECT certificate, key, made FROM authority WHERE kind = ? ORDER BY id DESC LIMIT 1",
-        &q);
-    if (r < 0)
-        return r;
-    s->key_read = true;
-    int bound = store_bind(q, 1, kind), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        a = (struct authority_record){store_column(q, 0), store_column(q, 1),
-                                      sqlite3_column_int64(q, 2)};
-        r = a.certificate_pem && a.key_pem ? 0 : -ENOMEM;
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
-    }
-    sqlite3_finalize(q);
-    store_forget_keys(s);
-    if (r < 0)
-        authority_record_done(&a);
-    else
-        *ret = a;
-    return r;
-}
-
-void authority_record_done(struct authority_record *a)
-{
-    if (a->key_pem)
-        key_wipe(a->key_pem, strlen(a->key_pem));
-    free(a->certificate_pem);
-    free(a->key_pem);
-    *a = (struct authority_record){0};
 }
 
 int store_put_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *node,

@@ -148,19 +148,37 @@ static void root_read(struct store *s, struct ledger_entry *e)
     e->result = root_open(&r->fresh, s, clock_unix_s(), e->why);
 }
 
+/* Living connections keep what they began with; ours is new with the roots that it goes by. */
+static void root_use(struct upkeep *u, struct root *taken_fresh)
+{
+    struct root *root = u->options.root;
+    bool signs_anew = strcmp(root->intermediate_pem, taken_fresh->intermediate_pem) != 0;
+    bool other_roots = strcmp(root->bundle_pem, taken_fresh->bundle_pem) != 0;
+    taken_fresh->store = root->store;
+    root_done(root);
+    *root = *taken_fresh;
+    if (signs_anew)
+        log_info("ca", "a new issuing certificate signs from now on");
+    if (other_roots)
+        log_info("ca", "%zu root%s trusted from now on", root->n_trusted,
+                 root->n_trusted == 1 ? " is" : "s are");
+    if ((signs_anew || other_roots) && !u->stopped) {
+        u->own_renew_s = 0;
+        if (!u->renews)
+            (void)own_renew(u, false);
+    }
+    if (u->options.changed && !u->stopped)
+        u->options.changed(u);
+}
+
 static void root_told(struct ledger_entry *e)
 {
     struct refreshing *r = container_of(e, struct refreshing, entry);
-    struct root *root = r->upkeep->options.root;
     r->upkeep->refreshes = false;
-    if (e->result < 0) {
+    if (e->result < 0)
         log_error("ca", "%s", e->why);
-    } else {
-        r->fresh.store = root->store;
-        root_done(root);
-        *root = r->fresh;
-        log_info("ca", "a new issuing certificate signs from now on");
-    }
+    else
+        root_use(r->upkeep, &r->fresh);
     free(r);
 }
 
@@ -177,6 +195,36 @@ static int root_renew(struct upkeep *u)
     if (error < 0)
         free(r);
     return error;
+}
+
+/* ---- what others have changed -------------------------------------------- */
+
+static void look_at_version(struct store *s, struct ledger_entry *e)
+{
+    struct upkeep_look *l = container_of(e, struct upkeep_look, entry);
+    e->result = store_trust_version(s, &l->version);
+    if (e->result < 0)
+        snprintf(e->why, sizeof e->why, "%s", store_why(s));
+}
+
+static void version_told(struct ledger_entry *e)
+{
+    struct upkeep *u = container_of(container_of(e, struct upkeep_look, entry), struct upkeep, look);
+    u->looks = false;
+    if (e->result < 0)
+        log_error("ca", "whether something was revoked or rotated can't be seen: %s", e->why);
+    else if (!u->stopped && !u->refreshes && u->look.version != u->options.root->version)
+        (void)root_renew(u);
+}
+
+static void look(struct timer *t)
+{
+    struct upkeep *u = container_of(t, struct upkeep, look_timer);
+    timer_start(ring_timers(u->options.ring), &u->look_timer, UPKEEP_LOOK_MS);
+    if (u->looks || u->refreshes)
+        return;
+    u->look.entry = (struct ledger_entry){.work = look_at_version, .written = version_told};
+    u->looks = put(u, &u->look.entry) == 0;
 }
 
 /* ---- what is long over --------------------------------------------------- */
@@ -255,6 +303,8 @@ int upkeep_open(struct upkeep *u, const struct upkeep_options *o,
     *u = (struct upkeep){.options = *o, .renewed = renewed};
     timer_init(&u->timer, minute);
     timer_start(ring_timers(o->ring), &u->timer, UPKEEP_MS);
+    timer_init(&u->look_timer, look);
+    timer_start(ring_timers(o->ring), &u->look_timer, UPKEEP_LOOK_MS);
     return own_renew(u, true);
 }
 
@@ -262,4 +312,5 @@ void upkeep_stop(struct upkeep *u)
 {
     u->stopped = true;
     timer_stop(ring_timers(u->options.ring), &u->timer);
+    timer_stop(ring_timers(u->options.ring), &u->look_timer);
 }

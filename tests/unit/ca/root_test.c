@@ -269,11 +269,11 @@ static void damaged_records(void **state)
     expect_damaged("UPDATE authority SET certificate = (SELECT certificate FROM kept WHERE kind ="
                    " 'intermediate') WHERE kind = 'root'",
                    "the root");
-    /* Not below this root: the root itself, with its key, in the place of the intermediate. */
+    /* The intermediate, with its key, in the place of the root. */
     expect_damaged(
         "INSERT INTO authority (kind, certificate, key, made) SELECT 'root', certificate,"
         " key, made FROM kept WHERE kind = 'intermediate'",
-        "the intermediate");
+        "the root");
 }
 
 static void damaged_by_one_character(void **state)

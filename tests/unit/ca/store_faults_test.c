@@ -191,13 +191,46 @@ static void forget_check(int result)
     assert_int_equal(sql_number("SELECT count(*) FROM revocation"), left == 3);
 }
 
+/* The step of a rotation in which another root begins to sign. */
+static void with_next_root(void)
+{
+    const struct rotation_by by = {"x", PROOF_COMMAND_LINE};
+    with_root();
+    assert_int_equal(store_begin(bench.store), 0);
+    assert_int_equal(rotation_begin(bench.store, bench.now_s, &by, why), 0);
+    assert_int_equal(store_commit(bench.store), 0);
+}
+static int rotate_act(void)
+{
+    static struct root next;
+    int r = root_open(&next, bench.store, bench.now_s + ROTATION_NOTICE_S + 1, why);
+    if (r == 0) {
+        root_done(&bench.root);
+        bench.root = next;
+    }
+    return r;
+}
+/* All of it, or nothing of it. */
+static void rotate_check(int result)
+{
+    int64_t old = sql_number("SELECT count(*) FROM authority WHERE state = 'old'");
+    assert_in_range(old, result == 0 ? 1 : 0, 1);
+    assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE state = 'next'"), 1 - old);
+    assert_int_equal(
+        sql_number("SELECT count(*) FROM authority WHERE kind = 'intermediate'"), 1 + old);
+    assert_int_equal(sql_number("SELECT count(*) FROM audit WHERE outcome = 'rotated'"), 1 + old);
+    assert_int_equal(sql_number("SELECT id FROM authority WHERE kind = 'root' AND state = 'signs'"),
+                     old ? 3 : 1);
+}
+
 static const struct scenario opening = {0, nothing, open_act, open_check},
                              authorities = {0, with_store, root_act, roots_check},
                              issuing = {0, with_root, issue_act, issue_check},
                              renewing = {YEAR_S * 3 / 4, with_root, renew_act, renew_check},
                              token = {0, with_store, token_act, token_check},
                              joining = {0, with_join, join_act, join_check},
-                             forgetting = {0, with_old_ones, forget_act, forget_check};
+                             forgetting = {0, with_old_ones, forget_act, forget_check},
+                             rotating = {0, with_next_root, rotate_act, rotate_check};
 
 /* Whether the n-th access was reached. */
 static bool play(const struct scenario *s, enum disk_fault fault, long n)
@@ -224,7 +257,9 @@ static bool play(const struct scenario *s, enum disk_fault fault, long n)
     store_must_open();
     s->check(r);
     root_must_open(bench.now_s + s->later_s);
-    assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE kind = 'root'"), 1);
+    assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE kind = 'root'"
+                                " AND state = 'signs'"),
+                     1);
     goes_on(bench.now_s + s->later_s);
     assert_int_equal(store_check(bench.store, no_problem, NULL), 0);
     bench_done(&state);
@@ -242,7 +277,8 @@ static void play_all(const char *name, const struct scenario *s)
     }
 }
 
-#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token) X(joining) X(forgetting)
+#define SCENARIOS(X) X(opening) X(authorities) X(issuing) X(renewing) X(token) X(joining) X(forgetting) \
+    X(rotating)
 #define FUNCTION(name)                                                                             \
     static void name##_fails(void **state)                                                         \
     {                                                                                              \

@@ -23,10 +23,18 @@ static int renewed(struct upkeep *u, const struct key *key, const struct x509 ch
 {
     assert_ptr_equal(u, &upkeep);
     assert_true(x509_has_key(&chain[0], key));
-    assert_int_equal(x509_verify(chain, 2, &bench.root.root, 1, clock_unix_s(), why), 0);
+    assert_int_equal(x509_verify(chain, 2, bench.root.trusted, bench.root.n_trusted, clock_unix_s(), why), 0);
     renewals++;
     *why = "it is not wanted";
     return answer;
+}
+
+static unsigned changes;
+static void has_changed(struct upkeep *u)
+{
+    assert_ptr_equal(u, &upkeep);
+    changes++;
+    bed_poke();
 }
 
 static int start(void)
@@ -36,8 +44,9 @@ static int start(void)
                                      .ledger = ledger,
                                      .self = &self,
                                      .dns = &dns,
-                                     .keep_s = KEEP_S};
-    renewals = 0;
+                                     .keep_s = KEEP_S,
+                                     .changed = has_changed};
+    renewals = changes = 0;
     answer = 0;
     closed = false;
     return upkeep_open(&upkeep, &o, renewed);
@@ -193,6 +202,54 @@ static void another_one_signs_when_it_is_time(void **state)
     assert_int_equal(sql_number("SELECT count(*) FROM authority WHERE kind = 'intermediate'"), 2);
 }
 
+/* ---- what another process changes ------------------------------------------- */
+
+static bool is_seen(void)
+{
+    return changes > 0 && is_idle();
+}
+
+static void hurry(const struct rotation_by *by)
+{
+    char why[STORE_WHY_MAX];
+    bool done;
+    assert_int_equal(store_begin(bench.store), 0);
+    assert_int_equal(rotation_go_on(bench.store, clock_unix_s(), true, by, &done, why), 0);
+    assert_int_equal(store_commit(bench.store), 0);
+}
+
+/* The command line rotates the root: the CA that runs sees each step, and its own certificate follows. */
+static void a_rotation_is_seen(void **state)
+{
+    const struct rotation_by by = {"x", PROOF_COMMAND_LINE};
+    char why[STORE_WHY_MAX], before[X509_PEM_MAX];
+    (void)state;
+    memcpy(before, bench.root.root_pem, sizeof before);
+    assert_int_equal(store_begin(bench.store), 0);
+    assert_int_equal(rotation_begin(bench.store, clock_unix_s(), &by, why), 0);
+    assert_int_equal(store_commit(bench.store), 0);
+    bed_run_until(is_seen);
+    assert_int_equal(bench.root.n_trusted, 2);
+    assert_int_equal(renewals, 2);
+    assert_string_equal(bench.root.root_pem, before);
+    changes = 0;
+    hurry(&by);
+    bed_run_until(is_seen);
+    assert_int_equal(bench.root.n_trusted, 2);
+    assert_int_equal(renewals, 3);
+    assert_string_not_equal(bench.root.root_pem, before);
+    changes = 0;
+    hurry(&by);
+    bed_run_until(is_seen);
+    assert_int_equal(bench.root.n_trusted, 1);
+    changes = 0;
+    assert_int_equal(store_begin(bench.store), 0);
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_IDENTITY, BOB, 1, ""), 0);
+    assert_int_equal(store_commit(bench.store), 0);
+    bed_run_until(is_seen);
+    assert_int_equal(renewals, 4); /* for that, nothing of ours is new */
+}
+
 /* ---- what is long over ------------------------------------------------------ */
 
 static void put_old(size_t n, int64_t not_after_s)
@@ -259,6 +316,7 @@ int main(void)
         TEST(ours_anew_while_the_disk_is_waited_for),
         TEST(tries_again_what_failed),
         cmocka_unit_test_setup_teardown(another_one_signs_when_it_is_time, begin_long_ago, end),
+        TEST(a_rotation_is_seen),
         TEST(the_old_go_and_their_lines_stay),
         TEST(at_the_end_nothing_is_renewed),
     };
