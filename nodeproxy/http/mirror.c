@@ -9,6 +9,7 @@ struct mirror {
     struct list link;
     struct mirrors *all;
     struct upstream_wait wait;
+    struct upstream_stake stake;
     struct http_head request;
     struct buf body;
     struct timer late;
@@ -37,6 +38,7 @@ static void mirror_over(struct mirror *m)
     m->over = true;
     timer_stop(ring_timers(m->all->ring), &m->late);
     upstream_forget(&m->wait);
+    upstream_stake_end(&m->stake);
     http_stream_detach(&m->stream);
     ring_task_ask(m->all->ring, &m->free_task);
 }
@@ -103,13 +105,14 @@ static int copy(struct mirror *m, const struct http_head *request, struct text a
 }
 
 void mirrors_send(struct mirrors *all, struct upstream_pool *pool,
-                  const struct upstream_endpoint *to, const struct http_head *request,
-                  struct text authority, const struct buf *body)
+                  const struct upstream_endpoint *to, struct upstream_stake *taken_stake,
+                  const struct http_head *request, struct text authority, const struct buf *body)
 {
     struct http_link *link;
     struct mirror *m = all->closing || all->n >= MIRRORS_MAX ? NULL : malloc(sizeof *m);
     if (!m) {
         all->left_out++;
+        upstream_stake_end(taken_stake);
         return;
     }
     memset(m, 0, offsetof(struct mirror, stream));
@@ -117,6 +120,9 @@ void mirrors_send(struct mirrors *all, struct upstream_pool *pool,
     http_head_init(&m->request);
     http_stream_init(&m->stream, &events, m);
     upstream_wait_init(&m->wait, ready);
+    m->stake = *taken_stake;
+    *taken_stake = (struct upstream_stake){.cluster = NULL};
+    m->wait.stake = &m->stake;
     timer_init(&m->late, mirror_late);
     ring_task_init(&m->free_task, mirror_free);
     list_push_back(&all->all, &m->link);

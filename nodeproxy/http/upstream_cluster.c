@@ -21,6 +21,8 @@ static int distance(void *arg, const struct endpoint_group *g, const struct endp
     const struct place_of *p = arg;
     const struct workload *w =
         p->service ? directory_workload(p->directory, e->workload) : NULL;
+    if (!p->self)
+        return ENDPOINT_LEFT_OUT;
     if (!p->service)
         return endpoint_distance(&p->self->locality, g);
     if (!w)
@@ -45,7 +47,8 @@ static size_t labels_of(void *arg, struct text uid, const struct label **ret)
 
 /* Where nobody gave the endpoints priorities: what somebody wrote for this cluster; the Service's preference; or (as Istio does
  * it where outliers are left out, so that there is a reason to go further away) what lies in the same place. That a Service is
- * for its own node alone is no preference, and counts before all. */
+ * for its own node alone is no preference, and counts before all: also for a workload that the directory does not know (yet), to
+ * which nobody is near. */
 static int rank(const struct upstream_clusters *all, const struct cluster *c,
                 const struct endpoints *e, struct endpoints **ret, bool *ret_of_mesh)
 {
@@ -53,11 +56,12 @@ static int rank(const struct upstream_clusters *all, const struct cluster *c,
                          .self = directory_workload(all->directory, text_of(all->uid))};
     const struct endpoint_ranking by = {distance, &p};
     *ret = NULL;
-    *ret_of_mesh = false;
-    if (!p.self || e->n_priorities > 1)
+    p.service = directory_service_named(all->directory, upstream_cluster_host(c->name), all->ns);
+    bool strict = p.service && p.service->lb_mode == LB_STRICT;
+    *ret_of_mesh = strict || !p.self;
+    if (!strict && (!p.self || e->n_priorities > 1))
         return 0;
-    p.service = directory_service_named(all->directory, upstream_cluster_host(c->name), text_of(p.self->ns));
-    if (c->locality.said && !(p.service && p.service->lb_mode == LB_STRICT)) {
+    if (c->locality.said && !strict) {
         const struct locality_client self = {&p.self->locality, p.self->labels, p.self->n_labels,
                                              labels_of, (void *)all->directory};
         *ret_of_mesh = c->locality.n_priorities > 0;
@@ -263,11 +267,12 @@ int upstream_clusters_get(struct upstream_clusters *all, struct text name,
 
 void upstream_clusters_init(struct upstream_clusters *all, struct ring *ring,
                             const struct directory *directory, const char *uid,
-                            struct cluster_uses *uses)
+                            struct text ns, struct cluster_uses *uses)
 {
     *all = (struct upstream_clusters){.ring = ring,
                                       .directory = directory,
                                       .uid = uid,
+                                      .ns = ns,
                                       .uses = uses,
                                       .swept_ms = ring_now_ms(ring)};
     map_init(&all->all, UPSTREAM_CLUSTERS_MAX);

@@ -30,6 +30,7 @@ struct upstream_clusters {
     struct ring *ring;
     const struct directory *directory;
     const char *uid; /* the workload's, for what is near to it; borrowed */
+    struct text ns;  /* likewise */
     struct cluster_uses *uses;
     const struct upstream_watcher *watcher; /* NULL: none */
     struct map all; /* name -> struct upstream_cluster */
@@ -52,7 +53,7 @@ struct upstream_cluster { /* counted: requests and connections of it */
 };
 void upstream_clusters_init(struct upstream_clusters *all, struct ring *ring,
                             const struct directory *directory, const char *uid,
-                            struct cluster_uses *uses);
+                            struct text ns, struct cluster_uses *uses);
 void upstream_clusters_done(struct upstream_clusters *all); /* what is still held lives on, unknown */
 /* As the directory has it now, good for this call; *ret NULL: it has none of this name, or none with endpoints told
  * yet. -ENOMEM, -ENOBUFS. */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PUT_OFF_MS = 100, REPLY_MAX = 1024, FIRST_MS = 50, AGAIN_MAX = 3 };
+enum { PUT_OFF_MS = 100, REPLY_MAX = 1024, BODY_MAX = 64 * 1024, FIRST_MS = 50, AGAIN_MAX = 3 };
 enum probe_stage {
     PROBE_RESTS,
     PROBE_OPENS, /* a connection is being made, or an old one goes before */
@@ -27,7 +27,7 @@ struct health_probe {
     bool used, reused; /* the link had a question; before this one */
     unsigned n_again;  /* this question, by another connection */
     int grpc_status;   /* -1: none was said */
-    size_t n_reply;
+    size_t n_reply, n_body; /* of the answer: kept; that came */
     char reply[REPLY_MAX]; /* the answer's first bytes: of a message of gRPC, or of TCP */
     struct http_stream stream; /* the last, for it is large */
 };
@@ -191,12 +191,20 @@ static void keep_reply(struct health_probe *p, struct buf *bytes)
     size_t room = REPLY_MAX - p->n_reply, n = bytes->len < room ? bytes->len : room;
     n = buf_peek(bytes, (uint8_t *)p->reply + p->n_reply, n);
     p->n_reply += n;
+    p->n_body += bytes->len;
     buf_consume(bytes, bytes->len);
 }
 
+/* Also one that nobody looks at, on a connection that is kept: who never ends it loses the connection. */
 static void body_came(struct stream *body, struct buf *bytes)
 {
-    keep_reply(body->user, bytes);
+    struct health_probe *p = body->user;
+    keep_reply(p, bytes);
+    if (p->n_body <= BODY_MAX)
+        return;
+    if (p->stage == PROBE_ASKS)
+        answered(p, HEALTH_BAD_ANSWER);
+    disconnect(p, false);
 }
 static void body_event(struct stream *body)
 {
@@ -265,7 +273,7 @@ static void ask(struct health_probe *p)
     p->stage = PROBE_ASKS;
     p->reused = p->used;
     p->used = true;
-    p->n_reply = 0;
+    p->n_reply = p->n_body = 0;
     p->grpc_status = -1;
     int r = make_head(p, &head);
     if (r == 0 && grpc)
@@ -278,7 +286,7 @@ static void ask(struct health_probe *p)
         given_up(p);
         return;
     }
-    p->stream.body->events = grpc ? &body_events : &stream_nobody;
+    p->stream.body->events = &body_events;
     p->stream.body->user = p;
     if (grpc) {
         stream_send(p->stream.body, &question);
@@ -341,6 +349,8 @@ static void bytes_came(struct stream *s, struct buf *bytes)
     keep_reply(p, bytes);
     if (p->stage == PROBE_ASKS && has_all(p))
         answered(p, HEALTH_GOOD);
+    else if (p->stage == PROBE_ASKS && p->n_reply == REPLY_MAX)
+        answered(p, HEALTH_NO_ANSWER); /* what comes later would not be looked at */
 }
 
 static void bytes_failed(struct stream *s, int error)

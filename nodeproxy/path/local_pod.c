@@ -505,7 +505,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
     };
     exchange_pool_init(&p->exchanges, EXCHANGES_KEPT);
     mirrors_init(&p->mirrors, env->ring, mirrors_gone);
-    upstream_clusters_init(&p->clusters, env->ring, env->directory, p->uid, pod_bounds_clusters(p->bounds));
+    upstream_clusters_init(&p->clusters, env->ring, env->directory, p->uid, text_of(p->ns), pod_bounds_clusters(p->bounds));
     p->clusters.watcher = &health_watcher;
     upstream_pool_init(&p->upstreams, &upstreams, &upstream_carrier_ops, upstreams_gone);
     hold_init(&p->hold, env->ring, p->bounds, config->pod_chunks_max);

@@ -179,13 +179,16 @@ static void mirror_to(struct outbound_http *h, const struct exchange *x,
 {
     const struct http_head *request = exchange_request(x);
     const struct request_target target = target_of(h);
+    struct upstream_stake stake;
     struct target_endpoint e;
     char data[300];
     struct text_out out = TEXT_OUT(data);
-    if (request_target_any(&target, x, m->cluster, &e) != ENDING_NONE)
+    enum ending ending = request_target_any(&target, x, m->cluster, &stake, &e);
+    h->pod->mirrors.left_out += ending == ENDING_OVERFLOW;
+    if (ending != ENDING_NONE)
         return;
     struct text authority = shadow_of(m, request->authority, &out);
-    mirrors_send(&h->pod->mirrors, &h->pod->upstreams, &e.endpoint, request, authority, body);
+    mirrors_send(&h->pod->mirrors, &h->pod->upstreams, &e.endpoint, &stake, request, authority, body);
 }
 
 static void mirror(struct exchange_host *host, const struct exchange *x, const struct buf *body)

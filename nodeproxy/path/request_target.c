@@ -188,20 +188,22 @@ enum ending request_target_choose(const struct request_target *t, struct exchang
 }
 
 enum ending request_target_any(const struct request_target *t, const struct exchange *x,
-                               struct text cluster, struct target_endpoint *ret)
+                               struct text cluster, struct upstream_stake *ret_stake,
+                               struct target_endpoint *ret)
 {
     const struct stake_wish any = {.tried = NULL};
-    struct upstream_stake stake = {.host = NULL};
     struct found f = {.passes = false};
+    *ret_stake = (struct upstream_stake){.host = NULL};
     enum ending ending = cluster_target_find(t->pod, cluster, &f.to);
     if (ending == ENDING_NONE && f.to.cluster)
-        ending = take(&stake, &f, &any);
+        ending = take(ret_stake, &f, &any);
     else if (ending == ENDING_NONE && draw(t, NULL, &f) < 0)
         ending = ENDING_NO_ENDPOINT;
     if (ending == ENDING_NONE && f.to.cluster)
-        ending = cluster_target_at(t->pod, stake.host, &f.choice);
+        ending = cluster_target_at(t->pod, ret_stake->host, &f.choice);
     if (ending == ENDING_NONE)
         ending = describe(t, x, &f, ret);
-    upstream_stake_end(&stake);
+    if (ending != ENDING_NONE)
+        upstream_stake_end(ret_stake);
     return ending;
 }

@@ -21,7 +21,8 @@ struct target_endpoint { /* pointers are good for this turn, and while it is not
 /* ENDING_NONE, or why there is none. The exchange's stake is taken. */
 enum ending request_target_choose(const struct request_target *t, struct exchange *x,
                                   struct target_endpoint *ret);
-/* Any endpoint of this cluster; nothing is held of it. */
+/* Any endpoint of this cluster; the stake is the caller's, to be ended. */
 enum ending request_target_any(const struct request_target *t, const struct exchange *x,
-                               struct text cluster, struct target_endpoint *ret);
+                               struct text cluster, struct upstream_stake *ret_stake,
+                               struct target_endpoint *ret);
 #endif

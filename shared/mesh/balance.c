@@ -16,6 +16,7 @@ struct balancer {
     struct balance_host **hosts; /* a reference to each */
     struct outlier_host **outlier_hosts;
     size_t n_hosts;
+    struct map by_addr; /* made as it is asked for; empty: not yet */
     struct outlier outlier;
     struct balance_pool *pools; /* made as they are asked for */
     size_t n_pools, pools_size;
@@ -33,13 +34,14 @@ struct balance_host *balance_host_unref(struct balance_host *h)
 
 /* ---- Hosts. */
 
-static int index_hosts(const struct balancer *old, struct map *ret)
+/* Of two at one address the last. */
+static int index_hosts(const struct balancer *b, struct map *ret)
 {
     char key[ADDR_KEY_BYTES];
     int e = 0;
 
-    for (size_t i = 0; old && e == 0 && i < old->n_hosts; i++)
-        e = map_put(ret, addr_key(&old->hosts[i]->addr, key), old->hosts[i], NULL);
+    for (size_t i = 0; b && e == 0 && i < b->n_hosts; i++)
+        e = map_put(ret, addr_key(&b->hosts[i]->addr, key), b->hosts[i], NULL);
     return e;
 }
 
@@ -162,6 +164,7 @@ static void dissolve(struct balancer *b)
     free(b->pools);
     for (size_t i = 0; i < b->n_hosts; i++)
         balance_host_unref(b->hosts[i]);
+    map_done(&b->by_addr, NULL);
     free(b->hosts);
     free(b->outlier_hosts);
     free(b);
@@ -179,6 +182,7 @@ int balancer_new(struct balancer **ret, const struct cluster *c, const struct en
     b->cluster = c;
     b->endpoints = e;
     outlier_init(&b->outlier, &c->outlier, now_ms);
+    map_init(&b->by_addr, 0);
     map_init(&old, 0);
     int error = index_hosts(taken_old, &old);
     if (error == 0)
@@ -338,19 +342,27 @@ static bool was_tried(const struct balance_request *r, const struct balance_host
     return false;
 }
 
-/* Of those that the request could have come to, whosever turn it is. */
-static struct balance_host *preferred(const struct balancer *b, const struct balance_request *r)
+/* Of those that the request could have come to, whosever turn it is; *ret NULL: none. It is asked for each request of a
+ * session, however many endpoints there are. */
+static int preferred(struct balancer *b, const struct balance_pool *p, const struct balance_request *r,
+                     struct balance_host **ret)
 {
-    for (size_t i = 0; r->prefer && i < b->n_hosts; i++) {
-        struct balance_host *h = b->hosts[i];
-        if (addr_equal(&h->addr, r->prefer))
-            return balance_share_of(h) != SHARE_ALL &&
-                           labels_include(h->endpoint->labels, h->endpoint->n_labels, r->subset,
-                                          r->n_subset)
-                       ? h
-                       : NULL;
+    char key[ADDR_KEY_BYTES];
+    *ret = NULL;
+    if (!r->prefer)
+        return 0;
+    if (b->by_addr.count == 0) {
+        int e = index_hosts(b, &b->by_addr);
+        if (e < 0) {
+            map_done(&b->by_addr, NULL);
+            map_init(&b->by_addr, 0);
+            return e;
+        }
     }
-    return NULL;
+    struct balance_host *h = map_get(&b->by_addr, addr_key(r->prefer, key));
+    if (h && balance_share_of(h) != SHARE_ALL && balance_pool_has(p, h))
+        *ret = h;
+    return 0;
 }
 
 int balancer_choose(struct balancer *b, const struct balance_request *r, struct balance_host **ret)
@@ -363,14 +375,11 @@ int balancer_choose(struct balancer *b, const struct balance_request *r, struct 
         if (fraction_hits(b->endpoints->drops[i].fraction, rng_u64(r->rng)))
             return -EAGAIN;
     }
-    h = preferred(b, r);
-    if (h) {
-        h->refs++;
-        *ret = h;
-        return 0;
-    }
     int e = find_pool(b, r, &p);
-    for (uint32_t attempt = 0; e == 0 && attempt < choices; attempt++) {
+    if (e == 0)
+        e = preferred(b, p, r, &h);
+    bool found = h;
+    for (uint32_t attempt = 0; e == 0 && !found && attempt < choices; attempt++) {
         e = balance_pool_choose(p, b->cluster, b->endpoints, r, attempt, &h);
         if (e == 0 && !was_tried(r, h))
             break;

@@ -37,7 +37,7 @@ struct balance_request {
     size_t n_subset;
     struct balance_host *const *tried; /* avoided, by drawing choices_max times at most (5) */
     size_t n_tried;
-    const struct addr *prefer; /* whoever has this address, if it is one of them and well; NULL: nobody */
+    const struct addr *prefer; /* whoever has this address, if it is one of those of its subset and well; NULL: nobody */
     uint32_t choices_max;
     uint64_t now_ms;
     struct rng *rng;

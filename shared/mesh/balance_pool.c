@@ -173,7 +173,7 @@ void balance_pool_done(struct balance_pool *p)
     p->n_priorities = p->n_localities = p->n_hosts = 0;
 }
 
-static bool in_subset(const struct balance_pool *p, const struct balance_host *h)
+bool balance_pool_has(const struct balance_pool *p, const struct balance_host *h)
 {
     return labels_include(h->endpoint->labels, h->endpoint->n_labels, p->labels, p->n_labels);
 }
@@ -198,14 +198,14 @@ static bool fill(struct balance_pool *p, const struct cluster *c, const struct e
     if (weighted && !make_localities(p, e))
         return false;
     for (size_t i = 0; i < n_hosts; i++) {
-        if (in_subset(p, hosts[i])) {
+        if (balance_pool_has(p, hosts[i])) {
             p->n_hosts++;
             rooms->of_group[hosts[i]->group - e->groups]++;
             rooms->of_priority[hosts[i]->group->priority]++;
         }
     }
     for (size_t i = 0; i < n_hosts; i++) {
-        if (in_subset(p, hosts[i]) && !place_host(p, e, hosts[i], rooms))
+        if (balance_pool_has(p, hosts[i]) && !place_host(p, e, hosts[i], rooms))
             return false;
     }
     weigh_localities(p, e, rooms);

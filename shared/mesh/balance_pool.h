@@ -31,5 +31,6 @@ void balance_pool_done(struct balance_pool *p); /* the labels stay */
 int balance_pool_choose(struct balance_pool *p, const struct cluster *c, const struct endpoints *e,
                         const struct balance_request *r, uint32_t attempt,
                         struct balance_host **ret);
+bool balance_pool_has(const struct balance_pool *p, const struct balance_host *h); /* has it its labels? */
 enum balance_share balance_share_of(const struct balance_host *h); /* SHARE_ALL: not usable */
 #endif

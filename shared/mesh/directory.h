@@ -100,7 +100,7 @@ void directory_authorise(const struct directory *d, const struct workload *local
                          const struct access *a, struct verdict *ret);
 /* Decision: an endpoint of the service for this port: weighted random among the best locality
  * group that has healthy endpoints (the service's routing preference, seen from the source; NULL
- * source: no preference). Only endpoints with an address of `family` (0: any). -ENOENT: the
+ * source: no preference, and where it is strict, no endpoint). Only endpoints with an address of `family` (0: any). -ENOENT: the
  * service has no such port; -EHOSTUNREACH: no endpoint may be used. */
 struct choice {
     const struct workload *workload; /* as every read: copy out what is needed */

@@ -94,7 +94,7 @@ static int rank_of(const struct search *q, const struct workload *w)
         else if (!same && !(q->network_first && s->scopes[i] == LB_NETWORK))
             break;
     }
-    if (q->source && s->lb_mode == LB_STRICT && shared != q->n_scopes)
+    if (s->lb_mode == LB_STRICT && shared != s->n_scopes) /* a source that nobody knows is near to nobody */
         return -1;
     return (int)(shared + nearer);
 }

@@ -12,7 +12,23 @@ enum answer { SERVING, NOT_SERVING, TOO_LATE, UNSURE /* gRPC: a status that is n
 static enum answer answers[SERVERS]; /* to checks */
 static const char *said_host;        /* in every check */
 
+static bool endless;                 /* answers to checks by HTTP */
+enum { ENDLESS_MAX = 4 << 20, ENDLESS_PART = 256 << 10 };
+static uint64_t n_endless;           /* their bytes, of the last check alone */
+
 /* ---- the servers' side ------------------------------------------------------ */
+
+static void more_of_it(struct stream *body)
+{
+    struct call *c = body->user;
+    static const uint8_t part[ENDLESS_PART];
+    struct buf out = {0};
+    if (!endless || n_endless >= ENDLESS_MAX || !c->heard_all)
+        return;
+    assert_int_equal(buf_append(&out, ring_chunks(c->ring), part, sizeof part), 0);
+    n_endless += sizeof part;
+    stream_send(body, &out);
+}
 
 static void check_is_asked(struct stream *body)
 {
@@ -27,7 +43,11 @@ static void check_is_asked(struct stream *body)
         return;
     http_head_init(&h);
     h.status = how == SERVING || grpc ? 200 : 503;
-    assert_int_equal(http_stream_answer(&c->s, &h, !grpc), 0);
+    assert_int_equal(http_stream_answer(&c->s, &h, !grpc && !endless), 0);
+    if (endless) {
+        n_endless = 0;
+        more_of_it(c->s.body);
+    }
     if (grpc) {
         struct buf out = {0};
         struct http_head trailers;
@@ -59,7 +79,7 @@ static void check_event(struct stream *body)
 }
 static const struct stream_events check_body = {.received = check_said,
                                                 .ended = check_is_asked,
-                                                .writable = check_event,
+                                                .writable = more_of_it,
                                                 .finished = check_event,
                                                 .failed = call_failed};
 
@@ -102,6 +122,7 @@ static struct cluster *begin_checked(uint64_t seed)
     begin(seed, seed % 2 ? APP_HTTP11 : APP_HTTP2);
     fleet.checked = is_check;
     said_host = NULL;
+    endless = false;
     memset(answers, 0, sizeof answers);
     struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
     c->protocol = seed % 2 ? UPSTREAM_HTTP1 : UPSTREAM_HTTP2;
@@ -126,12 +147,16 @@ static bool fails(unsigned i)
     fail_msg("server %u is no endpoint", i);
     return false;
 }
-static unsigned n_failing(void)
+static unsigned n_failing_of(unsigned servers)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < SERVERS; i++)
+    for (unsigned i = 0; i < servers; i++)
         n += fails(i);
     return n;
+}
+static unsigned n_failing(void)
+{
+    return n_failing_of(SERVERS);
 }
 
 static void nobody_asks(void)
@@ -247,6 +272,23 @@ static void as_it_is_said(uint64_t seed)
     assert_in_range(fleet.servers[1].n_accepted - before, seed % 4 < 2 ? 0 : 9,
                     seed % 4 < 2 ? 2 : 12);
     assert_in_range(fleet.servers[1].n_checks, 9, 12);
+    end_checked();
+}
+
+/* An answer's body is not listened to for ever, since nobody looks at it. */
+static void hears_no_more(uint64_t seed)
+{
+    struct cluster *c = begin_checked(seed);
+    put_cluster(c);
+    put_endpoints(CALLED, 1);
+    endless = true;
+    fleet_ask(4);
+    fake_net_run_for(net, 3 * EVERY_MS);
+    assert_int_equal(n_failing_of(1), 0); /* it has answered well */
+    assert_in_range(n_endless, ENDLESS_PART, 2 << 20);
+    endless = false;
+    fake_net_run_for(net, 2 * EVERY_MS);
+    assert_int_equal(n_failing_of(1), 0);
     end_checked();
 }
 
@@ -454,6 +496,7 @@ static void without_memory(uint64_t seed)
     X(too_late, 2)                                                                                 \
     X(panics, 2)                                                                                   \
     X(as_it_is_said, 4)                                                                            \
+    X(hears_no_more, 4)                                                                            \
     X(closed_between, 4)                                                                           \
     X(by_grpc, 3)                                                                                  \
     X(by_connection, 8)                                                                            \

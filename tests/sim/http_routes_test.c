@@ -145,6 +145,31 @@ static void mirrored(uint64_t seed)
     rewritten = false;
 }
 
+/* Copies are requests of their cluster, of which it has no more at a time than it may have: the rest is left out. */
+static void mirrors_hold(uint64_t seed)
+{
+    begin(seed, APP_HTTP2);
+    struct route_table *t = table(1);
+    struct cluster *c = cluster("outbound|80||s3.shop", BALANCE_ROUND_ROBIN);
+    c->breaker[0].max[BREAKER_REQUESTS] = 3;
+    put_cluster(c);
+    put_endpoints("outbound|80||s3.shop", 12);
+    put_mirror(t, forward(t, 0, 1, 0));
+    put(t);
+    fleet.servers[2].hangs = fleet.servers[3].hangs = rewritten = true;
+    fleet_ask(20);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(n_client_whole, 20);
+    assert_int_equal(served_by(2, 2), 3);
+    assert_int_equal(fleet.web->local.mirrors.left_out, 17);
+    fake_net_run_for(net, 11 * 1000); /* nobody waits longer for the answer to a copy */
+    fleet_ask(4);
+    fake_net_run_for(net, 1000);
+    assert_int_equal(served_by(2, 2), 6);
+    fleet_end();
+    rewritten = false;
+}
+
 /* ---- what is answered here -------------------------------------------------- */
 
 static char location[200];
@@ -491,7 +516,7 @@ static void without_memory(uint64_t seed)
     X(matched, 4)                                                                                  \
     X(changed, 4) X(answered_here, 4) X(faulty, 4) X(too_late, 4) X(late_on_the_way, 4)            \
         X(slow_to_ask, 4) X(one_fails, 12)                                                         \
-        X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4)        \
+        X(one_hangs, 12) X(one_breaks, 12) X(one_is_gone, 12) X(given_up, 4) X(mirrored, 4) X(mirrors_hold, 2)        \
             X(keeps_little, 2) X(keeps_nothing, 2) X(without_memory, 2)
 STORIES(STORY)
 

@@ -437,6 +437,24 @@ static void test_subsets(void **state)
         h = choose(&w, &r);
         assert_true(h->addr.ip.bytes[3] >= 2);
         balance_host_unref(h);
+        /* Whoever is preferred, too, has to be one of these. */
+        for (uint8_t host = 0; host < 4; host++) {
+            const struct addr at = {{4, {10, 0, 0, host}}, 80};
+            r.prefer = &at;
+            for (unsigned k = 0; k < 10; k++) {
+                h = choose(&w, &r);
+                assert_true(host < 2 ? h->addr.ip.bytes[3] >= 2 : h->addr.ip.bytes[3] == host);
+                balance_host_unref(h);
+            }
+            w.cluster->subsets.fallback = SUBSET_ANY_ENDPOINT;
+            h = choose(&w, &r);
+            assert_int_equal(h->addr.ip.bytes[3], host);
+            balance_host_unref(h);
+            w.cluster->subsets.fallback = SUBSET_NO_FALLBACK;
+            assert_int_equal(balancer_choose(w.balancer, &r, &h), -EHOSTUNREACH);
+            w.cluster->subsets.fallback = SUBSET_DEFAULT;
+            r.prefer = NULL;
+        }
         w.cluster->subsets.fallback = SUBSET_ANY_ENDPOINT;
         balance_host_unref(choose(&w, &r));
     }
@@ -447,9 +465,14 @@ static void test_subsets(void **state)
 static void test_who_is_preferred(void **state)
 {
     struct label v1 = {TEXT("v"), TEXT("1")}, v2 = {TEXT("v"), TEXT("2")};
+    struct text names[] = {TEXT("v")};
+    struct subset_keys keys = {names, 1};
     struct world w;
     (void)state;
     set_up(&w, BALANCE_ROUND_ROBIN, ENDPOINTS({4, 0, 0}, {2, 1, 0}));
+    w.cluster->subsets = (struct cluster_subsets){.keys = &keys, .n_keys = 1, .fallback = SUBSET_ANY_ENDPOINT};
+    endpoint_at(&w, 0, 2)->labels = &v2;
+    endpoint_at(&w, 0, 2)->n_labels = 1;
     endpoint_at(&w, 0, 1)->labels = &v1;
     endpoint_at(&w, 0, 1)->n_labels = 1;
     make(&w);

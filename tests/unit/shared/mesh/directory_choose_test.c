@@ -268,6 +268,8 @@ static int naive_rank(const struct service *s, const struct workload *source,
     size_t n = s->n_scopes, in_a_row = 0, shared = 0;
     bool network_first = n > 0 && s->scopes[0] == LB_NETWORK;
 
+    if (!source && s->lb_mode == LB_STRICT)
+        return n > 0 ? -1 : 0;
     if (!source || (s->lb_mode != LB_STRICT && s->lb_mode != LB_FAILOVER))
         return 0;
     for (size_t i = 0; i < n; i++)
@@ -402,17 +404,26 @@ static void finds_who_may_be_chosen(void **state)
         put(d, w);
     }
     put_text(&source->node, heap_text("near"));
-    assert_true(is_found(d, NULL, 80, "10.0.0.0:8080"));
-    assert_true(is_found(d, NULL, 81, "10.0.0.0:9000"));
     assert_true(is_found(d, source, 80, "10.0.0.0:8080"));
-    assert_false(is_found(d, NULL, 80, "10.0.0.0:9000")); /* another port */
-    assert_false(is_found(d, NULL, 82, "10.0.0.0:8080")); /* the Service has none such */
-    assert_false(is_found(d, NULL, 80, "10.0.0.1:8080")); /* of another Service */
-    assert_false(is_found(d, NULL, 80, "10.0.0.2:8080")); /* not well */
-    assert_false(is_found(d, NULL, 80, "10.0.0.3:8080")); /* gets nothing */
-    assert_false(is_found(d, NULL, 80, "10.0.0.7:8080")); /* nobody's */
-    assert_true(is_found(d, NULL, 80, "10.0.0.4:8080"));
+    assert_true(is_found(d, source, 81, "10.0.0.0:9000"));
+    assert_false(is_found(d, source, 80, "10.0.0.0:9000")); /* another port */
+    assert_false(is_found(d, source, 82, "10.0.0.0:8080")); /* the Service has none such */
+    assert_false(is_found(d, source, 80, "10.0.0.1:8080")); /* of another Service */
+    assert_false(is_found(d, source, 80, "10.0.0.2:8080")); /* not well */
+    assert_false(is_found(d, source, 80, "10.0.0.3:8080")); /* gets nothing */
+    assert_false(is_found(d, source, 80, "10.0.0.7:8080")); /* nobody's */
     assert_false(is_found(d, source, 80, "10.0.0.4:8080")); /* too far */
+    assert_false(is_found(d, NULL, 80, "10.0.0.0:8080")); /* whose node nobody knows, is on none */
+    struct rng rng;
+    struct choice c;
+    rng_seed(&rng, 1);
+    assert_int_equal(directory_choose(d, the_service(d), 80, NULL, 0, &rng, &c), -EHOSTUNREACH);
+    assert_int_equal(directory_choose(d, the_service(d), 80, source, 0, &rng, &c), 0);
+    s = service_of(LB_FAILOVER);
+    s->scopes[0] = LB_NODE;
+    s->n_scopes = 1;
+    assert_int_equal(directory_put_service(d, s), 0);
+    assert_true(is_found(d, NULL, 80, "10.0.0.4:8080"));
     workload_free(source);
     assert_null(directory_free(d));
 }
