@@ -2,6 +2,7 @@
 #include "ca/command.h"
 
 #include "ca/attest.h"
+#include "ca/seal.h"
 #include "shared/base/args.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
@@ -39,9 +40,8 @@ static int printed(int r)
     return r < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
 
-/* One change with its line in the audit log; the line's asker is whoever runs the program. */
-static int audited(struct store *s, int (*change)(struct store *s, void *arg), void *arg,
-                   struct audit_record line)
+int command_audited(struct store *s, int (*change)(struct store *s, void *arg), void *arg,
+                    struct audit_record line)
 {
     char asker[32];
     snprintf(asker, sizeof asker, "uid %u", (unsigned)getuid());
@@ -138,7 +138,7 @@ int command_token(int argc, char **argv)
                     : node     ? (int64_t)NODE_TTL_DAYS * 86400
                                : JOIN_TTL_S;
     struct new_token t = {.node = node, .join = {identity, source, now_s, now_s + ttl_s}};
-    r = audited(store, make_token, &t,
+    r = command_audited(store, make_token, &t,
                 (struct audit_record){.outcome = "made",
                                       .identity = identity ? identity : "",
                                       .serial = "",
@@ -191,7 +191,7 @@ static int revoke_in(struct store *s, struct revocation *v)
         return r;
     }
     if (r == 0)
-        r = audited(s, change_revocation, v,
+        r = command_audited(s, change_revocation, v,
                     (struct audit_record){.outcome = v->lift ? "lifted" : "revoked",
                                           .identity = by_serial ? "" : v->value,
                                           .serial = by_serial ? v->value : "",
@@ -320,7 +320,8 @@ int command_check(int argc, char **argv)
     uint64_t issued = 0;
     size_t problems = 0;
     struct store *store;
-    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true}};
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+                                SEAL_ARG};
     int r = args_parse("weir-ca check",
                        "Looks whether the state is whole: the file, the keys and certificates, and "
                        "that each certificate has its line in the audit log.",

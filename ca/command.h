@@ -15,10 +15,14 @@ int command_restore(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_rotate(int argc, char **argv);
+int command_passphrase(int argc, char **argv);
 
 int command_usage_error(const char *option, const char *why); /* 2 */
 /* Both tell why they can't. A folder that holds no state is a mistyped one: certificates and tokens
  * of a CA that was made in passing are nobody's. Only `init` and `serve` make one. */
 int command_open_state(const char *folder, struct store **ret);
 int command_open_root(struct store *store, struct root *ret);
+/* One change with its line in the audit log; the line's asker is whoever runs the program. */
+int command_audited(struct store *s, int (*change)(struct store *s, void *arg), void *arg,
+                    struct audit_record line);
 #endif

@@ -2,6 +2,7 @@
 #include "ca/command.h"
 
 #include "ca/given.h"
+#include "ca/seal.h"
 #include "shared/base/args.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
@@ -45,6 +46,7 @@ int command_init(int argc, char **argv)
     const struct arg table[] = {
         {"state", ARG_STRING, &state, "DIR", "keys, tokens and the ledger; its parent must be there",
          0, 0, true},
+        SEAL_ARG,
         {"root-cert", ARG_STRING, &g.root_cert, "FILE", "a root that was made elsewhere (PEM)", 0, 0,
          false},
         {"root-key", ARG_STRING, &g.root_key, "FILE",
@@ -118,6 +120,7 @@ int command_rotate(int argc, char **argv)
     int n = 0;
     const struct arg table[] = {
         {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        SEAL_ARG,
         {"go-on", ARG_FLAG, &q.go_on, NULL,
          "root: the next step now, though certificates live whose holders may not know the new root "
          "(or, the second time, that the old one has signed)",

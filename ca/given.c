@@ -126,17 +126,11 @@ static int parse_intermediate(const struct material *m, int64_t now_s, const str
 static int save(struct store *s, const char *kind, const struct signer *signer, int64_t now_s,
                 char why[static STORE_WHY_MAX])
 {
-    char pem[X509_PEM_MAX], key_pem[KEY_PEM_MAX] = "";
-    size_t len;
-    int r = x509_to_pem(&signer->certificate, pem, sizeof pem, &len);
-    if (r == 0 && signer->key)
-        r = key_to_pem(signer->key, key_pem, sizeof key_pem, &len);
-    const struct authority_record a = {pem, key_pem, now_s, ROOT_SIGNS};
-    if (r == 0)
-        r = store_put_authority(s, kind, &a);
-    key_wipe(key_pem, sizeof key_pem);
+    const char *unsealed;
+    int r = signer_save(s, kind, ROOT_SIGNS, signer, now_s, &unsealed);
     if (r < 0)
-        snprintf(why, STORE_WHY_MAX, "the %s can't be kept: %s", kind, store_why(s));
+        snprintf(why, STORE_WHY_MAX, "the %s can't be kept: %s", kind,
+                 unsealed ? unsealed : store_why(s));
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* weir-ca: the certificate authority, as a service and on the command line. */
 #include "ca/command.h"
 #include "ca/issue.h"
+#include "ca/seal.h"
 #include "ca/serve.h"
 #include "shared/base/args.h"
 #include "shared/base/clock.h"
@@ -68,6 +69,7 @@ static int command_serve(int argc, char **argv)
     const struct arg table[] = {
         {"state", ARG_STRING, &o.state_dir, "DIR",
          "keys, tokens and the ledger; made at the first start", 0, 0, true},
+        SEAL_ARG,
         {"listen", ARG_ADDR, &o.listen, "ADDR:PORT", "where node proxies ask", 0, 0, false},
         {"controller", ARG_ADDR, &o.controller, "ADDR:PORT",
          "the controller's xDS endpoint: tells what runs where", 0, 0, true},
@@ -160,7 +162,8 @@ static int command_roots(int argc, char **argv)
     const char *state = NULL;
     struct store *store;
     struct root root;
-    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true}};
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+                                SEAL_ARG};
     int r = args_parse("weir-ca roots", "Prints the root certificates (PEM).", table,
                        ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
@@ -271,6 +274,7 @@ static int command_issue(int argc, char **argv)
     struct root root;
     const struct arg table[] = {
         {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        SEAL_ARG,
         {"identity", ARG_STRING, &identity, "SPIFFE-ID",
          "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
         {"ttl", ARG_DURATION_MS, &ttl_ms, "TIME", "how long", 60000, 0, false},
@@ -316,6 +320,7 @@ static const struct command {
     {"backup", "copy the state", command_backup},
     {"restore", "make a state of a copy", command_restore},
     {"check", "look whether the state is whole", command_check},
+    {"passphrase", "encrypt the keys in the state, or under another passphrase", command_passphrase},
 };
 
 static int usage(int code)
@@ -324,7 +329,7 @@ static int usage(int code)
     fprintf(f, "Usage: weir-ca COMMAND [OPTION]...\nThe certificate authority of the Weir service "
                "mesh.\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].about);
+        fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].about);
     fprintf(f, "\nweir-ca COMMAND --help tells a command's options.\n");
     return code;
 }

@@ -22,7 +22,8 @@ struct root {
     bool has_key;     /* the root's is in the store */
 };
 /* Loads both, or makes what is not there, and does what is due. -EBADMSG: what is there is damaged,
- * and is left as it is; -EKEYEXPIRED: the root's life is over; or an error of the store. */
+ * and is left as it is; -EKEYEXPIRED: the root's life is over; -ENOKEY, -EKEYREJECTED: a key's
+ * passphrase (seal.h); or an error of the store. */
 int root_open(struct root *r, struct store *store, int64_t now_s, char why[static STORE_WHY_MAX]);
 /* It is time for a new intermediate, or for a step of a rotation: another root_open() does it. After
  * an error the old one stays, and is good for the other half of its life. */

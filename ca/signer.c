@@ -1,6 +1,7 @@
 /* A certificate that signs; see the header. */
 #include "ca/signer.h"
 
+#include "ca/seal.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +14,15 @@ void signer_done(struct signer *s)
     s->key = key_unref(s->key);
 }
 
-static int signer_save(struct store *store, const char *kind, const char *state,
-                       const struct signer *s, int64_t now_s)
+int signer_save(struct store *store, const char *kind, const char *state, const struct signer *s,
+                int64_t now_s, const char **ret_why)
 {
-    char certificate[X509_PEM_MAX], key[KEY_PEM_MAX];
+    char certificate[X509_PEM_MAX], key[KEY_SEALED_PEM_MAX] = "";
     size_t len;
+    *ret_why = NULL;
     int r = x509_to_pem(&s->certificate, certificate, sizeof certificate, &len);
-    if (r == 0)
-        r = key_to_pem(s->key, key, sizeof key, &len);
+    if (r == 0 && s->key)
+        r = seal_to_pem(s->key, key, sizeof key, &len, ret_why);
     if (r == 0) {
         const struct authority_record a = {certificate, key, now_s, state};
         r = store_put_authority(store, kind, &a);
@@ -29,15 +31,30 @@ static int signer_save(struct store *store, const char *kind, const char *state,
     return r;
 }
 
-static const char *parse(const char *certificate_pem, const char *key_pem,
-                         const struct signer *issuer, struct signer *s)
+/* What lies in the store is encrypted exactly if there is a passphrase; what is given, as it comes. */
+static int parse_key(struct text pem, bool stored, struct key **ret, const char **ret_why)
+{
+    if (stored || key_sealed_is(pem))
+        return seal_from_pem(pem, ret, ret_why);
+    *ret_why = "no key";
+    return key_from_pem(pem, ret);
+}
+
+static const char *parse(const char *certificate_pem, const char *key_pem, bool stored,
+                         const struct signer *issuer, struct signer *s, int *ret_error)
 {
     const char *why = NULL;
     size_t n = 0;
+    *ret_error = -EBADMSG;
     if (x509_from_pem(text_of(certificate_pem), &s->certificate, 1, &n, &why) < 0)
         return why;
-    if ((key_pem[0] || issuer) && key_from_pem(text_of(key_pem), &s->key) < 0)
-        return "no key";
+    if (key_pem[0] || issuer) {
+        int r = parse_key(text_of(key_pem), stored, &s->key, &why);
+        if (r == -ENOKEY || r == -EKEYREJECTED || r == -ENOTSUP)
+            *ret_error = r;
+        if (r < 0)
+            return why;
+    }
     if (!s->certificate.is_ca || (s->key && !x509_has_key(&s->certificate, s->key)))
         return "no certificate of a CA with its key";
     const struct x509 *by = issuer ? &issuer->certificate : &s->certificate;
@@ -50,7 +67,8 @@ const char *signer_parse(const char *certificate_pem, const char *key_pem,
                          const struct signer *issuer, struct signer *ret)
 {
     struct signer s = {0};
-    const char *bad = parse(certificate_pem, key_pem, issuer, &s);
+    int error;
+    const char *bad = parse(certificate_pem, key_pem, false, issuer, &s, &error);
     if (bad)
         signer_done(&s);
     else
@@ -67,12 +85,16 @@ int signer_load(struct store *store, const char *kind, const char *state,
         snprintf(why, STORE_WHY_MAX, "%s: %s", kind, r == -ENOMEM ? "no memory" : store_why(store));
         return r;
     }
-    const char *bad = signer_parse(a.certificate_pem, a.key_pem, issuer, ret);
+    struct signer s = {0};
+    const char *bad = parse(a.certificate_pem, a.key_pem, true, issuer, &s, &r);
     authority_record_done(&a);
-    if (!bad)
+    if (!bad) {
+        *ret = s;
         return 0;
-    snprintf(why, STORE_WHY_MAX, "the %s is damaged: %s", kind, bad);
-    return -EBADMSG;
+    }
+    signer_done(&s);
+    snprintf(why, STORE_WHY_MAX, "the %s%s: %s", kind, r == -EBADMSG ? " is damaged" : "", bad);
+    return r;
 }
 
 static int signer_make(const struct signer *issuer, const char *name, int days, int path_len,
@@ -117,9 +139,11 @@ int signer_new(struct store *store, const char *state, const struct signer *issu
         snprintf(why, STORE_WHY_MAX, "no new %s can be made: %s", kind, strerror(-r));
         return r;
     }
-    r = signer_save(store, kind, state, ret, now_s);
+    const char *unsealed;
+    r = signer_save(store, kind, state, ret, now_s, &unsealed);
     if (r < 0) {
-        snprintf(why, STORE_WHY_MAX, "the new %s can't be kept: %s", kind, store_why(store));
+        snprintf(why, STORE_WHY_MAX, "the new %s can't be kept: %s", kind,
+                 unsealed ? unsealed : store_why(store));
         signer_done(ret);
     }
     return r;

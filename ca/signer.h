@@ -16,9 +16,13 @@ void signer_done(struct signer *s);
  * alone. issuer NULL: a root. Whether it is still valid is not looked at: only whether it ever was. */
 const char *signer_parse(const char *certificate_pem, const char *key_pem,
                          const struct signer *issuer, struct signer *ret);
-/* As signer_parse() of what the store has: -ENOENT, -EBADMSG, or an error of the store; with why. */
+/* As signer_parse() of what the store has: -ENOENT, -EBADMSG, -ENOKEY or -EKEYREJECTED (the key's
+ * passphrase, seal.h), or an error of the store; with why. */
 int signer_load(struct store *store, const char *kind, const char *state,
                 const struct signer *issuer, struct signer *ret, char why[static STORE_WHY_MAX]);
+/* Within the caller's change. *ret_why: what is wrong with the passphrase; NULL: store_why() knows. */
+int signer_save(struct store *store, const char *kind, const char *state, const struct signer *s,
+                int64_t now_s, const char **ret_why);
 /* Made and kept, within the caller's change; issuer NULL: a root, of 10 years; else an intermediate
  * of a year, never beyond its issuer. */
 int signer_new(struct store *store, const char *state, const struct signer *issuer, int64_t now_s,

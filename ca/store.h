@@ -48,6 +48,14 @@ int store_get_authority(struct store *s, const char *kind, struct authority_reco
 int store_get_authority_in(struct store *s, const char *kind, const char *state,
                            struct authority_record *ret);
 void authority_record_done(struct authority_record *a);
+/* Writes each key that there is as change() makes it of what is there; to be called in a change. The
+ * errors of change() and of the store. (store_keys.c) */
+int store_change_keys(struct store *s,
+                      int (*change)(const char *key_pem, char *out, size_t size, void *arg),
+                      void *arg);
+/* Not in a change: what was overwritten is no longer in the file's log either. -EBUSY: others have the
+ * state open, and it is. */
+int store_forget_log(struct store *s);
 struct root_list { /* heap: root_list_done() */
     struct root_record {
         int64_t id, since_s; /* in that state */
