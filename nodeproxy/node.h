@@ -56,6 +56,8 @@ struct node {
     struct metrics *metrics;      /* of the control thread */
     struct admin *admin;
     struct admin_route routes[NODE_ROUTES_MAX];
+    struct list taps; /* that somebody reads; node_tap.c */
+    unsigned n_taps;
     struct spiffe_id self;
     char node_id[256];
     _Atomic bool synced;          /* the mesh is known: workers look at it, too */
@@ -84,6 +86,9 @@ unsigned node_takeover_close(struct node *n); /* how many parts are gone later *
 const struct spiffe_id *node_pod_identity(struct node *n, const char *uid, bool *ret_gone);
 /* nodeproxy/node_workload_api.c */
 int node_workload_api_open(struct node *n); /* when the node is ours; 0 if it is not to be served */
+/* nodeproxy/node_tap.c: GET /tap. retire: whoever reads is told that another node proxy serves now. */
+void node_tap_handle(struct admin_exchange *x, const struct http1_request *r, void *node);
+void node_tap_retire(struct node *n);
 /* nodeproxy/node_admin.c */
 int node_admin_open(struct node *n);
 #endif

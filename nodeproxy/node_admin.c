@@ -411,7 +411,24 @@ static int listen_failed(const char *what, int error)
 
 int node_admin_open(struct node *n)
 {
-    enum { READY, METRICS, STATS, WORKLOADS, SERVICES, POLICIES, ROUTES, CLUSTERS, CERTIFICATES, CONNECTIONS, CONFIG_DUMP, CNI_ADD, CNI_DEL, CNI_CHECK, COUNT };
+    enum {
+        READY,
+        METRICS,
+        STATS,
+        WORKLOADS,
+        SERVICES,
+        POLICIES,
+        ROUTES,
+        CLUSTERS,
+        CERTIFICATES,
+        CONNECTIONS,
+        TAP,
+        CONFIG_DUMP,
+        CNI_ADD,
+        CNI_DEL,
+        CNI_CHECK,
+        COUNT
+    };
     const struct admin_route routes[COUNT] = {
         [READY] = {"GET", "/healthz/ready", handle_ready, n},
         [METRICS] = {"GET", "/metrics", handle_metrics, n},
@@ -423,6 +440,7 @@ int node_admin_open(struct node *n)
         [CLUSTERS] = {"GET", "/clusters", handle_clusters, n},
         [CERTIFICATES] = {"GET", "/certificates", handle_certificates, n},
         [CONNECTIONS] = {"GET", "/connections", handle_connections, n},
+        [TAP] = {"GET", "/tap", node_tap_handle, n},
         [CONFIG_DUMP] = {"GET", "/config_dump", handle_config_dump, n},
         [CNI_ADD] = {"POST", "/cni/add", pods_handle_add, n->pods},
         [CNI_DEL] = {"POST", "/cni/del", pods_handle_del, n->pods},
@@ -431,6 +449,7 @@ int node_admin_open(struct node *n)
     const uint64_t cni = 1u << CNI_ADD | 1u << CNI_DEL | 1u << CNI_CHECK, all = (1u << COUNT) - 1;
     char path[108];
     _Static_assert((int)COUNT <= (int)NODE_ROUTES_MAX, "room for every route");
+    list_init(&n->taps);
     memcpy(n->routes, routes, sizeof routes);
     int r = admin_new(&n->admin, n->ring, n->routes, COUNT);
     if (r < 0)

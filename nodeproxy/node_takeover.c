@@ -109,6 +109,7 @@ static int offer_given(struct takeover_offer *o)
     n->retired = true;
     log_info("takeover", "the successor serves this node's pods now");
     pods_retire(n->pods);
+    node_tap_retire(n);
     admin_retire(n->admin);
     workload_api_retire(&n->workload_api);
     takeover_offer_close(o);

@@ -43,7 +43,22 @@ struct worker {
 
 /* ---- messages ------------------------------------------------------------ */
 
-enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, SET_LISTENERS, FILL, DRAIN, STOP, DUMP, DUMPED, REFILL, POD_GONE, IDLE };
+enum message_kind {
+    ADD_POD,
+    REMOVE_POD,
+    SET_CREDENTIAL,
+    SET_LISTENERS,
+    FILL,
+    DRAIN,
+    STOP,
+    DUMP,
+    DUMPED,
+    TAP,
+    TAPPED,
+    REFILL,
+    POD_GONE,
+    IDLE
+};
 struct message {
     struct mail mail;
     struct worker *worker; /* to the control thread: perhaps joined and freed when it arrives, never looked into */
@@ -59,6 +74,8 @@ struct message {
     unsigned n;
     struct credential *credential;
     struct listener_set *listeners;
+    struct tap *tap;
+    void (*tapped)(struct tap *tap);
     unsigned parts; /* of a dump */
     struct worker_dump *dump;
     void (*dumped)(struct worker_dump *dump, void *arg);
@@ -74,6 +91,7 @@ static void message_free(struct message *m)
     free(m->ns);
     credential_unref(m->credential);
     listener_set_unref(m->listeners);
+    tap_unref(m->tap);
     free(m);
 }
 
@@ -103,6 +121,9 @@ static void deliver_to_control(struct mail *mail)
     case REFILL: m->events->refill(m->worker, m->uid, m->family, m->type, m->n, m->events_arg); break;
     case POD_GONE: m->events->pod_gone(m->worker, m->uid, m->events_arg); break;
     case IDLE: m->events->idle(m->worker, m->events_arg); break;
+    case TAPPED:
+        m->tapped(m->tap);
+        break;
     case DUMPED:
         m->dumped(m->dump, m->arg);
         text_heap_done(&m->dump->connections);
@@ -392,6 +413,12 @@ static void deliver_to_worker(struct mail *mail)
     case FILL: fill(w, m); break;
     case DRAIN: drain(w); break;
     case STOP: stop(w); break;
+    case TAP:
+        taps_add(&w->env.taps, tap_ref(m->tap));
+        m->kind = TAPPED;
+        m->mail.deliver = deliver_to_control;
+        mailbox_post(w->options.control, &m->mail);
+        return;
     case DUMP:
         dump(w, m);
         m->kind = DUMPED;
@@ -459,6 +486,7 @@ static int worker_prepare(struct worker *w)
     map_init(&w->env.pods, w->options.config->pods_max);
     list_init(&w->env.all_pods);
     living_init(&w->env);
+    taps_init(&w->env.taps, w->env.ring);
     ring_task_init(&w->env.recheck_task, recheck);
     ring_task_init(&w->idle_task, look_idle);
     timer_init(&w->idle_timer, idle_due);
@@ -482,6 +510,7 @@ static void *worker_main(void *arg)
     if (r < 0)
         log_error("worker", "worker %u: the ring failed: error %d", w->options.index, -r);
     directory_thread_unregister();
+    taps_done(&w->env.taps);
     map_done(&w->env.pods, NULL);
     w->env.ring = ring_free(w->env.ring);
     return NULL;
@@ -627,6 +656,16 @@ void worker_stop(struct worker *w)
 {
     while (simple(w, STOP, NULL) < 0) /* nothing else can be done; memory comes back as connections end */
         sched_yield();
+}
+
+int worker_tap(struct worker *w, struct tap *tap, void (*done)(struct tap *tap))
+{
+    struct message *m = message_new(w, TAP, NULL, deliver_to_worker);
+    if (!m)
+        return -ENOMEM;
+    m->tap = tap_ref(tap);
+    m->tapped = done;
+    return to_worker(w, m);
 }
 
 int worker_dump(struct worker *w, unsigned parts, void (*done)(struct worker_dump *dump, void *arg), void *arg)

@@ -52,6 +52,9 @@ void worker_drain(struct worker *w);                                 /* no new c
 void worker_stop(struct worker *w);                                  /* ends all connections, then the thread; then worker_join */
 void worker_join(struct worker *w);                                  /* waits for the thread and frees */
 
+/* From now on it is told of requests; done, on the control thread, when that is so. */
+int worker_tap(struct worker *w, struct tap *tap, void (*done)(struct tap *tap));
+
 /* A view of all living connections and tunnels of this worker, made on its thread, given to `done` on the control thread. */
 enum { WORKER_CONNECTIONS = 1, WORKER_ENDPOINTS = 2 }; /* what of it takes long, and is asked for */
 struct worker_dump {

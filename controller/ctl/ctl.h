@@ -5,6 +5,7 @@
 #define CONTROLLER_CTL_CTL_H
 #include "controller/ctl/cluster.h"
 #include "controller/ctl/explain.h"
+#include "controller/ctl/tap.h"
 #include "controller/ctl/views.h"
 
 enum { CTL_TEXT_MAX = 256 * 1024 * 1024 };
@@ -19,6 +20,7 @@ struct ctl {
     size_t n_arguments;
     struct explain_wish wish; /* explain: of a request, if any of it is given */
     struct arg_list headers;
+    struct tap_wish tap; /* its direction, status, max and query; the rest is above */
 };
 int ctl_fail(const char *what, const char *why); /* 1, the exit status */
 int ctl_write(struct text_heap *taken_out);      /* to standard output; the exit status */
@@ -36,6 +38,7 @@ int local_show(const struct ctl *c, const struct view *v); /* NULL: the whole du
 int local_status(const struct ctl *c);
 int local_check(const struct ctl *c);
 int local_explain(const struct ctl *c);
+int local_tap(const struct ctl *c); /* until it ends, or is interrupted */
 int explain_show(const struct ctl *c, const struct json *dump); /* what both of them do with a dump */
 
 /* Pure parts. A row for each node proxy: who it follows, and what it has acknowledged. */

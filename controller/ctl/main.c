@@ -48,14 +48,26 @@ static int do_unenrol(const struct ctl *c)
     return do_enrolling(c, false);
 }
 
+static int do_tap(const struct ctl *c)
+{
+    if (c->local && !c->controller)
+        return local_tap(c);
+    fprintf(stderr,
+            "weirctl: requests are known to their node's proxy alone: kubectl -n %s exec POD -- "
+            "weirctl tap --local\n",
+            c->cluster.ns);
+    return 2;
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct ctl *c);
     size_t n_arguments;
 } commands[] = {
-    {"status", do_status, 0},     {"check", do_check, 0},   {"explain", do_explain, 2},
-    {"problems", do_problems, 0}, {"dump", do_dump, 0},     {"enrol", do_enrol, 1},
-    {"unenrol", do_unenrol, 1},   {"enroll", do_enrol, 1},  {"unenroll", do_unenrol, 1},
+    {"status", do_status, 0},    {"check", do_check, 0},       {"explain", do_explain, 2},
+    {"tap", do_tap, 1},          {"problems", do_problems, 0}, {"dump", do_dump, 0},
+    {"enrol", do_enrol, 1},      {"unenrol", do_unenrol, 1},   {"enroll", do_enrol, 1},
+    {"unenroll", do_unenrol, 1},
 };
 
 static const char about[] =
@@ -65,11 +77,15 @@ static const char about[] =
     "  status                   each node's proxy: whom it follows, what it has acknowledged\n"
     "  explain SRC DST[:PORT]   what would happen to a connection, and because of which objects:\n"
     "                           weirctl explain shop/web-1 bank/api:80\n"
-    "                           or to a request: ... --method POST --path /pay --header 'x-user: joe'\n"
+    "                           or to a request: ... --method POST --path /pay --header 'x-user: "
+    "joe'\n"
     "  workloads, services, policies        what the mesh knows\n"
     "  problems                 configuration that is refused, or not honoured in full\n"
     "  enrol NAMESPACE          its pods join the mesh, those that run too; unenrol: they leave\n"
     "  routes, certificates, connections    of one node; on the node itself\n"
+    "  tap [[NAMESPACE/]WORKLOAD]           its requests as they end, on its node:\n"
+    "                           weirctl tap shop/web --status 5xx --path /api --direction "
+    "outbound\n"
     "  dump                     everything, as JSON\n\n"
     "Asks a cluster (the kubeconfig that kubectl takes), or, where there is none or --socket or\n"
     "--local is given, the node proxy on this machine. Exit status 1: check has found something.\n"
@@ -138,13 +154,25 @@ int main(int argc, char **argv)
          "the node proxy's admin socket on this machine (/run/weir/admin.sock)", 0, 0, false},
         {"controller", ARG_STRING, &c.controller, "ADDR:PORT",
          "explain, status: a controller's --admin, where there is no cluster", 0, 0, false},
-        {"method", ARG_STRING, &c.wish.method, "METHOD", "explain: of a request, as the options below", 0, 0, false},
-        {"path", ARG_STRING, &c.wish.path, "PATH", "explain: with its query", 0, 0, false},
-        {"host", ARG_STRING, &c.wish.host, "HOST", "explain: if it is not the Service's", 0, 0, false},
-        {"header", ARG_LIST, &c.headers, "NAME: VALUE", "explain; may be given several times", 0, 0, false},
+        {"method", ARG_STRING, &c.wish.method, "METHOD",
+         "explain, tap: of requests, as the options below", 0, 0, false},
+        {"path", ARG_STRING, &c.wish.path, "PATH",
+         "explain: with its query; tap: what paths begin with", 0, 0, false},
+        {"host", ARG_STRING, &c.wish.host, "HOST", "explain: if it is not the Service's", 0, 0,
+         false},
+        {"header", ARG_LIST, &c.headers, "NAME: VALUE", "explain; may be given several times", 0, 0,
+         false},
+        {"direction", ARG_STRING, &c.tap.direction, "inbound|outbound",
+         "tap: is it asked, or asking", 0, 0, false},
+        {"status", ARG_STRING, &c.tap.status, "404|5xx", "tap: a code, or a class of them", 0, 0,
+         false},
+        {"max", ARG_U64, &c.tap.max, "N", "tap: end after so many (0: when interrupted)", 0,
+         1000000, false},
+        {"query", ARG_FLAG, &c.tap.query, NULL, "tap: show paths with their queries", 0, 0, false},
         {"output", ARG_STRING, &output, "table|json", "how to print (-o)", 0, 0, false},
         {"namespace", ARG_STRING, &c.ns, "NAME", "only this namespace (-n)", 0, 0, false},
-        {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0, false},
+        {"version", ARG_FLAG, &version, NULL, "versions of the program and its libraries", 0, 0,
+         false},
     };
     lengthen(argc, argv);
     int n = 0;

@@ -7,6 +7,7 @@
 #include "nodeproxy/bounds/bounds.h"
 #include "nodeproxy/bounds/turns.h"
 #include "nodeproxy/config.h"
+#include "nodeproxy/path/tap.h"
 #include "shared/base/map.h"
 #include "shared/mesh/directory.h"
 #include "shared/mesh/ending.h"
@@ -37,6 +38,7 @@ struct path_env {
     uint64_t next_id;          /* of a connection, for logs and dumps */
     uint64_t endings[ENDING_COUNT];
     unsigned health_probes, health_asked; /* of all pods: endpoints that are checked; questions on their way */
+    struct taps taps;                     /* who reads requests as they end */
     uint64_t mirrors_sent, mirrors_left_out; /* of pods that have gone */
 };
 #endif

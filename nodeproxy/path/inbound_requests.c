@@ -6,6 +6,7 @@
 #include "nodeproxy/path/request_log.h"
 #include "nodeproxy/path/request_policy.h"
 #include "nodeproxy/path/request_span.h"
+#include "nodeproxy/path/request_tap.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -80,6 +81,9 @@ static void over(void *user, const struct exchange_record *record)
     struct inbound_requests *r = user;
     request_account_count(&r->account, record);
     request_span_give(r->is.pod, true, record);
+    request_tap_tell(
+        &(struct request_tap){r->is.pod, &r->account, &r->is.source->ip, r->is.target, false},
+        record);
     note(r, record);
 }
 

@@ -4,12 +4,13 @@
 #include "nodeproxy/path/carrier.h"
 #include "nodeproxy/path/client_requests.h"
 #include "nodeproxy/path/cluster_target.h"
+#include "nodeproxy/path/listener_set.h"
 #include "nodeproxy/path/request_account.h"
 #include "nodeproxy/path/request_span.h"
+#include "nodeproxy/path/request_tap.h"
 #include "nodeproxy/path/request_target.h"
-#include "nodeproxy/path/listener_set.h"
-#include "shared/http/http_grammar.h"
 #include "shared/base/clock.h"
+#include "shared/http/http_grammar.h"
 #include "shared/http/http_hop.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -241,6 +242,7 @@ static void over(struct client_requests *c, const struct exchange_record *record
         r.cluster = text_of(h->routes); /* they have its name */
     request_account_count(&h->account, &r);
     request_span_give(h->pod, false, &r);
+    request_tap_tell(&(struct request_tap){h->pod, &h->account, &h->source, &h->called, true}, &r);
     h->events->over(h->user, &r);
 }
 

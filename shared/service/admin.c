@@ -47,6 +47,7 @@ struct admin {
 enum state {
     READING,   /* a request, or waiting for one */
     HANDLING,  /* the handler owes an answer */
+    STREAMING, /* an answer without an end, which the handler's owner tells */
     WRITING,   /* an answer's body */
     FINISHING, /* our last answer leaves */
     LINGERING, /* it has left; waiting for the client's end */
@@ -67,6 +68,9 @@ struct admin_exchange {
     bool keep_alive, head_only, answered;
     char *body; /* of the answer, what did not go into the queue at once */
     size_t body_len, body_sent;
+    const struct admin_stream_events *events; /* STREAMING */
+    void *events_arg;
+    bool refused; /* STREAMING: a piece; the client has until the timer to take what waits */
 };
 
 static void socket_free(struct admin_socket *s)
@@ -125,6 +129,8 @@ static void exchange_drained(struct conn *c)
     listener_release(&x->socket->listener);
     buf_done(&x->in); /* The ring's chunks may not outlive the ring; an answer may come after it. */
     x->admin = NULL;
+    if (x->state == STREAMING)
+        x->events->closed(x->events_arg);
     if (x->state != HANDLING)
         exchange_free(x);
     end_if_empty(a);
@@ -212,6 +218,65 @@ void admin_answer(struct admin_exchange *x, unsigned status, const char *content
     x->state = WRITING;
     if (!x->conn.closing)
         respond(x, status, content_type, body);
+}
+
+/* ---- an answer without an end ------------------------------------------------------------------ */
+
+int admin_stream_begin(struct admin_exchange *x, const char *content_type,
+                       const struct admin_stream_events *events, void *arg)
+{
+    assert(x->state == HANDLING && x->admin);
+    char text[256];
+    struct text_out head = TEXT_OUT(text);
+    struct buf out = {0};
+
+    x->keep_alive = false;
+    if (x->head_only || x->conn.peer_ended) {
+        admin_answer(x, 200, content_type, TEXT(""));
+        return -ECANCELED;
+    }
+    text_printf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n\r\n",
+                content_type);
+    x->state = STREAMING;
+    x->events = events;
+    x->events_arg = arg;
+    if (buf_append(&out, ring_chunks(x->conn.ring), head.data, head.len) < 0)
+        exchange_close(x);
+    else
+        stream_send(&x->conn.stream, &out);
+    return 0;
+}
+
+bool admin_stream_send(struct admin_exchange *x, struct text piece)
+{
+    struct buf out = {0};
+
+    assert(x->state == STREAMING);
+    if (x->conn.closing)
+        return false;
+    if (stream_queued(&x->conn.stream) >= STREAM_QUEUE_HIGH) {
+        if (!x->refused)
+            timer_start(timers(x), &x->timer, IDLE_MS);
+        x->refused = true;
+        return false;
+    }
+    if (buf_append(&out, ring_chunks(x->conn.ring), piece.data, piece.len) < 0) {
+        buf_done(&out);
+        exchange_close(x);
+        return false;
+    }
+    stream_send(&x->conn.stream, &out);
+    return true;
+}
+
+void admin_stream_end(struct admin_exchange *x)
+{
+    assert(x->state == STREAMING);
+    x->state = FINISHING;
+    if (x->conn.closing)
+        return;
+    timer_start(timers(x), &x->timer, IDLE_MS);
+    stream_finish(&x->conn.stream);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -337,7 +402,7 @@ static void exchange_received(struct stream *s, struct buf *bytes)
 {
     struct admin_exchange *x = exchange_of(s);
 
-    if (x->state == FINISHING || x->state == LINGERING) {
+    if (x->state == FINISHING || x->state == LINGERING || x->state == STREAMING) {
         buf_done(bytes);
         return;
     }
@@ -352,7 +417,7 @@ static void exchange_ended(struct stream *s)
 {
     struct admin_exchange *x = exchange_of(s);
 
-    if (x->state == LINGERING)
+    if (x->state == LINGERING || x->state == STREAMING)
         exchange_close(x);
     else if (x->state == READING)
         ring_task_ask(x->conn.ring, &x->next_task); /* after what has come before the end */
@@ -362,10 +427,15 @@ static void exchange_writable(struct stream *s)
 {
     struct admin_exchange *x = exchange_of(s);
 
-    if (x->state == WRITING)
+    if (x->state == WRITING) {
         pump(x);
-    else if (x->state == READING && x->answered)
+    } else if (x->state == STREAMING) {
+        timer_stop(timers(x), &x->timer);
+        x->refused = false;
+        x->events->writable(x->events_arg);
+    } else if (x->state == READING && x->answered) {
         ring_task_ask(x->conn.ring, &x->next_task);
+    }
 }
 
 static void exchange_finished(struct stream *s)

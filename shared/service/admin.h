@@ -50,6 +50,18 @@ int admin_local(const struct admin *a, size_t i, struct addr *ret);
  * when the client has left and after admin_close(). body is copied. content_type NULL: plain text. */
 void admin_answer(struct admin_exchange *x, unsigned status, const char *content_type,
                   struct text body);
+/* Or, instead of admin_answer() and from the handler alone: an answer without an end, piece by piece, for
+ * a client that stays. Its connection ends with it. */
+struct admin_stream_events {
+    void (*writable)(void *arg); /* after a piece was refused: there is room again */
+    void (*closed)(void *arg);   /* the client went, or took nothing for 60 s: x is gone */
+};
+/* -ECANCELED: it was answered (HEAD, or a client that has ended its side), and there is no stream. */
+int admin_stream_begin(struct admin_exchange *x, const char *content_type,
+                       const struct admin_stream_events *events, void *arg);
+/* False: not taken, as much as is kept waits for the client; `writable` follows, or `closed`. */
+bool admin_stream_send(struct admin_exchange *x, struct text piece);
+void admin_stream_end(struct admin_exchange *x); /* x is not ours any more; no `closed` */
 /* Then it is freed by itself, and drained (may be NULL) is called from the loop. */
 void admin_close(struct admin *a, void (*drained)(void *arg), void *arg);
 #endif

@@ -4,6 +4,7 @@
 #include "shared/base/addr.h"
 #include "shared/base/clock.h"
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,7 +17,8 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
     for (;;) {
         uint64_t now = clock_monotonic_ms();
         struct pollfd p = {.fd = fd, .events = events};
-        int r = now >= deadline_ms ? 0 : poll(&p, 1, (int)(deadline_ms - now));
+        int most = deadline_ms - now > INT_MAX ? INT_MAX : (int)(deadline_ms - now);
+        int r = now >= deadline_ms ? 0 : poll(&p, 1, most);
         if (r > 0)
             return 0;
         if (r == 0)
@@ -139,10 +141,10 @@ bool local_http_split(struct text answer, unsigned *ret_status, struct text *ret
     return true;
 }
 
-static int exchange(int fd, const struct local_http_request *q, uint64_t deadline_ms,
-                    struct text_heap *answer, const char **ret_at)
+static int send_request(int fd, const struct local_http_request *q, uint64_t deadline_ms,
+                        const char **ret_at)
 {
-    char data[512];
+    char data[6144]; /* as the answering side takes */
     struct text_out head = TEXT_OUT(data);
     text_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\n", q->method, q->path);
     if (q->body.len > 0)
@@ -158,7 +160,14 @@ static int exchange(int fd, const struct local_http_request *q, uint64_t deadlin
     if (r < 0 && r != -EPIPE && r != -ECONNRESET)
         return r;
     *ret_at = "waiting for the answer";
-    return receive_all(fd, answer, deadline_ms);
+    return 0;
+}
+
+static int exchange(int fd, const struct local_http_request *q, uint64_t deadline_ms,
+                    struct text_heap *answer, const char **ret_at)
+{
+    int r = send_request(fd, q, deadline_ms, ret_at);
+    return r < 0 ? r : receive_all(fd, answer, deadline_ms);
 }
 
 int local_http(const struct local_http_request *q, struct local_http_answer *ret,
@@ -188,5 +197,97 @@ int local_http(const struct local_http_request *q, struct local_http_answer *ret
         text_heap_done(&result.body);
     else
         *ret = result;
+    return r;
+}
+
+/* ---- line by line ------------------------------------------------------------------------------ */
+
+struct lines {
+    int (*line)(void *arg, struct text line);
+    void *arg;
+    struct text_heap kept; /* no whole line yet, or no whole head */
+};
+
+/* Off the front of what is kept. */
+static void drop(struct text_heap *kept, size_t n)
+{
+    if (n == 0)
+        return;
+    memmove(kept->data, kept->data + n, kept->len - n);
+    kept->len -= n;
+}
+
+static int give_lines(struct lines *l)
+{
+    struct text rest = {l->kept.data, l->kept.len}, line;
+    int r = 0;
+    while (r == 0 && rest.len > 0 && memchr(rest.data, '\n', rest.len)) {
+        (void)text_split(rest, '\n', &line, &rest);
+        r = l->line(l->arg, line);
+    }
+    drop(&l->kept, l->kept.len - rest.len);
+    return r;
+}
+
+static int receive_more(int fd, struct text_heap *kept, uint64_t deadline_ms)
+{
+    char part[16384];
+    ssize_t n;
+    while ((n = recv(fd, part, sizeof part, 0)) < 0 && (errno == EAGAIN || errno == EINTR)) {
+        int r = wait_for(fd, POLLIN, deadline_ms);
+        if (r < 0)
+            return r;
+    }
+    if (n < 0)
+        return -errno;
+    text_heap_put(kept, (struct text){part, (size_t)n});
+    return kept->failed ? -E2BIG : (int)n;
+}
+
+static int receive_lines(int fd, struct lines *l, uint64_t deadline_ms, unsigned *ret_status)
+{
+    struct text body = {NULL, 0}, all;
+    int r = 1;
+    for (;;) {
+        all = (struct text){l->kept.data, l->kept.len};
+        const char *end = all.len > 0 ? memmem(all.data, all.len, "\r\n\r\n", 4) : NULL;
+        if (end && memmem(all.data, all.len, " 200 ", 5) == all.data + 8)
+            break;
+        if (r == 0) /* whole, and no answer that goes on */
+            return local_http_split(all, ret_status, &body)
+                       ? (drop(&l->kept, all.len - body.len), 0)
+                       : -EPROTO;
+        r = receive_more(fd, &l->kept, deadline_ms);
+        if (r < 0)
+            return r;
+    }
+    *ret_status = 200;
+    drop(&l->kept, (size_t)((const char *)memmem(all.data, all.len, "\r\n\r\n", 4) + 4 - all.data));
+    do
+        r = give_lines(l);
+    while (r == 0 && (r = receive_more(fd, &l->kept, UINT64_MAX)) > 0);
+    return r;
+}
+
+int local_http_lines(const struct local_http_request *q, int (*line)(void *arg, struct text line),
+                     void *arg, unsigned *ret_status, struct text_heap *ret_refusal,
+                     const char **ret_at)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + q->timeout_ms;
+    struct lines l = {.line = line, .arg = arg};
+    int fd = -1;
+    text_heap_init(&l.kept, q->answer_max);
+    *ret_at = "connecting";
+    int r = open_connection(q->socket, deadline_ms, &fd);
+    if (r == 0)
+        r = send_request(fd, q, deadline_ms, ret_at);
+    if (r == 0)
+        r = receive_lines(fd, &l, deadline_ms, ret_status);
+    if (fd >= 0)
+        close(fd);
+    if (r < 0)
+        text_heap_done(&l.kept);
+    else
+        *ret_refusal = l.kept;
     return r;
 }

@@ -23,6 +23,12 @@ struct local_http_answer {
  * *ret_at then says at what: "connecting". */
 int local_http(const struct local_http_request *request, struct local_http_answer *ret,
                const char **ret_at);
+/* The same for an answer that is told line by line, each without its end, for as long as the program tells:
+ * the request's timeout is for the head alone, answer_max for one line. `line` ends it by what it returns,
+ * unless that is 0. What is no 200 comes whole in *ret_refusal, at most answer_max. 0: the program ended it. */
+int local_http_lines(const struct local_http_request *request,
+                     int (*line)(void *arg, struct text line), void *arg, unsigned *ret_status,
+                     struct text_heap *ret_refusal, const char **ret_at);
 /* The parts of an answer after which the connection ended; false: it is no whole HTTP/1 response. */
 bool local_http_split(struct text answer, unsigned *ret_status, struct text *ret_body);
 #endif

@@ -28,6 +28,15 @@ step "bodies each way"
 head -c 3000000 /dev/urandom >"$WORK/body"
 from_web --data-binary @- http://orders/echo <"$WORK/body" | cmp - "$WORK/body" || fail "the echo is another one"
 
+step "weirctl tap at the side that asks: a line for each request, with the query where it is wanted"
+(exec "$ROOT/tests/lab.sh" ctl node-a tap web --query --max 1) >"$WORK/tap" 2>"$WORK/tap.err" &
+TAP=$!
+eventually grep -q '^weirctl: tapping' "$WORK/tap.err"
+must from_web -f "http://orders/whoami?key=shown"
+wait "$TAP" || fail "the tap did not end well: $(cat "$WORK/tap.err")"
+grep -qE "^[^ ]+ outbound shop/web \(spiffe://.*/sa/web\) -> shop/orders \(spiffe://.*/sa/orders\) GET orders /whoami\?key=shown 200 [0-9]+ms " "$WORK/tap" ||
+    fail "the line: $(cat "$WORK/tap")"
+
 step "a workload calls itself, and one outside of the mesh"
 must get web http://web/whoami
 must get web http://batch.legacy/whoami

@@ -55,6 +55,50 @@ step "a policy still ends what lives, and the mesh goes on"
 must_not get rogue "http://$(pod_v4 "$(replica node-b)"):8080/whoami"
 must get web "http://$ORDERS:8080/whoami"
 
+step "weirctl tap: requests as they end, of whom is asked for, without queries and secrets"
+(exec "$ROOT/tests/lab.sh" ctl node-b tap shop/orders --direction inbound --status 2xx --path /who --max 2 -o json) >"$WORK/tap" 2>"$WORK/tap.err" &
+TAP=$!
+eventually grep -q '^weirctl: tapping' "$WORK/tap.err"
+must at_orders -H 'Authorization: Bearer topsecret' -o /dev/null "http://$ORDERS:8080/whoami?key=hidden"
+must at_orders -o /dev/null "http://$ORDERS:8080/echo"
+must get web "http://$ORDERS:8080/whoami?too"
+wait "$TAP" || fail "the tap did not end well: $(cat "$WORK/tap.err")"
+/usr/bin/python3 - "$WORK/tap" "$(pod_v4 web)" <<'END' || fail "the lines of the tap: $(cat "$WORK/tap")"
+import json, sys
+text = open(sys.argv[1]).read()
+assert "secret" not in text and "hidden" not in text
+one, two = [json.loads(line) for line in text.splitlines()]
+assert one["path"] == two["path"] == "/whoami"
+for line in one, two:
+    assert (line["direction"], line["status"], line["method"], line["flags"]) == ("inbound", 200, "GET", "-"), line
+    assert (line["source"], line["destination"]) == ("shop/web", "shop/orders"), line
+    assert line["sourceIdentity"].endswith("/ns/shop/sa/web") and line["sourceAddress"] == sys.argv[2], line
+    assert line["bytesSent"] > 0 and line["durationMs"] >= 0 and line["time"].endswith("Z"), line
+END
+must_not lab ctl node-a tap --status 9xx
+said 'status: a code or a class of them is wanted'
+
+step "a node has so many taps, and one that goes makes room"
+TAPS=()
+for i in 1 2 3 4; do
+    (exec "$ROOT/tests/lab.sh" ctl node-b tap) >"$WORK/tap.$i" 2>"$WORK/tap.err.$i" &
+    TAPS+=($!)
+    eventually grep -q '^weirctl: tapping' "$WORK/tap.err.$i"
+done
+must_not lab ctl node-b tap
+said 'tapped by as many as it allows'
+end_job "${TAPS[0]}"
+taps_one() {
+    (exec "$ROOT/tests/lab.sh" ctl node-b tap --max 1) >"$WORK/tap" 2>"$WORK/tap.err" &
+    TAP=$!
+    until ! kill -0 "$TAP" 2>/dev/null || grep -q '^weirctl: tapping' "$WORK/tap.err"; do pause 0.05; done
+    grep -q '^weirctl: tapping' "$WORK/tap.err"
+}
+eventually taps_one
+must get web "http://$ORDERS:8080/whoami"
+wait "$TAP" || fail "the tap did not end well: $(cat "$WORK/tap.err")"
+for i in 1 2 3; do end_job "${TAPS[$i]}"; done
+
 step "bytes of a WebSocket pass after 101"
 cat >"$WORK/upgrade.py" <<'END'
 import socket

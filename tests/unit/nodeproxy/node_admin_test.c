@@ -176,11 +176,45 @@ static void answer_after_the_end(const char *path, bool gone_first)
     }
 CASES(CASE)
 
+/* A tap that everybody tells is a stream until the client goes; one that the end finds is gone with it. */
+static bool tap_is_told(void)
+{
+    return worker_has_answered() && node.n_taps == 1;
+}
+static bool tap_is_gone(void)
+{
+    return node.n_taps == 0;
+}
+static void a_tap_and_its_client(void **state)
+{
+    (void)state;
+    ask("/tap?max=5");
+    bed_run_until(tap_is_told);
+    close(client);
+    bed_run_until(tap_is_gone);
+    ask("/tap?status=9xx"); /* is none */
+    node_ends();
+    bed_run_until(is_admin_gone);
+    answers_come();
+}
+static void a_tap_and_the_end(void **state)
+{
+    (void)state;
+    ask("/tap");
+    bed_run_until(tap_is_told);
+    node_ends();
+    bed_run_until(is_admin_gone);
+    assert_int_equal(node.n_taps, 0);
+    answers_come(); /* of a worker that told that it taps, to nobody */
+}
+
 int main(void)
 {
 #define TEST(name, path)                                                                           \
     cmocka_unit_test_setup_teardown(name##_after_admin_close, begin, end),                         \
         cmocka_unit_test_setup_teardown(name##_after_admin_is_gone, begin, end),
-    const struct CMUnitTest tests[] = {CASES(TEST)};
+    const struct CMUnitTest tests[] = {
+        CASES(TEST) cmocka_unit_test_setup_teardown(a_tap_and_its_client, begin, end),
+        cmocka_unit_test_setup_teardown(a_tap_and_the_end, begin, end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

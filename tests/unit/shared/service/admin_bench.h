@@ -61,10 +61,40 @@ static inline void answer_later(struct admin_exchange *x, const struct http1_req
     bed_poke();
 }
 
+/* An answer without an end. */
+static struct {
+    struct admin_exchange *x;
+    unsigned n_begun, n_writable, n_closed;
+    int result;
+} told;
+static inline void stream_writable(void *arg)
+{
+    (void)arg;
+    told.n_writable++;
+    bed_poke();
+}
+static inline void stream_closed(void *arg)
+{
+    assert_ptr_equal(arg, &told);
+    told.n_closed++;
+    told.x = NULL;
+    bed_poke();
+}
+static const struct admin_stream_events told_events = {stream_writable, stream_closed};
+static inline void tell(struct admin_exchange *x, const struct http1_request *q, void *arg)
+{
+    (void)q, (void)arg;
+    told.n_begun++;
+    told.result = admin_stream_begin(x, "application/x-ndjson", &told_events, &told);
+    told.x = told.result == 0 ? x : NULL;
+    bed_poke();
+}
+
 static const struct admin_route routes[] = {
     {"GET", "/hello", say_hello, "you"}, {"POST", "/echo", echo_body, NULL},
     {"GET", "/dump", dump, NULL},        {"GET", "/later", answer_later, NULL},
     {"GET", "/secret", say_hello, "me"}, {"DELETE", "/hello", say_hello, "not"},
+    {"GET", "/tell", tell, NULL},
 };
 enum { SECRET = 1 << 4 };
 
@@ -194,7 +224,7 @@ static inline void curl(struct child *c, const char *path, char *const arguments
     assert_true(WIFEXITED(c->status));
 }
 
-static void child_free(struct child *c)
+static inline void child_free(struct child *c)
 {
     free(c->out);
 }

@@ -134,6 +134,62 @@ static void a_silent_proxy_is_not_waited_for_for_ever(void **state)
     assert_string_equal(at, "waiting for the answer");
 }
 
+/* ---- line by line ---- */
+
+static char lines[400];
+static int keep_line(void *arg, struct text line)
+{
+    assert_ptr_equal(arg, lines);
+    size_t len = strlen(lines);
+    snprintf(lines + len, sizeof lines - len, "%.*s|", (int)line.len, line.data);
+    return text_equal(line, TEXT("stop")) ? 7 : 0;
+}
+static int lines_of(const char *text, size_t repeats, unsigned *ret_status,
+                    struct text_heap *ret_refusal)
+{
+    const struct local_http_request q = {.socket = text_of(proxy.path),
+                                         .method = "GET",
+                                         .path = "/tap",
+                                         .timeout_ms = 10000,
+                                         .answer_max = 300};
+    lines[0] = '\0';
+    *ret_status = 0;
+    proxy_answers(text, repeats);
+    int r = local_http_lines(&q, keep_line, lines, ret_status, ret_refusal, &at);
+    proxy_answered();
+    return r;
+}
+static void line_by_line(void **state)
+{
+    struct text_heap refusal;
+    unsigned status;
+    (void)state;
+    assert_int_equal(
+        lines_of("HTTP/1.1 200 OK\r\nA: b\r\n\r\none\ntwo\n\nhalf", 1, &status, &refusal), 0);
+    assert_string_equal(lines, "one|two||"); /* what has no end is no line */
+    assert_int_equal(status, 200);
+    text_heap_done(&refusal);
+    assert_int_equal(lines_of("HTTP/1.1 200 OK\r\n\r\none\nstop\nthree\n", 1, &status, &refusal),
+                     7);
+    assert_string_equal(lines, "one|stop|");
+    text_heap_done(&refusal);
+    assert_int_equal(lines_of("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nno 200",
+                              1, &status, &refusal),
+                     -EPROTO);
+    assert_int_equal(lines_of("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 6\r\n\r\nno 200",
+                              1, &status, &refusal),
+                     0);
+    assert_int_equal(status, 429);
+    assert_string_equal(lines, "");
+    assert_memory_equal(refusal.data, "no 200", refusal.len);
+    assert_int_equal(refusal.len, 6);
+    text_heap_done(&refusal);
+    assert_int_equal(lines_of("", 1, &status, &refusal), -EPROTO);
+    assert_int_equal(lines_of("HTTP/1.1 200 OK\r\n\r\n0123456789012345678901234567890123456789", 20,
+                              &status, &refusal),
+                     -E2BIG);
+}
+
 #define PROXY_TEST(f) cmocka_unit_test_setup_teardown(f, proxy_begin, end)
 int main(void)
 {
@@ -143,6 +199,7 @@ int main(void)
         PROXY_TEST(an_answer_before_the_request_is_over),
         PROXY_TEST(a_full_queue),
         PROXY_TEST(what_is_no_answer),
+        PROXY_TEST(line_by_line),
         PROXY_TEST(nobody_is_there),
         PROXY_TEST(a_silent_proxy_is_not_waited_for_for_ever),
     };
