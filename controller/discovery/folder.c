@@ -108,11 +108,21 @@ static bool is_bad(const struct manifest *m, const struct object *o)
     return false;
 }
 
-/* The file's new objects, and behind them those of its earlier state that stay. */
+/* Did the file have it before? */
+static bool had(const struct folder_file *file, const struct object *o)
+{
+    for (size_t i = 0; i < file->n_objects; i++)
+        if (same_object(file->objects[i].object, o->kind, o->ns, o->name))
+            return true;
+    return false;
+}
+
+/* The file's new objects, behind them those of its earlier state that stay, and what counts without one. */
 static int file_take(struct folder_file *file, const struct manifest *m)
 {
     size_t n = 0;
-    struct folder_object *objects = calloc(m->n_objects + file->n_objects + 1, sizeof *objects);
+    struct folder_object *objects =
+        calloc(m->n_objects + file->n_objects + m->n_instead + 1, sizeof *objects);
     if (!objects)
         return -ENOMEM;
     for (size_t i = 0; i < m->n_objects; i++)
@@ -121,8 +131,12 @@ static int file_take(struct folder_file *file, const struct manifest *m)
         struct object *old = file->objects[i].object;
         if (m->unidentified || is_bad(m, old)) /* what is there anew goes before it at the commit */
             objects[n++] = (struct folder_object){object_ref(old), true};
-        object_unref(old);
     }
+    for (size_t i = 0; i < m->n_instead; i++)
+        if (!had(file, m->instead[i]))
+            objects[n++] = (struct folder_object){object_ref(m->instead[i]), true};
+    for (size_t i = 0; i < file->n_objects; i++)
+        object_unref(file->objects[i].object);
     free(file->objects);
     file->objects = objects;
     file->n_objects = n;

@@ -102,6 +102,15 @@ static void see(struct kube_kind *k, const struct json *document)
                         text_or_empty(json_text(json_member(metadata, TEXT("name")))), document);
 }
 
+/* Takes what counts as long as no good state is known of an object that can't be read. */
+static int put_instead(struct kube_kind *k, struct object *taken)
+{
+    bool known = object_store_get(k->source->store, k->kind, taken->ns, taken->name);
+    int err = known ? 0 : k->listing ? stage(k, taken) : object_store_put(k->source->store, taken);
+    object_unref(taken);
+    return err == -ENOSPC ? 0 : err; /* what is beyond is told anyway */
+}
+
 static int put(struct reflector *r, const struct json *document)
 {
     struct kube_kind *k = r->user;
@@ -114,6 +123,9 @@ static int put(struct reflector *r, const struct json *document)
     if (err == -ENOMEM)
         return err;
     if (err < 0) {
+        int instead = o ? put_instead(k, o) : 0;
+        if (instead < 0)
+            return instead;
         const struct json *metadata = json_member(document, TEXT("metadata"));
         const char *ns = json_text(json_member(metadata, TEXT("namespace"))).data;
         object_key(k->kind,

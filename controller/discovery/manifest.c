@@ -14,6 +14,9 @@ void manifest_done(struct manifest *m)
 {
     for (size_t i = 0; i < m->n_objects; i++)
         object_unref(m->objects[i]);
+    for (size_t i = 0; i < m->n_instead; i++)
+        object_unref(m->instead[i]);
+    free(m->instead);
     free(m->objects);
     free(m->bad);
     free(m->unknown);
@@ -77,6 +80,20 @@ static int add_bad(const struct reading *r, const struct object_identity *identi
     return 0;
 }
 
+static int add_instead(struct manifest *m, struct object *taken)
+{
+    struct object **place =
+        taken ? room((void **)&m->instead, m->n_instead, &m->instead_size, sizeof *m->instead) : NULL;
+    if (place) {
+        *place = taken;
+        m->n_instead++;
+        return 0;
+    }
+    bool none = !taken;
+    object_unref(taken);
+    return none ? 0 : -ENOMEM;
+}
+
 static int add_unknown(struct manifest *m, const struct object_identity *identity, unsigned line)
 {
     for (size_t i = 0; i < m->n_unknown; i++)
@@ -101,14 +118,16 @@ static int read_document(const struct reading *r, const struct json *document)
         room((void **)&m->objects, m->n_objects, &m->objects_size, sizeof *m->objects);
     if (!place)
         return -ENOMEM;
-    switch (object_read(document, r->file, place, &identity, &error)) {
+    int err = object_read(document, r->file, place, &identity, &error);
+    switch (err) {
     case 0:
         m->n_objects++;
         return 0;
     case -ENOENT:
         return add_unknown(m, &identity, json_line(document));
     case -EINVAL:
-        return add_bad(r, &identity, json_line(document), &error);
+        err = add_instead(m, *place);
+        return err < 0 ? err : add_bad(r, &identity, json_line(document), &error);
     default:
         return -ENOMEM;
     }

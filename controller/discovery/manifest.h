@@ -16,6 +16,8 @@ struct manifest_unknown { /* a kind that is none of ours */
 struct manifest {
     struct object **objects; /* a reference each */
     size_t n_objects, objects_size;
+    struct object **instead; /* likewise: what counts for some of the bad ones, if nothing better is known of them */
+    size_t n_instead, instead_size;
     struct object_identity *bad; /* objects whose documents are wrong */
     size_t n_bad, bad_size;
     bool unidentified; /* a document is so wrong that it does not say which object it is */

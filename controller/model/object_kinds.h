@@ -23,6 +23,8 @@ void virtual_service_read(struct reader *r, const struct json *document, struct 
 void destination_rule_read(struct reader *r, const struct json *document, struct object *o);
 void workload_entry_read(struct reader *r, const struct json *document, struct object *o);
 void sidecar_read(struct reader *r, const struct json *document, struct object *o);
+/* Of one that can't be read what holds back at least as much: REGISTRY_ONLY, and of its hosts those that can be read. */
+void sidecar_read_closed(struct object_arena *arena, const struct json *document, struct object *o);
 void service_entry_read(struct reader *r, const struct json *document, struct object *o);
 /* The protocol of a port, as it is declared, or by its name or number: enum app_protocol. */
 uint8_t service_protocol(const char *declared, const char *name, uint16_t port);

@@ -195,18 +195,22 @@ static int read_known(struct reader *r, const struct json *document, const char 
     o->created_s = read_time(r, metadata, "creationTimestamp");
     o->deleting = read_member(metadata, "deletionTimestamp") != NULL;
     read_kind_fields(r, document, o);
-    if (read_failed(r)) {
+    bool holds_back = read_failed(r) && !r->no_memory && o->kind == OBJECT_SIDECAR;
+    if (holds_back)
+        sidecar_read_closed(&o->arena, document, o);
+    else if (read_failed(r)) {
         object_unref(o);
         return r->no_memory ? -ENOMEM : -EINVAL; /* what is missing is no fault of its author */
     }
     *ret = o;
-    return 0;
+    return holds_back ? -EINVAL : 0;
 }
 
 int object_read(const struct json *document, const char *file, struct object **ret,
                 struct object_identity *ret_identity, struct json_error *ret_error)
 {
     struct reader r = {.error = ret_error};
+    *ret = NULL;
     *ret_identity = (struct object_identity){0};
     *ret_error = (struct json_error){0};
 
@@ -219,6 +223,7 @@ int object_read_as(enum object_kind kind, const struct json *document, const cha
                    struct json_error *ret_error)
 {
     struct reader r = {.error = ret_error};
+    *ret = NULL;
     *ret_identity = (struct object_identity){.kind = kind};
     *ret_error = (struct json_error){0};
     return read_known(&r, document, file, ret, ret_identity);

@@ -14,7 +14,8 @@ struct object_identity { /* what a document says it is */
     char api_kind[128]; /* "apps/v1 Deployment"; "" if it does not say */
 };
 /* *ret has one reference. `file` is for problems. 0; -ENOENT: of a kind that is none of ours;
- * -EINVAL: see ret_error; -ENOMEM. ret_identity is filled in every case. */
+ * -EINVAL: see ret_error, and *ret, which is NULL or
+ * what counts as long as no good state of it is known; -ENOMEM. ret_identity is filled in every case. */
 int object_read(const struct json *document, const char *file, struct object **ret,
                 struct object_identity *ret_identity, struct json_error *ret_error);
 /* The same of a document whose kind is known, since it need not say it: the items of a list that an

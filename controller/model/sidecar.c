@@ -121,3 +121,64 @@ void sidecar_read(struct reader *r, const struct json *document, struct object *
     read_egress(r, spec, o);
     read_mode(r, spec, s);
 }
+
+/* ---- What can't be read ---------------------------------------------------------------------- */
+
+static struct reader reader_anew(struct object_arena *arena, const struct json *document, struct json_error *error)
+{
+    *error = (struct json_error){0};
+    return (struct reader){.arena = arena, .error = error, .document = document};
+}
+
+/* A list of it, or an object that has none. */
+static const struct json *items_of(const struct json *of, const char *name)
+{
+    const struct json *list = json_is(of, JSON_OBJECT) ? read_member(of, name) : NULL;
+    return json_is(list, JSON_ARRAY) ? list : NULL;
+}
+
+static void keep_host(struct object_arena *arena, const struct json *document, const struct json *host,
+                      uint16_t port, struct object *o, const char **hosts)
+{
+    struct values *kept = &o->sidecar.hosts;
+    struct json_error error;
+    struct reader r = reader_anew(arena, document, &error);
+    const char *read = read_host(&r, o, host, port);
+    if (!read_failed(&r) && !r.no_memory && kept->n < EGRESS_HOSTS_MAX)
+        hosts[kept->n++] = read;
+}
+
+static void keep_listener(struct object_arena *arena, const struct json *document, const struct json *listener,
+                          struct object *o, const char **hosts)
+{
+    struct json_error error;
+    struct reader r = reader_anew(arena, document, &error);
+    if (!json_is(listener, JSON_OBJECT))
+        return;
+    uint16_t port = read_listener_port(&r, listener);
+    if (read_failed(&r)) /* for which port nobody knows */
+        return;
+    json_for_each (host, items_of(listener, "hosts"))
+        keep_host(arena, document, host, port, o, hosts);
+}
+
+void sidecar_read_closed(struct object_arena *arena, const struct json *document, struct object *o)
+{
+    static const char *const nothing[] = {"~/*"};
+    struct sidecar *s = &o->sidecar;
+    struct json_error error;
+    struct reader r = reader_anew(arena, document, &error);
+    *s = (struct sidecar){.mode_said = true, .registry_only = true};
+    const struct json *spec = read_object(&r, document, "spec");
+    const struct json *egress = json_is(spec, JSON_OBJECT) ? read_member(spec, "egress") : NULL;
+    const char **hosts = egress ? read_array(&r, EGRESS_HOSTS_MAX, sizeof *hosts) : NULL;
+    s->hosts.items = hosts;
+    json_for_each (listener, hosts ? items_of(spec, "egress") : NULL)
+        keep_listener(arena, document, listener, o, hosts);
+    if (egress && s->hosts.n == 0)
+        s->hosts = (struct values){nothing, 1};
+    r = reader_anew(arena, document, &error);
+    s->selector = read_labels(&r, read_object(&r, spec, "workloadSelector"), "labels");
+    if (read_failed(&r) || r.no_memory) /* whom it is for nobody knows: all of its namespace */
+        s->selector = (struct labels){NULL, 0};
+}

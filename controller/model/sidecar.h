@@ -1,6 +1,7 @@
 /*
  * Sidecar (networking.istio.io) as it is written: what of the mesh workloads see, and whether all else passes. One
- * that can't be read as a whole is refused, and its last good state stays: it is there to hold back. What is
+ * that can't be read as a whole is refused, and its last good state stays; without one what can be read of it holds
+ * back (sidecar_read_closed()): that is what it is there for. What is
  * left out of account without harm is noted.
  */
 #ifndef CONTROLLER_MODEL_SIDECAR_H

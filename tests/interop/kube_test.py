@@ -408,6 +408,36 @@ def bad_objects(bench, controller):
     assert json.loads(controller.get("/debug/errors")[1])["errors"] == []
 
 
+def what_was_never_good(bench, controller):
+    """A Sidecar that can't be read holds back what it can, until there is a good one, which stays."""
+    api = bench.api
+    errors = lambda: json.loads(controller.get("/debug/errors")[1])["errors"]
+    only = lambda: controller.pods()["held/p"].get("outboundTrafficPolicy") == "REGISTRY_ONLY"
+    api.put("namespaces", "held", metadata={"labels": {"weir.mesh/enrolled": "true"}})
+    api.put("pods", "p", "held", spec={"nodeName": "node-a"}, status={"phase": "Running", "podIP": "10.9.0.1"})
+    api.put("sidecars", "s", "held", spec={"nothing": 1})
+    with api.lock:
+        api.groups["networking.istio.io"] = ["v1"]
+    api.put("customresourcedefinitions", "sidecars.networking.istio.io")
+    controller.until("it is held back", lambda: "held/p" in controller.pods() and only())
+    assert [p["object"] for p in errors()] == ["Sidecar held/s"]
+    api.put("sidecars", "s", "held", spec={"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}})
+    controller.until("a good one", lambda: not only() and not errors())
+    api.put("sidecars", "s", "held", spec={"nothing": 1})
+    controller.until("it is told", errors)
+    assert not only()
+    api.remove("sidecars", "s", "held")
+    controller.until("it is told no more", lambda: not errors())
+    api.put("sidecars", "s", "held", spec={"nothing": 2})
+    controller.until("it is held back again", only)
+    with api.lock:
+        del api.groups["networking.istio.io"]
+    api.remove("customresourcedefinitions", "sidecars.networking.istio.io")
+    controller.until("it is forgotten", lambda: not only())
+    api.remove("pods", "p", "held")
+    bench.converge(controller, "a pod less")
+
+
 def definitions_come_and_go(bench, controller):
     api = bench.api
     controller.until("a watch", lambda: api.watched("customresourcedefinitions"))
@@ -565,7 +595,7 @@ def main():
             controller = first_lists(bench)
             passed("first_lists")
             for case in (changes, bookmarks_move_the_version, ended_watch_goes_on, half_a_line, gone_as_status, gone_as_event,
-                         pages_expire, silence, asked_to_wait, old_news, other_errors, bad_objects, definitions_come_and_go,
+                         pages_expire, silence, asked_to_wait, old_news, other_errors, bad_objects, what_was_never_good, definitions_come_and_go,
                          server_away, compacted):
                 case(bench, controller)
                 passed(case.__name__)

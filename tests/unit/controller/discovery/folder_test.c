@@ -2,6 +2,7 @@
 #include "shared/base/log.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -121,6 +122,60 @@ static void a_bad_document_keeps_its_object(void **state)
     assert_string_equal(in_force(&f->store), "z=2");
 }
 
+#define SIDECAR(spec)                                                                              \
+    "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: s, namespace: shop}, spec: {" spec "}}\n"
+
+static void assert_sidecar(const struct object_store *s, const char *wanted)
+{
+    char buffer[1024] = "";
+    struct text_out out = TEXT_OUT(buffer);
+    const struct object *o = object_store_get(s, OBJECT_SIDECAR, "shop", "s");
+    assert_non_null(o);
+    for (size_t i = 0; i < o->sidecar.selector.n; i++)
+        text_printf(&out, "%s=%s ", o->sidecar.selector.items[i].key, o->sidecar.selector.items[i].value);
+    for (size_t i = 0; i < o->sidecar.hosts.n; i++)
+        text_printf(&out, "%s ", o->sidecar.hosts.items[i]);
+    text_puts(&out, o->sidecar.mode_said && o->sidecar.registry_only ? "only" : "any");
+    assert_string_equal(buffer, wanted);
+}
+
+/* It is there to hold back: what can be read of it does, until a good state is known; that stays then. */
+static void a_bad_sidecar_holds_back(void **state)
+{
+    static const struct {
+        const char *spec, *holds;
+    } cases[] = {
+        {"nothing: 1", "only"},
+        {"workloadSelector: {labels: {a: b}}, egress: [{hosts: ['./*'], tls: {}}]", "a=b shop/* only"},
+        {"workloadSelector: {labels: 3}, outboundTrafficPolicy: {mode: ALLOW_ANY}", "only"},
+        {"egress: [{hosts: [web, '*/x.example']}, x, {port: {name: y}, hosts: ['*/y.example']}, "
+         "{port: {number: 80}, hosts: ['*/z.example']}]", "*/x.example */z.example:80 only"},
+        {"egress: [{hosts: [web]}]", "~/* only"},
+        {"egress: {hosts: ['*/*']}", "~/* only"},
+        {"outboundTrafficPolicy: {mode: SOME}", "only"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char bad[1024];
+        snprintf(bad, sizeof bad, SIDECAR("%s"), cases[i].spec);
+        ROUND(&f->folder, {NULL, NULL});
+        assert_null(object_store_get(&f->store, OBJECT_SIDECAR, "shop", "s"));
+        assert_true(ROUND(&f->folder, {"a.yaml", bad}));
+        assert_sidecar(&f->store, cases[i].holds);
+        assert_int_equal(f->folder.problems.n, 1);
+        assert_false(ROUND(&f->folder, {"a.yaml", bad}));
+        assert_sidecar(&f->store, cases[i].holds);
+        assert_true(ROUND(&f->folder, {"a.yaml", SIDECAR("egress: [{hosts: ['*/good']}]")}));
+        assert_sidecar(&f->store, "*/good any");
+        assert_false(ROUND(&f->folder, {"a.yaml", bad}));
+        assert_sidecar(&f->store, "*/good any");
+        /* A good one of another file counts. */
+        ROUND(&f->folder, {NULL, NULL});
+        assert_true(ROUND(&f->folder, {"a.yaml", bad}, {"b.yaml", SIDECAR("egress: [{hosts: ['*/good']}]")}));
+        assert_sidecar(&f->store, "*/good any");
+    }
+}
+
 static void a_file_that_is_no_yaml_keeps_all(void **state)
 {
     struct fixture *f = *state;
@@ -203,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_come_change_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_document_keeps_its_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bad_sidecar_holds_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_no_yaml_keeps_all, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_file_keeps_all, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_files_keep_all, setup, teardown),
