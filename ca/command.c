@@ -112,7 +112,7 @@ int command_token(int argc, char **argv)
     uint64_t ttl_ms = 0;
     struct store *store;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         {"node", ARG_STRING, &node, "NAME",
          "for that node's proxy, as often as it likes (default --ttl: 365d)", 0, 0, false},
         {"identity", ARG_STRING, &identity, "SPIFFE-ID",
@@ -212,7 +212,7 @@ int command_revoke(int argc, char **argv)
     struct store *store;
     struct spiffe_id id;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         {"identity", ARG_STRING, &identity, "SPIFFE-ID",
          "gets no certificates any more, and those that it has are revoked", 0, 0, false},
         {"serial", ARG_STRING, &serial, "HEX", "that one certificate", 0, 0, false},
@@ -254,7 +254,7 @@ int command_backup(int argc, char **argv)
     char why[STORE_WHY_MAX];
     struct store *store;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         {"out", ARG_STRING, &out, "FILE", "a new file; it holds the keys: guard it", 0, 0, true},
     };
     int r = args_parse("weir-ca backup",
@@ -276,7 +276,7 @@ int command_restore(int argc, char **argv)
     const char *state = NULL, *from = NULL;
     char why[STORE_WHY_MAX];
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "where no state is yet; its parent must be there", 0,
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "where no state is yet; its parent must be there", 0,
          0, true},
         {"from", ARG_STRING, &from, "FILE", "what weir-ca backup has made", 0, 0, true},
     };
@@ -320,7 +320,7 @@ int command_check(int argc, char **argv)
     uint64_t issued = 0;
     size_t problems = 0;
     struct store *store;
-    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
                                 SEAL_ARG};
     int r = args_parse("weir-ca check",
                        "Looks whether the state is whole: the file, the keys and certificates, and "

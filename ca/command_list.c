@@ -149,7 +149,7 @@ int command_list(int argc, char **argv)
     size_t what = 0;
     int n = 0;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         {"identity", ARG_STRING, &identity, "SPIFFE-ID", "of that one alone", 0, 0, false},
         {"rows", ARG_U64, &rows_max, "N", "at most, the newest first", 1, 1000000, false},
         {"output", ARG_STRING, &output, "table|json", "how to print (-o)", 0, 0, false},

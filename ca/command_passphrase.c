@@ -70,7 +70,7 @@ int command_passphrase(int argc, char **argv)
     struct store *store;
     struct change c = {0};
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         SEAL_ARG,
         {"new-file", ARG_STRING, &new_file, "FILE", "holds the passphrase from now on: at least 12 bytes",
          0, 0, false},

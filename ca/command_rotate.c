@@ -44,7 +44,7 @@ int command_init(int argc, char **argv)
     struct store *store;
     static struct root root;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "keys, tokens and the ledger; its parent must be there",
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "keys, tokens and the ledger; its parent must be there",
          0, 0, true},
         SEAL_ARG,
         {"root-cert", ARG_STRING, &g.root_cert, "FILE", "a root that was made elsewhere (PEM)", 0, 0,
@@ -119,7 +119,7 @@ int command_rotate(int argc, char **argv)
     struct store *store;
     int n = 0;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         SEAL_ARG,
         {"go-on", ARG_FLAG, &q.go_on, NULL,
          "root: the next step now, though certificates live whose holders may not know the new root "

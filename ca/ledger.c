@@ -63,7 +63,10 @@ static int write_entry(struct store *s, struct ledger_entry *e)
 
 void ledger_write(struct store *s, struct ledger_entry *const *entries, size_t n)
 {
-    int r = store_begin(s);
+    bool spends = false; /* two that spend the same tokens in another order would wait for ever */
+    for (size_t i = 0; i < n; i++)
+        spends = spends || entries[i]->spends;
+    int r = spends ? store_begin(s) : store_begin_beside(s);
     bool begun = r == 0;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = write_entry(s, entries[i]);

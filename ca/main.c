@@ -67,7 +67,7 @@ static int command_serve(int argc, char **argv)
                                 .cache_ms = 60000}},
     };
     const struct arg table[] = {
-        {"state", ARG_STRING, &o.state_dir, "DIR",
+        {"state", ARG_STRING, &o.state_dir, "DIR|postgresql:FILE",
          "keys, tokens and the ledger; made at the first start", 0, 0, true},
         SEAL_ARG,
         {"listen", ARG_ADDR, &o.listen, "ADDR:PORT", "where node proxies ask", 0, 0, false},
@@ -162,7 +162,7 @@ static int command_roots(int argc, char **argv)
     const char *state = NULL;
     struct store *store;
     struct root root;
-    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+    const struct arg table[] = {{"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
                                 SEAL_ARG};
     int r = args_parse("weir-ca roots", "Prints the root certificates (PEM).", table,
                        ARRAY_SIZE(table), argc, argv, NULL);
@@ -273,7 +273,7 @@ static int command_issue(int argc, char **argv)
     struct store *store;
     struct root root;
     const struct arg table[] = {
-        {"state", ARG_STRING, &state, "DIR", "the CA's state", 0, 0, true},
+        {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
         SEAL_ARG,
         {"identity", ARG_STRING, &identity, "SPIFFE-ID",
          "spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", 0, 0, true},
@@ -342,7 +342,7 @@ int main(int argc, char **argv)
         return 1;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        const struct library_version more[] = {{"SQLite", store_library()}, {"HTTP client", kube_library()}};
+        const struct library_version more[] = {{"SQLite", store_library()}, {"PostgreSQL client", store_postgres_library()}, {"HTTP client", kube_library()}};
         lifecycle_print_server_version("weir-ca", more, ARRAY_SIZE(more));
         return 0;
     }

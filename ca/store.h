@@ -1,12 +1,14 @@
 /*
- * What the CA must never forget, in one SQLite file (WAL, synchronous FULL): its keys and
- * certificates, tokens (only their SHA-256), every certificate that it issued, what was revoked,
- * and a line for each decision that can't be changed or removed any more. A file of an older
+ * What the CA must never forget: its keys and certificates, tokens (only their SHA-256), every
+ * certificate that it issued, what was revoked, and a line for each decision that can't be changed
+ * or removed any more. It is a folder with one SQLite file (WAL, synchronous FULL), or a database of
+ * PostgreSQL (synchronous_commit), which several replicas share: the same tables. One of an older
  * program is brought up to date when it is opened. Each call is durable when it returns, or when
  * the change that it is in is committed. Several processes may use one store at once (a call
  * waits up to 10 s for another's change, then it is -EBUSY). One thread each. The calls block
- * for a disk write: whoever must not wait has the ledger do it (ledger.h). Errors of all calls:
- * -EBUSY, -ENOSPC, -EROFS, -EIO, -ENOMEM; store_why() has SQLite's words.
+ * for a disk or a server: whoever must not wait has the ledger do it (ledger.h). A database that is
+ * away is looked for again by the next call, at most every few seconds. Errors of all calls:
+ * -EBUSY, -ENOSPC, -EROFS, -EIO, -ENOMEM; store_why() has the engine's words.
  */
 #ifndef CA_STORE_H
 #define CA_STORE_H
@@ -15,15 +17,20 @@
 
 struct store;
 enum { STORE_WHY_MAX = 256 };
-/* Makes the folder (0700) and the file (0600) if they aren't there. -errno with why; -EPERM:
- * everybody may use the file; -ENOTSUP: of a newer program, or no file system for it. */
-int store_open(struct store **ret, const char *folder, char why[static STORE_WHY_MAX]);
+/* where: a folder; or "postgresql:FILE", the file has what libpq is told (a line of KEY=VALUE, or a
+ * URI; empty FILE: its environment alone). Makes the folder (0700) and the file (0600), or the
+ * tables, if they aren't there. -errno with why; -EPERM: everybody may use the file; -ENOTSUP: of a
+ * newer program, or nothing that keeps what it is told. */
+int store_open(struct store **ret, const char *where, char why[static STORE_WHY_MAX]);
 /* The same, but makes nothing: -ENOENT where no state is. */
-int store_open_existing(struct store **ret, const char *folder, char why[static STORE_WHY_MAX]);
+int store_open_existing(struct store **ret, const char *where, char why[static STORE_WHY_MAX]);
+bool store_is_shared(const char *where); /* replicas may share it: a database */
 struct store *store_close(struct store *s); /* NULL is fine; returns NULL */
 
 /* One writer at a time, over all processes; everything between is one change. */
 int store_begin(struct store *s);
+/* A change that only adds rows which nobody else adds: others of its kind may go on meanwhile. */
+int store_begin_beside(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
@@ -159,7 +166,8 @@ int store_check(struct store *s, void (*problem)(const char *text, void *arg), v
 
 /* ---- copies (store_copy.c) ------------------------------------------------ */
 
-/* All of it as it is at one moment, while others go on, into a new file (0600), which is whole and
+/* Of a file; a database has its own means (-ENOTSUP).
+ * All of it as it is at one moment, while others go on, into a new file (0600), which is whole and
  * durable afterwards or isn't there. -EEXIST: something is. The copy holds the keys, too. */
 int store_backup(struct store *s, const char *file, char why[static STORE_WHY_MAX]);
 /* Makes a state out of such a file. -EEXIST: there is a state in the folder. Join tokens do not
@@ -169,4 +177,5 @@ int store_restore(const char *folder, const char *file, int64_t now_s,
 
 const char *store_why(const struct store *s); /* of the last error; "" before one */
 const char *store_library(void);              /* "3.40.1" */
+const char *store_postgres_library(void);     /* "15.18": as it runs, not as it was built */
 #endif

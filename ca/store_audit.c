@@ -10,70 +10,68 @@
 int store_put_revocation(struct store *s, const char *kind, const char *value, int64_t now_s,
                          const char *reason)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(
-        s, "INSERT INTO revocation (kind, value, revoked, reason) VALUES (?, ?, ?, ?)", &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, kind) | store_bind(q, 2, value) | sqlite3_bind_int64(q, 3, now_s) |
-                store_bind(q, 4, reason);
-    r = store_finish(s, q, bound);
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO revocation (kind, value, revoked, reason) VALUES (?1, ?2, ?3, ?4)"
+                " ON CONFLICT DO NOTHING");
+    store_bind(&q, kind);
+    store_bind(&q, value);
+    store_bind_number(&q, now_s);
+    store_bind(&q, reason);
+    int r = store_insert(&q);
     if (r == 0)
         r = store_trust_changed(s);
     if (r < 0 || strcmp(kind, REVOKED_IDENTITY) != 0)
         return r;
-    r = store_prepare(s,
-                      "INSERT OR IGNORE INTO revocation (kind, value, revoked, reason)"
-                      " SELECT 'serial', serial, ?2, ?3 FROM issued"
-                      " WHERE identity = ?1 AND not_after > ?2",
-                      &q);
-    return r < 0 ? r
-                 : store_finish(s, q,
-                                store_bind(q, 1, value) | sqlite3_bind_int64(q, 2, now_s) |
-                                    store_bind(q, 3, reason));
+    store_query(&q, s,
+                "INSERT INTO revocation (kind, value, revoked, reason)"
+                " SELECT 'serial', serial, ?2, ?3 FROM issued"
+                " WHERE identity = ?1 AND not_after > ?2 ON CONFLICT DO NOTHING");
+    store_bind(&q, value);
+    store_bind_number(&q, now_s);
+    store_bind(&q, reason);
+    return store_change(&q, NULL);
 }
 
 int store_lift_revocation(struct store *s, const char *kind, const char *value)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "DELETE FROM revocation WHERE kind = ? AND value = ?", &q);
-    if (r == 0)
-        r = store_finish(s, q, store_bind(q, 1, kind) | store_bind(q, 2, value));
-    return r < 0 ? r : sqlite3_changes(s->db) == 1 ? store_trust_changed(s) : -ENOENT;
+    struct store_query q;
+    store_query(&q, s, "DELETE FROM revocation WHERE kind = ?1 AND value = ?2");
+    store_bind(&q, kind);
+    store_bind(&q, value);
+    int r = store_change_one(&q);
+    return r < 0 ? r : store_trust_changed(s);
 }
 
 int store_is_revoked(struct store *s, const char *kind, const char *value, bool *ret)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "SELECT 1 FROM revocation WHERE kind = ? AND value = ?", &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, kind) | store_bind(q, 2, value),
-        step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW || step == SQLITE_DONE)
-        *ret = step == SQLITE_ROW;
-    else
-        r = store_failed(s);
-    sqlite3_finalize(q);
-    return r;
+    struct store_query q;
+    store_query(&q, s, "SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2");
+    store_bind(&q, kind);
+    store_bind(&q, value);
+    int r = store_step(&q);
+    store_query_end(&q);
+    if (r >= 0)
+        *ret = r == 1;
+    return r < 0 ? r : 0;
 }
 
 /* ---- the audit log ------------------------------------------------------- */
 
 int store_put_audit(struct store *s, const struct audit_record *a)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s,
-                          "INSERT INTO audit (at, outcome, asker, proof, identity, serial, reason)"
-                          " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                          &q);
-    if (r < 0)
-        return r;
-    int bound = sqlite3_bind_int64(q, 1, a->at_s) | store_bind(q, 2, a->outcome) |
-                store_bind(q, 3, a->asker) | store_bind(q, 4, a->proof) |
-                store_bind(q, 5, a->identity) | store_bind(q, 6, a->serial) |
-                store_bind(q, 7, a->reason);
-    return store_finish(s, q, bound);
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO audit (at, outcome, asker, proof, identity, serial, reason)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    store_bind_number(&q, a->at_s);
+    store_bind(&q, a->outcome);
+    store_bind(&q, a->asker);
+    store_bind(&q, a->proof);
+    store_bind(&q, a->identity);
+    store_bind(&q, a->serial);
+    store_bind(&q, a->reason);
+    return store_change(&q, NULL);
 }
 
 /* ---- lists --------------------------------------------------------------- */
@@ -106,12 +104,12 @@ static const char *const lists[] = {
         " WHERE ?1 = '' AND ?3 IS NOT NULL ORDER BY id DESC LIMIT ?2",
 };
 
-static void read_row(sqlite3_stmt *q, struct store_row *row)
+static void read_row(struct store_query *q, struct store_row *row)
 {
-    row->n = (size_t)sqlite3_column_count(q);
+    const struct store_engine *engine = q->store->engine;
+    row->n = engine->columns(q);
     for (size_t i = 0; i < row->n; i++) {
-        const char *name = sqlite3_column_name(q, (int)i);
-        const char *value = (const char *)sqlite3_column_text(q, (int)i);
+        const char *name = engine->column_name(q, i), *value = engine->column(q, i);
         size_t len = strlen(name);
         row->names[i] = name;
         row->values[i] = value ? value : "";
@@ -122,23 +120,18 @@ static void read_row(sqlite3_stmt *q, struct store_row *row)
 int store_list(struct store *s, enum store_list what, const char *identity, uint64_t rows_max,
                int64_t now_s, void (*each)(const struct store_row *row, void *arg), void *arg)
 {
-    sqlite3_stmt *q;
+    struct store_query q;
     struct store_row row;
-    int step = SQLITE_DONE, r = store_prepare(s, lists[what], &q);
-    if (r < 0)
-        return r;
-    if (store_bind(q, 1, identity) == SQLITE_OK &&
-        sqlite3_bind_int64(q, 2, (int64_t)rows_max) == SQLITE_OK &&
-        sqlite3_bind_int64(q, 3, now_s) == SQLITE_OK)
-        while ((step = sqlite3_step(q)) == SQLITE_ROW) {
-            read_row(q, &row);
-            each(&row, arg);
-        }
-    else
-        step = SQLITE_ERROR;
-    if (step != SQLITE_DONE)
-        r = store_failed(s);
-    sqlite3_finalize(q);
+    int r;
+    store_query(&q, s, lists[what]);
+    store_bind(&q, identity);
+    store_bind_number(&q, (int64_t)rows_max);
+    store_bind_number(&q, now_s);
+    while ((r = store_step(&q)) > 0) {
+        read_row(&q, &row);
+        each(&row, arg);
+    }
+    store_query_end(&q);
     return r;
 }
 
@@ -147,7 +140,6 @@ int store_list(struct store *s, enum store_list what, const char *identity, uint
 /* Each row of the query is a problem. Certificates without a proof are from before the log, and
  * those that were forgotten were given before that moment. */
 static const char *const checks[] = {
-    "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'certificate ' || serial || ' of ' || identity || ' has no line in the audit log'"
     " FROM issued WHERE proof <> '' AND NOT EXISTS (SELECT 1 FROM audit WHERE"
     " audit.serial = issued.serial AND outcome = 'given' AND audit.identity = issued.identity)",
@@ -156,19 +148,22 @@ static const char *const checks[] = {
     " AND NOT EXISTS (SELECT 1 FROM issued WHERE issued.serial = audit.serial)",
 };
 
+static int check(struct store *s, const char *sql, void (*problem)(const char *text, void *arg),
+                 void *arg)
+{
+    struct store_query q;
+    int r;
+    store_query(&q, s, sql);
+    while ((r = store_step(&q)) > 0)
+        problem(s->engine->column(&q, 0), arg);
+    store_query_end(&q);
+    return r;
+}
+
 int store_check(struct store *s, void (*problem)(const char *text, void *arg), void *arg)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(checks); i++) {
-        sqlite3_stmt *q;
-        int step;
-        if ((r = store_prepare(s, checks[i], &q)) < 0)
-            break;
-        while ((step = sqlite3_step(q)) == SQLITE_ROW)
-            problem((const char *)sqlite3_column_text(q, 0), arg);
-        if (step != SQLITE_DONE)
-            r = store_failed(s);
-        sqlite3_finalize(q);
-    }
+    int r = s->engine->check ? check(s, s->engine->check, problem, arg) : 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(checks); i++)
+        r = check(s, checks[i], problem, arg);
     return r;
 }

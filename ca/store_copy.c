@@ -1,5 +1,5 @@
 /* A copy of the store, and a store of a copy; see store.h. */
-#include "ca/store_inside.h"
+#include "ca/store_sqlite.h"
 
 #include "ca/store_memory.h"
 #include "shared/base/list.h"
@@ -12,20 +12,14 @@
 enum { ALL_PAGES = -1, BUSY_STEP_MS = 20, BUSY_STEPS = 500 };
 enum { JOIN_VERSION = 2 }; /* since which there are join tokens */
 
+#define IN_A_DATABASE                                                                              \
+    "the state is in PostgreSQL: pg_dump copies it and pg_restore brings it back; then remove all" \
+    " rows of join_token, one may be spent"
+
 static int explain(sqlite3 *db, int result, char why[static STORE_WHY_MAX])
 {
     snprintf(why, STORE_WHY_MAX, "%s", db ? sqlite3_errmsg(db) : sqlite3_errstr(result));
-    switch (result & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    default:
-        return -EIO;
-    }
+    return store_sqlite_error(result);
 }
 
 /* Everything, as it is when it begins. In one step, so that it is one reader of the write-ahead log
@@ -107,12 +101,17 @@ static int parent_of(const char *file, char out[static PATH_MAX])
 int store_backup(struct store *s, const char *file, char why[static STORE_WHY_MAX])
 {
     char folder[PATH_MAX];
+    struct store_sqlite *from = store_sqlite_of(s);
+    if (!from) {
+        snprintf(why, STORE_WHY_MAX, IN_A_DATABASE);
+        return -ENOTSUP;
+    }
     int r = make_file(file, why);
     if (r < 0)
         return r;
     s->key_read = true;
-    r = copy_into(s->db, file, "", why);
-    store_forget_keys(s);
+    r = copy_into(from->db, file, "", why);
+    s->engine->forget_keys(s);
     if (r == 0) {
         r = parent_of(file, folder);
         if (r == 0)
@@ -241,6 +240,10 @@ int store_restore(const char *folder, const char *file, int64_t now_s,
 {
     sqlite3 *from = NULL;
     int version = 0;
+    if (store_is_shared(folder)) {
+        snprintf(why, STORE_WHY_MAX, IN_A_DATABASE);
+        return -ENOTSUP;
+    }
     if (store_memory_wipe() < 0) {
         snprintf(why, STORE_WHY_MAX, "SQLite takes no allocator");
         return -EIO;

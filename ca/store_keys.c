@@ -3,7 +3,6 @@
 
 #include "shared/tls/key.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { KEY_TEXT_MAX = 4096, KEYS_MAX = 100000 };
@@ -11,34 +10,29 @@ enum { KEY_TEXT_MAX = 4096, KEYS_MAX = 100000 };
 /* The next one after that row. -ENOENT: no more; *ret is heap. */
 static int next_key(struct store *s, int64_t after, int64_t *ret_id, char **ret)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(
-        s, "SELECT id, key FROM authority WHERE id > ? AND key <> '' ORDER BY id LIMIT 1", &q);
-    if (r < 0)
-        return r;
+    struct store_query q;
+    store_query(&q, s,
+                "SELECT id, key FROM authority WHERE id > ?1 AND key <> '' ORDER BY id LIMIT 1");
+    store_bind_number(&q, after);
     s->key_read = true;
-    int step = sqlite3_bind_int64(q, 1, after);
-    if (step == SQLITE_OK)
-        step = sqlite3_step(q);
-    if (step == SQLITE_ROW) {
-        *ret_id = sqlite3_column_int64(q, 0);
-        *ret = store_column(q, 1);
+    int r = store_find(&q);
+    if (r == 0) {
+        *ret_id = store_number(&q, 0);
+        *ret = store_column(&q, 1);
         r = *ret ? 0 : -ENOMEM;
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
     }
-    sqlite3_finalize(q);
+    store_query_end(&q);
     return r;
 }
 
 static int put_key(struct store *s, int64_t id, const char *key)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "UPDATE authority SET key = ? WHERE id = ?", &q);
-    if (r < 0)
-        return r;
+    struct store_query q;
+    store_query(&q, s, "UPDATE authority SET key = ?1 WHERE id = ?2");
+    store_bind(&q, key);
+    store_bind_number(&q, id);
     s->key_written = true;
-    return store_finish(s, q, store_bind(q, 1, key) | sqlite3_bind_int64(q, 2, id));
+    return store_change(&q, NULL);
 }
 
 int store_change_keys(struct store *s,
@@ -47,7 +41,7 @@ int store_change_keys(struct store *s,
 {
     char fresh[KEY_TEXT_MAX];
     int64_t id = 0;
-    int r = store_run(s, "PRAGMA secure_delete=ON"); /* what was there is overwritten */
+    int r = s->engine->overwrites ? s->engine->script(s, s->engine->overwrites) : 0;
     for (size_t i = 0; r == 0 && i < KEYS_MAX; i++) {
         char *key = NULL;
         r = next_key(s, id, &id, &key);
@@ -65,13 +59,5 @@ int store_change_keys(struct store *s,
 
 int store_forget_log(struct store *s)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "PRAGMA wal_checkpoint(TRUNCATE)", &q);
-    if (r < 0)
-        return r;
-    r = sqlite3_step(q) != SQLITE_ROW ? store_failed(s) : sqlite3_column_int(q, 0) ? -EBUSY : 0;
-    sqlite3_finalize(q);
-    if (r == -EBUSY)
-        snprintf(s->why, sizeof s->why, "another program has the state open");
-    return r;
+    return s->engine->forget_log(s);
 }

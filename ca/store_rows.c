@@ -5,119 +5,84 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- statements ---------------------------------------------------------- */
-
-int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
-{
-    return sqlite3_prepare_v2(s->db, sql, -1, ret, NULL) == SQLITE_OK ? 0 : store_failed(s);
-}
-
-int store_finish(struct store *s, sqlite3_stmt *q, int bound)
-{
-    int r = bound == SQLITE_OK && sqlite3_step(q) == SQLITE_DONE ? 0 : store_failed(s);
-    sqlite3_finalize(q);
-    return r;
-}
-
-int store_bind(sqlite3_stmt *q, int at, const char *value)
-{
-    return sqlite3_bind_text(q, at, value, -1, SQLITE_STATIC);
-}
-
-static int bind_digest(sqlite3_stmt *q, int at, const uint8_t digest[static DIGEST_BYTES])
-{
-    return sqlite3_bind_blob(q, at, digest, DIGEST_BYTES, SQLITE_STATIC);
-}
-
-char *store_column(sqlite3_stmt *q, int column)
-{
-    const char *t = (const char *)sqlite3_column_text(q, column);
-    return t ? text_dup(text_of(t)) : NULL;
-}
+/* ---- nodes' tokens -------------------------------------------------------- */
 
 int store_put_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *node,
                     int64_t expires_s)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "INSERT INTO token (digest, node, expires) VALUES (?, ?, ?)", &q);
-    if (r < 0)
-        return r;
-    int bound =
-        bind_digest(q, 1, digest) | store_bind(q, 2, node) | sqlite3_bind_int64(q, 3, expires_s);
-    return store_finish(s, q, bound);
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO token (digest, node, expires) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT DO NOTHING");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    store_bind(&q, node);
+    store_bind_number(&q, expires_s);
+    return store_insert(&q);
 }
 
 int store_get_token(struct store *s, const uint8_t digest[static DIGEST_BYTES], char **ret_node,
                     int64_t *ret_expires_s)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "SELECT node, expires FROM token WHERE digest = ?", &q);
-    if (r < 0)
-        return r;
-    int bound = bind_digest(q, 1, digest), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        char *node = store_column(q, 0);
+    struct store_query q;
+    store_query(&q, s, "SELECT node, expires FROM token WHERE digest = ?1");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    int r = store_find(&q);
+    if (r == 0) {
+        char *node = store_column(&q, 0);
         r = node ? 0 : -ENOMEM;
         if (node) {
             *ret_node = node;
-            *ret_expires_s = sqlite3_column_int64(q, 1);
+            *ret_expires_s = store_number(&q, 1);
         }
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
     }
-    sqlite3_finalize(q);
+    store_query_end(&q);
     return r;
 }
 
+/* ---- what was issued ------------------------------------------------------ */
+
 int store_put_issued(struct store *s, const struct issued_record *i)
 {
-    sqlite3_stmt *q;
-    int r =
-        store_prepare(s,
-                      "INSERT INTO issued (serial, identity, node, not_before, not_after, issued,"
-                      " proof) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                      &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, i->serial) | store_bind(q, 2, i->identity) |
-                store_bind(q, 3, i->node) | sqlite3_bind_int64(q, 4, i->not_before_s) |
-                sqlite3_bind_int64(q, 5, i->not_after_s) | sqlite3_bind_int64(q, 6, i->issued_s) |
-                store_bind(q, 7, i->proof ? i->proof : "");
-    return store_finish(s, q, bound);
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO issued (serial, identity, node, not_before, not_after, issued, proof)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING");
+    store_bind(&q, i->serial);
+    store_bind(&q, i->identity);
+    store_bind(&q, i->node);
+    store_bind_number(&q, i->not_before_s);
+    store_bind_number(&q, i->not_after_s);
+    store_bind_number(&q, i->issued_s);
+    store_bind(&q, i->proof ? i->proof : "");
+    return store_insert(&q);
 }
 
 int store_count_issued(struct store *s, uint64_t *ret)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "SELECT count(*) FROM issued", &q);
-    if (r < 0)
-        return r;
-    r = sqlite3_step(q) == SQLITE_ROW ? 0 : store_failed(s);
+    struct store_query q;
+    store_query(&q, s, "SELECT count(*) FROM issued");
+    int r = store_find(&q);
     if (r == 0)
-        *ret = (uint64_t)sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
+        *ret = (uint64_t)store_number(&q, 0);
+    store_query_end(&q);
     return r;
 }
 
 int store_get_issued(struct store *s, const char *serial, struct issued_found *ret)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "SELECT identity, proof, not_after FROM issued WHERE serial = ?", &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, serial), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        struct issued_found f = {store_column(q, 0), store_column(q, 1),
-                                 sqlite3_column_int64(q, 2)};
+    struct store_query q;
+    store_query(&q, s, "SELECT identity, proof, not_after FROM issued WHERE serial = ?1");
+    store_bind(&q, serial);
+    int r = store_find(&q);
+    if (r == 0) {
+        struct issued_found f = {store_column(&q, 0), store_column(&q, 1), store_number(&q, 2)};
         r = f.identity && f.proof ? 0 : -ENOMEM;
         if (r == 0)
             *ret = f;
         else
             issued_found_done(&f);
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
     }
-    sqlite3_finalize(q);
+    store_query_end(&q);
     return r;
 }
 
@@ -132,31 +97,26 @@ void issued_found_done(struct issued_found *f)
 #define LONG_OVER                                                                                  \
     " IN (SELECT serial FROM issued WHERE not_after < ?1 ORDER BY not_after, serial LIMIT ?2)"
 
-static int forget_by(struct store *s, const char *sql, int64_t before_s, uint64_t rows_max)
-{
-    sqlite3_stmt *q;
-    int r = store_prepare(s, sql, &q);
-    return r < 0 ? r
-                 : store_finish(s, q,
-                                sqlite3_bind_int64(q, 1, before_s) |
-                                    sqlite3_bind_int64(q, 2, (int64_t)rows_max));
-}
-
 int store_forget(struct store *s, int64_t before_s, uint64_t rows_max, uint64_t *ret_n)
 {
     static const char *const changes[] = {
         /* For store_check(). Where nothing is as old, nothing is written. */
-        "UPDATE forgotten SET before = max(before, ?1)"
+        "UPDATE forgotten SET before = CASE WHEN before < ?1 THEN ?1 ELSE before END"
         " WHERE EXISTS (SELECT 1 FROM issued WHERE not_after < ?1 LIMIT ?2)",
         "DELETE FROM revocation WHERE kind = 'serial' AND value" LONG_OVER,
         "DELETE FROM issued WHERE serial" LONG_OVER,
     };
+    uint64_t n = 0;
     int r = store_begin(s);
     if (r < 0)
         return r;
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(changes); i++)
-        r = forget_by(s, changes[i], before_s, rows_max);
-    uint64_t n = (uint64_t)sqlite3_changes(s->db);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(changes); i++) {
+        struct store_query q;
+        store_query(&q, s, changes[i]);
+        store_bind_number(&q, before_s);
+        store_bind_number(&q, (int64_t)rows_max);
+        r = store_change(&q, &n);
+    }
     if (r == 0)
         r = store_commit(s);
     if (r < 0)
@@ -173,43 +133,39 @@ enum { JOIN_KEPT_S = 86400 }; /* after its end, so that it is told from one that
 int store_put_join(struct store *s, const uint8_t digest[static DIGEST_BYTES],
                    const struct join_record *j)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "DELETE FROM join_token WHERE expires < ?", &q);
-    if (r == 0)
-        r = store_finish(s, q, sqlite3_bind_int64(q, 1, j->made_s - JOIN_KEPT_S));
-    if (r == 0)
-        r = store_prepare(s,
-                          "INSERT INTO join_token (digest, identity, source, made, expires)"
-                          " VALUES (?, ?, ?, ?, ?)",
-                          &q);
+    struct store_query q;
+    store_query(&q, s, "DELETE FROM join_token WHERE expires < ?1");
+    store_bind_number(&q, j->made_s - JOIN_KEPT_S);
+    int r = store_change(&q, NULL);
     if (r < 0)
         return r;
-    int bound = bind_digest(q, 1, digest) | store_bind(q, 2, j->identity) |
-                store_bind(q, 3, j->source) | sqlite3_bind_int64(q, 4, j->made_s) |
-                sqlite3_bind_int64(q, 5, j->expires_s);
-    return store_finish(s, q, bound);
+    store_query(&q, s,
+                "INSERT INTO join_token (digest, identity, source, made, expires)"
+                " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    store_bind(&q, j->identity);
+    store_bind(&q, j->source);
+    store_bind_number(&q, j->made_s);
+    store_bind_number(&q, j->expires_s);
+    return store_insert(&q);
 }
 
 int store_get_join(struct store *s, const uint8_t digest[static DIGEST_BYTES],
                    struct join_found *ret)
 {
-    sqlite3_stmt *q;
-    int r =
-        store_prepare(s, "SELECT identity, source, expires FROM join_token WHERE digest = ?", &q);
-    if (r < 0)
-        return r;
-    int bound = bind_digest(q, 1, digest), step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        struct join_found f = {store_column(q, 0), store_column(q, 1), sqlite3_column_int64(q, 2)};
+    struct store_query q;
+    store_query(&q, s, "SELECT identity, source, expires FROM join_token WHERE digest = ?1");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    int r = store_find(&q);
+    if (r == 0) {
+        struct join_found f = {store_column(&q, 0), store_column(&q, 1), store_number(&q, 2)};
         r = f.identity && f.source ? 0 : -ENOMEM;
         if (r == 0)
             *ret = f;
         else
             join_found_done(&f);
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
     }
-    sqlite3_finalize(q);
+    store_query_end(&q);
     return r;
 }
 
@@ -222,9 +178,8 @@ void join_found_done(struct join_found *f)
 
 int store_spend_join(struct store *s, const uint8_t digest[static DIGEST_BYTES])
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "DELETE FROM join_token WHERE digest = ?", &q);
-    if (r == 0)
-        r = store_finish(s, q, bind_digest(q, 1, digest));
-    return r < 0 ? r : sqlite3_changes(s->db) == 1 ? 0 : -ENOENT;
+    struct store_query q;
+    store_query(&q, s, "DELETE FROM join_token WHERE digest = ?1");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    return store_change_one(&q);
 }

@@ -8,25 +8,17 @@
 
 int store_trust_changed(struct store *s)
 {
-    return store_run(s, "UPDATE trust SET version = version + 1");
-}
-
-static int number(struct store *s, sqlite3_stmt *q, int bound, int64_t *ret)
-{
-    int r = bound == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW ? 0 : store_failed(s);
-    if (r == 0)
-        *ret = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    return r;
+    struct store_query q;
+    store_query(&q, s, "UPDATE trust SET version = version + 1");
+    return store_change(&q, NULL);
 }
 
 int store_trust_version(struct store *s, uint64_t *ret)
 {
-    sqlite3_stmt *q;
+    struct store_query q;
     int64_t n = 0;
-    int r = store_prepare(s, "SELECT version FROM trust", &q);
-    if (r == 0)
-        r = number(s, q, SQLITE_OK, &n);
+    store_query(&q, s, "SELECT version FROM trust");
+    int r = store_find_number(&q, &n);
     if (r == 0)
         *ret = (uint64_t)n;
     return r;
@@ -34,29 +26,28 @@ int store_trust_version(struct store *s, uint64_t *ret)
 
 int store_last_end(struct store *s, int64_t issued_until_s, int64_t *ret)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s, "SELECT coalesce(max(not_after), 0) FROM issued WHERE issued <= ?", &q);
-    return r < 0 ? r : number(s, q, sqlite3_bind_int64(q, 1, issued_until_s), ret);
+    struct store_query q;
+    store_query(&q, s, "SELECT coalesce(max(not_after), 0) FROM issued WHERE issued <= ?1");
+    store_bind_number(&q, issued_until_s);
+    return store_find_number(&q, ret);
 }
 
 int store_put_authority(struct store *s, const char *kind, const struct authority_record *a)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(
-        s,
-        "INSERT INTO authority (kind, certificate, key, made, state, since)"
-        " VALUES (?, ?, ?, ?4, ?, ?4)",
-        &q);
-    if (r < 0)
-        return r;
-    int bound = store_bind(q, 1, kind) | store_bind(q, 2, a->certificate_pem) |
-                store_bind(q, 3, a->key_pem) | sqlite3_bind_int64(q, 4, a->made_s) |
-                store_bind(q, 5, a->state ? a->state : ROOT_SIGNS);
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO authority (kind, certificate, key, made, state, since)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?4)");
+    store_bind(&q, kind);
+    store_bind(&q, a->certificate_pem);
+    store_bind(&q, a->key_pem);
+    store_bind_number(&q, a->made_s);
+    store_bind(&q, a->state ? a->state : ROOT_SIGNS);
     s->key_written = true;
-    r = store_finish(s, q, bound);
+    int r = store_change(&q, NULL);
     if (r == 0)
         r = store_trust_changed(s);
-    store_forget_keys(s); /* in a change, its end does it */
+    s->engine->forget_keys(s); /* in a change, its end does it */
     return r;
 }
 
@@ -68,26 +59,22 @@ int store_get_authority(struct store *s, const char *kind, struct authority_reco
 int store_get_authority_in(struct store *s, const char *kind, const char *state,
                            struct authority_record *ret)
 {
-    sqlite3_stmt *q;
+    struct store_query q;
     struct authority_record a = {0};
-    int r = store_prepare(s,
-                          "SELECT certificate, key, made FROM authority WHERE kind = ? AND state = ?"
-                          " ORDER BY id DESC LIMIT 1",
-                          &q);
-    if (r < 0)
-        return r;
+    store_query(&q, s,
+                "SELECT certificate, key, made FROM authority WHERE kind = ?1 AND state = ?2"
+                " ORDER BY id DESC LIMIT 1");
+    store_bind(&q, kind);
+    store_bind(&q, state);
     s->key_read = true;
-    int bound = store_bind(q, 1, kind) | store_bind(q, 2, state),
-        step = bound == SQLITE_OK ? sqlite3_step(q) : bound;
-    if (step == SQLITE_ROW) {
-        a = (struct authority_record){store_column(q, 0), store_column(q, 1),
-                                      sqlite3_column_int64(q, 2), NULL};
+    int r = store_find(&q);
+    if (r == 0) {
+        a = (struct authority_record){store_column(&q, 0), store_column(&q, 1),
+                                      store_number(&q, 2), NULL};
         r = a.certificate_pem && a.key_pem ? 0 : -ENOMEM;
-    } else {
-        r = step == SQLITE_DONE ? -ENOENT : store_failed(s);
     }
-    sqlite3_finalize(q);
-    store_forget_keys(s);
+    store_query_end(&q);
+    s->engine->forget_keys(s);
     if (r < 0)
         authority_record_done(&a);
     else
@@ -106,39 +93,35 @@ void authority_record_done(struct authority_record *a)
 
 /* ---- roots --------------------------------------------------------------- */
 
-static int take_root(sqlite3_stmt *q, struct root_list *l)
+static int take_root(struct store_query *q, struct root_list *l)
 {
     struct root_record *r = &l->roots[l->n];
-    const char *state = (const char *)sqlite3_column_text(q, 2);
-    r->id = sqlite3_column_int64(q, 0);
+    const char *state = q->store->engine->column(q, 2);
+    r->id = store_number(q, 0);
     r->certificate_pem = store_column(q, 1);
     snprintf(r->state, sizeof r->state, "%s", state ? state : "");
-    r->since_s = sqlite3_column_int64(q, 3);
+    r->since_s = store_number(q, 3);
     l->n++;
     return r->certificate_pem ? 0 : -ENOMEM;
 }
 
 int store_list_roots(struct store *s, struct root_list *ret)
 {
-    sqlite3_stmt *q;
+    struct store_query q;
     struct root_list l = {.n = 0};
-    int step = SQLITE_ROW,
-        r = store_prepare(s,
-                          "SELECT id, certificate, state, since FROM authority WHERE kind = 'root'"
-                          " AND state <> 'gone' ORDER BY id",
-                          &q);
-    if (r < 0)
-        return r;
-    while (r == 0 && l.n < ROOTS_TRUSTED_MAX && (step = sqlite3_step(q)) == SQLITE_ROW)
-        r = take_root(q, &l);
-    if (r == 0 && step != SQLITE_ROW && step != SQLITE_DONE)
-        r = store_failed(s);
-    sqlite3_finalize(q);
+    int r = 1;
+    store_query(&q, s,
+                "SELECT id, certificate, state, since FROM authority WHERE kind = 'root'"
+                " AND state <> 'gone' ORDER BY id");
+    while (l.n < ROOTS_TRUSTED_MAX && (r = store_step(&q)) > 0)
+        if ((r = take_root(&q, &l)) < 0)
+            break;
+    store_query_end(&q);
     if (r < 0)
         root_list_done(&l);
     else
         *ret = l;
-    return r;
+    return r < 0 ? r : 0;
 }
 
 void root_list_done(struct root_list *l)
@@ -150,19 +133,17 @@ void root_list_done(struct root_list *l)
 
 int store_set_root(struct store *s, int64_t id, const char *state, int64_t now_s)
 {
-    sqlite3_stmt *q;
-    int r = store_prepare(s,
-                          "UPDATE authority SET state = ?1, since = ?2,"
-                          " key = CASE ?1 WHEN 'gone' THEN '' ELSE key END WHERE id = ?3",
-                          &q);
-    if (r < 0)
-        return r;
+    struct store_query q;
+    store_query(&q, s,
+                "UPDATE authority SET state = ?1, since = ?2,"
+                " key = CASE ?1 WHEN 'gone' THEN '' ELSE key END WHERE id = ?3");
+    store_bind(&q, state);
+    store_bind_number(&q, now_s);
+    store_bind_number(&q, id);
     s->key_written = true;
-    r = store_finish(s, q,
-                     store_bind(q, 1, state) | sqlite3_bind_int64(q, 2, now_s) |
-                         sqlite3_bind_int64(q, 3, id));
+    int r = store_change_one(&q);
     if (r == 0)
-        r = sqlite3_changes(s->db) == 1 ? store_trust_changed(s) : -ENOENT;
-    store_forget_keys(s);
+        r = store_trust_changed(s);
+    s->engine->forget_keys(s);
     return r;
 }

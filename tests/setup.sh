@@ -35,7 +35,7 @@ PACKAGES=(
     gcc g++ libc6-dev clang clang-format cmake ninja-build make pkg-config git
     libcmocka-dev libnghttp2-dev libcjson-dev libyaml-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-    libsqlite3-dev libnftables-dev libmnl-dev libseccomp-dev liburcu-dev libcurl4-openssl-dev libre2-dev
+    libsqlite3-dev libpq-dev postgresql libnftables-dev libmnl-dev libseccomp-dev liburcu-dev libcurl4-openssl-dev libre2-dev
     nftables iproute2 curl wrk bind9-dnsutils dnsmasq-base nginx-light haproxy nghttp2-client nghttp2-server tcpdump openssl
     python3 python3-h2 python3-hpack python3-yaml python3-protobuf
     autoconf automake libtool dpkg-dev jq procps util-linux netcat-openbsd ca-certificates
@@ -43,7 +43,7 @@ PACKAGES=(
 # Some tests use these where they exist, and say that they skip where they don't.
 OPTIONAL_PACKAGES=(python3-grpcio python3-cryptography)
 # Servers that tests start themselves, in network namespaces: never as services of this machine.
-SERVICES=(nginx haproxy)
+SERVICES=(nginx haproxy postgresql)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

@@ -53,6 +53,7 @@ OUTSIDE = [
     (re.compile(r"^(arpa/nameser|resolv)"), "shared/dns"),
     (re.compile(r"^seccomp\.h$"), "nodeproxy"),
     (re.compile(r"^sqlite3\.h$"), "ca"),
+    (re.compile(r"^libpq-fe\.h$"), "ca"),
     (re.compile(r"^urcu"), "shared/mesh"),
     (re.compile(r"^cmocka\.h$"), "tests"),
     (re.compile(r"^openssl/"), "no folder"),

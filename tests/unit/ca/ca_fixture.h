@@ -15,6 +15,8 @@
 #include "ca/store.h"
 #include "tests/unit/shared/tls/tls_fixture.h"
 
+#include "tests/unit/ca/postgres.h"
+
 static struct bench { /* one test's */
     char folder[64], state[96], file[128];
     struct store *store;
@@ -30,14 +32,24 @@ static inline void store_must_open(void)
         fail_msg("no store: %s", why);
 }
 
+/* A state that is not there yet: a folder of that name, or one in the database. */
+static inline void bench_state(const char *name)
+{
+    if (postgres.on) {
+        postgres_state(bench.state);
+        return;
+    }
+    snprintf(bench.state, sizeof bench.state, "%s/%s", bench.folder, name);
+    snprintf(bench.file, sizeof bench.file, "%s/ca.db", bench.state);
+}
+
 static inline int bench_folder(void **state)
 {
     (void)state;
     memset(&bench, 0, sizeof bench);
     bench.now_s = clock_unix_s();
     folder_make(bench.folder);
-    snprintf(bench.state, sizeof bench.state, "%s/state", bench.folder);
-    snprintf(bench.file, sizeof bench.file, "%s/ca.db", bench.state);
+    bench_state("state");
     return 0;
 }
 
@@ -99,6 +111,10 @@ static inline sqlite3 *sql_open(void)
 
 static inline void sql_run(const char *sql)
 {
+    if (postgres.on) {
+        (void)postgres_number(sql);
+        return;
+    }
     sqlite3 *db = sql_open();
     char *message = NULL;
     if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
@@ -106,8 +122,30 @@ static inline void sql_run(const char *sql)
     sqlite3_close(db);
 }
 
+/* What the engine says to it. */
+static inline const char *sql_error(const char *sql)
+{
+    static char said[256];
+    said[0] = '\0';
+    if (postgres.on) {
+        PGconn *c = postgres_here();
+        PGresult *r = PQexec(c, sql);
+        snprintf(said, sizeof said, "%s", PQresultErrorMessage(r));
+        PQclear(r);
+        PQfinish(c);
+        return said;
+    }
+    sqlite3 *db = sql_open();
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        snprintf(said, sizeof said, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    return said;
+}
+
 static inline int64_t sql_number(const char *sql)
 {
+    if (postgres.on)
+        return postgres_number(sql);
     sqlite3 *db = sql_open();
     sqlite3_stmt *q;
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
@@ -116,6 +154,34 @@ static inline int64_t sql_number(const char *sql)
     sqlite3_finalize(q);
     sqlite3_close(db);
     return n;
+}
+
+/* Who was killed may have left a statement behind, which the server ends by itself. */
+static inline void bench_settle(void)
+{
+    const struct timespec nap = {.tv_nsec = 5000000};
+    while (postgres.on && sql_number("SELECT count(*) FROM pg_stat_activity WHERE application_name"
+                                     " = 'weir-ca'") > (bench.store != NULL))
+        nanosleep(&nap, NULL);
+}
+
+/* The tests of the group in files, and those of both in a database as well. */
+#define RUN_OVER_BOTH(in_files, both)                                                              \
+    (cmocka_run_group_tests(in_files, NULL, NULL) | cmocka_run_group_tests(both, NULL, NULL) |     \
+     cmocka_run_group_tests_name(#both " in PostgreSQL", both, postgres_group, postgres_group_end))
+static inline int postgres_group(void **state)
+{
+    (void)state;
+    postgres_start();
+    postgres.on = true;
+    return 0;
+}
+static inline int postgres_group_end(void **state)
+{
+    (void)state;
+    postgres_stop();
+    postgres.on = false;
+    return 0;
 }
 
 static inline uint64_t count_issued(void)
