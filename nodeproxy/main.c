@@ -188,7 +188,7 @@ static int run_data(int channel, void *arg)
     c->warden = channel;
     if (node_open(&node, c) < 0)
         return 1; /* the process ends: the kernel takes everything back */
-    supervisor_tell(SUPERVISOR_READY);
+    supervisor_tell(c->machine ? SUPERVISOR_READY : SUPERVISOR_CAPTURED);
     log_info("main", "weir-nodeproxy %s serves node %s", WEIR_VERSION, c->node);
     int r = node_run(&node);
     if (r < 0) {

@@ -286,6 +286,8 @@ static void pod_added(struct pods *p, struct pod *pod, void *arg)
     }
     give_first_sockets(n, pod);
     log_info("node", "pod %s/%s is captured", pod->ns, pod->name);
+    if (n->config.machine)
+        supervisor_tell(SUPERVISOR_CAPTURED);
     look_at_identity(n, pod);
     look_at_gateway(n, pod);
 }

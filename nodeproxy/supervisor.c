@@ -1,5 +1,6 @@
 #include "nodeproxy/supervisor.h"
 
+#include "nodeproxy/notify.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 enum { WARDEN, DATA, N_CHILDREN };
+enum { NOTIFY_LOOK_MS = 50 };
 enum { LONG_ENOUGH_MS = 1000, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 10000 };
 
 struct child {
@@ -31,6 +33,7 @@ struct supervisor {
     struct child children[N_CHILDREN];
     int channel[N_CHILDREN];
     int signal_fd;
+    int notify_fd; /* whom to tell that all is captured; negative: nobody, or it is told */
     sigset_t before;
     bool ending; /* a signal has come: what dies now stays dead */
     bool idle;   /* replaced: nothing is started any more, and a signal is the end */
@@ -44,8 +47,9 @@ static _Atomic int *stage_page;
 
 void supervisor_tell(enum supervisor_stage stage)
 {
-    if (stage_page)
-        atomic_store(stage_page, (int)stage);
+    int now = stage_page ? atomic_load(stage_page) : (int)stage;
+    while (now < (int)stage && !atomic_compare_exchange_weak(stage_page, &now, (int)stage))
+        continue;
 }
 
 /* ---- starting ---- */
@@ -60,6 +64,8 @@ static void become_child(struct supervisor *s, int which, pid_t parent)
     (void)prctl(PR_SET_NAME, c->name);
     (void)setpgid(0, 0); /* a terminal's ^C comes once, through the supervisor */
     close(s->signal_fd);
+    if (s->notify_fd >= 0)
+        close(s->notify_fd);
     close(s->channel[which == WARDEN ? DATA : WARDEN]);
     /* The data process takes its signals when it is ready to, and the warden
    * none. */
@@ -177,6 +183,26 @@ static void take_signal(struct supervisor *s, int number)
         end(s, 0); /* it was about to be started again */
 }
 
+/* ---- who waits for us ---- */
+
+static void notify(struct supervisor *s)
+{
+    if (s->notify_fd < 0 || atomic_load(stage_page) != SUPERVISOR_CAPTURED)
+        return;
+    int r = notify_ready(s->notify_fd);
+    if (r < 0)
+        log_error("supervisor", "whoever waits for the rules can't be told: %s", strerror(-r));
+    close(s->notify_fd);
+    s->notify_fd = -1;
+}
+
+/* The data process's word comes without a signal. */
+static int look_again_ms(const struct supervisor *s, int wait_ms)
+{
+    bool sooner = s->notify_fd >= 0 && (wait_ms < 0 || wait_ms > NOTIFY_LOOK_MS);
+    return sooner ? NOTIFY_LOOK_MS : wait_ms;
+}
+
 /* ---- the loop ---- */
 
 /* Starts what is due; returns how long nothing else will be. */
@@ -204,7 +230,8 @@ static void serve(struct supervisor *s)
     while (!s->over) {
         struct signalfd_siginfo info;
         struct pollfd p = {.fd = s->signal_fd, .events = POLLIN};
-        if (poll(&p, 1, start_due(s)) <= 0)
+        notify(s);
+        if (poll(&p, 1, look_again_ms(s, start_due(s))) <= 0)
             continue;
         while (!s->over && read(s->signal_fd, &info, sizeof info) == sizeof info)
             take_signal(s, (int)info.ssi_signo);
@@ -233,6 +260,9 @@ int supervisor_run(const struct supervisor_options *o)
         log_error("supervisor", "can't begin: %s", strerror(errno));
         return 1;
     }
+    s.notify_fd = notify_open();
+    if (s.notify_fd < 0 && s.notify_fd != -ENODATA)
+        log_error("supervisor", "$NOTIFY_SOCKET: %s", strerror(-s.notify_fd));
     serve(&s);
     return s.code;
 }

@@ -30,9 +30,11 @@ int supervisor_run(const struct supervisor_options *o);
 
 enum supervisor_stage {
     SUPERVISOR_READY = 1, /* all is open */
-    SUPERVISOR_LEAVING,   /* it drains, or another node proxy has taken over: no
+    SUPERVISOR_CAPTURED, /* and a machine's rules are in force: whoever started us and waits for that
+                           is told, once (notify.h) */
+    SUPERVISOR_LEAVING,  /* it drains, or another node proxy has taken over: no
                            restart any more */
 };
-/* From the data process; does nothing in a process that has no supervisor. */
+/* From the data process; a stage does not come back. Does nothing in a process that has no supervisor. */
 void supervisor_tell(enum supervisor_stage stage);
 #endif

@@ -76,6 +76,26 @@ logged web "$WEB has certificate $(sed 's/.*=//' <<<"${before,,}")"
 eventually as $CHOSEN http://192.168.50.41:8080/whoami
 same "$(serial web)" "$before" "the serial after a restart"
 
+step "after a reboot there are no rules: whoever waits for the node proxy (systemd) is told when they are there again, without a controller too"
+lab stop web
+lab stop controller
+lab exec web -- nft delete table inet weir 2>/dev/null || lab exec web -- nft delete table ip weir
+/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+s.settimeout(60)
+print("listening", flush=True)
+assert s.recv(100) == b"READY=1"' "$WORK/notify" >"$WORK/notified" 2>&1 &
+NOTIFIED=$!
+eventually grep -q listening "$WORK/notified"
+NOTIFY_SOCKET=$WORK/notify lab start web
+wait "$NOTIFIED" || fail "what it was told: $(cat "$WORK/notified")"
+must lab exec web -- nft list ruleset # at once
+said "skuid $CHOSEN meta l4proto tcp redirect to :15001"
+lab start controller
+eventually as $CHOSEN http://192.168.50.41:8080/whoami
+
 step "a chosen user's process fetches the machine's certificate, another user's does not"
 /usr/bin/python3 -c 'import grpc' 2>/dev/null || exit 0
 chmod 711 "$RUN" && chmod 755 "$WORK" # other users find their way

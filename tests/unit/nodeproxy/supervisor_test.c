@@ -6,6 +6,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "tests/support/tmp.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ enum behaviour { LIVES, EXITS_0, EXITS_1, EXITS_2, CRASHES, CRASHES_ONCE };
 static struct page {
     _Atomic int warden_runs, data_runs, warden_pid, data_pid;
     _Atomic int signal; /* the last one that the data process got */
-    _Atomic bool ready, leaving, stays, stays_when_replaced;
+    _Atomic bool ready, captured, leaving, stays, stays_when_replaced, waits;
     _Atomic int echoed;
 } * page;
 static enum behaviour warden_does, data_does;
@@ -65,6 +67,12 @@ static int data(int channel, void *arg)
     page->data_pid = getpid();
     if (page->ready)
         supervisor_tell(SUPERVISOR_READY);
+    while (page->waits)
+        (void)poll(NULL, 0, 1);
+    if (page->captured)
+        supervisor_tell(SUPERVISOR_CAPTURED);
+    if (page->captured)
+        supervisor_tell(SUPERVISOR_READY); /* which does not come back */
     if (page->leaving)
         supervisor_tell(SUPERVISOR_LEAVING);
     int code = behave(data_does, ++page->data_runs);
@@ -137,6 +145,79 @@ static int end(void **state)
 {
     (void)state;
     return munmap(page, sizeof *page);
+}
+
+/* ---- who waits for us ---- */
+
+static int notify_fd;
+static void listen_at(struct sockaddr_un *sa, socklen_t len)
+{
+    notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(notify_fd >= 0);
+    assert_int_equal(bind(notify_fd, (struct sockaddr *)sa, len), 0);
+}
+static bool is_told(int wait_ms)
+{
+    char text[32] = "";
+    struct pollfd p = {.fd = notify_fd, .events = POLLIN};
+    if (poll(&p, 1, wait_ms) <= 0)
+        return false;
+    assert_int_equal(recv(notify_fd, text, sizeof text - 1, 0), 7);
+    assert_string_equal(text, "READY=1");
+    return true;
+}
+static void told_once_when_captured(void)
+{
+    page->waits = page->captured = true;
+    run(LIVES, LIVES);
+    wait_until(&page->warden_runs, 1);
+    wait_until(&page->data_pid, 1);
+    assert_false(is_told(200)); /* all is open, and nothing captured yet */
+    page->waits = false;
+    assert_true(is_told(WAIT_MS));
+    wait_until(&page->echoed, 1);
+    assert_int_equal(kill(page->data_pid, SIGKILL), 0);
+    wait_until(&page->data_runs, 2);
+    assert_false(is_told(200));
+    assert_int_equal(kill(supervisor, SIGTERM), 0);
+    (void)code_of_end();
+    close(notify_fd);
+    unsetenv("NOTIFY_SOCKET");
+}
+static void a_unit_is_started_when_all_is_captured(void **state)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char path[80] = "@";
+    (void)state;
+    int n = snprintf(path + 1, sizeof path - 1, "weir-supervisor-test-%d", getpid());
+    memcpy(sa.sun_path + 1, path + 1, (size_t)n);
+    listen_at(&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n));
+    assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
+    told_once_when_captured();
+}
+static void the_socket_may_be_a_file(void **state)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char folder[64];
+    (void)state;
+    assert_non_null(tmp_folder(folder, "supervisor"));
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s/notify", folder);
+    listen_at(&sa, sizeof sa);
+    assert_int_equal(setenv("NOTIFY_SOCKET", sa.sun_path, 1), 0);
+    told_once_when_captured();
+    unlink(sa.sun_path);
+    rmdir(folder);
+}
+static void nobody_listens_there(void **state)
+{
+    (void)state;
+    page->captured = true;
+    assert_int_equal(setenv("NOTIFY_SOCKET", "relative", 1), 0);
+    run(LIVES, LIVES);
+    wait_until(&page->echoed, 1);
+    assert_int_equal(kill(supervisor, SIGTERM), 0);
+    assert_int_equal(code_of_end(), 0);
+    unsetenv("NOTIFY_SOCKET");
 }
 
 /* ---- ends ---- */
@@ -295,6 +376,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nobody_is_told_without_a_supervisor),
+        TEST(a_unit_is_started_when_all_is_captured),
+        TEST(the_socket_may_be_a_file),
+        TEST(nobody_listens_there),
         TEST(an_orderly_end_is_everybodys),
         TEST(signals_are_handed_on),
         TEST(a_mistake_in_the_settings_ends_all),
