@@ -32,6 +32,14 @@ struct request { /* one call; freed in its closed event */
 struct deed { /* a decision, until it is written: longer than its call, if that has gone */
     struct grant_answer answer;
     struct request *request; /* NULL: it has gone */
+    struct callers *callers;
+    /* While somebody else looks up who asks; what `ask` points at is in the rest, then. */
+    struct ledger_entry lookup;
+    struct grant_ask ask;
+    struct tls_peer peer;
+    struct ip from;
+    char *bearer, *uri; /* heap */
+    uint8_t *message;
 };
 
 /* ---- requests ------------------------------------------------------------ */
@@ -83,6 +91,16 @@ static void stay(struct caller *c)
         timer_start(ring_timers(c->callers->ring), &c->idle, c->callers->idle_ms);
 }
 
+static void deed_free(struct deed *d)
+{
+    if (d->bearer)
+        key_wipe(d->bearer, strlen(d->bearer));
+    free(d->bearer);
+    free(d->uri);
+    free(d->message);
+    free(d);
+}
+
 static void deed_done(struct deed *d)
 {
     struct grant_answer *a = &d->answer;
@@ -97,7 +115,7 @@ static void deed_done(struct deed *d)
     }
     if (a->status == GRPC_OK)
         certificate_response_done(&a->response);
-    free(d);
+    deed_free(d);
 }
 
 static void deed_written(struct ledger_entry *e)
@@ -135,6 +153,43 @@ static void write_deed(struct callers *c, struct deed *d)
     }
 }
 
+static void look_up(struct store *s, struct ledger_entry *e)
+{
+    struct deed *d = container_of(e, struct deed, lookup);
+    grant_prove(s, &d->callers->grant->proxy_id, &d->ask, &d->answer);
+}
+
+static void looked_up(struct ledger_entry *e)
+{
+    struct deed *d = container_of(e, struct deed, lookup);
+    d->ask.placement_known = d->callers->events->placement_known(d->callers);
+    grant_conclude(d->callers->grant, &d->ask, &d->answer);
+    write_deed(d->callers, d);
+}
+
+/* The call may go meanwhile, and all that is its own. -errno: nobody looks. */
+static int start_lookup(struct deed *d, const struct grant_ask *ask)
+{
+    d->ask = *ask;
+    d->bearer = text_dup(ask->bearer);
+    d->uri = text_dup(text_of(ask->peer && ask->peer->uri ? ask->peer->uri : ""));
+    d->message = malloc(ask->len ? ask->len : 1);
+    if (!d->bearer || !d->uri || !d->message)
+        return -ENOMEM;
+    if (ask->len > 0)
+        memcpy(d->message, ask->request, ask->len);
+    if (ask->peer)
+        d->peer = *ask->peer;
+    d->peer.uri = d->uri;
+    d->from = *ask->from;
+    d->ask.bearer = text_of(d->bearer);
+    d->ask.peer = ask->peer ? &d->peer : NULL;
+    d->ask.from = &d->from;
+    d->ask.request = d->message;
+    d->lookup = (struct ledger_entry){.work = look_up, .written = looked_up};
+    return ledger_put(d->callers->lookups, &d->lookup);
+}
+
 /* review NULL: nobody has reviewed the token, if there is one. */
 static void decide(struct request *q, const struct review_answer *review, const uint8_t *data,
                    size_t len)
@@ -157,11 +212,17 @@ static void decide(struct request *q, const struct review_answer *review, const 
         .now_ms = ring_now_ms(c->ring),
     };
     d->request = q;
+    d->callers = c;
     q->deed = d;
     if (review && review->status != GRPC_OK)
         grant_refuse(&ask, review->status, review->message, review->why, &d->answer);
-    else
+    else if (!c->lookups || ask.who)
         grant_decide(c->grant, &ask, &d->answer);
+    else if (start_lookup(d, &ask) == 0)
+        return;
+    else
+        grant_refuse(&ask, GRPC_UNAVAILABLE, "the CA can't look up tokens now",
+                     "too many are looked up", &d->answer);
     write_deed(c, d);
 }
 

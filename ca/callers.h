@@ -26,6 +26,7 @@ struct callers {
     struct ring *ring;
     struct grant *grant; /* borrowed */
     struct ledger *ledger; /* borrowed; NULL: decisions are written here and now */
+    struct ledger *lookups; /* borrowed; looks up who asks; NULL: that is done here and now */
     struct reviews *reviews; /* borrowed; NULL: service accounts' tokens are no tokens here */
     const struct callers_events *events;
     struct tls_config *tls; /* for connections from now on */

@@ -63,22 +63,22 @@ static bool is_accepted(int r, struct grant_answer *a, const char *why)
     return r == 0;
 }
 
-static bool by_token(struct grant *g, const struct grant_ask *q, struct grant_answer *a,
-                     struct attested *ret)
+static bool by_token(struct store *s, const struct spiffe_id *proxy_id, const struct grant_ask *q,
+                     struct grant_answer *a, struct attested *ret)
 {
     const char *why;
     char *node;
-    int r = attest_node(g->store, q->bearer, q->now_s, &node, &why);
+    int r = attest_node(s, q->bearer, q->now_s, &node, &why);
     if (r == 0) {
         a->proof = PROOF_NODE_TOKEN;
-        *ret = (struct attested){.role = ATTEST_PROXY, .id = g->proxy_id};
+        *ret = (struct attested){.role = ATTEST_PROXY, .id = *proxy_id};
         snprintf(ret->name, sizeof ret->name, "%s", node);
         free(node);
         return true;
     }
     if (r == -EACCES && q->bearer.len > 0) {
         const char *join_why;
-        r = attest_join(g->store, q->bearer, q->from, q->now_s, ret, a->digest, &a->spends,
+        r = attest_join(s, q->bearer, q->from, q->now_s, ret, a->digest, &a->spends,
                         &join_why);
         if (r == 0 || r != -EACCES || a->spends)
             why = join_why;
@@ -88,8 +88,8 @@ static bool by_token(struct grant *g, const struct grant_ask *q, struct grant_an
     return is_accepted(r, a, why);
 }
 
-static bool attested(struct grant *g, const struct grant_ask *q, struct grant_answer *a,
-                     struct attested *ret)
+static bool attested(struct store *s, const struct spiffe_id *proxy_id, const struct grant_ask *q,
+                     struct grant_answer *a, struct attested *ret)
 {
     const char *why;
     if (q->who) {
@@ -98,8 +98,8 @@ static bool attested(struct grant *g, const struct grant_ask *q, struct grant_an
         return true;
     }
     if (q->bearer.len > 0 || !q->peer || !q->peer->present)
-        return by_token(g, q, a, ret);
-    int r = attest_certificate(g->store, q->peer->uri, q->peer->serial, q->now_s, ret, &why);
+        return by_token(s, proxy_id, q, a, ret);
+    int r = attest_certificate(s, q->peer->uri, q->peer->serial, q->now_s, ret, &why);
     if (r == 0) {
         a->proof = PROOF_CERTIFICATE;
         snprintf(a->renews, sizeof a->renews, "%s", q->peer->serial);
@@ -204,13 +204,10 @@ static void respond(const struct root *root, struct grant_answer *a)
 static void decide(struct grant *g, const struct grant_ask *ask, struct grant_answer *a)
 {
     struct certificate_request q;
-    struct attested who;
     struct spiffe_id id;
     char why[XDS_WHY_MAX];
-    if (!attested(g, ask, a, &who))
-        return;
-    snprintf(a->node, sizeof a->node, "%s", who.name);
-    if (!within_rate(g, who.name, ask->now_ms)) {
+    snprintf(a->node, sizeof a->node, "%s", a->who.name);
+    if (!within_rate(g, a->who.name, ask->now_ms)) {
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
                "over the node's rate");
         return;
@@ -222,7 +219,7 @@ static void decide(struct grant *g, const struct grant_ask *ask, struct grant_an
         refuse(a, GRPC_INVALID_ARGUMENT, "the request is malformed", why);
     if (r < 0)
         return;
-    if (authorised(g, &who, &q, ask->placement_known, a, &id) && sign(g, &q, &id, ask->now_s, a))
+    if (authorised(g, &a->who, &q, ask->placement_known, a, &id) && sign(g, &q, &id, ask->now_s, a))
         respond(g->root, a);
     certificate_request_done(&q);
 }
@@ -251,11 +248,24 @@ static void enter(const struct grant_ask *q, struct grant_answer *a)
             a->issued.not_after_s, q->now_s,    a->proof};
 }
 
-void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret)
+void grant_prove(struct store *s, const struct spiffe_id *proxy_id, const struct grant_ask *q,
+                 struct grant_answer *ret)
 {
     begin(q, ret);
-    decide(g, q, ret);
-    enter(q, ret);
+    ret->is_proved = attested(s, proxy_id, q, ret, &ret->who);
+}
+
+void grant_conclude(struct grant *g, const struct grant_ask *q, struct grant_answer *a)
+{
+    if (a->is_proved)
+        decide(g, q, a);
+    enter(q, a);
+}
+
+void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret)
+{
+    grant_prove(g->store, &g->proxy_id, q, ret);
+    grant_conclude(g, q, ret);
 }
 
 void grant_refuse(const struct grant_ask *q, enum grpc_status status, const char *message,

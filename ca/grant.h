@@ -45,6 +45,8 @@ struct grant_answer {
     char from[IP_TEXT_MAX];
     char identity[SPIFFE_ID_TEXT_MAX]; /* what was asked for; "": it did not come to that */
     const char *proof;
+    struct attested who; /* if it is_proved */
+    bool is_proved;
     uint8_t digest[DIGEST_BYTES]; /* of the join token that is spent */
     bool spends;
     char renews[2 * X509_SERIAL_MAX + 1]; /* the serial of the certificate that proved it, or "" */
@@ -54,6 +56,11 @@ struct grant_answer {
 };
 void grant_init(struct grant *g);
 void grant_done(struct grant *g);
+/* Who asks, as far as the store knows: the part that waits for it, on any thread; the rest is
+ * grant_conclude()'s, with the same q and answer. grant_decide() is both. */
+void grant_prove(struct store *s, const struct spiffe_id *proxy_id, const struct grant_ask *q,
+                 struct grant_answer *ret);
+void grant_conclude(struct grant *g, const struct grant_ask *q, struct grant_answer *a);
 void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret);
 /* The answer to one who could not prove who it is, for reasons from elsewhere; message is
  * static. */

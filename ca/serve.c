@@ -20,7 +20,7 @@ struct ca {
     struct ring *ring;
     struct lifecycle lifecycle;
     struct store *store;
-    struct ledger *ledger;
+    struct ledger *ledger, *lookups; /* lookups NULL: reading the state waits for nobody */
     struct root root;
     struct placement placement;
     struct grant grant;
@@ -225,12 +225,23 @@ static void lifecycle_gone(struct lifecycle *l)
     part_gone(l->user);
 }
 
+/* What was looked up is written, too. */
+static void lookups_gone(void *arg)
+{
+    struct ca *ca = arg;
+    ca->lookups = NULL;
+    ledger_close(ca->ledger, part_gone, ca);
+}
+
 /* Nobody is left to be answered: all the rest goes. */
 static void callers_gone(struct callers *callers)
 {
     struct ca *ca = container_of(callers, struct ca, callers);
     ca->parts_open = 3 + (ca->admin != NULL) + (ca->cluster.client != NULL);
-    ledger_close(ca->ledger, part_gone, ca);
+    if (ca->lookups)
+        ledger_close(ca->lookups, lookups_gone, ca);
+    else
+        lookups_gone(ca);
     if (ca->cluster.client)
         cluster_close(&ca->cluster, part_gone, ca);
     upkeep_stop(&ca->upkeep);
@@ -289,6 +300,8 @@ static int open_sockets(struct ca *ca)
     char text[ADDR_TEXT_MAX];
     char why[STORE_WHY_MAX];
     int fd, r = ledger_open(&ca->ledger, ca->ring, ca->options.state_dir, why);
+    if (r == 0 && store_is_shared(ca->options.state_dir))
+        r = ledger_open(&ca->lookups, ca->ring, ca->options.state_dir, why);
     if (r < 0)
         return fail("--state", why, r);
     r = socket_listen(&ca->options.listen, 1024, false, &fd);
@@ -300,6 +313,7 @@ static int open_sockets(struct ca *ca)
         log_info("ca", "listening on %s", addr_print(&at, text));
     callers_open(&ca->callers, ca->ring, &ca->grant, fd, &events);
     ca->callers.ledger = ca->ledger;
+    ca->callers.lookups = ca->lookups;
     const struct upkeep_options upkeep = {.ring = ca->ring,
                                           .root = &ca->root,
                                           .ledger = ca->ledger,

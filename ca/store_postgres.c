@@ -229,12 +229,21 @@ static PGconn *start_connection(const struct store_postgres *p)
     return c;
 }
 
+/* Errors have our own ways to be told; the library's is standard error. */
+static void say_nothing(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
 static int connect_now(struct store_postgres *p)
 {
     p->connection = start_connection(p);
     int r = !p->connection ? -ENOMEM : 0;
     if (r == 0 && PQstatus(p->connection) != CONNECTION_OK)
         r = failed(p, NULL);
+    if (r == 0)
+        PQsetNoticeProcessor(p->connection, say_nothing, NULL);
     if (r == 0 && PQsetnonblocking(p->connection, 1) != 0)
         r = failed(p, NULL);
     if (r == 0)

@@ -16,6 +16,39 @@ static int end(void **state)
     return r + authority_end(state);
 }
 
+/* As over a database: who asks is looked up elsewhere meanwhile. */
+static struct ledger *lookups;
+static bool lookups_closed;
+
+static int begin_looked_up(void **state)
+{
+    char why[STORE_WHY_MAX];
+    int r = begin(state);
+    assert_int_equal(ledger_open(&lookups, bed.ring, bench.state, why), 0);
+    callers.lookups = lookups;
+    return r;
+}
+
+static void on_closed(void *arg)
+{
+    (void)arg;
+    lookups_closed = true;
+}
+
+static bool lookups_are_closed(void)
+{
+    return lookups_closed;
+}
+
+static int end_looked_up(void **state)
+{
+    callers_close(&callers);
+    lookups_closed = false;
+    ledger_close(lookups, on_closed, NULL);
+    bed_run_until(lookups_are_closed);
+    return end(state);
+}
+
 /* ---- answers -------------------------------------------------------------------- */
 
 static void calls_are_answered(void **state)
@@ -303,6 +336,7 @@ static void close_in_a_handshake(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define LOOKED_UP(f) {#f " (looked up)", f, begin_looked_up, end_looked_up, NULL}
     const struct CMUnitTest tests[] = {
         TEST(calls_are_answered),
         TEST(other_calls_are_refused),
@@ -319,6 +353,13 @@ int main(void)
         TEST(close_cuts_calls),
         TEST(close_in_a_handshake),
         TEST(strangers_do_not_fill_the_log),
+        LOOKED_UP(calls_are_answered),
+        LOOKED_UP(other_calls_are_refused),
+        LOOKED_UP(calls_that_are_given_up),
+        LOOKED_UP(strangers_lose_their_place),
+        LOOKED_UP(who_asks_stays),
+        LOOKED_UP(drain_lets_calls_end),
+        LOOKED_UP(close_cuts_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
