@@ -322,7 +322,7 @@ static int explain_workload(const struct directory *d, struct explain *x, const 
         snprintf(x->why, sizeof x->why, "say the port: %s:PORT", x->destination_text);
         return -EINVAL;
     }
-    if (in_mesh(x->source) && w != x->source && !egress_sees_workload(x->source, w, x->port)) {
+    if (in_mesh(x->source) && w != x->source && !egress_sees_workload(d, x->source, w, x->port)) {
         beyond(x, hidden);
         return 0;
     }

@@ -150,6 +150,54 @@ static void read_distribution(struct reader *r, const struct json *spec, struct 
     }
 }
 
+/* Blanks around words are Istio's to allow. */
+static struct text trimmed(struct text t)
+{
+    while (t.len > 0 && t.data[0] == ' ')
+        t = (struct text){t.data + 1, t.len - 1};
+    while (t.len > 0 && t.data[t.len - 1] == ' ')
+        t.len--;
+    return t;
+}
+
+static void export_flaw(struct reader *r, struct kube_service *s, struct text word, const char *why)
+{
+    char said[200];
+    struct text_out out = TEXT_OUT(said);
+    text_printf(&out, "'%.*s' %s, and counts for nothing", word.len < 70 ? (int)word.len : 70, word.data, why);
+    if (!s->export_flaw)
+        s->export_flaw = read_copy(r, (struct text){out.data, out.len});
+}
+
+/* ".", "*", "~" (nobody) and names of namespaces, between commas. Who can't read a word tells nobody by it: where none is
+ * left the Service is told to nobody. */
+static void read_export(struct reader *r, struct object *o)
+{
+    struct kube_service *s = &o->service;
+    const char *annotation = labels_get(&o->annotations, EXPORT_ANNOTATION);
+    struct text word, rest = trimmed(text_of(annotation ? annotation : ""));
+    const char **items = rest.len > 0 ? read_array(r, EXPORTED_MAX, sizeof *items) : NULL;
+    size_t n = 0;
+    bool all = false;
+    for (bool more = items != NULL; more;) {
+        more = text_split(rest, ',', &word, &rest);
+        word = trimmed(more ? word : rest);
+        all |= text_equal(word, TEXT("*"));
+        bool known = text_equal(word, TEXT("*")) || text_equal(word, TEXT("~"));
+        if (!known && !text_equal(word, TEXT(".")) && name_check_label(word))
+            export_flaw(r, s, word, "is none of '.', '*', '~' and a namespace");
+        else if (!known && n == EXPORTED_MAX)
+            export_flaw(r, s, word, "is beyond as many namespaces as can be said");
+        else if (!known)
+            items[n++] = text_equal(word, TEXT(".")) ? o->ns : read_copy(r, word);
+    }
+    if (!items || all)
+        return;
+    if (n == 0)
+        items[n++] = "~"; /* no namespace has this name */
+    s->exported = (struct values){items, n};
+}
+
 void kube_service_read(struct reader *r, const struct json *document, struct object *o)
 {
     struct kube_service *s = &o->service;
@@ -165,5 +213,6 @@ void kube_service_read(struct reader *r, const struct json *document, struct obj
     read_addresses(r, spec, s);
     read_families(r, spec, s);
     read_distribution(r, spec, o);
+    read_export(r, o);
     s->health_check = health_annotation_read(r, o, &s->health_flaw);
 }

@@ -80,6 +80,8 @@ struct kube_service_port {
     uint16_t port, target;
     uint8_t app_protocol; /* istio.workload.AppProtocol */
 };
+#define EXPORT_ANNOTATION "networking.istio.io/exportTo" /* of a Service */
+enum { EXPORTED_MAX = 64 };
 enum traffic_distribution { TRAFFIC_ANY, TRAFFIC_SAME_ZONE, TRAFFIC_SAME_NODE };
 struct kube_service {
     struct labels selector; /* n 0: none, its EndpointSlices say who serves it */
@@ -97,6 +99,7 @@ struct kube_service {
     uint8_t ip_families;   /* istio.workload.IPFamilies */
     const struct health_check *health_check; /* that its annotation asks for; NULL: none */
     const char *health_flaw; /* why it can't be honoured; NULL: it can */
+    const char *export_flaw; /* likewise, of a word of EXPORT_ANNOTATION, which is left out */
 };
 
 struct slice_endpoint {

@@ -190,7 +190,7 @@ static int read_known(struct reader *r, const struct json *document, const char 
     o->file = read_copy(r, text_of(file));
     o->labels = read_labels(r, metadata, "labels");
     static const char *const annotations[] = {"istio.io/dry-run", HEALTH_ANNOTATION,
-                                              "networking.istio.io/traffic-distribution", NULL};
+                                              "networking.istio.io/traffic-distribution", EXPORT_ANNOTATION, NULL};
     o->annotations = read_some_labels(r, metadata, "annotations", annotations);
     o->created_s = read_time(r, metadata, "creationTimestamp");
     o->deleting = read_member(metadata, "deletionTimestamp") != NULL;

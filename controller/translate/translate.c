@@ -29,7 +29,7 @@ void resources_done(struct resources *r)
     *r = (struct resources){0};
 }
 
-static void health_warn(const struct object *o, struct problems *problems)
+static void annotations_warn(const struct object *o, struct problems *problems)
 {
     char key[OBJECT_KEY_MAX];
     object_key(o->kind, o->ns, o->name, key);
@@ -37,6 +37,9 @@ static void health_warn(const struct object *o, struct problems *problems)
         problems_add(problems, PROBLEM_ERROR, o->file, o->line, key,
                      "metadata.annotations[" HEALTH_ANNOTATION "]", "counts for nothing: %s",
                      o->service.health_flaw);
+    if (o->service.export_flaw)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key,
+                     "metadata.annotations[" EXPORT_ANNOTATION "]", "%s", o->service.export_flaw);
 }
 
 /* The name as people know the object, for what can't be encoded. */
@@ -227,7 +230,7 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         r = peer_policy(v, o, &p);
         return r < 0 ? r : add_policy(all, p, o, problems);
     case OBJECT_SERVICE:
-        health_warn(o, problems);
+        annotations_warn(o, problems);
         return translate_service(v, o, all, problems);
     case OBJECT_POD:
         return translate_pod(v, o, all, problems);

@@ -84,7 +84,7 @@ static enum step find_beyond(struct outbound *c, struct outbound_candidate *to)
 {
     struct path_env *env = c->pod->env;
     const struct workload *w = directory_workload_at(env->directory, text_of(env->config->network), &c->destination.ip);
-    if (w && (w == to->self || egress_sees_workload(to->self, w, c->destination.port)))
+    if (w && (w == to->self || egress_sees_workload(env->directory, to->self, w, c->destination.port)))
         to->workload = w;
     else if (to->self && to->self->registry_only)
         return outbound_end(c, ENDING_BLACK_HOLE);

@@ -1,5 +1,7 @@
 #include "shared/mesh/egress.h"
 
+#include "shared/mesh/directory.h"
+
 struct egress_host {
     struct text ns, host;
     uint16_t port; /* 0: all that no other host is for */
@@ -102,27 +104,36 @@ bool egress_sees_name(const struct workload *self, const struct service *s)
     return sees(self, s, -1);
 }
 
-static bool fits_any(const struct egress_host *h, const struct workload *to)
+/* A Service that the directory doesn't have (yet) is told to nobody by it. */
+static bool is_told(const struct directory *d, struct text key, struct text ns)
+{
+    const struct service *s = directory_service(d, key);
+    return s && service_is_told_to(s, ns);
+}
+
+static bool fits_any(const struct egress_host *h, const struct directory *d, const struct workload *self,
+                     const struct workload *to)
 {
     struct text ns, host;
     if (fits_ns(h, text_of(to->ns)) && fits_host(h, (struct text){"", 0}))
         return true;
     for (size_t i = 0; i < to->n_services; i++)
         if (text_split(text_of(to->services[i].key), '/', &ns, &host) && fits_ns(h, ns) &&
-            fits_host(h, host))
+            fits_host(h, host) && is_told(d, text_of(to->services[i].key), text_of(self->ns)))
             return true;
     return false;
 }
 
 /* There may be as many hosts as Services, and this is asked of each connection: each is read once. */
-bool egress_sees_workload(const struct workload *self, const struct workload *to, uint16_t port)
+bool egress_sees_workload(const struct directory *d, const struct workload *self, const struct workload *to,
+                          uint16_t port)
 {
     struct egress_host h;
     if (!self || self->n_egress == 0)
         return true;
     uint16_t listener = listener_of(self, port);
     for (size_t i = 0; i < self->n_egress; i++)
-        if (read_host(text_of(self->egress[i]), &h) && h.port == listener && fits_any(&h, to))
+        if (read_host(text_of(self->egress[i]), &h) && h.port == listener && fits_any(&h, d, self, to))
             return true;
     return false;
 }

@@ -6,6 +6,7 @@
 #define SHARED_MESH_EGRESS_H
 #include "shared/mesh/service.h"
 
+struct directory;
 enum { EGRESS_HOSTS_MAX = 256 };
 /* "NAMESPACE/HOST", or "NAMESPACE/HOST:PORT" for that port: NAMESPACE is "*" for all, "~" for none, HOST "*",
  * "*.DOMAIN" or a name. NULL, or what one must be. */
@@ -15,8 +16,10 @@ const char *egress_host_check(struct text t);
 bool egress_sees(const struct workload *self, const struct service *s, uint16_t port);
 /* Is there any port at which it does? */
 bool egress_sees_name(const struct workload *self, const struct service *s);
-/* One that is called by its own address: by one of its Services, or by its namespace if all hosts there are seen. */
-bool egress_sees_workload(const struct workload *self, const struct workload *to, uint16_t port);
+/* One that is called by its own address: by one of its Services, if that is told to self's namespace, or by its
+ * namespace if all hosts there are seen. */
+bool egress_sees_workload(const struct directory *d, const struct workload *self, const struct workload *to,
+                          uint16_t port);
 /* Is a Service told to a namespace at all? */
 bool service_is_told_to(const struct service *s, struct text ns);
 #endif

@@ -3,6 +3,8 @@
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_sidecar.h"
 #include "controller/translate/traffic_host.h"
+#include "controller/translate/translate.h"
+#include "shared/mesh/egress.h"
 #include "tests/unit/controller/fixture.h"
 #include <stdio.h>
 
@@ -216,6 +218,52 @@ static void who_is_told_of_an_entry(void **state)
     mesh_close(&m);
 }
 
+/* By the annotation of a Service; a word that can't be read tells nobody. */
+static void who_is_told_of_a_service(void **state)
+{
+    static const struct {
+        const char *says, *told; /* of shop, bank and other */
+        const char *flaw;
+    } cases[] = {
+        {"'*'", "shop bank other ", NULL},        {"''", "shop bank other ", NULL},
+        {"'.'", "shop ", NULL},                   {"' . , bank'", "shop bank ", NULL},
+        {"'bank,*'", "shop bank other ", NULL},   {"'~'", "", NULL},
+        {"'b_nk'", "", "'b_nk' is none of"},      {"'bank,'", "bank ", "'' is none of"},
+        {"'~,other'", "other ", NULL},
+    };
+    static const char *const namespaces[] = {"shop", "bank", "other"};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[1024], told[64] = "";
+        struct text_out out = TEXT_OUT(told);
+        struct resources all = {0};
+        struct service *s;
+        struct mesh m;
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop, annotations: "
+                 "{networking.istio.io/exportTo: %s}}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}\n", cases[i].says);
+        mesh_open(&m, yaml, false);
+        const struct object *o = object_store_get(&m.store, OBJECT_SERVICE, "shop", "web");
+        assert_int_equal(from_service(&m.view, o, &s), 0);
+        for (size_t k = 0; k < 3; k++)
+            if (service_is_told_to(s, text_of(namespaces[k])))
+                text_printf(&out, "%s ", namespaces[k]);
+        assert_string_equal(told, cases[i].told);
+        for (size_t k = 0; k < 3; k++)
+            assert_int_equal(traffic_service(&m.view, namespaces[k], "web.shop.svc.cluster.local") != NULL,
+                             strstr(told, namespaces[k]) != NULL);
+        assert_int_equal(translate_object(&m.view, o, &all, &m.problems), 0);
+        assert_int_equal(m.problems.n, cases[i].flaw != NULL);
+        if (cases[i].flaw) {
+            assert_non_null(strstr(m.problems.items[0].message, cases[i].flaw));
+            assert_string_equal(m.problems.items[0].field, "metadata.annotations[networking.istio.io/exportTo]");
+        }
+        resources_done(&all);
+        service_free(s);
+        mesh_close(&m);
+    }
+}
+
 /* What somebody said of a host for few nobody else leads elsewhere later: not even for all. */
 static void who_was_first_has_the_host(void **state)
 {
@@ -240,6 +288,7 @@ int main(void)
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(what_is_told),
         cmocka_unit_test(who_is_told_of_an_entry),
+        cmocka_unit_test(who_is_told_of_a_service),
         cmocka_unit_test(who_was_first_has_the_host),
         cmocka_unit_test(the_oldest_of_all_that_select_counts),
         cmocka_unit_test(many_cost_no_more),

@@ -1,7 +1,9 @@
 /* What of the mesh a workload sees. */
+#include "shared/mesh/directory.h"
 #include "shared/mesh/egress.h"
 #include "tests/unit/shared/base/test.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { HOSTS_MAX = 4 };
 struct seeing {
@@ -82,6 +84,21 @@ static void who_is_told(void **state)
     assert_true(egress_sees(NULL, &told, 80));
 }
 
+/* told: to this namespace; NULL: to all. */
+static void put_service(struct directory *d, const char *key, const char *told)
+{
+    struct service *s = service_new();
+    assert_non_null(s);
+    assert_int_equal(workload_set(&s->key, text_of(key)), 0);
+    if (told) {
+        s->exported = calloc(1, sizeof *s->exported);
+        assert_non_null(s->exported);
+        assert_non_null(s->exported[0] = text_dup(text_of(told)));
+        s->n_exported = 1;
+    }
+    assert_int_equal(directory_put_service(d, s), 0);
+}
+
 static void workloads_by_their_addresses(void **state)
 {
     char a[] = "a", b[] = "b", key[] = "c/x.c", all_b[] = "b/*", one_b[] = "b/x.b", x[] = "c/x.c";
@@ -91,22 +108,35 @@ static void workloads_by_their_addresses(void **state)
     struct workload_service service = {.key = key};
     const struct workload to = {.ns = b, .services = &service, .n_services = 1};
     struct workload self = {.ns = a};
+    struct directory *d;
     (void)state;
-    assert_true(egress_sees_workload(&self, &to, 80));
-    assert_true(egress_sees_workload(NULL, &to, 80));
+    assert_int_equal(directory_new(&d), 0);
+    put_service(d, key, NULL);
+    assert_true(egress_sees_workload(d, &self, &to, 80));
+    assert_true(egress_sees_workload(d, NULL, &to, 80));
     self.n_egress = 1;
     self.egress = of_ns;
-    assert_true(egress_sees_workload(&self, &to, 80));
+    assert_true(egress_sees_workload(d, &self, &to, 80));
     self.egress = of_host;
-    assert_false(egress_sees_workload(&self, &to, 80));
+    assert_false(egress_sees_workload(d, &self, &to, 80));
     self.egress = of_other;
-    assert_false(egress_sees_workload(&self, &to, 80));
+    assert_false(egress_sees_workload(d, &self, &to, 80));
     self.egress = of_service;
-    assert_true(egress_sees_workload(&self, &to, 80));
+    assert_true(egress_sees_workload(d, &self, &to, 80));
     self.egress = of_port;
     self.n_egress = 2;
-    assert_true(egress_sees_workload(&self, &to, 81));
-    assert_false(egress_sees_workload(&self, &to, 80));
+    assert_true(egress_sees_workload(d, &self, &to, 81));
+    assert_false(egress_sees_workload(d, &self, &to, 80));
+    /* By a Service that is told to others alone nobody is seen. */
+    self.egress = of_service;
+    self.n_egress = 1;
+    put_service(d, key, "b");
+    assert_false(egress_sees_workload(d, &self, &to, 80));
+    put_service(d, key, "a");
+    assert_true(egress_sees_workload(d, &self, &to, 80));
+    assert_true(directory_remove_service(d, text_of(key)));
+    assert_false(egress_sees_workload(d, &self, &to, 80));
+    assert_null(directory_free(d));
 }
 
 static void hosts_that_are_none(void **state)
@@ -119,6 +149,20 @@ static void hosts_that_are_none(void **state)
             fail_msg("'%s'", bad[i]);
 }
 
+static int register_thread(void **state)
+{
+    (void)state;
+    directory_thread_register();
+    return 0;
+}
+
+static int unregister_thread(void **state)
+{
+    (void)state;
+    directory_thread_unregister();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,5 +171,5 @@ int main(void)
         cmocka_unit_test(workloads_by_their_addresses),
         cmocka_unit_test(hosts_that_are_none),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, register_thread, unregister_thread);
 }
