@@ -11,6 +11,7 @@ enum {
     FINISH_MS = 10000,
     RETRY_MS = 10,
     NOTICE_MS = 1000, /* of a drain: a request may be on its way */
+    LOOK_MS = 10, /* timers come first in a turn: a request may lie there since the machine stood still */
     DISCARD_MAX = 64 * 1024, /* of a request that was answered before it was whole */
     DISCARD_MS = 5000,       /* and so long it may take */
 };
@@ -27,7 +28,8 @@ struct http1_link {
     bool between;   /* the last exchange has ended, its codec has not been told */
     bool discards;  /* what is left of a request that nobody reads */
     bool expects;   /* the request waits for a 100: its body may never come */
-    bool last;      /* no exchange after this one */
+    bool last;      /* no exchange after this one, or after the next one where that was not said */
+    bool idled;     /* the wait for a request is over: the link ends after one more look */
     bool finishing; /* nothing more will be said */
     bool full;      /* the carrier is paused: too much waits */
     bool in_ended;  /* the carrier's */
@@ -387,13 +389,12 @@ static bool is_idle(const struct http1_link *l)
 /* On to the next exchange, if there can be one. */
 static void next(struct http1_link *l)
 {
-    l->between = false;
-    l->opened = false;
-    bool ok = http1_codec_next(l->codec) && !l->last && !l->in_ended;
+    l->between = l->opened = l->idled = false;
+    bool ok = http1_codec_next(l->codec) && !l->in_ended && (!l->last || (l->link.server && !l->link.unserved));
     if (!ok)
         finish(l);
-    else
-        timer_for(l, l->link.idle_ms);
+    else /* an answer that began before the drain said nothing of it: the client may ask again */
+        timer_for(l, l->last ? NOTICE_MS : l->link.idle_ms);
 }
 
 static void read_on(struct http1_link *l)
@@ -493,7 +494,10 @@ static void link_late(struct timer *t)
     struct http1_link *l = container_of(t, struct http1_link, timer);
     if (l->finishing)
         end(l, 0, NULL);
-    else if (is_idle(l) || l->discards)
+    else if (is_idle(l) && !l->idled) {
+        l->idled = true;
+        timer_for(l, LOOK_MS);
+    } else if (is_idle(l) || l->discards)
         finish(l);
     else if (l->link.server && l->current && !l->opened)
         refuse(l, 408, "a request whose head took too long");

@@ -54,6 +54,11 @@ void http_link_drain(struct http_link *l)
 {
     l->ops->drain(l);
 }
+void http_link_drain_unserved(struct http_link *l)
+{
+    l->unserved = true;
+    l->ops->drain(l);
+}
 void http_link_close(struct http_link *l)
 {
     http_link_end(l, 0, NULL);

@@ -50,7 +50,7 @@ struct http_link { /* but for `user` and `version` it is the links' own */
     struct stream *carrier;
     uint64_t head_ms, idle_ms;
     struct ring_task turn; /* what is due at the end of a turn, the end of the link, too */
-    bool server, over;
+    bool server, over, unserved;
     int error; /* once over */
     const char *why;
 };
@@ -78,8 +78,11 @@ int http2_link_open(struct http_link **ret, const struct http_link_options *o,
 int http_link_request(struct http_link *l, struct http_stream *s, const struct http_head *head,
                       bool end);
 bool http_link_can_request(const struct http_link *l);
-/* No new exchanges; those that live go on; then `closed`. */
+/* No new exchanges but those that a client of HTTP/1.1 asks for, for up to a second, before it was told; those that live go on;
+ * then `closed`. */
 void http_link_drain(struct http_link *l);
+/* The same where nobody is left who would answer: what is under way is the last. */
+void http_link_drain_unserved(struct http_link *l);
 void http_link_close(struct http_link *l); /* all end now; `closed` follows */
 
 /* ---- Of the links alone ---- */

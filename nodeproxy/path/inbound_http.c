@@ -130,7 +130,7 @@ static void up_closed(struct http_link *l, int error, const char *why)
     for (struct list *n; (n = list_pop_front(&h->waiting));)
         exchange_chosen(exchange_of_waiting(n), NULL, ENDING_RESET_BY_SERVER);
     if (h->client.front.link)
-        http_link_drain(h->client.front.link);
+        http_link_drain_unserved(h->client.front.link);
     client_requests_look(&h->client);
 }
 

@@ -219,6 +219,58 @@ static void drained(void)
     world_free();
 }
 
+static struct call *asked;
+static bool answer_has_begun(void *arg)
+{
+    (void)arg;
+    return asked->status != 0;
+}
+
+/* An answer that was under way said that more may be asked: what is asked then is answered, and told of the end. */
+static void drained_within_one(bool asks_again)
+{
+    begin(21);
+    struct wish w = plain_wish;
+    w.answer_bytes = 1000 * 1000;
+    asked = ask(&w);
+    assert_non_null(asked);
+    assert_true(fake_net_run_until(net, answer_has_begun, NULL, 5000));
+    http_link_drain(proxy.door->link);
+    assert_true(fake_net_run_until(net, calls_are_over, NULL, WORLD_STUCK_MS));
+    assert_true(client_can_ask());
+    fake_net_run_for(net, 500);
+    if (asks_again) {
+        play(&plain_wish);
+        expect(200, ENDING_CLOSED);
+    }
+    assert_true(fake_net_run_until(net, client_is_gone, NULL, 700));
+    world_free();
+}
+static void drained_within(void)
+{
+    if (from_version != HTTP_VERSION_1)
+        return;
+    drained_within_one(true);
+    drained_within_one(false);
+}
+
+/* The machine stood still, and a request lies there when the wait for it is over: it is answered. */
+static void drained_late(void)
+{
+    if (from_version != HTTP_VERSION_1)
+        return;
+    begin(22);
+    play(&plain_wish);
+    http_link_drain(proxy.door->link);
+    fake_net_run_for(net, 100);
+    fake_net_set_fault(net, &(struct fake_fault){.points = FAKE_AT_RECV, .kind = FAKE_STALL, .nth = 1});
+    play(&plain_wish);
+    fake_net_set_fault(net, NULL);
+    expect(200, ENDING_CLOSED);
+    assert_true(fake_net_run_until(net, client_is_gone, NULL, 5000));
+    world_free();
+}
+
 static void informed(void)
 {
     begin(4);
@@ -522,8 +574,8 @@ static void faults(void)
     X(too_much)                                                                                    \
     X(upgraded)                                                                                    \
     X(half_closed)                                                                                 \
-    X(stalled) X(asks_nothing) X(drained) X(strange) X(last) X(denied) X(informed) X(too_late) X(broken_off)  \
-        X(broken_before) X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
+    X(stalled) X(asks_nothing) X(drained) X(drained_within) X(drained_late) X(strange) X(last) X(denied) \
+        X(informed) X(too_late) X(broken_off) X(broken_before) X(chosen_late) X(flat) X(bound) X(bound_of_the_pod) X(faults)
 #define IN_PAIRING(name, from, to)                                                                 \
     static void name##_##from##_to_##to(void **state)                                              \
     {                                                                                              \
