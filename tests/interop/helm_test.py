@@ -52,6 +52,7 @@ VARIANTS = {
     "default": {}, "full": FULL,
     "ephemeral": {"ca": {"persistence": {"enabled": False, "allowEphemeral": True}}},
     "claim": {"ca": {"persistence": {"existingClaim": "mine"}}},
+    "a database": {"ca": {"replicas": 3, "postgresql": {"secret": "weir-ca-db", "key": "line"}}},
     "no storage class": {"ca": {"persistence": {"storageClass": ""}}},
     "runtime's seccomp": {"seccompProfile": {"type": "RuntimeDefault"}},
     "no seccomp, no plugin": {"seccompProfile": {"type": "Unconfined"}, "cni": {"enabled": False}},
@@ -183,9 +184,21 @@ def every_value_is_described(bench):
         walk(yaml.safe_load(values), json.load(schema), "crds")
 
 
+def replicas_share_a_database(bench):
+    """And no volume is claimed; the Secret's file is for its owner and group alone, as weir-ca wants it."""
+    for helm in bench.helms:
+        (ca,) = [o for o in bench.render(helm, VARIANTS["a database"]) if o["kind"] == "StatefulSet"]
+        pod = ca["spec"]["template"]["spec"]
+        assert ca["spec"]["replicas"] == 3 and "volumeClaimTemplates" not in ca["spec"]
+        assert pod["volumes"] == [{"name": "state", "secret": {"secretName": "weir-ca-db", "defaultMode": 0o440}}], pod["volumes"]
+        assert pod["containers"][0]["volumeMounts"] == [{"name": "state", "mountPath": "/etc/weir-ca", "readOnly": True}]
+        assert pod["containers"][0]["args"][0] == "--state=postgresql:/etc/weir-ca/line"
+
+
 def wrong_values_are_refused(bench):
     for values, text in (({"nodeproxy": {"drainSecond": 1}}, "drainSecond"), ({"logLevel": "loud"}, "logLevel"),
                          ({"ca": {"persistence": {"enabled": False}}}, "ca.persistence.allowEphemeral=true"),
+                         ({"ca": {"replicas": 2}}, "ca.postgresql.secret"),
                          ({"cni": {"enabled": False}}, "seccompProfile.install=false"), ({"trustDomain": "Not/One"}, "trustDomain"),
                          ({"image": {"digest": "latest"}}, "digest"), ({"kubeletDir": "relative"}, "kubeletDir")):
         for helm in bench.helms:
@@ -324,7 +337,7 @@ def older_kubernetes(bench):
         assert find(objects, "PodDisruptionBudget", "weir-controller")["apiVersion"] == "policy/v1"
 
 
-CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused,
+CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused, replicas_share_a_database,
           the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, secrets_are_read_where_it_is_said, names_fit_together, older_kubernetes)
 
 
