@@ -167,6 +167,23 @@ static struct locality_priority *read_priorities(struct reader *r, const struct 
     return items;
 }
 
+/* What it takes in a cluster, about: each name with its frame. */
+static size_t locality_bytes(const struct locality_lb *lb)
+{
+    enum { FRAME = 8 };
+    size_t n = 0;
+    for (size_t i = 0; i < lb->n_distribute; i++) {
+        n += lb->distribute[i].from.len + FRAME;
+        for (size_t j = 0; j < lb->distribute[i].n_to; j++)
+            n += lb->distribute[i].to[j].to.len + FRAME;
+    }
+    for (size_t i = 0; i < lb->n_failover; i++)
+        n += lb->failover[i].from.len + lb->failover[i].to.len + FRAME;
+    for (size_t i = 0; i < lb->n_priorities; i++)
+        n += lb->priorities[i].label.name.len + lb->priorities[i].label.value.len + FRAME;
+    return n;
+}
+
 static void read_locality(struct reader *r, struct gateway_flaw *f, const struct json *of,
                           struct locality_lb *lb)
 {
@@ -186,6 +203,9 @@ static void read_locality(struct reader *r, struct gateway_flaw *f, const struct
     lb->priorities = read_priorities(r, j, &lb->n_priorities);
     if (!read_failed(r) && locality_lb_check(NULL, lb, why) < 0)
         traffic_flaw(r, f, j, "%s", why);
+    else if (!read_failed(r) && locality_bytes(lb) > RULE_LOCALITY_BYTES_MAX)
+        traffic_flaw(r, f, j, "is longer than %d bytes, and each cluster of the host repeats it",
+                     RULE_LOCALITY_BYTES_MAX);
 }
 
 static const struct rule_balance *read_balance(struct reader *r, struct gateway_flaw *f,

@@ -9,7 +9,7 @@
 #include "shared/mesh/cluster.h"
 #include "shared/mesh/route_action.h"
 
-enum { RULE_SUBSETS_MAX = 64, RULE_PORTS_MAX = 128, RULE_IDLE_MS = 3600 * 1000 };
+enum { RULE_SUBSETS_MAX = 64, RULE_PORTS_MAX = 128, RULE_IDLE_MS = 3600 * 1000, RULE_LOCALITY_BYTES_MAX = 8192 };
 
 struct rule_balance {
     struct balance_settings settings;

@@ -424,6 +424,34 @@ static void refused(void **state)
     }
 }
 
+/* Each cluster of the host repeats it: 4,096 times at most. */
+static void places_of_a_length(void **state)
+{
+    (void)state;
+    for (unsigned rules = 8; rules <= 64; rules *= 8) {
+        struct text_heap yaml;
+        struct mesh m;
+        text_heap_init(&yaml, 1 << 20);
+        text_heap_puts(&yaml, WEB "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r, namespace: n}, "
+                              "spec: {host: web, trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [");
+        for (unsigned i = 0; i < rules; i++) {
+            text_heap_printf(&yaml, "{from: from-region-%u, to: {", i);
+            for (unsigned k = 0; k < 20; k++)
+                text_heap_printf(&yaml, "region-%u-to-%u: 5, ", i, k);
+            text_heap_puts(&yaml, "}}, ");
+        }
+        text_heap_puts(&yaml, "]}}}}}\n");
+        mesh_open(&m, yaml.data);
+        text_heap_done(&yaml);
+        const struct object *o = object_store_get(&m.store, OBJECT_DESTINATION_RULE, "n", "r");
+        assert_non_null(o);
+        assert_int_equal(rule_any(&m.view, object_store_get(&m.store, OBJECT_SERVICE, "n", "web")), rules == 8);
+        if (rules > 8)
+            assert_non_null(strstr(o->destination_rule.flaw.text, "localityLbSetting: is longer than 8192 bytes"));
+        mesh_close(&m);
+    }
+}
+
 static size_t clusters_of(const struct mesh *m, const char *name)
 {
     const struct object *service = object_store_get(&m->store, OBJECT_SERVICE, "n", name);
@@ -543,6 +571,7 @@ int main(void)
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
+        cmocka_unit_test(places_of_a_length),
         cmocka_unit_test(the_longest_name),
         cmocka_unit_test(too_many),
         cmocka_unit_test(no_memory),
