@@ -12,6 +12,7 @@ enum disk_fault {
     DISK_FULL,  /* from then on nothing can be written: the disk is full */
     DISK_BAD,   /* from then on nothing can be read, written or synced */
     DISK_TORN,  /* half of it is written, and then the process is dead: nothing happens any more */
+    DISK_LOCKED, /* somebody else has the lock that is asked for, once; only locks are counted */
     DISK_OTHER  /* nothing fails: disk.other() is called once, in the middle of it */
 };
 static struct {
@@ -33,6 +34,8 @@ static inline void disk_fail_at(enum disk_fault fault, long n) /* from 1; 0: nev
 /* One access. Whether it fails. */
 static bool disk_fails(bool writes)
 {
+    if (disk.fault == DISK_LOCKED)
+        return false;
     if (disk.happened)
         return disk.fault == DISK_BAD || disk.fault == DISK_TORN ||
                (disk.fault == DISK_FULL && writes);
@@ -43,6 +46,14 @@ static bool disk_fails(bool writes)
         return true;
     disk.other();
     return false;
+}
+
+static bool disk_is_locked(void)
+{
+    if (disk.fault != DISK_LOCKED || disk.happened || disk.left < 0 || disk.left-- > 0)
+        return false;
+    disk.happened = true;
+    return true;
 }
 
 struct disk_file {
@@ -92,7 +103,7 @@ static int disk_file_size(sqlite3_file *f, sqlite3_int64 *ret)
 /* What can't fail as a disk does. */
 static int disk_lock(sqlite3_file *f, int level)
 {
-    return disk_real(f)->pMethods->xLock(disk_real(f), level);
+    return disk_is_locked() ? SQLITE_BUSY : disk_real(f)->pMethods->xLock(disk_real(f), level);
 }
 static int disk_unlock(sqlite3_file *f, int level)
 {
@@ -122,6 +133,8 @@ static int disk_shm_map(sqlite3_file *f, int page, int size, int extend, void vo
 }
 static int disk_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
+    if ((flags & SQLITE_SHM_LOCK) && disk_is_locked())
+        return SQLITE_BUSY;
     return disk_real(f)->pMethods->xShmLock(disk_real(f), offset, n, flags);
 }
 static void disk_shm_barrier(sqlite3_file *f)

@@ -1,6 +1,6 @@
 /*
- * Every access of the CA to its disk fails in turn, once, for good, because the disk is full, or as
- * the last thing that the process does: making the store, making the authorities, issuing, renewing
+ * Every access of the CA to its disk fails in turn, once, for good, because the disk is full, because
+ * somebody else has it locked, or as the last thing that the process does: making the store, making the authorities, issuing, renewing
  * the intermediate, a node's token, spending a join token, forgetting. What was said to be done is there afterwards; what failed is there whole
  * or not at all; the CA goes on when the disk does, without being started again and with it.
  */
@@ -10,7 +10,7 @@
 #include "tests/unit/ca/failing_disk.h"
 
 enum { ACCESSES_MAX = 2000, YEAR_S = 365 * 86400 };
-static const enum disk_fault faults[] = {DISK_ERROR, DISK_FULL, DISK_BAD, DISK_TORN};
+static const enum disk_fault faults[] = {DISK_ERROR, DISK_FULL, DISK_BAD, DISK_TORN, DISK_LOCKED};
 
 static uint8_t public_der[KEY_PUBLIC_MAX];
 static size_t public_len;
