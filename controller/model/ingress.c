@@ -37,20 +37,34 @@ static void read_from(struct reader *r, const struct json *of, struct ingress_li
     read_selector(r, j, l);
 }
 
+const char *ingress_kind_name(unsigned i)
+{
+    static const char *const names[INGRESS_KINDS] = {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"};
+    return names[i];
+}
+
+unsigned ingress_kinds(const struct ingress_listener *l)
+{
+    if (strcmp(l->protocol, "HTTP") == 0 || strcmp(l->protocol, "HTTPS") == 0)
+        return INGRESS_HTTP_ROUTES | INGRESS_GRPC_ROUTES;
+    if (strcmp(l->protocol, "TLS") == 0)
+        return INGRESS_TLS_ROUTES | (l->passes_tls ? 0 : INGRESS_TCP_ROUTES);
+    return strcmp(l->protocol, "TCP") == 0 ? INGRESS_TCP_ROUTES : 0;
+}
+
 static void read_kinds(struct reader *r, const struct json *of, struct ingress_listener *l)
 {
     const struct json *list = read_list(r, of, "kinds", GATEWAY_ITEMS_MAX);
-    l->kinds_said = json_count(list) > 0;
-    l->http_routes = l->grpc_routes = !l->kinds_said;
+    const unsigned all = ingress_kinds(l);
+    l->kinds = json_count(list) > 0 ? 0 : all;
     json_for_each (j, list) {
         const char *kind = read_string(r, j, "kind"), *group = read_string(r, j, "group");
         bool ours = !read_member(j, "group") || strcmp(group, GATEWAY_GROUP) == 0;
-        if (ours && strcmp(kind, "HTTPRoute") == 0)
-            l->http_routes = true;
-        else if (ours && strcmp(kind, "GRPCRoute") == 0)
-            l->grpc_routes = true;
-        else
-            l->kinds_unknown = true;
+        unsigned said = 0;
+        for (unsigned i = 0; ours && i < INGRESS_KINDS; i++)
+            said |= strcmp(kind, ingress_kind_name(i)) == 0 ? all & 1U << i : 0;
+        l->kinds |= said;
+        l->kinds_unknown |= !said;
     }
 }
 
@@ -69,10 +83,15 @@ static void read_tls(struct reader *r, const struct json *of, const char *ns,
     const struct json *tls = read_object(r, of, "tls");
     const struct json *refs = read_list(r, tls, "certificateRefs", GATEWAY_ITEMS_MAX);
     const char *mode = read_string(r, tls, "mode");
+    bool may_pass = strcmp(l->protocol, "TLS") == 0;
     gateway_known(r, &l->flaw, tls, known);
+    l->passes_tls = may_pass && strcmp(mode, "Passthrough") == 0;
+    if (l->passes_tls) /* whatever certificate is named: none is shown here */
+        return;
     if (mode[0] && strcmp(mode, "Terminate") != 0)
         gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(tls, "mode"),
-                         "'%.40s' is not Terminate, which alone goes with HTTPS", mode);
+                         "'%.40s' is not Terminate%s", mode,
+                         may_pass ? " or Passthrough" : ", which alone goes with HTTPS");
     if (json_count(refs) != 1)
         gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, tls ? tls : of,
                          "must name one Secret in certificateRefs, and no more");
@@ -102,11 +121,14 @@ static void read_listener(struct reader *r, const struct json *j, const char *ns
     if (l->hostname[0] && !ingress_is_host(text_of(l->hostname)))
         gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "hostname"),
                          "'%.60s' is no host name, with or without a *. before it", l->hostname);
-    if (strcmp(l->protocol, "HTTP") == 0 && read_member(j, "tls"))
+    bool tls = strcmp(l->protocol, "HTTPS") == 0 || strcmp(l->protocol, "TLS") == 0;
+    if (!tls && read_member(j, "tls"))
         gateway_flaw_add(r, &l->flaw, GATEWAY_FLAW_VALUE, read_member(j, "tls"),
-                         "can't be there with protocol HTTP");
-    if (strcmp(l->protocol, "HTTPS") == 0)
+                         "can't be there with protocol %.40s", l->protocol);
+    if (tls)
         read_tls(r, j, ns, l);
+    if (strcmp(l->protocol, "TCP") == 0)
+        l->hostname = ""; /* of whom nobody says whom it asks for */
     read_from(r, routes, l);
     read_kinds(r, routes, l);
 }

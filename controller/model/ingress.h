@@ -13,17 +13,25 @@
 #define INGRESS_POD_LABEL "gateway.networking.k8s.io/gateway-name" /* of pods that serve as one */
 enum { INGRESS_LISTENERS_MAX = 64 /* the definition's own */ };
 
+enum { /* in the order of ingress_kind_name() */
+    INGRESS_HTTP_ROUTES = 1,
+    INGRESS_GRPC_ROUTES = 2,
+    INGRESS_TLS_ROUTES = 4,
+    INGRESS_TCP_ROUTES = 8,
+    INGRESS_KINDS = 4
+};
 enum ingress_from { INGRESS_FROM_SAME, INGRESS_FROM_ALL, INGRESS_FROM_SELECTOR, INGRESS_FROM_NONE };
 struct ingress_listener {
     const char *name, *hostname; /* hostname "": any */
-    const char *protocol;        /* "HTTP", "HTTPS", and others that are not served */
-    bool has_certificate;        /* HTTPS: */
+    const char *protocol;        /* "HTTP", "HTTPS", "TLS", "TCP", and others that are not served */
+    bool passes_tls;             /* TLS: it ends at the backend, and here only its first words are read */
+    bool has_certificate;        /* TLS ends here: */
     struct gateway_ref certificate; /* the Secret that it is in */
     uint16_t port;
     enum ingress_from from; /* in which namespaces routes may be */
     struct labels selector; /* of namespaces */
-    bool kinds_said, http_routes, grpc_routes; /* which kinds may come; all, where none is said */
-    bool kinds_unknown;                        /* others are said, too */
+    unsigned kinds;         /* INGRESS_..._ROUTES that may come; all that its protocol has, where none is said */
+    bool kinds_unknown;     /* others are said, too */
     struct gateway_flaw flaw;
 };
 struct ingress {
@@ -36,5 +44,8 @@ struct ingress_class {
     const char *controller;
     bool has_parameters; /* of which we have none */
 };
+/* "HTTPRoute" of 0, and so on: of the kind with the bit 1 << i. */
+const char *ingress_kind_name(unsigned i);
+unsigned ingress_kinds(const struct ingress_listener *l); /* that its protocol and mode have; none: it is not served */
 bool ingress_is_host(struct text t); /* of a listener or a route: a name, with or without "*." before it */
 #endif

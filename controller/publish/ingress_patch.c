@@ -110,10 +110,9 @@ static void put_listener(struct json_out *o, const struct json *old,
     json_out_object(o, NULL);
     json_out_string(o, "name", l->listener->name);
     json_out_array(o, "supportedKinds");
-    if (l->listener->http_routes)
-        put_kind(o, "HTTPRoute");
-    if (l->listener->grpc_routes)
-        put_kind(o, "GRPCRoute");
+    for (unsigned i = 0; i < INGRESS_KINDS; i++)
+        if (l->listener->kinds & 1U << i)
+            put_kind(o, ingress_kind_name(i));
     json_out_end(o);
     json_out_u64(o, "attachedRoutes", l->n_routes);
     json_out_array(o, "conditions");

@@ -59,13 +59,6 @@ static bool shares_host(const struct ingress_listener *l, const struct gateway_r
 
 /* ---- Listeners ------------------------------------------------------------------------------ */
 
-/* Of the protocols of one port: those that begin with TLS can be told from each other by the name that
- * a client asks for. */
-static bool is_tls(const struct ingress_listener *l)
-{
-    return strcmp(l->protocol, "HTTPS") == 0 || strcmp(l->protocol, "TLS") == 0;
-}
-
 static const char *conflict(const struct ingress *g, size_t listener, struct text_out *message)
 {
     const struct ingress_listener *l = &g->listeners[listener];
@@ -73,7 +66,9 @@ static const char *conflict(const struct ingress *g, size_t listener, struct tex
         const struct ingress_listener *other = &g->listeners[i];
         if (i == listener || other->port != l->port)
             continue;
-        if (strcmp(other->protocol, l->protocol) != 0 && !(is_tls(other) && is_tls(l))) {
+        /* What begins with TLS is told from each other by the name that a client asks for. */
+        bool tls = ingress_listener_is_tls(other) && ingress_listener_is_tls(l);
+        if (strcmp(other->protocol, l->protocol) != 0 && !tls) {
             text_printf(message, "port %u is %s of listener %s", l->port, other->protocol,
                         other->name);
             return "ProtocolConflict";
@@ -102,7 +97,7 @@ const char *ingress_listener_refused(const struct object *gateway, size_t listen
             text_printf(message, "port %u is the mesh's own", l->port);
             return "PortUnavailable";
         }
-    if (strcmp(l->protocol, "HTTP") != 0 && !ingress_listener_is_tls(l)) {
+    if (!ingress_kinds(l)) {
         text_printf(message, "protocol %s is not served", l->protocol);
         return "UnsupportedProtocol";
     }
@@ -111,7 +106,16 @@ const char *ingress_listener_refused(const struct object *gateway, size_t listen
 
 bool ingress_listener_is_tls(const struct ingress_listener *l)
 {
-    return strcmp(l->protocol, "HTTPS") == 0;
+    return strcmp(l->protocol, "HTTPS") == 0 || strcmp(l->protocol, "TLS") == 0;
+}
+
+enum gateway_table_kind ingress_listener_table(const struct ingress_listener *l)
+{
+    if (strcmp(l->protocol, "TCP") == 0)
+        return GATEWAY_TABLE_PLAIN;
+    if (strcmp(l->protocol, "TLS") == 0)
+        return l->passes_tls ? GATEWAY_TABLE_PASSED : GATEWAY_TABLE_ENDED;
+    return GATEWAY_TABLE_REQUESTS;
 }
 
 const char *ingress_certificate_refused(const struct view *v, const struct object *gateway,
@@ -119,7 +123,7 @@ const char *ingress_certificate_refused(const struct view *v, const struct objec
 {
     const struct ingress_listener *l = &gateway->ingress.listeners[listener];
     const struct gateway_ref *ref = &l->certificate;
-    if (!ingress_listener_is_tls(l) || !l->has_certificate)
+    if (!l->has_certificate)
         return NULL;
     if (ref->group[0] || strcmp(ref->kind, "Secret") != 0) {
         text_printf(message, "%s: a %s has no certificate, only a Secret", ref->field, ref->kind);
@@ -171,9 +175,18 @@ static bool from_there(const struct view *v, const struct object *gateway,
 
 static bool of_kind(const struct ingress_listener *l, const struct object *route)
 {
-    return route->kind == OBJECT_GRPC_ROUTE   ? l->grpc_routes
-           : route->kind == OBJECT_HTTP_ROUTE ? l->http_routes
-                                              : false; /* routes of connections */
+    switch (route->kind) {
+    case OBJECT_HTTP_ROUTE:
+        return l->kinds & INGRESS_HTTP_ROUTES;
+    case OBJECT_GRPC_ROUTE:
+        return l->kinds & INGRESS_GRPC_ROUTES;
+    case OBJECT_TLS_ROUTE:
+        return l->kinds & INGRESS_TLS_ROUTES;
+    case OBJECT_TCP_ROUTE:
+        return l->kinds & INGRESS_TCP_ROUTES;
+    default:
+        return false;
+    }
 }
 
 const char *ingress_route_refused(const struct view *v, const struct object *gateway,

@@ -5,6 +5,7 @@
 #ifndef CONTROLLER_TRANSLATE_INGRESS_ATTACH_H
 #define CONTROLLER_TRANSLATE_INGRESS_ATTACH_H
 #include "controller/translate/view.h"
+#include "shared/mesh/gateway_table_name.h"
 
 /* A Gateway that is ours, by its class. */
 bool ingress_is_ours(const struct object *gateway);
@@ -16,7 +17,8 @@ const struct object *ingress_of_pod(const struct view *v, const struct object *p
  * NULL: it is. */
 const char *ingress_listener_refused(const struct object *gateway, size_t listener,
                                      struct text_out *message);
-bool ingress_listener_is_tls(const struct ingress_listener *l); /* HTTPS */
+bool ingress_listener_is_tls(const struct ingress_listener *l); /* HTTPS, TLS: a ClientHello comes first */
+enum gateway_table_kind ingress_listener_table(const struct ingress_listener *l); /* in which its routes are */
 /* Likewise why the certificate of a listener can't be had; NULL also for one that needs none. */
 const char *ingress_certificate_refused(const struct view *v, const struct object *gateway,
                                         size_t listener, struct text_out *message);

@@ -40,11 +40,12 @@ static void add(const struct view *v, const struct object *gateway, size_t liste
 {
     const struct ingress_listener *l = &gateway->ingress.listeners[listener];
     const struct gateway_ref *ref = &l->certificate;
-    if (!ingress_listener_is_tls(l) || !ingress_listener_serves(v, gateway, listener))
+    if (!l->has_certificate || !ingress_listener_serves(v, gateway, listener))
         return;
     const struct object *o = object_store_get(v->store, OBJECT_SECRET, ref->ns, ref->name);
     items[(*n)++] = (struct gateway_certificate){.port = l->port,
                                                  .host = text_of(l->hostname),
+                                                 .streams = ingress_listener_table(l) == GATEWAY_TABLE_ENDED,
                                                  .chain = text_of(o->secret.chain),
                                                  .key = web_key_der(o->secret.key)};
 }
@@ -52,7 +53,7 @@ static void add(const struct view *v, const struct object *gateway, size_t liste
 static bool wants(const struct object *gateway)
 {
     for (size_t i = 0; i < gateway->ingress.n_listeners; i++)
-        if (ingress_listener_is_tls(&gateway->ingress.listeners[i]))
+        if (gateway->ingress.listeners[i].has_certificate)
             return true;
     return false;
 }

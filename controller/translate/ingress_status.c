@@ -29,6 +29,20 @@ static bool is_conflict(const char *reason)
     return strcmp(reason, "HostnameConflict") == 0 || strcmp(reason, "ProtocolConflict") == 0;
 }
 
+/* Of allowedRoutes.kinds. */
+static void say_kinds(const struct ingress_listener *l, struct gateway_condition *c)
+{
+    unsigned kinds = ingress_kinds(l);
+    struct text_out out = TEXT_OUT(c->message);
+    c->holds = false;
+    c->reason = "InvalidRouteKinds";
+    text_printf(&out, "allowedRoutes.kinds: to a listener of protocol %s%s can be attached:", l->protocol,
+                l->passes_tls ? " (Passthrough)" : "");
+    for (unsigned i = 0; i < INGRESS_KINDS; i++)
+        if (kinds & 1U << i)
+            text_printf(&out, " %s", ingress_kind_name(i));
+}
+
 static void judge_listener(const struct view *v, const struct object *gateway, size_t i,
                            struct ingress_listener_status *s)
 {
@@ -51,8 +65,7 @@ static void judge_listener(const struct view *v, const struct object *gateway, s
     if (unresolved)
         say(&s->resolved, false, unresolved, of_secret);
     else if (s->listener->kinds_unknown)
-        say(&s->resolved, false, "InvalidRouteKinds",
-            "allowedRoutes.kinds: only HTTPRoute and GRPCRoute can be attached");
+        say_kinds(s->listener, &s->resolved);
     else
         say(&s->resolved, true, "ResolvedRefs", "all that it speaks of is there");
 }

@@ -36,12 +36,18 @@ struct served { /* a port of a Gateway */
     const struct view *view;
     const struct object *gateway;
     uint16_t port;
+    enum gateway_table_kind kind; /* of its listeners there */
 };
 
 static bool is_served(const struct served *s, size_t listener)
 {
     return s->gateway->ingress.listeners[listener].port == s->port &&
            ingress_listener_serves(s->view, s->gateway, listener);
+}
+
+static bool is_of_kind(const struct served *s, size_t listener)
+{
+    return ingress_listener_table(&s->gateway->ingress.listeners[listener]) == s->kind;
 }
 
 /* A listener with a more precise host that a host lies within has it, be there a route or not. */
@@ -90,16 +96,27 @@ static int place_order(const void *a, const void *b)
                                    ((uintptr_t)x->route < (uintptr_t)y->route);
 }
 
+/* A host of which connections pass is nothing that a request on another connection may have. */
+static bool is_barred(const struct served *s, size_t listener)
+{
+    return s->kind == GATEWAY_TABLE_REQUESTS && !is_of_kind(s, listener) && is_served(s, listener);
+}
+
 /* By host; the caller frees. */
 static struct places places_of(const struct served *s)
 {
     struct places all = {0};
+    size_t n_served = 0;
     for (size_t i = 0; i < s->gateway->ingress.n_listeners; i++) {
-        if (!is_served(s, i))
+        if (!is_served(s, i) || !is_of_kind(s, i))
             continue;
+        n_served++;
         put(&all, s->gateway->ingress.listeners[i].hostname, NULL);
         put_routes(s, i, &all);
     }
+    for (size_t i = 0; n_served > 0 && i < s->gateway->ingress.n_listeners; i++)
+        if (is_barred(s, i))
+            put(&all, s->gateway->ingress.listeners[i].hostname, NULL);
     if (all.n > 1)
         qsort(all.items, all.n, sizeof *all.items, place_order);
     return all;
@@ -107,12 +124,10 @@ static struct places places_of(const struct served *s)
 
 /* ---- The table -------------------------------------------------------------------------------- */
 
-static struct text table_name(struct gateway_build *b, const struct object *gateway)
+static struct text table_name(struct gateway_build *b, const struct served *s)
 {
-    char text[OBJECT_KEY_MAX];
-    struct text_out out = TEXT_OUT(text);
-    text_printf(&out, "gateway|%u||%s/%s", b->port, gateway->ns, gateway->name);
-    return gateway_copy(b, (struct text){out.data, out.len});
+    char text[GATEWAY_TABLE_NAME_MAX];
+    return gateway_copy(b, gateway_table_name_of(s->kind, s->port, s->gateway->ns, s->gateway->name, text));
 }
 
 static void name_host(struct gateway_build *b, const char *host, struct virtual_host *h)
@@ -151,11 +166,11 @@ static int fill_host(struct gateway_build *b, const struct place *places, size_t
     return 0;
 }
 
-static int fill(struct gateway_build *b, struct route_table *t, const struct object *gateway,
+static int fill(struct gateway_build *b, struct route_table *t, const struct served *s,
                 const struct places *all)
 {
     int err = 0;
-    t->name = table_name(b, gateway);
+    t->name = table_name(b, s);
     t->ignore_port = true; /* clients say it where it is not the scheme's */
     t->hosts = gateway_take(b, all->n, sizeof *t->hosts);
     for (size_t i = 0, end; !b->failed && err == 0 && i < all->n; i = end) {
@@ -169,10 +184,9 @@ static int fill(struct gateway_build *b, struct route_table *t, const struct obj
 }
 
 /* What stands for a table that can't be made. */
-static void fill_refused(struct gateway_build *b, struct route_table *t,
-                         const struct object *gateway)
+static void fill_refused(struct gateway_build *b, struct route_table *t, const struct served *s)
 {
-    t->name = table_name(b, gateway);
+    t->name = table_name(b, s);
     t->hosts = gateway_take(b, 1, sizeof *t->hosts);
     struct route *route = gateway_take(b, 1, sizeof *route);
     if (b->failed)
@@ -181,7 +195,7 @@ static void fill_refused(struct gateway_build *b, struct route_table *t,
     name_host(b, "", t->hosts);
     t->hosts->routes = route;
     t->hosts->n_routes = 1;
-    gateway_route_refuse(b, gateway, route);
+    gateway_route_refuse(b, s->gateway, route);
 }
 
 static void complain(const struct served *s, const char *why, struct problems *problems)
@@ -204,9 +218,9 @@ static int make(const struct served *s, const struct places *all, struct gateway
         .view = s->view, .port = s->port, .arena = &t->arena, .refusing = !all};
     int err = 0;
     if (all)
-        err = fill(&b, t, s->gateway, all);
+        err = fill(&b, t, s, all);
     else
-        fill_refused(&b, t, s->gateway);
+        fill_refused(&b, t, s);
     if (err < 0) {
         route_table_unref(t);
         return err;
@@ -236,9 +250,10 @@ int ingress_tables(const struct view *v, const struct object *gateway, struct ga
     const struct ingress *g = &gateway->ingress;
     int err = 0;
     for (size_t i = 0; ingress_is_ours(gateway) && i < g->n_listeners && err == 0; i++) {
-        const struct served s = {v, gateway, g->listeners[i].port};
+        const struct served s = {v, gateway, g->listeners[i].port,
+                                 ingress_listener_table(&g->listeners[i])};
         size_t j = 0;
-        while (g->listeners[j].port != s.port)
+        while (g->listeners[j].port != s.port || !is_of_kind(&s, j))
             j++;
         if (j == i)
             err = add_port(&s, all, problems);

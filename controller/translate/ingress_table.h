@@ -1,6 +1,6 @@
 /*
- * The route tables of a Gateway: one for each port that a listener of it is served at, by the name
- * "gateway|PORT||NAMESPACE/NAME" (decision 28). A host of a listener, or of a route within it, is a
+ * The route tables of a Gateway: one for each port that a listener of it is served at, and each kind of
+ * what is spoken there, by the names of shared/mesh/gateway_table_name.h (decisions 28, 46). A host of a listener, or of a route within it, is a
  * virtual host; the most precise one that a request names has it, and of listeners likewise: what has
  * no route there is answered 404. Pure.
  */

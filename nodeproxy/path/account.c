@@ -121,6 +121,20 @@ void account_decide(struct account *a, struct path_env *env, bool requests, stru
         a->names = a->own_names = names;
 }
 
+void account_count_as(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay)
+{
+    struct text v[L_COUNT];
+    char **names = a->own_names;
+    if (!a->undecided)
+        return;
+    a->undecided = false;
+    a->own_names = NULL;
+    account_labels_of(reporter, subject, v);
+    begin_series(a, env, v, false, relay);
+    free(a->own_names);
+    a->names = a->own_names = names;
+}
+
 void account_labels(const struct account *a, struct text ret[static ACCOUNT_LABELS])
 {
     for (size_t i = 0; i < L_COUNT; i++)
@@ -173,6 +187,10 @@ static void write_line(const struct account *a, const struct path_env *env, enum
     log_line_text(&l, "src.identity", account_label(a, L_SOURCE_PRINCIPAL));
     put_addr(&l, "dst.addr", &line->destination);
     put_addr(&l, "dst.hbone_addr", &line->hbone);
+    if (line->endpoint.port > 0)
+        put_addr(&l, "endpoint", &line->endpoint);
+    if (line->route.len > 0)
+        log_line_text(&l, "route", line->route);
     log_line_text(&l, "dst.service", account_label(a, L_DST_SERVICE));
     log_line_text(&l, "dst.workload", account_label(a, L_DST_WORKLOAD));
     log_line_text(&l, "dst.namespace", account_label(a, L_DST_NAMESPACE));

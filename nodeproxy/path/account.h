@@ -32,9 +32,12 @@ struct account {
 void account_begin(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay);
 /* Once it is known whether requests are what is counted; not undecided: nothing. One that ends undecided was of bytes. */
 void account_decide(struct account *a, struct path_env *env, bool requests, struct relay *relay);
+/* While it is undecided: its series are those of this other subject, and the line says on whom it was begun with. */
+void account_count_as(struct account *a, struct path_env *env, enum reporter reporter, const struct account_subject *subject, struct relay *relay);
 struct account_line { /* what only the story knows */
     struct addr source, destination, hbone; /* hbone: port 0 = none */
-    struct text policy, dry_run, audit, why;
+    struct addr endpoint;        /* of a Gateway's, where it went on to; port 0: nowhere */
+    struct text policy, dry_run, audit, why, route;
     unsigned status;             /* of a CONNECT; 0: none */
     enum ending ending;
     struct pod_bounds *bounds;   /* of the workload whose line it is; NULL: none */

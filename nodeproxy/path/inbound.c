@@ -88,11 +88,11 @@ static enum step identify(struct inbound *in)
         return STEP_WAIT;
     }
     in->epoch = in->pod->epoch;
-    in->expected = (uint8_t)inbound_requests_expected(env, text_of(in->pod->uid), in->target.port);
-    bool secured = in->expected == REQUESTS_ONWARD && inbound_requests_secured(env, text_of(in->pod->uid), in->target.port);
+    const struct requests_at at = inbound_requests_expected(env, self, in->target.port);
+    in->expected = (uint8_t)at.expected;
     if (in->kind == INBOUND_PLAIN)
-        plain_of(in)->secured = secured;
-    else if (secured) /* TLS ends where a connection does, not in a tunnel */
+        plain_of(in)->secured = at.secured;
+    else if (at.secured) /* TLS ends where a connection does, not in a tunnel */
         in->expected = REQUESTS_NOWHERE;
     const struct account_subject subject = {
         .source = source_workload(in),
@@ -100,7 +100,8 @@ static enum step identify(struct inbound *in)
         .service = in->service_key ? directory_service(env->directory, text_of(in->service_key)) : called_service_among(in->pod, self, in->forwarded_host),
         .source_id = in->peer,
         .destination_id = in->pod->credential ? &in->pod->credential->id : NULL,
-        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->expected != REQUESTS_NONE && in->expected != REQUESTS_NOWHERE, .undecided = in->expected == REQUESTS_POSSIBLE,
+        .mutual_tls = in->kind == INBOUND_HBONE, .requests = in->expected != REQUESTS_NONE && in->expected != REQUESTS_NOWHERE && in->expected != BYTES_ONWARD,
+        .undecided = in->expected == REQUESTS_POSSIBLE || in->expected == BYTES_ONWARD || at.may_stream,
     };
     account_begin(&in->account, in->pod->env, REPORTER_DESTINATION, &subject, &in->relay);
     return STEP_NEXT;
@@ -133,7 +134,7 @@ static void access_of(void *user, struct access *ret)
 {
     const struct inbound *in = user;
     *ret = (struct access){.identity = in->peer, .source = in->source.ip, .destination = in->target.ip, .destination_port = in->target.port,
-                           .form = in->expected == REQUESTS_NONE ? ACCESS_BYTES : ACCESS_CONNECTION};
+                           .form = in->expected == REQUESTS_NONE || in->expected == BYTES_ONWARD ? ACCESS_BYTES : ACCESS_CONNECTION};
 }
 
 static bool allowed(struct inbound *in, struct verdict *ret)
@@ -169,10 +170,14 @@ static struct text verdict_name(const char *names, unsigned i)
     return text_of(names);
 }
 
-/* A Gateway whose route leads to itself would ask itself for ever. */
+/* A Gateway whose route leads to itself would ask itself for ever. Requests count the Gateways that they came through; in bytes
+ * there is no room for that, so that one Gateway's never go on from another. */
 static bool calls_itself(const struct inbound *in)
 {
-    return in->expected == REQUESTS_ONWARD && in->peer && spiffe_id_equal(in->peer, &in->pod->identity);
+    const struct workload *source = in->expected == BYTES_ONWARD ? source_workload(in) : NULL;
+    if (source && source->gateway[0])
+        return true;
+    return (in->expected == REQUESTS_ONWARD || in->expected == BYTES_ONWARD) && in->peer && spiffe_id_equal(in->peer, &in->pod->identity);
 }
 
 static bool ask_policy(struct inbound *in)
@@ -214,6 +219,8 @@ bool inbound_look_again(struct inbound *in)
     if (in->closing || in->stage < 2) /* what has not been authorised yet will be; one that waits for its turn may be, ahead of it */
         return false;
     enum ending ending = broken(in, &verdict);
+    if (ending == ENDING_NONE && inbound_onward(in))
+        ending = gateway_stream_broken(in->onward);
     if (ending == ENDING_NONE)
         return in->requests && inbound_requests_look_again(in->requests);
     if (ending == ENDING_POLICY_CHANGED) {
@@ -293,10 +300,42 @@ static void go_on(struct ring_task *task) { inbound_continue(container_of(task, 
 
 static bool is_secured(struct inbound *in) { return in->kind == INBOUND_PLAIN && plain_of(in)->secured; }
 
+/* ---- onward: bytes that a Gateway's listener takes ---- */
+
+static void onward_opened(void *user) { inbound_continue(user, STEP_NEXT); }
+static void onward_failed(void *user, enum ending ending) { inbound_continue(user, inbound_end(user, ending)); }
+static void onward_drained(void *user) { inbound_part_drained(user); }
+static const struct gateway_stream_events onward_events = {.opened = onward_opened, .failed = onward_failed, .drained = onward_drained};
+
+/* What was let in as perhaps requests is asked about again: policies about requests deny more of bytes, and allow less. */
+static enum step go_onward(struct inbound *in, enum gateway_table_kind kind, struct text server)
+{
+    struct account_subject subject;
+    bool asked = in->expected == BYTES_ONWARD;
+    in->expected = BYTES_ONWARD;
+    if (!asked && !ask_policy(in))
+        return inbound_end(in, ENDING_DENIED);
+    in->onward = gateway_stream_new(in->pod, &onward_events, in);
+    enum ending ending = in->onward ? gateway_stream_open(in->onward, kind, &in->target, server) : ENDING_NO_MEMORY;
+    if (ending != ENDING_NONE)
+        return inbound_end(in, ending);
+    gateway_stream_subject(in->onward, &subject);
+    account_count_as(&in->account, in->pod->env, REPORTER_SOURCE, &subject, &in->relay);
+    return STEP_WAIT;
+}
+
 static void tls_over(void *user, enum ending ending)
 {
     struct inbound *in = user;
-    inbound_continue(in, ending == ENDING_NONE ? STEP_NEXT : inbound_end(in, ending));
+    const struct inbound_tls *tls = plain_of(in)->tls;
+    if (ending != ENDING_NONE)
+        inbound_continue(in, inbound_end(in, ending));
+    else if (inbound_tls_kind(tls) != GATEWAY_TABLE_REQUESTS)
+        inbound_continue(in, go_onward(in, inbound_tls_kind(tls), text_of(inbound_tls_server(tls))));
+    else {
+        account_decide(&in->account, in->pod->env, true, &in->relay);
+        inbound_continue(in, STEP_NEXT);
+    }
 }
 
 static enum step take_socket(struct inbound *in)
@@ -305,6 +344,8 @@ static enum step take_socket(struct inbound *in)
         int r = inbound_tls_open(&plain_of(in)->tls, in->pod, plain_conn(in), in->target.port, tls_over, in);
         return r < 0 ? inbound_end(in, ENDING_NO_MEMORY) : STEP_WAIT;
     }
+    if (in->expected == BYTES_ONWARD)
+        return go_onward(in, GATEWAY_TABLE_PLAIN, TEXT(""));
     if (in->expected == REQUESTS_ONWARD) {
         ring_task_ask(in->pod->env->ring, &in->go_on);
         return STEP_WAIT;
@@ -369,7 +410,8 @@ static int requests_begin(struct inbound *in)
 
 static void relay_bytes(struct inbound *in)
 {
-    relay_start(&in->relay, in->downstream, &in->upstream.stream, ring_timers(in->pod->env->ring), in->pod->env->config->idle_ms, relay_over);
+    struct stream *server = inbound_onward(in) ? gateway_stream_server(in->onward) : &in->upstream.stream;
+    relay_start(&in->relay, in->downstream, server, ring_timers(in->pod->env->ring), in->pod->env->config->idle_ms, relay_over);
 }
 
 /* Nobody has declared what is spoken here, and now it is known. As one of requests it was let in already; bytes have to be
@@ -411,15 +453,18 @@ static int detect_begin(struct inbound *in)
 static enum step relay(struct inbound *in)
 {
     static const struct http2_header ok[] = {{TEXT(":status"), TEXT("200")}};
-    int r = in->expected == REQUESTS_NONE ? 0 : in->expected == REQUESTS_POSSIBLE ? detect_begin(in) : requests_begin(in);
+    bool bytes = in->expected == REQUESTS_NONE || inbound_onward(in);
+    int r = bytes ? 0 : in->expected == REQUESTS_POSSIBLE ? detect_begin(in) : requests_begin(in);
     if (r < 0)
         return inbound_end(in, r == -ENOENT ? ENDING_WORKLOAD_GONE : ENDING_NO_MEMORY);
     in->answered = true;
     if (in->kind == INBOUND_HBONE && http2_stream_respond(&in->tunnel, ok, 1, false) < 0)
         return inbound_end(in, ENDING_NO_MEMORY);
     in->relay.hold = &in->pod->hold;
-    if (in->expected == REQUESTS_NONE)
+    if (bytes)
         relay_bytes(in);
+    if (inbound_onward(in))
+        gateway_stream_start(in->onward);
     if (in->upstream_open)
         conn_start(&in->upstream);
     if (in->kind == INBOUND_PLAIN)
@@ -460,6 +505,7 @@ static void inbound_free(struct ring_task *task)
     free(in->peer_copy);
     free(in->service_key);
     free(in->policies);
+    gateway_stream_free(inbound_onward(in));
     free(in);
     local_pod_look(pod);
 }
@@ -473,12 +519,16 @@ void inbound_part_drained(struct inbound *in)
 
 static void account(struct inbound *in)
 {
+    const struct gateway_stream *onward = inbound_onward(in);
     const struct account_line line = {
         .source = in->source,
         .destination = in->target,
         .policy = verdict_name(in->policies, 0),
         .dry_run = verdict_name(in->policies, 1),
         .audit = verdict_name(in->policies, 2),
+        .why = onward ? gateway_stream_why(onward) : (struct text){NULL, 0},
+        .route = onward ? gateway_stream_route(onward) : (struct text){NULL, 0},
+        .endpoint = onward ? *gateway_stream_endpoint(onward) : (struct addr){.port = 0},
         .ending = in->ending,
         .bounds = in->pod->bounds,
         .hbone = in->kind == INBOUND_HBONE ? in->destination : (struct addr){.port = 0},
@@ -531,6 +581,8 @@ static void inbound_shut(struct inbound *in)
     else
         account(in);
     in->parts++; /* held until both sides have been told */
+    if (inbound_onward(in))
+        in->parts += gateway_stream_close(in->onward, in->ending);
     tell_downstream(in);
     buf_done(&in->early);
     in->peer = NULL;

@@ -1,5 +1,6 @@
 #include "nodeproxy/path/inbound_requests.h"
 
+#include "nodeproxy/path/gateway_stream.h"
 #include "nodeproxy/path/inbound_http.h"
 #include "nodeproxy/path/outbound_http.h"
 #include "nodeproxy/path/request_account.h"
@@ -20,17 +21,30 @@ struct inbound_requests {
     struct request_account account;
 };
 
-enum requests_expected inbound_requests_expected(const struct path_env *env,
-                                                 struct text workload_uid, uint16_t port)
+static bool may_stream(const struct path_env *env, const struct workload *self,
+                       const struct gateway_port *p)
 {
-    const struct workload *self = directory_workload(env->directory, workload_uid);
-    const struct gateway_port *listener = self ? workload_gateway_port(self, port) : NULL;
-    /* The table of a listener that is gone is told to be gone later, and it may have been one of TLS. A controller of an
-     * older version says nothing of ports. */
-    if (self && (listener || self->n_gateway_ports == 0) && outbound_http_is_gateway(env, self, port))
-        return REQUESTS_ONWARD;
-    if (listener)
-        return REQUESTS_NOWHERE;
+    if (!p->tls)
+        return gateway_stream_is_at(env, self, p->port, GATEWAY_TABLE_PLAIN);
+    return gateway_stream_is_at(env, self, p->port, GATEWAY_TABLE_PASSED) ||
+           gateway_stream_is_at(env, self, p->port, GATEWAY_TABLE_ENDED);
+}
+
+/* The table of a listener that is gone is told to be gone later, and it may have been one of TLS. */
+static struct requests_at at_listener(const struct path_env *env, const struct workload *self,
+                                      const struct gateway_port *p)
+{
+    struct requests_at at = {REQUESTS_NOWHERE, p->tls, may_stream(env, self, p)};
+    if (outbound_http_is_gateway(env, self, p->port))
+        at.expected = REQUESTS_ONWARD;
+    else if (at.may_stream)
+        at.expected = BYTES_ONWARD;
+    return at;
+}
+
+static enum requests_expected of_application(const struct path_env *env, const struct workload *self,
+                                             uint16_t port)
+{
     if (!self || !env->config->parse_http)
         return REQUESTS_NONE;
     switch (inbound_http_declared(env->directory, self, port)) {
@@ -44,11 +58,16 @@ enum requests_expected inbound_requests_expected(const struct path_env *env,
     return REQUESTS_NONE;
 }
 
-bool inbound_requests_secured(const struct path_env *env, struct text workload_uid, uint16_t port)
+struct requests_at inbound_requests_expected(const struct path_env *env, const struct workload *self,
+                                             uint16_t port)
 {
-    const struct workload *self = directory_workload(env->directory, workload_uid);
-    const struct gateway_port *p = self ? workload_gateway_port(self, port) : NULL;
-    return p && p->tls;
+    const struct gateway_port *listener = self ? workload_gateway_port(self, port) : NULL;
+    if (listener)
+        return at_listener(env, self, listener);
+    /* A controller of an older version says nothing of ports. */
+    if (self && self->n_gateway_ports == 0 && outbound_http_is_gateway(env, self, port))
+        return (struct requests_at){.expected = REQUESTS_ONWARD};
+    return (struct requests_at){.expected = of_application(env, self, port)};
 }
 
 static enum ending asked(void *user, struct http_head *request, struct exchange_notes *ret_notes)

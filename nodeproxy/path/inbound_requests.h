@@ -27,19 +27,24 @@ struct inbound_requests_options {
 /* Are requests to be expected at this port of the workload? Asked once, before the connection is
  * decided on: what it is decided as it is, whatever is declared meanwhile. POSSIBLE: nobody says, and
  * it is to be looked for (protocol_detect.h). ONWARD: by a listener of a Gateway, so that they go on
- * from here. NOWHERE: a Gateway has a listener there that is not served, or not yet: what it was
+ * from here; with BYTES_ONWARD that are no requests (gateway_stream.h). NOWHERE: a Gateway has a listener there that is not served, or not yet: what it was
  * meant for never comes to the pod's own application. */
 enum requests_expected {
     REQUESTS_NONE,
     REQUESTS_POSSIBLE,
     REQUESTS_SURE,
     REQUESTS_ONWARD,
+    BYTES_ONWARD,
     REQUESTS_NOWHERE
 };
-enum requests_expected inbound_requests_expected(const struct path_env *env,
-                                                 struct text workload_uid, uint16_t port);
-/* Whether the Gateway's listener there is one of TLS. */
-bool inbound_requests_secured(const struct path_env *env, struct text workload_uid, uint16_t port);
+struct requests_at {
+    enum requests_expected expected;
+    bool secured;    /* ONWARD: by a listener of TLS */
+    bool may_stream; /* REQUESTS_ONWARD: another listener there, by its server's name, is one of bytes */
+};
+/* `self` NULL: the workload is not known. */
+struct requests_at inbound_requests_expected(const struct path_env *env, const struct workload *self,
+                                             uint16_t port);
 /* -ENOENT: of a Gateway's, whose workload has just gone. */
 int inbound_requests_open(struct inbound_requests **ret, const struct inbound_requests_options *o,
                           const struct inbound_requests_events *events, void *user); /* -ENOMEM */

@@ -42,12 +42,14 @@ struct inbound {
         struct {                    /* before upstream_open */
             struct turn_wait turn;
             struct ring_task go_on; /* ONWARD: nobody is to be connected to, and yet not on its opener's stack */
+            struct gateway_stream *onward; /* of inbound_onward() */
         };
         struct conn upstream;
     };
     struct client_port client_port; /* as_client */
     bool upstream_open, answered, as_client;
-    uint8_t expected;               /* enum requests_expected: as what it was decided; POSSIBLE only until it is known */
+    uint8_t expected;               /* enum requests_expected: as what it was decided; POSSIBLE only until it is known; likewise
+                                     * REQUESTS_ONWARD of TLS, which may become BYTES_ONWARD */
     struct relay relay;
     struct inbound_requests *requests; /* instead of the relay, which then only counts; NULL: bytes */
     struct protocol_detect *detect; /* instead of both, while they are POSSIBLE; NULL: not yet */
@@ -59,11 +61,13 @@ _Static_assert(sizeof(struct inbound) <= 1160, "as in outbound.c: an idle connec
 struct plain { /* a PLAIN one: larger than those in tunnels, and most are in tunnels */
     struct inbound in;
     struct conn conn;
-    bool secured;            /* ONWARD: what the client says is TLS, which ends here: */
+    bool secured;            /* ONWARD: what the client says is TLS, which ends here, or passes: */
     struct inbound_tls *tls; /* NULL: not begun */
 };
 static inline struct plain *plain_of(struct inbound *in) { return container_of(in, struct plain, in); }
 static inline struct conn *plain_conn(struct inbound *in) { return &plain_of(in)->conn; }
+/* Which has the other side of the relay, where no application has: BYTES_ONWARD. NULL: not yet, or it is none of these. */
+static inline struct gateway_stream *inbound_onward(const struct inbound *in) { return in->expected == BYTES_ONWARD ? in->onward : NULL; }
 
 
 /* NULL: *ret_why says it. */

@@ -3,6 +3,7 @@
 
 #include "nodeproxy/path/hello_wait.h"
 #include "nodeproxy/path/listener_set.h"
+#include "nodeproxy/path/outbound_http.h"
 #include "shared/base/log.h"
 #include "shared/tls/web_server.h"
 #include <errno.h>
@@ -18,7 +19,7 @@ struct inbound_tls {
     struct timer late;
     struct listener_set *set; /* of which `meant` is one, as long as the connection is */
     const struct listener_certificate *meant;
-    bool told, stopped;
+    bool told, stopped, passes;
     void (*over)(void *user, enum ending ending);
     void *user;
 };
@@ -67,21 +68,52 @@ static void refuse_name(struct inbound_tls *t)
 
 static void secure(struct inbound_tls *t)
 {
-    struct listener_set *set = t->pod->listeners;
-    t->meant = listener_set_find(set, t->port, text_of(t->hello.server));
-    if (!t->meant) {
-        refuse_name(t);
-        return;
-    }
-    t->set = listener_set_ref(set);
-    t->client->eof_is_end = true; /* requests say themselves where they end */
+    t->set = listener_set_ref(t->pod->listeners);
+    t->client->eof_is_end = !t->meant->streams; /* requests say themselves where they end */
     if (conn_secure(t->client, t->meant->config) < 0)
         finish(t, ENDING_NO_MEMORY);
 }
 
+static void pass(struct inbound_tls *t)
+{
+    t->passes = true;
+    finish(t, ENDING_NONE);
+}
+
+/* Before the certificates are there: may one of them be for whom the client means? */
+static bool may_be_another(const struct inbound_tls *t, const struct workload *self, size_t passes)
+{
+    const struct path_env *env = t->pod->env;
+    return passes < SIZE_MAX &&
+           (outbound_http_is_gateway(env, self, t->port) ||
+            gateway_stream_is_at(env, self, t->port, GATEWAY_TABLE_ENDED));
+}
+
+/* The most precise of the port's listeners is meant: one that shows a certificate, or one whose TLS passes. Of the same
+ * host there is one. */
+static void decide(struct inbound_tls *t)
+{
+    const struct path_env *env = t->pod->env;
+    const struct workload *self = directory_workload(env->directory, text_of(t->pod->uid));
+    const struct text server = text_of(t->hello.server);
+    size_t passes = self ? gateway_stream_passes(env, self, t->port, server) : 0;
+    if (!t->pod->listeners && self && may_be_another(t, self, passes)) {
+        local_pod_wait_for_listeners(t->pod, &t->waiter);
+        return;
+    }
+    t->meant = listener_set_find(t->pod->listeners, t->port, server);
+    size_t shows = t->meant ? listener_host_fits(text_of(t->meant->host), server) : 0;
+    if (passes > shows)
+        pass(t);
+    else if (t->meant)
+        secure(t);
+    else
+        refuse_name(t);
+}
+
 static void certificates_came(struct local_pod_waiter *w)
 {
-    secure(container_of(w, struct inbound_tls, waiter));
+    decide(container_of(w, struct inbound_tls, waiter));
 }
 
 static void heard(void *user, enum ending ending)
@@ -89,10 +121,8 @@ static void heard(void *user, enum ending ending)
     struct inbound_tls *t = user;
     if (ending != ENDING_NONE)
         finish(t, ending);
-    else if (t->pod->listeners)
-        secure(t);
     else
-        local_pod_wait_for_listeners(t->pod, &t->waiter);
+        decide(t);
 }
 
 void inbound_tls_secured(struct inbound_tls *t, int result)
@@ -127,6 +157,18 @@ int inbound_tls_open(struct inbound_tls **ret, struct local_pod *pod, struct con
 const char *inbound_tls_host(const struct inbound_tls *t)
 {
     return t->meant->host;
+}
+
+const char *inbound_tls_server(const struct inbound_tls *t)
+{
+    return t->hello.server;
+}
+
+enum gateway_table_kind inbound_tls_kind(const struct inbound_tls *t)
+{
+    return t->passes            ? GATEWAY_TABLE_PASSED
+           : t->meant->streams  ? GATEWAY_TABLE_ENDED
+                                : GATEWAY_TABLE_REQUESTS;
 }
 
 bool inbound_tls_told(const struct inbound_tls *t)

@@ -1,12 +1,12 @@
 /*
- * The end of TLS at a listener of a Gateway: a client's ClientHello says which listener it means, and
- * its certificate is shown; who means none is refused by an alert. A proxy that has just begun waits
- * for the certificates first. A step of the handshake waits for
- * the pod's turn. Of one plaintext inbound, and its; one worker. Bounded: INBOUND_TLS_MS for all of it.
+ * TLS at a listener of a Gateway: a client's ClientHello says which listener it means, and its certificate
+ * is shown, or all of it passes as it came; who means none is refused by an alert. A proxy that has just
+ * begun waits for the certificates first, if one may be meant. A step of the handshake waits for the pod's
+ * turn. Of one plaintext inbound, and its; one worker. Bounded: INBOUND_TLS_MS for all of it.
  */
 #ifndef NODEPROXY_PATH_INBOUND_TLS_H
 #define NODEPROXY_PATH_INBOUND_TLS_H
-#include "nodeproxy/path/local_pod.h"
+#include "nodeproxy/path/gateway_stream.h"
 
 enum { INBOUND_TLS_MS = 10000 };
 struct inbound_tls;
@@ -17,6 +17,9 @@ int inbound_tls_open(struct inbound_tls **ret, struct local_pod *pod, struct con
 /* The connection's events of the same names: of its own one no more is looked at then. */
 void inbound_tls_secured(struct inbound_tls *t, int result);
 bool inbound_tls_may_shake(struct inbound_tls *t);
+/* Once it is over, with NONE: what comes then, requests or bytes, within TLS that has ended here or passes. */
+enum gateway_table_kind inbound_tls_kind(const struct inbound_tls *t);
+const char *inbound_tls_server(const struct inbound_tls *t); /* that the client asked for; "": none */
 /* The host of the listener that was meant, "" of any; once it is secured. */
 const char *inbound_tls_host(const struct inbound_tls *t);
 /* The client was told why it ends: a reset would take that away. */

@@ -31,7 +31,7 @@ static int configure(const struct gateway_certificate *from, const struct x509 *
     if (r == -EINVAL)
         return refuse(from, "private_key", because, why);
     const struct web_server_options o = {
-        .chain = chain, .n_chain = n, .key = key, .protocols = "h2,http/1.1"};
+        .chain = chain, .n_chain = n, .key = key, .protocols = from->streams ? "" : "h2,http/1.1"};
     if (r == 0)
         r = web_server_new(ret, &o, &because);
     web_key_unref(key);
@@ -46,6 +46,7 @@ static int add(struct listener_set *s, const struct gateway_certificate *from,
     const char *because = "";
     size_t n = 0;
     to->port = from->port;
+    to->streams = from->streams;
     for (size_t i = 0; i < from->host.len; i++)
         to->host[i] = text_lower(from->host.data[i]);
     int r = x509_from_pem(from->chain, chain, X509_CHAIN_MAX, &n, &because);
@@ -91,10 +92,8 @@ struct listener_set *listener_set_unref(struct listener_set *s)
     return NULL;
 }
 
-/* How precisely: 0: not at all. A name counts for more than what it ends with, that for more the longer it is. */
-static size_t fits(const struct listener_certificate *c, struct text host)
+size_t listener_host_fits(struct text own, struct text host)
 {
-    struct text own = text_of(c->host);
     if (own.len == 0)
         return 1;
     if (own.data[0] != '*')
@@ -113,7 +112,7 @@ const struct listener_certificate *listener_set_find(const struct listener_set *
     size_t best = 0;
     for (size_t i = 0; s && i < s->n; i++) {
         const struct listener_certificate *c = &s->items[i];
-        size_t how = c->port == port ? fits(c, host) : 0;
+        size_t how = c->port == port ? listener_host_fits(text_of(c->host), host) : 0;
         if (how > best) {
             best = how;
             found = c;

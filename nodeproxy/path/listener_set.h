@@ -12,6 +12,7 @@
 struct listener_certificate {
     uint16_t port;
     char host[GATEWAY_HOST_MAX + 1]; /* lower case; "*.": of all below it; "": any */
+    bool streams; /* within its TLS are bytes, and not requests */
     struct tls_config *config;
 };
 struct listener_set;
@@ -20,6 +21,9 @@ int listener_set_new(struct listener_set **ret, const struct gateway_certificate
                      char why[static XDS_WHY_MAX]);
 struct listener_set *listener_set_ref(struct listener_set *s);
 struct listener_set *listener_set_unref(struct listener_set *s); /* NULL is fine; returns NULL */
+/* How precisely a listener's host ("": any) has this one, whose case does not count: 0: not at all, SIZE_MAX: it is
+ * the same; of two wildcards the longer one more. */
+size_t listener_host_fits(struct text own, struct text host);
 /* The one of this port that has this host, whose case does not count: the most precise. NULL: none
  * has; also of a set that is NULL. */
 const struct listener_certificate *listener_set_find(const struct listener_set *s, uint16_t port,

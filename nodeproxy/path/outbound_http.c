@@ -12,6 +12,7 @@
 #include "shared/base/clock.h"
 #include "shared/http/http_grammar.h"
 #include "shared/http/http_hop.h"
+#include "shared/mesh/gateway_table_name.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -354,22 +355,17 @@ int outbound_http_open(struct outbound_http **ret, struct local_pod *pod, const 
 
 /* ---- of a Gateway ---------------------------------------------------------- */
 
-enum {
-    GATEWAY_ROUTES_MAX = 600, /* a namespace and a name of Kubernetes are at most half of it */
-    GATEWAY_HOPS_MAX = 8      /* Gateways that a request comes through */
-};
+enum { GATEWAY_HOPS_MAX = 8 /* Gateways that a request comes through */ };
 
 static struct text gateway_routes(const struct workload *self, uint16_t port,
-                                  char out[static GATEWAY_ROUTES_MAX])
+                                  char out[static GATEWAY_TABLE_NAME_MAX])
 {
-    struct text_out o = {out, 0, GATEWAY_ROUTES_MAX, false};
-    text_printf(&o, "gateway|%u||%s/%s", port, self->ns, self->gateway);
-    return (struct text){o.data, o.len};
+    return gateway_table_name_of(GATEWAY_TABLE_REQUESTS, port, self->ns, self->gateway, out);
 }
 
 bool outbound_http_is_gateway(const struct path_env *env, const struct workload *self, uint16_t port)
 {
-    char name[GATEWAY_ROUTES_MAX];
+    char name[GATEWAY_TABLE_NAME_MAX];
     if (!env->config->parse_http || !self->gateway[0])
         return false;
     struct route_table *t = directory_routes(env->directory, gateway_routes(self, port, name));
@@ -394,7 +390,7 @@ int outbound_http_open_gateway(struct outbound_http **ret, struct local_pod *pod
                                const struct outbound_http_gateway *gateway, struct stream *client,
                                const struct outbound_http_events *events, void *user)
 {
-    char name[GATEWAY_ROUTES_MAX];
+    char name[GATEWAY_TABLE_NAME_MAX];
     const struct addr *called = gateway->called, *source = gateway->source;
     struct outbound_http *h = new_http(pod, called, events, user);
     if (!h)

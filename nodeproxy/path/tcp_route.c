@@ -11,7 +11,8 @@
 struct tcp_route {
     struct local_pod *pod;
     struct route_table *table; /* NULL: only its cluster was written */
-    char *cluster;             /* "outbound|PORT||HOST", where no route says otherwise */
+    char *cluster;             /* "outbound|PORT||HOST", where no route says otherwise; NULL: a Gateway's */
+    struct text chosen, route; /* the cluster and the route that were chosen: of the table, while it is held */
     struct hello_wait hello;
     struct upstream_stake stake;
     bool connection; /* counted in the stake's cluster */
@@ -61,6 +62,22 @@ int tcp_route_open(struct tcp_route **ret, struct local_pod *pod, const struct s
     }
     r->pod = pod;
     r->table = table;
+    *ret = r;
+    return 0;
+}
+
+int tcp_route_open_table(struct tcp_route **ret, struct local_pod *pod, struct route_table *taken,
+                         struct text server)
+{
+    struct tcp_route *r = calloc(1, sizeof *r);
+    if (!r) {
+        route_table_unref(taken);
+        return -ENOMEM;
+    }
+    struct text_out out = TEXT_OUT(r->hello.server);
+    text_put(&out, server);
+    r->pod = pod;
+    r->table = taken;
     *ret = r;
     return 0;
 }
@@ -129,6 +146,8 @@ static enum ending choose_backend(struct tcp_route *r, const struct route_backen
                    : ENDING_NOT_DONE;
     }
     *ret = choice.backend;
+    r->route = choice.route->name;
+    r->chosen = choice.backend ? choice.backend->cluster : (struct text){NULL, 0};
     return choice.backend ? ENDING_NONE : ENDING_NO_BACKEND;
 }
 
@@ -188,6 +207,16 @@ struct upstream_cluster *tcp_route_cluster(const struct tcp_route *r)
     return r ? r->stake.cluster : NULL;
 }
 
+struct text tcp_route_chosen(const struct tcp_route *r)
+{
+    return r->chosen;
+}
+
+struct text tcp_route_taken(const struct tcp_route *r)
+{
+    return r->route;
+}
+
 uint64_t tcp_route_connect_ms(const struct tcp_route *r, uint64_t otherwise)
 {
     const struct upstream_cluster *c = tcp_route_cluster(r);
@@ -223,4 +252,5 @@ void tcp_route_close(struct tcp_route *r, enum ending ending)
     r->connection = false;
     upstream_stake_end(&r->stake);
     r->table = route_table_unref(r->table);
+    r->chosen = r->route = (struct text){NULL, 0};
 }

@@ -18,6 +18,9 @@ struct tcp_route;
  * -ENOMEM. */
 int tcp_route_open(struct tcp_route **ret, struct local_pod *pod, const struct service *s,
                    uint16_t port);
+/* Of a table that is there, for a connection whose server was heard already ("": none). -ENOMEM. */
+int tcp_route_open_table(struct tcp_route **ret, struct local_pod *pod, struct route_table *taken,
+                         struct text server);
 struct tcp_route *tcp_route_free(struct tcp_route *r); /* after close; NULL is fine; returns NULL */
 
 /* Routes, and not its cluster alone: then it is bytes, whatever is spoken. NULL is fine: no. */
@@ -41,6 +44,9 @@ enum ending tcp_route_choose(struct tcp_route *r, const struct addr *called,
  * again is nothing. */
 bool tcp_route_claim(struct tcp_route *r);
 struct upstream_cluster *tcp_route_cluster(const struct tcp_route *r); /* that was chosen; NULL: none; NULL is fine */
+/* The cluster and the route that a table chose; {NULL, 0}: none. Until the close. */
+struct text tcp_route_chosen(const struct tcp_route *r);
+struct text tcp_route_taken(const struct tcp_route *r);
 uint64_t tcp_route_connect_ms(const struct tcp_route *r, uint64_t otherwise); /* of the cluster */
 void tcp_route_connected(struct tcp_route *r); /* its balancer learns of it */
 /* The end, with the connection's ending: of what never came to be connected the balancer learns. Twice is once. */

@@ -49,7 +49,7 @@ struct workload_service { /* one service that this workload is an endpoint of */
 };
 struct gateway_port { /* at which the Gateway has listeners, served or not */
     uint16_t port;
-    bool tls; /* of HTTPS: nothing is served there in the clear */
+    bool tls; /* of HTTPS or TLS: nothing is served there in the clear */
 };
 struct locality {
     char *region, *zone, *subzone;

@@ -16,6 +16,7 @@ enum {
 struct gateway_certificate {
     uint16_t port;
     struct text host;  /* "": any */
+    bool streams;      /* within its TLS are bytes, and not requests */
     struct text chain; /* PEM */
     struct text key;   /* DER */
 };

@@ -33,6 +33,7 @@ static bool give(struct arena *a, const struct gateway_certificate *from, Certif
 {
     weir__workload__gateway_certificate__init(to);
     to->port = from->port;
+    to->streams = from->streams;
     to->hostname = (char *)arena_text(a, from->host).data;
     to->chain = (char *)arena_text(a, from->chain).data;
     to->private_key = (ProtobufCBinaryData){from->key.len, (uint8_t *)from->key.data};
@@ -67,6 +68,7 @@ static int take(const Certificate *from, struct gateway_certificate *to,
 {
     *to = (struct gateway_certificate){
         .port = (uint16_t)from->port,
+        .streams = from->streams,
         .host = text_of(from->hostname),
         .chain = text_of(from->chain),
         .key = {(const char *)from->private_key.data, from->private_key.len},

@@ -21,7 +21,7 @@ static size_t others(const struct json *object)
 
 static void look(const struct json *object)
 {
-    static const struct ingress_listener listener = {.name = "a", .http_routes = true};
+    static const struct ingress_listener listener = {.name = "a", .kinds = INGRESS_HTTP_ROUTES};
     struct ingress_listener_status of_listener = {.listener = &listener,
                                                   .accepted = {true, "Accepted", "m"},
                                                   .programmed = {true, "Programmed", ""},

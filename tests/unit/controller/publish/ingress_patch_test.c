@@ -10,7 +10,7 @@
     "{controllerName: " controller more "}}\n---\n"
 static const char mesh[] =
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge, namespace: shop}, spec: "
-    "{gatewayClassName: weir, listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: TLS}]}}\n---\n"
+    "{gatewayClassName: weir, listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: UDP}]}}\n---\n"
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: other, namespace: shop}, spec: "
     "{gatewayClassName: other, listeners: [{name: a, port: 80, protocol: HTTP}]}}\n---\n"
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: shop}, spec: "
@@ -75,7 +75,7 @@ static void it_is_known_again(void **state)
     assert_non_null(strstr(object, "{\"name\":\"a\",\"supportedKinds\":[{\"group\":\"gateway.networking.k8s.io\",\"kind\":"
                                    "\"HTTPRoute\"},{\"group\":\"gateway.networking.k8s.io\",\"kind\":\"GRPCRoute\"}],"
                                    "\"attachedRoutes\":1,\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\""));
-    assert_non_null(strstr(object, "\"reason\":\"UnsupportedProtocol\",\"message\":\"protocol TLS is not served\""));
+    assert_non_null(strstr(object, "\"reason\":\"UnsupportedProtocol\",\"message\":\"protocol UDP is not served\""));
     /* Each of these is seen. */
     static const char *const changes[][2] = {{"192.0.2.9", "192.0.2.8"}, {"attachedRoutes\":1", "attachedRoutes\":2"},
                                              {"\"name\":\"a\"", "\"name\":\"c\""}, {"NoConflicts", "NoConflictx"},

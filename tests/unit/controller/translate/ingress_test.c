@@ -116,7 +116,7 @@ static void what_is_not_served_has_no_table(void **state)
     (void)state;
     mesh_open(&m, GATEWAY("{name: a, port: 443, protocol: HTTPS}, {name: b, port: 80, protocol: HTTP}, "
                           "{name: c, port: 80, protocol: HTTP}, {name: d, port: 81, protocol: HTTP}, "
-                          "{name: e, port: 81, protocol: TCP}, {name: f, port: 82, protocol: HTTP, tls: {}}, "
+                          "{name: e, port: 81, protocol: UDP}, {name: f, port: 82, protocol: HTTP, tls: {}}, "
                           "{name: g, port: 15008, protocol: HTTP}, {name: h, port: 83, protocol: HTTP, x: 1}")
                   ROUTE("one", "shop", TO_EDGE ", " ANSWERS("301")));
     static const char *const reasons[] = {"UnsupportedValue", "HostnameConflict",

@@ -1,4 +1,5 @@
 /* What is expected at the ports of a Gateway's pod, in each order in which the controller may tell of them. */
+#include "nodeproxy/path/gateway_stream.h"
 #include "nodeproxy/path/inbound_requests.h"
 
 #include "nodeproxy/path/local_pod.h"
@@ -54,9 +55,14 @@ static void put_table(const char *name)
     assert_int_equal(directory_put_routes(directory, t), 0);
 }
 
+static struct requests_at listener(uint16_t port)
+{
+    return inbound_requests_expected(&env, directory_workload(directory, TEXT("uid")), port);
+}
+
 static enum requests_expected at(uint16_t port)
 {
-    return inbound_requests_expected(&env, TEXT("uid"), port);
+    return listener(port).expected;
 }
 
 static void a_listener_and_its_table(void **state)
@@ -67,7 +73,7 @@ static void a_listener_and_its_table(void **state)
     assert_int_equal(at(443), REQUESTS_NOWHERE);
     put_table("gateway|443||shop/edge");
     assert_int_equal(at(443), REQUESTS_ONWARD);
-    assert_true(inbound_requests_secured(&env, TEXT("uid"), 443));
+    assert_true(listener(443).secured);
     assert_int_equal(at(80), REQUESTS_NOWHERE);
     assert_int_equal(at(8080), REQUESTS_NONE);
     config.parse_http = false;
@@ -92,7 +98,56 @@ static void a_table_alone(void **state)
     put_pod(NULL, 0);
     put_table("gateway|80||shop/edge");
     assert_int_equal(at(80), REQUESTS_ONWARD);
-    assert_false(inbound_requests_secured(&env, TEXT("uid"), 80));
+    assert_false(listener(80).secured);
+}
+
+/* Of bytes: each by a table of its own kind, and none that is for TLS where the port is in the clear. */
+static void listeners_of_bytes(void **state)
+{
+    static const struct gateway_port both[] = {{80, false}, {443, true}};
+    (void)state;
+    put_pod(both, 2);
+    put_table("gateway-tls|80||shop/edge");
+    put_table("gateway-passthrough|80||shop/edge");
+    put_table("gateway-tcp|443||shop/edge");
+    assert_int_equal(at(80), REQUESTS_NOWHERE);
+    assert_int_equal(at(443), REQUESTS_NOWHERE);
+    put_table("gateway-tcp|80||shop/edge");
+    assert_int_equal(at(80), BYTES_ONWARD);
+    assert_false(listener(80).secured);
+    put_table("gateway-passthrough|443||shop/edge");
+    assert_int_equal(at(443), BYTES_ONWARD);
+    assert_true(listener(443).secured);
+    put_table("gateway|443||shop/edge");
+    assert_int_equal(at(443), REQUESTS_ONWARD);
+    assert_true(listener(443).may_stream);
+    config.parse_http = false;
+    assert_int_equal(at(443), BYTES_ONWARD);
+    assert_int_equal(at(8080), REQUESTS_NONE);
+}
+
+/* The most precise host, as certificates are compared with it. */
+static void how_precisely_tls_passes(void **state)
+{
+    static const struct gateway_port tls[] = {{443, true}};
+    const struct workload *self;
+    char why[WHY_MAX];
+    (void)state;
+    put_pod(tls, 1);
+    self = directory_workload(directory, TEXT("uid"));
+    assert_int_equal(gateway_stream_passes(&env, self, 443, TEXT("a.example")), 0);
+    struct route_table *t = new_table(3);
+    t->name = arena_text(&t->arena, TEXT("gateway-passthrough|443||shop/edge"));
+    (void)SET_HOST(t, 0, "a", 0, "a.example");
+    (void)SET_HOST(t, 1, "b", 0, "*.example");
+    (void)SET_HOST(t, 2, "c", 0, "*");
+    assert_int_equal(route_table_finish(t, why), 0);
+    assert_int_equal(directory_put_routes(directory, t), 0);
+    assert_true(gateway_stream_passes(&env, self, 443, TEXT("a.example")) == SIZE_MAX);
+    assert_int_equal(gateway_stream_passes(&env, self, 443, TEXT("b.example")), 1 + strlen(".example"));
+    assert_int_equal(gateway_stream_passes(&env, self, 443, TEXT("b.test")), 1);
+    assert_int_equal(gateway_stream_passes(&env, self, 443, TEXT("")), 1);
+    assert_int_equal(gateway_stream_passes(&env, self, 80, TEXT("a.example")), 0);
 }
 
 int main(void)
@@ -101,6 +156,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_listener_and_its_table, begin, end),
         cmocka_unit_test_setup_teardown(a_table_without_its_listener, begin, end),
         cmocka_unit_test_setup_teardown(a_table_alone, begin, end),
+        cmocka_unit_test_setup_teardown(listeners_of_bytes, begin, end),
+        cmocka_unit_test_setup_teardown(how_precisely_tls_passes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
