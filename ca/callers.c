@@ -17,6 +17,7 @@ struct caller { /* one connection; owned by `all`, freed when it has drained */
     struct h2_conn h2;
     struct ip from;
     struct timer idle; /* and, when it has been told to go, how long that may take */
+    unsigned n_watches;
     bool leaving;
 };
 struct request { /* one call; freed in its closed event */
@@ -27,12 +28,15 @@ struct request { /* one call; freed in its closed event */
     uint8_t *waiting; /* the message, while the token is reviewed; else NULL */
     size_t waiting_len;
     struct deed *deed; /* that is being written; else NULL */
-    bool answered;
+    struct watcher watcher;
+    bool watch;        /* it asks for that, and not for a certificate */
+    bool answered;     /* or: it watches */
 };
 struct deed { /* a decision, until it is written: longer than its call, if that has gone */
     struct grant_answer answer;
     struct request *request; /* NULL: it has gone */
     struct callers *callers;
+    bool watch; /* that is asked for, and nothing is written */
     /* While somebody else looks up who asks; what `ask` points at is in the rest, then. */
     struct ledger_entry lookup;
     struct grant_ask ask;
@@ -153,6 +157,37 @@ static void write_deed(struct callers *c, struct deed *d)
     }
 }
 
+static void watch(struct request *q, const struct grant_answer *a)
+{
+    struct callers *c = q->caller->callers;
+    const char *message = a->message;
+    enum grpc_status status = a->status;
+    if (status == GRPC_OK && c->leaving) {
+        status = GRPC_UNAVAILABLE;
+        message = "the CA ends";
+    }
+    if (status == GRPC_OK)
+        status = watchers_add(&c->watchers, &q->watcher, &q->call, a->node, &message);
+    log_debug("watch", "node=%s status=%s reason=%s", a->node, grpc_status_name(status),
+              a->why[0] ? a->why : message);
+    if (status != GRPC_OK) {
+        refuse(q, status, message);
+        return;
+    }
+    q->answered = true;
+    q->caller->n_watches++;
+}
+
+static void deed_watches(struct deed *d)
+{
+    struct request *q = d->request;
+    if (q) {
+        q->deed = NULL;
+        watch(q, &d->answer); /* the call may be gone after that */
+    }
+    deed_free(d);
+}
+
 static void look_up(struct store *s, struct ledger_entry *e)
 {
     struct deed *d = container_of(e, struct deed, lookup);
@@ -162,6 +197,11 @@ static void look_up(struct store *s, struct ledger_entry *e)
 static void looked_up(struct ledger_entry *e)
 {
     struct deed *d = container_of(e, struct deed, lookup);
+    if (d->watch) {
+        grant_watch(d->callers->grant, &d->ask, &d->answer);
+        deed_watches(d);
+        return;
+    }
     d->ask.placement_known = d->callers->events->placement_known(d->callers);
     grant_conclude(d->callers->grant, &d->ask, &d->answer);
     write_deed(d->callers, d);
@@ -213,17 +253,24 @@ static void decide(struct request *q, const struct review_answer *review, const 
     };
     d->request = q;
     d->callers = c;
+    d->watch = q->watch;
     q->deed = d;
     if (review && review->status != GRPC_OK)
         grant_refuse(&ask, review->status, review->message, review->why, &d->answer);
-    else if (!c->lookups || ask.who)
+    else if ((!c->lookups || ask.who) && d->watch) {
+        grant_prove(c->grant->store, &c->grant->proxy_id, &ask, &d->answer);
+        grant_watch(c->grant, &ask, &d->answer);
+    } else if (!c->lookups || ask.who)
         grant_decide(c->grant, &ask, &d->answer);
     else if (start_lookup(d, &ask) == 0)
         return;
     else
         grant_refuse(&ask, GRPC_UNAVAILABLE, "the CA can't look up tokens now",
                      "too many are looked up", &d->answer);
-    write_deed(c, d);
+    if (d->watch)
+        deed_watches(d);
+    else
+        write_deed(c, d);
 }
 
 static void reviewed(struct review *r, const struct review_answer *a)
@@ -276,6 +323,11 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
     (void)status;
     (void)message;
     review_cancel(&q->review);
+    if (q->watcher.watchers) {
+        watcher_gone(&q->watcher);
+        if (--q->caller->n_watches == 0)
+            stay(q->caller);
+    }
     if (q->deed)
         q->deed->request = NULL;
     free(q->waiting);
@@ -304,7 +356,8 @@ static struct http2_stream *caller_request(struct h2_conn *h, const struct http2
     q->caller = c;
     q->bearer = copy;
     grpc_call_accept(&q->call, ring_chunks(c->callers->ring), CALLERS_MESSAGE_MAX, &call_events, q);
-    if (!text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)))
+    q->watch = text_equal(path, TEXT(XDS_TRUST_PATH));
+    if (!q->watch && !text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)))
         refuse(q, GRPC_UNIMPLEMENTED, "the CA serves " XDS_CREATE_CERTIFICATE_PATH);
     return &q->call.stream;
 }
@@ -317,6 +370,7 @@ static void look_drained(struct callers *c)
         return;
     c->told = true;
     c->tls = tls_config_unref(c->tls);
+    watchers_done(&c->watchers);
     c->events->drained(c);
 }
 
@@ -360,7 +414,7 @@ static void idle_over(struct timer *t)
     struct caller *caller = container_of(t, struct caller, idle);
     if (caller->leaving)
         h2_conn_close(&caller->h2);
-    else
+    else if (caller->n_watches == 0)
         leave(caller);
 }
 
@@ -407,6 +461,7 @@ void callers_open(struct callers *c, struct ring *ring, struct grant *grant, int
     *c = (struct callers){
         .ring = ring, .grant = grant, .events = events, .idle_ms = CALLERS_IDLE_MS};
     list_init(&c->all);
+    watchers_init(&c->watchers);
     listener_open(&c->listener, ring, taken_fd, CALLERS_MAX, accepted, listener_drained, c);
 }
 
@@ -417,12 +472,19 @@ void callers_set_tls(struct callers *c, struct tls_config *server)
     c->tls = server;
 }
 
+void callers_set_trust(struct callers *c, const struct trust *t)
+{
+    if (!c->closing && watchers_tell(&c->watchers, t) < 0)
+        log_error("ca", "no memory to tell what is trusted: those who watch know what they knew");
+}
+
 void callers_drain(struct callers *c)
 {
     if (c->leaving)
         return;
     c->leaving = true;
     listener_stop(&c->listener);
+    watchers_end(&c->watchers);
     list_for_each (n, &c->all) {
         struct caller *caller = container_of(n, struct caller, link);
         if (!caller->leaving)

@@ -4,13 +4,14 @@
  * the answers. A service account's token is reviewed first, and its call waits for that. One
  * thread, one ring; embedded. Bounded: connections, calls per connection, message size, and the
  * time that a connection may stay without a request whose token was accepted (idle_ms): a
- * stranger holds no place for long.
+ * stranger holds no place for long. Whoever watches has his.
  */
 #ifndef CA_CALLERS_H
 #define CA_CALLERS_H
 #include "ca/audit_share.h"
 #include "ca/grant.h"
 #include "ca/reviews.h"
+#include "ca/watchers.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
 
@@ -35,6 +36,7 @@ struct callers {
     uint64_t idle_ms; /* CALLERS_IDLE_MS, unless changed after callers_open() */
     uint64_t issued, refused[GRPC_UNAUTHENTICATED + 1];
     struct audit_share audit_share;
+    struct watchers watchers;
     uint64_t unaudited; /* refusals beyond it: told on standard error alone */
     bool leaving, closing, listener_gone, told;
 };
@@ -43,6 +45,8 @@ void callers_open(struct callers *c, struct ring *ring, struct grant *grant, int
                   const struct callers_events *events);
 /* Our certificate, the first or a new one; before it comes, connections are refused. */
 void callers_set_tls(struct callers *c, struct tls_config *server);
+/* What is trusted: all who watch are told. */
+void callers_set_trust(struct callers *c, const struct trust *t);
 /* Nobody new but those that the kernel has accepted already; all end when their calls have. */
 void callers_drain(struct callers *c);
 void callers_close(struct callers *c); /* nobody new, and those that are here end now */

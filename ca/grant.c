@@ -268,6 +268,22 @@ void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answe
     grant_conclude(g, q, ret);
 }
 
+void grant_watch(struct grant *g, const struct grant_ask *q, struct grant_answer *a)
+{
+    if (!a->is_proved)
+        return;
+    if (a->spends) {
+        refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", "a join token is not for that");
+        return;
+    }
+    snprintf(a->node, sizeof a->node, "%s", a->who.name);
+    if (within_rate(g, a->who.name, q->now_ms))
+        a->status = GRPC_OK;
+    else
+        refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
+               "over the node's rate");
+}
+
 void grant_refuse(const struct grant_ask *q, enum grpc_status status, const char *message,
                   const char *why, struct grant_answer *ret)
 {

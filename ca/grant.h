@@ -62,6 +62,10 @@ void grant_prove(struct store *s, const struct spiffe_id *proxy_id, const struct
                  struct grant_answer *ret);
 void grant_conclude(struct grant *g, const struct grant_ask *q, struct grant_answer *a);
 void grant_decide(struct grant *g, const struct grant_ask *q, struct grant_answer *ret);
+/* After grant_prove(), instead of grant_conclude(): may it watch what is trusted? Whoever may ask for
+ * certificates, but by a join token: that is good once, and not for this. Then `node` is its name;
+ * nothing is written down. */
+void grant_watch(struct grant *g, const struct grant_ask *q, struct grant_answer *a);
 /* The answer to one who could not prove who it is, for reasons from elsewhere; message is
  * static. */
 void grant_refuse(const struct grant_ask *q, enum grpc_status status, const char *message,

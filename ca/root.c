@@ -89,7 +89,9 @@ static int load_all(struct root *ret, int64_t now_s, struct signer *root,
         r = load_trusted(store, ret, why);
     if (r == 0)
         r = rotation_read(store, &ret->rotation, why);
-    if (r == 0 && ((r = store_trust_version(store, &ret->version)) < 0 || (r = store_commit(store)) < 0))
+    if (r == 0 && ((r = store_trust_version(store, &ret->version)) < 0 ||
+                   (r = store_get_trust(store, ret->version, ret->bundle_pem, now_s, &ret->trust)) < 0 ||
+                   (r = store_commit(store)) < 0))
         snprintf(why, STORE_WHY_MAX, "%s", store_why(store));
     if (r < 0)
         store_rollback(store);
@@ -146,5 +148,6 @@ void root_done(struct root *r)
     for (size_t i = 0; i < r->n_trusted; i++)
         x509_done(&r->trusted[i]);
     r->n_trusted = 0;
+    r->trust = trust_unref(r->trust);
     r->intermediate_key = key_unref(r->intermediate_key);
 }

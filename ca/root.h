@@ -8,6 +8,7 @@
 #define CA_ROOT_H
 #include "ca/rotation.h"
 #include "ca/signer.h"
+#include "shared/mesh/trust.h"
 
 struct root {
     struct store *store; /* borrowed */
@@ -18,7 +19,8 @@ struct root {
     size_t n_trusted;
     char bundle_pem[ROOTS_TRUSTED_MAX * X509_PEM_MAX]; /* of these */
     struct rotation rotation;
-    uint64_t version; /* of what is trusted, at least */
+    uint64_t version;    /* of what is trusted */
+    struct trust *trust; /* the bundle, and what is revoked */
     bool has_key;     /* the root's is in the store */
 };
 /* Loads both, or makes what is not there, and does what is due. -EBADMSG: what is there is damaged,

@@ -68,6 +68,7 @@ static void trust_changed(struct upkeep *u)
 {
     struct ca *ca = container_of(u, struct ca, upkeep);
     cluster_roots_changed(&ca->cluster);
+    callers_set_trust(&ca->callers, ca->root.trust);
 }
 
 /* ---- placement ----------------------------------------------------------- */
@@ -314,6 +315,7 @@ static int open_sockets(struct ca *ca)
     callers_open(&ca->callers, ca->ring, &ca->grant, fd, &events);
     ca->callers.ledger = ca->ledger;
     ca->callers.lookups = ca->lookups;
+    callers_set_trust(&ca->callers, ca->root.trust);
     const struct upkeep_options upkeep = {.ring = ca->ring,
                                           .root = &ca->root,
                                           .ledger = ca->ledger,

@@ -13,6 +13,7 @@
 #ifndef CA_STORE_H
 #define CA_STORE_H
 #include "shared/base/text.h"
+#include "shared/mesh/trust.h"
 #include "shared/tls/digest.h"
 
 struct store;
@@ -76,6 +77,10 @@ void root_list_done(struct root_list *l);
 int store_set_root(struct store *s, int64_t id, const char *state, int64_t now_s); /* -ENOENT */
 /* Another number after each change of what is trusted: of roots, intermediates, revocations. */
 int store_trust_version(struct store *s, uint64_t *ret);
+/* What is revoked at that time and must be told: identities, and certificates that are valid still and
+ * whose identity is not revoked as a whole; the newest, if there are more than there is room for. */
+int store_get_trust(struct store *s, uint64_t version, const char *roots_pem, int64_t now_s,
+                    struct trust **ret);
 /* When the last of the certificates ends that were issued until then; 0: there is none. */
 int store_last_end(struct store *s, int64_t issued_until_s, int64_t *ret);
 

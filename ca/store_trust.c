@@ -24,6 +24,66 @@ int store_trust_version(struct store *s, uint64_t *ret)
     return r;
 }
 
+/* ?1: now, ?2: one more than there is room for. */
+static const char identities_sql[] =
+    "SELECT value FROM revocation WHERE kind = 'identity' AND ?1 IS NOT NULL"
+    " ORDER BY revoked DESC LIMIT ?2";
+static const char serials_sql[] =
+    "SELECT value FROM revocation LEFT JOIN issued ON serial = value"
+    " WHERE kind = 'serial' AND coalesce(not_after, ?1) >= ?1 AND NOT EXISTS"
+    " (SELECT 1 FROM revocation AS whole WHERE whole.kind = 'identity' AND whole.value = identity)"
+    " ORDER BY revoked DESC LIMIT ?2";
+
+static int add_rows(struct store *s, const char *sql, int64_t now_s, int rows_max, struct trust *t,
+                    int (*add)(struct trust *t, struct text value))
+{
+    struct store_query q;
+    int row, r = 0;
+    store_query(&q, s, sql);
+    store_bind_number(&q, now_s);
+    store_bind_number(&q, rows_max + 1);
+    while (r == 0 && (row = store_step(&q)) != 0) {
+        char *value = row > 0 ? store_column(&q, 0) : NULL;
+        r = row < 0 ? row : value ? add(t, text_of(value)) : -ENOMEM;
+        free(value);
+    }
+    store_query_end(&q);
+    if (r != -ENOSPC)
+        return r;
+    t->incomplete = true; /* the one row too many */
+    return 0;
+}
+
+/* A value that is none of ours was not written by us, and hides no other. */
+static int add_identity(struct trust *t, struct text value)
+{
+    int r = trust_add_identity(t, value);
+    return r == -EINVAL ? 0 : r;
+}
+
+static int add_serial(struct trust *t, struct text value)
+{
+    int r = trust_add_serial(t, value);
+    return r == -EINVAL ? 0 : r;
+}
+
+int store_get_trust(struct store *s, uint64_t version, const char *roots_pem, int64_t now_s,
+                    struct trust **ret)
+{
+    struct trust *t =
+        trust_new(version, text_of(roots_pem), TRUST_IDENTITIES_MAX, TRUST_SERIALS_MAX);
+    int r = t ? add_rows(s, identities_sql, now_s, TRUST_IDENTITIES_MAX, t, add_identity) : -ENOMEM;
+    if (r == 0)
+        r = add_rows(s, serials_sql, now_s, TRUST_SERIALS_MAX, t, add_serial);
+    if (r < 0) {
+        trust_unref(t);
+        return r;
+    }
+    trust_sort(t);
+    *ret = t;
+    return 0;
+}
+
 int store_last_end(struct store *s, int64_t issued_until_s, int64_t *ret)
 {
     struct store_query q;

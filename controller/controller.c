@@ -226,7 +226,8 @@ static int ask_certificate(struct controller *c)
     struct credentials_options ask = {.ca = o->ca,
                                       .roots_file = o->roots,
                                       .ca_identity = o->ca_identity,
-                                      .token_file = o->token_file};
+                                      .token_file = o->token_file,
+                                      .watch = true};
     int err = spiffe_id_parse(text_of(o->identity), &ask.self);
     if (err == 0)
         err = serving_cert_ask(&c->certificate, c->ring, &ask, certificate_came);

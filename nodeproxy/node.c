@@ -162,7 +162,17 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
     }
 }
 
-static const struct credentials_events credentials_events = {.changed = credential_changed};
+static void trust_came(struct credentials *m, struct trust *t, void *arg)
+{
+    struct node *n = arg;
+    (void)m;
+    log_info("node", "trust %llu: %zu identities and %zu certificates are revoked", (unsigned long long)t->version, t->n_identities, t->n_serials);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        if (worker_set_trust(n->workers[i], t) < 0)
+            log_error("node", "no memory to tell worker %u what is revoked", i);
+}
+
+static const struct credentials_events credentials_events = {.changed = credential_changed, .trusted = trust_came};
 
 /* ---- pods ---------------------------------------------------------------- */
 
@@ -541,7 +551,7 @@ static int open_control(struct node *n)
 {
     const struct config *c = &n->config;
     const struct credentials_options credentials = {
-        .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self, .keep_file = c->keep_file};
+        .ca = c->ca, .roots_file = c->roots_file, .ca_identity = c->ca_identity, .token_file = c->token_file, .self = n->self, .keep_file = c->keep_file, .watch = true};
     int r = credentials_open(&n->credentials, n->ring, &credentials, &credentials_events, n);
     if (r < 0)
         return fail("certificates can't be asked for", r, NULL);

@@ -43,22 +43,7 @@ struct worker {
 
 /* ---- messages ------------------------------------------------------------ */
 
-enum message_kind {
-    ADD_POD,
-    REMOVE_POD,
-    SET_CREDENTIAL,
-    SET_LISTENERS,
-    FILL,
-    DRAIN,
-    STOP,
-    DUMP,
-    DUMPED,
-    TAP,
-    TAPPED,
-    REFILL,
-    POD_GONE,
-    IDLE
-};
+enum message_kind { ADD_POD, REMOVE_POD, SET_CREDENTIAL, SET_LISTENERS, SET_TRUST, FILL, DRAIN, STOP, DUMP, DUMPED, TAP, TAPPED, REFILL, POD_GONE, IDLE };
 struct message {
     struct mail mail;
     struct worker *worker; /* to the control thread: perhaps joined and freed when it arrives, never looked into */
@@ -76,6 +61,7 @@ struct message {
     struct listener_set *listeners;
     struct tap *tap;
     void (*tapped)(struct tap *tap);
+    struct trust *trust;
     unsigned parts; /* of a dump */
     struct worker_dump *dump;
     void (*dumped)(struct worker_dump *dump, void *arg);
@@ -92,6 +78,7 @@ static void message_free(struct message *m)
     credential_unref(m->credential);
     listener_set_unref(m->listeners);
     tap_unref(m->tap);
+    trust_unref(m->trust);
     free(m);
 }
 
@@ -410,6 +397,12 @@ static void deliver_to_worker(struct mail *mail)
         if (p)
             local_pod_set_listeners(p, m->listeners);
         break;
+    case SET_TRUST:
+        trust_unref(w->env.trust);
+        w->env.trust = m->trust;
+        m->trust = NULL;
+        living_trust(&w->env);
+        break;
     case FILL: fill(w, m); break;
     case DRAIN: drain(w); break;
     case STOP: stop(w); break;
@@ -512,6 +505,7 @@ static void *worker_main(void *arg)
     directory_thread_unregister();
     taps_done(&w->env.taps);
     map_done(&w->env.pods, NULL);
+    w->env.trust = trust_unref(w->env.trust);
     w->env.ring = ring_free(w->env.ring);
     return NULL;
 }
@@ -623,6 +617,15 @@ int worker_set_listeners(struct worker *w, const char *uid, struct listener_set 
     if (!m)
         return -ENOMEM;
     m->listeners = s ? listener_set_ref(s) : NULL;
+    return to_worker(w, m);
+}
+
+int worker_set_trust(struct worker *w, struct trust *t)
+{
+    struct message *m = message_new(w, SET_TRUST, NULL, deliver_to_worker);
+    if (!m)
+        return -ENOMEM;
+    m->trust = trust_ref(t);
     return to_worker(w, m);
 }
 

@@ -45,6 +45,7 @@ struct worker_pod {
 int worker_add_pod(struct worker *w, const struct worker_pod *pod);
 int worker_remove_pod(struct worker *w, const char *uid);            /* pod_gone follows */
 int worker_set_listeners(struct worker *w, const char *uid, struct listener_set *s); /* s may be NULL */
+int worker_set_trust(struct worker *w, struct trust *t);
 int worker_set_credential(struct worker *w, const char *uid, struct credential *c); /* c may be NULL */
 int worker_fill(struct worker *w, const char *uid, int family, int type, const int *taken_fds, size_t n, int error);
 void worker_directory_changed(struct worker *w);                     /* cheap: coalesced */

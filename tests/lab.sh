@@ -8,7 +8,7 @@
 #   -------+----- weir-lab-underlay -+      `-- ...              ------------+      `-- ...
 #
 # usage: tests/lab.sh COMMAND
-#   up [--nodes N] [--manifests DIR] [--family 4|6|dual|mixed] [--set-proxy-args ARGS]
+#   up [--nodes N] [--manifests DIR] [--family 4|6|dual|mixed] [--set-proxy-args ARGS] [--set-ca-args ARGS]
 #                         addresses, pods and Services come from the manifests (default: docs/examples/shop)
 #   exec WORKLOAD -- COMMAND...   in a pod: its name, NAMESPACE/NAME or the name's beginning (the first that fits);
 #                         or in a node's namespace: node-a, control
@@ -206,14 +206,15 @@ make_identities() {
 }
 
 define_programs() {
-    local at node proxy_args
+    local at node proxy_args ca_args
     at=$(control_address)
     read -ra proxy_args <<<"$PROXY_ARGS"
+    read -ra ca_args <<<"${CA_ARGS-}"
     define controller "$LAB-control" "$WEIR_BUILD/weir-controller" --source "dir:$RUN/manifests" \
         --listen "$at:15012" --machine-namespace machines --admin 127.0.0.1:15014 --certificate "$RUN/controller/controller.pem" \
         --key "$RUN/controller/controller.key" --roots "$RUN/controller/controller-roots.pem"
     define ca "$LAB-control" "$WEIR_BUILD/weir-ca" serve --state "$RUN/ca/state" --listen "$at:15013" \
-        --controller "$at:15012" --admin 127.0.0.1:15024
+        --controller "$at:15012" --admin 127.0.0.1:15024 "${ca_args[@]}"
     while read -r node _; do
         define "$node" "$LAB-$node" "$WEIR_BUILD/weir-nodeproxy" --node "$node" --controller "$at:15012" \
             --ca "$at:15013" --roots "$RUN/controller/controller-roots.pem" --token-file "$RUN/$node/token" \
@@ -319,13 +320,14 @@ need_lab() {
 
 command_up() {
     local nodes=0 manifests=$ROOT/docs/examples/shop pod_space pod_name pod_netns pod_node pod_v4 pod_v6 pod_port line
-    FAMILY=dual PROXY_ARGS=
+    FAMILY=dual PROXY_ARGS= CA_ARGS=
     while [ $# -gt 0 ]; do
         case "$1" in
         --nodes) nodes=$2 && shift ;;
         --manifests) manifests=$2 && shift ;;
         --family) FAMILY=$2 && shift ;;
         --set-proxy-args) PROXY_ARGS=$2 && shift ;;
+        --set-ca-args) CA_ARGS=$2 && shift ;;
         *) die "up does not know $1." ;;
         esac
         shift
@@ -336,7 +338,7 @@ command_up() {
     find_build
     [ ! -e "$RUN" ] || command_down
     mkdir -p "$RUN"/{pids,commands,logs,controller} && chmod 700 "$RUN"
-    printf 'WEIR_BUILD=%q FAMILY=%q PROXY_ARGS=%q\n' "$WEIR_BUILD" "$FAMILY" "$PROXY_ARGS" >"$RUN/settings"
+    printf 'WEIR_BUILD=%q FAMILY=%q PROXY_ARGS=%q CA_ARGS=%q\n' "$WEIR_BUILD" "$FAMILY" "$PROXY_ARGS" "$CA_ARGS" >"$RUN/settings"
     /usr/bin/python3 "$ROOT/tests/lab_plan.py" plan --manifests "$manifests" --run "$RUN" --lab "$LAB" \
         --sockets "$RUN" --family "$FAMILY" --nodes "$nodes" || die "the manifests in $manifests can't be used."
     make_underlay

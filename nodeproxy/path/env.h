@@ -11,6 +11,7 @@
 #include "shared/base/map.h"
 #include "shared/mesh/directory.h"
 #include "shared/mesh/ending.h"
+#include "shared/mesh/trust.h"
 #include "shared/ring/ring.h"
 #include "shared/service/metrics.h"
 
@@ -23,6 +24,7 @@ struct path_env {
     struct ring *ring;
     const struct config *config;
     const struct directory *directory;
+    struct trust *trust;       /* what is revoked; NULL: nothing is known to be. A reference */
     struct metrics *metrics;
     struct bounds *bounds;     /* of the node; NULL: none */
     const struct tracer *tracer; /* of the node; NULL: none */

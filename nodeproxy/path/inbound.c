@@ -189,8 +189,20 @@ static bool ask_policy(struct inbound *in)
     return yes;
 }
 
+/* Either end. The far end of a tunnel is its proof's to judge; the caller of the same node is judged here, as a tunnel would be. */
+static bool is_revoked(const struct inbound *in)
+{
+    const struct trust *t = in->pod->env->trust;
+    if (!t)
+        return false;
+    return trust_revokes_identity(t, in->pod->identity.text) || (in->peer && trust_revokes_identity(t, in->peer->text)) ||
+           (in->kind == INBOUND_LOCAL && trust_revokes_serial(t, in->local.credential->serial));
+}
+
 static enum step authorise(struct inbound *in)
 {
+    if (is_revoked(in))
+        return inbound_end(in, ENDING_REVOKED);
     if (in->target.port == 0)
         return inbound_end(in, ENDING_BAD_AUTHORITY);
     if (hbone_port_is_own(in->target.port) || calls_itself(in))
@@ -207,6 +219,8 @@ static enum ending broken(struct inbound *in, struct verdict *ret)
         return ENDING_IDENTITY_CHANGED;
     if (in->server && in->server->proof.broken != ENDING_NONE)
         return in->server->proof.broken;
+    if (is_revoked(in))
+        return ENDING_REVOKED;
     if (allowed(in, ret))
         return ENDING_NONE;
     bool known = directory_workload(in->pod->env->directory, text_of(in->pod->uid));

@@ -145,6 +145,20 @@ void living_credential(struct local_pod *p, const struct credential *before)
     }
 }
 
+/* ---- what is revoked ----------------------------------------------------- */
+
+void living_trust(struct path_env *env)
+{
+    list_for_each(n, &env->all_pods)
+    {
+        struct local_pod *p = container_of(n, struct local_pod, link);
+        peer_pool_look_revoked(&p->peers);
+        list_for_each(m, &p->servers)
+            proof_look_revoked(&container_of(m, struct hbone_server, link)->proof);
+        ask(p, true, true);
+    }
+}
+
 /* ---- the directory changed ----------------------------------------------- */
 
 void living_news(struct path_env *env)

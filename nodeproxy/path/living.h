@@ -11,6 +11,7 @@
  *   an identity in the directory        that workload's own connections (both ways), and tunnels that lead to it
  *   the pod's trusted roots             its tunnels, both ways, and the streams in them
  *   a peer's certificate expires        that tunnel
+ *   what is revoked                     all tunnels, and connections of the same node; those of a pod that is revoked itself
  */
 #ifndef NODEPROXY_PATH_LIVING_H
 #define NODEPROXY_PATH_LIVING_H
@@ -19,6 +20,8 @@
 void living_init(struct path_env *env); /* env->recheck_task is the owner's to make */
 /* The directory changed. What follows is done by living_look(), which env->recheck_task must call until it has nothing left. */
 void living_news(struct path_env *env);
+/* What is revoked is another, env->trust. As with living_news(). */
+void living_trust(struct path_env *env);
 /* The pod got another certificate, which is its current one now; before: the one before, may be NULL. */
 void living_credential(struct local_pod *p, const struct credential *before);
 void living_tunnels(struct local_pod *p); /* some tunnel's proof broke */

@@ -171,6 +171,7 @@ static void serve(struct local_pod *p, int taken_fd)
         .handshake_ms = config->handshake_ms,
         .share = &p->turn.bytes,
         .keep_expired = config->keep_expired,
+        .trust = &p->env->trust,
         .streams_max = (uint32_t)config->streams_max * 2, /* room for what a client opens at once */
     };
     struct hbone_server *s;
@@ -488,6 +489,7 @@ int local_pod_open(struct local_pod *p, struct path_env *env, const struct local
         .idle_ms = config->tunnel_idle_ms,
         .streams_max = (uint32_t)config->streams_max,
         .keep_expired = config->keep_expired,
+        .trust = &env->trust,
         .broke = peers_broke,
         .leaving = peers_leaving,
         .bounds = p->bounds,

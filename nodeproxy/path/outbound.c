@@ -525,7 +525,9 @@ bool outbound_look_again(struct outbound *c)
     enum ending ending = ENDING_NONE;
     if (c->closing || c->way == WAY_NONE || c->way == WAY_DIRECT) /* no identity was shown on its way */
         return false;
-    if (detects(c))
+    if (trust_revokes_identity(c->pod->env->trust, c->pod->identity.text))
+        ending = ENDING_REVOKED;
+    else if (detects(c))
         ending = outbound_detect_broken(c->detect);
     else if (c->epoch != c->pod->epoch)
         ending = ENDING_IDENTITY_CHANGED;

@@ -35,7 +35,7 @@ static void server_ready(struct h2_conn *h)
         return;
     }
     snprintf(s->peer_serial, sizeof s->peer_serial, "%s", peer->serial);
-    proof_take(&s->proof, peer, s->keep_expired);
+    proof_take(&s->proof, peer, s->peer.text, s->keep_expired);
     if (s->proof.broken != ENDING_NONE) { /* while the handshake ran */
         server_end(s, s->proof.broken);
         return;
@@ -127,6 +127,7 @@ int hbone_server_open(struct hbone_server **ret, int taken_fd, const struct addr
     list_init(&s->link);
     ring_task_init(&s->end_task, server_tell_end);
     proof_init(&s->proof, o->ring, server_broke);
+    s->proof.trust = o->trust;
     turn_wait_init(&s->turn, TURN_HANDSHAKE, server_shake);
     s->credential = credential_ref(o->credential);
     int r = h2_conn_open_server(&s->h2, o->ring, taken_fd, &options, &server_events, s);

@@ -32,6 +32,7 @@ struct hbone_server_options {
     uint32_t streams_max;
     struct ring_share *share; /* of the pod; NULL: none */
     bool keep_expired; /* a tunnel may outlive its peer's certificate */
+    struct trust *const *trust; /* what is revoked, wherever that is at the moment; NULL: nothing */
 };
 struct hbone_server {
     struct list link;

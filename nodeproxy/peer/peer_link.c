@@ -101,6 +101,7 @@ int peer_link_open(struct peer_link **ret, const struct peer_link_options *o, co
     credential_ref(o->credential);
     ring_task_init(&l->end_task, link_tell_end);
     proof_init(&l->proof, o->ring, link_broke);
+    l->proof.trust = o->trust;
     turn_wait_init(&l->shake, TURN_HANDSHAKE, link_shake);
     timer_init(&l->socket_deadline, link_socket_late);
     socket_waiter_init(&l->socket_waiter, link_socket_got);
@@ -132,7 +133,12 @@ static void link_ready(struct h2_conn *h)
     }
     if (l->state != PEER_LINK_CONNECTING)
         return;
-    proof_take(&l->proof, peer, l->options.keep_expired);
+    if (l->options.trust && trust_revokes(*l->options.trust, id.text, peer->serial)) {
+        snprintf(l->why, sizeof l->why, "certificate %s of the peer is revoked", peer->serial);
+        link_fail(l, ENDING_REVOKED);
+        return;
+    }
+    proof_take(&l->proof, peer, l->options.expected.text, l->options.keep_expired);
     link_set_state(l, PEER_LINK_OPEN);
     l->idle_since_ms = ring_now_ms(l->options.ring);
     l->opened_told = true;

@@ -34,6 +34,7 @@ struct peer_link_options {
     struct pod_turn *turn;         /* the pod's, for handshakes and what is received; NULL: none */
     uint64_t ping_ms, ping_timeout_ms;
     bool keep_expired;             /* a tunnel may outlive its peer's certificate */
+    struct trust *const *trust;    /* what is revoked, wherever that is at the moment; NULL: nothing */
 };
 struct peer_link {
     struct list link;              /* of its pool */

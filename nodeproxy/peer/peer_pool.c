@@ -250,6 +250,7 @@ static int group_open_link(struct peer_group *g)
         .ping_ms = p->options.ping_ms,
         .ping_timeout_ms = p->options.ping_timeout_ms,
         .keep_expired = p->options.keep_expired,
+        .trust = p->options.trust,
         .turn = p->options.turn,
     };
     if (!p->credential)
@@ -490,6 +491,16 @@ void peer_pool_look(struct peer_pool *p, const struct proof_roots *roots)
         const struct peer_group *g = e->value;
         list_for_each(n, &g->links)
             proof_look(&container_of(n, struct peer_link, link)->proof, roots);
+    }
+}
+
+void peer_pool_look_revoked(struct peer_pool *p)
+{
+    size_t i = 0;
+    for (const struct map_entry *e; (e = map_next(&p->groups, &i));) {
+        const struct peer_group *g = e->value;
+        list_for_each(n, &g->links)
+            proof_look_revoked(&container_of(n, struct peer_link, link)->proof);
     }
 }
 

@@ -24,6 +24,7 @@ struct peer_pool_options {
     uint32_t streams_max;   /* per link; 0: 100 */
     uint32_t links_max;     /* per destination; 0: 256 */
     bool keep_expired;      /* a tunnel may outlive its peer's certificate */
+    struct trust *const *trust; /* what is revoked, wherever that is at the moment; NULL: nothing */
     struct pod_bounds *bounds; /* tunnels and handshakes count there; NULL: none */
     struct pod_turn *turn;  /* of the pod, for its links' handshakes and what they receive; NULL: none */
     void (*broke)(struct peer_pool *p); /* a link's proof, or a destination's: see tunnel_broken(). May be NULL */
@@ -75,6 +76,7 @@ bool tunnel_is_leaving(const struct tunnel *t);
 size_t peer_pool_recheck(struct peer_pool *p, bool (*holds)(const struct addr *to, const struct spiffe_id *expected, void *arg), void *arg);
 /* Other roots are trusted now. */
 void peer_pool_look(struct peer_pool *p, const struct proof_roots *roots);
+void peer_pool_look_revoked(struct peer_pool *p); /* other things are revoked now */
 void peer_pool_each_link(const struct peer_pool *p, void (*visit)(const struct peer_link *l, void *arg), void *arg);
 /* Every tunnel has been closed by its owner before. Links end, then drained, from the loop. */
 void peer_pool_close(struct peer_pool *p);

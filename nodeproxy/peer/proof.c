@@ -28,11 +28,20 @@ void proof_init(struct proof *p, struct ring *ring, void (*broke)(struct proof *
     timer_init(&p->expiry, expiry_due);
 }
 
-void proof_take(struct proof *p, const struct tls_peer *peer, bool forever)
+void proof_look_revoked(struct proof *p)
+{
+    if (p->taken && p->trust && trust_revokes(*p->trust, p->id, p->serial))
+        proof_break(p, ENDING_REVOKED);
+}
+
+void proof_take(struct proof *p, const struct tls_peer *peer, const char *id, bool forever)
 {
     p->taken = true;
     p->not_after_s = peer->not_after_s;
+    p->id = id;
     memcpy(p->root, peer->root, sizeof p->root);
+    memcpy(p->serial, peer->serial, sizeof p->serial);
+    proof_look_revoked(p);
     if (!forever && p->broken == ENDING_NONE)
         wait_for_expiry(p);
 }

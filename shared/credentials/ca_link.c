@@ -99,6 +99,12 @@ static int make_tls(struct ca_link *l)
     else
         r = x509_from_pem((struct text){pem, len}, roots, ROOTS_MAX, &n_roots, &why);
     free(pem);
+    if (r == 0 && l->told_roots && n_roots < ROOTS_MAX) {
+        size_t n = 0;
+        const char *told_why;
+        if (x509_from_pem(text_of(l->told_roots), roots + n_roots, ROOTS_MAX - n_roots, &n, &told_why) == 0)
+            n_roots += n;
+    }
     if (r == 0) {
         const struct tls_config_options o = {.role = TLS_CLIENT,
                                              .peer_auth = TLS_PEER_SVID,
@@ -238,6 +244,16 @@ void ca_link_set_own(struct ca_link *l, struct credential *own)
     credential_unref(before);
 }
 
+int ca_link_set_roots(struct ca_link *l, const char *pem)
+{
+    char *copy = text_dup(text_of(pem));
+    if (!copy)
+        return -ENOMEM;
+    free(l->told_roots);
+    l->told_roots = copy;
+    return 0;
+}
+
 bool ca_link_connected(const struct ca_link *l)
 {
     return l->open && l->trusted;
@@ -276,6 +292,8 @@ void ca_link_close(struct ca_link *l, void (*taken_drained)(void *arg), void *ar
     ring_task_cancel(&l->failed_task);
     l->trusted = false;
     ca_link_set_own(l, NULL);
+    free(l->told_roots);
+    l->told_roots = NULL;
     if (l->open)
         h2_conn_close(&l->h2);
     else

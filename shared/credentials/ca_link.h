@@ -32,6 +32,7 @@ struct ca_link {
     void *user;
     struct h2_conn h2;
     struct tls_config *tls;
+    char *told_roots; /* PEM; NULL: none */
     struct credential *own; /* by which connections are made from now on; NULL: by token */
     struct timer again;
     struct ring_task failed_task; /* tells what failed before there was a connection */
@@ -48,6 +49,9 @@ void ca_link_init(struct ca_link *l, const struct ca_link_options *o,
                   const struct ca_link_events *events, void *user);
 bool ca_link_connected(const struct ca_link *l); /* to the CA that has proved itself */
 bool ca_link_ready(const struct ca_link *l);     /* and a call can be started now */
+/* What the CA itself has said is trusted, beside what stands in the file, from the next connection on.
+ * -ENOMEM: as before. */
+int ca_link_set_roots(struct ca_link *l, const char *pem);
 /* For the next connection; a reference is taken. NULL: by token. */
 void ca_link_set_own(struct ca_link *l, struct credential *own);
 /* While connected: the token for a call; NULL: the connection has proved already who we are. */

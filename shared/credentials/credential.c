@@ -114,6 +114,28 @@ int credential_new(struct credential **ret, const struct spiffe_id *id, const st
     return 0;
 }
 
+int credential_trusting(struct credential **ret, const struct credential *c, struct text roots_pem,
+                        int64_t now_s, bool *ret_signs, const char **ret_why)
+{
+    struct credential *fresh;
+    const char *why;
+    int r = credential_new(&fresh, &c->id, c->key, text_of(c->chain_pem), roots_pem, now_s, ret_why);
+    if (r < 0)
+        return r;
+    struct material *m = calloc(1, sizeof *m);
+    *ret_why = "no memory";
+    if (!m) {
+        credential_unref(fresh);
+        return -ENOMEM;
+    }
+    *ret_signs = x509_from_pem(text_of(c->chain_pem), m->chain, X509_CHAIN_MAX, &m->n_chain, &why) == 0 &&
+                 x509_from_pem(roots_pem, m->roots, ROOTS_MAX, &m->n_roots, &why) == 0 &&
+                 x509_verify(m->chain, m->n_chain, m->roots, 1, now_s, &why) == 0;
+    material_free(m);
+    *ret = fresh;
+    return 0;
+}
+
 int credential_identity(struct text chain_pem, struct spiffe_id *ret, const char **ret_why)
 {
     struct x509 chain[X509_CHAIN_MAX];

@@ -23,6 +23,10 @@ struct credential {
 int credential_new(struct credential **ret, const struct spiffe_id *id, const struct key *key,
                    struct text chain_pem, struct text roots_pem, int64_t now_s,
                    const char **ret_why);
+/* The same certificate and key, by other roots. *ret_signs: its chain leads to the first of them, the
+ * one that signs now. -EKEYREJECTED: to none; else as credential_new(). */
+int credential_trusting(struct credential **ret, const struct credential *c, struct text roots_pem,
+                        int64_t now_s, bool *ret_signs, const char **ret_why);
 /* Whose certificate the first one of a chain is; -EINVAL with why, -ENOMEM. */
 int credential_identity(struct text chain_pem, struct spiffe_id *ret, const char **ret_why);
 struct credential *credential_ref(struct credential *c);

@@ -3,6 +3,7 @@
 
 #include "shared/credentials/ca_link.h"
 #include "shared/credentials/svid_file.h"
+#include "shared/credentials/trust_watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/map.h"
@@ -28,6 +29,7 @@ struct entry {
     struct credential *credential;
     /* The request in flight. */
     bool in_flight, answered;
+    bool other_roots; /* it has not been looked at since the CA told what is trusted */
     struct grpc_call call;
     struct key *key;
     struct credential *fresh; /* what came; it counts once the call has ended well */
@@ -50,6 +52,9 @@ struct credentials {
     struct list queue;
     struct ring_task pump_task;
     struct ca_link link;
+    struct trust_watch watch;
+    struct ring_task trust_task; /* credentials get other roots */
+    bool trust_told;
     struct timer idle;
     size_t n_in_flight;
     bool link_is_old; /* another proof counts now than the one that the connection was made with */
@@ -211,6 +216,8 @@ static void request_over(struct entry *e)
     m->n_in_flight--;
     timer_stop(ring_timers(m->ring), &e->again);
     e->key = key_unref(e->key);
+    if (e->other_roots)
+        ring_task_ask(m->ring, &m->trust_task);
     ask_pump(m);
 }
 
@@ -365,6 +372,7 @@ static void pump(struct ring_task *task)
         return;
     if (m->link_is_old && m->n_in_flight == 0) {
         m->link_is_old = false;
+        trust_watch_stop(&m->watch);
         ca_link_rest(&m->link);
     }
     while (!m->link_is_old && m->n_in_flight < IN_FLIGHT_MAX && ca_link_ready(&m->link) &&
@@ -372,7 +380,9 @@ static void pump(struct ring_task *task)
         request_start(container_of(n, struct entry, link));
     if (!list_empty(&m->queue) && m->n_in_flight < IN_FLIGHT_MAX)
         ca_link_want(&m->link);
-    bool idle = list_empty(&m->queue) && m->n_in_flight == 0;
+    if (m->options.watch && !m->link_is_old && trust_watch_start(&m->watch))
+        ca_link_want(&m->link);
+    bool idle = list_empty(&m->queue) && m->n_in_flight == 0 && !m->watch.open;
     if (!idle)
         timer_stop(ring_timers(m->ring), &m->idle);
     else if (ca_link_connected(&m->link) && !timer_running(&m->idle))
@@ -406,8 +416,111 @@ static const struct ca_link_events link_events = {.ready = link_ready, .failed =
 static void idle_over(struct timer *t)
 {
     struct credentials *m = container_of(t, struct credentials, idle);
-    if (m->n_in_flight == 0 && list_empty(&m->queue))
+    if (m->n_in_flight == 0 && list_empty(&m->queue) && !m->watch.open)
         ca_link_rest(&m->link);
+}
+
+/* ---- what the CA says of trust ------------------------------------------- */
+
+enum { TRUST_AT_ONCE = 4, HASTEN_MAX_MS = 600000 };
+
+/* What it has is worth nothing any more: another one is asked for at once. */
+static void entry_withdraw(struct entry *e, const char *why)
+{
+    struct credentials *m = e->manager;
+    log_warn("credentials", "the certificate of %s is withdrawn: %s", e->id.text, why);
+    timer_stop(ring_timers(m->ring), &e->expire);
+    snprintf(e->error, sizeof e->error, "%s", why);
+    e->credential = credential_unref(e->credential);
+    if (is_kept(e))
+        prove_by(m, NULL);
+    ring_task_ask(m->ring, &e->tell_task);
+    if (!e->in_flight) {
+        timer_stop(ring_timers(m->ring), &e->again);
+        enqueue(e);
+    }
+}
+
+/* Another root signs: a new certificate, but not all of the mesh in one moment. */
+static void entry_hasten(struct entry *e)
+{
+    uint64_t spread_ms = ms_until(e->credential->not_after_s * 1000) / 4;
+    if (spread_ms > HASTEN_MAX_MS)
+        spread_ms = HASTEN_MAX_MS;
+    int64_t at_ms = clock_unix_ms() + (int64_t)(rng_below(ring_rng(e->manager->ring), spread_ms + 1));
+    if (e->in_flight || e->renew_at_ms == 0 || e->renew_at_ms <= at_ms)
+        return;
+    e->renew_at_ms = at_ms;
+    look_at(e, &e->again, at_ms);
+}
+
+/* Whether that was work. */
+static bool entry_trust(struct entry *e)
+{
+    struct credentials *m = e->manager;
+    const struct trust *t = m->watch.trust;
+    struct credential *fresh;
+    const char *why;
+    bool signs = true;
+    e->other_roots = e->in_flight; /* what comes may be of before */
+    if (!e->credential)
+        return false;
+    if (trust_revokes(t, e->id.text, e->credential->serial)) {
+        entry_withdraw(e, "it is revoked");
+        return true;
+    }
+    if (strcmp(e->credential->roots_pem, t->roots_pem) == 0)
+        return false;
+    int r = credential_trusting(&fresh, e->credential, text_of(t->roots_pem), clock_unix_s(), &signs, &why);
+    if (r == -EKEYREJECTED) {
+        entry_withdraw(e, "it leads to no root that is trusted now");
+    } else if (r < 0) {
+        log_error("credentials", "the certificate of %s goes by the roots of before: %s", e->id.text, why);
+    } else {
+        credential_unref(e->credential);
+        e->credential = fresh;
+        if (is_kept(e))
+            keep(e, fresh);
+        ring_task_ask(m->ring, &e->tell_task);
+        if (!signs)
+            entry_hasten(e);
+    }
+    return true;
+}
+
+/* A few in a turn: each makes configurations of TLS anew. */
+static void trust_turn(struct ring_task *task)
+{
+    struct credentials *m = container_of(task, struct credentials, trust_task);
+    size_t i = 0, work = 0;
+    if (!m->trust_told) {
+        m->trust_told = true;
+        (void)ca_link_set_roots(&m->link, m->watch.trust->roots_pem);
+        if (m->events->trusted)
+            m->events->trusted(m, m->watch.trust, m->arg);
+    }
+    for (const struct map_entry *me; work < TRUST_AT_ONCE && (me = map_next(&m->entries, &i));) {
+        struct entry *e = me->value;
+        if (e->other_roots && !e->in_flight)
+            work += entry_trust(e);
+    }
+    if (work == TRUST_AT_ONCE)
+        ring_task_ask(m->ring, &m->trust_task);
+}
+
+static void trust_heard(struct trust_watch *w)
+{
+    struct credentials *m = container_of(w, struct credentials, watch);
+    size_t i = 0;
+    for (const struct map_entry *me; (me = map_next(&m->entries, &i));)
+        ((struct entry *)me->value)->other_roots = true;
+    m->trust_told = false;
+    ring_task_ask(m->ring, &m->trust_task);
+}
+
+static void trust_again(struct trust_watch *w)
+{
+    ask_pump(container_of(w, struct credentials, watch));
 }
 
 /* ---- wants --------------------------------------------------------------- */
@@ -513,6 +626,10 @@ int credentials_open(struct credentials **ret, struct ring *ring,
                                          .token_file = o->token_file,
                                          .token_age_ms = m->options.token_age_ms};
     ca_link_init(&m->link, &link, &link_events, m);
+    trust_watch_init(&m->watch, ring, &m->link, trust_heard, trust_again);
+    ring_task_init(&m->trust_task, trust_turn);
+    if (o->watch)
+        ask_pump(m);
     *ret = m;
     return 0;
 }
@@ -537,5 +654,7 @@ void credentials_close(struct credentials *m, void (*drained)(void *arg), void *
     timer_stop(ring_timers(m->ring), &m->idle);
     for (const struct map_entry *me; (me = map_next(&m->entries, &i));)
         entry_free(me->value);
+    trust_watch_done(&m->watch);
+    ring_task_cancel(&m->trust_task);
     ca_link_close(&m->link, link_gone, m);
 }

@@ -3,7 +3,10 @@
  * CreateCertificate (istio.v1.auth) over gRPC/TLS, authenticated by the node's token; one
  * connection, several requests. Renewal at half-life with jitter; while the CA is away or refuses
  * it, it retries with jittered backoff (50 ms doubling to 15 s) and what is valid stays in use. An
- * expired credential is withdrawn: fail closed. A machine that joins (keep_file) keeps its own
+ * expired credential is withdrawn: fail closed. With `watch` it also listens to what the CA says of
+ * trust: credentials get other roots without a renewal, a few in each turn of the loop; those that
+ * lead to none of them, or are revoked, are withdrawn and asked for anew; those that the root before
+ * has signed are renewed early, spread over a quarter of their life, ten minutes at most. A machine that joins (keep_file) keeps its own
  * certificate and renews it by that. Control thread. Bounded: identities_max, requests
  * in flight, and the time that one may take.
  */
@@ -11,6 +14,7 @@
 #define SHARED_CREDENTIALS_CREDENTIALS_H
 #include "shared/credentials/credential.h"
 #include "shared/base/addr.h"
+#include "shared/mesh/trust.h"
 #include "shared/ring/ring.h"
 
 enum { CREDENTIALS_WHY_MAX = 256 };
@@ -31,6 +35,7 @@ struct credentials_options { /* the texts are borrowed until it is closed */
     size_t identities_max;   /* 0: 1024 */
     uint64_t request_ms;     /* how long a request may take; 0: 20 s */
     uint64_t token_age_ms;   /* that is old; 0: 10 s */
+    bool watch;              /* listen to what is trusted, on a connection that then stays */
     uint64_t idle_ms;        /* how long the connection stays when nobody asks; 0: 30 s */
 };
 struct credentials_events {
@@ -41,6 +46,8 @@ struct credentials_events {
     /* A request was answered, and not with a certificate; it will be tried again. May be NULL. From
      * inside a call's events: nothing of this may be called. */
     void (*refused)(struct credentials *m, const struct spiffe_id *id, const char *why, void *arg);
+    /* With `watch`: what is trusted now, borrowed; from the loop. May be NULL. */
+    void (*trusted)(struct credentials *m, struct trust *t, void *arg);
 };
 struct credentials_stats {
     uint64_t issued, failed;

@@ -20,6 +20,8 @@
       "it lived, and one of its ends is another workload now")                                     \
     X(TRUST_CHANGED, "trust changed", "TLS_FAILURE", 0,                                            \
       "it lived, and the root that its peer leads to is no longer trusted")                        \
+    X(REVOKED, "revoked", "TLS_FAILURE", 0,                                                        \
+      "the identity or the certificate of one of its ends was revoked")                            \
     X(CERTIFICATE_EXPIRED, "certificate expired", "TLS_FAILURE", 0,                                \
       "it lived longer than the certificate of its peer")                                          \
     X(UNKNOWN_SOURCE, "unknown source", "IDENTITY_ERROR", 503,                                     \

@@ -162,6 +162,112 @@ static uint64_t trust_changes(uint64_t seed)
     return story_end_abruptly();
 }
 
+/* As the control thread tells a worker. */
+static void tell_revoked(size_t node, const char *identity, const char *serial)
+{
+    struct path_env *env = &mesh.nodes[node].env;
+    struct trust *t = trust_new(1, TEXT("PEM"), 1, 1);
+    assert_non_null(t);
+    if (identity)
+        assert_int_equal(trust_add_identity(t, text_of(identity)), 0);
+    if (serial)
+        assert_int_equal(trust_add_serial(t, text_of(serial)), 0);
+    trust_sort(t);
+    trust_unref(env->trust);
+    env->trust = t;
+    living_trust(env);
+}
+
+static void forget_revoked(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        mesh.nodes[i].env.trust = trust_unref(mesh.nodes[i].env.trust);
+}
+
+static void must_fail(struct sim_pod *from, struct sim_pod *to)
+{
+    struct sim_flow *f = call(from, to);
+    sim_flow_start(f);
+    assert_true(fake_net_run_until(mesh.net, flow_is_done, f, 60 * 1000));
+    expect_broken(f);
+}
+
+/* Across nodes both ways, and on one node; what comes later is refused, and the others live. */
+static uint64_t identity_revoked(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *concerned[] = {endless(call(web, orders)), endless(call(orders, web)),
+                                    endless(call(web, cart0))};
+    struct sim_flow *others[] = {endless(call(rogue, orders)), endless(call(cart1, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        until_it_flows(concerned[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        until_it_flows(others[i]);
+    tell_revoked(0, web->id.text, NULL);
+    tell_revoked(1, web->id.text, NULL);
+    run_ms(500);
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        expect_broken(concerned[i]);
+    assert_true(count_inbound("ending", "revoked") >= 1);
+    go_on(others, ARRAY_SIZE(others));
+    must_fail(web, orders);
+    must_fail(orders, web);
+    must_fail(web, cart0);
+    go_on(others, ARRAY_SIZE(others));
+    forget_revoked();
+    return story_end_abruptly();
+}
+
+/* The node of the one that is revoked knows nothing of it: the far end is enough. */
+static uint64_t far_node_alone_has_heard(uint64_t seed)
+{
+    story_begin(seed);
+    struct sim_flow *there[] = {endless(call(web, orders))}, *back[] = {endless(call(orders, web))},
+                    *near[] = {endless(call(web, cart0))};
+    until_it_flows(there[0]);
+    until_it_flows(back[0]);
+    until_it_flows(near[0]);
+    tell_revoked(1, web->id.text, NULL);
+    run_ms(500);
+    expect_broken(there[0]);
+    expect_broken(back[0]);
+    must_fail(web, orders);
+    must_fail(orders, web);
+    go_on(near, 1);
+    forget_revoked();
+    return story_end_abruptly();
+}
+
+/* One certificate: with another one, the same identity is served again. */
+static uint64_t certificate_revoked(uint64_t seed)
+{
+    char serial[2 * X509_SERIAL_MAX + 1];
+    story_begin(seed);
+    struct sim_flow *concerned[] = {endless(call(web, orders)), endless(call(orders, web)),
+                                    endless(call(web, cart0))};
+    struct sim_flow *others[] = {endless(call(rogue, orders)), endless(call(cart1, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        until_it_flows(concerned[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        until_it_flows(others[i]);
+    snprintf(serial, sizeof serial, "%s", web->local.credential->serial);
+    tell_revoked(0, NULL, serial);
+    tell_revoked(1, NULL, serial);
+    run_ms(500);
+    for (size_t i = 0; i < ARRAY_SIZE(concerned); i++)
+        expect_broken(concerned[i]);
+    go_on(others, ARRAY_SIZE(others));
+    must_fail(web, orders);
+    sim_pod_certify(web);
+    run_ms(500);
+    struct sim_flow *again[] = {endless(call(web, orders)), endless(call(orders, web)),
+                                endless(call(web, cart0))};
+    for (size_t i = 0; i < ARRAY_SIZE(again); i++)
+        until_it_flows(again[i]);
+    forget_revoked();
+    return story_end_abruptly();
+}
+
 /* A tunnel does not live longer than its peer's certificate, also without any stream. */
 static uint64_t certificate_expires(uint64_t seed)
 {
@@ -267,6 +373,7 @@ static uint64_t client_closes_tunnel(uint64_t seed)
 #define STORIES(X)                                                                                 \
     X(destination_changes, 10)                                                                     \
     X(source_hears_first, 10)                                                                      \
+    X(identity_revoked, 10) X(far_node_alone_has_heard, 10) X(certificate_revoked, 10)             \
     X(trust_changes, 10) X(certificate_expires, 6) X(expired_is_kept, 2) X(principal_removed, 10)  \
         X(endings_have_a_pace, 2) X(client_closes_tunnel, 10)
 

@@ -11,6 +11,7 @@
 #include "shared/tls/csr.h"
 #include "shared/transport/h2_conn.h"
 #include "shared/transport/listener.h"
+#include "shared/xds/trust_codec.h"
 #include "shared/xds/xds.h"
 
 #define CA_ID    "spiffe://cluster.local/ns/weir-system/sa/weir-ca"
@@ -49,6 +50,8 @@ static struct fake_ca {
     uint32_t streams_max;
     size_t n_accepted, n_requests, n_open, n_open_most, n_good, n_self, n_bad_token, n_by_certificate;
     uint64_t accepted_ms[FAKE_STARTS];
+    struct xds_bytes trust; /* told to whoever watches */
+    size_t n_watches;
 } fake;
 
 struct fake_conn {
@@ -58,7 +61,7 @@ struct fake_conn {
 struct fake_call {
     struct list link;
     struct grpc_call call;
-    bool token_good, over;
+    bool token_good, over, watches;
 };
 
 /* ---- certificates ---------------------------------------------------------- */
@@ -152,6 +155,13 @@ static inline void fake_message(struct grpc_call *call, const uint8_t *data, siz
     size_t public_len;
     const char *csr_why;
     char why[XDS_WHY_MAX];
+    if (c->watches) {
+        fake.n_watches++;
+        if (fake.trust.data)
+            assert_int_equal(grpc_call_send(call, fake.trust.data, fake.trust.len), 0);
+        bed_poke();
+        return;
+    }
     assert_int_equal(certificate_request_decode(data, len, &q, why), 0);
     assert_int_equal(
         csr_public_key(text_of(q.csr_pem), public_der, sizeof public_der, &public_len, &csr_why),
@@ -176,6 +186,7 @@ static inline void fake_call_closed(struct grpc_call *call, enum grpc_status sta
     (void)status;
     (void)message;
     fake.n_open -= !c->over;
+    fake.n_watches -= c->watches;
     list_remove(&c->link);
     free(c);
     bed_poke();
@@ -189,9 +200,10 @@ static inline struct http2_stream *fake_request(struct h2_conn *h, const struct 
     struct text path, bearer;
     const struct tls_peer *peer = conn_peer(&h->conn);
     assert_int_equal(grpc_request_check(head, &path, &bearer, ret_status), 0);
-    assert_true(text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)));
     struct fake_call *c = calloc(1, sizeof *c);
     assert_non_null(c);
+    c->watches = text_equal(path, TEXT(XDS_TRUST_PATH));
+    assert_true(c->watches || text_equal(path, TEXT(XDS_CREATE_CERTIFICATE_PATH)));
     c->token_good = text_equal(bearer, TEXT(CA_TOKEN)) && !fake.spent;
     fake.spent = fake.spent || (fake.joins && bearer.len > 0);
     if (fake.joins && bearer.len == 0 && peer && peer->present) {
