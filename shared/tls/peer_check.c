@@ -11,6 +11,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/tls/signature.h"
+#include "shared/tls/web_name.h"
 
 void peer_check_init(struct peer_check *p, const struct tls_config *config)
 {
@@ -53,6 +54,26 @@ static const char *check_leaf(const struct tls_config *config, const struct x509
     return NULL;
 }
 
+/* A server's, of the web: RFC 9525, RFC 5280 (4.2.1.3, 4.2.1.12). */
+static const char *check_web_leaf(const struct tls_config *config, const struct x509_view *leaf)
+{
+    if (leaf->has_extended_usage && !leaf->extended_server)
+        return "the extended key usage is not for servers";
+    if (leaf->has_key_usage && !leaf->usage_digital_signature)
+        return "the key usage lacks digitalSignature";
+    for (size_t i = 0; i < config->n_names; i++)
+        if (web_name_fits(&config->names[i], leaf->alternative_names.data,
+                          leaf->alternative_names.len))
+            return signature_check_key(leaf->public_key);
+    return "the certificate is for another name";
+}
+
+/* Somebody has said that any certificate will do. */
+static bool takes_any(const struct tls_config *config)
+{
+    return config->peer_auth == TLS_PEER_WEB && !config->web_roots;
+}
+
 static const char *check_chain(const struct tls_config *config, const WOLFSSL_BUFFER_INFO *certs,
                                size_t n, struct x509_view *ret_leaf,
                                struct x509_path *ret_path)
@@ -67,13 +88,17 @@ static const char *check_chain(const struct tls_config *config, const WOLFSSL_BU
     for (size_t i = 0; i < n; i++)
         if (!x509_view_parse((struct der){certs[i].buffer, certs[i].length}, &views[i], &why))
             return why;
-    why = check_leaf(config, &views[0]);
+    *ret_leaf = views[0];
+    *ret_path = (struct x509_path){NULL, views[0].not_after_s};
+    if (takes_any(config))
+        return NULL;
+    why = config->peer_auth == TLS_PEER_WEB ? check_web_leaf(config, &views[0])
+                                            : check_leaf(config, &views[0]);
     if (why)
         return why;
     if (x509_view_verify(views, n, config->roots, config->n_roots, clock_unix_s(), ret_path, &why) <
         0)
         return why;
-    *ret_leaf = views[0];
     return NULL;
 }
 
@@ -93,9 +118,17 @@ static const char *remember(struct peer_check *p, const struct x509_view *leaf,
     free(p->uri);
     p->uri = text_dup(leaf->uri);
     if (!p->uri || hash_of(leaf->whole.data, leaf->whole.len, p->leaf) < 0 ||
-        hash_of(path->root->public_key.data, path->root->public_key.len, p->root) < 0)
+        (path->root &&
+         hash_of(path->root->public_key.data, path->root->public_key.len, p->root) < 0))
         return "out of memory";
     return NULL;
+}
+
+/* What the library says of a certificate for which it has no signer, and what it says of time, is ours to judge. */
+static bool is_ours_to_judge(const struct tls_config *config, int error)
+{
+    return error == ASN_NO_SIGNER_E || error == ASN_SELF_SIGNED_E ||
+           (takes_any(config) && (error == ASN_BEFORE_DATE_E || error == ASN_AFTER_DATE_E));
 }
 
 int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
@@ -107,8 +140,7 @@ int peer_check_certificate(int library_says_good, WOLFSSL_X509_STORE_CTX *store)
     p->good = false;
     if (p->why)
         return 0;
-    if (!library_says_good && store->error != ASN_NO_SIGNER_E &&
-        store->error != ASN_SELF_SIGNED_E) {
+    if (!library_says_good && !is_ours_to_judge(p->config, store->error)) {
         /* Ours says it more clearly, where it sees it too. */
         p->why = check_chain(p->config, store->certs, (size_t)store->totalCerts, &leaf, &path);
         if (!p->why)

@@ -5,7 +5,8 @@
  * believe forged CA copies. So it finds no signer for any certificate and asks us; the search of
  * x509_verify.c decides, with roots that nobody can add to. Every other complaint of the library is
  * final, but it leaves out some checks when it has no signer (dates, key sizes, critical
- * extensions): they are ours, too. Owned by a tls_channel. Inside shared/tls only.
+ * extensions): they are ours, too. Of a server of the web the certificate must be for one of the names
+ * that its configuration has (web_client.h) instead of being an SVID. Owned by a tls_channel. Inside shared/tls only.
  */
 #ifndef SHARED_TLS_PEER_CHECK_H
 #define SHARED_TLS_PEER_CHECK_H

@@ -145,8 +145,10 @@ static const char *check_alpn(const struct tls_channel *t)
     /* The library has agreed to one of ours, or was asked for none. */
     if (own[0] == '\0' || t->config->peer_auth == TLS_PEER_NOBODY)
         return NULL;
-    if (wolfSSL_ALPN_GetProtocol(t->ssl, &name, &len) == WOLFSSL_SUCCESS && name &&
-        len == strlen(own) && memcmp(name, own, len) == 0)
+    bool said = wolfSSL_ALPN_GetProtocol(t->ssl, &name, &len) == WOLFSSL_SUCCESS && name;
+    if (!said && t->config->alpn_free)
+        return NULL;
+    if (said && len == strlen(own) && memcmp(name, own, len) == 0)
         return NULL;
     return "the peer does not speak our protocol (ALPN)";
 }

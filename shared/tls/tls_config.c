@@ -12,13 +12,12 @@
 
 #include "shared/tls/digest.h"
 #include "shared/tls/key_secret.h"
-#include "shared/tls/library.h"
 #include "shared/tls/peer_check.h"
 #include "shared/tls/signature.h"
 #include "shared/tls/tls_context.h"
 #include "shared/tls/web_key.h"
-
-enum { CURVE_BITS_MIN = 256, RSA_BITS_MIN = 2048 };
+#include "shared/tls/web_name.h"
+#include "shared/tls/web_roots.h"
 
 /* wolfSSL asks for the signature of its CertificateVerify here, and so never sees the private
  * key. */
@@ -37,29 +36,6 @@ static int sign(WOLFSSL *ssl, const unsigned char *hash, unsigned int n_hash, un
     return r == 0 ? 0 : r == -ENOMEM ? MEMORY_E : BAD_STATE_E;
 }
 
-/* Chain as one buffer: wolfSSL takes certificates one after the other in DER as a chain only in
- * PEM. */
-static int set_chain(struct tls_config *c, const struct tls_config_options *o)
-{
-    size_t size = 1, len = 0, n;
-    int r = 0;
-
-    for (size_t i = 0; i < o->n_chain; i++)
-        size += o->chain[i].der_len * 3 / 2 + 128;
-    char *pem = malloc(size);
-    if (!pem)
-        return -ENOMEM;
-    for (size_t i = 0; r == 0 && i < o->n_chain; i++) {
-        r = x509_to_pem(&o->chain[i], pem + len, size - len, &n);
-        len += r == 0 ? n : 0;
-    }
-    if (r == 0 && wolfSSL_CTX_use_certificate_chain_buffer(c->context, (unsigned char *)pem,
-                                                           (long)len) != WOLFSSL_SUCCESS)
-        r = -EINVAL;
-    free(pem);
-    return r;
-}
-
 /* The public key stands where wolfSSL would keep the private one: it needs its kind and size. */
 static int set_identity(struct tls_config *c, const struct tls_config_options *o,
                         const char **ret_why)
@@ -76,7 +52,7 @@ static int set_identity(struct tls_config *c, const struct tls_config_options *o
     c->key = key_ref((struct key *)o->key);
     wolfSSL_CTX_SetEccSignCb(c->context, sign);
     wolfSSL_CTX_SetEccSignCtx(c->context, c);
-    r = set_chain(c, o);
+    r = tls_context_set_chain(c, o->chain, o->n_chain);
     if (r == 0 && wolfSSL_CTX_use_PrivateKey_buffer(c->context, public_key, (long)len,
                                                     WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS)
         r = -EINVAL;
@@ -89,7 +65,7 @@ static int set_roots(struct tls_config *c, const struct tls_config_options *o, c
 
     for (size_t i = 0; i < o->n_roots; i++)
         size += o->roots[i].der_len;
-    c->roots = calloc(o->n_roots, sizeof *c->roots);
+    c->roots = c->own_roots = calloc(o->n_roots, sizeof *c->own_roots);
     c->root_bytes = malloc(size);
     if (!c->roots || !c->root_bytes)
         return -ENOMEM;
@@ -97,7 +73,7 @@ static int set_roots(struct tls_config *c, const struct tls_config_options *o, c
         struct der der = {c->root_bytes + at, o->roots[i].der_len};
         memcpy(c->root_bytes + at, o->roots[i].der, der.len);
         at += der.len;
-        if (!x509_view_parse(der, &c->roots[i], ret_why))
+        if (!x509_view_parse(der, &c->own_roots[i], ret_why))
             return -EINVAL;
         if (!c->roots[i].is_ca) {
             *ret_why = "a root is not a CA certificate";
@@ -110,39 +86,21 @@ static int set_roots(struct tls_config *c, const struct tls_config_options *o, c
 
 static int set_protocol(struct tls_config *c, const char **ret_why)
 {
-    /* As bytes, TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384: a list of names would offer
-     * TLS_NULL_WITH_NULL_NULL beside them (a flaw of wolfSSL's compatibility layer). */
-    static const uint8_t suites[] = {0x13, 0x01, 0x13, 0x02};
-    int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
     int mode = WOLFSSL_VERIFY_PEER;
 
     if (c->peer_auth == TLS_PEER_SVID)
         mode |= WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     *ret_why = "the TLS library does not take the settings";
-    if (wolfSSL_CTX_set_cipher_list_bytes(c->context, suites, sizeof suites) != WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_set_groups(c->context, groups, sizeof groups / sizeof *groups) !=
-            WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_SetMinEccKey_Sz(c->context, CURVE_BITS_MIN) != WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_SetMinRsaKey_Sz(c->context, RSA_BITS_MIN) != WOLFSSL_SUCCESS)
-        return -EINVAL;
-        /* Tickets, early data and the session cache are not even compiled into our library; into
-         * another one they may be. */
-#ifdef HAVE_SESSION_TICKET
-    wolfSSL_CTX_no_ticket_TLSv13(c->context);
-#endif
-#ifndef NO_SESSION_CACHE
-    wolfSSL_CTX_set_session_cache_mode(c->context, WOLFSSL_SESS_CACHE_OFF);
-#endif
-    wolfSSL_CTX_set_verify(c->context, mode, peer_check_certificate);
-    return 0;
+    int r = tls_context_set_protocol(c);
+    return r < 0 ? r : tls_context_set_peer(c, mode, peer_check_certificate);
 }
 
 static const char *check_options(const struct tls_config_options *o)
 {
     if (o->role == TLS_SERVER && !o->key)
         return "a server needs a key";
-    if (o->peer_auth == TLS_PEER_NOBODY)
-        return "servers of the web are made elsewhere";
+    if (o->peer_auth == TLS_PEER_NOBODY || o->peer_auth == TLS_PEER_WEB)
+        return "servers and clients of the web are made elsewhere";
     if (o->role == TLS_CLIENT && o->peer_auth != TLS_PEER_SVID)
         return "a client needs the server's certificate";
     if (!o->key != (o->n_chain == 0))
@@ -167,22 +125,13 @@ int tls_config_new(struct tls_config **ret, const struct tls_config_options *opt
     if (*ret_why)
         return -EINVAL;
     *ret_why = "out of memory";
-    struct tls_config *c = calloc(1, sizeof *c);
-    if (!c)
-        return -ENOMEM;
-    atomic_init(&c->refs, 1);
-    c->role = options->role;
-    c->peer_auth = options->peer_auth;
+    struct tls_config *c;
+    int r = tls_context_new(&c, options->role, options->peer_auth);
+    if (r < 0)
+        return r;
     if (options->alpn.len > 0)
         memcpy(c->alpn, options->alpn.data, options->alpn.len);
-    int r = library_ready();
-    if (r == 0) {
-        c->context = wolfSSL_CTX_new(c->role == TLS_CLIENT ? wolfTLSv1_3_client_method()
-                                                           : wolfTLSv1_3_server_method());
-        r = c->context ? 0 : -ENOMEM;
-    }
-    if (r == 0)
-        r = set_roots(c, options, ret_why);
+    r = set_roots(c, options, ret_why);
     if (r == 0)
         r = set_identity(c, options, ret_why);
     if (r == 0)
@@ -210,7 +159,9 @@ struct tls_config *tls_config_unref(struct tls_config *c)
     wolfSSL_CTX_free(c->context);
     key_unref(c->key);
     web_key_unref(c->web_key);
-    free(c->roots);
+    web_roots_unref(c->web_roots);
+    web_names_free(c->names, c->n_names);
+    free(c->own_roots);
     free(c->root_bytes);
     free(c);
     return NULL;

@@ -3,7 +3,7 @@
  * Immutable after it was made and reference counted (atomic), so that every worker may open
  * channels from it; a new certificate or bundle makes a new one. TLS 1.3 only,
  * TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384, P-256 and X25519, no tickets, no resumption,
- * no early data, no SNI sent. The private key stays in its struct key.
+ * no early data, no SNI sent (but by clients of the web). The private key stays in its struct key.
  */
 #ifndef SHARED_TLS_TLS_CONFIG_H
 #define SHARED_TLS_TLS_CONFIG_H
@@ -18,6 +18,8 @@ enum tls_peer_auth {
     TLS_PEER_OPTIONAL,
     /* Server of the web: nobody is asked; see web_server.h, which alone makes such a configuration. */
     TLS_PEER_NOBODY,
+    /* Client of the web: a server's certificate of the web; see web_client.h, likewise. */
+    TLS_PEER_WEB,
 };
 struct tls_config_options {
     enum tls_role role;

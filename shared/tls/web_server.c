@@ -7,9 +7,7 @@
 #include "shared/tls/web_server.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#include "shared/tls/library.h"
 #include "shared/tls/signature.h"
 #include "shared/tls/tls_context.h"
 #include "shared/tls/web_key_sign.h"
@@ -62,26 +60,6 @@ static int sign_pss(WOLFSSL *ssl, const unsigned char *digest, unsigned n, unsig
     return result_of(r);
 }
 
-static int set_chain(struct tls_config *c, const struct web_server_options *o)
-{
-    size_t size = 1, len = 0, n;
-    int r = 0;
-    for (size_t i = 0; i < o->n_chain; i++)
-        size += o->chain[i].der_len * 3 / 2 + 128;
-    char *pem = malloc(size);
-    if (!pem)
-        return -ENOMEM;
-    for (size_t i = 0; r == 0 && i < o->n_chain; i++) {
-        r = x509_to_pem(&o->chain[i], pem + len, size - len, &n);
-        len += r == 0 ? n : 0;
-    }
-    if (r == 0 && wolfSSL_CTX_use_certificate_chain_buffer(c->context, (unsigned char *)pem,
-                                                           (long)len) != WOLFSSL_SUCCESS)
-        r = -EINVAL;
-    free(pem);
-    return r;
-}
-
 /* The public key stands where wolfSSL would keep the private one: it needs its kind and size. */
 static int set_identity(struct tls_config *c, const struct web_server_options *o)
 {
@@ -90,30 +68,12 @@ static int set_identity(struct tls_config *c, const struct web_server_options *o
     wolfSSL_CTX_SetEccSignCb(c->context, sign_ecdsa);
     wolfSSL_CTX_SetEccSignCtx(c->context, c);
     wolfSSL_CTX_SetRsaPssSignCb(c->context, sign_pss); /* its context is set for each channel */
-    int r = set_chain(c, o);
+    int r = tls_context_set_chain(c, o->chain, o->n_chain);
     if (r == 0 && wolfSSL_CTX_use_PrivateKey_buffer(c->context, public_key.data,
                                                     (long)public_key.len,
                                                     WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS)
         r = -EINVAL;
     return r;
-}
-
-static int set_protocol(struct tls_config *c)
-{
-    static const uint8_t suites[] = {0x13, 0x01, 0x13, 0x02}; /* as bytes: see tls_config.c */
-    int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
-    if (wolfSSL_CTX_set_cipher_list_bytes(c->context, suites, sizeof suites) != WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_set_groups(c->context, groups, sizeof groups / sizeof *groups) !=
-            WOLFSSL_SUCCESS)
-        return -EINVAL;
-#ifdef HAVE_SESSION_TICKET
-    wolfSSL_CTX_no_ticket_TLSv13(c->context);
-#endif
-#ifndef NO_SESSION_CACHE
-    wolfSSL_CTX_set_session_cache_mode(c->context, WOLFSSL_SESS_CACHE_OFF);
-#endif
-    wolfSSL_CTX_set_verify(c->context, WOLFSSL_VERIFY_NONE, NULL);
-    return 0;
 }
 
 int web_server_new(struct tls_config **ret, const struct web_server_options *o,
@@ -125,24 +85,17 @@ int web_server_new(struct tls_config **ret, const struct web_server_options *o,
     if (*ret_why)
         return -EINVAL;
     *ret_why = "out of memory";
-    struct tls_config *c = calloc(1, sizeof *c);
-    if (!c)
-        return -ENOMEM;
-    atomic_init(&c->refs, 1);
-    c->role = TLS_SERVER;
-    c->peer_auth = TLS_PEER_NOBODY;
+    struct tls_config *c;
+    int r = tls_context_new(&c, TLS_SERVER, TLS_PEER_NOBODY);
+    if (r < 0)
+        return r;
     memcpy(c->alpn, o->protocols, strlen(o->protocols));
-    int r = library_ready();
-    if (r == 0) {
-        c->context = wolfSSL_CTX_new(wolfTLSv1_3_server_method());
-        r = c->context ? 0 : -ENOMEM;
-    }
-    if (r == 0) {
-        *ret_why = "the TLS library does not take the certificate or key";
-        r = set_identity(c, o);
-    }
+    *ret_why = "the TLS library does not take the certificate or key";
+    r = set_identity(c, o);
     if (r == 0)
-        r = set_protocol(c);
+        r = tls_context_set_protocol(c);
+    if (r == 0)
+        r = tls_context_set_peer(c, WOLFSSL_VERIFY_NONE, NULL);
     if (r < 0) {
         tls_config_unref(c);
         return r;

@@ -2,7 +2,7 @@
  * Certificates as somebody else sends them. The first byte says what the rest is: 'p' a PEM text,
  * else two certificates in DER, the first as long as the next two bytes say: a leaf and what may be
  * its CA.
- * covers: shared/tls/x509_view.c shared/tls/x509_verify.c shared/tls/der.c
+ * covers: shared/tls/web_name.c shared/tls/web_roots.c shared/tls/x509_view.c shared/tls/x509_verify.c shared/tls/der.c
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 
 #include "shared/tls/name_constraints.h"
 #include "shared/tls/signature.h"
+#include "shared/tls/web_name.h"
+#include "shared/tls/web_roots.h"
 #include "shared/tls/x509.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,11 +41,37 @@ static void look_at(const struct x509 *c)
     x509_done(&again);
 }
 
+static void read_roots(struct text pem)
+{
+    struct web_roots *roots = NULL;
+    const struct x509_view *views;
+    const char *why = NULL;
+    size_t left_out;
+
+    int r = web_roots_from_pem(pem, &roots, &left_out, &why);
+    assert((r == 0) == !why);
+    if (r < 0)
+        return;
+    assert(web_roots_views(roots, &views) > 0 && views[0].is_ca);
+    web_roots_unref(roots);
+}
+
+/* A certificate for this name, of whatever kind it is. */
+static void look_for_name(const struct x509_view *leaf, struct text name)
+{
+    struct web_name *n = calloc(1, sizeof *n);
+    if (n && web_name_set(n, name) == 0)
+        (void)web_name_fits(n, leaf->alternative_names.data, leaf->alternative_names.len);
+    web_names_free(n, n != NULL);
+}
+
 static void read_pem(struct text pem)
 {
     static struct x509 all[X509_CHAIN_MAX];
     const char *why = NULL;
     size_t n;
+
+    read_roots(pem);
 
     int r = x509_from_pem(pem, all, X509_CHAIN_MAX, &n, &why);
     assert(r == 0 || why);
@@ -75,6 +103,9 @@ static void read_pair(struct der first, struct der second)
         if (x509_view_parse(first, &leaf_view, &why) && x509_view_parse(second, &ca_view, &why)) {
             (void)name_constraints_check(&ca_view, &leaf_view, true);
             (void)signature_check_key(leaf_view.public_key);
+            look_for_name(&leaf_view, TEXT("host.example"));
+            look_for_name(&leaf_view, TEXT("192.0.2.1"));
+            look_for_name(&leaf_view, leaf_view.uri);
             (void)signature_check(leaf_view.algorithm, ca_view.public_key, leaf_view.tbs,
                                   leaf_view.signature);
         }
