@@ -10,10 +10,12 @@
 
 enum request_log_format { REQUEST_LOG_FIELDS, REQUEST_LOG_ISTIO, REQUEST_LOG_ISTIO_JSON };
 struct machine;
+struct web_roots;
 struct config {
     const char *node, *cluster_id, *network, *trust_domain, *cluster_domain;
     const char *run_dir, *roots_file, *token_file;
     const char *keep_file;        /* of a machine that joined: its key and certificate; NULL: a cluster's node */
+    struct web_roots *system_roots; /* that servers outside of the mesh must lead to, unless their rule says others; NULL: none */
     const char *controller_identity, *ca_identity, *self_identity;
     struct addr controller, ca;
     struct addr admin, metrics, ready;

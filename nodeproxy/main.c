@@ -11,8 +11,10 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/http1/http1_codec.h"
+#include "shared/tls/web_roots.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <weir_version.h>
 
@@ -200,12 +202,27 @@ static int run_data(int channel, void *arg)
     return 0;
 }
 
+/* Without them what asks for TLS by them is refused, request by request; nothing else has to wait for that. */
+static void read_system_roots(struct config *c, const char *path)
+{
+    const char *why;
+    size_t left_out = 0;
+    if (path[0] == '\0')
+        return;
+    int r = web_roots_read(path, &c->system_roots, &left_out, &why);
+    if (r < 0)
+        log_warn("main", "--system-roots %s: %s%s%s: TLS to servers outside of the mesh can't be made", path, why, r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
+    else if (left_out > 0)
+        log_info("main", "--system-roots %s: %zu certificates of it are left out", path, left_out);
+}
+
 int main(int argc, char **argv)
 {
     static char identities[3][SPIFFE_ID_TEXT_MAX];
     char hostname[256] = "";
     bool version = false;
     const char *access_log = "on", *dns_capture = "on", *same_node = "direct", *http = "on", *http_detect = "off", *gateway_traces = "off", *expired_peers = "end", *replaced = "end";
+    const char *system_roots = "/etc/ssl/certs/ca-certificates.crt";
     const char *http_log = "fields", *collector = "", *sampling = "1";
     bool stays = false;
     const char *state_dir = NULL;
@@ -247,6 +264,7 @@ int main(int argc, char **argv)
         {"controller", ARG_ADDR, &c.controller, "ADDR:PORT", "the controller's xDS endpoint", 0, 0, false},
         {"ca", ARG_ADDR, &c.ca, "ADDR:PORT", "the CA's endpoint", 0, 0, false},
         {"roots", ARG_STRING, &c.roots_file, "FILE", "PEM of the roots that CA and controller must lead to", 0, 0, false},
+        {"system-roots", ARG_STRING, &system_roots, "FILE", "PEM of the roots to which servers outside of the mesh must lead, where a rule asks for TLS to them (\"\": none)", 0, 0, false},
         {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA; with --state-dir one to join with, good once", 0, 0, false},
         {"state-dir", ARG_STRING, &state_dir, "DIR", "of a machine: where `weir-nodeproxy join` has put its key and certificate, which renew themselves", 0, 0, false},
         {"workload", ARG_STRING, &machine.workload, "NAMESPACE/NAME", "of a machine: its WorkloadEntry. Then there are no pods, but those processes of this network namespace that the next options choose", 0, 0, false},
@@ -349,6 +367,7 @@ int main(int argc, char **argv)
     if ((state_dir && fill_joined(&c, state_dir, keep_file) < 0) || fill_machine(&c, &machine) < 0)
         return 2;
     fill_identities(&c, identities);
+    read_system_roots(&c, system_roots);
     fill_bounds(&c);
     char why[SANDBOX_WHY_MAX];
     if (sandbox_supervisor(why) < 0) {

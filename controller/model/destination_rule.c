@@ -1,6 +1,7 @@
 #include "controller/model/object_kinds.h"
 #include "controller/model/traffic_read.h"
 #include "shared/http/http_grammar.h"
+#include "shared/tls/web_name.h"
 
 /* ---- Load balancing ------------------------------------------------------------------------- */
 
@@ -362,31 +363,85 @@ static const struct rule_outlier *read_outlier(struct reader *r, struct gateway_
 
 /* ---- Policies ------------------------------------------------------------------------------- */
 
-/* Between workloads of the mesh it is TLS with their own identities in any case. */
-static void read_tls(struct reader *r, struct gateway_flaw *f, const struct json *of)
+static struct text read_tls_name(struct reader *r, struct gateway_flaw *f, const struct json *j)
+{
+    enum web_name_kind kind;
+    struct text name = traffic_copy(r, j);
+    const char *why = web_name_check(name, &kind);
+    if (why)
+        traffic_flaw(r, f, j, "'%.60s': %s", name.data, why);
+    return name;
+}
+
+static void read_tls_names(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                           struct rule_tls *t)
+{
+    const struct json *list = read_list(r, of, "subjectAltNames", WEB_NAMES_MAX);
+    struct text_match *names = read_array(r, json_count(list), sizeof *names);
+    t->names = names;
+    json_for_each (item, list) {
+        if (!names || !json_is(item, JSON_STRING)) {
+            read_fail(r, item, "must be a string");
+            return;
+        }
+        names[t->n_names++] =
+            (struct text_match){.kind = TEXT_EXACT, .value = read_tls_name(r, f, item)};
+    }
+}
+
+/* Istio's word for the roots of the system; anything else is a path in the proxy's file system there. */
+static void check_roots(struct reader *r, struct gateway_flaw *f, const struct json *j)
+{
+    const struct json *roots = read_member(j, "caCertificates");
+    if (roots && !text_equal(traffic_copy(r, roots), TEXT("system")))
+        traffic_flaw(r, f, roots,
+                     "is not supported: only 'system', the roots of the node proxy's system (--system-roots)");
+}
+
+/* Between workloads of the mesh it is TLS with their own identities in any case. NULL: nothing is said. */
+static const struct rule_tls *read_tls(struct reader *r, struct gateway_flaw *f, bool *wanted,
+                                       const struct json *of)
 {
     static const char *const known[] = {"mode", NULL};
+    static const char *const simple[] = {"mode", "sni", "subjectAltNames", "insecureSkipVerify", "caCertificates", NULL};
     static const char *const modes[] = {"DISABLE", "ISTIO_MUTUAL", "SIMPLE", "MUTUAL", NULL};
     const struct json *j = read_object(r, of, "tls");
     unsigned mode = 0;
     json_opt_choice(j, "mode", modes, &mode, r->error);
-    if (mode > 1)
+    struct rule_tls *t = j ? read_array(r, 1, sizeof *t) : NULL;
+    *wanted |= mode > 1;
+    if (mode > 2)
         traffic_flaw(r, f, read_member(j, "mode"), "%s is not supported", modes[mode]);
-    gateway_known(r, f, j, known);
+    gateway_known(r, f, j, mode == 2 ? simple : known);
+    if (!t || mode != 2)
+        return t;
+    t->originated = true;
+    t->insecure = read_bool(r, j, "insecureSkipVerify", false);
+    t->sni = (struct text){"", 0};
+    if (read_member(j, "sni"))
+        t->sni = read_tls_name(r, f, read_member(j, "sni"));
+    read_tls_names(r, f, j, t);
+    check_roots(r, f, j);
+    if (t->insecure && (t->n_names > 0 || read_member(j, "caCertificates")))
+        traffic_flaw(r, f, read_member(j, "insecureSkipVerify"),
+                     "is true, and there are subjectAltNames or caCertificates to judge by: leave out either");
+    return t;
 }
 
-static struct traffic_policy read_parts(struct reader *r, struct gateway_flaw *f,
+static struct traffic_policy read_parts(struct reader *r, struct destination_rule *d,
                                         const struct json *j)
 {
-    read_tls(r, f, j);
-    return (struct traffic_policy){.balance = read_balance(r, f, j),
+    struct gateway_flaw *f = &d->flaw;
+    return (struct traffic_policy){.tls = read_tls(r, f, &d->wants_tls, j),
+                                   .balance = read_balance(r, f, j),
                                    .pool = read_pool(r, f, j),
                                    .outlier = read_outlier(r, f, j)};
 }
 
-static struct traffic_policies read_policies(struct reader *r, struct gateway_flaw *f,
+static struct traffic_policies read_policies(struct reader *r, struct destination_rule *d,
                                              const struct json *of)
 {
+    struct gateway_flaw *f = &d->flaw;
     static const char *const known[] = {"loadBalancer", "connectionPool",    "outlierDetection",
                                         "tls",          "portLevelSettings", NULL};
     static const char *const port_known[] = {
@@ -397,7 +452,7 @@ static struct traffic_policies read_policies(struct reader *r, struct gateway_fl
     struct traffic_policies p = {.ports = ports, .said = j != NULL};
     gateway_known(r, f, j, known);
     if (j)
-        p.all = read_parts(r, f, j);
+        p.all = read_parts(r, d, j);
     json_for_each (item, list) {
         if (!ports || !json_is(item, JSON_OBJECT)) {
             read_fail(r, item, "must be an object");
@@ -405,7 +460,7 @@ static struct traffic_policies read_policies(struct reader *r, struct gateway_fl
         }
         gateway_known(r, f, item, port_known);
         ports[p.n_ports++] =
-            (struct traffic_port){traffic_port(r, f, item), read_parts(r, f, item)};
+            (struct traffic_port){traffic_port(r, f, item), read_parts(r, d, item)};
         if (!ports[p.n_ports - 1].port)
             traffic_flaw(r, f, item, "port is missing");
     }
@@ -426,7 +481,7 @@ static void read_subsets(struct reader *r, const struct json *spec, struct desti
         gateway_known(r, &d->flaw, j, known);
         struct rule_subset *s = &items[d->n_subsets++];
         *s = (struct rule_subset){read_string(r, j, "name"), read_labels(r, j, "labels"),
-                                  read_policies(r, &d->flaw, j)};
+                                  read_policies(r, d, j)};
         if (name_check_subdomain(text_of(s->name)))
             traffic_flaw(r, &d->flaw, j, "name '%.60s' is none", s->name);
         for (size_t i = 0; i + 1 < d->n_subsets; i++)
@@ -452,7 +507,7 @@ void destination_rule_read(struct reader *r, const struct json *document, struct
         traffic_flaw(r, &d->flaw, spec, "host is missing");
     if (d->host[0] == '*')
         traffic_flaw(r, &d->flaw, read_member(spec, "host"), "is no precise name");
-    d->policies = read_policies(r, &d->flaw, spec);
+    d->policies = read_policies(r, d, spec);
     read_subsets(r, spec, d);
     if (traffic_export(r, &d->flaw, spec, o->ns).n > 0)
         traffic_flaw(r, &d->flaw, read_member(spec, "exportTo"),

@@ -28,7 +28,15 @@ struct rule_outlier {
     struct outlier_settings settings;
     uint32_t panic_percent;
 };
+struct rule_tls {
+    bool originated; /* SIMPLE; else it is the mesh's own affair */
+    bool insecure;   /* insecureSkipVerify */
+    struct text sni; /* "": the name of what is called */
+    const struct text_match *names; /* subjectAltNames, each exactly; none: the name that is asked for */
+    size_t n_names;
+};
 struct traffic_policy { /* NULL: not said */
+    const struct rule_tls *tls;
     const struct rule_balance *balance;
     const struct rule_pool *pool;
     const struct rule_outlier *outlier;
@@ -50,6 +58,7 @@ struct rule_subset {
 };
 struct destination_rule {
     struct gateway_flaw flaw, note;
+    bool wants_tls; /* somewhere, of SIMPLE or MUTUAL: with a flaw nothing of its host goes in the clear */
     const char *host; /* as written, lower case */
     struct traffic_policies policies;
     const struct rule_subset *subsets;

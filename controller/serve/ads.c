@@ -8,9 +8,10 @@
 
 static const struct ads_dialect *const dialects[] = {&ads_delta, &ads_sotw};
 
+/* Who knows a Service knows by then what is wanted of connections to it: policies, and whether its cluster asks for TLS. */
 const struct ads_step ads_steps[ADS_STEPS] = {
-    {XDS_AUTHORIZATION, false}, {XDS_ADDRESS, true},    {XDS_AUTHORIZATION, true},
-    {XDS_CLUSTER, false},       {XDS_ENDPOINTS, false}, {XDS_LISTENER, true},
+    {XDS_AUTHORIZATION, false}, {XDS_CLUSTER, false},   {XDS_ENDPOINTS, false},
+    {XDS_ADDRESS, true},        {XDS_AUTHORIZATION, true}, {XDS_LISTENER, true},
     {XDS_ROUTES, true},         {XDS_CLUSTER, true},    {XDS_ENDPOINTS, true},
     {XDS_GATEWAY, true},
 };

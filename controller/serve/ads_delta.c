@@ -143,10 +143,10 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
     if (sub->started && request->n_subscribe == 0 && request->n_unsubscribe == 0)
         return;
     /* In Envoy's protocol a wildcard of clusters means all; a node proxy, who knows the Services themselves, needs those
-     * that somebody wrote. */
+     * that somebody wrote. It is one who has asked for what no consumer of Envoy's knows of, policies first. */
     if (!sub->started)
         sub->made_up = (type == XDS_CLUSTER || type == XDS_ENDPOINTS) &&
-                       !s->interests[XDS_ADDRESS].started;
+                       !s->interests[XDS_ADDRESS].started && !s->interests[XDS_AUTHORIZATION].started;
     int r = interest_request(sub, s->ads->catalog, request);
     if (r < 0)
         ads_stream_fail(s, r);

@@ -266,11 +266,23 @@ static enum upstream_protocol spoken(uint8_t app_protocol)
                                                          : UPSTREAM_AS_DOWNSTREAM;
 }
 
-/* policy NULL: nobody said anything of it. */
-static int add_cluster(const struct kube_service_port *port, const struct traffic_policy *policy,
-                       const struct health_check *check, const char *name, bool written,
+struct made { /* of which Service */
+    const struct view *view;
+    const struct object *service;
+    const struct workloads *workloads;
+    const struct rules *rules;
+    const struct rule_subset *const *subsets;
+    size_t n_subsets;
+    const char *key, *host;
+    struct resources *all;
+};
+
+/* m NULL: of a Service that leads nowhere; policy NULL: nobody said anything of it. */
+static int add_cluster(const struct made *m, const struct kube_service_port *port,
+                       const struct traffic_policy *policy, const char *name, bool written,
                        struct resources *all)
 {
+    const struct health_check *check = m ? m->service->service.health_check : NULL;
     static const struct traffic_policy nothing;
     struct health_check checks[1];
     struct xds_bytes body = {0};
@@ -284,6 +296,10 @@ static int add_cluster(const struct kube_service_port *port, const struct traffi
     c->protocol = spoken(port->app_protocol);
     if (policy || check)
         rule_apply(policy ? policy : &nothing, c);
+    if (m && policy)
+        rule_apply_tls(policy, m->host, c);
+    if (m && m->rules->closed)
+        rule_close(c);
     if (check) {
         checks[0] = *check;
         c->health_checks = checks;
@@ -346,7 +362,7 @@ static int add_nowhere(const struct view *v, const struct object *service,
     const struct labels all_of_them = {0};
     gateway_refused_name(v, service->ns, service->name, port->port, name);
     int err = add_endpoints(service, &nobody, &all_of_them, "", port->port, name, false, 0, all);
-    return err == 0 ? add_cluster(port, NULL, NULL, name, false, all) : err;
+    return err == 0 ? add_cluster(NULL, port, NULL, name, false, all) : err;
 }
 
 static int add_listener(const char *host, uint16_t port, const char *name, struct resources *all)
@@ -372,17 +388,6 @@ int own_listener(struct text table, struct resources *all)
     const struct api_listener l = {host_port, (char *)table.data};
     return add_unless(false, all, XDS_LISTENER, own, xds_listener_encode(&l, &body), &body);
 }
-
-struct made { /* of which Service */
-    const struct view *view;
-    const struct object *service;
-    const struct workloads *workloads;
-    const struct rules *rules;
-    const struct rule_subset *const *subsets;
-    size_t n_subsets;
-    const char *key, *host;
-    struct resources *all;
-};
 
 /* As the Service prefers it, or else (as Istio does it, and node proxies) where outliers are left out, so that there is a
  * reason to go further away. */
@@ -421,15 +426,14 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     struct traffic_policy policy;
     const char *subset_name = subset ? subset->name : "";
     bool said = rules_policy(m->rules, port->port, subset, &policy);
-    const struct health_check *check = m->service->service.health_check;
-    bool written = said || subset || check;
+    bool written = said || subset || m->service->service.health_check || m->rules->closed;
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
                             port->port, name, written, nearness_of(m, said ? &policy : NULL),
                             m->all);
     if (err == 0 && said)
         err = add_locality(&policy, m->all->items[m->all->n - 1]);
-    return err == 0 ? add_cluster(port, said ? &policy : NULL, check, name, written, m->all) : err;
+    return err == 0 ? add_cluster(m, port, said ? &policy : NULL, name, written, m->all) : err;
 }
 
 static int add_subsets(const struct made *m, const struct kube_service_port *port)

@@ -21,14 +21,26 @@ static const char *home(const struct view *v, const struct object *service,
     return v->settings->root_namespace;
 }
 
+/* It has a flaw, and meant that nobody speaks to the Service in the clear. */
+static bool is_closing(const struct view *v, const struct object *service, const struct object *rule)
+{
+    const struct destination_rule *d = &rule->destination_rule;
+    return d->flaw.kind != GATEWAY_NO_FLAW && d->wants_tls &&
+           (strcmp(rule->ns, service->ns) == 0 ||
+            strcmp(rule->ns, v->settings->root_namespace) == 0);
+}
+
 void rules_find(const struct view *v, const struct object *service, struct rules *ret)
 {
     struct object_group all = candidates(v, service);
     const char *ns = home(v, service, all);
     ret->n = 0;
+    ret->closed = false;
     for (size_t i = 0; i < all.n && ret->n < RULES_OF_HOST_MAX; i++)
         if (good_in(all.items[i], ns))
             ret->items[ret->n++] = all.items[i];
+    for (size_t i = 0; i < all.n && !ret->closed; i++)
+        ret->closed = is_closing(v, service, all.items[i]);
 }
 
 bool rule_any(const struct view *v, const struct object *service)
@@ -89,6 +101,8 @@ static void merge(struct traffic_policy *to, const struct traffic_policies *p, u
 {
     if (!p)
         return;
+    if (p->all.tls)
+        to->tls = p->all.tls;
     if (p->all.balance)
         to->balance = p->all.balance;
     if (p->all.pool)
@@ -161,9 +175,18 @@ void rule_warn(const struct view *v, const struct object *o, struct problems *pr
     const struct object *service =
         traffic_by_host(v, traffic_full_host(v, o->ns, d->host, host));
     object_key(o->kind, o->ns, o->name, key);
-    if (d->flaw.kind != GATEWAY_NO_FLAW)
+    if (d->flaw.kind != GATEWAY_NO_FLAW && service && is_closing(v, service, o))
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",
+                     "counts for nothing: %s. It asks for TLS: nothing goes to '%s' meanwhile",
+                     d->flaw.text, d->host);
+    else if (d->flaw.kind != GATEWAY_NO_FLAW)
         problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "", "counts for nothing: %s",
                      d->flaw.text);
+    else if (!service && d->wants_tls)
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "spec.host",
+                     "there is no Service '%s', nor a ServiceEntry's host with endpoints: TLS is not made, and what is "
+                     "sent there passes as it is",
+                     d->host);
     else if (!service)
         problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
                      "there is no Service '%s'", d->host);
@@ -212,4 +235,27 @@ void rule_apply(const struct traffic_policy *p, struct cluster *c)
         return;
     c->outlier = p->outlier->settings;
     c->balance.panic_percent = p->outlier->panic_percent;
+}
+
+void rule_apply_tls(const struct traffic_policy *p, const char *host, struct cluster *c)
+{
+    static struct text h2[] = {{"h2", 2}}, http11[] = {{"http/1.1", 8}};
+    const struct rule_tls *t = p->tls;
+    if (!t || !t->originated)
+        return;
+    c->tls = (struct cluster_tls){.kind = TLS_SIMPLE,
+                                  .sni = t->sni.len > 0 ? t->sni : text_of(host),
+                                  .insecure = t->insecure,
+                                  .system_roots = !t->insecure,
+                                  .sans = (struct text_match *)t->names,
+                                  .n_sans = t->n_names};
+    if (c->protocol == UPSTREAM_HTTP2 || c->protocol == UPSTREAM_HTTP1) {
+        c->tls.alpn = c->protocol == UPSTREAM_HTTP2 ? h2 : http11;
+        c->tls.n_alpn = 1;
+    }
+}
+
+void rule_close(struct cluster *c)
+{
+    c->tls = (struct cluster_tls){.kind = TLS_SIMPLE};
 }

@@ -16,6 +16,7 @@ enum {
 struct rules {
     const struct object *items[RULES_OF_HOST_MAX];
     size_t n;
+    bool closed; /* one that counts for nothing, by a flaw, asks for TLS: then nothing may go in the clear */
 };
 void rules_find(const struct view *v, const struct object *service, struct rules *ret);
 /* Of a name the oldest rule's; NULL: there is none of this name. */
@@ -34,6 +35,10 @@ const struct rule_subset *rule_subset(const struct view *v, const struct object 
                                       const char *name);
 /* What is worth telling of a rule. */
 void rule_warn(const struct view *v, const struct object *rule, struct problems *problems);
-/* Of such a policy into a cluster with its defaults; what it does not say is Istio's default. */
+/* Of such a policy into a cluster with its defaults; what it does not say is Istio's default. Borrows its texts. */
 void rule_apply(const struct traffic_policy *p, struct cluster *c);
+/* TLS, by which nobody but who is called `host` is spoken to, unless the policy names others. */
+void rule_apply_tls(const struct traffic_policy *p, const char *host, struct cluster *c);
+/* TLS that no node proxy will make: the cluster is closed. */
+void rule_close(struct cluster *c);
 #endif

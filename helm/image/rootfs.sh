@@ -20,6 +20,13 @@ printf '%s\n' 'root:x:0:0:root:/:/sbin/nologin' 'weir:x:65532:65532:weir:/:/sbin
 printf '%s\n' 'root:x:0:' 'weir:x:65532:' >"$OUT/etc/group"
 echo 'hosts: files dns' >"$OUT/etc/nsswitch.conf"
 
+# The roots to which servers outside of the mesh lead (--system-roots), as this machine has them.
+roots=/etc/ssl/certs/ca-certificates.crt
+[ -s "$roots" ] || { echo "rootfs: there is no $roots (package ca-certificates)" >&2; exit 1; }
+mkdir -p "$OUT/etc/ssl/certs" "$OUT/usr/share/doc/ca-certificates"
+cp -L "$roots" "$OUT$roots"
+[ ! -e /usr/share/doc/ca-certificates/copyright ] || cp -L /usr/share/doc/ca-certificates/copyright "$OUT/usr/share/doc/ca-certificates/"
+
 # Prints the paths that the loader would open for a program; none for a static one.
 libraries() {
     local lines

@@ -237,6 +237,7 @@ static enum step choose(struct exchange *x)
 {
     enum ending why = ENDING_NO_ENDPOINT;
     x->chooses = true;
+    x->why = NULL; /* of a try before */
     x->upstream.fresh = exchange_wants_fresh(x);
     enum step step = x->host->ops->choose(x->host, x, &x->server, &why);
     if (step == STEP_WAIT) {
@@ -254,6 +255,11 @@ static bool is_ours(enum ending why)
 {
     return why == ENDING_LIMIT || why == ENDING_NO_MEMORY || why == ENDING_NO_IDENTITY ||
            why == ENDING_WORKLOAD_GONE || why == ENDING_OVERFLOW;
+}
+
+void exchange_explain(struct exchange *x, const char *static_why)
+{
+    x->why = static_why;
 }
 
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why)
@@ -561,7 +567,9 @@ static const struct http_stream_events down_events = {
 
 static void upstream_ready(struct upstream_wait *w, struct http_link *link, enum ending why)
 {
-    exchange_chosen(container_of(w, struct exchange, upstream), link, why);
+    struct exchange *x = container_of(w, struct exchange, upstream);
+    x->why = link ? NULL : w->words;
+    exchange_chosen(x, link, why);
 }
 
 struct http_stream *exchange_begin(struct exchange_host *host)

@@ -95,6 +95,7 @@ void exchange_host_init(struct exchange_host *host, const struct exchange_host_o
                         struct ring *ring, struct exchange_pool *pool);
 /* For the event `request` of a server's link. NULL: a bound is reached, or no memory. */
 struct http_stream *exchange_begin(struct exchange_host *host);
+void exchange_explain(struct exchange *x, const char *static_why); /* more than its ending will say */
 /* After `choose` had to wait: the link, or NULL and why. */
 void exchange_chosen(struct exchange *x, struct http_link *link, enum ending why);
 void exchange_close(struct exchange *x,

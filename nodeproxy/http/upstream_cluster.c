@@ -96,6 +96,12 @@ struct upstream_cluster *upstream_cluster_ref(struct upstream_cluster *c)
     return c;
 }
 
+static void forget_tls(struct upstream_cluster *c)
+{
+    for (size_t i = 0; i < UPSTREAM_SPEECHES; i++)
+        c->tls[i] = tls_config_unref(c->tls[i]);
+}
+
 struct upstream_cluster *upstream_cluster_unref(struct upstream_cluster *c)
 {
     if (!c)
@@ -107,6 +113,7 @@ struct upstream_cluster *upstream_cluster_unref(struct upstream_cluster *c)
     if (c->use)
         tell_ejected(c);
     c->use = cluster_use_unref(c->use);
+    forget_tls(c);
     c->cluster = cluster_unref(c->cluster);
     c->ranked = endpoints_unref(c->ranked);
     c->endpoints = endpoints_unref(c->endpoints);
@@ -134,6 +141,8 @@ static int renew(struct upstream_cluster *c, struct cluster *taken_cluster,
     }
     c->mesh_version = of_mesh ? mesh_version : 0;
     c->ranked_ms = now;
+    if (taken_cluster != c->cluster)
+        forget_tls(c);
     cluster_unref(c->cluster);
     endpoints_unref(c->ranked);
     endpoints_unref(c->endpoints);

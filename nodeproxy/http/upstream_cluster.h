@@ -13,12 +13,16 @@
 #include "shared/mesh/balance.h"
 #include "shared/mesh/directory.h"
 #include "shared/ring/ring.h"
+#include "shared/tls/tls_config.h"
 
 enum {
     UPSTREAM_CLUSTERS_MAX = 1024,
     UPSTREAM_CLUSTER_IDLE_MS = 5 * 60 * 1000,
     UPSTREAM_LOADS = 512
 };
+
+/* What is spoken with an endpoint of it; TLS to it says so (ALPN). */
+enum upstream_speech { UPSTREAM_SPEAKS_BYTES, UPSTREAM_SPEAKS_HTTP1, UPSTREAM_SPEAKS_HTTP2, UPSTREAM_SPEECHES };
 
 struct upstream_cluster;
 struct upstream_watcher { /* who checks the endpoints (path/health_watch.h) */
@@ -44,6 +48,7 @@ struct upstream_cluster { /* counted: requests and connections of it */
     struct endpoints *endpoints, *ranked; /* ranked: what the balancer sees; NULL: the endpoints */
     struct balancer *balancer;
     struct cluster_use *use;
+    struct tls_config *tls[UPSTREAM_SPEECHES]; /* of this cluster's settings (path/upstream_tls.h); NULL: not yet, or none */
     void *watch; /* of the watcher */
     bool unwatched; /* it is to be told once more */
     uint64_t version;        /* the directory's, when they were looked for last */

@@ -12,7 +12,7 @@ enum {
     IDLE_MAX = 256,
     STREAMS_EXPECTED = 100, /* of a link of HTTP/2 that is being opened */
     FRESH_MS = 1000,        /* so long after an answer no server closes */
-    KEY_MAX = 40 + UPSTREAM_NAME_MAX + UPSTREAM_IDENTITY_MAX,
+    KEY_MAX = 48 + UPSTREAM_NAME_MAX + UPSTREAM_IDENTITY_MAX,
 };
 
 struct upstream_group { /* one endpoint; lives while links or somebody who waits refer to it */
@@ -53,7 +53,8 @@ static bool key_make(struct key *k, const struct upstream_endpoint *to)
     k->len = 0;
     key_put(k, head, sizeof head);
     key_put(k, to->to.ip.bytes, sizeof to->to.ip.bytes);
-    key_put(k, &to->cluster, sizeof to->cluster); /* the group keeps it */
+    key_put(k, &to->cluster, sizeof to->cluster); /* the group keeps them */
+    key_put(k, &to->tls, sizeof to->tls);
     key_put(k, to->identity.data, to->identity.len);
     key_put(k, to->service_host.data, to->service_host.len);
     return true;
@@ -74,6 +75,8 @@ static struct upstream_group *group_new(struct upstream_pool *p, const struct up
     g->to.service_host.data = names + to->identity.len;
     if (to->cluster)
         upstream_cluster_ref(to->cluster);
+    if (to->tls)
+        tls_config_ref(to->tls);
     list_init(&g->ready);
     list_init(&g->busy);
     list_init(&g->waiting);
@@ -83,6 +86,7 @@ static struct upstream_group *group_new(struct upstream_pool *p, const struct up
 static void group_free(struct upstream_group *g)
 {
     upstream_cluster_unref(g->to.cluster);
+    tls_config_unref(g->to.tls);
     free(g);
 }
 
@@ -157,7 +161,7 @@ void upstream_forget(struct upstream_wait *w)
 }
 
 /* Those that wait now; who comes back because of it is not among them. */
-static void fail_waiting(struct upstream_group *g, enum ending why)
+static void fail_waiting(struct upstream_group *g, enum ending why, const char *words)
 {
     struct list now;
     list_init(&now);
@@ -165,6 +169,7 @@ static void fail_waiting(struct upstream_group *g, enum ending why)
     for (struct list *n; (n = now.next) != &now;) {
         struct upstream_wait *w = container_of(n, struct upstream_wait, link);
         upstream_forget(w);
+        w->words = words;
         w->ready(w, NULL, why);
     }
 }
@@ -330,7 +335,7 @@ static void serve(struct upstream_group *g)
     }
     int r = open_more(g);
     if (r < 0 && g->n_links == 0) /* and nothing that they could wait for */
-        fail_waiting(g, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT);
+        fail_waiting(g, r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT, NULL);
     group_unref(g);
 }
 
@@ -379,13 +384,13 @@ static void link_closed(struct http_link *http, int error, const char *why)
 
 static const struct http_link_events link_events = {.slot = link_slot, .closed = link_closed};
 
-void upstream_failed(struct upstream_link *l, enum ending why)
+void upstream_failed(struct upstream_link *l, enum ending why, const char *static_words)
 {
     struct upstream_group *g = l->group;
     g->refs++;
     link_end(l, false);
     if (g->n_opening == 0)
-        fail_waiting(g, why);
+        fail_waiting(g, why, static_words);
     group_unref(g);
 }
 
@@ -402,7 +407,7 @@ void upstream_opened(struct upstream_link *l, struct stream *carrier)
     int r = g->to.version == HTTP_VERSION_2 ? http2_link_open(&l->http, &o, &link_events, l)
                                             : http1_link_open(&l->http, &o, &link_events, l);
     if (r < 0) {
-        upstream_failed(l, ENDING_NO_MEMORY);
+        upstream_failed(l, ENDING_NO_MEMORY, NULL);
         return;
     }
     l->opening = false;

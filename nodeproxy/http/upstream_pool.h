@@ -31,6 +31,7 @@ struct upstream_endpoint { /* all of it is the key */
     struct text identity;     /* who must be there; "": DIRECT */
     struct text service_host; /* by which name it is called; "": by none, or DIRECT */
     struct upstream_cluster *cluster; /* whose connections they are; NULL: nobody's */
+    struct tls_config *tls; /* DIRECT, and then by TLS of this configuration; NULL: in the clear */
 };
 struct upstream_pool_ops {
     /* A connection there. 0: upstream_opened() or upstream_failed() follows, not before it returns; upstream_close()d
@@ -74,7 +75,7 @@ struct upstream_link { /* one connection; `ops` sees it */
 };
 const struct upstream_endpoint *upstream_link_endpoint(const struct upstream_link *l);
 void upstream_opened(struct upstream_link *l, struct stream *carrier);
-void upstream_failed(struct upstream_link *l, enum ending why);
+void upstream_failed(struct upstream_link *l, enum ending why, const char *static_words); /* more than it says; NULL */
 void upstream_gone(struct upstream_link *l); /* its memory goes */
 
 struct upstream_wait { /* who wants a link; embedded */
@@ -82,6 +83,7 @@ struct upstream_wait { /* who wants a link; embedded */
     struct upstream_group *group; /* NULL: does not wait */
     /* NULL: there is none, and why. It is to be used for a request in this call. */
     void (*ready)(struct upstream_wait *w, struct http_link *link, enum ending why);
+    const char *words; /* if there is none, more than `why` says, a static sentence; NULL: nothing */
     bool reused; /* the link had a request before */
     bool fresh;  /* wanted: one that nobody used, or (HTTP/1.1) that has not idled for long, so that the server
                   * has hardly closed it meanwhile */

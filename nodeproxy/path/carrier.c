@@ -1,6 +1,7 @@
 #include "nodeproxy/path/carrier.h"
 
 #include "nodeproxy/path/inbound.h"
+#include "nodeproxy/path/upstream_tls.h"
 #include "shared/ring/socket.h"
 #include "shared/transport/stream_pair.h"
 #include <assert.h>
@@ -23,6 +24,7 @@ struct carrier {
     struct ring *ring; /* the pod's, which may be gone before it: close_local() */
     uint32_t epoch; /* the pod's, when it was begun */
     bool closing, opened, conn_open;
+    bool shaking; /* connected, and TLS is not there yet */
     bool told; /* `gone` */
     struct timer deadline;
     struct socket_waiter socket_waiter; /* directly */
@@ -44,7 +46,7 @@ static void late(struct timer *t)
 {
     struct carrier *c = container_of(t, struct carrier, deadline);
     if (!c->closing)
-        failed(c, ENDING_CONNECT_TIMEOUT, "");
+        failed(c, c->shaking ? ENDING_HANDSHAKE_TIMEOUT : ENDING_CONNECT_TIMEOUT, "");
     else if (c->local.inbound) /* close_local() waits for it */
         inbound_close(c->local.inbound, ENDING_IDLE_TIMEOUT);
 }
@@ -222,10 +224,31 @@ static void connected(struct conn *conn, int result)
     struct carrier *c = container_of(conn, struct carrier, conn);
     if (c->closing)
         return;
+    if (result < 0) {
+        failed(c, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE, "");
+        return;
+    }
+    if (!c->to.tls) {
+        opened(c, &conn->stream);
+        return;
+    }
+    c->shaking = true;
+    conn->eof_is_end = c->to.version == HTTP_VERSION_2;
+    if (conn_secure(conn, c->to.tls) < 0)
+        failed(c, ENDING_NO_MEMORY, "");
+}
+
+/* The time to connect is for this, too. */
+static void secured(struct conn *conn, int result)
+{
+    struct carrier *c = container_of(conn, struct carrier, conn);
+    c->shaking = false;
+    if (c->closing)
+        return;
     if (result == 0)
         opened(c, &conn->stream);
     else
-        failed(c, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE, "");
+        failed(c, upstream_tls_ending(result), conn_why(conn));
 }
 
 static void drained(struct conn *conn)
@@ -233,7 +256,8 @@ static void drained(struct conn *conn)
     struct carrier *c = container_of(conn, struct carrier, conn);
     ring_task_ask(c->ring, &c->task);
 }
-static const struct conn_events conn_events = {.connected = connected, .drained = drained};
+static const struct conn_events conn_events = {
+    .connected = connected, .secured = secured, .drained = drained};
 
 static void connect_on(struct carrier *c, int taken_fd)
 {
@@ -283,6 +307,7 @@ static void carrier_task(struct ring_task *task)
     if (!lent) {
         if (c->to.way == UPSTREAM_LOCAL)
             stream_pair_done(&c->local.pair);
+        tls_config_unref(c->to.tls);
         free(c);
     }
     if (!told)
@@ -300,6 +325,9 @@ int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstrea
     c->pod = p;
     c->ring = p->env->ring;
     c->to = *to;
+    assert(!to->tls || to->way == UPSTREAM_DIRECT);
+    if (to->tls)
+        tls_config_ref(to->tls);
     c->epoch = p->epoch;
     timer_init(&c->deadline, late);
     socket_waiter_init(&c->socket_waiter, socket_came);
@@ -308,6 +336,7 @@ int carrier_open(struct carrier **ret, struct local_pod *p, const struct upstrea
             : to->way == UPSTREAM_LOCAL ? open_local(c, source)
                                         : open_directly(c);
     if (r < 0) {
+        tls_config_unref(c->to.tls);
         free(c);
         return r;
     }

@@ -1,5 +1,6 @@
 #include "nodeproxy/path/cluster_target.h"
 
+#include "nodeproxy/path/upstream_tls.h"
 #include <errno.h>
 
 const struct port_pair *service_port(const struct service *s, uint16_t port)
@@ -25,18 +26,24 @@ static enum ending find_service(const struct local_pod *pod, struct text name,
     return ret->service && service_port(ret->service, ret->port) ? ENDING_NONE : ENDING_NO_BACKEND;
 }
 
+/* Of a cluster whose endpoints are not told yet the Service's would do, but not in the clear where TLS is asked for. */
+static bool asks_for_tls(const struct local_pod *pod, struct text name)
+{
+    struct cluster *c = directory_cluster(pod->env->directory, name);
+    bool asks = c && upstream_tls_asked(c);
+    cluster_unref(c);
+    return asks;
+}
+
 enum ending cluster_target_find(struct local_pod *pod, struct text name,
                                 struct cluster_target *ret)
 {
     int r = upstream_clusters_get(&pod->clusters, name, &ret->cluster);
     if (r < 0)
         return r == -ENOMEM ? ENDING_NO_MEMORY : ENDING_LIMIT;
-    if (!ret->cluster)
-        return find_service(pod, name, ret);
-    /* To speak otherwise with it than was asked for would be worse than not at all. */
-    bool tls = ret->cluster->cluster->tls.kind == TLS_SIMPLE ||
-               ret->cluster->cluster->tls.kind == TLS_MUTUAL;
-    return tls ? ENDING_NOT_DONE : ENDING_NONE;
+    if (ret->cluster)
+        return ENDING_NONE;
+    return asks_for_tls(pod, name) ? ENDING_NO_ENDPOINT : find_service(pod, name, ret);
 }
 
 int cluster_target_draw(const struct local_pod *pod, const struct cluster_target *t,

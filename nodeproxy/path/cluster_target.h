@@ -12,7 +12,7 @@ struct cluster_target { /* one of the two; pointers are good for this turn */
     const struct service *service;
     uint16_t port; /* of the Service */
 };
-/* NONE, or NO_BACKEND, NOT_DONE, NO_MEMORY, LIMIT. */
+/* NONE, or NO_BACKEND, NO_ENDPOINT, NO_MEMORY, LIMIT. */
 enum ending cluster_target_find(struct local_pod *pod, struct text name,
                                 struct cluster_target *ret);
 /* An endpoint of the Service: of the family of the address that was called, unless all are of the

@@ -2,6 +2,7 @@
 #include "nodeproxy/path/health_probe.h"
 
 #include "nodeproxy/path/carrier.h"
+#include "nodeproxy/path/upstream_tls.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -447,7 +448,12 @@ static bool find_way(struct health_probe *p)
     p->to.version = h2 ? HTTP_VERSION_2 : HTTP_VERSION_1;
     if (p->to.way != UPSTREAM_DIRECT)
         p->to.service_host = upstream_cluster_host(p->values->name);
-    return true;
+    const char *why;
+    const struct upstream_tls_wish tls = {p->o.cluster, p->to.way,
+                                          p->o.check->kind == CHECK_TCP ? UPSTREAM_SPEAKS_BYTES
+                                          : h2                          ? UPSTREAM_SPEAKS_HTTP2
+                                                                        : UPSTREAM_SPEAKS_HTTP1};
+    return upstream_tls_find(env, &tls, &p->to.tls, &why) == ENDING_NONE;
 }
 
 static void open_carrier(struct health_probe *p)

@@ -2,6 +2,7 @@
 #include "nodeproxy/path/outbound_state.h"
 
 #include "nodeproxy/path/request_log.h"
+#include "nodeproxy/path/upstream_tls.h"
 #include "shared/ring/socket.h"
 #include <assert.h>
 #include <errno.h>
@@ -124,6 +125,7 @@ static enum step detect(struct outbound *c, struct outbound_candidate *to)
         .source = c->source,
         .service_host = text_of(c->service_host),
         .client = &c->client.stream,
+        .tls = tcp_route_tls(c->tcp),
         .cluster = tcp_route_cluster(c->tcp),
     };
     enum ending ending = outbound_detect_open(&c->detect, &o, &detect_events, c);
@@ -193,6 +195,11 @@ static void server_connected(struct conn *conn, int result)
     struct outbound *c = container_of(conn, struct direct, conn)->outbound;
     if (c->closing)
         return;
+    if (result == 0 && tcp_route_tls(c->tcp)) { /* for which the same time counts */
+        if (conn_secure(conn, tcp_route_tls(c->tcp)) < 0)
+            outbound_continue(c, outbound_end(c, ENDING_NO_MEMORY));
+        return;
+    }
     timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
     if (result == 0)
         outbound_continue(c, STEP_NEXT);
@@ -200,10 +207,21 @@ static void server_connected(struct conn *conn, int result)
         outbound_continue(c, outbound_end(c, result == -ETIMEDOUT ? ENDING_CONNECT_TIMEOUT : ENDING_UNREACHABLE));
 }
 
+static void server_secured(struct conn *conn, int result)
+{
+    struct outbound *c = container_of(conn, struct direct, conn)->outbound;
+    if (c->closing)
+        return;
+    timer_stop(ring_timers(c->pod->env->ring), &c->deadline);
+    if (result < 0)
+        c->why = text_dup(text_of(conn_why(conn))); /* without memory the line has the ending's meaning */
+    outbound_continue(c, result == 0 ? STEP_NEXT : outbound_end(c, upstream_tls_ending(result)));
+}
+
 static void part_drained(struct outbound *c);
 static void server_drained(struct conn *conn) { part_drained(container_of(conn, struct direct, conn)->outbound); }
 static void client_drained(struct conn *conn) { part_drained(container_of(conn, struct outbound, client)); }
-static const struct conn_events server_events = {.connected = server_connected, .drained = server_drained};
+static const struct conn_events server_events = {.connected = server_connected, .secured = server_secured, .drained = server_drained};
 static const struct conn_events client_events = {.drained = client_drained};
 
 static enum step connect_on(struct outbound *c, int taken_fd)
@@ -333,7 +351,8 @@ static void stage_late(struct timer *t)
         (void)local_pod_ready(c->pod, &self);
         outbound_continue(c, outbound_end(c, self ? ENDING_NO_IDENTITY : ENDING_UNKNOWN_SOURCE));
     } else {
-        outbound_continue(c, outbound_end(c, ENDING_CONNECT_TIMEOUT));
+        bool shaking = c->server_open && c->way == WAY_DIRECT && c->direct->conn.tls;
+        outbound_continue(c, outbound_end(c, shaking ? ENDING_HANDSHAKE_TIMEOUT : ENDING_CONNECT_TIMEOUT));
     }
 }
 

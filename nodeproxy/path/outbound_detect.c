@@ -72,13 +72,15 @@ enum ending outbound_detect_open(struct outbound_detect **ret, const struct outb
     enum ending ending = carrier_way(env, o->there, &o->to, &d->id, &d->endpoint);
     d->endpoint.service_host = o->service_host;
     d->endpoint.cluster = o->cluster;
+    d->endpoint.tls = o->tls;
     int r = 0;
     if (ending == ENDING_NONE)
         r = protocol_detect_new(&d->detect, env->ring, o->client, env->config->idle_ms,
                                 &detect_events, d);
     if (ending == ENDING_NONE && r == 0)
         r = carrier_open(&d->carrier, o->pod, &d->endpoint, &o->source, &carrier_events, d);
-    d->endpoint.cluster = NULL; /* it may go before us */
+    d->endpoint.cluster = NULL; /* they may go before us */
+    d->endpoint.tls = NULL;
     if (ending == ENDING_NONE && r == 0) {
         *ret = d;
         return ENDING_NONE;

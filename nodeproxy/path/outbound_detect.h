@@ -20,6 +20,7 @@ struct outbound_detect_options {
     const struct workload *there; /* NULL: none that is known */
     struct addr to, source;
     struct text service_host;     /* until it has drained */
+    struct tls_config *tls; /* of its connections; NULL: none */
     struct upstream_cluster *cluster; /* whose connection it is, for its time to connect; NULL: nobody's */
     struct stream *client;        /* not started: the owner does that next */
 };

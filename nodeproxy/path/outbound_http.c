@@ -143,6 +143,8 @@ static enum step choose(struct exchange_host *host, struct exchange *x, struct h
     const struct request_target target = target_of(h);
     struct target_endpoint e;
     *ret_ending = request_target_choose(&target, x, &e);
+    if (e.why)
+        exchange_explain(x, e.why);
     if (*ret_ending == ENDING_NONE)
         *ret_ending = rename_host(x, &e);
     return *ret_ending == ENDING_NONE ? take_link(h, x, &e.endpoint, ret, ret_ending) : STEP_END;

@@ -3,6 +3,7 @@
 #include "nodeproxy/http/own_answer.h"
 #include "nodeproxy/path/carrier.h"
 #include "nodeproxy/path/cluster_target.h"
+#include "nodeproxy/path/upstream_tls.h"
 #include <errno.h>
 
 enum { DRAWS_MAX = 8 /* to find an endpoint that was not tried yet */ };
@@ -20,7 +21,7 @@ static enum ending find_called(const struct request_target *t, struct found *ret
 {
     const struct path_env *env = t->pod->env;
     enum ending ending = cluster_target_find(t->pod, t->name, &ret->to);
-    if (ret->to.cluster || ending == ENDING_NO_MEMORY || ending == ENDING_LIMIT)
+    if (ret->to.cluster || ending == ENDING_NO_MEMORY || ending == ENDING_LIMIT || ending == ENDING_NO_ENDPOINT)
         return ending;
     struct cluster_target *to = &ret->to;
     to->service =
@@ -144,7 +145,7 @@ static enum http_version version_of(const struct request_target *t, const struct
     case UPSTREAM_HTTP1:
         return own_answer_is_grpc(exchange_request(x)) ? t->version : HTTP_VERSION_1;
     case UPSTREAM_AS_DOWNSTREAM:
-    case UPSTREAM_BY_ALPN: /* no TLS is made here */
+    case UPSTREAM_BY_ALPN: /* what is offered is what the client speaks */
         break;
     }
     return t->version;
@@ -162,7 +163,10 @@ static enum ending describe(const struct request_target *t, const struct exchang
     if (e->way != UPSTREAM_DIRECT)
         e->service_host = f->to.cluster ? upstream_cluster_host(f->to.cluster->cluster->name)
                                      : text_of(f->to.service->hostname);
-    return ending;
+    const struct upstream_tls_wish tls = {e->cluster, e->way,
+                                          e->version == HTTP_VERSION_2 ? UPSTREAM_SPEAKS_HTTP2 : UPSTREAM_SPEAKS_HTTP1};
+    return ending != ENDING_NONE ? ending
+                                 : upstream_tls_find(t->pod->env, &tls, &e->tls, &ret->why);
 }
 
 enum ending request_target_choose(const struct request_target *t, struct exchange *x,

@@ -17,6 +17,7 @@ struct target_endpoint { /* pointers are good for this turn, and while it is not
     struct upstream_endpoint endpoint;
     struct spiffe_id id;
     struct text hostname; /* as the endpoint is called; "": by no name */
+    const char *why; /* where there is none: more than the ending says, a static sentence; NULL */
 };
 /* ENDING_NONE, or why there is none. The exchange's stake is taken. */
 enum ending request_target_choose(const struct request_target *t, struct exchange *x,

@@ -1,8 +1,10 @@
 /* Routes of connections; see the header. */
 #include "nodeproxy/path/tcp_route.h"
 
+#include "nodeproxy/path/carrier.h"
 #include "nodeproxy/path/cluster_target.h"
 #include "nodeproxy/path/hello_wait.h"
+#include "nodeproxy/path/upstream_tls.h"
 #include "shared/http/http_head.h"
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@ struct tcp_route {
     struct text chosen, route; /* the cluster and the route that were chosen: of the table, while it is held */
     struct hello_wait hello;
     struct upstream_stake stake;
+    struct tls_config *tls; /* NULL: none */
     bool connection; /* counted in the stake's cluster */
     bool reported;
     char why[CLIENT_HELLO_NAME_MAX + 64];
@@ -86,6 +89,7 @@ struct tcp_route *tcp_route_free(struct tcp_route *r)
 {
     if (!r)
         return NULL;
+    tls_config_unref(r->tls);
     free(r->cluster);
     free(r);
     return NULL;
@@ -151,6 +155,23 @@ static enum ending choose_backend(struct tcp_route *r, const struct route_backen
     return choice.backend ? ENDING_NONE : ENDING_NO_BACKEND;
 }
 
+/* By TLS of its own, where its cluster asks for that. */
+static enum ending find_tls(struct tcp_route *r, struct upstream_cluster *cluster, const struct choice *to)
+{
+    struct spiffe_id id;
+    struct upstream_endpoint e;
+    const char *why = "";
+    struct tls_config *tls = NULL;
+    enum ending ending = carrier_way(r->pod->env, to->workload, &to->target, &id, &e);
+    const struct upstream_tls_wish w = {cluster, e.way, UPSTREAM_SPEAKS_BYTES};
+    if (ending == ENDING_NONE)
+        ending = upstream_tls_find(r->pod->env, &w, &tls, &why);
+    if (ending == ENDING_NONE && tls)
+        r->tls = tls_config_ref(tls);
+    snprintf(r->why, sizeof r->why, "%s", why);
+    return ending;
+}
+
 static enum ending take_endpoint(struct tcp_route *r, struct upstream_cluster *cluster,
                                  const struct route_backend *b, struct tcp_target *ret)
 {
@@ -168,7 +189,8 @@ static enum ending take_endpoint(struct tcp_route *r, struct upstream_cluster *c
     }
     enum ending ending = cluster_target_at(r->pod, r->stake.host, &choice);
     *ret = (struct tcp_target){.workload = choice.workload, .target = choice.target};
-    return ending;
+    return ending == ENDING_NONE && upstream_tls_asked(cluster->cluster) ? find_tls(r, cluster, &choice)
+                                                                         : ending;
 }
 
 enum ending tcp_route_choose(struct tcp_route *r, const struct addr *called,
@@ -200,6 +222,11 @@ bool tcp_route_claim(struct tcp_route *r)
     if (r->stake.cluster && !r->connection)
         r->connection = upstream_cluster_connect(r->stake.cluster, false);
     return !r->stake.cluster || r->connection;
+}
+
+struct tls_config *tcp_route_tls(const struct tcp_route *r)
+{
+    return r ? r->tls : NULL;
 }
 
 struct upstream_cluster *tcp_route_cluster(const struct tcp_route *r)

@@ -43,6 +43,7 @@ enum ending tcp_route_choose(struct tcp_route *r, const struct addr *called,
 /* One connection more of the chosen cluster, until the end, once it is known to be bytes. False: it has as many as it may;
  * again is nothing. */
 bool tcp_route_claim(struct tcp_route *r);
+struct tls_config *tcp_route_tls(const struct tcp_route *r); /* by which its connection goes, as long as r; NULL: none; NULL is fine */
 struct upstream_cluster *tcp_route_cluster(const struct tcp_route *r); /* that was chosen; NULL: none; NULL is fine */
 /* The cluster and the route that a table chose; {NULL, 0}: none. Until the close. */
 struct text tcp_route_chosen(const struct tcp_route *r);

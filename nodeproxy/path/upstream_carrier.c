@@ -10,8 +10,9 @@ static void link_opened(void *user, struct stream *stream)
 
 static void link_failed(void *user, enum ending ending, const char *why)
 {
-    (void)why;
-    upstream_failed(user, ending);
+    const struct upstream_link *l = user;
+    /* What a handshake says is static; what a tunnel says is in its own lines. */
+    upstream_failed(user, ending, upstream_link_endpoint(l)->tls ? why : NULL);
 }
 
 static void link_gone(void *user)

@@ -80,6 +80,7 @@ struct cluster_tls {
     struct text ca_secret, certificate_secret; /* names for SDS */
     struct text ca_pem;
     bool system_roots;
+    bool insecure; /* any certificate will do: said so, and then no roots are */
     struct text *alpn;
     size_t n_alpn;
 };

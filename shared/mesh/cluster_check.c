@@ -9,6 +9,7 @@ enum {
     CHECK_BYTES_MAX = 4096,
     CHECK_STATUSES_MAX = 64,
     ALPN_MAX = 8,
+    CA_PEM_MAX = 1024 * 1024,
     MAGLEV_TABLE_MAX = 5000011
 };
 
@@ -153,7 +154,12 @@ static int check_tls(const struct checker *c, const struct cluster_tls *t)
 
     if (t->sni.len > 255)
         return place_refuse(AT(at, "sni"), c->why, "is longer than 255 bytes");
-    e = place_count(AT(sans, name), t->n_sans, CLUSTER_SANS_MAX, c->why);
+    if (t->insecure && (t->system_roots || t->ca_pem.len > 0 || t->n_sans > 0 || t->ca_secret.len > 0))
+        return place_refuse(AT(sans, "trust_chain_verification"), c->why,
+                            "is ACCEPT_UNTRUSTED, and there are roots or names to judge by");
+    e = place_count(AT(sans, "trusted_ca"), t->ca_pem.len, CA_PEM_MAX, c->why);
+    if (e == 0)
+        e = place_count(AT(sans, name), t->n_sans, CLUSTER_SANS_MAX, c->why);
     for (size_t i = 0; e == 0 && i < t->n_sans; i++)
         e = check_text_match(c, AT(AT_I(sans, name, i), "matcher"), &t->sans[i]);
     if (e == 0)

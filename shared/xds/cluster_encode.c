@@ -346,6 +346,20 @@ encode_secret(struct writer *w, struct text name)
     return m;
 }
 
+/* Of which kind is it? By its form: shared/tls looks for it likewise. */
+static Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher__SanType
+san_type(const struct cluster_tls *tls, const struct text_match *san)
+{
+    struct ip ip;
+    struct text scheme, rest;
+    if (tls->kind == TLS_MESH ||
+        (text_split(san->value, ':', &scheme, &rest) && text_starts_with(rest, TEXT("//"))))
+        return ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__URI;
+    if (san->kind == TEXT_EXACT && ip_parse(san->value, &ip) == 0)
+        return ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__IP_ADDRESS;
+    return ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__DNS;
+}
+
 static Validation *encode_validation(struct writer *w, const struct cluster_tls *from)
 {
     typedef Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher San;
@@ -356,10 +370,7 @@ static Validation *encode_validation(struct writer *w, const struct cluster_tls 
     for (size_t i = 0; i < from->n_sans; i++) {
         if (!(list[i] = encode_message(w, &TLS(subject_alt_name_matcher))))
             return NULL;
-        list[i]->san_type =
-            from->kind == TLS_MESH
-                ? ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__URI
-                : ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__DNS;
+        list[i]->san_type = san_type(from, &from->sans[i]);
         list[i]->matcher = encode_string_match(w, &from->sans[i]);
     }
     m->match_typed_subject_alt_names = list;
@@ -369,6 +380,9 @@ static Validation *encode_validation(struct writer *w, const struct cluster_tls 
             ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING;
         m->trusted_ca->inline_string = encode_text(w, from->ca_pem);
     }
+    if (from->insecure)
+        m->trust_chain_verification =
+            ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__CERTIFICATE_VALIDATION_CONTEXT__TRUST_CHAIN_VERIFICATION__ACCEPT_UNTRUSTED;
     if (from->system_roots)
         m->system_root_certs =
             encode_message(w, &TLS(certificate_validation_context__system_root_certs));

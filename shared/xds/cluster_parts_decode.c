@@ -49,6 +49,9 @@ static int decode_validation(struct reader *r, const struct place *at, const Val
     if (e < 0)
         return e;
     ret->system_roots = from->system_root_certs != NULL;
+    ret->insecure =
+        from->trust_chain_verification ==
+        ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__CERTIFICATE_VALIDATION_CONTEXT__TRUST_CHAIN_VERIFICATION__ACCEPT_UNTRUSTED;
     if (!from->trusted_ca)
         return 0;
     bool bytes = from->trusted_ca->specifier_case ==

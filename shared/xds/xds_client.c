@@ -11,9 +11,10 @@
  * in it. */
 enum { NAMES_BYTES_MAX = GRPC_MESSAGE_MAX - 1024 * 1024, ENTRY_OVERHEAD = 16, ERROR_MAX = 2048 };
 
-/* Policies are asked for first, so that they tend to be here before what they protect, and routes
- * after the Services and clusters that they lead to. */
-static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_ADDRESS, XDS_CLUSTER, XDS_ENDPOINTS,
+/* Policies are asked for first, so that they tend to be here before what they protect; clusters before
+ * the Services that they are of, for a Service without one is spoken to as nobody wrote, which a cluster
+ * that asks for TLS must never be; and routes after what they lead to. */
+static const enum xds_type order[] = {XDS_AUTHORIZATION, XDS_CLUSTER, XDS_ENDPOINTS, XDS_ADDRESS,
                                       XDS_ROUTES, XDS_GATEWAY};
 
 static bool is_asked_for(const struct xds_client *c, enum xds_type type)

@@ -100,6 +100,19 @@ static void not_in_the_clear(uint64_t seed)
     fleet_end();
 }
 
+/* Nor while nobody has told its endpoints: the Service's own would do otherwise. */
+static void not_before_it_is_whole(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    c->tls.kind = TLS_SIMPLE;
+    put_cluster(c);
+    fleet_ask(5);
+    assert_int_equal(fleet_served(), 0);
+    assert_int_equal(fleet.own[503], 5);
+    fleet_end();
+}
+
 /* A retry looks for somebody who has not been tried. */
 static void somebody_else(uint64_t seed)
 {
@@ -592,6 +605,7 @@ static void without_memory(uint64_t seed)
     X(of_a_subset, 2)                                                                              \
     X(not_a_stranger, 2)                                                                           \
     X(not_in_the_clear, 2)                                                                         \
+    X(not_before_it_is_whole, 1)                                                                   \
     X(somebody_else, 2)                                                                            \
     X(found_again, 4)                                                                              \
     X(brings_a_cookie, 2)                                                                          \

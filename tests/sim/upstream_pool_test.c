@@ -315,9 +315,9 @@ static void failures(void **state)
     assert_int_equal(take(&a), -EAGAIN);
     struct carrier *first = last;
     assert_int_equal(take(&b), -EAGAIN);
-    upstream_failed(first->link, ENDING_UNREACHABLE); /* the other one may come yet */
+    upstream_failed(first->link, ENDING_UNREACHABLE, NULL); /* the other one may come yet */
     assert_int_equal(a.why, ENDING_NONE);
-    upstream_failed(last->link, ENDING_CONNECT_TIMEOUT);
+    upstream_failed(last->link, ENDING_CONNECT_TIMEOUT, NULL);
     assert_int_equal(a.why, ENDING_CONNECT_TIMEOUT);
     assert_int_equal(b.why, ENDING_CONNECT_TIMEOUT);
     assert_int_equal(pool.n_waiting, 0);

@@ -23,13 +23,17 @@ static int follower_put(struct xds_client *c, enum xds_type type, struct text na
     struct service *s = NULL;
     struct policy *p = NULL;
     struct route_table *t = NULL;
+    struct cluster *k = NULL;
     int r = type == XDS_ADDRESS  ? xds_address_decode(body, len, &w, &s, why)
             : type == XDS_ROUTES ? xds_routes_decode(body, len, &t, why)
-                                 : xds_policy_decode(body, len, &p, why);
-    assert_int_equal(r, 0);
+                                 : type == XDS_CLUSTER ? xds_cluster_decode(body, len, &k, why)
+                                  : xds_policy_decode(body, len, &p, why);
+    if (r != 0)
+        fail_msg("type %d %.*s: %s", (int)type, (int)name.len, name.data, why);
     workload_free(w);
     service_free(s);
     policy_free(p);
+    cluster_unref(k);
     route_table_unref(t);
     if (f->refuse && text_equal(name, text_of(f->refuse))) {
         snprintf(why, XDS_WHY_MAX, "no, thank you");
@@ -393,11 +397,38 @@ static void written_routes_alone(void **state)
     control_close(&c);
 }
 
+/* Whoever knows a Service that asks for TLS knows that it does: at the start, and of what comes together. */
+static void clusters_before_services(void **state)
+{
+#define ASKS "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r, namespace: n}, spec: {host: %s, trafficPolicy: {tls: {mode: SIMPLE}}}}\n---\n"
+    struct control c;
+    struct wire w;
+    struct follower f;
+    char yaml[4096];
+    (void)state;
+    control_open(&c);
+    snprintf(yaml, sizeof yaml, "%s" ASKS, SERVICE("web", "10.96.0.1"), "web");
+    control_set(&c, yaml);
+    wire_open(&w, &c.ads);
+    follower_init_of(&f, XDS_MESH | 1u << XDS_CLUSTER);
+    start(&f, &w);
+    assert_string_equal(told(&f), "+outbound|80||web.n.svc.cluster.local +n/web.n.svc.cluster.local ");
+    snprintf(yaml, sizeof yaml, "%s" ASKS, SERVICE("shop", "10.96.0.2"), "shop");
+    control_set(&c, yaml);
+    wire_run(&w);
+    assert_string_equal(told(&f), "+outbound|80||shop.n.svc.cluster.local +n/shop.n.svc.cluster.local -n/web.n.svc.cluster.local "
+                                  "-outbound|80||web.n.svc.cluster.local ");
+    follower_done(&f);
+    wire_close(&w);
+    control_close(&c);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wildcard),
+        cmocka_unit_test(clusters_before_services),
         cmocka_unit_test(a_returning_client_gets_the_difference),
         cmocka_unit_test(a_refusal_is_counted_and_not_repeated),
         cmocka_unit_test(big_answers_come_in_pieces),

@@ -73,6 +73,18 @@ static void put_locality(struct text_out *out, const struct cluster *c)
         text_puts(out, ")");
 }
 
+static void put_tls(struct text_out *out, const struct cluster_tls *t)
+{
+    if (t->kind == TLS_NONE)
+        return;
+    text_printf(out, " tls(%s%.*s", t->kind == TLS_SIMPLE ? "" : "mutual ", (int)t->sni.len, t->sni.data);
+    for (size_t i = 0; i < t->n_sans; i++)
+        text_printf(out, " %s%.*s", t->sans[i].kind == TEXT_EXACT ? "=" : "~", (int)t->sans[i].value.len, t->sans[i].value.data);
+    for (size_t i = 0; i < t->n_alpn; i++)
+        text_printf(out, " speaks %.*s", (int)t->alpn[i].len, t->alpn[i].data);
+    text_printf(out, "%s%s)", t->system_roots ? " roots" : "", t->insecure ? " any" : "");
+}
+
 /* What is not Envoy's default. */
 static void put_cluster(struct text_out *out, const struct resource *r)
 {
@@ -105,6 +117,7 @@ static void put_cluster(struct text_out *out, const struct resource *r)
     if (c->outlier_detection)
         put_outlier(out, &c->outlier);
     put_locality(out, c);
+    put_tls(out, &c->tls);
     text_puts(out, "\n");
     cluster_free(c);
 }
@@ -281,6 +294,35 @@ static void what_is_inherited(void **state)
 }
 
 /* Of what several say the oldest one's counts, whatever they are called; what one alone says does. */
+/* Of a port's own, of the Service, and what a subset says instead. */
+static void tls_to_servers_of_others(void **state)
+{
+    (void)state;
+    assert_made(
+        WEB RULE("r", "trafficPolicy: {tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 81}, tls: {mode: "
+                      "SIMPLE, sni: a.example, subjectAltNames: [b.example, 192.0.2.1, 'spiffe://c']}}]}, "
+                      "subsets: [{name: open, trafficPolicy: {tls: {mode: DISABLE}, portLevelSettings: [{port: {number: 81}}]}}, "
+                      "{name: any, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}}}]"),
+        XDS_CLUSTER,
+        "outbound|80||web.n.svc.cluster.local least-request tls(web.n.svc.cluster.local speaks http/1.1 roots)\n"
+        "outbound|80|open|web.n.svc.cluster.local least-request\n"
+        "outbound|80|any|web.n.svc.cluster.local least-request tls(web.n.svc.cluster.local speaks http/1.1 any)\n"
+        "outbound|81||web.n.svc.cluster.local least-request http2 tls(a.example =b.example =192.0.2.1 =spiffe://c speaks h2 roots)\n"
+        "outbound|81|open|web.n.svc.cluster.local least-request http2\n"
+        "outbound|81|any|web.n.svc.cluster.local least-request http2 tls(web.n.svc.cluster.local speaks h2 any)\n");
+}
+
+/* A rule that counts for nothing, and asks for TLS, in whichever namespace it would have counted: TLS without anything to judge
+ * by, which no node proxy makes, instead of none. */
+static void what_asks_for_tls_is_never_open(void **state)
+{
+    static const char closed[] = "outbound|80||web.n.svc.cluster.local round-robin connections=1024 pending=1024 requests=1024 retries=3 idle=0 tls()\n"
+                                 "outbound|81||web.n.svc.cluster.local round-robin http2 connections=1024 pending=1024 requests=1024 retries=3 idle=0 tls()\n";
+    (void)state;
+    assert_made(WEB RULE("r", "trafficPolicy: {tls: {mode: MUTUAL}}"), XDS_CLUSTER, closed);
+    assert_made(WEB RULE("r", "subsets: [{name: v1, trafficPolicy: {tls: {mode: SIMPLE, credentialName: x}}}]"), XDS_CLUSTER, closed);
+}
+
 static void the_oldest_counts(void **state)
 {
     (void)state;
@@ -368,7 +410,12 @@ static void refused(void **state)
         {"whatever: 1", "spec.whatever: is not supported"},
         {"workloadSelector: {}", "spec.workloadSelector: is not supported"},
         {"exportTo: [x]", "spec.exportTo: only '*' is supported"},
-        {"trafficPolicy: {tls: {mode: SIMPLE}}", "spec.trafficPolicy.tls.mode: SIMPLE is not"},
+        {"trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /etc/ca.pem}}", "tls.caCertificates: is not supported: only 'system'"},
+        {"trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca}}", "tls.credentialName: is not supported"},
+        {"trafficPolicy: {tls: {mode: SIMPLE, sni: 'a b'}}", "tls.sni: 'a b': is neither the name of a host"},
+        {"trafficPolicy: {tls: {mode: SIMPLE, subjectAltNames: ['*.a']}}", "subjectAltNames[0]: '*.a': is neither"},
+        {"trafficPolicy: {tls: {mode: SIMPLE, subjectAltNames: [a], insecureSkipVerify: true}}", "insecureSkipVerify: is true, and"},
+        {"trafficPolicy: {tls: {mode: MUTUAL}}", "tls.mode: MUTUAL is not supported. It asks for TLS: nothing goes to"},
         {"trafficPolicy: {tls: {mode: DISABLE, sni: x}}", "spec.trafficPolicy.tls.sni: is not"},
         {"trafficPolicy: {tunnel: {}}", "spec.trafficPolicy.tunnel: is not supported"},
         {"trafficPolicy: {proxyProtocol: {}}", "spec.trafficPolicy.proxyProtocol: is not"},
@@ -567,7 +614,7 @@ int main(void)
         cmocka_unit_test(hashes),
         cmocka_unit_test(places),
         cmocka_unit_test(what_is_inherited),
-        cmocka_unit_test(the_oldest_counts),
+        cmocka_unit_test(tls_to_servers_of_others), cmocka_unit_test(what_asks_for_tls_is_never_open), cmocka_unit_test(the_oldest_counts),
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
