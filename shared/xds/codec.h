@@ -43,7 +43,7 @@ int decode_labels(struct reader *r, const struct place *at, const Google__Protob
 /* Of the filter's part of the metadata; nothing if there is none. */
 int decode_metadata(struct reader *r, const struct place *at, const Metadata *m, const char *filter,
                     size_t max, struct label **ret, size_t *ret_n);
-/* Of typed_filter_metadata; *ret NULL: there is none of this name. */
+/* As encode_typed_metadata() writes it, or of typed_filter_metadata; *ret NULL: there is none of this name. */
 int decode_typed_metadata(struct reader *r, const struct place *at, const Metadata *m,
                           const char *name, const ProtobufCMessageDescriptor *type,
                           const ProtobufCMessage **ret);
@@ -71,7 +71,9 @@ Google__Protobuf__Struct *encode_labels(struct writer *w, const struct label *la
 /* One filter's part; nothing for no labels. Makes the metadata where it is NULL. */
 void encode_add_metadata(struct writer *w, Metadata **m, const char *filter,
                          const struct label *labels, size_t n);
-/* Typed metadata with nothing else in it. NULL: `m` is, or no memory. */
+/* A message of ours as metadata with nothing else in it: a Struct whose one field has the message's name and, in
+ * hexadecimal digits, its bytes. An Any would be shorter, but Envoy can't dump one of a type that it does not have, and
+ * then dumps nothing. NULL: `m` is, or no memory. */
 Metadata *encode_typed_metadata(struct writer *w, const char *name, const ProtobufCMessage *m);
 Google__Protobuf__Any *encode_any(struct writer *w, const ProtobufCMessage *m);
 Envoy__Config__Core__V3__ConfigSource *encode_ads(struct writer *w);

@@ -151,11 +151,44 @@ int decode_metadata(struct reader *r, const struct place *at, const Metadata *m,
     return 0;
 }
 
+/* The bytes that digits stand for, into the scratch. */
+static int decode_hex(struct reader *r, const struct place *at, struct text digits, struct text *ret)
+{
+    char *bytes = arena_zero(r->scratch, digits.len / 2 + 1, 1);
+    if (!bytes)
+        return decode_no_memory(r);
+    for (size_t i = 0; i + 1 < digits.len; i += 2) {
+        int high = text_hex_digit(digits.data[i]), low = text_hex_digit(digits.data[i + 1]);
+        if (high < 0 || low < 0)
+            return place_refuse(at, r->why, "is not written in hexadecimal digits");
+        bytes[i / 2] = (char)(high << 4 | low);
+    }
+    if (digits.len % 2)
+        return place_refuse(at, r->why, "has half a byte");
+    *ret = (struct text){bytes, digits.len / 2};
+    return 0;
+}
+
+static int decode_own(struct reader *r, const struct place *at, const Google__Protobuf__Struct *s,
+                      const ProtobufCMessageDescriptor *type, const ProtobufCMessage **ret)
+{
+    struct text bytes = {NULL, 0};
+    if (!s || s->n_fields != 1 || strcmp(s->fields[0]->key, type->name) != 0 || !s->fields[0]->value ||
+        s->fields[0]->value->base.n_unknown_fields > 0)
+        return place_refuse(at, r->why, "must be a %s", type->name);
+    int e = decode_hex(r, at, text_of(s->fields[0]->value->string_value), &bytes);
+    return e < 0 ? e
+                 : wire_unpack_strictly(type, (const uint8_t *)bytes.data, bytes.len, r->scratch, at, ret, r->why);
+}
+
 int decode_typed_metadata(struct reader *r, const struct place *at, const Metadata *m,
                           const char *name, const ProtobufCMessageDescriptor *type,
                           const ProtobufCMessage **ret)
 {
     *ret = NULL;
+    for (size_t i = 0; m && i < m->n_filter_metadata; i++)
+        if (strcmp(m->filter_metadata[i]->key, name) == 0)
+            return decode_own(r, AT(AT(at, "filter_metadata"), name), m->filter_metadata[i]->value, type, ret);
     for (size_t i = 0; m && i < m->n_typed_filter_metadata; i++)
         if (strcmp(m->typed_filter_metadata[i]->key, name) == 0)
             return decode_any(r, AT(AT(at, "typed_filter_metadata"), name),

@@ -178,17 +178,18 @@ Google__Protobuf__Any *encode_any(struct writer *w, const ProtobufCMessage *m)
 
 Metadata *encode_typed_metadata(struct writer *w, const char *name, const ProtobufCMessage *m)
 {
-    Metadata *all = m ? encode_message(w, &envoy__config__core__v3__metadata__descriptor) : NULL;
-    Envoy__Config__Core__V3__Metadata__TypedFilterMetadataEntry *e = encode_message(
-        w, &envoy__config__core__v3__metadata__typed_filter_metadata_entry__descriptor);
-    Envoy__Config__Core__V3__Metadata__TypedFilterMetadataEntry **list =
-        encode_list(w, 1, sizeof(void *));
-    if (!all || !e || !list || !(e->value = encode_any(w, m)))
+    static const char digits[] = "0123456789abcdef";
+    Metadata *all = NULL;
+    const Google__Protobuf__Any *any = m ? encode_any(w, m) : NULL;
+    char *hex = any ? encode_list(w, 2 * any->value.len + 1, 1) : NULL;
+    if (!hex)
         return NULL;
-    e->key = encode_text(w, text_of(name));
-    list[0] = e;
-    all->typed_filter_metadata = list;
-    all->n_typed_filter_metadata = 1;
+    for (size_t i = 0; i < any->value.len; i++) {
+        hex[2 * i] = digits[any->value.data[i] >> 4];
+        hex[2 * i + 1] = digits[any->value.data[i] & 15];
+    }
+    const struct label message = {text_of(m->descriptor->name), {hex, 2 * any->value.len}};
+    encode_add_metadata(w, &all, name, &message, 1);
     return all;
 }
 
