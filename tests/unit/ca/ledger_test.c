@@ -441,7 +441,7 @@ static void killed_at_any_moment(void **state)
     char byte;
     (void)state;
     test_seed(&rng);
-    for (int round = 0; round < KILLS; round++) {
+    for (int round = 0; round < (postgres.on ? KILLS / 2 : KILLS); round++) {
         assert_int_equal(pipe2(told, O_CLOEXEC), 0);
         pid_t pid = child_start(write_for_ever, told[1]);
         close(told[1]);

@@ -198,6 +198,28 @@ static void one_of_two_gets_it(void **state)
     store_close(other);
 }
 
+static int64_t locks(const char *mode)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = '%s'", mode);
+    return sql_number(sql);
+}
+
+/* What revokes or spends waits for those that add, and they for it; until its end. */
+static void who_is_alone_holds_the_lock(void **state)
+{
+    (void)state;
+    assert_int_equal(store_begin(bench.store), 0);
+    assert_int_equal(locks("ExclusiveLock"), 1);
+    assert_int_equal(store_commit(bench.store), 0);
+    assert_int_equal(store_begin_beside(bench.store), 0);
+    assert_int_equal(locks("ExclusiveLock"), 0);
+    assert_int_equal(locks("ShareLock"), 1);
+    store_rollback(bench.store);
+    assert_int_equal(locks("ShareLock"), 0);
+}
+
 /* ---- what it is told of ----------------------------------------------------- */
 
 static void texts_that_are_no_utf8(void **state)
@@ -274,6 +296,7 @@ int main(void)
         WITH_STORE(a_server_that_was_started_anew),
         WITH_STORE(a_change_that_failed_is_not_done),
         WITH_STORE(one_of_two_gets_it),
+        WITH_STORE(who_is_alone_holds_the_lock),
         WITH_STORE(texts_that_are_no_utf8),
         WITH_FOLDER(what_is_refused),
         WITH_FOLDER(a_server_that_would_forget),

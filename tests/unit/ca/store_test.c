@@ -302,7 +302,7 @@ static void several_processes_at_once(void **state)
     pid_t pids[WRITERS];
     int gate[2];
     (void)state;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < (postgres.on ? 2 : ROUNDS); round++) {
         char name[32];
         snprintf(name, sizeof name, "state-%d", round);
         bench_state(name);
@@ -361,7 +361,7 @@ static void killed_in_the_middle(void **state)
     char byte;
     (void)state;
     test_seed(&rng);
-    for (int round = 0; round < KILLS; round++) {
+    for (int round = 0; round < (postgres.on ? KILLS / 2 : KILLS); round++) {
         bench.store = store_close(bench.store);
         assert_int_equal(pipe2(told, O_CLOEXEC), 0);
         pid_t pid = child_start(change_for_ever, told[1]);
