@@ -48,7 +48,7 @@ struct deed { /* a decision, until it is written: longer than its call, if that 
 
 /* ---- requests ------------------------------------------------------------ */
 
-static void log_answer(const struct grant_answer *a)
+void callers_log(const struct grant_answer *a)
 {
     if (a->status == GRPC_OK)
         log_info("issue", "node=%s identity=%s serial=%s proof=%s", a->node, a->identity,
@@ -110,7 +110,7 @@ static void deed_done(struct deed *d)
     struct grant_answer *a = &d->answer;
     struct request *q = d->request;
     grant_settle(a);
-    log_answer(a);
+    callers_log(a);
     if (q) {
         q->deed = NULL;
         if (a->node[0])
@@ -127,8 +127,7 @@ static void deed_written(struct ledger_entry *e)
     deed_done(container_of(container_of(e, struct grant_answer, entry), struct deed, answer));
 }
 
-/* What spends a token or gives something away always has its line. */
-static bool is_audited(struct callers *c, const struct grant_answer *a)
+bool callers_audit(struct callers *c, const struct grant_answer *a)
 {
     if (a->status == GRPC_OK || a->spends)
         return true;
@@ -142,7 +141,7 @@ static bool is_audited(struct callers *c, const struct grant_answer *a)
 static void write_deed(struct callers *c, struct deed *d)
 {
     struct ledger_entry *e = &d->answer.entry;
-    if (!is_audited(c, &d->answer)) {
+    if (!callers_audit(c, &d->answer)) {
         deed_done(d);
         return;
     }

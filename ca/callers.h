@@ -40,6 +40,10 @@ struct callers {
     uint64_t unaudited; /* refusals beyond it: told on standard error alone */
     bool leaving, closing, listener_gone, told;
 };
+/* For whoever decides elsewhere (api.h). Is a line to be written in the audit log? What spends a token
+ * or gives something away always has one; of refusals, as many as their share is. */
+bool callers_audit(struct callers *c, const struct grant_answer *a);
+void callers_log(const struct grant_answer *a); /* a settled one, on standard error */
 /* Takes the listening fd. */
 void callers_open(struct callers *c, struct ring *ring, struct grant *grant, int taken_fd,
                   const struct callers_events *events);

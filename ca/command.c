@@ -40,71 +40,13 @@ static int printed(int r)
     return r < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
 
-int command_audited(struct store *s, int (*change)(struct store *s, void *arg), void *arg,
-                    struct audit_record line)
+struct change_by command_by(char asker[static 32])
 {
-    char asker[32];
-    snprintf(asker, sizeof asker, "uid %u", (unsigned)getuid());
-    line.at_s = clock_unix_s();
-    line.asker = asker;
-    line.proof = PROOF_COMMAND_LINE;
-    int r = store_begin(s);
-    if (r < 0)
-        return r;
-    r = change(s, arg);
-    if (r == 0)
-        r = store_put_audit(s, &line);
-    if (r == 0)
-        r = store_commit(s);
-    if (r < 0)
-        store_rollback(s);
-    return r;
+    snprintf(asker, 32, "uid %u", (unsigned)getuid());
+    return (struct change_by){asker, PROOF_COMMAND_LINE, clock_unix_s()};
 }
 
 /* ---- token --------------------------------------------------------------- */
-
-enum { NODE_TTL_DAYS = 365, JOIN_TTL_S = 600, JOIN_TTL_MAX_S = 7 * 86400 };
-
-struct new_token {
-    const char *node;        /* NULL: a join token */
-    struct join_record join; /* its times are the node's, too */
-    char text[ATTEST_TOKEN_TEXT_MAX];
-};
-
-static int make_token(struct store *s, void *arg)
-{
-    struct new_token *t = arg;
-    return t->node ? attest_make_token(s, t->node, t->join.expires_s, t->text)
-                   : attest_make_join(s, &t->join, t->text);
-}
-
-static bool is_node_name(const char *name)
-{
-    for (const char *c = name; *c; c++)
-        if (*c <= ' ' || *c > '~')
-            return false;
-    return name[0] && strlen(name) <= ATTEST_NODE_MAX;
-}
-
-static int token_check(const char *node, const char *identity, const char *source, uint64_t ttl_ms)
-{
-    struct spiffe_id id;
-    struct prefix prefix;
-    if (!node == !identity)
-        return command_usage_error("node", "say either --node or --identity");
-    if (node && !is_node_name(node))
-        return command_usage_error("node", "must have 1 to 253 characters, without spaces");
-    if (node)
-        return source[0] ? command_usage_error("source", "goes with --identity") : 0;
-    if (spiffe_id_parse(text_of(identity), &id) < 0)
-        return command_usage_error("identity",
-                                   "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
-    if (source[0] && (strlen(source) > 60 || prefix_parse(text_of(source), &prefix) < 0))
-        return command_usage_error("source", "must be an address or a prefix, as 10.0.0.0/8");
-    if (ttl_ms > JOIN_TTL_MAX_S * 1000ull)
-        return command_usage_error("ttl", "of a join token: 7 days at most");
-    return 0;
-}
 
 int command_token(int argc, char **argv)
 {
@@ -129,20 +71,15 @@ int command_token(int argc, char **argv)
                        table, ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
-    if ((r = token_check(node, identity, source, ttl_ms)) != 0)
-        return r;
+    struct change_token t = {node, identity, source, (int64_t)(ttl_ms / 1000), ""};
+    const char *field, *bad = change_token_check(&t, &field);
+    if (bad)
+        return command_usage_error(field, bad);
     if (command_open_state(state, &store) < 0)
         return 1;
-    int64_t now_s = clock_unix_s();
-    int64_t ttl_s = ttl_ms > 0 ? (int64_t)(ttl_ms / 1000)
-                    : node     ? (int64_t)NODE_TTL_DAYS * 86400
-                               : JOIN_TTL_S;
-    struct new_token t = {.node = node, .join = {identity, source, now_s, now_s + ttl_s}};
-    r = command_audited(store, make_token, &t,
-                (struct audit_record){.outcome = "made",
-                                      .identity = identity ? identity : "",
-                                      .serial = "",
-                                      .reason = node ? node : "join token"});
+    char asker[32];
+    const struct change_by by = command_by(asker);
+    r = change_token(store, &t, &by);
     if (r < 0)
         fprintf(stderr, "weir-ca: the token can't be kept: %s\n", store_why(store));
     else
@@ -154,49 +91,14 @@ int command_token(int argc, char **argv)
 
 /* ---- revoke -------------------------------------------------------------- */
 
-struct revocation {
-    const char *kind, *value, *reason;
-    bool lift;
-};
-
-static int change_revocation(struct store *s, void *arg)
+static int revoke_in(struct store *s, const struct change_revocation *v)
 {
-    const struct revocation *v = arg;
-    return v->lift ? store_lift_revocation(s, v->kind, v->value)
-                   : store_put_revocation(s, v->kind, v->value, clock_unix_s(), v->reason);
-}
-
-static bool is_serial(const char *serial)
-{
-    size_t len = strlen(serial);
-    return len > 0 && len <= 2 * X509_SERIAL_MAX && strspn(serial, "0123456789abcdef") == len;
-}
-
-/* A mistyped serial would be revoked in vain, and nobody would notice. */
-static int is_issued(struct store *s, const char *serial)
-{
-    struct issued_found f;
-    int r = store_get_issued(s, serial, &f);
-    if (r == 0)
-        issued_found_done(&f);
-    return r;
-}
-
-static int revoke_in(struct store *s, struct revocation *v)
-{
-    bool by_serial = strcmp(v->kind, REVOKED_SERIAL) == 0;
-    int r = by_serial ? is_issued(s, v->value) : 0;
-    if (r == -ENOENT) {
+    char asker[32];
+    const struct change_by by = command_by(asker);
+    int r = change_revocation(s, v, &by);
+    if (r == -ENOENT && v->serial)
         fprintf(stderr, "weir-ca: --serial: no such certificate was issued; see weir-ca list\n");
-        return r;
-    }
-    if (r == 0)
-        r = command_audited(s, change_revocation, v,
-                    (struct audit_record){.outcome = v->lift ? "lifted" : "revoked",
-                                          .identity = by_serial ? "" : v->value,
-                                          .serial = by_serial ? v->value : "",
-                                          .reason = v->reason});
-    if (r == -EEXIST)
+    else if (r == -EEXIST)
         fprintf(stderr, "weir-ca: it is revoked already\n");
     else if (r == -ENOENT)
         fprintf(stderr, "weir-ca: it is not revoked\n");
@@ -207,15 +109,14 @@ static int revoke_in(struct store *s, struct revocation *v)
 
 int command_revoke(int argc, char **argv)
 {
-    const char *state = NULL, *identity = NULL, *serial = NULL;
-    struct revocation v = {.reason = ""};
+    const char *state = NULL;
+    struct change_revocation v = {.reason = ""};
     struct store *store;
-    struct spiffe_id id;
     const struct arg table[] = {
         {"state", ARG_STRING, &state, "DIR|postgresql:FILE", "the CA's state", 0, 0, true},
-        {"identity", ARG_STRING, &identity, "SPIFFE-ID",
+        {"identity", ARG_STRING, &v.identity, "SPIFFE-ID",
          "gets no certificates any more, and those that it has are revoked", 0, 0, false},
-        {"serial", ARG_STRING, &serial, "HEX", "that one certificate", 0, 0, false},
+        {"serial", ARG_STRING, &v.serial, "HEX", "that one certificate", 0, 0, false},
         {"reason", ARG_STRING, &v.reason, "TEXT", "for the audit log", 0, 0, false},
         {"lift", ARG_FLAG, &v.lift, NULL,
          "the identity may have new certificates again; revoked ones stay so", 0, 0, false},
@@ -226,21 +127,11 @@ int command_revoke(int argc, char **argv)
                        table, ARRAY_SIZE(table), argc, argv, NULL);
     if (r < 0)
         return r == -ECANCELED ? 0 : 2;
-    if (!identity == !serial)
-        return command_usage_error("identity", "say either --identity or --serial");
-    if (serial && v.lift)
-        return command_usage_error("lift",
-                                   "goes with --identity: a certificate is revoked for good");
-    if (identity && spiffe_id_parse(text_of(identity), &id) < 0)
-        return command_usage_error("identity",
-                                   "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
-    if (serial && !is_serial(serial))
-        return command_usage_error("serial",
-                                   "must be hex in small letters, as weir-ca list shows it");
+    const char *field, *bad = change_revocation_check(&v, &field);
+    if (bad)
+        return command_usage_error(field, bad);
     if (command_open_state(state, &store) < 0)
         return 1;
-    v.kind = identity ? REVOKED_IDENTITY : REVOKED_SERIAL;
-    v.value = identity ? identity : serial;
     r = revoke_in(store, &v);
     store_close(store);
     return r < 0 ? 1 : 0;

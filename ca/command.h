@@ -5,6 +5,7 @@
  */
 #ifndef CA_COMMAND_H
 #define CA_COMMAND_H
+#include "ca/change.h"
 #include "ca/root.h"
 
 int command_token(int argc, char **argv);
@@ -22,7 +23,6 @@ int command_usage_error(const char *option, const char *why); /* 2 */
  * of a CA that was made in passing are nobody's. Only `init` and `serve` make one. */
 int command_open_state(const char *folder, struct store **ret);
 int command_open_root(struct store *store, struct root *ret);
-/* One change with its line in the audit log; the line's asker is whoever runs the program. */
-int command_audited(struct store *s, int (*change)(struct store *s, void *arg), void *arg,
-                    struct audit_record line);
+/* Whoever runs the program, now. */
+struct change_by command_by(char asker[static 32]);
 #endif

@@ -1,10 +1,11 @@
 /* `weir-ca list`: what is in the state, for people and for programs; see command.h. */
 #include "ca/command.h"
 
+#include "ca/row.h"
+
 #include "shared/base/args.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
-#include "shared/json/json_out.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,37 +36,10 @@ static int width_of(struct text name)
     return 12;
 }
 
-/* Without the unit, which is none any more once it is printed. */
-static struct text shown_name(const struct store_row *row, size_t i)
-{
-    struct text name = text_of(row->names[i]);
-    if (row->is_time[i])
-        name.len -= 2;
-    return name;
-}
-
-static const char *shown_value(const struct store_row *row, size_t i, char time[CLOCK_TEXT_MAX])
-{
-    return row->is_time[i] ? clock_print(strtoll(row->values[i], NULL, 10) * 1000, 0, time)
-                           : row->values[i];
-}
-
-static void put_json(struct listing *l, const struct store_row *row)
-{
-    char name[64], time[CLOCK_TEXT_MAX];
-    json_out_object(&l->json, NULL);
-    for (size_t i = 0; i < row->n; i++) {
-        struct text t = shown_name(row, i);
-        snprintf(name, sizeof name, "%.*s", (int)t.len, t.data);
-        json_out_string(&l->json, name, shown_value(row, i, time));
-    }
-    json_out_end(&l->json);
-}
-
 static void put_head(struct listing *l, const struct store_row *row)
 {
     for (size_t i = 0; i < row->n; i++) {
-        struct text t = shown_name(row, i);
+        struct text t = row_name(row, i);
         char upper[64] = "";
         for (size_t c = 0; c < t.len && c < sizeof upper - 1; c++)
             upper[c] = t.data[c] == '_'                       ? '-'
@@ -95,7 +69,7 @@ static void put_line(struct listing *l, const struct store_row *row)
     if (l->n_rows == 0)
         put_head(l, row);
     for (size_t i = 0; i < row->n; i++)
-        put_cell(l, shown_value(row, i, time), i + 1 < row->n ? width_of(shown_name(row, i)) : 0,
+        put_cell(l, row_value(row, i, time), i + 1 < row->n ? width_of(row_name(row, i)) : 0,
                  i + 1 < row->n ? "  " : "\n");
 }
 
@@ -103,7 +77,7 @@ static void put_row(const struct store_row *row, void *arg)
 {
     struct listing *l = arg;
     if (l->as_json)
-        put_json(l, row);
+        row_put_json(&l->json, row);
     else
         put_line(l, row);
     l->n_rows++;

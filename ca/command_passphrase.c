@@ -42,12 +42,10 @@ static int change_all(struct store *s, void *arg)
 
 static int change_state(struct store *s, struct change *c)
 {
-    int r = command_audited(s, change_all, c,
-                            (struct audit_record){.outcome = "made",
-                                                  .identity = "",
-                                                  .serial = "",
-                                                  .reason = c->to ? "keys encrypted anew"
-                                                                  : "keys no longer encrypted"});
+    char asker[32];
+    const struct change_by by = command_by(asker);
+    const char *reason = c->to ? "keys encrypted anew" : "keys no longer encrypted";
+    int r = change_audited(s, change_all, c, &by, (struct audit_record){.outcome = "made", .reason = reason});
     if (r < 0) {
         fprintf(stderr, "weir-ca: the keys stay as they are: %s\n", c->why ? c->why : store_why(s));
         return 1;

@@ -9,17 +9,13 @@
 #define CERTIFICATE_REFUSED                                                                        \
     "without a token: the connection's certificate must be one that came from a join token"
 
-struct grant_bucket {
-    uint64_t tokens_milli, filled_ms; /* a thousandth of a request is the unit */
-};
-
 void grant_init(struct grant *g)
 {
-    map_init(&g->buckets, GRANT_NODES_MAX);
+    rate_init(&g->rate);
 }
 void grant_done(struct grant *g)
 {
-    map_done(&g->buckets, free);
+    rate_done(&g->rate);
 }
 
 static void refuse(struct grant_answer *a, enum grpc_status status, const char *message,
@@ -29,29 +25,6 @@ static void refuse(struct grant_answer *a, enum grpc_status status, const char *
     a->message = message;
     if (why)
         snprintf(a->why, sizeof a->why, "%s", why);
-}
-
-static bool within_rate(struct grant *g, const char *node, uint64_t now_ms)
-{
-    struct grant_bucket *b = map_get(&g->buckets, text_of(node));
-    if (!b) {
-        b = malloc(sizeof *b);
-        if (!b)
-            return false;
-        *b = (struct grant_bucket){GRANT_BURST * 1000, now_ms};
-        if (map_put(&g->buckets, text_of(node), b, NULL) < 0) {
-            free(b);
-            return false;
-        }
-    }
-    uint64_t gained = (now_ms - b->filled_ms) * GRANT_PER_SECOND;
-    b->tokens_milli = b->tokens_milli + gained > GRANT_BURST * 1000 ? GRANT_BURST * 1000
-                                                                    : b->tokens_milli + gained;
-    b->filled_ms = now_ms;
-    if (b->tokens_milli < 1000)
-        return false;
-    b->tokens_milli -= 1000;
-    return true;
 }
 
 static bool is_accepted(int r, struct grant_answer *a, const char *why)
@@ -207,7 +180,7 @@ static void decide(struct grant *g, const struct grant_ask *ask, struct grant_an
     struct spiffe_id id;
     char why[XDS_WHY_MAX];
     snprintf(a->node, sizeof a->node, "%s", a->who.name);
-    if (!within_rate(g, a->who.name, ask->now_ms)) {
+    if (!rate_take(&g->rate, text_of(a->who.name), ask->now_ms)) {
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",
                "over the node's rate");
         return;
@@ -277,7 +250,7 @@ void grant_watch(struct grant *g, const struct grant_ask *q, struct grant_answer
         return;
     }
     snprintf(a->node, sizeof a->node, "%s", a->who.name);
-    if (within_rate(g, a->who.name, q->now_ms))
+    if (rate_take(&g->rate, text_of(a->who.name), q->now_ms))
         a->status = GRPC_OK;
     else
         refuse(a, GRPC_RESOURCE_EXHAUSTED, "too many requests from this node",

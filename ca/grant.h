@@ -1,9 +1,8 @@
 /*
  * May this asker have this certificate? The whole decision, apart from sockets: who -> rate ->
  * identity -> placement -> key -> signature; then the ledger has the last word. One thread.
- * Bounded: requests per node and second (a bucket that holds GRANT_BURST), nodes that have a
- * bucket. Reasons are for our log; callers get opaque texts where a reason would help an
- * attacker.
+ * Bounded: requests per node and second (rate.h). Reasons are for our log; callers get opaque
+ * texts where a reason would help an attacker.
  */
 #ifndef CA_GRANT_H
 #define CA_GRANT_H
@@ -11,11 +10,11 @@
 #include "ca/issue.h"
 #include "ca/ledger.h"
 #include "ca/placement.h"
+#include "ca/rate.h"
 #include "shared/grpc/grpc.h"
 #include "shared/tls/tls_channel.h"
 #include "shared/xds/xds.h"
 
-enum { GRANT_NODES_MAX = 100000, GRANT_BURST = 1000, GRANT_PER_SECOND = 100 };
 struct grant { /* all is borrowed; the owner sets it after grant_init() */
     struct store *store;
     const struct root *root;
@@ -23,7 +22,7 @@ struct grant { /* all is borrowed; the owner sets it after grant_init() */
     struct text trust_domain;
     struct spiffe_id proxy_id; /* what a node proxy with a token of ours gets for itself */
     int64_t ttl_s, ttl_max_s;  /* when nothing is asked for; the most that may be */
-    struct map buckets;        /* node -> struct grant_bucket: requests left */
+    struct rate rate;          /* of nodes, and of whoever else has proved who it is */
 };
 struct grant_ask {
     struct text bearer;         /* empty: none */

@@ -108,6 +108,11 @@ static int command_serve(int argc, char **argv)
          0, false},
         {"placement-max-age", ARG_DURATION_MS, &o.placement_max_age_ms, "TIME",
          "how long placement is believed while the controller is away", 1000, 0, false},
+        {"api-listen", ARG_ADDR, &o.api, "ADDR:PORT",
+         "the JSON API over HTTPS (docs/ca-openapi.yaml; default: none)", 0, 0, false},
+        {"api-admin", ARG_LIST, &o.api_admins, "SPIFFE-ID",
+         "an identity that may make tokens, revoke and list by the API (default: nobody)", 0, 0,
+         false},
         {"admin", ARG_ADDR, &o.admin, "ADDR:PORT", "/healthz/ready and /metrics", 0, 0, false},
         {"drain", ARG_DURATION_MS, &o.drain_ms, "TIME", "at SIGTERM", 0, 0, false},
         {"log-level", ARG_STRING, &level, "LEVEL", "error, warn, info, debug", 0, 0, false},
@@ -125,6 +130,10 @@ static int command_serve(int argc, char **argv)
         return command_usage_error("log-format", "must be text or json");
     if (o.dns.n > ISSUE_DNS_MAX)
         return command_usage_error("dns", "4 names at most");
+    for (size_t i = 0; i < o.api_admins.n; i++)
+        if (spiffe_id_parse(text_of(o.api_admins.items[i]), &(struct spiffe_id){0}) < 0)
+            return command_usage_error("api-admin",
+                                       "must be spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT");
     if (o.ttl_ms > o.ttl_max_ms)
         return command_usage_error("ttl", "must not be longer than --ttl-max");
     log_configure(log_level, strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT, LOG_LINES_MAX);

@@ -1,6 +1,7 @@
 /* The running CA; see the header. */
 #include "ca/serve.h"
 
+#include "ca/api.h"
 #include "ca/callers.h"
 #include "ca/upkeep.h"
 #include "shared/base/clock.h"
@@ -30,6 +31,7 @@ struct ca {
     struct spiffe_id self;
     struct upkeep upkeep;
     struct admin *admin;
+    struct api api;
     struct admin_route routes[2];
     struct metrics *metrics;
     unsigned parts_open; /* at the end */
@@ -41,7 +43,7 @@ static int own_renewed(struct upkeep *u, const struct key *key, const struct x50
                        const char **why)
 {
     struct ca *ca = container_of(u, struct ca, upkeep);
-    struct tls_config *server = NULL, *client = NULL;
+    struct tls_config *server = NULL, *client = NULL, *api = NULL;
     struct tls_config_options o = {.role = TLS_SERVER,
                                    .peer_auth = TLS_PEER_OPTIONAL,
                                    .key = key,
@@ -51,16 +53,22 @@ static int own_renewed(struct upkeep *u, const struct key *key, const struct x50
                                    .n_roots = ca->root.n_trusted,
                                    .alpn = TEXT("h2")};
     int r = tls_config_new(&server, &o, why);
+    o.alpn = TEXT("");
+    if (r == 0)
+        r = tls_config_new(&api, &o, why);
+    o.alpn = TEXT("h2");
     o.role = TLS_CLIENT;
     o.peer_auth = TLS_PEER_SVID;
     if (r == 0)
         r = tls_config_new(&client, &o, why);
     if (r == 0) {
         callers_set_tls(&ca->callers, server);
+        api_set_tls(&ca->api, api);
         xds_feed_set_tls(&ca->feed, client);
     }
     tls_config_unref(server);
     tls_config_unref(client);
+    tls_config_unref(api);
     return r;
 }
 
@@ -238,7 +246,8 @@ static void lookups_gone(void *arg)
 static void callers_gone(struct callers *callers)
 {
     struct ca *ca = container_of(callers, struct ca, callers);
-    ca->parts_open = 3 + (ca->admin != NULL) + (ca->cluster.client != NULL);
+    ca->parts_open = 3 + (ca->admin != NULL) + (ca->api.server != NULL) +
+                     (ca->cluster.client != NULL);
     if (ca->lookups)
         ledger_close(ca->lookups, lookups_gone, ca);
     else
@@ -248,6 +257,8 @@ static void callers_gone(struct callers *callers)
     upkeep_stop(&ca->upkeep);
     if (ca->admin)
         admin_close(ca->admin, part_gone, ca);
+    if (ca->api.server)
+        api_close(&ca->api, part_gone, ca);
     xds_feed_close(&ca->feed, part_gone, ca);
     ca->lifecycle.closed = lifecycle_gone;
     lifecycle_close(&ca->lifecycle);
@@ -316,6 +327,13 @@ static int open_sockets(struct ca *ca)
     ca->callers.ledger = ca->ledger;
     ca->callers.lookups = ca->lookups;
     callers_set_trust(&ca->callers, ca->root.trust);
+    const struct api_options api = {.ring = ca->ring,
+                                    .callers = &ca->callers,
+                                    .root = &ca->root,
+                                    .admins = &ca->options.api_admins,
+                                    .listen = ca->options.api};
+    if (ca->options.api.port != 0 && (r = api_open(&ca->api, &api)) < 0)
+        return fail("--api-listen", NULL, r);
     const struct upkeep_options upkeep = {.ring = ca->ring,
                                           .root = &ca->root,
                                           .ledger = ca->ledger,
@@ -392,6 +410,7 @@ int serve(const struct serve_options *o)
         return fail("the ring failed", NULL, r);
     metrics_free(ca.metrics);
     ring_free(ca.ring);
+    api_done(&ca.api);
     grant_done(&ca.grant);
     placement_done(&ca.placement);
     root_done(&ca.root);

@@ -12,7 +12,8 @@
 struct serve_options {
     const char *state_dir, *trust_domain, *identity, *controller_identity, *proxy_identity;
     struct arg_list dns; /* names in its own certificate, up to ISSUE_DNS_MAX */
-    struct addr listen, admin, controller; /* admin port 0: none */
+    struct addr listen, admin, controller, api; /* admin, api: port 0: none */
+    struct arg_list api_admins;
     uint64_t ttl_ms, ttl_max_ms, keep_ms, placement_max_age_ms, drain_ms;
     bool kubernetes;                /* --attest kubernetes */
     struct cluster_options cluster; /* then; without roots_pem */

@@ -1,76 +1,21 @@
-#include "shared/service/admin.h"
+/* The exchanges of the endpoints; see the header. */
+#include "shared/service/admin_inside.h"
 
 #include "shared/ring/socket.h"
-#include "shared/transport/conn.h"
-#include "shared/transport/listener.h"
+#include "shared/tls/tls_config.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 64, /* per socket */
     IDLE_MS =
         60 * 1000, /* for a whole request; for a client to take STREAM_QUEUE_HIGH of an answer */
     LINGER_MS =
         2 * 1000, /* after our end: what the client still sends must not reset our answer away */
-    BACKLOG = 64,
     PART = 64 * 1024,   /* of an answer, copied into the queue at once */
     IN_MAX = 64 * 1024, /* bytes of later requests that wait for the present one */
-};
-
-struct admin_socket {
-    struct admin *admin;
-    struct listener listener;
-    uint64_t mask;
-    struct list link;
-    char *path;  /* NULL: TCP */
-    bool beside; /* it is at PATH.new, until admin_publish() */
-    dev_t device;
-    ino_t inode;
-};
-
-struct admin {
-    struct ring *ring;
-    const struct admin_route *routes;
-    size_t n_routes;
-    struct list sockets, exchanges;
-    size_t n_sockets, n_listening;
-    struct ring_task end_task;
-    bool closing, retired;
-    void (*drained)(void *arg);
-    void *drained_arg;
-};
-
-enum state {
-    READING,   /* a request, or waiting for one */
-    HANDLING,  /* the handler owes an answer */
-    STREAMING, /* an answer without an end, which the handler's owner tells */
-    WRITING,   /* an answer's body */
-    FINISHING, /* our last answer leaves */
-    LINGERING, /* it has left; waiting for the client's end */
-};
-
-/* A connection and the one request on it that is being answered. Owned by the admin; an exchange
- * that is being handled when its connection ends is owned by whoever will answer it. */
-struct admin_exchange {
-    struct admin *admin; /* NULL: the connection is gone */
-    struct admin_socket *socket;
-    struct conn conn;
-    struct http1 *http1;
-    struct list link;
-    struct timer timer;
-    struct ring_task next_task;
-    struct buf in;
-    enum state state;
-    bool keep_alive, head_only, answered;
-    char *body; /* of the answer, what did not go into the queue at once */
-    size_t body_len, body_sent;
-    const struct admin_stream_events *events; /* STREAMING */
-    void *events_arg;
-    bool refused; /* STREAMING: a piece; the client has until the timer to take what waits */
 };
 
 static void socket_free(struct admin_socket *s)
@@ -102,6 +47,7 @@ static void end_run(struct ring_task *task)
 
     for (struct list *n; (n = list_pop_front(&a->sockets));)
         socket_free(container_of(n, struct admin_socket, link));
+    tls_config_unref(a->tls);
     free(a);
     if (drained)
         drained(arg);
@@ -469,15 +415,25 @@ static const struct stream_events exchange_stream_events = {
     .finished = exchange_finished,
     .failed = exchange_failed,
 };
-static const struct conn_events exchange_conn_events = {.drained = exchange_drained};
+static void exchange_secured(struct conn *c, int result)
+{
+    if (result < 0)
+        exchange_close(container_of(c, struct admin_exchange, conn));
+    else
+        conn_start(c);
+}
+
+static const struct conn_events exchange_conn_events = {.secured = exchange_secured,
+                                                        .drained = exchange_drained};
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 
-static void socket_accepted(struct listener *l, int taken_fd)
+void admin_accepted(struct listener *l, int taken_fd)
 {
     struct admin_socket *s = l->user;
     struct admin *a = s->admin;
-    struct admin_exchange *x = calloc(1, sizeof *x);
+    struct admin_exchange *x = s->secure && !a->tls ? NULL : calloc(1, sizeof *x);
+    struct addr from = {0};
 
     if (!x || http1_new(&x->http1, &(struct http1_options){0}) < 0) {
         free(x);
@@ -490,14 +446,20 @@ static void socket_accepted(struct listener *l, int taken_fd)
     list_push_back(&a->exchanges, &x->link);
     timer_init(&x->timer, exchange_idle);
     ring_task_init(&x->next_task, next_run);
+    if (!s->path)
+        (void)socket_peer(taken_fd, &from);
+    x->from = from.ip;
     conn_init(&x->conn, a->ring, taken_fd, &exchange_conn_events);
     x->conn.stream.events = &exchange_stream_events;
     x->conn.stream.user = x;
     timer_start(timers(x), &x->timer, IDLE_MS);
-    conn_start(&x->conn);
+    if (!s->secure)
+        conn_start(&x->conn);
+    else if (conn_secure(&x->conn, a->tls) < 0)
+        exchange_close(x);
 }
 
-static void socket_drained(struct listener *l)
+void admin_socket_drained(struct listener *l)
 {
     struct admin_socket *s = l->user;
 
@@ -505,134 +467,14 @@ static void socket_drained(struct listener *l)
     end_if_empty(s->admin);
 }
 
-/* Remembers which file is ours. */
-static void socket_know_file(struct admin_socket *s, const char *path)
+const struct tls_peer *admin_peer(const struct admin_exchange *x)
 {
-    struct stat file;
-
-    if (path && stat(path, &file) == 0) {
-        s->device = file.st_dev;
-        s->inode = file.st_ino;
-    }
+    return x->admin ? conn_peer(&x->conn) : NULL;
 }
 
-/* Takes the path, and the descriptor unless it fails. */
-static int socket_add(struct admin *a, int taken_fd, char *taken_path, uint64_t mask)
+const struct ip *admin_from(const struct admin_exchange *x)
 {
-    struct admin_socket *s = calloc(1, sizeof *s);
-
-    if (!s) {
-        free(taken_path);
-        return -ENOMEM;
-    }
-    *s = (struct admin_socket){.admin = a, .mask = mask, .path = taken_path};
-    socket_know_file(s, taken_path);
-    list_push_back(&a->sockets, &s->link);
-    a->n_sockets++;
-    a->n_listening++;
-    listener_open(&s->listener, a->ring, taken_fd, CONNECTIONS_MAX, socket_accepted, socket_drained,
-                  s);
-    return 0;
-}
-
-int admin_listen_tcp(struct admin *a, const struct addr *at, uint64_t mask)
-{
-    int fd;
-
-    if (a->n_sockets >= ADMIN_SOCKETS_MAX)
-        return -ENOSPC;
-    int r = socket_listen(at, BACKLOG, false, &fd);
-    if (r < 0)
-        return r;
-    r = socket_add(a, fd, NULL, mask);
-    if (r < 0)
-        socket_close(fd);
-    return r;
-}
-
-int admin_listen_fd(struct admin *a, int taken_fd, uint64_t mask)
-{
-    return a->n_sockets >= ADMIN_SOCKETS_MAX ? -ENOSPC : socket_add(a, taken_fd, NULL, mask);
-}
-
-/* Removes the file, unless another process has put its own socket there meanwhile. */
-static void socket_remove_file(const struct admin_socket *s)
-{
-    struct stat file;
-
-    if (s->path && stat(s->path, &file) == 0 && file.st_dev == s->device && file.st_ino == s->inode)
-        (void)unlink(s->path);
-}
-
-int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t mask)
-{
-    int fd;
-
-    if (a->n_sockets >= ADMIN_SOCKETS_MAX)
-        return -ENOSPC;
-    char *copy = text_dup(text_of(path));
-    if (!copy)
-        return -ENOMEM;
-    int r = socket_listen_unix(path, mode, &fd);
-    if (r < 0) {
-        free(copy);
-        return r;
-    }
-    r = socket_add(a, fd, copy, mask);
-    if (r < 0) {
-        socket_close(fd);
-        (void)unlink(path);
-    }
-    return r;
-}
-
-int admin_listen_beside(struct admin *a, const char *path, unsigned mode, uint64_t mask)
-{
-    char *beside = NULL;
-    if (asprintf(&beside, "%s.new", path) < 0)
-        return -ENOMEM;
-    (void)unlink(beside); /* of a process that did not get as far as publishing it */
-    int r = admin_listen_unix(a, beside, mode, mask);
-    free(beside);
-    if (r < 0)
-        return r;
-    struct admin_socket *s = container_of(a->sockets.prev, struct admin_socket, link);
-    s->beside = true;
-    return 0;
-}
-
-int admin_publish(struct admin *a)
-{
-    int r = 0;
-
-    list_for_each (n, &a->sockets) {
-        struct admin_socket *s = container_of(n, struct admin_socket, link);
-        size_t len = s->beside ? strlen(s->path) - strlen(".new") : 0;
-        char *path = s->beside ? text_dup((struct text){s->path, len}) : NULL;
-        if (!s->beside)
-            continue;
-        if (!path || rename(s->path, path) < 0) {
-            r = path ? -errno : -ENOMEM;
-            free(path);
-            continue;
-        }
-        free(s->path);
-        s->path = path;
-        s->beside = false;
-    }
-    return r;
-}
-
-int admin_tcp_socket(const struct admin *a, size_t i, struct addr *ret, int *ret_fd)
-{
-    list_for_each (n, &a->sockets) {
-        const struct admin_socket *s = container_of(n, struct admin_socket, link);
-        if (s->path || i-- > 0)
-            continue;
-        *ret_fd = s->listener.fd;
-        return socket_local(*ret_fd, ret);
-    }
-    return -ENOENT;
+    return &x->from;
 }
 
 void admin_retire(struct admin *a)
@@ -645,16 +487,6 @@ void admin_retire(struct admin *a)
         listener_stop(&s->listener);
     }
 }
-
-int admin_local(const struct admin *a, size_t i, struct addr *ret)
-{
-    list_for_each (n, &a->sockets)
-        if (i-- == 0)
-            return socket_local(container_of(n, struct admin_socket, link)->listener.fd, ret);
-    return -ENOENT;
-}
-
-/* ---- the whole --------------------------------------------------------------------------------- */
 
 int admin_new(struct admin **ret, struct ring *ring, const struct admin_route *routes,
               size_t n_routes)
@@ -679,7 +511,7 @@ void admin_close(struct admin *a, void (*drained)(void *arg), void *arg)
     a->drained_arg = arg;
     list_for_each (n, &a->sockets) {
         struct admin_socket *s = container_of(n, struct admin_socket, link);
-        socket_remove_file(s);
+        admin_remove_file(s);
         listener_close(&s->listener);
     }
     list_for_each (n, &a->exchanges)

@@ -16,6 +16,8 @@
 
 struct admin;
 struct admin_exchange; /* one request being answered */
+struct tls_config;
+struct tls_peer;
 /* request is valid until the exchange is answered. */
 typedef void admin_handler(struct admin_exchange *x, const struct http1_request *request,
                            void *arg);
@@ -34,6 +36,15 @@ int admin_listen_tcp(struct admin *a, const struct addr *at, uint64_t mask);
 int admin_listen_unix(struct admin *a, const char *path, unsigned mode, uint64_t mask);
 /* Serves on a socket that listens already (of a process that hands it over); taken if 0. */
 int admin_listen_fd(struct admin *a, int taken_fd, uint64_t mask);
+/* As admin_listen_tcp, over TLS: connections are refused before admin_set_tls(). */
+int admin_listen_tls(struct admin *a, const struct addr *at, uint64_t mask);
+/* For connections from now on: a server's, that may ask for the peer's certificate and says no
+ * protocol or "http/1.1". Referenced. */
+void admin_set_tls(struct admin *a, struct tls_config *server);
+/* Who asks, while it is not answered: the certificate that the connection was made with (NULL: none,
+ * or the client has left), and its address. */
+const struct tls_peer *admin_peer(const struct admin_exchange *x);
+const struct ip *admin_from(const struct admin_exchange *x);
 /* As admin_listen_unix, but beside the path (PATH.new) until admin_publish(), which puts all of these
  * in their places in one step each: there is a socket at every moment, first the other process's. */
 int admin_listen_beside(struct admin *a, const char *path, unsigned mode, uint64_t mask);

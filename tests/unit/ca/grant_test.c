@@ -159,7 +159,7 @@ static void bad_tokens(void **state)
     assert_int_equal(ask(token_a, ALICE), GRPC_UNAUTHENTICATED);
     expect_opaque("the token is not accepted", "expired");
     assert_int_equal(count_issued(), 0);
-    assert_int_equal(grant.buckets.count, 0); /* strangers take no memory */
+    assert_int_equal(grant.rate.buckets.count, 0); /* strangers take no memory */
 }
 
 static void what_is_not_placed_there(void **state)
@@ -550,7 +550,7 @@ static uint64_t asks_until_refused(const char *token, uint64_t most)
 static void so_many_in_a_second(void **state)
 {
     (void)state;
-    assert_int_equal(asks_until_refused(token_a, 2 * GRANT_BURST), GRANT_BURST);
+    assert_int_equal(asks_until_refused(token_a, 2 * RATE_BURST), RATE_BURST);
     assert_int_equal(ask(token_a, ALICE), GRPC_RESOURCE_EXHAUSTED);
     expect_opaque("too many requests from this node", "rate");
     assert_int_equal(ask(token_b, BOB), GRPC_OK); /* each node has its own */
@@ -559,10 +559,10 @@ static void so_many_in_a_second(void **state)
     now_ms += 1; /* a hundredth of a second, since the last ask counts from then */
     assert_int_equal(asks_until_refused(token_a, 10), 1);
     now_ms += 1000;
-    assert_int_equal(asks_until_refused(token_a, 1000), GRANT_PER_SECOND);
+    assert_int_equal(asks_until_refused(token_a, 1000), RATE_PER_SECOND);
     now_ms += 1000ull * 86400 * 3650;
-    assert_int_equal(asks_until_refused(token_a, 2 * GRANT_BURST), GRANT_BURST);
-    assert_int_equal(grant.buckets.count, 2);
+    assert_int_equal(asks_until_refused(token_a, 2 * RATE_BURST), RATE_BURST);
+    assert_int_equal(grant.rate.buckets.count, 2);
 }
 
 int main(void)

@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+# timeout: 60
+# builds: dev
+"""The CA's JSON API with the real weir-ca and the real curl: what is issued, renewed, listed, revoked, and by whom; each refusal with
+its field and its remedy; and that every path, status and field is as docs/ca-openapi.yaml says.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+import yaml
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ca_test  # noqa: E402
+from ca_test import DEADLINE_S, DOMAIN, PROXY, openssl, run  # noqa: E402
+
+ADMIN, VM, OTHER = f"{DOMAIN}/ops/sa/admin", f"{DOMAIN}/vm/sa/db", f"{DOMAIN}/vm/sa/web"
+NAME = "weir-ca.example.test"
+DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/ca-openapi.yaml")
+
+
+class Api:
+    def __init__(self, bench, port):
+        self.bench, self.port, self.seen = bench, port, set()
+        with open(DOCUMENT, encoding="utf-8") as file:
+            self.document = yaml.safe_load(file)
+
+    def curl(self, method, path, body=None, token=None, files=None, more=()):
+        command = ["curl", "-sS", "--tlsv1.3", "--cacert", self.bench.roots, "--resolve", f"{NAME}:{self.port}:127.0.0.1", "-X", method,
+                   "-w", "\n%{http_code} %{content_type}", f"https://{NAME}:{self.port}{path}", *more]
+        if body is not None:
+            command += ["-H", "Content-Type: application/json", "--data-binary", body if isinstance(body, str) else json.dumps(body)]
+        if token is not None:
+            command += ["-H", f"Authorization: {token}"]
+        if files:
+            command += ["--cert", files[0], "--key", files[1]]
+        out = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True).stdout
+        answer, _, last = out.rpartition("\n")
+        status, kind = last.split(" ", 1)
+        return int(status), kind, answer
+
+    def ask(self, method, path, *arguments, **more):
+        status, kind, text = self.curl(method, path, *arguments, **more)
+        assert kind == "application/json", (status, kind, text)
+        answer = json.loads(text)
+        self.check(method, path.split("?")[0], status, answer)
+        return status, answer
+
+    def resolved(self, node):
+        while "$ref" in node:
+            at = self.document
+            for part in node["$ref"].split("/")[1:]:
+                at = at[part]
+            node = at
+        return node
+
+    def check(self, method, path, status, answer):
+        operation = self.document["paths"][path][method.lower()]
+        response = self.resolved(operation["responses"][str(status)])
+        self.match(response["content"]["application/json"]["schema"], answer, path)
+        self.seen.add((method, path, status))
+
+    def match(self, schema, value, where):
+        schema = self.resolved(schema)
+        kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+        assert isinstance(value, kinds[schema["type"]]), (where, value)
+        assert value in schema.get("enum", [value]), (where, value)
+        if schema["type"] == "object" and "properties" in schema:
+            assert set(schema.get("required", [])) <= set(value) <= set(schema["properties"]), (where, sorted(value))
+            for name, member in value.items():
+                self.match(schema["properties"][name], member, f"{where}.{name}")
+        if schema["type"] == "array":
+            for item in value:
+                self.match(schema["items"], item, f"{where}[]")
+
+    def refused(self, expected, field, method, path, *arguments, **more):
+        status, answer = self.ask(method, path, *arguments, **more)
+        error = answer.get("error")
+        assert status == expected and error and error["field"] == field and error["remedy"], (status, answer)
+        return error["message"]
+
+
+def csr_of(bench):
+    return bench.requests.make()
+
+
+def keep(bench, answer, name):
+    with open(f"{bench.requests.folder}/{bench.requests.made}.key", encoding="ascii") as file:
+        return bench.write(f"{name}.pem", "".join(answer["chain"])), bench.write(f"{name}.key", file.read())
+
+
+def bearer(token):
+    return f"Bearer {token}"
+
+
+def the_document_has_what_is_served(api):
+    status, kind, text = api.curl("GET", "/v1/nothing")
+    served = {tuple(line.split()) for line in text.splitlines()[1:]}
+    assert status == 404 and kind.startswith("text/plain"), (status, kind)
+    assert served == {(m.upper(), path) for path, item in api.document["paths"].items() for m in item}, served
+    assert api.curl("DELETE", "/v1/tokens")[0] == 405
+
+
+def everybody_sees(api, bench):
+    status, health = api.ask("GET", "/v1/health")
+    assert status == 200 and health["status"] == "ok" and health["trust_domain"] == "cluster.local", health
+    status, bundle = api.ask("GET", "/v1/bundle")
+    with open(bench.roots, encoding="ascii") as file:
+        assert status == 200 and bundle["roots"] == file.read()
+    for path in ("/v1/certificates", "/v1/tokens", "/v1/revocations", "/v1/audit"):
+        api.refused(401, "", "GET", path)
+    api.refused(401, "", "POST", "/v1/tokens", {"node": "n"})
+    api.refused(401, "", "POST", "/v1/revocations", {"identity": VM})
+
+
+def issued_and_renewed(api, bench):
+    token = run("weir-ca", "token", "--state", bench.state, "--identity", VM).strip()
+    status, answer = api.ask("POST", "/v1/certificates", {"csr": csr_of(bench), "ttl_seconds": 3600}, bearer(token))
+    assert status == 200 and answer["identity"] == VM and len(answer["chain"]) == 2, answer
+    files = keep(bench, answer, "vm")
+    openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", bench.roots, "-untrusted", files[0], files[0])
+    assert bench.ledger(f"SELECT identity, proof FROM issued WHERE serial = '{answer['serial']}'") == [(VM, "join-token")]
+    again = {"csr": csr_of(bench)}
+    api.refused(401, "", "POST", "/v1/certificates", again, bearer(token))  # it was good once
+    status, renewed = api.ask("POST", "/v1/certificates", again, files=files)
+    assert status == 200 and renewed["identity"] == VM and renewed["serial"] != answer["serial"]
+    files = keep(bench, renewed, "vm-2")
+    api.refused(403, "", "POST", "/v1/certificates", {"csr": csr_of(bench), "identity": OTHER}, files=files)
+    api.refused(403, "", "GET", "/v1/certificates", files=files)  # no administrator
+    api.refused(403, "", "POST", "/v1/tokens", {"node": "n"}, files=files)
+    # A node's token: for the proxy itself; whom it runs is not known here, since there is no controller.
+    status, answer = api.ask("POST", "/v1/certificates", again, bearer(bench.token_a))
+    assert status == 200 and answer["identity"] == PROXY
+    api.refused(503, "", "POST", "/v1/certificates", {"csr": csr_of(bench), "identity": VM}, bearer(bench.token_a))
+    api.refused(403, "identity", "POST", "/v1/certificates", {"csr": csr_of(bench), "identity": "spiffe://other.test/ns/a/sa/b"},
+                bearer(bench.token_a))
+    return files
+
+
+def bad_requests(api, bench):
+    token, path, csr = bearer(bench.token_a), "/v1/certificates", csr_of(bench)
+    openssl("ecparam", "-name", "secp384r1", "-genkey", "-noout", "-out", f"{bench.folder}/p384.key")
+    p384 = openssl("req", "-new", "-key", f"{bench.folder}/p384.key", "-subj", "/")
+    for body, field in (("", ""), ("{", ""), ("[]", ""), ('{"csr":1}', "csr"), ("{}", "csr"), ('{"csr":"x","csr":"y"}', ""),
+                        ({"csr": csr, "uri": "spiffe://x"}, "uri"), ({"csr": "nonsense"}, "csr"), ({"csr": csr[:200] + csr[210:]}, "csr"),
+                        ({"csr": p384}, "csr"), ({"csr": csr, "ttl_seconds": 0}, "ttl_seconds"), ({"csr": csr, "ttl_seconds": "1h"}, "ttl_seconds"),
+                        ({"csr": csr, "identity": "spiffe://cluster.local/../x"}, "identity"), ({"csr": "x" * 9000}, "csr")):
+        api.refused(400, field, "POST", path, body, token)
+    for bad in ("Basic x", "Bearer", "Bearer a b"):
+        api.refused(401, "", "POST", path, {"csr": csr}, bad)
+    api.refused(401, "", "POST", path, {"csr": csr})
+    api.refused(401, "", "POST", path, {"csr": csr}, bearer("x" * 43))
+    assert api.curl("POST", path, "x" * 70000, token)[0] == 413
+
+
+def administered(api, bench, vm_files):
+    run("weir-ca", "issue", "--state", bench.state, "--identity", ADMIN, "--out", f"{bench.folder}/admin")
+    files = f"{bench.folder}/admin.pem", f"{bench.folder}/admin.key"
+    for body, field in (({}, "node"), ({"node": "a", "identity": VM}, "node"), ({"node": "a b"}, "node"), ({"identity": "x"}, "identity"),
+                        ({"identity": VM, "source": "here"}, "source"), ({"identity": VM, "ttl_seconds": 8 * 86400}, "ttl_seconds"),
+                        ({"for": VM}, "for")):
+        api.refused(400, field, "POST", "/v1/tokens", body, files=files)
+    status, made = api.ask("POST", "/v1/tokens", {"identity": OTHER, "source": "127.0.0.0/8", "ttl_seconds": 60}, files=files)
+    assert status == 201
+    status, web = api.ask("POST", "/v1/certificates", {"csr": csr_of(bench)}, bearer(made["token"]))
+    assert status == 200 and web["identity"] == OTHER
+    status, made = api.ask("POST", "/v1/tokens", {"node": "node-c"}, files=files)
+    assert status == 201 and api.ask("POST", "/v1/certificates", {"csr": csr_of(bench)}, bearer(made["token"]))[0] == 200
+
+    status, all_of = api.ask("GET", "/v1/certificates?identity=" + urllib.parse.quote(VM, safe=""), files=files)
+    assert status == 200 and [row["identity"] for row in all_of["rows"]] == [VM, VM], all_of
+    assert len(api.ask("GET", "/v1/audit?limit=3", files=files)[1]["rows"]) == 3
+    assert [row["of"] for row in api.ask("GET", "/v1/tokens", files=files)[1]["rows"] if row["of"] == "node-c"] == ["node-c"]
+    for query, field in (("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("identity=vm", "identity"), ("order=up", "")):
+        api.refused(400, field, "GET", f"/v1/audit?{query}", files=files)
+
+    for body, field in (({}, "identity"), ({"serial": "XYZ"}, "serial"), ({"serial": "ab", "lift": True}, "lift"),
+                        ({"identity": VM, "lift": "no"}, "lift"), ({"identity": VM, "reason": "x" * 257}, "reason")):
+        api.refused(400, field, "POST", "/v1/revocations", body, files=files)
+    api.refused(404, "", "POST", "/v1/revocations", {"serial": "abcd"}, files=files)
+    api.refused(404, "", "POST", "/v1/revocations", {"identity": OTHER, "lift": True}, files=files)
+    assert api.ask("POST", "/v1/revocations", {"identity": VM, "reason": "lost"}, files=files)[0] == 200
+    api.refused(409, "", "POST", "/v1/revocations", {"identity": VM}, files=files)
+    api.refused(401, "", "POST", "/v1/certificates", {"csr": csr_of(bench)}, files=vm_files)
+    row, = api.ask("GET", f"/v1/revocations?identity={VM}", files=files)[1]["rows"][-1:]
+    assert row["reason"] == "lost", row
+    lines = bench.ledger("SELECT outcome, asker, proof FROM audit WHERE outcome IN ('made', 'revoked') AND proof = 'certificate'")
+    assert sorted(lines) == [("made", ADMIN, "certificate")] * 2 + [("revoked", ADMIN, "certificate")], lines
+
+    # Who was an administrator is none any more at once.
+    serial = openssl("x509", "-in", files[0], "-noout", "-serial").strip().split("=")[1].lower()
+    assert api.ask("POST", "/v1/revocations", {"serial": serial}, files=files)[0] == 200
+    api.refused(403, "", "GET", "/v1/tokens", files=files)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="weir-ca-api-") as folder:
+        bench = ca_test.Bench(folder)
+        try:
+            port, = ca_test.free_ports(1)
+            bench.start_ca("--dns", NAME, "--api-listen", f"127.0.0.1:{port}", "--api-admin", ADMIN)
+            api = Api(bench, port)
+            bench.until("the API is there", lambda: subprocess.run(
+                ["curl", "-sk", "-o", "/dev/null", f"https://127.0.0.1:{port}/v1/health"], check=False).returncode == 0)
+            the_document_has_what_is_served(api)
+            everybody_sees(api, bench)
+            vm_files = issued_and_renewed(api, bench)
+            bad_requests(api, bench)
+            administered(api, bench, vm_files)
+            assert bench.ca.end(15) == 0
+        finally:
+            bench.end()
+    print(f"ca_api_test: {len(api.seen)} kinds of answers, each as the document says")
+
+
+if __name__ == "__main__":
+    main()
