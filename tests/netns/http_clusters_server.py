@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
-"""A pod's server for http_clusters_test: answers the pod's name; 500 while fails.POD is in the folder, /well 503 while unwell.POD is (and
-notes who asked), /slow for a byte that somebody has written to the pipe `go` there.
+"""A pod's server for http_clusters_test and resilience_test: answers the pod's name; 500 while fails.POD is in the folder, every second
+time while half.POD is, nothing for a minute while hangs.POD is; /well 503 while unwell.POD is (and notes who asked), /slow for a byte that
+somebody has written to the pipe `go` there. The path of each POST becomes a line of posts.POD, and every fourth one is
+broken off after that while cuts.POD is.
 
 usage: http_clusters_server.py POD FOLDER"""
 import http.server
+import itertools
 import os
 import socketserver
 import sys
+import time
 
 POD, FOLDER = sys.argv[1], sys.argv[2]
+COUNTER = itertools.count()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -17,6 +22,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         status = 500 if os.path.exists(f"{FOLDER}/fails.{POD}") else 200
+        if os.path.exists(f"{FOLDER}/half.{POD}") and next(COUNTER) % 2:
+            status = 500
+        if os.path.exists(f"{FOLDER}/hangs.{POD}"):
+            time.sleep(60)
         if self.path == "/well":
             status = 503 if os.path.exists(f"{FOLDER}/unwell.{POD}") else 200
             with open(f"{FOLDER}/checks.{POD}", "a", encoding="ascii") as f:
@@ -28,6 +37,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(POD) + 1))
         self.end_headers()
         self.wfile.write(f"{POD}\n".encode())
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        with open(f"{FOLDER}/posts.{POD}", "a", encoding="ascii") as f:
+            print(self.path, file=f)
+        if os.path.exists(f"{FOLDER}/cuts.{POD}") and next(COUNTER) % 4 == 3:
+            self.close_connection = True
+        else:
+            self.do_GET()
 
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         pass
