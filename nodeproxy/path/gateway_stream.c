@@ -125,8 +125,10 @@ static enum ending carry(struct gateway_stream *s)
     const struct addr source = carrier_own_address(s->pod, ip_family(&s->to.to.ip));
     s->to.service_host = s->to.way == UPSTREAM_DIRECT ? TEXT("") : text_of(s->service_host);
     s->to.cluster = tcp_route_cluster(s->route);
+    s->to.tls = tcp_route_tls(s->route); /* nothing of a cluster that asks for TLS goes in the clear */
     int r = carrier_open(&s->carrier, s->pod, &s->to, &source, &carrier_events, s);
-    s->to.cluster = NULL; /* it may go before us */
+    s->to.cluster = NULL; /* they may go before us */
+    s->to.tls = NULL;
     return r == 0          ? ENDING_NONE
            : r == -ENOKEY  ? ENDING_NO_IDENTITY
            : r == -ENOMEM  ? ENDING_NO_MEMORY
