@@ -156,6 +156,15 @@ static void write_deed(struct callers *c, struct deed *d)
     }
 }
 
+static void forget_bearer(struct request *q)
+{
+    if (q->bearer)
+        key_wipe(q->bearer, strlen(q->bearer));
+    free(q->bearer);
+    q->bearer = NULL;
+}
+
+/* A watch lives as long as its connection: what proved who asks does not. */
 static void watch(struct request *q, const struct grant_answer *a)
 {
     struct callers *c = q->caller->callers;
@@ -174,6 +183,7 @@ static void watch(struct request *q, const struct grant_answer *a)
         return;
     }
     q->answered = true;
+    forget_bearer(q);
     q->caller->n_watches++;
 }
 
@@ -330,8 +340,7 @@ static void call_closed(struct grpc_call *call, enum grpc_status status, struct 
     if (q->deed)
         q->deed->request = NULL;
     free(q->waiting);
-    key_wipe(q->bearer, strlen(q->bearer));
-    free(q->bearer);
+    forget_bearer(q);
     free(q);
 }
 
@@ -421,7 +430,7 @@ static void accepted(struct listener *l, int taken_fd)
 {
     struct callers *c = l->user;
     const struct h2_conn_options o = {
-        .tls = c->tls, .ping_idle = true, .http2 = {.streams_max = CALLERS_CALLS_MAX}};
+        .tls = c->tls, .ping_idle = true, .http2 = {.streams_max = CALLERS_CALLS_MAX, .secret = true}};
     struct caller *caller = c->closing || !c->tls ? NULL : calloc(1, sizeof *caller);
     if (!caller) {
         socket_close(taken_fd);

@@ -212,7 +212,7 @@ static void connect_now(struct ca_link *l)
         r = make_tls(l);
     if (r == 0) {
         r = socket_open(ip_family(&l->options.ca.ip), &fd);
-        const struct h2_conn_options o = {.tls = l->tls};
+        const struct h2_conn_options o = {.tls = l->tls, .http2 = {.secret = true}};
         if (r == 0)
             r = h2_conn_open_client(&l->h2, l->options.ring, fd, &l->options.ca, &o, &h2_events, l);
         if (r < 0)

@@ -1,6 +1,7 @@
 #include "shared/http2/http2_internal.h"
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,41 @@ enum {
      * out of the way. */
     RESETS_MAX = 1 << 30,
 };
+
+/* ---- Memory that is wiped: nghttp2 copies each head's fields, and frees them as they are --------- */
+
+static void *take(size_t size, void *user)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void *take_zeroed(size_t n, size_t size, void *user)
+{
+    (void)user;
+    return calloc(n, size);
+}
+
+static void give_back(void *p, void *user)
+{
+    (void)user;
+    if (p)
+        explicit_bzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *take_anew(void *p, size_t size, void *user)
+{
+    void *anew = malloc(size);
+    size_t had = p ? malloc_usable_size(p) : 0;
+    if (!anew)
+        return NULL;
+    if (p)
+        memcpy(anew, p, had < size ? had : size);
+    give_back(p, user);
+    return anew;
+}
+static nghttp2_mem wiping = {.malloc = take, .free = give_back, .calloc = take_zeroed, .realloc = take_anew};
 
 static int options_check(struct http2_options *o)
 {
@@ -61,8 +97,9 @@ static int session_new(struct http2 *h)
     nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
     nghttp2_option_set_stream_reset_rate_limit(option, RESETS_MAX, RESETS_MAX);
     nghttp2_option_set_peer_max_concurrent_streams(option, HTTP2_STREAMS_ASSUMED);
-    r = h->options.server ? nghttp2_session_server_new2(&h->session, callbacks, h, option)
-                          : nghttp2_session_client_new2(&h->session, callbacks, h, option);
+    nghttp2_mem *memory = h->options.secret ? &wiping : NULL;
+    r = h->options.server ? nghttp2_session_server_new3(&h->session, callbacks, h, option, memory)
+                          : nghttp2_session_client_new3(&h->session, callbacks, h, option, memory);
     if (r)
         r = -ENOMEM;
 done:

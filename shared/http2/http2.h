@@ -67,6 +67,7 @@ struct http2_options {
     uint32_t frame_max;         /* bytes we accept; 0: 16384 */
     uint32_t header_bytes_max;  /* of one head, decoded; 0: 65536 */
     uint32_t fields_max;        /* of one head; 0: HTTP2_FIELDS_MAX, at most HTTP2_FIELDS_MOST */
+    bool secret; /* heads hold secrets (a token): what the session frees is wiped */
     bool connect_only; /* server: anything but CONNECT is answered 405 by the library; HBONE */
 };
 struct http2_refusal { /* of a request, by the machine itself */
