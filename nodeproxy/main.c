@@ -370,10 +370,12 @@ int main(int argc, char **argv)
     read_system_roots(&c, system_roots);
     fill_bounds(&c);
     char why[SANDBOX_WHY_MAX];
-    if (sandbox_supervisor(why) < 0) {
-        log_error("main", "%s", why);
-        return 1;
-    }
     const struct supervisor_options processes = {.warden = run_warden, .data = run_data, .arg = &c, .stays_when_replaced = stays};
-    return supervisor_run(&processes);
+    int result = 1;
+    if (sandbox_supervisor(why) < 0)
+        log_error("main", "%s", why);
+    else
+        result = supervisor_run(&processes);
+    c.system_roots = web_roots_unref(c.system_roots);
+    return result;
 }

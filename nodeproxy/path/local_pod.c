@@ -334,6 +334,9 @@ void local_pod_set_credential(struct local_pod *p, struct credential *c)
     struct credential *old = p->credential;
     p->credential = c ? credential_ref(c) : NULL;
     peer_pool_set_credential(&p->peers, c);
+    if (c && c != old) /* as a pool's own links do: a stream that begins now shall not end with the certificate of before */
+        list_for_each (n, &p->servers)
+            hbone_server_drain(container_of(n, struct hbone_server, link));
     living_credential(p, old);
     credential_unref(old);
     local_pod_directory_changed(p);
