@@ -513,3 +513,34 @@ void destination_rule_read(struct reader *r, const struct json *document, struct
         traffic_flaw(r, &d->flaw, read_member(spec, "exportTo"),
                      "only '*' is supported: a rule counts for the clients of all namespaces");
 }
+
+/* Somewhere in it, as far as can be told: what is not plainly another mode may have meant TLS. */
+static bool may_want_tls(const struct json *j)
+{
+    bool wants = false;
+    if (json_is(j, JSON_OBJECT) && text_equal(json_name(j), TEXT("tls"))) {
+        const struct json *mode = read_member(j, "mode");
+        struct text word = json_text(mode);
+        return mode && !text_equal(word, TEXT("DISABLE")) && !text_equal(word, TEXT("ISTIO_MUTUAL"));
+    }
+    if (!json_is(j, JSON_OBJECT) && !json_is(j, JSON_ARRAY))
+        return text_equal(json_name(j), TEXT("tls")) && !json_is(j, JSON_NULL);
+    json_for_each (item, j)
+        wants = wants || may_want_tls(item);
+    return wants;
+}
+
+bool destination_rule_read_closed(struct object_arena *arena, const struct json *document, struct object *o)
+{
+    struct destination_rule *d = &o->destination_rule;
+    struct json_error error = {0};
+    struct reader r = {.arena = arena, .error = &error, .document = document};
+    const struct json *spec = read_member(document, "spec");
+    *d = (struct destination_rule){.wants_tls = may_want_tls(read_member(spec, "trafficPolicy")) ||
+                                                may_want_tls(read_member(spec, "subsets"))};
+    d->host = traffic_host(&r, &d->flaw, read_member(spec, "host"));
+    if (!d->wants_tls || read_failed(&r) || r.no_memory || !d->host[0])
+        return false;
+    traffic_flaw(&r, &d->flaw, spec, "can't be read");
+    return !r.no_memory;
+}

@@ -170,6 +170,15 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     }
 }
 
+/* What can't be read, but was there to hold something back: it does. False: nothing of it counts. */
+static bool read_closed(const struct json *document, struct object *o)
+{
+    if (o->kind == OBJECT_SIDECAR)
+        sidecar_read_closed(&o->arena, document, o);
+    return o->kind == OBJECT_SIDECAR ||
+           (o->kind == OBJECT_DESTINATION_RULE && destination_rule_read_closed(&o->arena, document, o));
+}
+
 static int read_known(struct reader *r, const struct json *document, const char *file,
                       struct object **ret, struct object_identity *identity)
 {
@@ -195,10 +204,8 @@ static int read_known(struct reader *r, const struct json *document, const char 
     o->created_s = read_time(r, metadata, "creationTimestamp");
     o->deleting = read_member(metadata, "deletionTimestamp") != NULL;
     read_kind_fields(r, document, o);
-    bool holds_back = read_failed(r) && !r->no_memory && o->kind == OBJECT_SIDECAR;
-    if (holds_back)
-        sidecar_read_closed(&o->arena, document, o);
-    else if (read_failed(r)) {
+    bool holds_back = read_failed(r) && !r->no_memory && read_closed(document, o);
+    if (read_failed(r) && !holds_back) {
         object_unref(o);
         return r->no_memory ? -ENOMEM : -EINVAL; /* what is missing is no fault of its author */
     }

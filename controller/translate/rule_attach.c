@@ -21,13 +21,44 @@ static const char *home(const struct view *v, const struct object *service,
     return v->settings->root_namespace;
 }
 
-/* It has a flaw, and meant that nobody speaks to the Service in the clear. */
-static bool is_closing(const struct view *v, const struct object *service, const struct object *rule)
+static bool asks_for_tls(const struct traffic_policies *p)
+{
+    bool asks = p->all.tls && p->all.tls->originated;
+    for (size_t i = 0; i < p->n_ports && !asks; i++)
+        asks = p->ports[i].policy.tls && p->ports[i].policy.tls->originated;
+    return asks;
+}
+
+static const struct traffic_policies *policies_of(const struct rules *rules)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->items[i]->destination_rule.policies.said)
+            return &rules->items[i]->destination_rule.policies;
+    return NULL;
+}
+
+static bool is_among(const struct rules *rules, const struct object *rule)
+{
+    bool found = false;
+    for (size_t i = 0; i < rules->n && !found; i++)
+        found = rules->items[i] == rule;
+    return found;
+}
+
+/* It meant that nobody speaks to the Service in the clear, and does not count: it has a flaw, */
+static bool closes_by_flaw(const struct view *v, const struct object *service, const struct object *rule)
 {
     const struct destination_rule *d = &rule->destination_rule;
     return d->flaw.kind != GATEWAY_NO_FLAW && d->wants_tls &&
-           (strcmp(rule->ns, service->ns) == 0 ||
-            strcmp(rule->ns, v->settings->root_namespace) == 0);
+           (strcmp(rule->ns, service->ns) == 0 || strcmp(rule->ns, v->settings->root_namespace) == 0);
+}
+
+/* or older ones of its namespace count instead. */
+static bool closes_behind(const struct rules *rules, const char *ns, const struct object *rule)
+{
+    const struct destination_rule *d = &rule->destination_rule;
+    return d->wants_tls && good_in(rule, ns) &&
+           (!is_among(rules, rule) || (asks_for_tls(&d->policies) && policies_of(rules) != &d->policies));
 }
 
 void rules_find(const struct view *v, const struct object *service, struct rules *ret)
@@ -40,7 +71,7 @@ void rules_find(const struct view *v, const struct object *service, struct rules
         if (good_in(all.items[i], ns))
             ret->items[ret->n++] = all.items[i];
     for (size_t i = 0; i < all.n && !ret->closed; i++)
-        ret->closed = is_closing(v, service, all.items[i]);
+        ret->closed = closes_by_flaw(v, service, all.items[i]) || closes_behind(ret, ns, all.items[i]);
 }
 
 bool rule_any(const struct view *v, const struct object *service)
@@ -87,14 +118,6 @@ size_t rules_subsets(const struct rules *rules, const struct object *service,
                 ret[n++] = &d->subsets[j];
     }
     return n;
-}
-
-static const struct traffic_policies *policies_of(const struct rules *rules)
-{
-    for (size_t i = 0; i < rules->n; i++)
-        if (rules->items[i]->destination_rule.policies.said)
-            return &rules->items[i]->destination_rule.policies;
-    return NULL;
 }
 
 static void merge(struct traffic_policy *to, const struct traffic_policies *p, uint16_t port)
@@ -147,12 +170,16 @@ static void warn_rest(const struct view *v, const struct object *o, const struct
                       const char *key, struct problems *problems)
 {
     struct rules rules;
-    bool counts = false;
+    const char *ns = home(v, service, candidates(v, service));
     rules_find(v, service, &rules);
-    for (size_t i = 0; i < rules.n && !counts; i++)
-        counts = rules.items[i] == o;
+    bool counts = is_among(&rules, o);
     size_t missing = counts ? subsets_missing(&rules, service, o) : 0;
-    if (!counts && !good_in(o, home(v, service, candidates(v, service))))
+    if (closes_behind(&rules, ns, o))
+        problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, counts ? "spec.trafficPolicy" : "spec.host",
+                     "counts for nothing: older rules for '%s' count. It asks for TLS: nothing goes to '%s' meanwhile; "
+                     "say all in the oldest rule that has a trafficPolicy",
+                     o->destination_rule.host, o->destination_rule.host);
+    else if (!counts && !good_in(o, ns))
         problems_add(problems, PROBLEM_WARNING, o->file, o->line, key, "spec.host",
                      "counts for nothing: namespace %s has rules of its own for '%s'", service->ns,
                      o->destination_rule.host);
@@ -175,7 +202,7 @@ void rule_warn(const struct view *v, const struct object *o, struct problems *pr
     const struct object *service =
         traffic_by_host(v, traffic_full_host(v, o->ns, d->host, host));
     object_key(o->kind, o->ns, o->name, key);
-    if (d->flaw.kind != GATEWAY_NO_FLAW && service && is_closing(v, service, o))
+    if (d->flaw.kind != GATEWAY_NO_FLAW && service && closes_by_flaw(v, service, o))
         problems_add(problems, PROBLEM_ERROR, o->file, o->line, key, "",
                      "counts for nothing: %s. It asks for TLS: nothing goes to '%s' meanwhile",
                      d->flaw.text, d->host);

@@ -2,7 +2,9 @@
 #include "controller/translate/default_routes.h"
 #include "controller/translate/rule_attach.h"
 #include "controller/translate/virtual_table.h"
+#include "shared/base/list.h"
 #include "shared/xds/routing.h"
+#include "shared/yaml/yaml.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <errno.h>
@@ -321,6 +323,48 @@ static void what_asks_for_tls_is_never_open(void **state)
     (void)state;
     assert_made(WEB RULE("r", "trafficPolicy: {tls: {mode: MUTUAL}}"), XDS_CLUSTER, closed);
     assert_made(WEB RULE("r", "subsets: [{name: v1, trafficPolicy: {tls: {mode: SIMPLE, credentialName: x}}}]"), XDS_CLUSTER, closed);
+    /* An older rule counts instead of it. */
+    static const char random[] = "outbound|80||web.n.svc.cluster.local random tls()\noutbound|81||web.n.svc.cluster.local random http2 tls()\n";
+    assert_made(WEB RULE("a", "trafficPolicy: {loadBalancer: {simple: RANDOM}}") RULE("b", "trafficPolicy: {tls: {mode: SIMPLE}}"),
+                XDS_CLUSTER, random);
+    assert_made(WEB RULE("a", "trafficPolicy: {loadBalancer: {simple: RANDOM}}")
+                    RULE("b", "trafficPolicy: {portLevelSettings: [{port: {number: 81}, tls: {mode: SIMPLE}}]}"),
+                XDS_CLUSTER, random);
+}
+
+/* Not even if it can't be read, as long as its host can. */
+static void what_can_not_be_read_is_never_open(void **state)
+{
+    static const struct {
+        const char *spec;
+        bool closes;
+    } cases[] = {
+        {"host: web, trafficPolicy: {tls: {mode: Simple}}", true},
+        {"host: web, trafficPolicy: {tls: 1}", true},
+        {"host: web, trafficPolicy: {tls: {mode: 7}}", true},
+        {"host: web, subsets: [{name: 1, trafficPolicy: {portLevelSettings: [{tls: {mode: SIMPLE}}]}}]", true},
+        {"host: web, trafficPolicy: {tls: {mode: DISABLE}, loadBalancer: 1}", false},
+        {"host: web, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, loadBalancer: 1}", false},
+        {"host: 1, trafficPolicy: {tls: {mode: SIMPLE}}", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[400];
+        struct object *o;
+        struct object_identity identity;
+        struct json_error why;
+        snprintf(text, sizeof text,
+                 "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r, namespace: n}, spec: {%s}}",
+                 cases[i].spec);
+        struct yaml_documents documents;
+        assert_int_equal(yaml_parse(text_of(text), NULL, &documents), 0);
+        assert_int_equal(object_read(documents.items[0].root, "f", &o, &identity, &why), -EINVAL);
+        assert_int_equal(o != NULL, cases[i].closes);
+        if (o)
+            assert_true(o->destination_rule.wants_tls && o->destination_rule.flaw.kind != GATEWAY_NO_FLAW);
+        object_unref(o);
+        yaml_documents_done(&documents);
+    }
 }
 
 static void the_oldest_counts(void **state)
@@ -614,7 +658,8 @@ int main(void)
         cmocka_unit_test(hashes),
         cmocka_unit_test(places),
         cmocka_unit_test(what_is_inherited),
-        cmocka_unit_test(tls_to_servers_of_others), cmocka_unit_test(what_asks_for_tls_is_never_open), cmocka_unit_test(the_oldest_counts),
+        cmocka_unit_test(tls_to_servers_of_others), cmocka_unit_test(what_asks_for_tls_is_never_open),
+        cmocka_unit_test(what_can_not_be_read_is_never_open), cmocka_unit_test(the_oldest_counts),
         cmocka_unit_test(who_is_in_a_subset),
         cmocka_unit_test(what_a_wildcard_means),
         cmocka_unit_test(refused),
