@@ -333,6 +333,20 @@ static void another_than_the_ca(void **state)
 }
 
 /* Both files are read for each connection. */
+static const char *awaited_error;
+static bool error_is_shown(void)
+{
+    shown = (struct shown){0};
+    credentials_each(manager, show, NULL);
+    return strstr(shown.error, awaited_error) != NULL;
+}
+static void await_error(const char *error) /* tries come at their own time */
+{
+    awaited_error = error;
+    look_until(error_is_shown);
+    expect_shown("Unavailable", error);
+}
+
 static void files_come_and_change(void **state)
 {
     (void)state;
@@ -341,8 +355,7 @@ static void files_come_and_change(void **state)
     look_until(has_an_error);
     expect_shown("Unavailable", "--token-file");
     file_write(folder, "token", " \n", 2);
-    run_for(200);
-    expect_shown("Unavailable", "no token in it");
+    await_error("no token in it");
     assert_int_equal(fake.n_accepted, 0);
     file_write(folder, "token", "another", 7);
     n_awaited = 1;
@@ -362,15 +375,12 @@ static void files_come_and_change(void **state)
     fake_go_away();
     fake_listen();
     want(ALICE);
-    run_for(200);
-    expect_shown("Unavailable", "too large");
+    await_error("too large");
     file_write(folder, "token", CA_TOKEN, sizeof CA_TOKEN - 1);
     file_write(folder, "roots.pem", "no certificate", 14);
-    run_for(1000);
-    expect_shown("Unavailable", "--roots");
+    await_error("--roots");
     cert_write(folder, "roots.pem", &fake.foreign.cert);
-    run_for(1000);
-    expect_shown("Unavailable", "the connection to the CA ended");
+    await_error("the connection to the CA ended");
     cert_write(folder, "roots.pem", &fake.root.cert);
     await_changes(1);
 }
