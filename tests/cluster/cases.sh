@@ -127,7 +127,7 @@ mesh_is_up() {
 case_install() {
     volume
     helm install weir-crds "$ROOT/helm/weir-crds" --namespace "$WEIR_NS" --create-namespace
-    k wait --for=condition=Established crd/authorizationpolicies.security.istio.io --timeout="${DEADLINE_S}s"
+    eventually k wait --for=condition=Established crd/authorizationpolicies.security.istio.io --timeout=10s # fails where there is no status yet
     helm install weir "$ROOT/helm/weir" "${CHART[@]}"
     mesh_is_up
 }

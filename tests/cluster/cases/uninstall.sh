@@ -131,7 +131,7 @@ case_others_definitions() {
     volume
     helm template weir-crds "$ROOT/helm/weir-crds" | sed -e '/^  labels:/,/^spec:/{/^spec:/!d}' | k apply -f -
     "$HERE/routes.py" --definitions | k apply -f -
-    k wait --for=condition=Established crd --all --timeout="${DEADLINE_S}s"
+    eventually k wait --for=condition=Established crd --all --timeout=10s
     k create namespace shop
     k label namespace shop weir.mesh/enrolled=true
     policy
