@@ -11,7 +11,7 @@ import re
 import sys
 
 TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "LICENSE", "nodeproxy",
-             "controller", "ca", "shared", "tests", "helm", "docs", "packaging"}
+             "controller", "ca", "shared", "tests", "helm", "docs"}
 TOP_LEVEL_IGNORED = {"build", "compile_commands.json", "CMakeUserPresets.json"}
 NOT_OURS = {".git", "build", "__pycache__", "node_modules", ".cache"}
 
