@@ -229,19 +229,24 @@ static int give_lines(struct lines *l)
     return r;
 }
 
+/* At most what there is room for: how much of it came at once says nothing. 0 at the end. */
 static int receive_more(int fd, struct text_heap *kept, uint64_t deadline_ms)
 {
     char part[16384];
+    size_t room = kept->max - kept->len, most = room < sizeof part ? room : sizeof part;
     ssize_t n;
-    while ((n = recv(fd, part, sizeof part, 0)) < 0 && (errno == EAGAIN || errno == EINTR)) {
+    while ((n = recv(fd, part, room > 0 ? most : 1, 0)) < 0 &&
+           (errno == EAGAIN || errno == EINTR)) {
         int r = wait_for(fd, POLLIN, deadline_ms);
         if (r < 0)
             return r;
     }
     if (n < 0)
         return -errno;
+    if (n > 0 && room == 0)
+        return -E2BIG;
     text_heap_put(kept, (struct text){part, (size_t)n});
-    return kept->failed ? -E2BIG : (int)n;
+    return kept->failed ? -ENOMEM : (int)n;
 }
 
 static int receive_lines(int fd, struct lines *l, uint64_t deadline_ms, unsigned *ret_status)

@@ -2,7 +2,7 @@
 
 #include "tests/unit/shared/service/local_http_fixture.h"
 
-enum { ANSWER_MAX = 65536 };
+enum { ANSWER_MAX = 65536, LINE_MAX_TAKEN = 300 };
 static const char *at;
 static struct local_http_answer answer;
 
@@ -151,7 +151,7 @@ static int lines_of(const char *text, size_t repeats, unsigned *ret_status,
                                          .method = "GET",
                                          .path = "/tap",
                                          .timeout_ms = 10000,
-                                         .answer_max = 300};
+                                         .answer_max = LINE_MAX_TAKEN};
     lines[0] = '\0';
     *ret_status = 0;
     proxy_answers(text, repeats);
@@ -185,9 +185,43 @@ static void line_by_line(void **state)
     assert_int_equal(refusal.len, 6);
     text_heap_done(&refusal);
     assert_int_equal(lines_of("", 1, &status, &refusal), -EPROTO);
-    assert_int_equal(lines_of("HTTP/1.1 200 OK\r\n\r\n0123456789012345678901234567890123456789", 20,
-                              &status, &refusal),
-                     -E2BIG);
+}
+/* The bound is one line's, however many come at once; a refusal's and a head's is theirs. */
+static void lines_are_bounded_each(void **state)
+{
+    struct text_heap refusal;
+    unsigned status;
+    (void)state;
+    char answer_text[600];
+    struct text_out out = TEXT_OUT(answer_text);
+    text_puts(&out, "HTTP/1.1 200 OK\r\n\r\n");
+    for (size_t i = 0; i < 70; i++)
+        text_puts(&out, "abcd\n");
+    assert_int_equal(lines_of(answer_text, 1, &status, &refusal), 0);
+    assert_int_equal(strlen(lines), 70 * 5);
+    text_heap_done(&refusal);
+    static const struct {
+        const char *head;
+        size_t rest; /* bytes after it */
+        int r;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\n\r\n", LINE_MAX_TAKEN, 0}, /* never ended, so none */
+        {"HTTP/1.1 200 OK\r\n\r\n", LINE_MAX_TAKEN + 1, -E2BIG},
+        {"HTTP/1.1 429 Too Many Requests\r\n\r\n", LINE_MAX_TAKEN - 34, 0},
+        {"HTTP/1.1 429 Too Many Requests\r\n\r\n", LINE_MAX_TAKEN - 33, -E2BIG},
+        {"HTTP/1.1 200 OK\r\nA: ", LINE_MAX_TAKEN, -E2BIG},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        out = TEXT_OUT(answer_text);
+        text_puts(&out, cases[i].head);
+        for (size_t k = 0; k < cases[i].rest; k++)
+            text_puts(&out, "x");
+        int r = lines_of(answer_text, 1, &status, &refusal);
+        if (r != cases[i].r)
+            fail_msg("case %zu: %d", i, r);
+        if (r == 0)
+            text_heap_done(&refusal);
+    }
 }
 
 #define PROXY_TEST(f) cmocka_unit_test_setup_teardown(f, proxy_begin, end)
@@ -200,6 +234,7 @@ int main(void)
         PROXY_TEST(a_full_queue),
         PROXY_TEST(what_is_no_answer),
         PROXY_TEST(line_by_line),
+        PROXY_TEST(lines_are_bounded_each),
         PROXY_TEST(nobody_is_there),
         PROXY_TEST(a_silent_proxy_is_not_waited_for_for_ever),
     };
