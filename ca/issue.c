@@ -39,6 +39,10 @@ int issue_make(const struct root *root, const struct issue_request *q, int64_t n
         return -EKEYEXPIRED;
     }
     fill_template(q, &root->intermediate, now_s, &t);
+    if (t.not_after_s <= t.not_before_s) {
+        snprintf(why, STORE_WHY_MAX, "the clock is too long before the issuing certificate");
+        return -EKEYEXPIRED;
+    }
     int r = x509_make(&t, q->public_der, q->public_len, &root->intermediate, root->intermediate_key,
                       &leaf);
     if (r < 0) {

@@ -24,7 +24,7 @@ struct issued {
     char serial[2 * X509_SERIAL_MAX + 1];
     int64_t not_before_s, not_after_s;
 };
-/* Signed and not written down. -EKEYEXPIRED: the intermediate's life is over; or an error of
+/* Signed and not written down. -EKEYEXPIRED: the intermediate's life is over, or has not begun; or an error of
  * x509_make(). */
 int issue_make(const struct root *root, const struct issue_request *q, int64_t now_s,
                struct issued *ret, char why[static STORE_WHY_MAX]);

@@ -3,6 +3,7 @@
 #include "shared/base/log.h"
 #include "shared/grpc/grpc.h"
 #include "shared/ring/socket.h"
+#include "shared/tls/digest.h"
 #include "shared/xds/spiffe_workload.h"
 #include <errno.h>
 #include <poll.h>
@@ -13,14 +14,23 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 enum { CHAIN_DER_MAX = X509_CHAIN_MAX * X509_DER_MAX, ROOTS_MAX = 16, KEY_DER_MAX = 256 };
 
+/* Who shares a bound before it is known who they are: a pod's processes, or one user's of the node. */
+struct crowd {
+    uint64_t netns; /* the kernel's number of the namespace that was called from */
+    uid_t uid;      /* of this process's own namespace; elsewhere 0 */
+};
 struct api_conn { /* owned by `all`, freed when it has drained */
     struct list link;
     struct workload_api *api;
     struct h2_conn h2;
     struct list calls;
+    struct crowd crowd;
     char holder[WORKLOAD_API_HOLDER_MAX]; /* "": nobody's process */
 };
 enum api_kind { API_SVID, API_BUNDLES };
@@ -30,7 +40,10 @@ struct api_call { /* one stream; freed in its closed event */
     struct api_conn *conn;
     enum api_kind kind;
     bool asked, finished;
-    char told[2 * X509_SERIAL_MAX + 1]; /* the serial of what was sent last; "" nothing yet */
+    struct told { /* what was sent last; all zero: nothing yet */
+        char serial[2 * X509_SERIAL_MAX + 1]; /* "" where bundles are asked for */
+        uint8_t roots[DIGEST_BYTES];
+    } told;
 };
 
 /* ---- answers ---- */
@@ -104,8 +117,17 @@ static int send_credential(struct api_call *c, const struct credential *credenti
     r = grpc_call_send(&c->call, bytes.data, bytes.len);
     key_wipe(bytes.data, bytes.len);
     xds_bytes_done(&bytes);
-    if (r == 0)
-        snprintf(c->told, sizeof c->told, "%s", credential->serial);
+    return r;
+}
+
+/* What that would tell: roots change without another certificate, and certificates without other roots. */
+static int what_is_told(enum api_kind kind, const struct credential *credential, struct told *ret)
+{
+    struct told t = {0};
+    if (kind == API_SVID)
+        snprintf(t.serial, sizeof t.serial, "%s", credential->serial);
+    int r = digest_sha256(text_of(credential->roots_pem), t.roots);
+    *ret = t;
     return r;
 }
 
@@ -120,14 +142,19 @@ static void look_at(struct api_call *c)
         finish(c, GRPC_PERMISSION_DENIED, "no identity is issued to this process any more");
         return;
     }
-    /* A reader that does not read has what it was sent before; the next renewal comes. */
-    if (!credential || strcmp(credential->serial, c->told) == 0 ||
-        grpc_call_queued(&c->call) > STREAM_QUEUE_HIGH)
+    /* A reader that does not read has what it was sent before; the newest comes when it has. */
+    if (!credential || grpc_call_queued(&c->call) > STREAM_QUEUE_HIGH)
         return;
-    if (send_credential(c, credential) < 0)
+    struct told now;
+    int r = what_is_told(c->kind, credential, &now);
+    if (r == 0 && memcmp(&now, &c->told, sizeof now) == 0)
+        return;
+    if (r < 0 || send_credential(c, credential) < 0) {
         finish(c, GRPC_RESOURCE_EXHAUSTED, "the node proxy is out of memory");
-    else
-        w->answers++;
+        return;
+    }
+    c->told = now;
+    w->answers++;
 }
 
 static void look(struct ring_task *task)
@@ -286,6 +313,31 @@ static int find_holder(struct workload_api *w, int fd, char ret[static WORKLOAD_
     return r;
 }
 
+/* By what the kernel says of the connection alone: that costs nothing, and decides nothing but which
+ * bound it is under. Before Linux 5.14 there are users alone. */
+static struct crowd crowd_of(const struct workload_api *w, int fd)
+{
+    struct crowd c = {0};
+    struct ucred of = {0};
+    socklen_t len = sizeof c.netns;
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &c.netns, &len) < 0)
+        c.netns = 0;
+    len = sizeof of;
+    if (c.netns == w->netns && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &of, &len) == 0)
+        c.uid = of.uid;
+    return c;
+}
+
+static size_t count_in(const struct workload_api *w, struct crowd c)
+{
+    size_t n = 0;
+    list_for_each (link, &w->all) {
+        const struct crowd *other = &container_of(link, struct api_conn, link)->crowd;
+        n += other->netns == c.netns && other->uid == c.uid;
+    }
+    return n;
+}
+
 static size_t count_of(const struct workload_api *w, const char *holder)
 {
     size_t n = 0;
@@ -299,7 +351,10 @@ static void accepted(struct listener *l, int taken_fd)
     struct workload_api *w = l->user;
     const struct h2_conn_options o = {
         .ping_idle = true, .http2 = {.streams_max = WORKLOAD_API_CALLS_MAX}};
-    struct api_conn *conn = w->closing ? NULL : calloc(1, sizeof *conn);
+    const struct crowd crowd = crowd_of(w, taken_fd);
+    /* First the bound that costs nothing: whose process it is the warden is asked, and waited for. */
+    bool full = w->closing || count_in(w, crowd) >= WORKLOAD_API_OF_ONE_MAX;
+    struct api_conn *conn = full ? NULL : calloc(1, sizeof *conn);
     if (conn && find_holder(w, taken_fd, conn->holder) < 0)
         conn->holder[0] = '\0';
     if (!conn || count_of(w, conn->holder) >= WORKLOAD_API_OF_ONE_MAX) {
@@ -309,6 +364,7 @@ static void accepted(struct listener *l, int taken_fd)
         return;
     }
     conn->api = w;
+    conn->crowd = crowd;
     list_init(&conn->calls);
     if (h2_conn_open_server(&conn->h2, w->ring, taken_fd, &o, &conn_events, conn) < 0) {
         free(conn);
@@ -360,6 +416,9 @@ int workload_api_open(struct workload_api *w, struct ring *ring, const char *pat
         return r;
     }
     w->open = true;
+    socklen_t len = sizeof w->netns;
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &w->netns, &len) < 0)
+        w->netns = 0;
     listener_open(&w->listener, ring, fd, WORKLOAD_API_MAX, accepted, listener_drained, w);
     return 0;
 }

@@ -1,11 +1,13 @@
 /*
  * The SPIFFE Workload API (standards/SPIFFE_Workload_API.md) on a Unix socket: applications fetch
- * their X.509-SVID and bundle, on a stream that tells each renewal. Who calls is known by its kernel
- * credentials alone; the owner says whose processes they are. gRPC without TLS; requests without
- * `workload.spiffe.io: true` are refused (a browser or a forwarder can't be made to send it).
+ * their X.509-SVID and bundle, on a stream that tells each renewal and each change of the roots. Who
+ * calls is known by its kernel credentials alone; the owner says whose processes they are. gRPC
+ * without TLS; requests without `workload.spiffe.io: true` are refused (a browser or a forwarder
+ * can't be made to send it).
  *
- * Control thread; embedded. Bounded: connections in all (WORKLOAD_API_MAX) and of one holder, and calls
- * of a connection. A call that can't be answered yet waits as long as its connection.
+ * Control thread; embedded. Bounded: connections in all (WORKLOAD_API_MAX), of one network namespace or
+ * user and of one holder (WORKLOAD_API_OF_ONE_MAX), and calls of a connection. A call that can't be
+ * answered yet waits as long as its connection.
  */
 #ifndef NODEPROXY_SPIFFE_WORKLOAD_API_H
 #define NODEPROXY_SPIFFE_WORKLOAD_API_H
@@ -35,6 +37,7 @@ struct workload_api {
     struct listener listener;
     char *path;
     struct list all; /* of connections */
+    uint64_t netns;  /* the kernel's number of our own; 0: it has none */
     struct ring_task look;
     uint64_t answers, refusals;
     bool open, retired, closing, listener_gone;

@@ -525,6 +525,15 @@ void grpc_call_half_close(struct grpc_call *c)
 
 /* ---- Server ---------------------------------------------------------------------------------- */
 
+/* Of two, whom a call is believed to come from would depend on who reads them. */
+static bool has_two(const struct http2_head *head, struct text name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < head->n; i++)
+        n += text_equal(head->headers[i].name, name);
+    return n > 1;
+}
+
 int grpc_request_check(const struct http2_head *head, struct text *ret_path,
                        struct text *ret_bearer, unsigned *ret_http_status)
 {
@@ -540,7 +549,7 @@ int grpc_request_check(const struct http2_head *head, struct text *ret_path,
         return -EPROTO;
     }
     if (!text_equal_nocase(http2_head_get(head, TEXT("te")), TEXT("trailers")) || path.len < 2 ||
-        path.data[0] != '/') {
+        path.data[0] != '/' || has_two(head, TEXT("authorization"))) {
         *ret_http_status = 400;
         return -EPROTO;
     }

@@ -78,9 +78,9 @@ int grpc_call_start(struct grpc_call *c, struct http2 *h, struct chunk_pool *poo
  * -EMSGSIZE: over 4 GiB. */
 int grpc_call_send(struct grpc_call *c, const uint8_t *data, size_t len);
 void grpc_call_half_close(struct grpc_call *c); /* client: no more messages */
-/* Server: from http2_events.request. Checks method, content-type and te; on success *ret_path and
- * *ret_bearer (views into the head) tell what is asked for. -EPROTO: *ret_http_status is what to
- * refuse with. */
+/* Server: from http2_events.request. Checks method, content-type, te, and that there are not two
+ * authorizations; on success *ret_path and *ret_bearer (views into the head) tell what is asked for.
+ * -EPROTO: *ret_http_status is what to refuse with. */
 int grpc_request_check(const struct http2_head *head, struct text *ret_path,
                        struct text *ret_bearer, unsigned *ret_http_status);
 /* Server: binds an accepted stream; return &c->stream from the request event. The answer's head

@@ -136,7 +136,7 @@ static int judge(struct der whole, struct der *ret_public, const char **ret_why)
 int csr_public_key(struct text pem, uint8_t *out_der, size_t size, size_t *ret_len,
                    const char **ret_why)
 {
-    struct pem_block block;
+    struct pem_block block, second;
     struct der whole, public_key;
     uint8_t data[DER_MAX];
 
@@ -144,6 +144,9 @@ int csr_public_key(struct text pem, uint8_t *out_der, size_t size, size_t *ret_l
     if (pem.len > CSR_PEM_MAX || pem_next(&pem, &block) <= 0 ||
         !(text_equal(block.label, TEXT("CERTIFICATE REQUEST")) ||
           text_equal(block.label, TEXT("NEW CERTIFICATE REQUEST"))))
+        return -EINVAL;
+    *ret_why = "more than one PEM block in the text"; /* which one is meant is not ours to guess */
+    if (pem_next(&pem, &second) != 0)
         return -EINVAL;
     *ret_why = "not base 64";
     if (pem_decode(block.body, data, sizeof data, &whole.len) < 0)

@@ -5,8 +5,12 @@ usage: workload_api.py SOCKET COMMAND
   svid IDENTITY ROOTS   fetches an X.509-SVID, which must be this identity's, and its bundle one of the roots; openssl verifies it
   denied [svid|bundles] it must be refused with PERMISSION_DENIED
   strict                calls that are none: without the metadata, of another method, of another service
-  watch IDENTITY        prints the serial of each SVID that comes, until the stream ends; then its status
+  watch IDENTITY        prints the serial of each SVID that comes and how many roots it has, until the stream ends; then its status
+  roots                 prints how many roots there are in each bundle that comes, until the stream ends; then its status
+  crowd N               opens connections until one is turned away, which must be the one after N; others are served meanwhile
 """
+import contextlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -100,8 +104,9 @@ def fetch(channel, identity, roots):
 
 def strict(channel):
     for metadata in ((), (("workload.spiffe.io", "false"),), (("workload.spiffe.io", ""),)):
-        said = status_of(call(channel, "FetchX509SVID", metadata))
-        assert said.startswith("INVALID_ARGUMENT: the metadata workload.spiffe.io"), said
+        for method in ("FetchX509SVID", "FetchX509Bundles"):
+            said = status_of(call(channel, method, metadata))
+            assert said.startswith("INVALID_ARGUMENT: the metadata workload.spiffe.io"), (method, said)
     for method in ("FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "X"):
         assert status_of(call(channel, method)).startswith("UNIMPLEMENTED"), method
     other = channel.unary_unary("/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets")
@@ -114,26 +119,64 @@ def strict(channel):
     assert status_of(call(channel, "FetchX509SVID", message=b"\xff" * 1000)) == "answered"
 
 
-def watch(channel, identity):
-    stream = channel.unary_stream("/SpiffeWorkloadAPI/FetchX509SVID")(b"", metadata=HEADER)
+def each(channel, method, tell):
+    stream = channel.unary_stream(f"/SpiffeWorkloadAPI/{method}")(b"", metadata=HEADER)
     try:
         for message in stream:
-            leaf = next(ders(svid_of(message, identity)[2][0]))
-            at = leaf.index(b"\xa0\x03\x02\x01\x02") + 5  # the INTEGER after `[0] version v3`
-            print("serial", leaf[at + 2:at + 2 + leaf[at + 1]].lstrip(b"\0").hex(), flush=True)
+            print(*tell(message), flush=True)
     except grpc.RpcError as error:
         print("ended", error.code().name, flush=True)
 
 
+def watch(channel, identity):
+    def tell(message):
+        svid = svid_of(message, identity)
+        leaf = next(ders(svid[2][0]))
+        at = leaf.index(b"\xa0\x03\x02\x01\x02") + 5  # the INTEGER after `[0] version v3`
+        return "serial", leaf[at + 2:at + 2 + leaf[at + 1]].lstrip(b"\0").hex(), "roots", len(list(ders(svid[4][0])))
+    each(channel, "FetchX509SVID", tell)
+
+
+def roots_of_each(channel):
+    def tell(message):
+        bundle, = fields(message)[2]
+        return "roots", len(list(ders(fields(bundle)[2][0])))
+    each(channel, "FetchX509Bundles", tell)
+
+
+def crowd(path, most):
+    """A connection that is served has the server's first frame; another one has its end."""
+    with contextlib.ExitStack() as stack:
+        served = 0
+        while True:
+            one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.settimeout(ANSWER_S)
+            one.connect(path)
+            try:
+                if not one.recv(1):
+                    break
+            except ConnectionResetError:
+                break
+            served += 1
+        assert served == most, served
+        print("full", flush=True)
+        sys.stdin.read()  # until others were looked at
+
+
 def main():
-    socket, command, *arguments = sys.argv[1:]
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+    path, command, *arguments = sys.argv[1:]
+    if command == "crowd":
+        crowd(path, int(arguments[0]))
+        return
+    with grpc.insecure_channel(f"unix:{path}") as channel:
         if command == "svid":
             fetch(channel, *arguments)
         elif command == "strict":
             strict(channel)
         elif command == "watch":
             watch(channel, *arguments)
+        elif command == "roots":
+            roots_of_each(channel)
         else:
             for method in ("FetchX509SVID", "FetchX509Bundles"):
                 said = status_of(call(channel, method))

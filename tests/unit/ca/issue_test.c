@@ -140,6 +140,11 @@ static void validity_stays_in_the_issuer_s(void **state)
     expect_validity(3600, end - 1800, end - 1800 - ISSUE_BACKDATE_S, end);
     expect_validity(3600, end - 1, end - 1 - ISSUE_BACKDATE_S, end);
     openssl_verifies(made.leaf_pem, bench.root.intermediate_pem, bench.root.root_pem, end - 1);
+    /* The clock was set back to before the issuer: what it may say of the time still, or nothing. */
+    expect_validity(7200, begin - 3600, begin, begin + 3600);
+    assert_int_equal(issue_for(ALICE, 3600, begin - 3600), -EKEYEXPIRED);
+    must_contain(why, "clock");
+    assert_int_equal(issue_for(ALICE, 3600, begin - 400 * DAY_S), -EKEYEXPIRED);
     assert_int_equal(issue_for(ALICE, 3600, end), -EKEYEXPIRED);
     must_contain(why, "expired");
     assert_int_equal(issue_for(ALICE, 3600, end + 400 * DAY_S), -EKEYEXPIRED);

@@ -204,6 +204,30 @@ static void test_what_is_no_request(void **state)
         assert_int_equal(csr_public_key(cases[i], got, sizeof got, &n_got, &why), -EINVAL);
 }
 
+/* Text around a request is nobody's, as openssl writes it before; another block is. */
+static void test_one_block(void **state)
+{
+    (void)state;
+    static const char *const after[] = {
+        "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE REQUEST-----\n",
+    };
+    char pem[CSR_PEM_MAX], text[2 * CSR_PEM_MAX];
+    uint8_t got[CSR_PUBLIC_MAX];
+    size_t len, n_got;
+    const char *why;
+
+    assert_int_equal(csr_make(key, TEXT(ALICE), pem, sizeof pem, &len), 0);
+    snprintf(text, sizeof text, "Certificate Request:\n%s\nthe end\n", pem);
+    assert_int_equal(csr_public_key(text_of(text), got, sizeof got, &n_got, &why), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(after); i++) {
+        snprintf(text, sizeof text, "%s%s", pem, after[i]);
+        assert_int_equal(csr_public_key(text_of(text), got, sizeof got, &n_got, &why), -EINVAL);
+        assert_string_equal(why, "more than one PEM block in the text");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_every_changed_byte),
         cmocka_unit_test(test_a_key_that_is_not_ones_own),
         cmocka_unit_test(test_what_is_no_request),
+        cmocka_unit_test(test_one_block),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
