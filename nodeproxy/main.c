@@ -269,7 +269,7 @@ int main(int argc, char **argv)
         {"state-dir", ARG_STRING, &state_dir, "DIR", "of a machine: where `weir-nodeproxy join` has put its key and certificate, which renew themselves", 0, 0, false},
         {"workload", ARG_STRING, &machine.workload, "NAMESPACE/NAME", "of a machine: its WorkloadEntry. Then there are no pods, but those processes of this network namespace that the next options choose", 0, 0, false},
         {"capture-user", ARG_LIST, &machine.users, "USER", "with --workload: whose connections go through the mesh, by name or number", 0, 0, false},
-        {"capture-cgroup", ARG_LIST, &machine.cgroups, "PATH", "with --workload: likewise, by a cgroup of version 2 that is there and stays, as shop.slice", 0, 0, false},
+        {"capture-cgroup", ARG_LIST, &machine.cgroups, "PATH", "with --workload: likewise, by a cgroup of version 2, there or not yet, as shop.slice", 0, 0, false},
         {"inbound-port", ARG_LIST, &machine.ports, "PORT", "with --workload: connections to it come through the mesh", 0, 0, false},
         {"exclude", ARG_LIST, &machine.excluded, "PREFIX", "with --workload: connections to there go past the mesh", 0, 0, false},
         {"exclude-port", ARG_LIST, &machine.excluded_ports, "PORT", "with --workload: connections to this port of anybody go past the mesh", 0, 0, false},

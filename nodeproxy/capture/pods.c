@@ -202,6 +202,8 @@ int pods_capture(struct pods *p, struct pod_entry *e, bool running,
     if (r < 0)
         return r;
     e->wanted = true;
+    if (e->machine)
+        pods_machine_note_cgroups(p);
     int (*enrol)(struct privileged *, int, struct pod_listeners *, char *) =
         running && !e->machine ? privileged_enrol_running : privileged_enrol;
     r = enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
@@ -357,7 +359,7 @@ void pods_directory_changed(struct pods *p)
 
 size_t pods_waiting(struct pods *p)
 {
-    size_t n = pods_machine_missing(p);
+    size_t n = pods_machine_missing(p) + p->cgroups_stale;
     list_for_each (link, &p->all) {
         const struct pod_entry *e = entry_of(link);
         n += e->wanted && !e->pod.captured && !e->leaving;

@@ -12,6 +12,7 @@
 #define NODEPROXY_CAPTURE_PODS_H
 #include "nodeproxy/capture/pod_process.h"
 #include "nodeproxy/capture/privileged.h"
+#include "shared/base/args.h"
 #include "shared/base/list.h"
 #include "shared/json/json.h"
 #include "shared/ring/ring.h"
@@ -46,10 +47,12 @@ struct pods_events {
 };
 /* A machine that is no node: one pod, that is all processes of our own namespace which the rules
  * choose. There are no others beside it. */
+enum { PODS_CGROUPS_MAX = sizeof((struct arg_list){.n = 0}).items / sizeof(char *) };
 struct pods_machine {
     char ns[64], name[254]; /* of its WorkloadEntry */
     struct ip addresses[POD_ADDRESSES_MAX];
     size_t n_addresses;
+    const struct arg_list *cgroups; /* that the rules speak of: below /sys/fs/cgroup */
 };
 struct pods_options {
     const char *state_dir; /* /run/weir/pods; made if it is missing */

@@ -56,6 +56,9 @@ struct pods {
     uint64_t cni_wait_ms, drain_ms;
     size_t pods_max;
     const struct pods_machine *machine;
+    /* pods_machine.c: which ones the rules speak of; 0: it was not there */
+    uint64_t cgroups[PODS_CGROUPS_MAX];
+    bool cgroups_stale; /* the rules speak of others than there are */
     const struct pods_events *events;
     void *arg;
     struct list all; /* leaving ones too */
@@ -139,7 +142,12 @@ void pods_quiet_clean(struct pods *p, struct pod_entry *e);
 /* Of what was written down or handed over: it can't be kept by this node proxy. */
 bool pods_machine_differs(const struct pods *p, const struct pod_entry *e);
 bool pods_machine_missing(struct pods *p); /* the node is ours, and its one pod is not there yet */
-void pods_machine_begin(struct pods *p);   /* fine if it is not missing */
+/* Which cgroups there are, for the rules that are made next; changes are seen from then on. */
+void pods_machine_note_cgroups(struct pods *p);
+/* The kernel knows a cgroup by its number, and a service that is started again has another one: then
+ * the rules are made anew. */
+void pods_machine_look(struct pods *p);
+void pods_machine_begin(struct pods *p); /* fine if it is not missing */
 
 /* pods_watch.c */
 bool pods_gone(const struct pod_entry *e); /* its namespace is not there any more */

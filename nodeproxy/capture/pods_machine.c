@@ -8,9 +8,12 @@
 #include "shared/base/log.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 
 #define MACHINE_ID    "machine"
 #define OWN_NAMESPACE "/proc/self/ns/net"
+#define CGROUPS       "/sys/fs/cgroup/"
 
 bool pods_machine_differs(const struct pods *p, const struct pod_entry *e)
 {
@@ -65,4 +68,76 @@ void pods_machine_begin(struct pods *p)
         r = pods_capture(p, e, false, why);
     if (r < 0)
         log_error("capture", "the machine's processes can't be captured yet: %s", why);
+}
+
+/* ---- cgroups that come and go ---- */
+
+/* The folders above it, as far as they are there: each tells of the next one. What can't be watched is
+ * looked at every few seconds. */
+static void watch_above(struct pods *p, const char *path)
+{
+    for (size_t i = 0; path[i]; i++)
+        if (path[i] == '/') {
+            char folder[NETNS_PATH_MAX];
+            snprintf(folder, sizeof folder, "%.*s", (int)i + 1, path);
+            if (i + 1 >= sizeof CGROUPS - 1)
+                (void)inotify_add_watch(p->inotify_fd, folder,
+                                        IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_ONLYDIR);
+        }
+}
+
+static void find_cgroups(struct pods *p, uint64_t ret[static PODS_CGROUPS_MAX])
+{
+    for (size_t i = 0; i < p->machine->cgroups->n; i++) {
+        char path[NETNS_PATH_MAX];
+        struct stat s;
+        snprintf(path, sizeof path, CGROUPS "%s", p->machine->cgroups->items[i]);
+        watch_above(p, path); /* first, so that nothing comes between */
+        ret[i] = stat(path, &s) == 0 ? s.st_ino : 0;
+    }
+}
+
+void pods_machine_note_cgroups(struct pods *p)
+{
+    if (!p->machine || !p->machine->cgroups)
+        return;
+    find_cgroups(p, p->cgroups);
+    for (size_t i = 0; i < p->machine->cgroups->n; i++)
+        if (p->cgroups[i] == 0)
+            log_warn("capture", "there is no cgroup %s%s: nothing is captured of it until it comes",
+                     CGROUPS, p->machine->cgroups->items[i]);
+}
+
+static void say_changes(const struct pods *p, const uint64_t now[static PODS_CGROUPS_MAX])
+{
+    for (size_t i = 0; i < p->machine->cgroups->n; i++)
+        if (now[i] != p->cgroups[i])
+            log_info("capture", "cgroup %s is %s: the rules are made anew",
+                     p->machine->cgroups->items[i],
+                     now[i] == 0          ? "gone"
+                     : p->cgroups[i] == 0 ? "there"
+                                          : "another one");
+}
+
+void pods_machine_look(struct pods *p)
+{
+    uint64_t now[PODS_CGROUPS_MAX] = {0};
+    char why[PRIVILEGED_WHY_MAX];
+    struct pod_entry *e = p->machine && p->machine->cgroups ? pods_find(p, TEXT(MACHINE_ID)) : NULL;
+    if (!e || !e->pod.captured || e->leaving || p->retired)
+        return;
+    find_cgroups(p, now);
+    if (memcmp(now, p->cgroups, sizeof now) == 0)
+        return;
+    int r = privileged_enrol(p->privileged, e->pod.netns_fd, &e->pod.listeners, why);
+    p->cgroups_stale = r < 0;
+    if (r < 0) {
+        log_error("capture",
+                  "cgroups have changed and the rules can't be made anew; WHAT RUNS IN THEM GOES "
+                  "IN PLAINTEXT until then: %s",
+                  why);
+        return;
+    }
+    say_changes(p, now);
+    memcpy(p->cgroups, now, sizeof now);
 }

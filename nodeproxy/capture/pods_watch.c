@@ -28,6 +28,7 @@ static void scan(struct pods *p)
 {
     if (p->frozen) /* soon again */
         return;
+    pods_machine_look(p);
     list_for_each (n, &p->all) {
         struct pod_entry *e = entry_of(n);
         if (e->leaving || !pods_gone(e))

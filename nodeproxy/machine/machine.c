@@ -159,6 +159,7 @@ int machine_read(struct machine *ret, const struct machine_options *o, const str
     *ret = (struct machine){.pod.n_addresses = 0};
     *s = (struct machine_scope){
         .own = own, .n_own = n_own, .dns = dns, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
+    ret->pod.cgroups = &o->cgroups;
     int r = read_workload(&ret->pod, o->workload, why);
     if (r == 0)
         r = read_addresses(&ret->pod, &o->addresses, why);

@@ -6,14 +6,48 @@
 #include "nodeproxy/warden/reply_routes.h"
 #include "nodeproxy/warden/spared.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 #include "shared/ring/socket.h"
 #include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+/* Does the rule speak of a cgroup that is not there now? Nobody is in it, and nft would take none of the
+ * rules; they are made anew when it comes. Without cgroups of version 2 it is left for nft to refuse. */
+static bool speaks_of_none(struct text line)
+{
+    char path[sizeof "/sys/fs/cgroup/" + 256];
+    struct text before, name, after;
+    struct statfs fs;
+    if (!text_starts_with(line, TEXT("socket cgroupv2 ")) ||
+        !text_split(line, '"', &before, &name) || !text_split(name, '"', &name, &after) ||
+        statfs("/sys/fs/cgroup", &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+        return false;
+    snprintf(path, sizeof path, "/sys/fs/cgroup/%.*s", (int)name.len, name.data);
+    return access(path, F_OK) < 0;
+}
+
+static int put_machine(const char *rules, char why[static WHY_MAX])
+{
+    struct text rest = text_of(rules), line;
+    struct text_heap out;
+    text_heap_init(&out, rest.len + 2);
+    while (text_split(rest, '\n', &line, &rest))
+        if (!speaks_of_none(line)) {
+            text_heap_put(&out, line);
+            text_heap_puts(&out, "\n");
+        }
+    int r = out.failed ? why_say(-ENOMEM, why, "no memory") : nft_run(out.data, NULL, why);
+    text_heap_done(&out);
+    return r;
+}
 
 static int put_rules(struct pod_net *n, bool on, char why[static WHY_MAX])
 {
-    return n->machine[on] ? nft_run(n->machine[on], NULL, why)
+    return n->machine[on] ? put_machine(n->machine[on], why)
                           : redirect_put(n->ipv6, on, n->dns, why);
 }
 
@@ -38,7 +72,10 @@ int pod_net_open(struct pod_net *n, bool dns, const char *const machine[2],
                  char why[static WHY_MAX])
 {
     /* This folder is missing when the kernel was built or started without IPv6. */
-    *n = (struct pod_net){.own_fd = -1, .dns = dns, .machine = machine, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
+    *n = (struct pod_net){.own_fd = -1,
+                          .dns = dns,
+                          .machine = machine,
+                          .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
     int r = netns_open("/proc/thread-self/ns/net", &n->own_fd, why);
     if (r == 0 && (r = netns_id(n->own_fd, &n->own)) < 0)
         why_errno(r, why, "cannot look at the node's own network namespace");
@@ -71,6 +108,18 @@ int pod_net_id(struct pod_net *n, int netns_fd, struct netns_id *ret, char why[s
     return 0;
 }
 
+/* A machine's rules are others with each cgroup that comes or goes. */
+static int remember(struct pod_net *n, char why[static WHY_MAX])
+{
+    char *rules = NULL;
+    int r = redirect_read(n->ipv6, &rules, why);
+    if (r < 0)
+        return r;
+    free(n->rules);
+    n->rules = rules;
+    return 0;
+}
+
 int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
 {
     char *rules = NULL;
@@ -82,6 +131,8 @@ int pod_net_put(struct pod_net *n, bool running, char why[static WHY_MAX])
     if (r < 0)
         return r;
     r = put_rules(n, true, why);
+    if (r == 0 && n->machine[true])
+        r = remember(n, why);
     if (spare)
         spared_go(n->ipv6);
     return r;

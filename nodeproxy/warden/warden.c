@@ -63,8 +63,9 @@ static int enrol(struct warden *w, char why[static WHY_MAX])
     int r = kept ? 0 : make_listeners(w, &l, why);
     if (r < 0)
         return r;
-    /* To look is quicker than to put, and many pods wait when a data process begins anew. */
-    if (!kept || pod_net_check(&w->net, why) < 0)
+    /* To look is quicker than to put, and many pods wait when a data process begins anew. Of a machine
+     * they are put: which cgroups there are by now is seen by that alone. */
+    if (!kept || w->options->machine[true] || pod_net_check(&w->net, why) < 0)
         r = pod_net_put(&w->net, w->asked.kind == WIRE_ENROL_RUNNING, why);
     if (r < 0 && !kept)
         kept_forget(&w->kept, &w->netns);

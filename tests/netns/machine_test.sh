@@ -96,6 +96,52 @@ said "skuid $CHOSEN meta l4proto tcp redirect to :15001"
 lab start controller
 eventually as $CHOSEN http://192.168.50.41:8080/whoami
 
+step "a chosen cgroup that is not there yet, and comes, goes and comes again as another one, as services' do"
+CGROUPS=$(findmnt -nt cgroup2 -o TARGET | head -n 1) || true
+CGROUP=$WEIR_LAB_NAME.slice/shop.service
+cgroup_gone() { rmdir "$CGROUPS/$CGROUP" "$CGROUPS/${CGROUP%/*}" 2>/dev/null; [ ! -e "$CGROUPS/$CGROUP" ]; }
+cgroup_ended() { # also when the test fails
+    local code=$?
+    set +e
+    cgroup_gone
+    (exit $code)
+    ended
+}
+inside() { # COMMAND...: in the cgroup, of a user that nobody chose
+    lab exec web -- sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec setpriv --reuid 4004 --clear-groups "$@"' sh "$CGROUPS/$CGROUP" "$@"
+}
+rules_speak_of_it() { # as the ExecStartPre= of docs/VM.md
+    # shellcheck disable=SC2016
+    lab exec web -- timeout "$ANSWER_S" unshare --mount --propagation private sh -c 'mount --bind "$1" /sys/fs/cgroup &&
+        until nft list ruleset | grep -q "level 2 .$2. "; do sleep 0.1; done' sh "$CGROUPS" "$CGROUP"
+}
+asks_as_web() { inside curl -sS -f --max-time "$ANSWER_S" http://192.168.50.41:8080/whoami; }
+if [ -n "$CGROUPS" ] && [ -w "$CGROUPS" ]; then
+    trap cgroup_ended EXIT
+    lab stop web
+    # shellcheck disable=SC2016
+    printf '%q ' unshare --mount --propagation private sh -c 'mount --bind "$1" /sys/fs/cgroup && shift && exec "$@"' sh "$CGROUPS" >"$WORK/command"
+    printf '%s --capture-cgroup %q' "$(<"$RUN/commands/web")" "$CGROUP" >>"$WORK/command"
+    cp "$WORK/command" "$RUN/commands/web"
+    mark
+    lab start web
+    logged web "there is no cgroup /sys/fs/cgroup/$CGROUP"
+    eventually as $CHOSEN http://192.168.50.41:8080/whoami # the others are captured
+    for time in first second; do
+        mark
+        mkdir -p "$CGROUPS/$CGROUP"
+        must rules_speak_of_it
+        must asks_as_web
+        logged db "src.identity=$WEB" direction=inbound policy=machines/db-only-from-web
+        logged web "cgroup $CGROUP is there: the rules are made anew"
+        mark
+        eventually cgroup_gone
+        logged web "cgroup $CGROUP is gone"
+    done
+else
+    echo "  left out: there are no cgroups of version 2 that may be made"
+fi
+
 step "a chosen user's process fetches the machine's certificate, another user's does not"
 /usr/bin/python3 -c 'import grpc' 2>/dev/null || exit 0
 chmod 711 "$RUN" && chmod 755 "$WORK" # other users find their way

@@ -44,7 +44,8 @@ static const struct addr *own_of_proxy(void)
 
 static void read_good(void)
 {
-    const struct machine_options o = good_options();
+    static struct machine_options o; /* borrowed by the machine */
+    o = good_options();
     if (machine_read(&machine, &o, own_of_proxy(), 2, true, why) < 0)
         fail_msg("%s", why);
 }
