@@ -214,6 +214,7 @@ static void enter(const struct grant_ask *q, struct grant_answer *a)
                   a->identity, given ? a->issued.serial : "", a->why},
         .spends = a->spends ? a->digest : NULL,
         .renews = a->renews[0] ? a->renews : NULL,
+        .key = given ? a->issued.key : NULL,
     };
     if (given)
         a->entry.issued = (struct issued_record){
@@ -277,6 +278,9 @@ void grant_settle(struct grant_answer *a)
         refuse(a, GRPC_PERMISSION_DENIED, "the identity is revoked", a->entry.why);
     else if (r == -EKEYREJECTED)
         refuse(a, GRPC_UNAUTHENTICATED, CERTIFICATE_REFUSED, a->entry.why);
+    else if (r == -ENOTUNIQ)
+        refuse(a, GRPC_INVALID_ARGUMENT, "csr: its key is another identity's; make a new key",
+               a->entry.why);
     else if (r == -ENOENT)
         refuse(a, GRPC_UNAUTHENTICATED, "the token is not accepted", a->entry.why);
     else

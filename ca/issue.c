@@ -51,6 +51,12 @@ int issue_make(const struct root *root, const struct issue_request *q, int64_t n
     }
     struct issued made = {.not_before_s = t.not_before_s, .not_after_s = t.not_after_s};
     x509_serial_text(&leaf, made.serial);
+    r = digest_sha256((struct text){(const char *)q->public_der, q->public_len}, made.key);
+    if (r < 0) {
+        x509_done(&leaf);
+        snprintf(why, STORE_WHY_MAX, "the certificate can't be made: %s", strerror(-r));
+        return r;
+    }
     r = x509_to_pem(&leaf, made.leaf_pem, sizeof made.leaf_pem, &len);
     x509_done(&leaf);
     assert(r == 0); /* there is always room */

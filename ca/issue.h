@@ -23,6 +23,7 @@ struct issued {
     char leaf_pem[X509_PEM_MAX]; /* signed by root->intermediate, as it is now */
     char serial[2 * X509_SERIAL_MAX + 1];
     int64_t not_before_s, not_after_s;
+    uint8_t key[DIGEST_BYTES]; /* the SHA-256 of its public key */
 };
 /* Signed and not written down. -EKEYEXPIRED: the intermediate's life is over, or has not begun; or an error of
  * x509_make(). */

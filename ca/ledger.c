@@ -1,6 +1,7 @@
 /* Decisions are written down; see the header. */
 #include "ca/ledger.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ static const char *verdict_text(int result)
         return "the join token was used before";
     case -EEXIST:
         return "the serial was used before";
+    case -ENOTUNIQ:
+        return "the key is another identity's";
     default:
         return NULL;
     }
@@ -41,7 +44,41 @@ static int judge(struct store *s, const struct ledger_entry *e)
     r = unless_revoked(s, REVOKED_IDENTITY, e->issued.identity, -EKEYREVOKED);
     if (r == 0 && e->renews)
         r = unless_revoked(s, REVOKED_SERIAL, e->renews, -EKEYREJECTED);
+    if (r == 0)
+        r = e->result; /* of its key */
     return r < 0 ? r : store_put_issued(s, &e->issued);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct ledger_entry *const *x = a, *const *y = b;
+    return memcmp((*x)->key, (*y)->key, DIGEST_BYTES);
+}
+
+/* In one order, whoever writes them: replicas that hold two keys of each other's would wait for ever. A
+ * certificate that is refused after all may leave its key held: by whoever had it. */
+static int hold_keys(struct store *s, struct ledger_entry *const *entries, size_t n)
+{
+    struct ledger_entry *sorted[LEDGER_AT_ONCE];
+    size_t n_keys = 0;
+    for (size_t i = 0; i < n; i++) {
+        entries[i]->result = 0;
+        if (!entries[i]->issued.serial || !entries[i]->key)
+            continue;
+        assert(n_keys < LEDGER_AT_ONCE);
+        sorted[n_keys++] = entries[i];
+    }
+    if (n_keys > 1)
+        qsort(sorted, n_keys, sizeof *sorted, compare_keys);
+    for (size_t i = 0; i < n_keys; i++) {
+        const struct issued_record *of = &sorted[i]->issued;
+        int r = store_hold_key(s, sorted[i]->key, of->identity, of->not_after_s);
+        if (r < 0 && r != -EEXIST)
+            return r;
+        if (r == -EEXIST)
+            sorted[i]->result = -ENOTUNIQ;
+    }
+    return 0;
 }
 
 static int write_entry(struct store *s, struct ledger_entry *e)
@@ -68,6 +105,8 @@ void ledger_write(struct store *s, struct ledger_entry *const *entries, size_t n
         spends = spends || entries[i]->spends;
     int r = spends ? store_begin(s) : store_begin_beside(s);
     bool begun = r == 0;
+    if (r == 0)
+        r = hold_keys(s, entries, n);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = write_entry(s, entries[i]);
     if (r == 0)

@@ -17,12 +17,13 @@ struct ledger_entry { /* embedded; texts live until it is written */
     struct issued_record issued; /* serial NULL: nothing was issued */
     const uint8_t *spends;       /* the digest of a join token, or NULL */
     const char *renews;          /* the serial of the certificate that it was asked with, or NULL */
+    const uint8_t *key;          /* the digest of a public key that no other identity may have, or NULL */
     /* NULL; or this instead of all that: on the ledger's thread, between two changes. What became
      * of it, it says itself. */
     void (*work)(struct store *s, struct ledger_entry *e);
     /* What became of it. 0; -EKEYREVOKED: the identity is revoked, -EKEYREJECTED: the certificate
-     * that it was asked with is, -ENOENT: the token was spent, -EEXIST: the serial was used: then
-     * the log has a refusal in its place; or an error of the store: then nothing was written. */
+     * that it was asked with is, -ENOENT: the token was spent, -EEXIST: the serial was used,
+     * -ENOTUNIQ: the key is another identity's: then the log has a refusal in its place; or an error of the store: then nothing was written. */
     int result;
     char why[STORE_WHY_MAX];                  /* if result < 0 */
     void (*written)(struct ledger_entry *e); /* on the ring's thread; owns it from then on */

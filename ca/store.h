@@ -99,6 +99,10 @@ struct issued_record {
 };
 /* -EEXIST: that serial was used before. */
 int store_put_issued(struct store *s, const struct issued_record *r);
+/* That key is this identity's, until its last certificate has ended and was forgotten. digest: the
+ * SHA-256 of the public key. -EEXIST: it is another identity's. */
+int store_hold_key(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *identity,
+                   int64_t not_after_s);
 int store_count_issued(struct store *s, uint64_t *ret);
 struct issued_found { /* heap: issued_found_done() */
     char *identity, *proof;

@@ -57,6 +57,21 @@ int store_put_issued(struct store *s, const struct issued_record *i)
     return store_insert(&q);
 }
 
+int store_hold_key(struct store *s, const uint8_t digest[static DIGEST_BYTES], const char *identity,
+                   int64_t not_after_s)
+{
+    struct store_query q;
+    store_query(&q, s,
+                "INSERT INTO key_holder (digest, identity, last_end) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (digest) DO UPDATE SET last_end ="
+                " CASE WHEN excluded.last_end > key_holder.last_end THEN excluded.last_end"
+                " ELSE key_holder.last_end END WHERE key_holder.identity = excluded.identity");
+    store_bind_bytes(&q, digest, DIGEST_BYTES);
+    store_bind(&q, identity);
+    store_bind_number(&q, not_after_s);
+    return store_insert(&q);
+}
+
 int store_count_issued(struct store *s, uint64_t *ret)
 {
     struct store_query q;
@@ -104,6 +119,8 @@ int store_forget(struct store *s, int64_t before_s, uint64_t rows_max, uint64_t 
         "UPDATE forgotten SET before = CASE WHEN before < ?1 THEN ?1 ELSE before END"
         " WHERE EXISTS (SELECT 1 FROM issued WHERE not_after < ?1 LIMIT ?2)",
         "DELETE FROM revocation WHERE kind = 'serial' AND value" LONG_OVER,
+        "DELETE FROM key_holder WHERE digest IN"
+        " (SELECT digest FROM key_holder WHERE last_end < ?1 ORDER BY last_end LIMIT ?2)",
         "DELETE FROM issued WHERE serial" LONG_OVER,
     };
     uint64_t n = 0;

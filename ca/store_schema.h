@@ -35,7 +35,11 @@
     "ALTER TABLE authority ADD COLUMN since " NUMBER " NOT NULL DEFAULT 0;"                        \
     "CREATE TABLE trust (version " NUMBER " NOT NULL);"                                            \
     "INSERT INTO trust VALUES (1);"                                                                \
-    "CREATE INDEX issued_at ON issued (issued);"
+    "CREATE INDEX issued_at ON issued (issued);",                                                  \
+                                                                                                   \
+    "CREATE TABLE key_holder (digest " BYTES " NOT NULL PRIMARY KEY, identity TEXT NOT NULL,"      \
+    " last_end " NUMBER " NOT NULL);"                                                              \
+    "CREATE INDEX key_holder_until ON key_holder (last_end);"
 
-enum { STORE_SCHEMA_VERSION = 4 };
+enum { STORE_SCHEMA_VERSION = 5 };
 #endif

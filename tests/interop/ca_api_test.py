@@ -132,6 +132,8 @@ def issued_and_renewed(api, bench):
     api.refused(403, "", "GET", "/v1/certificates", files=files)  # no administrator
     api.refused(403, "", "POST", "/v1/tokens", {"node": "n"}, files=files)
     # A node's token: for the proxy itself; whom it runs is not known here, since there is no controller.
+    api.refused(400, "csr", "POST", "/v1/certificates", again, bearer(bench.token_a))  # its key is the machine's
+    again = {"csr": csr_of(bench)}
     status, answer = api.ask("POST", "/v1/certificates", again, bearer(bench.token_a))
     assert status == 200 and answer["identity"] == PROXY
     api.refused(503, "", "POST", "/v1/certificates", {"csr": csr_of(bench), "identity": VM}, bearer(bench.token_a))

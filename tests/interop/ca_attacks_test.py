@@ -254,6 +254,17 @@ def messages_that_are_too_large(bench):
     bench.refused("text that is none", message_of("A" * 60000), bench.token_a, "INVALID_ARGUMENT", CSR_WORDS, "no certificate signing")
 
 
+def keys_of_others(bench):
+    """A request that was seen gives nobody else a certificate; whose key it is renews with it."""
+    message = message_of(by_library(ec.generate_private_key(ec.SECP256R1())))
+    assert bench.ask(message, bench.token_a)[0] == "OK"
+    for _ in range(2):
+        got = bench.ask(message, bench.join_token())
+        assert got[:2] == ("INVALID_ARGUMENT", "csr: its key is another identity's; make a new key"), got
+    assert bench.ledger("SELECT reason FROM audit ORDER BY id DESC LIMIT 1") == [("the key is another identity's",)]
+    assert bench.ask(message, bench.token_b)[0] == "OK"
+
+
 # ---- tokens -------------------------------------------------------------------------------------------------------------------
 
 def tokens_are_refused(bench):
@@ -308,7 +319,7 @@ def ends(bench):
     assert bench.ca.end() == 0
 
 
-CHECKS = (wishes_are_not_heard, requests_are_refused, messages_that_are_too_large, tokens_are_refused, shown_to_many_at_once, who_asks_too_often, ends)
+CHECKS = (wishes_are_not_heard, requests_are_refused, messages_that_are_too_large, keys_of_others, tokens_are_refused, shown_to_many_at_once, who_asks_too_often, ends)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
  * The whole decision: what each refusal answers and what it does not tell, which requests get a
  * certificate, whose it is, and how many a node may ask for. Requests are made by openssl.
  */
+#include "shared/tls/csr.h"
 #include "tests/unit/ca/grant_fixture.h"
 
 enum { TTL_S = 86400, TTL_MAX_S = 10 * 86400 };
 
 static struct grant_answer answer;
 static char token_a[ATTEST_TOKEN_TEXT_MAX], token_b[ATTEST_TOKEN_TEXT_MAX];
-static char *csr;
+static char *csr; /* whose key is ALICE's, once it was asked with */
+static struct {
+    char token[64], identity[128], csr[2048];
+} own[64];
+static size_t n_own;
 static uint64_t now_ms;
 static bool known;
 static struct tls_peer peer; /* the connection's */
@@ -32,6 +37,7 @@ static int begin(void **state)
     bench_root(state);
     grant_begin(TTL_S, TTL_MAX_S);
     now_ms = 1000;
+    n_own = 0;
     known = true;
     peer = (struct tls_peer){.uri = ""};
     before_it_is_written = NULL;
@@ -91,9 +97,26 @@ static enum grpc_status ask_for(const char *token, const char *identity, const c
     return answer.status;
 }
 
+/* A key is one identity's: a request for each that is asked for, as whoever asks has it. */
+static const char *csr_for(const char *token, const char *identity)
+{
+    for (size_t i = 0; i < n_own; i++)
+        if (strcmp(own[i].token, token) == 0 && strcmp(own[i].identity, identity) == 0)
+            return own[i].csr;
+    assert_true(n_own < ARRAY_SIZE(own));
+    struct key *key;
+    size_t len;
+    assert_int_equal(key_generate(&key), 0);
+    assert_int_equal(csr_make(key, TEXT(""), own[n_own].csr, sizeof own[n_own].csr, &len), 0);
+    key_unref(key);
+    snprintf(own[n_own].token, sizeof own[n_own].token, "%s", token);
+    snprintf(own[n_own].identity, sizeof own[n_own].identity, "%s", identity);
+    return own[n_own++].csr;
+}
+
 static enum grpc_status ask(const char *token, const char *identity)
 {
-    return ask_for(token, identity, csr, 0);
+    return ask_for(token, identity, csr_for(token, identity), 0);
 }
 
 /* What the caller is told says nothing of why. */
@@ -547,6 +570,23 @@ static uint64_t asks_until_refused(const char *token, uint64_t most)
     return n;
 }
 
+/* Whoever has seen a request, or shares a key, gets no certificate for it in another's name. */
+static void a_key_is_one_identity_s(void **state)
+{
+    (void)state;
+    assert_int_equal(ask_for(token_a, ALICE, csr, 0), GRPC_OK);
+    assert_int_equal(ask_for(token_a, ALICE, csr, 0), GRPC_OK); /* renewed with the key that it has */
+    assert_int_equal(ask_for(token_b, BOB, csr, 0), GRPC_INVALID_ARGUMENT);
+    assert_string_equal(answer.message, "csr: its key is another identity's; make a new key");
+    must_contain(answer.why, "the key is another identity's");
+    assert_int_equal(ask_for(token_a, "", csr, 0), GRPC_INVALID_ARGUMENT);
+    assert_int_equal(count_issued(), 2);
+    assert_int_equal(sql_number("SELECT count(*) FROM audit WHERE outcome = 'refused' AND serial = ''"
+                                " AND reason = 'the key is another identity''s'"),
+                     2);
+    assert_int_equal(ask(token_b, BOB), GRPC_OK);
+}
+
 static void so_many_in_a_second(void **state)
 {
     (void)state;
@@ -586,6 +626,7 @@ int main(void)
         TEST(revoked_before_it_is_written),
         TEST(nothing_for_a_revoked_identity),
         TEST(errors_of_the_store),
+        TEST(a_key_is_one_identity_s),
         TEST(so_many_in_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

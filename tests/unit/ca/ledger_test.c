@@ -183,6 +183,51 @@ static int64_t refusals(const char *reason)
     return sql_number(sql);
 }
 
+static struct ledger_entry *with_key(size_t i, const char *identity, const uint8_t *key)
+{
+    struct ledger_entry *e = given(i, identity);
+    e->key = key;
+    return e;
+}
+
+static int write_one(struct ledger_entry *e)
+{
+    ledger_write(bench.store, &e, 1);
+    return e->result;
+}
+
+/* Also of those that are written at once; until nothing of it is remembered. */
+static void a_key_is_held_by_one(void **state)
+{
+    static const uint8_t keys[][DIGEST_BYTES] = {{9}, {1}};
+    static const int results[] = {0, 0, -ENOTUNIQ, 0, 0};
+    uint64_t n;
+    (void)state;
+    struct ledger_entry *e[] = {with_key(0, ALICE, keys[0]), with_key(1, BOB, keys[1]),
+                                with_key(2, BOB, keys[0]), with_key(3, ALICE, keys[0]),
+                                given(4, BOB)};
+    ledger_write(bench.store, e, ARRAY_SIZE(e));
+    for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+        assert_int_equal(e[i]->result, results[i]);
+    assert_string_equal(e[2]->why, "the key is another identity's");
+    assert_int_equal(write_one(with_key(5, ALICE, keys[1])), -ENOTUNIQ);
+    assert_int_equal(refusals("the key is another identity''s"), 2);
+    assert_int_equal(count_issued(), 4);
+    check_whole();
+    /* They ended at 2000, but for one of them. */
+    struct ledger_entry *longer = with_key(6, BOB, keys[1]);
+    longer->issued.not_after_s = 3000;
+    assert_int_equal(write_one(longer), 0);
+    assert_int_equal(write_one(with_key(7, BOB, keys[1])), 0);
+    assert_int_equal(store_forget(bench.store, 2000, 100, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(write_one(with_key(8, BOB, keys[0])), -ENOTUNIQ);
+    assert_int_equal(store_forget(bench.store, 2001, 100, &n), 0);
+    assert_int_equal(n, 5);
+    assert_int_equal(write_one(with_key(9, BOB, keys[0])), 0);
+    assert_int_equal(write_one(with_key(10, ALICE, keys[1])), -ENOTUNIQ);
+}
+
 static void a_token_is_spent_once(void **state)
 {
     struct ledger_entry *both[] = {given(0, ALICE), given(1, ALICE)}, *late = given(2, ALICE);
@@ -480,6 +525,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(killed_at_any_moment, bench_store, bench_done),
         TEST(each_with_its_line),
         TEST(a_token_is_spent_once),
+        TEST(a_key_is_held_by_one),
         TEST(nothing_for_the_revoked),
         TEST(nothing_for_a_certificate_that_is_revoked),
         TEST(no_serial_twice),

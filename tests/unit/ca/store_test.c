@@ -121,7 +121,7 @@ static void keeps_a_log(void **state)
 {
     (void)state;
     assert_int_equal(sql_number("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    assert_int_equal(sql_number("PRAGMA user_version"), 4);
+    assert_int_equal(sql_number("PRAGMA user_version"), 5);
     assert_true(strlen(store_library()) >= 5);
 }
 
@@ -136,14 +136,14 @@ static void refuses_a_newer_schema(void **state)
     (void)state;
     assert_int_equal(store_put_issued(bench.store, &i), 0);
     bench.store = store_close(bench.store);
-    sql_run(postgres.on ? "UPDATE weir_ca_schema SET version = 5" : "PRAGMA user_version = 5");
+    sql_run(postgres.on ? "UPDATE weir_ca_schema SET version = 6" : "PRAGMA user_version = 6");
     assert_int_equal(store_open(&bench.store, bench.state, why), -ENOTSUP);
-    must_contain(why, "version 5");
+    must_contain(why, "version 6");
     must_contain(why, "newer weir-ca");
     assert_null(bench.store);
     assert_int_equal(sql_number("SELECT count(*) FROM issued"), 1);
-    assert_int_equal(sql_number(get_version), 5);
-    sql_run(postgres.on ? "UPDATE weir_ca_schema SET version = 4" : "PRAGMA user_version = 4");
+    assert_int_equal(sql_number(get_version), 6);
+    sql_run(postgres.on ? "UPDATE weir_ca_schema SET version = 5" : "PRAGMA user_version = 5");
     store_must_open();
     assert_int_equal(count_issued(), 1);
 }
@@ -178,7 +178,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     assert_int_equal(chmod(bench.file, 0600), 0);
     sql_run(first_schema);
     store_must_open();
-    assert_int_equal(sql_number("PRAGMA user_version"), 4);
+    assert_int_equal(sql_number("PRAGMA user_version"), 5);
     assert_int_equal(store_get_authority(bench.store, "root", &a), 0);
     assert_string_equal(a.key_pem, "k");
     authority_record_done(&a);
