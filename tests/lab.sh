@@ -456,16 +456,28 @@ command_replace() {
 
 # Its files: token (spent), state/svid.pem, and what a node proxy's folder has.
 command_machine_up() {
-    local name=${1?a name} address=${2?an address} entry=${3?NAMESPACE/ENTRY} account=${4?an account} ns at node v4 net4 rest _
+    local name=${1?a name} address=${2?an address} entry=${3?NAMESPACE/ENTRY} account=${4?an account} ns at node v4 v6 net4 net6 rest _
     shift 4
     need_lab
     ns=$LAB-$name at=$(control_address)
     netns_add "$ns"
-    underlay_join "$ns" "$name" "$address/24"
-    while read -r node _ v4 _ net4 rest; do
-        [ "$net4" = - ] || ip -n "$ns" route add "$net4" via "$v4"
-    done <"$RUN/plan/nodes"
-    ip -n "$ns" route add default via "$CONTROL_V4" # it leads nowhere: Services' addresses never leave the machine
+    # The default route leads nowhere: Services' addresses never leave the machine.
+    case "$address" in
+    *:*)
+        underlay_join "$ns" "$name" "$address/64"
+        while read -r node _ _ v6 _ net6 rest; do
+            [ "$net6" = - ] || ip -n "$ns" route add "$net6" via "$v6"
+        done <"$RUN/plan/nodes"
+        ip -n "$ns" route add default via "$CONTROL_V6"
+        ;;
+    *)
+        underlay_join "$ns" "$name" "$address/24"
+        while read -r node _ v4 _ net4 rest; do
+            [ "$net4" = - ] || ip -n "$ns" route add "$net4" via "$v4"
+        done <"$RUN/plan/nodes"
+        ip -n "$ns" route add default via "$CONTROL_V4"
+        ;;
+    esac
     mkdir -p "$RUN/$name"
     (umask 077 && "$WEIR_BUILD/weir-ca" token --state "$RUN/ca/state" --identity "spiffe://cluster.local/ns/${entry%/*}/sa/$account" \
         --source "$address" >"$RUN/$name/token")
