@@ -26,11 +26,11 @@ static void test_timer_wakes_the_loop(void **state)
 {
     (void)state;
     struct timer t;
-    uint64_t from = clock_monotonic_ms();
+    uint64_t from = ring_now_ms(ring); /* what the wheel counts from: of a busy machine, long ago */
     timer_init(&t, stop_now);
     timer_start(ring_timers(ring), &t, 30);
     assert_int_equal(ring_run(ring), 0);
-    assert_true(clock_monotonic_ms() - from >= 29);
+    assert_true(clock_monotonic_ms() - from >= 30);
     struct ring_stats stats;
     ring_stats(ring, &stats);
     assert_true(stats.turns <= 10);    /* it waited, it did not spin */
