@@ -482,8 +482,11 @@ void callers_set_tls(struct callers *c, struct tls_config *server)
 
 void callers_set_trust(struct callers *c, const struct trust *t)
 {
-    if (!c->closing && watchers_tell(&c->watchers, t) < 0)
-        log_error("ca", "no memory to tell what is trusted: those who watch know what they knew");
+    int r = c->closing ? 0 : watchers_tell(&c->watchers, t);
+    if (r < 0)
+        log_error("ca", "%s: those who watch know what they knew",
+                  r == -E2BIG ? "more is revoked than a message holds (lift what needs it no more)"
+                              : "no memory to tell what is trusted");
 }
 
 void callers_drain(struct callers *c)

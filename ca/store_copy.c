@@ -225,12 +225,14 @@ static int tell(const char *folder, const char *file, int64_t now_s, char why[st
     char problem[STORE_WHY_MAX];
     int r = store_open_existing(&s, folder, problem);
     if (r == 0) {
-        r = store_put_audit(s, &line);
+        r = store_raise_trust(s, now_s);
+        if (r == 0)
+            r = store_put_audit(s, &line);
         snprintf(problem, sizeof problem, "%s", store_why(s));
         store_close(s);
     }
     if (r < 0)
-        snprintf(why, STORE_WHY_MAX, "the state is there, but not its line in the log: %.180s",
+        snprintf(why, STORE_WHY_MAX, "the state is there, but not whole, and not its line in the log: %.160s",
                  problem);
     return r;
 }

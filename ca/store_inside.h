@@ -76,4 +76,7 @@ int store_change_one(struct store_query *q); /* "DELETE" or "UPDATE". -ENOENT: i
 int store_find(struct store_query *q);     /* the first row is there: 0; or -ENOENT; not ended */
 int store_find_number(struct store_query *q, int64_t *ret); /* the first column of it; ends it */
 int store_trust_changed(struct store *s); /* in the change that changes it */
+/* The number of what is trusted is from now on above what was told before a copy was restored: the time, which is
+ * ahead of it as long as less than one change a second was made. */
+int store_raise_trust(struct store *s, int64_t now_s);
 #endif

@@ -13,6 +13,14 @@ int store_trust_changed(struct store *s)
     return store_change(&q, NULL);
 }
 
+int store_raise_trust(struct store *s, int64_t now_s)
+{
+    struct store_query q;
+    store_query(&q, s, "UPDATE trust SET version = CASE WHEN version < ?1 THEN ?1 ELSE version + 1 END");
+    store_bind_number(&q, now_s);
+    return store_change(&q, NULL);
+}
+
 int store_trust_version(struct store *s, uint64_t *ret)
 {
     struct store_query q;

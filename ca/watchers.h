@@ -31,7 +31,7 @@ void watchers_done(struct watchers *w); /* nobody is left */
 enum grpc_status watchers_add(struct watchers *w, struct watcher *x, struct grpc_call *call,
                               const char *name, const char **ret_message);
 void watcher_gone(struct watcher *x); /* its call is over; fine where it is none */
-/* -ENOMEM: nobody was told, and the next change or another try tells it. */
+/* -ENOMEM, -E2BIG (more is revoked than a message holds): nobody was told, and the next change tells it. */
 int watchers_tell(struct watchers *w, const struct trust *t);
 void watchers_end(struct watchers *w); /* all calls end: they are to ask another one */
 #endif

@@ -162,14 +162,18 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
     }
 }
 
-static void trust_came(struct credentials *m, struct trust *t, void *arg)
+static int trust_came(struct credentials *m, struct trust *t, void *arg)
 {
     struct node *n = arg;
+    int r, all = 0;
     (void)m;
     log_info("node", "trust %llu: %zu identities and %zu certificates are revoked", (unsigned long long)t->version, t->n_identities, t->n_serials);
     for (unsigned i = 0; i < n->n_workers; i++)
-        if (worker_set_trust(n->workers[i], t) < 0)
+        if ((r = worker_set_trust(n->workers[i], t)) < 0) {
             log_error("node", "no memory to tell worker %u what is revoked", i);
+            all = r;
+        }
+    return all;
 }
 
 static const struct credentials_events credentials_events = {.changed = credential_changed, .trusted = trust_came};

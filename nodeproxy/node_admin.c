@@ -100,6 +100,8 @@ GAUGE(directory_routes_known, "weir_directory_route_tables", "Route tables known
 COUNTER(certificates_issued, "weir_certificates_issued_total", "Certificates received from the CA.");
 COUNTER(certificates_failed, "weir_certificates_failed_total", "Certificate requests that failed.");
 GAUGE(ca_connected, "weir_ca_connected", "0 when the CA could not be reached the last time that something was to be asked.");
+GAUGE(trust_unheard, "weir_trust_unheard_seconds", "Since the CA could last have told what is revoked; 0 while it can.");
+GAUGE(trust_behind, "weir_trust_behind", "1 while the CA tells less of what is revoked than it told before.");
 GAUGE(pods_captured, "workload_manager_active_proxy_count", "Pods captured on this node.");
 GAUGE(connections_out, "weir_connections_outbound", "Living outbound connections.");
 GAUGE(connections_in, "weir_connections_inbound", "Living inbound connections and streams.");
@@ -197,6 +199,8 @@ static void set_all(struct node *n, const struct worker_dump *d)
     set(n, &certificates_issued, NULL, credentials.issued);
     set(n, &certificates_failed, NULL, credentials.failed);
     set(n, &ca_connected, NULL, credentials.reachable);
+    set(n, &trust_unheard, NULL, credentials.trust_unheard_ms / 1000);
+    set(n, &trust_behind, NULL, credentials.trust_behind);
     set(n, &pods_captured, NULL, captured);
     set(n, &connections_out, NULL, d->n_outbounds);
     set(n, &connections_in, NULL, d->n_inbounds);

@@ -54,6 +54,7 @@ struct credentials {
     struct ca_link link;
     struct trust_watch watch;
     struct ring_task trust_task; /* credentials get other roots */
+    struct timer trust_timer;    /* they are told again */
     bool trust_told;
     struct timer idle;
     size_t n_in_flight;
@@ -422,7 +423,7 @@ static void idle_over(struct timer *t)
 
 /* ---- what the CA says of trust ------------------------------------------- */
 
-enum { TRUST_AT_ONCE = 4, HASTEN_MAX_MS = 600000 };
+enum { TRUST_AT_ONCE = 4, HASTEN_MAX_MS = 600000, TELL_AGAIN_MS = 1000 };
 
 /* What it has is worth nothing any more: another one is asked for at once. */
 static void entry_withdraw(struct entry *e, const char *why)
@@ -488,17 +489,33 @@ static bool entry_trust(struct entry *e)
     return true;
 }
 
+static void trust_tell(struct credentials *m)
+{
+    int r = ca_link_set_roots(&m->link, m->watch.trust->roots_pem);
+    if (m->events->trusted) {
+        int told = m->events->trusted(m, m->watch.trust, m->arg);
+        r = told < 0 ? told : r;
+    }
+    m->trust_told = r == 0;
+    if (r < 0) {
+        log_error("credentials", "not everybody knows what is trusted: %s; they are told again", strerror(-r));
+        timer_start(ring_timers(m->ring), &m->trust_timer, TELL_AGAIN_MS);
+    }
+}
+
+static void trust_tell_again(struct timer *t)
+{
+    struct credentials *m = container_of(t, struct credentials, trust_timer);
+    ring_task_ask(m->ring, &m->trust_task);
+}
+
 /* A few in a turn: each makes configurations of TLS anew. */
 static void trust_turn(struct ring_task *task)
 {
     struct credentials *m = container_of(task, struct credentials, trust_task);
     size_t i = 0, work = 0;
-    if (!m->trust_told) {
-        m->trust_told = true;
-        (void)ca_link_set_roots(&m->link, m->watch.trust->roots_pem);
-        if (m->events->trusted)
-            m->events->trusted(m, m->watch.trust, m->arg);
-    }
+    if (!m->trust_told && !timer_running(&m->trust_timer))
+        trust_tell(m);
     for (const struct map_entry *me; work < TRUST_AT_ONCE && (me = map_next(&m->entries, &i));) {
         struct entry *e = me->value;
         if (e->other_roots && !e->in_flight)
@@ -596,6 +613,8 @@ void credentials_each(struct credentials *m, credentials_visit *visit, void *arg
 void credentials_stats(const struct credentials *m, struct credentials_stats *ret)
 {
     *ret = m->stats;
+    ret->trust_unheard_ms = m->options.watch ? trust_watch_unheard_ms(&m->watch) : 0;
+    ret->trust_behind = m->watch.behind;
     ret->connected = ca_link_connected(&m->link);
 }
 
@@ -628,6 +647,7 @@ int credentials_open(struct credentials **ret, struct ring *ring,
     ca_link_init(&m->link, &link, &link_events, m);
     trust_watch_init(&m->watch, ring, &m->link, trust_heard, trust_again);
     ring_task_init(&m->trust_task, trust_turn);
+    timer_init(&m->trust_timer, trust_tell_again);
     if (o->watch)
         ask_pump(m);
     *ret = m;
@@ -655,6 +675,7 @@ void credentials_close(struct credentials *m, void (*drained)(void *arg), void *
     for (const struct map_entry *me; (me = map_next(&m->entries, &i));)
         entry_free(me->value);
     trust_watch_done(&m->watch);
+    timer_stop(ring_timers(m->ring), &m->trust_timer);
     ring_task_cancel(&m->trust_task);
     ca_link_close(&m->link, link_gone, m);
 }

@@ -46,13 +46,16 @@ struct credentials_events {
     /* A request was answered, and not with a certificate; it will be tried again. May be NULL. From
      * inside a call's events: nothing of this may be called. */
     void (*refused)(struct credentials *m, const struct spiffe_id *id, const char *why, void *arg);
-    /* With `watch`: what is trusted now, borrowed; from the loop. May be NULL. */
-    void (*trusted)(struct credentials *m, struct trust *t, void *arg);
+    /* With `watch`: what is trusted now, borrowed; from the loop. < 0: not all know it, and it is told
+     * again in a second. May be NULL. */
+    int (*trusted)(struct credentials *m, struct trust *t, void *arg);
 };
 struct credentials_stats {
     uint64_t issued, failed;
     bool connected;
     bool reachable; /* the last connection was good: one that nobody needs for now is closed */
+    uint64_t trust_unheard_ms; /* since the CA could last have told of trust; 0: it can */
+    bool trust_behind;         /* it tells less than it told before */
     char last_error[CREDENTIALS_WHY_MAX];
 };
 int credentials_open(struct credentials **ret, struct ring *ring,

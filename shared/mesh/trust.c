@@ -66,6 +66,44 @@ void trust_sort(struct trust *t)
     qsort(t->serials, t->n_serials, sizeof *t->serials, by_serial);
 }
 
+static int add_all(struct trust *t, const struct trust *from, const struct trust *except)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < from->n_identities; i++)
+        if (!trust_revokes_identity(except, from->identities[i]))
+            r = trust_add_identity(t, text_of(from->identities[i]));
+    for (size_t i = 0; r == 0 && i < from->n_serials; i++)
+        if (!trust_revokes_serial(except, from->serials[i]))
+            r = trust_add_serial(t, text_of(from->serials[i]));
+    return r;
+}
+
+int trust_with(const struct trust *held, const struct trust *more, struct trust **ret)
+{
+    size_t identities = held->n_identities, serials = held->n_serials;
+    for (size_t i = 0; i < more->n_identities; i++)
+        identities += !trust_revokes_identity(held, more->identities[i]);
+    for (size_t i = 0; i < more->n_serials; i++)
+        serials += !trust_revokes_serial(held, more->serials[i]);
+    *ret = NULL;
+    if (identities > TRUST_IDENTITIES_MAX || serials > TRUST_SERIALS_MAX)
+        return -ENOSPC;
+    if (identities == held->n_identities && serials == held->n_serials)
+        return 0;
+    struct trust *t = trust_new(held->version, text_of(held->roots_pem), identities, serials);
+    int r = t ? add_all(t, held, NULL) : -ENOMEM;
+    if (r == 0)
+        r = add_all(t, more, held);
+    if (r < 0) {
+        trust_unref(t);
+        return r;
+    }
+    trust_sort(t);
+    t->incomplete = held->incomplete || more->incomplete;
+    *ret = t;
+    return 0;
+}
+
 struct trust *trust_ref(struct trust *t)
 {
     atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);

@@ -30,6 +30,9 @@ struct trust *trust_new(uint64_t version, struct text roots_pem, size_t identiti
 int trust_add_identity(struct trust *t, struct text id);
 int trust_add_serial(struct trust *t, struct text hex);
 void trust_sort(struct trust *t);
+/* What `held` says, and what else `more` revokes; *ret NULL: that is nothing. -ENOMEM; -ENOSPC: together
+ * they are beyond a maximum. */
+int trust_with(const struct trust *held, const struct trust *more, struct trust **ret);
 struct trust *trust_ref(struct trust *t);
 struct trust *trust_unref(struct trust *t); /* NULL is fine; returns NULL */
 /* NULL: nothing is revoked that we know of. */

@@ -12,19 +12,22 @@ int trust_encode(const struct trust *t, struct xds_bytes *ret)
     Weir__Ca__V1__Trust m = WEIR__CA__V1__TRUST__INIT;
     char **serials = calloc(t->n_serials + 1, sizeof *serials);
     size_t bytes = strlen(t->roots_pem) + 64 * 1024 + t->n_serials * (TRUST_SERIAL_BYTES + 2);
-    if (!serials)
-        return -ENOMEM;
+    for (size_t i = 0; i < t->n_identities; i++)
+        bytes += strlen(t->identities[i]) + 4;
+    if (!serials || bytes > TRUST_MESSAGE_MAX) {
+        int r = serials ? -E2BIG : -ENOMEM;
+        free(serials);
+        return r;
+    }
     for (size_t i = 0; i < t->n_serials; i++)
         serials[i] = t->serials[i];
     m.version = t->version;
     m.roots = t->roots_pem;
     m.revoked_identities = t->identities;
-    for (size_t i = 0; i < t->n_identities; i++, m.n_revoked_identities++)
-        if ((bytes += strlen(t->identities[i]) + 4) > TRUST_MESSAGE_MAX)
-            break;
+    m.n_revoked_identities = t->n_identities;
     m.revoked_serials = serials;
     m.n_revoked_serials = t->n_serials;
-    m.incomplete = t->incomplete || m.n_revoked_identities < t->n_identities;
+    m.incomplete = t->incomplete;
     int r = wire_pack(&m.base, ret);
     free(serials);
     return r;

@@ -8,9 +8,9 @@
 #include "shared/xds/xds.h"
 
 #define XDS_TRUST_PATH "/weir.ca.v1.TrustService/Watch"
-/* Of the largest: all identities of the longest kind would not fit; then the last are left out. */
+/* All identities of the longest kind would not fit: such a list is no message, rather than one with less in it. */
 enum { TRUST_MESSAGE_MAX = 2 * 1024 * 1024 };
-int trust_encode(const struct trust *t, struct xds_bytes *ret); /* -ENOMEM */
+int trust_encode(const struct trust *t, struct xds_bytes *ret); /* -ENOMEM; -E2BIG: TRUST_MESSAGE_MAX */
 /* -EINVAL, -ENOMEM with why. Whether the roots are certificates is not looked at. */
 int trust_decode(const uint8_t *data, size_t len, struct trust **ret, char why[static XDS_WHY_MAX]);
 #endif

@@ -72,6 +72,7 @@ static void a_state_of_a_copy(void **state)
     assert_int_equal(count_issued(), 1);
     assert_int_equal(sql_number("SELECT count(*) FROM token"), 1);
     assert_int_equal(sql_number("SELECT count(*) FROM revocation"), 1);
+    assert_true(sql_number("SELECT version FROM trust") >= bench.now_s); /* above what was told after the copy */
     assert_int_equal(sql_number("SELECT count(*) FROM join_token"), 0); /* it may be spent */
     assert_int_equal(sql_number("SELECT count(*) FROM audit WHERE outcome = 'restored'"), 1);
     assert_int_equal(stat(bench.file, &st), 0);

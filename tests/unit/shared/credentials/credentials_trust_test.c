@@ -5,16 +5,20 @@
  */
 #include "tests/unit/shared/credentials/credentials_fixture.h"
 
-static size_t n_trusted;
+static size_t n_trusted, n_to_fail;
+static bool alice_revoked, bob_revoked;
 static uint64_t version;
 
-static void trusted(struct credentials *m, struct trust *t, void *arg)
+static int trusted(struct credentials *m, struct trust *t, void *arg)
 {
     assert_ptr_equal(m, manager);
     assert_ptr_equal(arg, &wishes);
     n_trusted++;
     version = t->version;
+    alice_revoked = trust_revokes_identity(t, ALICE);
+    bob_revoked = trust_revokes_identity(t, BOB);
     bed_poke();
+    return n_to_fail > 0 && n_to_fail-- > 0 ? -ENOMEM : 0;
 }
 
 /* first, second: NULL is none. */
@@ -51,7 +55,7 @@ static int begin_watching(void **state)
     bed_run_until(is_drained);
     options.watch = true;
     options.idle_ms = 20;
-    n_trusted = version = 0;
+    n_trusted = version = n_to_fail = 0;
     assert_int_equal(credentials_open(&manager, bed.ring, &options, &with_trust, &wishes), 0);
     manager_drained = false;
     say(1, &fake.root.cert, NULL, NULL, NULL);
@@ -202,6 +206,92 @@ static void nonsense_is_left(void **state)
     assert_int_equal(w->n_changed, 1);
 }
 
+/* A CA that was cut off, or came of a copy: it revokes besides, and lifts nothing. */
+static void a_lower_number_lifts_nothing(void **state)
+{
+    struct credentials_stats stats;
+    uint8_t keys[TLS_ROOTS_MAX][TLS_ROOT_BYTES];
+    struct wish *alice = want(ALICE), *carol = want(SELF_ID);
+    (void)state;
+    await_changes(1);
+    await_version(1);
+    fake.answer = FAKE_REFUSED;
+    say(5, &fake.root.cert, NULL, ALICE, NULL);
+    while (alice->n_gone < 1)
+        bed_wait_ms(5);
+    say(4, &fake.root.cert, &fake.foreign.cert, BOB, NULL);
+    while (!bob_revoked)
+        bed_wait_ms(5);
+    assert_true(alice_revoked);
+    assert_int_equal(version, 5);
+    credentials_stats(manager, &stats);
+    assert_true(stats.trust_behind);
+    assert_int_equal(stats.trust_unheard_ms, 0);
+    say(5, &fake.root.cert, NULL, NULL, NULL); /* the same number, with less: neither */
+    say(6, &fake.root.cert, NULL, ALICE, NULL);
+    await_version(6);
+    assert_true(alice_revoked);
+    assert_false(bob_revoked);
+    assert_int_equal(n_trusted, 4);
+    assert_int_equal(tls_config_root_keys(of(carol)->server, keys), 1);
+    credentials_stats(manager, &stats);
+    assert_false(stats.trust_behind);
+}
+
+static bool is_unheard(void)
+{
+    struct credentials_stats stats;
+    credentials_stats(manager, &stats);
+    return stats.trust_unheard_ms > 0;
+}
+
+static void its_silence_is_counted(void **state)
+{
+    (void)state;
+    await_version(1);
+    assert_false(is_unheard());
+    fake_go_away();
+    while (!is_unheard())
+        bed_wait_ms(5);
+    fake_listen();
+    while (is_unheard())
+        bed_wait_ms(5);
+    assert_int_equal(n_trusted, 1); /* the same again is no news */
+}
+
+static void who_had_no_memory_is_told_again(void **state)
+{
+    (void)state;
+    n_to_fail = 2;
+    await_version(1);
+    while (n_trusted < 3)
+        bed_wait_ms(5);
+    say(2, &fake.root.cert, NULL, NULL, NULL);
+    await_version(2);
+    assert_int_equal(n_trusted, 4);
+}
+
+static void roots_that_are_none(void **state)
+{
+    struct trust *t = trust_new(7, TEXT("PEM"), 0, 0);
+    struct xds_bytes bytes;
+    (void)state;
+    await_version(1);
+    assert_int_equal(trust_encode(t, &bytes), 0);
+    list_for_each (n, &fake.calls) {
+        struct fake_call *c = container_of(n, struct fake_call, link);
+        if (c->watches)
+            assert_int_equal(grpc_call_send(&c->call, bytes.data, bytes.len), 0);
+    }
+    xds_bytes_done(&bytes);
+    trust_unref(t);
+    say(2, &fake.root.cert, NULL, NULL, NULL);
+    awaited_version = 2;
+    bed_run_until(is_heard);
+    assert_int_equal(version, 2);
+    assert_int_equal(n_trusted, 2);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin_watching, end_watching)
@@ -212,6 +302,10 @@ int main(void)
         TEST(leads_to_no_root_any_more),
         TEST(the_ca_goes_and_comes),
         TEST(nonsense_is_left),
+        TEST(a_lower_number_lifts_nothing),
+        TEST(its_silence_is_counted),
+        TEST(who_had_no_memory_is_told_again),
+        TEST(roots_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

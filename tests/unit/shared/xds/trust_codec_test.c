@@ -1,5 +1,7 @@
 /* What the CA says of trust: there and back, what is found in it, and what is refused. */
 #include "shared/xds/trust_codec.h"
+
+#include "shared/mesh/spiffe_id.h"
 #include "tests/unit/shared/base/test.h"
 #include <errno.h>
 #include <stdio.h>
@@ -75,6 +77,22 @@ static void as_many_as_there_may_be(void **state)
     assert_null(trust_new(1, TEXT(""), 0, TRUST_SERIALS_MAX + 1));
 }
 
+/* More than a message holds: none, and not one with less in it. */
+static void nothing_is_left_out(void **state)
+{
+    struct trust *t = trust_new(1, TEXT("PEM"), TRUST_IDENTITIES_MAX, 0);
+    struct xds_bytes bytes;
+    char text[SPIFFE_ID_TEXT_MAX];
+    (void)state;
+    for (int i = 0; i < TRUST_IDENTITIES_MAX; i++) {
+        snprintf(text, sizeof text, "spiffe://%0250d/ns/%063d/sa/%0250d", 1, 1, i);
+        assert_int_equal(trust_add_identity(t, text_of(text)), 0);
+    }
+    trust_sort(t);
+    assert_int_equal(trust_encode(t, &bytes), -E2BIG);
+    trust_unref(t);
+}
+
 static void refused(const char *bytes, size_t len, const char *word)
 {
     char why[XDS_WHY_MAX] = "";
@@ -100,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(there_and_back),
                                        cmocka_unit_test(as_many_as_there_may_be),
+                                       cmocka_unit_test(nothing_is_left_out),
                                        cmocka_unit_test(what_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
