@@ -164,35 +164,41 @@ def killed_again_and_again(bench):
     rng, message, serials = random.Random(int(os.environ.get("WEIR_SEED", 7))), message_of(bench.requests.make()), []
     kills = 0
     while len(serials) < ISSUANCES:
-        client, wanted = bench.client(), rng.randrange(900)  # a node has a thousand at once
-        done = []
-        try:
-            while len(done) < wanted:
-                client.answers.clear()
-                streams = [client.start(message, bench.token_b) for _ in range(AT_ONCE)]
-                left = min(AT_ONCE, wanted - len(done))
-                while sum(client.answers[stream].ended for stream in streams) < left:
-                    client.read()
-                if left < AT_ONCE:
-                    break
-                done += [client.answers[stream] for stream in streams]
-                client.answers.clear()
-            bench.ca.process.send_signal(signal.SIGKILL)
-            while not client.closed:
-                client.read()
-        except (ConnectionError, ssl.SSLError, OSError):
-            pass
-        client.socket.close()
+        serials += issued_until_killed(bench, message, rng, lambda: bench.ca.process.send_signal(signal.SIGKILL))
         kills += 1
         assert bench.ca.end(signal.SIGKILL) == -signal.SIGKILL
-        done += client.answers.values()
-        assert {answer.status for answer in done if answer.ended} <= {OK}
-        serials += [serial_of(answer.pems[0]) for answer in done if answer.ended]
         assert "fine" in bench.weir("check")
         bench.start_ca()
     print(f"     {len(serials)} certificates, {kills} kills")
     with_line = {serial for serial, in bench.ledger("SELECT serial FROM audit WHERE outcome = 'given'")}
     assert kills > 12 and len(set(serials)) == len(serials) and set(serials) <= with_line
+
+
+def issued_until_killed(bench, message, rng, kill, may_be=(OK,)):
+    """The serials that it gives on one connection until kill(), which ends it, at any moment. may_be: the answers."""
+    client, wanted = bench.client(), rng.randrange(900)  # a node has a thousand at once
+    done = []
+    while len(done) < wanted:
+        client.answers.clear()
+        streams = [client.start(message, bench.token_b) for _ in range(AT_ONCE)]
+        left = min(AT_ONCE, wanted - len(done))
+        while sum(client.answers[stream].ended for stream in streams) < left:
+            client.read()
+        if left < AT_ONCE:
+            break
+        done += [client.answers[stream] for stream in streams]
+        client.answers.clear()
+    kill()
+    try:
+        while not client.closed:
+            client.read()
+    except (ConnectionError, ssl.SSLError, OSError):
+        pass
+    client.socket.close()
+    done += client.answers.values()
+    ended = [answer for answer in done if answer.ended]
+    assert {answer.status for answer in ended} <= set(may_be), {(answer.status, answer.message) for answer in ended}
+    return [serial_of(answer.pems[0]) for answer in ended if answer.status == OK]
 
 
 def serial_of(pem):
