@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNKS_MAX = 16384, SERIES_MAX = 4096, AGAIN_MS = 1000 };
+enum { CHUNKS_MAX = 16384, SERIES_MAX = 4096, AGAIN_MS = 1000, REGISTRY_TICK_MS = 1000 };
 
 static char present;
 
@@ -63,6 +63,8 @@ static void tell_problems(struct controller *c)
 static bool project(struct controller *c)
 {
     size_t changed = 0;
+    if (c->options->registrations)
+        (void)registry_refresh(&c->registry);
     int err = projection_run(&c->projection, &changed);
     if (err < 0) {
         log_error("config",
@@ -96,6 +98,36 @@ static void publish(struct controller *c)
 static void again(struct timer *t)
 {
     publish(container_of(t, struct controller, again));
+}
+
+static void save_registry(struct controller *c)
+{
+    int err = registry_save(&c->registry);
+    if (err < 0)
+        log_error("registry", "%s: %s: after a restart machines may be missing until they are back",
+                  c->options->registrations, strerror(-err));
+}
+
+static void registered(struct ring_task *task)
+{
+    struct controller *c = container_of(task, struct controller, registered);
+    save_registry(c);
+    publish(c);
+}
+
+static void registry_changed(void *arg)
+{
+    struct controller *c = arg;
+    ring_task_ask(c->ring, &c->registered);
+}
+
+static void registry_ticks(struct timer *t)
+{
+    struct controller *c = container_of(t, struct controller, registry_tick);
+    if (registry_tick(&c->registry, ring_now_ms(c->ring)))
+        publish(c);
+    save_registry(c);
+    timer_start(ring_timers(c->ring), t, REGISTRY_TICK_MS);
 }
 
 static void files_changed(struct files *f, bool store_changed)
@@ -163,6 +195,10 @@ static void close_rest(struct controller *c)
     c->closing = 4;
     c->lifecycle.closed = lifecycle_closed;
     timer_stop(ring_timers(c->ring), &c->again);
+    timer_stop(ring_timers(c->ring), &c->registry_tick);
+    ring_task_cancel(&c->registered);
+    if (c->options->registrations)
+        save_registry(c);
     lifecycle_close(&c->lifecycle);
     admin_close(c->admin, admin_closed, c);
     if (c->options->folder)
@@ -269,6 +305,10 @@ static int serve(struct controller *c)
     c->server.user = c;
     if (err < 0)
         return err;
+    if (o->registrations) {
+        c->server.ads.registry = &c->registry;
+        timer_start(ring_timers(c->ring), &c->registry_tick, REGISTRY_TICK_MS);
+    }
     c->serving = true;
     log_info("xds", "listening on %s as %s", addr_print(&c->server.address, printed),
              c->certificate.uri);
@@ -285,6 +325,21 @@ static int open_files(struct controller *c)
     int err = files_open(&c->files, c->ring, c->options->folder, &c->store, files_changed, c);
     if (err < 0)
         log_error("config", "%s: %s", c->options->folder, strerror(-err));
+    return err;
+}
+
+static int open_registry(struct controller *c)
+{
+    const struct controller_options *o = c->options;
+    char why[WHY_MAX];
+    if (!o->registrations)
+        return 0;
+    int err = registry_open(&c->registry, &c->store, o->translate.trust_domain, o->registrations,
+                            o->registration_lease_ms, ring_now_ms(c->ring), why);
+    if (err < 0)
+        log_error("registry", "%s", why);
+    c->registry.changed = registry_changed;
+    c->registry.changed_arg = c;
     return err;
 }
 
@@ -329,6 +384,8 @@ static int open_parts(struct controller *c, struct admin_route *routes)
     if (err == 0)
         err = c->options->folder ? open_files(c) : open_kube(c);
     if (err == 0)
+        err = open_registry(c);
+    if (err == 0)
         err = open_admin(c, routes);
     if (err < 0 || !c->options->folder)
         return err;
@@ -349,6 +406,8 @@ int controller_run(struct controller *c, const struct controller_options *option
     projection_init(&c->projection, &c->store, &c->catalog, &options->translate);
     map_init(&c->told, 0);
     timer_init(&c->again, again);
+    timer_init(&c->registry_tick, registry_ticks);
+    ring_task_init(&c->registered, registered);
 
     int err = metrics_new(&c->metrics, SERIES_MAX);
     if (err < 0) {
@@ -367,6 +426,8 @@ int controller_run(struct controller *c, const struct controller_options *option
     c->ring = ring_free(c->ring);
     metrics_free(c->metrics);
     projection_done(&c->projection);
+    if (options->registrations)
+        registry_done(&c->registry);
     catalog_done(&c->catalog);
     object_store_done(&c->store);
     map_done(&c->told, NULL);

@@ -36,6 +36,8 @@ struct controller_options { /* all live as long as the program */
     const char *const *allowed;
     size_t n_allowed;
     uint64_t drain_ms;
+    const char *registrations; /* file of machines that register themselves; NULL: none does */
+    uint64_t registration_lease_ms;
 };
 struct controller {
     const struct controller_options *options;
@@ -53,6 +55,9 @@ struct controller {
     struct object_store store;
     struct catalog catalog;
     struct projection projection;
+    struct registry registry; /* open where options->registrations is said */
+    struct ring_task registered;
+    struct timer registry_tick;
     struct timer again;       /* after a lack of memory */
     struct map told;          /* problems that were logged and are still there */
     unsigned closing;      /* parts that have not drained yet */

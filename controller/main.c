@@ -100,6 +100,12 @@ static int parse(struct command_line *l, int argc, char **argv)
          "identities of this namespace may ask for configuration, too: machines, which run a node "
          "proxy as themselves (default: none)",
          0, 0, false},
+        {"registrations", ARG_STRING, &o->registrations, "FILE",
+         "machines of WorkloadGroups may register themselves (weir-nodeproxy --workload-group), and are "
+         "written here; with --source dir: (default: none may)",
+         0, 0, false},
+        {"registration-lease", ARG_DURATION_MS, &o->registration_lease_ms, "TIME",
+         "so long after its connection ended a machine is still registered", 1000, 86400000, false},
         {"drain", ARG_DURATION_MS, &o->drain_ms, "TIME",
          "how long clients have to leave after SIGTERM", 0, 3600000, false},
         {"log-level", ARG_STRING, &l->log_level, "LEVEL", "error, warn, info, debug", 0, 0, false},
@@ -191,6 +197,10 @@ static int set_required(struct command_line *l)
         o->folder = l->source + 4;
     else if (strcmp(l->source, "kubernetes") != 0)
         return complain("source", l->source, "is neither dir:PATH nor kubernetes");
+    if (o->registrations && (!o->folder || !strchr(o->registrations, '/')))
+        return complain("registrations", o->registrations,
+                        o->folder ? "must be a path with its folder, as /var/lib/weir/machines.json"
+                                  : "goes with --source dir: only");
     static const char *const modes[] = {
         [LEAD_ELECTED] = "on", [LEAD_ALWAYS] = "off", [LEAD_NEVER] = "never"};
     while (o->lead < ARRAY_SIZE(modes) && strcmp(l->lead, modes[o->lead]) != 0)
@@ -218,6 +228,7 @@ int main(int argc, char **argv)
                     .admin = {.port = 15014},
                     .watch_silence_ms = KUBE_SILENCE_MS,
                     .lease_ms = 15000,
+                    .registration_lease_ms = 60000,
                     .drain_ms = 10000},
         .lead = "on",
         .log_format = "text",

@@ -70,11 +70,11 @@ static int fill_machine(struct config *c, const struct machine_options *o)
     static struct machine machine;
     const struct addr own[] = {c->controller, c->ca, c->trace_collector};
     char why[WHY_MAX];
-    if (!o->workload) {
+    if (!o->workload && !o->group) {
         const struct arg_list *of_machines[] = {&o->users, &o->cgroups, &o->ports, &o->excluded, &o->excluded_ports, &o->addresses};
         for (size_t i = 0; i < ARRAY_SIZE(of_machines); i++)
             if (of_machines[i]->n > 0) {
-                fprintf(stderr, "weir-nodeproxy: what goes through the mesh is said of a machine: --workload NAMESPACE/NAME is needed, too\n");
+                fprintf(stderr, "weir-nodeproxy: what goes through the mesh is said of a machine: --workload NAMESPACE/NAME is needed, too, or --workload-group\n");
                 return -EINVAL;
             }
         return 0;
@@ -268,6 +268,8 @@ int main(int argc, char **argv)
         {"token-file", ARG_STRING, &c.token_file, "FILE", "this node's token for the CA; with --state-dir one to join with, good once", 0, 0, false},
         {"state-dir", ARG_STRING, &state_dir, "DIR", "of a machine: where `weir-nodeproxy join` has put its key and certificate, which renew themselves", 0, 0, false},
         {"workload", ARG_STRING, &machine.workload, "NAMESPACE/NAME", "of a machine: its WorkloadEntry. Then there are no pods, but those processes of this network namespace that the next options choose", 0, 0, false},
+        {"workload-group", ARG_STRING, &machine.group, "NAMESPACE/NAME", "instead of --workload: the WorkloadGroup of which the controller makes this machine's WorkloadEntry, for as long as it is connected", 0, 0, false},
+        {"workload-name", ARG_STRING, &machine.name, "NAME", "with --workload-group: the entry is GROUP-NAME (default: the host's name)", 0, 0, false},
         {"capture-user", ARG_LIST, &machine.users, "USER", "with --workload: whose connections go through the mesh, by name or number", 0, 0, false},
         {"capture-cgroup", ARG_LIST, &machine.cgroups, "PATH", "with --workload: likewise, by a cgroup of version 2, there or not yet, as shop.slice", 0, 0, false},
         {"inbound-port", ARG_LIST, &machine.ports, "PORT", "with --workload: connections to it come through the mesh", 0, 0, false},

@@ -551,6 +551,12 @@ static int open_workers(struct node *n)
     return 0;
 }
 
+static struct delta_machine registration(const struct config *c)
+{
+    struct machine *m = (struct machine *)c->machine;
+    return m && m->group[0] ? (struct delta_machine){m->group, m->pod.ns, m->pod.name, m->addresses} : (struct delta_machine){0};
+}
+
 static int open_control(struct node *n)
 {
     const struct config *c = &n->config;
@@ -560,7 +566,7 @@ static int open_control(struct node *n)
     if (r < 0)
         return fail("certificates can't be asked for", r, NULL);
     snprintf(n->node_id, sizeof n->node_id, "ztunnel~127.0.0.1~weir-nodeproxy-%s.weir-system~weir-system.svc.cluster.local", c->node);
-    const struct xds_feed_options feed = {.ring = n->ring, .controller = c->controller, .controller_identity = c->controller_identity, .node_id = n->node_id, .types = XDS_MESH_AND_ROUTES};
+    const struct xds_feed_options feed = {.ring = n->ring, .controller = c->controller, .controller_identity = c->controller_identity, .node_id = n->node_id, .machine = registration(c), .types = XDS_MESH_AND_ROUTES};
     n->subscription = (struct subscription){.directory = n->directory, .node = text_of(c->node), .workload = expect, .changed = directory_changed, .synced = directory_synced, .arg = n};
     subscription_init(&n->subscription, &feed);
     return credentials_want(n->credentials, &n->self);

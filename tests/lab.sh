@@ -19,7 +19,8 @@
 #   pod-down WORKLOAD, pod-up WORKLOAD   as a runtime stops and starts a pod
 #   stop PROGRAM [SIGNAL], start PROGRAM  controller, ca, node-a...
 #   machine-up NAME ADDRESS NAMESPACE/ENTRY ACCOUNT [OPTIONS]   a machine that is no node, beside them on the underlay: it joins
-#                         with a token of the CA's as that account, and runs a node proxy with these options for its WorkloadEntry
+#                         with a token of the CA's as that account, and runs a node proxy with these options for its WorkloadEntry;
+#                         NAMESPACE/GROUP/NAME: it registers itself by this name in a WorkloadGroup
 #   replace NODE [OPTIONS]  a new node proxy, with these options more, takes over from the running one, which
 #                         goes on with its connections until they end or --drain is over
 #   path                  the folder with the lab's files (logs, sockets)
@@ -212,7 +213,8 @@ define_programs() {
     read -ra ca_args <<<"${CA_ARGS-}"
     define controller "$LAB-control" "$WEIR_BUILD/weir-controller" --source "dir:$RUN/manifests" \
         --listen "$at:15012" --machine-namespace machines --admin 127.0.0.1:15014 --certificate "$RUN/controller/controller.pem" \
-        --key "$RUN/controller/controller.key" --roots "$RUN/controller/controller-roots.pem"
+        --key "$RUN/controller/controller.key" --roots "$RUN/controller/controller-roots.pem" \
+        --registrations "$RUN/controller/machines.json" --registration-lease 10s
     define ca "$LAB-control" "$WEIR_BUILD/weir-ca" serve --state "$RUN/ca/state" --listen "$at:15013" \
         --controller "$at:15012" --admin 127.0.0.1:15024 "${ca_args[@]}"
     while read -r node _; do
@@ -456,8 +458,10 @@ command_replace() {
 
 # Its files: token (spent), state/svid.pem, and what a node proxy's folder has.
 command_machine_up() {
-    local name=${1?a name} address=${2?an address} entry=${3?NAMESPACE/ENTRY} account=${4?an account} ns at node v4 v6 net4 net6 rest _
+    local name=${1?a name} address=${2?an address} entry=${3?NAMESPACE/ENTRY} account=${4?an account} ns at node v4 v6 net4 net6 rest _ which
     shift 4
+    which=(--workload "$entry")
+    case "$entry" in */*/*) which=(--workload-group "${entry%/*}" --workload-name "${entry##*/}") ;; esac
     need_lab
     ns=$LAB-$name at=$(control_address)
     netns_add "$ns"
@@ -479,12 +483,12 @@ command_machine_up() {
         ;;
     esac
     mkdir -p "$RUN/$name"
-    (umask 077 && "$WEIR_BUILD/weir-ca" token --state "$RUN/ca/state" --identity "spiffe://cluster.local/ns/${entry%/*}/sa/$account" \
+    (umask 077 && "$WEIR_BUILD/weir-ca" token --state "$RUN/ca/state" --identity "spiffe://cluster.local/ns/${entry%%/*}/sa/$account" \
         --source "$address" >"$RUN/$name/token")
     in_ns "$ns" "$WEIR_BUILD/weir-nodeproxy" join --ca "$at:15013" --roots "$RUN/controller/controller-roots.pem" \
         --token-file "$RUN/$name/token" --state-dir "$RUN/$name/state"
     define "$name" "$ns" "$WEIR_BUILD/weir-nodeproxy" --node "$name" --controller "$at:15012" --ca "$at:15013" \
-        --roots "$RUN/controller/controller-roots.pem" --state-dir "$RUN/$name/state" --workload "$entry" \
+        --roots "$RUN/controller/controller-roots.pem" --state-dir "$RUN/$name/state" "${which[@]}" \
         --run-dir "$RUN/$name" --drain 5s "$@"
     start_program "$name"
     wait_ready "$name" "$ns" 127.0.0.1:15021

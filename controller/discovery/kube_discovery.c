@@ -48,6 +48,10 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                                "workloadentries",
                                {"v1", "v1beta1", "v1alpha3"},
                                NULL},
+    [OBJECT_WORKLOAD_GROUP] = {NETWORKING_GROUP,
+                               "workloadgroups",
+                               {"v1", "v1beta1", "v1alpha3"},
+                               NULL},
 };
 
 void kube_api_path(const struct kube_api *a, struct text_out *out)

@@ -17,6 +17,7 @@
 #include "controller/model/sidecar.h"
 #include "controller/model/virtual_service.h"
 #include "controller/model/workload_entry.h"
+#include "controller/model/workload_group.h"
 #include "shared/base/addr.h"
 
 enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
@@ -43,6 +44,7 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)                                 \
     X(SERVICE_ENTRY, "ServiceEntry", NETWORKING_GROUP, true)                                       \
     X(WORKLOAD_ENTRY, "WorkloadEntry", NETWORKING_GROUP, true)                                     \
+    X(WORKLOAD_GROUP, "WorkloadGroup", NETWORKING_GROUP, true)                                     \
     X(SIDECAR, "Sidecar", NETWORKING_GROUP, true)
 enum object_kind {
 #define X(name, kind, group, namespaced) OBJECT_##name,
@@ -155,6 +157,7 @@ struct object {
         struct destination_rule destination_rule;
         struct service_entry service_entry;
         struct workload_entry workload_entry;
+        struct workload_group workload_group;
         struct sidecar sidecar;
     };
 };

@@ -162,6 +162,9 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_WORKLOAD_ENTRY:
         workload_entry_read(r, document, o);
         break;
+    case OBJECT_WORKLOAD_GROUP:
+        workload_group_read(r, document, o);
+        break;
     case OBJECT_NAMESPACE:
     case OBJECT_NODE:
     case OBJECT_SERVICE_ACCOUNT:

@@ -1,18 +1,20 @@
 #include "controller/model/object_kinds.h"
 #include "controller/model/object_part.h"
 #include "controller/model/traffic_read.h"
+#include "controller/model/workload_fields.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- As it is written ----------------------------------------------------------------------- */
 
-static void read_targets(struct reader *r, const struct json *spec, struct workload_entry *e)
+static void read_targets(struct reader *r, struct gateway_flaw *f, const struct json *spec,
+                         struct workload_entry *e)
 {
     const struct json *map = read_object(r, spec, "ports");
     struct container_port *targets = NULL;
     if (json_count(map) > ENTRY_TARGETS_MAX)
-        traffic_flaw(r, &e->flaw, map, "has more than %d", ENTRY_TARGETS_MAX);
+        traffic_flaw(r, f, map, "has more than %d", ENTRY_TARGETS_MAX);
     else
         targets = read_array(r, json_count(map), sizeof *targets);
     e->targets = targets;
@@ -24,24 +26,42 @@ static void read_targets(struct reader *r, const struct json *spec, struct workl
     }
 }
 
-/* What its author says of it, and after that what stands at the object. */
-static void add_labels(struct reader *r, const struct json *spec, struct object *o)
+struct labels workload_labels_read(struct reader *r, const struct json *of,
+                                   const struct labels *besides)
 {
-    struct labels own = read_labels(r, spec, "labels");
-    struct object_label *all = read_array(r, own.n + o->labels.n, sizeof *all);
+    struct labels own = read_labels(r, of, "labels");
+    struct object_label *all = read_array(r, own.n + besides->n, sizeof *all);
     struct labels both = {all, 0};
     for (size_t i = 0; all && i < own.n; i++)
         all[both.n++] = own.items[i];
-    for (size_t i = 0; all && i < o->labels.n; i++)
-        if (!labels_get(&own, o->labels.items[i].key))
-            all[both.n++] = o->labels.items[i];
-    o->labels = both;
+    for (size_t i = 0; all && i < besides->n; i++)
+        if (!labels_get(&own, besides->items[i].key))
+            all[both.n++] = besides->items[i];
+    return both;
+}
+
+void workload_fields_read(struct reader *r, struct gateway_flaw *f, const struct json *of,
+                          struct workload_entry *ret)
+{
+    static const char *const known[] = {"address",        "ports",    "labels", "network",
+                                        "serviceAccount", "locality", "weight", NULL};
+    gateway_known(r, f, of, known);
+    ret->network = read_string(r, of, "network");
+    ret->service_account = read_string(r, of, "serviceAccount");
+    if (!ret->service_account[0])
+        ret->service_account = "default";
+    const char *wrong = name_check_subdomain(text_of(ret->service_account));
+    if (wrong)
+        traffic_flaw(r, f, read_member(of, "serviceAccount"), "'%.60s' %s", ret->service_account,
+                     wrong);
+    uint32_t weight = gateway_number(r, of, "weight", 1000000, 1);
+    ret->weight = weight ? weight : 1;
+    traffic_locality(r, f, of, &ret->region, &ret->zone, &ret->subzone);
+    read_targets(r, f, of, ret);
 }
 
 void workload_entry_read(struct reader *r, const struct json *document, struct object *o)
 {
-    static const char *const known[] = {"address",        "ports",    "labels", "network",
-                                        "serviceAccount", "locality", "weight", NULL};
     struct workload_entry *e = &o->workload_entry;
     const struct json *spec = read_object(r, document, "spec");
     struct ip *address = read_array(r, 1, sizeof *address);
@@ -50,24 +70,12 @@ void workload_entry_read(struct reader *r, const struct json *document, struct o
         return;
     }
     const char *text = read_string(r, spec, "address");
-    gateway_known(r, &e->flaw, spec, known);
     e->address = address;
     if (address && ip_parse(text_of(text), address) < 0)
         traffic_flaw(r, &e->flaw, read_member(spec, "address") ? read_member(spec, "address") : spec,
                      "'%.60s' is no IP address", text);
-    e->network = read_string(r, spec, "network");
-    e->service_account = read_string(r, spec, "serviceAccount");
-    if (!e->service_account[0])
-        e->service_account = "default";
-    const char *wrong = name_check_subdomain(text_of(e->service_account));
-    if (wrong)
-        traffic_flaw(r, &e->flaw, read_member(spec, "serviceAccount"), "'%.60s' %s",
-                     e->service_account, wrong);
-    uint32_t weight = gateway_number(r, spec, "weight", 1000000, 1);
-    e->weight = weight ? weight : 1;
-    traffic_locality(r, &e->flaw, spec, &e->region, &e->zone, &e->subzone);
-    read_targets(r, spec, e);
-    add_labels(r, spec, o);
+    workload_fields_read(r, &e->flaw, spec, e);
+    o->labels = workload_labels_read(r, spec, &o->labels);
 }
 
 /* ---- Its Pod -------------------------------------------------------------------------------- */

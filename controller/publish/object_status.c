@@ -25,6 +25,7 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_DESTINATION_RULE] = "destinationrules",
         [OBJECT_SERVICE_ENTRY] = "serviceentries",
         [OBJECT_WORKLOAD_ENTRY] = "workloadentries",
+        [OBJECT_WORKLOAD_GROUP] = "workloadgroups",
         [OBJECT_SIDECAR] = "sidecars"};
     return plurals[kind];
 }

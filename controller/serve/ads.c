@@ -1,4 +1,5 @@
 #include "controller/serve/ads_stream.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/xds/gateway.h"
 #include <assert.h>
@@ -99,6 +100,42 @@ void ads_stream_named(struct ads_stream *s, const char *node_id)
                           "this identity");
 }
 
+static enum grpc_status registry_status(int error)
+{
+    switch (error) {
+    case -EACCES:
+        return GRPC_PERMISSION_DENIED;
+    case -ENOENT:
+        return GRPC_NOT_FOUND;
+    case -EEXIST:
+        return GRPC_ALREADY_EXISTS;
+    case -EINVAL:
+        return GRPC_INVALID_ARGUMENT;
+    default:
+        return GRPC_RESOURCE_EXHAUSTED;
+    }
+}
+
+void ads_stream_registers(struct ads_stream *s, const struct delta_machine *machine)
+{
+    char why[WHY_MAX] = "";
+    if (s->machine || s->over || !machine->group[0])
+        return;
+    if (!s->ads->registry) {
+        ads_stream_finish(s, GRPC_UNIMPLEMENTED,
+                          "machines don't register themselves here (--registrations FILE)");
+        return;
+    }
+    const struct registry_claim claim = {s->peer, s->from, *machine, clock_unix_s()};
+    int err = s->routes_only || s->gateway_only
+                  ? why_say(-EACCES, why, "only a machine registers itself")
+                  : registry_enter(s->ads->registry, &claim, &s->machine, why);
+    if (err < 0) {
+        log_warn("registry", "%s (%s) is not registered: %s", s->node, s->peer, why);
+        ads_stream_finish(s, registry_status(err), why);
+    }
+}
+
 bool ads_stream_has_room(struct ads_stream *s)
 {
     bool first = true;
@@ -185,6 +222,8 @@ static void stream_free(struct ads_stream *s)
     land_all(s);
     list_remove(&s->link);
     s->dialect->done(s);
+    if (s->machine)
+        registry_leave(s->ads->registry, s->machine, s->now_ms);
     if (!s->refused)
         s->ads->stats.clients--;
     free(s);
@@ -244,6 +283,7 @@ static struct ads_stream *stream_new(struct ads *a, struct chunk_pool *pool,
     if (caller->sidecar)
         s->sidecar = *caller->sidecar;
     s->gateway_only = caller->gateway_only;
+    s->from = caller->from;
     snprintf(s->peer, sizeof s->peer, "%s", caller->identity);
     dialect->init(s);
     list_push_back(&a->streams, &s->link);

@@ -13,6 +13,7 @@
 #ifndef CONTROLLER_SERVE_ADS_H
 #define CONTROLLER_SERVE_ADS_H
 #include "controller/serve/interest.h"
+#include "controller/serve/registry.h"
 #include "shared/grpc/grpc.h"
 
 enum {
@@ -32,6 +33,7 @@ struct ads_stats {
 };
 struct ads {
     struct catalog *catalog;
+    struct registry *registry; /* of machines; borrowed. NULL: there is none */
     struct list streams;
     size_t flight_bytes;
     /* a stream could not go on for lack of memory or of room: ads_tick() tries again */
@@ -44,7 +46,8 @@ void ads_done(struct ads *a); /* cancels what is left */
 /* Who calls, and for what. */
 struct ads_caller {
     struct text path;     /* of the call */
-    const char *identity; /* for the log */
+    const char *identity; /* for the log, and of a machine that registers itself */
+    struct ip from;       /* likewise, where it is */
     bool routes_only;     /* no word of workloads and policies */
     const struct spiffe_id *sidecar; /* it asks for the sidecar of a pod that is this; NULL: it does not */
     bool gateway_only;    /* of a Gateway's certificates alone, and those only to `identity`, which is proven */

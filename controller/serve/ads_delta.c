@@ -130,6 +130,7 @@ static void take_request(struct ads_stream *s, const struct delta_request *reque
 {
     enum xds_type type;
     ads_stream_named(s, request->node_id);
+    ads_stream_registers(s, &request->machine);
     if (s->over)
         return;
     take_ack(s, request);

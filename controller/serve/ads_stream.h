@@ -43,6 +43,8 @@ struct ads_stream {
     bool refused, over; /* over: finished by us, its end is on the way */
     char node[256], peer[256];
     struct asker asker;
+    struct ip from;
+    struct registration *machine; /* it registered; NULL: it did not ask */
     struct spiffe_id sidecar; /* whose pods' sidecars it may be; none: it is no sidecar */
     /* What it refused last, until it takes a response of that type; "": nothing. */
     char nack[ADS_NACK_MAX];
@@ -66,6 +68,8 @@ void ads_stream_finish(struct ads_stream *s, enum grpc_status status, const char
 void ads_stream_fail(struct ads_stream *s, int error);
 /* The first request says it; a sidecar of no pod that we know ends with that. */
 void ads_stream_named(struct ads_stream *s, const char *node_id);
+/* Who asks to be registered is, or ends with why not. */
+void ads_stream_registers(struct ads_stream *s, const struct delta_machine *machine);
 bool ads_stream_has_room(struct ads_stream *s); /* for one more response, in all limits */
 /* Sends a response that has the next nonce (s->nonce + 1), and makes it the flight. Takes the bytes.
  * 1: sent; 0: not now (memory is short, ads_tick() comes back). */

@@ -13,6 +13,7 @@ struct xds_peer {
     struct list link;
     bool allowed, plain;
     struct spiffe_id sidecar; /* as whose sidecar it may ask; none: it is none */
+    struct ip from;           /* where it is; none: not known, or it is one without TLS */
     char uri[256];            /* longer ones are not allowed anyway */
 };
 
@@ -64,6 +65,9 @@ static void peer_ready(struct h2_conn *h)
         return;
     }
     const struct tls_peer *peer = conn_peer(&h->conn);
+    struct addr from;
+    if (socket_peer(h->conn.fd, &from) == 0)
+        p->from = from.ip;
     snprintf(p->uri, sizeof p->uri, "%s", peer && peer->present ? peer->uri : "(none)");
     p->allowed = peer && peer->present && is_allowed(p->server, peer->uri);
     if (!p->allowed && !is_gateway(p))
@@ -94,6 +98,7 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
     return ads_accept(&s->ads, pool,
                       &(struct ads_caller){.path = path,
                                            .identity = p->uri,
+                                           .from = p->from,
                                            .routes_only = p->plain || sidecar,
                                            .sidecar = sidecar ? &p->sidecar : NULL,
                                            .gateway_only = gateway_only,

@@ -84,6 +84,11 @@ void machine_warn(const struct view *v, const struct object *entry, struct probl
                      "be reachable by its address");
 }
 
+void group_warn(const struct object *group, struct problems *problems)
+{
+    warn_flaws(group, &group->workload_group.flaw, &(struct gateway_flaw){0}, problems);
+}
+
 void entry_warn(const struct view *v, const struct object *entry, struct problems *problems)
 {
     const struct service_entry *e = &entry->service_entry;

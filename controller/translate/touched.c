@@ -578,6 +578,7 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
     case OBJECT_SIDECAR:
         return touch_sidecar(t, v, o);
     case OBJECT_WORKLOAD_ENTRY:
+    case OBJECT_WORKLOAD_GROUP:
     case OBJECT_SERVICE_ENTRY:
         return touch_object(t, o); /* its parts are objects of their own */
     default:

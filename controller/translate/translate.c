@@ -213,6 +213,7 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_DESTINATION_RULE,
     OBJECT_SERVICE_ENTRY,
     OBJECT_WORKLOAD_ENTRY,
+    OBJECT_WORKLOAD_GROUP,
     OBJECT_SIDECAR,
 };
 
@@ -257,6 +258,9 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return 0;
     case OBJECT_WORKLOAD_ENTRY:
         machine_warn(v, o, problems);
+        return 0;
+    case OBJECT_WORKLOAD_GROUP:
+        group_warn(o, problems);
         return 0;
     default:
         return 0; /* it only counts for others */

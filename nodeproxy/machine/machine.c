@@ -3,6 +3,7 @@
 #include "shared/base/list.h"
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -19,6 +20,30 @@ static int read_workload(struct pods_machine *m, const char *text, char why[stat
                        text);
     snprintf(m->ns, sizeof m->ns, "%.*s", (int)ns.len, ns.data);
     snprintf(m->name, sizeof m->name, "%.*s", (int)name.len, name.data);
+    return 0;
+}
+
+/* Its entry is GROUP-NAME. */
+static int read_group(struct machine *ret, const struct machine_options *o, char why[static WHY_MAX])
+{
+    struct pods_machine *m = &ret->pod;
+    struct text ns, group;
+    char host[HOST_NAME_MAX + 1] = "";
+    if (o->workload)
+        return why_say(-EINVAL, why, "--workload-group: goes with no --workload: the entry is written, or it is made of the group");
+    if (!text_split(text_of(o->group), '/', &ns, &group) || ns.len == 0 || ns.len >= sizeof m->ns ||
+        group.len == 0 || group.len >= sizeof ret->group)
+        return why_say(-EINVAL, why, "--workload-group: '%.100s' is not NAMESPACE/NAME of a WorkloadGroup", o->group);
+    if (!o->name && gethostname(host, sizeof host - 1) < 0)
+        return why_errno(-errno, why, "--workload-name: the host's name can't be read");
+    snprintf(m->ns, sizeof m->ns, "%.*s", (int)ns.len, ns.data);
+    snprintf(ret->group, sizeof ret->group, "%.*s", (int)group.len, group.data);
+    int len = snprintf(m->name, sizeof m->name, "%s-%s", ret->group, o->name ? o->name : host);
+    if (len >= (int)sizeof m->name)
+        return why_say(-EINVAL, why, "--workload-name: with the group's name it is longer than 253 bytes");
+    for (char *c = m->name; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
     return 0;
 }
 
@@ -160,11 +185,19 @@ int machine_read(struct machine *ret, const struct machine_options *o, const str
     *s = (struct machine_scope){
         .own = own, .n_own = n_own, .dns = dns, .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0};
     ret->pod.cgroups = &o->cgroups;
-    int r = read_workload(&ret->pod, o->workload, why);
+    if (o->name && !o->group)
+        return why_say(-EINVAL, why, "--workload-name: goes with --workload-group only");
+    int r = o->group ? read_group(ret, o, why) : read_workload(&ret->pod, o->workload, why);
     if (r == 0)
         r = read_addresses(&ret->pod, &o->addresses, why);
     if (r == 0)
         r = read_scope(s, o, why);
+    for (size_t i = 0; r == 0 && i < ret->pod.n_addresses; i++) {
+        char printed[IP_TEXT_MAX];
+        size_t len = strlen(ret->addresses);
+        snprintf(ret->addresses + len, sizeof ret->addresses - len, "%s%s", i > 0 ? "," : "",
+                 ip_print(&ret->pod.addresses[i], printed));
+    }
     for (int on = 0; r == 0 && on < 2; on++) {
         r = machine_rules(s, on, ret->rules[on]);
         if (r < 0)

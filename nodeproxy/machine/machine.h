@@ -12,7 +12,9 @@
 
 enum { MACHINE_RULES_MAX = 16 * 1024 };
 struct machine_options { /* as they were written; borrowed */
-    const char *workload; /* NAMESPACE/NAME of its WorkloadEntry; NULL: it is no machine */
+    const char *workload; /* NAMESPACE/NAME of its WorkloadEntry; NULL: it has a group, or is no machine */
+    const char *group; /* NAMESPACE/NAME of the WorkloadGroup of which it makes its entry; NULL: it has one */
+    const char *name;  /* of its own in the group; NULL: the host's */
     struct arg_list users, cgroups;    /* whose connections go through the mesh */
     struct arg_list ports;             /* connections to these come through it */
     struct arg_list excluded;          /* prefixes that nobody is led away from */
@@ -34,6 +36,8 @@ struct machine_scope {
 };
 struct machine {
     struct pods_machine pod;          /* what stands for all of its processes */
+    char group[254]; /* in the same namespace; "": it does not register itself */
+    char addresses[POD_ADDRESSES_MAX * IP_TEXT_MAX]; /* separated by commas */
     struct machine_scope scope;
     char rules[2][MACHINE_RULES_MAX]; /* quiet, in force: see redirect.c */
 };

@@ -200,6 +200,7 @@ void xds_feed_init(struct xds_feed *f, const struct xds_feed_options *o, const s
     timer_init(&f->rest, rest_is_late);
     ring_task_init(&f->changed_task, tell_changed);
     xds_client_init(&f->xds, o->node_id, o->types, &xds_events, f);
+    f->xds.machine = o->machine;
 }
 
 void xds_feed_set_tls(struct xds_feed *f, struct tls_config *client)

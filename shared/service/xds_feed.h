@@ -24,6 +24,7 @@ struct xds_feed_options {
     struct addr controller;
     const char *controller_identity; /* SPIFFE ID that it must prove */
     const char *node_id;
+    struct delta_machine machine; /* borrowed; all NULL: it does not ask to be registered */
     unsigned types; /* XDS_MESH, XDS_MESH_AND_ROUTES */
     uint64_t max_age_ms; /* how long without the controller what it said is believed; 0: for ever */
 };

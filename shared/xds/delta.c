@@ -19,6 +19,7 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
     const ProtobufCMessage *unpacked;
     struct arena *arena;
     struct xds_version *initial;
+    struct delta_machine machine;
     int r = discovery_unpack(&envoy__service__discovery__v3__delta_discovery_request__descriptor,
                              data, len, &arena, &unpacked, why);
 
@@ -28,6 +29,7 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
     if ((r = discovery_check_text("type_url", m->type_url, why)) < 0 ||
         (r = discovery_check_text("response_nonce", m->response_nonce, why)) < 0 ||
         (r = discovery_check_node(m->node, why)) < 0 ||
+        (r = discovery_machine_read(m->node, &machine, why)) < 0 ||
         (r = discovery_check_names("resource_names_subscribe", m->resource_names_subscribe,
                                    m->n_resource_names_subscribe, why)) < 0 ||
         (r = discovery_check_names("resource_names_unsubscribe", m->resource_names_unsubscribe,
@@ -45,6 +47,7 @@ int delta_request_decode(const uint8_t *data, size_t len, struct delta_request *
     *ret = (struct delta_request){
         .node_id = m->node ? m->node->id : none,
         .node_cluster = m->node ? m->node->cluster : none,
+        .machine = machine,
         .type_url = m->type_url,
         .subscribe = m->resource_names_subscribe,
         .n_subscribe = m->n_resource_names_subscribe,
@@ -68,12 +71,14 @@ int delta_request_encode(const struct delta_request *r, struct xds_bytes *ret)
 {
     Request m = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
     Envoy__Config__Core__V3__Node node;
+    struct discovery_metadata metadata;
     Google__Rpc__Status status;
     struct arena a;
     int result = -ENOMEM;
 
     arena_init(&a, SIZE_MAX);
     m.node = discovery_node(&node, r->node_id, r->node_cluster);
+    node.metadata = discovery_machine(&metadata, &r->machine);
     m.type_url = r->type_url;
     m.n_resource_names_subscribe = r->n_subscribe;
     m.resource_names_subscribe = r->subscribe;

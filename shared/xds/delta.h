@@ -21,8 +21,16 @@ enum { XDS_RESOURCES_MAX = 200000 };
 struct xds_version {
     char *name, *version;
 };
+/* A machine that asks to be registered, by the words of Istio's agents in its node's metadata. Absent: "". */
+struct delta_machine {
+    char *group;     /* AUTO_REGISTER_GROUP: its WorkloadGroup; "": it does not ask */
+    char *ns;        /* NAMESPACE: of both */
+    char *name;      /* NAME: of its WorkloadEntry */
+    char *addresses; /* INSTANCE_IPS: its own, separated by commas */
+};
 struct delta_request {
     char *node_id, *node_cluster; /* "" after the first message */
+    struct delta_machine machine; /* likewise; encoded: NULL is "" */
     char *type_url;
     char **subscribe, **unsubscribe;
     size_t n_subscribe, n_unsubscribe;

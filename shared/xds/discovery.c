@@ -1,5 +1,6 @@
 #include "shared/xds/discovery.h"
 
+#include "shared/base/list.h"
 #include <errno.h>
 
 enum { GROWTH = 24 };
@@ -80,6 +81,53 @@ Envoy__Config__Core__V3__Node *discovery_node(Envoy__Config__Core__V3__Node *mad
     made->id = id;
     made->cluster = cluster;
     return (id && *id) || (cluster && *cluster) ? made : NULL;
+}
+
+static const char *const machine_keys[] = {"AUTO_REGISTER_GROUP", "NAMESPACE", "NAME", "INSTANCE_IPS"};
+
+static char **machine_field(struct delta_machine *m, size_t i)
+{
+    char **const fields[] = {&m->group, &m->ns, &m->name, &m->addresses};
+    return fields[i];
+}
+
+int discovery_machine_read(const Envoy__Config__Core__V3__Node *node, struct delta_machine *ret,
+                           char why[static XDS_WHY_MAX])
+{
+    static char none[1];
+    const Google__Protobuf__Struct *s = node ? node->metadata : NULL;
+    *ret = (struct delta_machine){none, none, none, none};
+    for (size_t i = 0; s && i < s->n_fields; i++)
+        for (size_t k = 0; k < ARRAY_SIZE(machine_keys); k++) {
+            const Google__Protobuf__Struct__FieldsEntry *e = s->fields[i];
+            if (strcmp(e->key, machine_keys[k]) != 0 || !e->value)
+                continue;
+            int r = discovery_check_text("node.metadata", e->value->string_value, why);
+            if (r < 0)
+                return r;
+            *machine_field(ret, k) = e->value->string_value;
+        }
+    return 0;
+}
+
+Google__Protobuf__Struct *discovery_machine(struct discovery_metadata *made,
+                                            const struct delta_machine *of)
+{
+    struct delta_machine m = *of;
+    if (!m.group || !*m.group)
+        return NULL;
+    google__protobuf__struct__init(&made->made);
+    made->made.fields = made->list;
+    for (size_t i = 0; i < ARRAY_SIZE(machine_keys); i++) {
+        google__protobuf__struct__fields_entry__init(&made->entries[i]);
+        google__protobuf__value__init(&made->values[i]);
+        made->entries[i].key = (char *)machine_keys[i];
+        made->entries[i].value = &made->values[i];
+        if (*machine_field(&m, i))
+            made->values[i].string_value = *machine_field(&m, i);
+        made->list[made->made.n_fields++] = &made->entries[i];
+    }
+    return &made->made;
 }
 
 Google__Rpc__Status *discovery_error(Google__Rpc__Status *made, bool has_error, int32_t code,

@@ -24,6 +24,14 @@ int discovery_check_names(const char *field, char *const *names, size_t n,
 int discovery_check_node(const Envoy__Config__Core__V3__Node *node, char why[static XDS_WHY_MAX]);
 Envoy__Config__Core__V3__Node *discovery_node(Envoy__Config__Core__V3__Node *made, char *id,
                                               char *cluster);
+/* Of its metadata. Encoded into `made` and `of`, which live as long as the message; NULL: it does not ask. */
+int discovery_machine_read(const Envoy__Config__Core__V3__Node *node, struct delta_machine *ret, char why[static XDS_WHY_MAX]);
+struct discovery_metadata {
+    Google__Protobuf__Struct made;
+    Google__Protobuf__Struct__FieldsEntry entries[4], *list[4];
+    Google__Protobuf__Value values[4];
+};
+Google__Protobuf__Struct *discovery_machine(struct discovery_metadata *made, const struct delta_machine *of);
 Google__Rpc__Status *discovery_error(Google__Rpc__Status *made, bool has_error, int32_t code,
                                      char *message);
 #endif

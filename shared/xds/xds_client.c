@@ -98,6 +98,7 @@ static int subscribe(struct xds_client *c, enum xds_type type)
     const struct map *versions = &c->versions[type];
     struct delta_request request = {
         .node_id = c->node_id,
+        .machine = c->machine,
         .type_url = (char *)xds_type_url(type),
         .initial = calloc(versions->count + 1, sizeof *request.initial),
     };

@@ -48,6 +48,7 @@ struct xds_client {
     void *user;
     unsigned types; /* asked for */
     char node_id[256];
+    struct delta_machine machine; /* said with it; borrowed, set after the init */
     struct map versions[XDS_TYPE_COUNT]; /* name -> version (heap text) */
     size_t names_bytes[XDS_TYPE_COUNT];  /* both on the wire: they must fit in one message */
     struct xds_client_stats stats;

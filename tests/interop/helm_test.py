@@ -158,14 +158,14 @@ def definitions(bench):
     assert three == four
     assert sorted(o["metadata"]["name"] for o in three) == ["authorizationpolicies.security.istio.io", "destinationrules.networking.istio.io",
                                                      "peerauthentications.security.istio.io", "serviceentries.networking.istio.io", "sidecars.networking.istio.io", "virtualservices.networking.istio.io",
-                                                     "workloadentries.networking.istio.io"]
+                                                     "workloadentries.networking.istio.io", "workloadgroups.networking.istio.io"]
     for o in three:
         assert o["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "with a definition all its objects would go"
         alpha = [("v1alpha3", False)] if o["spec"]["group"] == "networking.istio.io" else []
         assert [(v["name"], v["storage"]) for v in o["spec"]["versions"]] == [("v1", True), ("v1beta1", False)] + alpha
         for version in o["spec"]["versions"]:
             assert version["subresources"] == {"status": {}}
-    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false,serviceEntry=false,workloadEntry=false,sidecar=false"))
+    assert not load(bench.helm(bench.helms[1], "template", "x", CRDS, "--set", "authorizationPolicy=false,peerAuthentication=false,virtualService=false,destinationRule=false,serviceEntry=false,workloadEntry=false,workloadGroup=false,sidecar=false"))
 
 
 def every_value_is_described(bench):

@@ -43,7 +43,7 @@ uninstall() {
     mesh_goes
     helm uninstall weir-crds --namespace "$WEIR_NS"
     k delete crd authorizationpolicies.security.istio.io peerauthentications.security.istio.io \
-        virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io workloadentries.networking.istio.io sidecars.networking.istio.io --timeout="${DEADLINE_S}s"
+        virtualservices.networking.istio.io destinationrules.networking.istio.io serviceentries.networking.istio.io workloadentries.networking.istio.io workloadgroups.networking.istio.io sidecars.networking.istio.io --timeout="${DEADLINE_S}s"
     namespace_goes
 }
 

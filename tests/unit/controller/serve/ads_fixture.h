@@ -31,6 +31,7 @@ static inline struct http2_stream *request(struct http2 *h, const struct http2_h
     return ads_accept(w->ads, &w->pool,
                       &(struct ads_caller){.path = path,
                                            .identity = w->gateway ? w->gateway : "spiffe://td/ns/a/sa/b",
+                                           .from = {4, {10, 0, 0, 1}},
                                            .gateway_only = w->gateway != NULL,
                                            .routes_only = w->routes_only,
                                            .sidecar = w->sidecar});

@@ -16,6 +16,7 @@ struct talker {
     bool closed;
     enum grpc_status status;
     const char *node_id; /* NULL: "n" */
+    struct delta_machine machine;
 };
 
 static inline void talker_message(struct grpc_call *call, const uint8_t *data, size_t len)
@@ -66,6 +67,7 @@ static inline void talker_say(struct talker *t, const struct delta_request *requ
 static inline void talker_ask(struct talker *t, enum xds_type type, char **subscribe, char **unsubscribe)
 {
     struct delta_request r = {.node_id = (char *)(t->node_id ? t->node_id : "n"),
+                              .machine = t->machine,
                               .type_url = (char *)xds_type_url(type),
                               .subscribe = subscribe,
                               .unsubscribe = unsubscribe,

@@ -355,6 +355,7 @@ static void remove_some(struct world *w)
                                     [OBJECT_DESTINATION_RULE] = 'd',
                                     [OBJECT_SERVICE_ENTRY] = 'x',
                                     [OBJECT_WORKLOAD_ENTRY] = 'w',
+                                    [OBJECT_WORKLOAD_GROUP] = 'u',
                                     [OBJECT_SIDECAR] = 'y'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];

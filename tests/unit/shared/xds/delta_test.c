@@ -136,6 +136,29 @@ static void there_and_back(void **state)
     }
 }
 
+/* Also where the node has no name; who does not ask to be registered says nothing of it. */
+static void a_machine(void **state)
+{
+    static char one[] = "g", ns[] = "n", name[] = "g-1", at[] = "192.0.2.1,2001:db8::1";
+    const struct delta_machine machines[] = {{one, ns, name, at}, {one, NULL, NULL, NULL}, {"", ns, name, at}, {0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+        const struct delta_machine *m = &machines[i];
+        struct delta_request q = {.node_id = one, .machine = *m, .type_url = ns, .nonce = ns}, back;
+        struct xds_bytes bytes;
+        char why[XDS_WHY_MAX];
+        bool asks = m->group && m->group[0];
+        assert_int_equal(delta_request_encode(&q, &bytes), 0);
+        assert_int_equal(delta_request_decode(bytes.data, bytes.len, &back, why), 0);
+        xds_bytes_done(&bytes);
+        assert_string_equal(back.machine.group, asks ? m->group : "");
+        assert_string_equal(back.machine.ns, asks && m->ns ? m->ns : "");
+        assert_string_equal(back.machine.name, asks && m->name ? m->name : "");
+        assert_string_equal(back.machine.addresses, asks && m->addresses ? m->addresses : "");
+        delta_request_done(&back);
+    }
+}
+
 static void reads_what_others_write(void **state)
 {
     struct wire_writer w = {0}, sub = {0}, any = {0};
@@ -460,7 +483,8 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),          cmocka_unit_test(reads_what_others_write),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(a_machine),          cmocka_unit_test(reads_what_others_write),
         cmocka_unit_test(writes_what_others_read), cmocka_unit_test(what_is_wrong_is_refused),
         cmocka_unit_test(has_a_maximum),           cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(no_garbage_breaks_it),    cmocka_unit_test(without_memory),
