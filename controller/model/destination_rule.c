@@ -308,6 +308,25 @@ static const struct rule_pool *read_pool(struct reader *r, struct gateway_flaw *
     return p;
 }
 
+/* 0 is "not said", as in Istio; of its percentage it is 0. */
+static const struct rule_budget *read_budget(struct reader *r, struct gateway_flaw *f,
+                                             const struct json *of)
+{
+    static const char *const known[] = {"percent", "minRetryConcurrency", NULL};
+    const struct json *j = read_object(r, of, "retryBudget");
+    struct rule_budget *b = j ? read_array(r, 1, sizeof *b) : NULL;
+    struct breaker_limits standard;
+    gateway_known(r, f, j, known);
+    if (!b)
+        return NULL;
+    breaker_limits_init(&standard);
+    b->percent = traffic_number(r, f, j, "percent", 0, 100, standard.budget_percent);
+    b->min = gateway_number(r, j, "minRetryConcurrency", INT32_MAX, 0);
+    if (b->min == 0)
+        b->min = standard.budget_min;
+    return b;
+}
+
 /* ---- Outliers ------------------------------------------------------------------------------- */
 
 static void consecutive(struct reader *r, const struct json *j, const char *name, uint32_t *count,
@@ -435,6 +454,7 @@ static struct traffic_policy read_parts(struct reader *r, struct destination_rul
     return (struct traffic_policy){.tls = read_tls(r, f, &d->wants_tls, j),
                                    .balance = read_balance(r, f, j),
                                    .pool = read_pool(r, f, j),
+                                   .budget = read_budget(r, f, j),
                                    .outlier = read_outlier(r, f, j)};
 }
 
@@ -443,7 +463,7 @@ static struct traffic_policies read_policies(struct reader *r, struct destinatio
 {
     struct gateway_flaw *f = &d->flaw;
     static const char *const known[] = {"loadBalancer", "connectionPool",    "outlierDetection",
-                                        "tls",          "portLevelSettings", NULL};
+                                        "tls",          "portLevelSettings", "retryBudget", NULL};
     static const char *const port_known[] = {
         "port", "loadBalancer", "connectionPool", "outlierDetection", "tls", NULL};
     const struct json *j = read_object(r, of, "trafficPolicy");

@@ -24,6 +24,10 @@ struct rule_pool { /* times 0: not said, but for idle_timeout_ms: none */
     uint32_t keepalive_probes, requests_per_connection_max, concurrent_streams_max;
     bool http2, as_client; /* h2UpgradePolicy: UPGRADE; useClientProtocol */
 };
+struct rule_budget { /* of retries at once: of requests and those that wait, but always so many */
+    double percent;
+    uint32_t min;
+};
 struct rule_outlier {
     struct outlier_settings settings;
     uint32_t panic_percent;
@@ -39,6 +43,7 @@ struct traffic_policy { /* NULL: not said */
     const struct rule_tls *tls;
     const struct rule_balance *balance;
     const struct rule_pool *pool;
+    const struct rule_budget *budget;
     const struct rule_outlier *outlier;
 };
 struct traffic_port { /* what is not said here is the default's, not the whole policy's */

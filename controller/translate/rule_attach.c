@@ -130,11 +130,15 @@ static void merge(struct traffic_policy *to, const struct traffic_policies *p, u
         to->balance = p->all.balance;
     if (p->all.pool)
         to->pool = p->all.pool;
+    if (p->all.budget)
+        to->budget = p->all.budget;
     if (p->all.outlier)
         to->outlier = p->all.outlier;
     for (size_t i = 0; i < p->n_ports; i++)
         if (p->ports[i].port == port) {
+            const struct rule_budget *budget = to->budget; /* of all ports */
             *to = p->ports[i].policy;
+            to->budget = budget;
             return;
         }
 }
@@ -249,6 +253,15 @@ static void apply_pool(const struct rule_pool *p, struct cluster *c)
         c->protocol = UPSTREAM_AS_DOWNSTREAM;
 }
 
+static void apply_budget(const struct rule_budget *b, struct cluster *c)
+{
+    for (size_t i = 0; b && i < 2; i++) {
+        c->breaker[i].budget = true;
+        c->breaker[i].budget_percent = b->percent;
+        c->breaker[i].budget_min = b->min;
+    }
+}
+
 void rule_apply(const struct traffic_policy *p, struct cluster *c)
 {
     if (p->balance) {
@@ -257,6 +270,7 @@ void rule_apply(const struct traffic_policy *p, struct cluster *c)
     } else
         c->balance.kind = BALANCE_LEAST_REQUEST;
     apply_pool(p->pool, c);
+    apply_budget(p->budget, c);
     c->outlier_detection = p->outlier != NULL;
     if (!p->outlier)
         return;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A pod's server for http_clusters_test and resilience_test: answers the pod's name; 500 while fails.POD is in the folder, every second
 time while half.POD is, nothing for a minute while hangs.POD is; /well 503 while unwell.POD is (and notes who asked), /slow for a byte that
-somebody has written to the pipe `go` there. The path of each POST becomes a line of posts.POD, and every fourth one is
+somebody has written to the pipe `go` there, and /again the second time, after a first one of 500: both note their path in came.POD, once
+they wait. The path of each POST becomes a line of posts.POD, and every fourth one is
 broken off after that while cuts.POD is.
 
 usage: http_clusters_server.py POD FOLDER"""
@@ -14,6 +15,7 @@ import time
 
 POD, FOLDER = sys.argv[1], sys.argv[2]
 COUNTER = itertools.count()
+SEEN = set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,7 +32,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status = 503 if os.path.exists(f"{FOLDER}/unwell.{POD}") else 200
             with open(f"{FOLDER}/checks.{POD}", "a", encoding="ascii") as f:
                 print(self.client_address[0], self.headers["host"], file=f)
-        if self.path.startswith("/slow"):
+        again = self.path.startswith("/again") and self.path in SEEN
+        if self.path.startswith("/again") and not again:
+            SEEN.add(self.path)
+            status = 500
+        if self.path.startswith("/slow") or again:
+            with open(f"{FOLDER}/came.{POD}", "a", encoding="ascii") as f:
+                print(self.path, file=f)
             with open(f"{FOLDER}/go", "rb", buffering=0) as f:
                 f.read(1)
         self.send_response(status)

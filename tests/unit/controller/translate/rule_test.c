@@ -108,6 +108,8 @@ static void put_cluster(struct text_out *out, const struct resource *r)
     put_number(out, "pending", c->breaker[0].max[BREAKER_PENDING], UINT32_MAX);
     put_number(out, "requests", c->breaker[0].max[BREAKER_REQUESTS], UINT32_MAX);
     put_number(out, "retries", c->breaker[0].max[BREAKER_RETRIES], UINT32_MAX);
+    if (c->breaker[1].budget)
+        text_printf(out, " budget(%g%% %u)", c->breaker[0].budget_percent, c->breaker[1].budget_min);
     put_number(out, "connect", c->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     put_number(out, "lives", c->max_connection_ms, 0);
     put_number(out, "idle", c->idle_timeout_ms, RULE_IDLE_MS);
@@ -214,6 +216,16 @@ static void all_is_said(void **state)
                          "5xx-enforced=0 gateway=4 gateway-enforced=100 split=1 local=2 "
                          "interval=1000 "
                          "ejection=900000 ejection-max=900000 percent=100)\n");
+}
+
+/* Of all ports of the Service, or of a subset. */
+static void budgets(void **state)
+{
+    (void)state;
+    assert_made(WEB RULE("r", "trafficPolicy: {retryBudget: {percent: 12.5}, portLevelSettings: [{port: {number: 81}, connectionPool: {http: {maxRetries: 7}}}]}, "
+                              "subsets: [{name: own, labels: {}, trafficPolicy: {retryBudget: {minRetryConcurrency: 9}}}]"),
+                XDS_CLUSTER,
+                NAME("80", "") " least-request budget(12.5% 3)\n" NAME("80", "own") " least-request budget(20% 9)\n" NAME("81", "") " least-request http2 retries=7 budget(12.5% 3)\n" NAME("81", "own") " least-request http2 retries=7 budget(20% 9)\n");
 }
 
 /* Least request, no limits, and the panic threshold only changes where outliers are looked for. */
@@ -483,6 +495,9 @@ static void refused(void **state)
          "tableSize is no prime number"},
         {"trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}",
          "simple and consistentHash can't go together"},
+        {"trafficPolicy: {retryBudget: {percent: 101}}", "percent: is not from 0 to 100"},
+        {"trafficPolicy: {retryBudget: {budgetInterval: 1s}}", "budgetInterval"},
+        {"trafficPolicy: {portLevelSettings: [{port: {number: 80}, retryBudget: {}}]}", "retryBudget"},
         {"trafficPolicy: {connectionPool: {tcp: {connectTimeout: '5'}}}", "'5' is no duration"},
         {"trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0s}}}", "less than a millisecond"},
         {"trafficPolicy: {outlierDetection: {consecutiveErrors: 1}}",
@@ -655,6 +670,7 @@ int main(void)
         cmocka_unit_test(nobody_says_anything),
         cmocka_unit_test(all_is_said),
         cmocka_unit_test(defaults),
+        cmocka_unit_test(budgets),
         cmocka_unit_test(hashes),
         cmocka_unit_test(places),
         cmocka_unit_test(what_is_inherited),
