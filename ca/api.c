@@ -4,6 +4,7 @@
 #include "ca/api_answer.h"
 #include "ca/api_read.h"
 #include "ca/row.h"
+#include "ca/spiffe_bundle.h"
 #include "shared/base/clock.h"
 #include "shared/base/list.h"
 #include "shared/base/log.h"
@@ -73,6 +74,23 @@ static void handle_bundle(struct admin_exchange *x, const struct http1_request *
     json_out_u64(&o.json, "version", a->options.root->version);
     json_out_string(&o.json, "roots", a->options.root->bundle_pem);
     api_out_answer(&o, x, 200);
+}
+
+static void handle_spiffe_bundle(struct admin_exchange *x, const struct http1_request *q, void *arg)
+{
+    struct api *a = arg;
+    struct api_out o;
+    (void)q;
+    if (!begin(a, x))
+        return;
+    const struct root *r = a->options.root;
+    api_out_begin(&o);
+    if (spiffe_bundle_put(&o.json, r->trusted, r->n_trusted, r->version) == 0) {
+        api_out_answer(&o, x, 200);
+        return;
+    }
+    text_heap_done(&o.text);
+    api_refuse(x, 503, "", "a root has a key of a kind that no bundle can tell");
 }
 
 /* ---- certificates ------------------------------------------------------------- */
@@ -437,6 +455,7 @@ int api_open(struct api *a, const struct api_options *o)
     const struct admin_route routes[API_ROUTES] = {
         {"GET", "/v1/health", handle_health, a},
         {"GET", "/v1/bundle", handle_bundle, a},
+        {"GET", "/v1/spiffe-bundle", handle_spiffe_bundle, a},
         {"POST", "/v1/certificates", handle_issue, a},
         {"GET", "/v1/certificates", handle_certificates, a},
         {"POST", "/v1/tokens", handle_token, a},

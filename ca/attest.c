@@ -1,26 +1,12 @@
 /* Tokens of nodes; see the header. */
 #include "ca/attest.h"
 
+#include "shared/base/base64.h"
 #include "shared/base/rng.h"
 #include "shared/tls/key.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static void base64url(const uint8_t *bytes, size_t len, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint32_t bits = 0;
-    unsigned n = 0;
-    for (size_t i = 0; i < len; i++) {
-        bits = bits << 8 | bytes[i];
-        for (n += 8; n >= 6; n -= 6)
-            *out++ = digits[bits >> (n - 6) & 63];
-    }
-    if (n > 0)
-        *out++ = digits[bits << (6 - n) & 63];
-    *out = '\0';
-}
 
 static int make_secret(char out[static ATTEST_TOKEN_TEXT_MAX], uint8_t digest[static DIGEST_BYTES])
 {
@@ -28,7 +14,8 @@ static int make_secret(char out[static ATTEST_TOKEN_TEXT_MAX], uint8_t digest[st
     int r = rng_os(secret, sizeof secret);
     if (r < 0)
         return r;
-    base64url(secret, sizeof secret, out);
+    struct text_out o = {out, 0, ATTEST_TOKEN_TEXT_MAX, false};
+    base64url_put(&o, secret, sizeof secret);
     key_wipe(secret, sizeof secret);
     return digest_sha256(text_of(out), digest);
 }

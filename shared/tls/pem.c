@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "shared/tls/pem.h"
 
+#include "shared/base/base64.h"
 #include <errno.h>
+
+enum { LINE_BYTES = 48 }; /* which are 64 letters */
 
 static const char dashes[] = "-----";
 
@@ -110,16 +113,6 @@ int pem_decode(struct text body, uint8_t *out, size_t size, size_t *ret_len)
     return 0;
 }
 
-static char letter(unsigned sextet_value)
-{
-    unsigned s = sextet_value & 63;
-    return (char)(s < 26    ? 'A' + s
-                  : s < 52  ? 'a' + s - 26
-                  : s < 62  ? '0' + s - 52
-                  : s == 62 ? '+'
-                            : '/');
-}
-
 int pem_encode(const char *label, const uint8_t *der, size_t len, char *out, size_t size,
                size_t *ret_len)
 {
@@ -133,19 +126,9 @@ int pem_encode(const char *label, const uint8_t *der, size_t len, char *out, siz
     text_puts(&o, "-----BEGIN ");
     text_puts(&o, label);
     text_puts(&o, "-----\n");
-    for (size_t i = 0; i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        uint32_t group = (uint32_t)der[i] << 16;
-        if (n > 1)
-            group |= (uint32_t)der[i + 1] << 8;
-        if (n > 2)
-            group |= der[i + 2];
-        text_putc(&o, letter(group >> 18));
-        text_putc(&o, letter(group >> 12));
-        text_putc(&o, n > 1 ? letter(group >> 6) : '=');
-        text_putc(&o, n > 2 ? letter(group) : '=');
-        if (i + 3 >= len || i % 48 == 45)
-            text_putc(&o, '\n');
+    for (size_t i = 0; i < len; i += LINE_BYTES) {
+        base64_put(&o, der + i, len - i < LINE_BYTES ? len - i : LINE_BYTES);
+        text_putc(&o, '\n');
     }
     text_puts(&o, "-----END ");
     text_puts(&o, label);

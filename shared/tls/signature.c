@@ -165,16 +165,29 @@ static size_t point_bytes(int curve)
                                     : 0;
 }
 
+static struct der unsigned_of(struct der integer)
+{
+    return integer.len > 1 && integer.data[0] == 0
+               ? (struct der){integer.data + 1, integer.len - 1}
+               : integer;
+}
+
 /* RSAPublicKey, RFC 8017, A.1.1. */
+static bool take_rsa(struct der in, struct der *ret_modulus, struct der *ret_exponent)
+{
+    if (!der_take(&in, DER_SEQUENCE, &in) || !der_take_integer(&in, ret_modulus) ||
+        !der_take_integer(&in, ret_exponent) || in.len != 0)
+        return false;
+    *ret_modulus = unsigned_of(*ret_modulus);
+    *ret_exponent = unsigned_of(*ret_exponent);
+    return true;
+}
+
 static bool is_strong_rsa(struct der in)
 {
     struct der modulus, exponent;
-    if (!der_take(&in, DER_SEQUENCE, &in) || !der_take_integer(&in, &modulus) ||
-        !der_take_integer(&in, &exponent) || in.len != 0)
-        return false;
-    if (modulus.data[0] == 0)
-        modulus = (struct der){modulus.data + 1, modulus.len - 1};
-    return modulus.len >= RSA_BYTES_MIN && modulus.len <= RSA_BYTES_MAX && (modulus.data[0] & 0x80);
+    return take_rsa(in, &modulus, &exponent) && modulus.len >= RSA_BYTES_MIN &&
+           modulus.len <= RSA_BYTES_MAX && (modulus.data[0] & 0x80);
 }
 
 const char *signature_check_key(struct der public_key)
@@ -193,6 +206,26 @@ const char *signature_check_key(struct der public_key)
     if (der_equal(k.algorithm, DER_OF(oid_ed25519)))
         return k.bits.len == 32 && k.parameters.len == 0 ? NULL : "a malformed public key";
     return "a public key of a kind that is not accepted";
+}
+
+int signature_read_key(struct der public_key, struct signature_key *ret)
+{
+    struct public_key k;
+    if (signature_check_key(public_key) || !take_public_key(public_key, &k))
+        return -ENOTSUP;
+    if (der_equal(k.algorithm, DER_OF(oid_rsa))) {
+        *ret = (struct signature_key){.type = "RSA"};
+        (void)take_rsa(k.bits, &ret->first, &ret->second); /* it was looked at */
+    } else if (der_equal(k.algorithm, DER_OF(oid_ed25519))) {
+        *ret = (struct signature_key){"OKP", "Ed25519", k.bits, {NULL, 0}};
+    } else {
+        int curve = curve_of(k.parameters);
+        size_t half = (k.bits.len - 1) / 2; /* the point is 04, x, y */
+        *ret = (struct signature_key){
+            "EC", curve == ECC_SECP256R1 ? "P-256" : curve == ECC_SECP384R1 ? "P-384" : "P-521",
+            {k.bits.data + 1, half}, {k.bits.data + 1 + half, half}};
+    }
+    return 0;
 }
 
 static const char *check_rsa(const struct public_key *k, struct der whole_key,

@@ -23,6 +23,12 @@ const char *signature_check(struct der algorithm, struct der public_key, struct 
                             struct der signature);
 /* Is it a key of a kind and size that signature_check() accepts? NULL: yes. */
 const char *signature_check_key(struct der public_key);
+struct signature_key { /* see struct x509_public_key */
+    const char *type, *curve;
+    struct der first, second;
+};
+/* -ENOTSUP: signature_check_key() does not accept it. */
+int signature_read_key(struct der public_key, struct signature_key *ret);
 /* Takes SubjectPublicKeyInfo apart: *ret_point is 04, x, y of a P-256 key. -ENOTSUP: another
  * kind of key; -EINVAL. */
 int signature_p256_point(struct der public_key, struct der *ret_point);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "shared/tls/pem.h"
+#include "shared/tls/signature.h"
 #include "shared/tls/x509_view.h"
 
 int x509_parse(const uint8_t *der, size_t len, struct x509 *ret, const char **ret_why)
@@ -135,6 +136,20 @@ bool x509_has_key(const struct x509 *c, const struct key *key)
     return key_public_der(key, public_key, sizeof public_key, &len) == 0 &&
            x509_view_parse((struct der){c->der, c->der_len}, &v, &why) &&
            der_equal(v.public_key, (struct der){public_key, len});
+}
+
+int x509_public_key(const struct x509 *c, struct x509_public_key *ret)
+{
+    struct x509_view v;
+    struct signature_key k;
+    const char *why;
+    if (!x509_view_parse((struct der){c->der, c->der_len}, &v, &why) ||
+        signature_read_key(v.public_key, &k) < 0 || k.first.len > X509_KEY_NUMBER_MAX ||
+        k.second.len > X509_KEY_NUMBER_MAX)
+        return -ENOTSUP;
+    *ret = (struct x509_public_key){k.type,        k.curve,     k.first.data,
+                                    k.second.data, k.first.len, k.second.len};
+    return 0;
 }
 
 int x509_verify(const struct x509 *chain, size_t n_chain, const struct x509 *roots, size_t n_roots,

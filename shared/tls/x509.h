@@ -47,6 +47,17 @@ int x509_verify(const struct x509 *chain, size_t n_chain, const struct x509 *roo
 /* The certificate's public key is this key's. */
 bool x509_has_key(const struct x509 *c, const struct key *key);
 
+/* Its public key in the parts that a JWK has (RFC 7518, section 6; RFC 8037): views of the
+ * certificate's bytes, unsigned and big-endian. */
+enum { X509_KEY_NUMBER_MAX = 512 };
+struct x509_public_key {
+    const char *type, *curve; /* kty: "EC", "RSA", "OKP"; crv: NULL for RSA */
+    const uint8_t *first, *second; /* x and y; n and e; x and NULL */
+    size_t first_len, second_len;
+};
+/* -ENOTSUP: of a kind that x509_verify() does not accept, or an exponent that is as long as no other. */
+int x509_public_key(const struct x509 *c, struct x509_public_key *ret);
+
 /* What a certificate to be made says. Serial: 128 random bits from the system. Key identifiers,
  * basic constraints and key usage follow from the rest. */
 enum { X509_NAME_MAX = 64, X509_DNS_NAME_MAX = 253 };

@@ -2,10 +2,13 @@
 # timeout: 60
 # builds: dev
 """The CA's JSON API with the real weir-ca and the real curl: what is issued, renewed, listed, revoked, and by whom; each refusal with
-its field and its remedy; and that every path, status and field is as docs/ca-openapi.yaml says.
+its field and its remedy; the roots as a SPIFFE bundle, also while they are rotated; and that every path, status and field is as
+docs/ca-openapi.yaml says.
 """
+import base64
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -198,6 +201,62 @@ def administered(api, bench, vm_files):
     api.refused(403, "", "GET", "/v1/tokens", files=files)
 
 
+def bundle_of(api, bench):
+    """The SPIFFE bundle: its sequence, and a file of its certificates. openssl, and cryptography where it is installed, find the numbers
+    of each key in its certificate."""
+    status, answer = api.ask("GET", "/v1/spiffe-bundle")
+    assert status == 200 and 0 < answer["spiffe_refresh_hint"] <= 60, answer
+    pems = []
+    for key in answer["keys"]:
+        assert (key["use"], key["kty"], key["crv"], len(key["x5c"])) == ("x509-svid", "EC", "P-256", 1) and "kid" not in key, key
+        der = base64.b64decode(key["x5c"][0], validate=True)
+        x, y = (base64.urlsafe_b64decode(key[name] + "=") for name in ("x", "y"))
+        pems.append(ssl.DER_cert_to_PEM_cert(der))
+        public = openssl("x509", "-noout", "-pubkey", text=pems[-1]).replace("PUBLIC KEY", "CERTIFICATE")
+        assert ssl.PEM_cert_to_DER_cert(public).endswith(b"\x04" + x + y) and len(x) == len(y) == 32
+        try:
+            from cryptography import x509
+        except ImportError:
+            continue
+        root = x509.load_der_x509_certificate(der)
+        numbers = root.public_key().public_numbers()
+        assert (numbers.x, numbers.y) == (int.from_bytes(x, "big"), int.from_bytes(y, "big"))
+        assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca and root.issuer == root.subject
+    return answer["spiffe_sequence"], pems
+
+
+def others_learn_the_roots(api, bench):
+    """Who has the bundle alone verifies what is issued, before, while and after the root is another; the number only grows."""
+    def issued():
+        status, answer = api.ask("POST", "/v1/certificates", {"csr": csr_of(bench)}, bearer(bench.token_b))
+        assert status == 200
+        return keep(bench, answer, f"leaf-{bench.requests.made}")[0]
+
+    def verifies(leaf, pems):
+        return subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", bench.write("federated.pem", "".join(pems)), "-untrusted",
+                               leaf, leaf], capture_output=True, timeout=DEADLINE_S, check=False).returncode == 0
+
+    def rotated(count, *more):
+        """The next step, as soon as it is told; a reader who trusts what the bundle said before it can ask for it."""
+        before = bundle_of(api, bench)
+        run("weir-ca", "rotate", "root", "--state", bench.state, *more)
+        bench.until("another bundle", lambda: bundle_of(api, bench)[0] > before[0])
+        sequence, pems = bundle_of(api, bench)
+        assert len(pems) == count, (sequence, pems)
+        bench.write("roots.pem", "".join(pems))
+        return pems
+
+    first, before = issued(), bundle_of(api, bench)[1]
+    assert len(before) == 1 and verifies(first, before)
+    both = rotated(2)
+    assert both[0] == before[0] and both[1] != before[0] and verifies(first, both)
+    signs = rotated(2, "--go-on")
+    second = issued()
+    assert sorted(signs) == sorted(both) and verifies(first, signs) and verifies(second, signs) and not verifies(second, before)
+    after = rotated(1, "--go-on")
+    assert after == [both[1]] and verifies(second, after) and not verifies(first, after)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="weir-ca-api-") as folder:
         bench = ca_test.Bench(folder)
@@ -212,6 +271,7 @@ def main():
             vm_files = issued_and_renewed(api, bench)
             bad_requests(api, bench)
             administered(api, bench, vm_files)
+            others_learn_the_roots(api, bench)
             assert bench.ca.end(15) == 0
         finally:
             bench.end()
