@@ -1,10 +1,13 @@
 /* From xDS resources to the directory; see the header. */
 #include "nodeproxy/control/subscription.h"
 
+#include "shared/base/log.h"
 #include "shared/xds/routing.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+enum { CLOSED_BYTES_MAX = 4096 };
 
 /* Removals come by the resource's name, so what is put must be known by that name. */
 static bool named(struct text key, struct text name, char why[static XDS_WHY_MAX])
@@ -62,15 +65,41 @@ static int put_routes(struct subscription *s, struct text name, const uint8_t *b
     return r < 0 ? r : directory_put_routes(s->directory, table);
 }
 
+/* Without any settings of it a Service would be spoken to as if nobody had written some: of one that might ask for TLS, in the clear. */
+static int close_unknown(struct subscription *s, struct text name, const char *why)
+{
+    struct cluster *c = directory_cluster(s->directory, name);
+    char words[WHY_MAX];
+    if (c) { /* the last good one, or closed already */
+        cluster_unref(c);
+        return 0;
+    }
+    c = cluster_new(CLOSED_BYTES_MAX);
+    if (!c)
+        return -ENOMEM;
+    c->name = arena_text(&c->arena, name);
+    c->kind = CLUSTER_EDS;
+    c->tls.kind = TLS_UNKNOWN;
+    int r = c->name.data ? cluster_finish(c, words) : -ENOMEM;
+    if (r < 0) {
+        cluster_free(c);
+        return r;
+    }
+    log_warn("xds", "cluster %.*s is closed, since it is refused and there was none before: %s", (int)name.len, name.data, why);
+    return directory_put_cluster(s->directory, c);
+}
+
 static int put_cluster(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])
 {
     struct cluster *cluster = NULL;
     int r = xds_cluster_decode(body, len, &cluster, why);
     if (r == 0 && !named(cluster->name, name, why)) {
         cluster_free(cluster);
-        return -EINVAL;
+        r = -EINVAL;
     }
-    return r < 0 ? r : directory_put_cluster(s->directory, cluster);
+    if (r == 0)
+        return directory_put_cluster(s->directory, cluster);
+    return close_unknown(s, name, why) == -ENOMEM ? -ENOMEM : r;
 }
 
 static int put_endpoints(struct subscription *s, struct text name, const uint8_t *body, size_t len, char why[static XDS_WHY_MAX])

@@ -5,7 +5,7 @@
 
 bool upstream_tls_asked(const struct cluster *c)
 {
-    return c->tls.kind == TLS_SIMPLE || c->tls.kind == TLS_MUTUAL;
+    return c->tls.kind == TLS_SIMPLE || c->tls.kind == TLS_MUTUAL || c->tls.kind == TLS_UNKNOWN;
 }
 
 enum ending upstream_tls_ending(int result)
@@ -18,6 +18,8 @@ enum ending upstream_tls_ending(int result)
 /* What of it is not done here; NULL: nothing. */
 static const char *not_done(const struct cluster_tls *t)
 {
+    if (t->kind == TLS_UNKNOWN)
+        return "its cluster was refused, so nobody knows whether it asks for TLS: see the node proxy's log";
     if (t->kind == TLS_MUTUAL || t->certificate_secret.len > 0)
         return "TLS with a certificate of the client is not done here";
     if (t->ca_secret.len > 0)
@@ -96,7 +98,7 @@ enum ending upstream_tls_find(const struct path_env *env, const struct upstream_
     *ret = NULL;
     if (!c || !upstream_tls_asked(c->cluster))
         return ENDING_NONE;
-    if (w->way != UPSTREAM_DIRECT) {
+    if (w->way != UPSTREAM_DIRECT && c->cluster->tls.kind != TLS_UNKNOWN) {
         *ret_why = "TLS of its own is not made to a workload of the mesh, whose connections have the mesh's";
         return ENDING_NOT_DONE;
     }

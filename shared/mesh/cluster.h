@@ -72,7 +72,8 @@ struct cluster_subsets {
     size_t n_otherwise;
 };
 struct cluster_tls {
-    enum { TLS_NONE, TLS_SIMPLE, TLS_MUTUAL, TLS_MESH } kind; /* TLS_MESH: the workload's own */
+    /* TLS_MESH: the workload's own. TLS_UNKNOWN: all that was ever said of the cluster was refused */
+    enum { TLS_NONE, TLS_SIMPLE, TLS_MUTUAL, TLS_MESH, TLS_UNKNOWN } kind;
     struct text sni;
     bool sni_of_host, sans_of_sni;
     struct text_match *sans; /* one must fit, if there are any */

@@ -111,6 +111,50 @@ static void a_bad_one_is_refused(void **state)
     assert_int_equal(status_of("another"), 0);
 }
 
+static int put_one_cluster(const char *name, const char *named, bool bad)
+{
+    struct xds_bytes bytes;
+    char why[XDS_WHY_MAX] = "";
+    struct cluster *c = cluster_new(65536);
+    assert_non_null(c);
+    c->name = text_of(named);
+    c->kind = CLUSTER_EDS;
+    c->connect_timeout_ms = 7;
+    assert_int_equal(cluster_finish(c, why), 0);
+    assert_int_equal(xds_cluster_encode(c, &bytes), 0);
+    cluster_free(c);
+    int r = subscription.feed.events->put(&subscription.feed, XDS_CLUSTER, text_of(name), bytes.data, bad ? bytes.len - 1 : bytes.len, why);
+    xds_bytes_done(&bytes);
+    return r;
+}
+
+/* What it is said to be, by its time to connect; 0: there is none; 1: it is closed. */
+static uint64_t cluster_is(const char *name)
+{
+    struct cluster *c = directory_cluster(subscription.directory, text_of(name));
+    uint64_t is = !c ? 0 : c->tls.kind == TLS_UNKNOWN ? 1 : c->connect_timeout_ms;
+    cluster_unref(c);
+    return is;
+}
+
+/* Nobody knows whether it asks for TLS; until somebody says so, or takes it away. */
+static void a_cluster_of_which_nothing_is_known_is_closed(void **state)
+{
+    (void)state;
+    assert_int_equal(put_one_cluster("a", "a", true), -EINVAL);
+    assert_int_equal(cluster_is("a"), 1);
+    assert_int_equal(put_one_cluster("b", "another", false), -EINVAL);
+    assert_int_equal(cluster_is("b"), 1);
+    assert_int_equal(cluster_is("another"), 0);
+    assert_int_equal(put_one_cluster("a", "a", true), -EINVAL);
+    assert_int_equal(put_one_cluster("a", "a", false), 0);
+    assert_int_equal(cluster_is("a"), 7);
+    assert_int_equal(put_one_cluster("a", "a", true), -EINVAL);
+    assert_int_equal(cluster_is("a"), 7); /* the last good one */
+    subscription.feed.events->removed(&subscription.feed, XDS_CLUSTER, TEXT("b"));
+    assert_int_equal(cluster_is("b"), 0);
+}
+
 /* Labels are of use at the workload's own node alone. */
 static void labels_of_this_node(void **state)
 {
@@ -164,7 +208,7 @@ static void clusters_come_and_go(void **state)
     e = directory_endpoints_of(d, TEXT(CART));
     assert_non_null(c);
     assert_non_null(e);
-    assert_null(directory_cluster(d, TEXT("x")));
+    assert_int_equal(cluster_is("x"), 1);
     assert_null(directory_endpoints_of(d, TEXT("x")));
     events->removed(&subscription.feed, XDS_CLUSTER, TEXT(CART));
     assert_null(directory_cluster(d, TEXT(CART)));
@@ -263,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tables_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_one_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cluster_of_which_nothing_is_known_is_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(labels_of_this_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clusters_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory, set_up, tear_down),
