@@ -214,7 +214,7 @@ static void clusters_come_and_go(void **state)
     assert_null(directory_cluster(d, TEXT(CART)));
     events->removed(&subscription.feed, XDS_ENDPOINTS, TEXT(CART));
     assert_null(directory_endpoints_of(d, TEXT(CART)));
-    assert_int_equal(directory_cluster_version(d), version + 4);
+    assert_int_equal(directory_cluster_version(d), version + 5);
     let_go();
     assert_int_equal(c->connect_timeout_ms, 1234); /* who holds one keeps it */
     cluster_unref(c);
