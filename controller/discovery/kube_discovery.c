@@ -31,6 +31,8 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
                                 "referencegrants",
                                 {"v1", "v1beta1", "v1alpha2"},
                                 NULL},
+    [OBJECT_BACKEND_TLS_POLICY] = {GATEWAY_GROUP, "backendtlspolicies", {"v1", "v1alpha3"}, NULL},
+    [OBJECT_CONFIG_MAP] = {"", "configmaps", {NULL}, NULL}, /* as Secrets */
     [OBJECT_VIRTUAL_SERVICE] = {NETWORKING_GROUP,
                                 "virtualservices",
                                 {"v1", "v1beta1", "v1alpha3"},

@@ -11,6 +11,7 @@ enum { TICK_MS = 100 };
 struct watch {
     struct kube_informer informer;
     struct kube_secrets *all;
+    enum object_kind kind; /* Secret, ConfigMap */
     char ns[64], name[254], path[512];
     bool wanted;  /* in the look that runs */
     bool there;   /* in the list that runs */
@@ -21,7 +22,7 @@ struct watch {
 
 static void remove_object(struct watch *w)
 {
-    if (object_store_remove(w->all->store, OBJECT_SECRET, w->ns, w->name))
+    if (object_store_remove(w->all->store, w->kind, w->ns, w->name))
         w->all->changed(w->all->user);
 }
 
@@ -37,7 +38,7 @@ static int put(struct reflector *r, const struct json *document)
     struct object_identity identity;
     struct json_error e = {0};
     struct object *o = NULL;
-    int err = object_read_as(OBJECT_SECRET, document, KUBE_SOURCE_FILE, &o, &identity, &e);
+    int err = object_read_as(w->kind, document, KUBE_SOURCE_FILE, &o, &identity, &e);
     if (err == -ENOMEM)
         return err;
     if (err < 0 || strcmp(o->ns, w->ns) != 0 || strcmp(o->name, w->name) != 0) {
@@ -79,16 +80,16 @@ static void watch_free(void *value)
     free(w);
 }
 
-static struct watch *start(struct kube_secrets *s, const char *key, const struct gateway_ref *ref)
+static struct watch *start(struct kube_secrets *s, const char *key, enum object_kind kind, const struct gateway_ref *ref)
 {
     static const struct reflector_events events = {list_begins, put, listed, removed};
     struct watch *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    *w = (struct watch){.all = s};
+    *w = (struct watch){.all = s, .kind = kind};
     snprintf(w->ns, sizeof w->ns, "%s", ref->ns);
     snprintf(w->name, sizeof w->name, "%s", ref->name);
-    snprintf(w->path, sizeof w->path, "/api/v1/namespaces/%s/secrets?fieldSelector=metadata.name%%3D%s", ref->ns, ref->name);
+    snprintf(w->path, sizeof w->path, "/api/v1/namespaces/%s/%s?fieldSelector=metadata.name%%3D%s", ref->ns, kind == OBJECT_SECRET ? "secrets" : "configmaps", ref->name);
     if (map_put(&s->watches, text_of(key), w, NULL) < 0) {
         free(w);
         return NULL;
@@ -98,20 +99,20 @@ static struct watch *start(struct kube_secrets *s, const char *key, const struct
 }
 
 /* Names go into a path: what is no name of Kubernetes is nobody's. */
-static void want(struct kube_secrets *s, const struct gateway_ref *ref)
+static void want(struct kube_secrets *s, enum object_kind kind, const struct gateway_ref *ref)
 {
     char key[OBJECT_KEY_MAX];
-    if (ref->group[0] || strcmp(ref->kind, "Secret") != 0 || name_check_label(text_of(ref->ns)) ||
+    if (ref->group[0] || strcmp(ref->kind, object_kind_name(kind)) != 0 || name_check_label(text_of(ref->ns)) ||
         name_check_subdomain(text_of(ref->name)))
         return;
-    object_key(OBJECT_SECRET, ref->ns, ref->name, key);
+    object_key(kind, ref->ns, ref->name, key);
     struct watch *w = map_get(&s->watches, text_of(key));
     if (!w && s->watches.count >= KUBE_SECRETS_MAX && !s->told_max) {
         s->told_max = true;
-        log_warn("kube", "Gateways refer to more than %d Secrets: the others are not read", KUBE_SECRETS_MAX);
+        log_warn("kube", "Gateways and BackendTLSPolicies refer to more than %d Secrets and ConfigMaps: the others are not read", KUBE_SECRETS_MAX);
     }
     if (!w && s->watches.count < KUBE_SECRETS_MAX)
-        w = start(s, key, ref);
+        w = start(s, key, kind, ref);
     if (w)
         w->wanted = true;
 }
@@ -169,8 +170,13 @@ void kube_secrets_look(struct kube_secrets *s)
         for (size_t j = 0; strcmp(o->ingress.class_name, INGRESS_CLASS) == 0 && j < o->ingress.n_listeners; j++) {
             const struct ingress_listener *l = &o->ingress.listeners[j];
             if (l->has_certificate && is_granted(s, o, &l->certificate))
-                want(s, &l->certificate);
+                want(s, OBJECT_SECRET, &l->certificate);
         }
+    }
+    for (size_t i = 0; (e = map_next(&s->store->objects[OBJECT_BACKEND_TLS_POLICY], &i));) {
+        const struct object *o = e->value;
+        for (size_t j = 0; j < o->backend_tls.n_roots; j++)
+            want(s, OBJECT_CONFIG_MAP, &o->backend_tls.roots[j]);
     }
     end_unwanted(s);
     if (!kube_secrets_settled(s) && !timer_running(&s->wait)) {

@@ -1,6 +1,6 @@
 /*
- * The Secrets that Gateways of ours show as certificates, each watched by its name: never a list of a namespace's, so that the
- * right to these few is enough (RBAC resourceNames). Which they are the store's Gateways and ReferenceGrants say. Embedded in
+ * The Secrets that Gateways of ours show as certificates, and the ConfigMaps that BackendTLSPolicies have their roots in, each watched by its
+ * name: never a list of a namespace's, so that the right to these few is enough (RBAC resourceNames). Which they are the store's Gateways, ReferenceGrants and policies say. Embedded in
  * kube_source; the ring's thread. Bounded: KUBE_SECRETS_MAX; what is beyond is as if it was not there.
  */
 #ifndef CONTROLLER_DISCOVERY_KUBE_SECRETS_H

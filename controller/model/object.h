@@ -7,6 +7,7 @@
  */
 #ifndef CONTROLLER_MODEL_OBJECT_H
 #define CONTROLLER_MODEL_OBJECT_H
+#include "controller/model/backend_tls.h"
 #include "controller/model/destination_rule.h"
 #include "controller/model/gateway_route.h"
 #include "controller/model/ingress.h"
@@ -40,6 +41,8 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(INGRESS_CLASS, "GatewayClass", GATEWAY_GROUP, false)                                         \
     X(SECRET, "Secret", "", true)                                                                  \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
+    X(BACKEND_TLS_POLICY, "BackendTLSPolicy", GATEWAY_GROUP, true)                                 \
+    X(CONFIG_MAP, "ConfigMap", "", true)                                                           \
     X(VIRTUAL_SERVICE, "VirtualService", NETWORKING_GROUP, true)                                   \
     X(DESTINATION_RULE, "DestinationRule", NETWORKING_GROUP, true)                                 \
     X(SERVICE_ENTRY, "ServiceEntry", NETWORKING_GROUP, true)                                       \
@@ -158,6 +161,8 @@ struct object {
         struct service_entry service_entry;
         struct workload_entry workload_entry;
         struct workload_group workload_group;
+        struct backend_tls backend_tls;
+        struct config_map config_map;
         struct sidecar sidecar;
     };
 };

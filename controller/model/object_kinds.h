@@ -24,6 +24,10 @@ void destination_rule_read(struct reader *r, const struct json *document, struct
 /* Of one that can't be read: a flaw, and that it wants TLS. False: it does not, or its host can't be read either. */
 bool destination_rule_read_closed(struct object_arena *arena, const struct json *document, struct object *o);
 void workload_entry_read(struct reader *r, const struct json *document, struct object *o);
+void backend_tls_read(struct reader *r, const struct json *document, struct object *o);
+/* Of one that can't be read: a flaw, and its Services. False: they can't be read either. */
+bool backend_tls_read_closed(struct object_arena *arena, const struct json *document, struct object *o);
+void config_map_read(struct reader *r, const struct json *document, struct object *o);
 void workload_group_read(struct reader *r, const struct json *document, struct object *o);
 void sidecar_read(struct reader *r, const struct json *document, struct object *o);
 /* Of one that can't be read what holds back at least as much: REGISTRY_ONLY, and of its hosts those that can be read. */

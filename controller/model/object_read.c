@@ -162,6 +162,12 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
     case OBJECT_WORKLOAD_ENTRY:
         workload_entry_read(r, document, o);
         break;
+    case OBJECT_BACKEND_TLS_POLICY:
+        backend_tls_read(r, document, o);
+        break;
+    case OBJECT_CONFIG_MAP:
+        config_map_read(r, document, o);
+        break;
     case OBJECT_WORKLOAD_GROUP:
         workload_group_read(r, document, o);
         break;
@@ -179,6 +185,7 @@ static bool read_closed(const struct json *document, struct object *o)
     if (o->kind == OBJECT_SIDECAR)
         sidecar_read_closed(&o->arena, document, o);
     return o->kind == OBJECT_SIDECAR ||
+           (o->kind == OBJECT_BACKEND_TLS_POLICY && backend_tls_read_closed(&o->arena, document, o)) ||
            (o->kind == OBJECT_DESTINATION_RULE && destination_rule_read_closed(&o->arena, document, o));
 }
 

@@ -1,4 +1,5 @@
 #include "controller/publish/object_status.h"
+#include "controller/translate/backend_tls_attach.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/ingress_attach.h"
 #include <errno.h>
@@ -8,6 +9,12 @@ static bool is_route(enum object_kind kind)
 {
     return kind == OBJECT_HTTP_ROUTE || kind == OBJECT_GRPC_ROUTE || kind == OBJECT_TCP_ROUTE ||
            kind == OBJECT_TLS_ROUTE;
+}
+
+/* With an entry for each parent, or target. */
+static bool has_entries(enum object_kind kind)
+{
+    return is_route(kind) || kind == OBJECT_BACKEND_TLS_POLICY;
 }
 
 const char *object_status_resource(enum object_kind kind)
@@ -26,6 +33,7 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_SERVICE_ENTRY] = "serviceentries",
         [OBJECT_WORKLOAD_ENTRY] = "workloadentries",
         [OBJECT_WORKLOAD_GROUP] = "workloadgroups",
+        [OBJECT_BACKEND_TLS_POLICY] = "backendtlspolicies",
         [OBJECT_SIDECAR] = "sidecars"};
     return plurals[kind];
 }
@@ -82,14 +90,17 @@ static int judge_route(const struct judging *j, const struct object_judged *who,
 {
     const struct object *o = object_store_get(j->view->store, who->kind, who->ns, who->name);
     s->route.generation = who->generation;
+    s->route.ancestors = who->kind == OBJECT_BACKEND_TLS_POLICY;
     if (!o) /* never readable: nobody knows its parents */
         return 0;
-    int err = gateway_status(j->view, o, &s->parents, &s->route.n);
+    bool route = is_route(o->kind);
+    int err = route ? gateway_status(j->view, o, &s->parents, &s->route.n) : backend_tls_status(j->view, o, &s->parents, &s->route.n);
     s->route.parents = s->parents;
     for (size_t i = 0; err == 0 && i < s->route.n; i++) {
-        refuse_tables(j, o, &s->parents[i]);
+        if (route)
+            refuse_tables(j, o, &s->parents[i]);
         /* What can't be read is in force as it was before: not as it is written now. */
-        if (!s->condition.accepted)
+        if (!s->condition.accepted && (route || who->unread))
             refuse(&s->parents[i], s->condition.message);
     }
     return err;
@@ -149,7 +160,7 @@ int object_status_judge(const struct object_judged *who, const struct problem_in
         return judge_ingress(&j, who, ret);
     if (who->kind == OBJECT_INGRESS_CLASS)
         judge_class(&j, who, ret);
-    return is_route(who->kind) ? judge_route(&j, who, ret) : 0;
+    return has_entries(who->kind) ? judge_route(&j, who, ret) : 0;
 }
 
 void object_status_done(struct object_status *s)
@@ -165,7 +176,7 @@ uint64_t object_status_number(const struct object_status *s)
         return ingress_patch_number(&s->ingress, s->generation);
     if (s->not_ours)
         return 0;
-    return is_route(s->kind) ? route_status_number(&s->route) : condition_number(&s->condition);
+    return has_entries(s->kind) ? route_status_number(&s->route) : condition_number(&s->condition);
 }
 
 static const char *type_of(enum object_kind kind)
@@ -187,7 +198,7 @@ uint64_t object_status_there(enum object_kind kind, const struct json *object)
         return 0;
     if (kind == OBJECT_INGRESS)
         return ingress_patch_there(object);
-    return is_route(kind) ? route_status_there(object) : condition_there(object, type_of(kind));
+    return has_entries(kind) ? route_status_there(object, kind == OBJECT_BACKEND_TLS_POLICY) : condition_there(object, type_of(kind));
 }
 
 int object_status_patch(const struct object_status *s, const struct json *object, int64_t unix_ms,
@@ -195,7 +206,7 @@ int object_status_patch(const struct object_status *s, const struct json *object
 {
     if (s->kind == OBJECT_INGRESS)
         return ingress_patch(object, &s->ingress, s->generation, unix_ms, ret_body);
-    return is_route(s->kind) ? route_status_patch(object, &s->route, unix_ms, ret_body)
+    return has_entries(s->kind) ? route_status_patch(object, &s->route, unix_ms, ret_body)
                              : condition_patch(object, type_of(s->kind), &s->condition, unix_ms,
                                                ret_body);
 }

@@ -60,14 +60,24 @@ static struct text said(const struct json *ref, const char *name, const char *ab
     return json_is(j, JSON_STRING) ? json_text(j) : text_of(absent);
 }
 
-static void print_entry(const struct json *entry, struct text_out *out)
+static const char *list_of(bool ancestors)
+{
+    return ancestors ? "ancestors" : "parents";
+}
+
+static const char *ref_of(bool ancestors)
+{
+    return ancestors ? "ancestorRef" : "parentRef";
+}
+
+static void print_entry(const struct json *entry, bool ancestors, struct text_out *out)
 {
     static const char *const absent[][2] = {{"group", GATEWAY_GROUP},
                                             {"kind", "Gateway"},
                                             {"namespace", ""},
                                             {"name", ""},
                                             {"sectionName", ""}};
-    const struct json *ref = json_member(entry, TEXT("parentRef"));
+    const struct json *ref = json_member(entry, text_of(ref_of(ancestors)));
     struct json_error e = {0};
     int64_t port = 0;
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
@@ -78,15 +88,15 @@ static void print_entry(const struct json *entry, struct text_out *out)
     text_printf(out, "%u", (unsigned)port);
 }
 
-uint64_t route_status_there(const struct json *object)
+uint64_t route_status_there(const struct json *object, bool ancestors)
 {
     uint64_t number = 0;
-    json_for_each (entry, json_get(object, "status.parents")) {
+    json_for_each (entry, json_member(json_get(object, "status"), text_of(list_of(ancestors)))) {
         char ref[REF_MAX];
         struct text_out out = TEXT_OUT(ref);
         if (!is_ours(entry))
             continue;
-        print_entry(entry, &out);
+        print_entry(entry, ancestors, &out);
         number = status_chain(number, (struct text){out.data, out.len});
         json_for_each (c, json_member(entry, TEXT("conditions"))) {
             number = status_chain(number, json_text(json_member(c, TEXT("type"))));
@@ -98,7 +108,7 @@ uint64_t route_status_there(const struct json *object)
 
 /* ---- The patch ------------------------------------------------------------------------------ */
 
-static const struct json *old_entry(const struct json *list, const struct gateway_parent *p)
+static const struct json *old_entry(const struct json *list, bool ancestors, const struct gateway_parent *p)
 {
     char wanted[REF_MAX], have[REF_MAX];
     struct text_out out = TEXT_OUT(wanted);
@@ -107,16 +117,16 @@ static const struct json *old_entry(const struct json *list, const struct gatewa
         struct text_out is = TEXT_OUT(have);
         if (!is_ours(entry))
             continue;
-        print_entry(entry, &is);
+        print_entry(entry, ancestors, &is);
         if (strcmp(wanted, have) == 0)
             return entry;
     }
     return NULL;
 }
 
-static void put_ref(struct json_out *o, const struct gateway_parent *p)
+static void put_ref(struct json_out *o, bool ancestors, const struct gateway_parent *p)
 {
-    json_out_object(o, "parentRef");
+    json_out_object(o, ref_of(ancestors));
     json_out_string(o, "group", p->ref.group);
     json_out_string(o, "kind", p->ref.kind);
     if (p->ns_said)
@@ -129,16 +139,16 @@ static void put_ref(struct json_out *o, const struct gateway_parent *p)
     json_out_end(o);
 }
 
-static void put_parent(struct json_out *o, const struct json *old,
-                       const struct gateway_parent_status *p, int64_t generation, int64_t unix_ms)
+static void put_parent(struct json_out *o, const struct json *old, const struct route_status *s,
+                       const struct gateway_parent_status *p, int64_t unix_ms)
 {
     json_out_object(o, NULL);
-    put_ref(o, p->parent);
+    put_ref(o, s->ancestors, p->parent);
     json_out_string(o, "controllerName", ROUTE_STATUS_CONTROLLER);
     json_out_array(o, "conditions");
     for (size_t i = 0; i < CONDITIONS; i++) {
         struct condition c;
-        if (condition_of(p, i, generation, &c))
+        if (condition_of(p, i, s->generation, &c))
             condition_put(o, status_condition(json_member(old, TEXT("conditions")), types[i]), types[i], &c, unix_ms);
     }
     json_out_end(o);
@@ -151,18 +161,17 @@ int route_status_patch(const struct json *object, const struct route_status *s, 
     const struct json *list;
     struct json_out o;
     size_t n = s->n;
-    json_for_each (entry, json_get(object, "status.parents"))
+    json_for_each (entry, json_member(json_get(object, "status"), text_of(list_of(s->ancestors))))
         n += !is_ours(entry);
-    if (n > ROUTE_STATUS_PARENTS_MAX)
+    if (n > (s->ancestors ? ROUTE_STATUS_ANCESTORS_MAX : ROUTE_STATUS_PARENTS_MAX))
         return -E2BIG;
-    int err = status_patch_open(object, "parents", &o, ret_body, &list);
+    int err = status_patch_open(object, list_of(s->ancestors), &o, ret_body, &list);
     if (err < 0)
         return err;
     json_for_each (entry, list)
         if (!is_ours(entry))
             json_out_tree(&o, NULL, entry);
     for (size_t i = 0; i < s->n; i++)
-        put_parent(&o, old_entry(list, s->parents[i].parent), &s->parents[i], s->generation,
-                   unix_ms);
+        put_parent(&o, old_entry(list, s->ancestors, s->parents[i].parent), s, &s->parents[i], unix_ms);
     return status_patch_close(&o, ret_body);
 }

@@ -1,4 +1,5 @@
 #include "controller/translate/default_routes.h"
+#include "controller/translate/backend_tls_attach.h"
 #include "controller/translate/from_pod.h"
 #include "controller/translate/from_service.h"
 #include "controller/translate/from_slice.h"
@@ -298,6 +299,8 @@ static int add_cluster(const struct made *m, const struct kube_service_port *por
         rule_apply(policy ? policy : &nothing, c);
     if (m && policy)
         rule_apply_tls(policy, m->host, c);
+    if (m)
+        (void)backend_tls_apply(m->view, m->service, port, c);
     if (m && m->rules->closed)
         rule_close(c);
     if (check) {
@@ -426,7 +429,8 @@ static int add_way(const struct made *m, const struct kube_service_port *port,
     struct traffic_policy policy;
     const char *subset_name = subset ? subset->name : "";
     bool said = rules_policy(m->rules, port->port, subset, &policy);
-    bool written = said || subset || m->service->service.health_check || m->rules->closed;
+    bool written = said || subset || m->service->service.health_check || m->rules->closed ||
+                   backend_tls_of(m->view, m->service, port);
     virtual_cluster_name(port->port, subset_name, m->host, name);
     int err = add_endpoints(m->service, m->workloads, subset ? &subset->labels : &everybody, m->key,
                             port->port, name, written, nearness_of(m, said ? &policy : NULL),

@@ -1,4 +1,5 @@
 #include "controller/translate/touched.h"
+#include "controller/translate/backend_tls_attach.h"
 #include "controller/translate/from_authorization.h"
 #include "controller/translate/gateway_attach.h"
 #include "controller/translate/service_place.h"
@@ -225,6 +226,40 @@ static int touch_pod(struct touched *t, const struct view *v, const struct objec
     return err;
 }
 
+/* Policies that name a Service, which is there or not; and of a policy its Services, with those that name them, too. */
+static int touch_backend_tls_of(struct touched *t, const struct view *v, const char *ns, const char *service)
+{
+    struct view_range all = view_namespace(v, OBJECT_BACKEND_TLS_POLICY, ns);
+    int err = 0;
+    for (size_t i = 0; i < all.n && err == 0; i++)
+        for (size_t j = 0; j < all.items[i]->backend_tls.n_targets && err == 0; j++)
+            if (strcmp(all.items[i]->backend_tls.targets[j].ref.name, service) == 0)
+                err = touch_object(t, all.items[i]);
+    return err;
+}
+
+static int touch_backend_tls(struct touched *t, const struct view *v, const struct object *o)
+{
+    int err = touch_object(t, o);
+    for (size_t i = 0; i < o->backend_tls.n_targets && err == 0; i++) {
+        const char *service = o->backend_tls.targets[i].ref.name;
+        err = touch(t, OBJECT_SERVICE, o->ns, service);
+        if (err == 0)
+            err = touch_backend_tls_of(t, v, o->ns, service);
+    }
+    return err;
+}
+
+static int touch_config_map(struct touched *t, const struct view *v, const struct object *o)
+{
+    struct view_range all = view_namespace(v, OBJECT_BACKEND_TLS_POLICY, o->ns);
+    int err = 0;
+    for (size_t i = 0; i < all.n && err == 0; i++)
+        if (backend_tls_trusts(all.items[i], o))
+            err = touch_backend_tls(t, v, all.items[i]);
+    return err;
+}
+
 static int touch_service(struct touched *t, const struct view *v, const struct object *o)
 {
     char name[VIEW_KEY_MAX];
@@ -234,7 +269,7 @@ static int touch_service(struct touched *t, const struct view *v, const struct o
     struct object_group slices = object_index_get(&v->slices_of, view_name(o->ns, o->name, name));
     for (size_t i = 0; i < slices.n && err == 0; i++)
         err = touch_slice(t, v, slices.items[i]);
-    return err;
+    return err == 0 ? touch_backend_tls_of(t, v, o->ns, o->name) : err;
 }
 
 static int touch_authorization(struct touched *t, const struct view *v, const struct object *o)
@@ -571,6 +606,10 @@ static int touch_one(struct touched *t, const struct view *v, const struct objec
         return touch_secret(t, v, o);
     case OBJECT_REFERENCE_GRANT:
         return touch_grant(t, v);
+    case OBJECT_BACKEND_TLS_POLICY:
+        return touch_backend_tls(t, v, o);
+    case OBJECT_CONFIG_MAP:
+        return touch_config_map(t, v, o);
     case OBJECT_VIRTUAL_SERVICE:
         return touch_hosts(t, v, o, true);
     case OBJECT_DESTINATION_RULE:

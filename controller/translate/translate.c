@@ -1,3 +1,4 @@
+#include "controller/translate/backend_tls_attach.h"
 #include "controller/translate/translate.h"
 #include "controller/model/health_annotation.h"
 #include "controller/translate/default_routes.h"
@@ -214,6 +215,7 @@ const enum object_kind translated_kinds[TRANSLATED_KINDS] = {
     OBJECT_SERVICE_ENTRY,
     OBJECT_WORKLOAD_ENTRY,
     OBJECT_WORKLOAD_GROUP,
+    OBJECT_BACKEND_TLS_POLICY,
     OBJECT_SIDECAR,
 };
 
@@ -258,6 +260,9 @@ int translate_object(const struct view *v, const struct object *o, struct resour
         return 0;
     case OBJECT_WORKLOAD_ENTRY:
         machine_warn(v, o, problems);
+        return 0;
+    case OBJECT_BACKEND_TLS_POLICY:
+        backend_tls_warn(v, o, problems);
         return 0;
     case OBJECT_WORKLOAD_GROUP:
         group_warn(o, problems);

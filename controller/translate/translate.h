@@ -14,7 +14,7 @@ struct resources { /* owned */
     size_t tables_elsewhere; /* and of those that others have: said by who translates a part */
     size_t short_of;         /* the smallest table that there was no room for; 0: none */
 };
-enum { TRANSLATED_KINDS = 16 };
+enum { TRANSLATED_KINDS = 17 };
 /* Kinds that something is made of, or told of, in the order in which it is. */
 extern const enum object_kind translated_kinds[TRANSLATED_KINDS];
 /* Appends what one object becomes, and what is worth telling of it. -ENOMEM: a part was appended. */

@@ -30,16 +30,16 @@ static void look(const struct json *object)
          .accepted = {.reason = "A"},
          .resolved = {.reason = "R"},
          .partial = {true, "UnsupportedValue", "p"}}};
-    const struct route_status s = {all, 2, 1};
+    const struct route_status s = {.parents = all, .n = 2, .generation = 1};
     struct text_heap body;
     struct json *patch = NULL;
     struct json_error e = {0};
-    (void)route_status_there(object);
+    (void)route_status_there(object, false);
     if (route_status_patch(object, &s, 0, &body) < 0)
         return;
     if (json_parse((struct text){body.data, body.len}, NULL, &patch, &e) < 0)
         abort();
-    if (route_status_there(patch) != route_status_number(&s) || others(patch) != others(object))
+    if (route_status_there(patch, false) != route_status_number(&s) || others(patch) != others(object))
         abort();
     json_free(patch);
     text_heap_done(&body);

@@ -292,6 +292,16 @@ def secrets_are_read_where_it_is_said(bench):
         assert all(o["subjects"] == [{"kind": "ServiceAccount", "name": "weir-controller", "namespace": NAMESPACE}] for o in bound), bound
 
 
+def roots_are_read_where_it_is_said(bench):
+    said = {"backendConfigMaps": [{"namespace": "shop", "names": ["a"]}, {"namespace": "all"}]}
+    for helm in bench.helms:
+        made = [o for o in bench.render(helm, said) if o["metadata"]["name"] == "weir-backend-configmaps"]
+        roles = {o["metadata"]["namespace"]: o["rules"] for o in made if o["kind"] == "Role"}
+        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}
+        assert roles == {"shop": [{**rule, "resourceNames": ["a"]}], "all": [rule]}, roles
+        assert [o["metadata"]["namespace"] for o in made if o["kind"] == "RoleBinding"] == ["shop", "all"]
+
+
 def names_fit_together(bench):
     objects = bench.render(bench.helms[1], FULL)
     arguments = {name: container["args"] for name, _, container in containers_of(objects) if "args" in container}
@@ -338,7 +348,7 @@ def older_kubernetes(bench):
 
 
 CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused, replicas_share_a_database,
-          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, secrets_are_read_where_it_is_said, names_fit_together, older_kubernetes)
+          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, secrets_are_read_where_it_is_said, roots_are_read_where_it_is_said, names_fit_together, older_kubernetes)
 
 
 def main():

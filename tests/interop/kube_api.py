@@ -17,7 +17,7 @@ KINDS = {"namespaces": ("", "Namespace"), "nodes": ("", "Node"), "pods": ("", "P
          "authorizationpolicies": ("security.istio.io", "AuthorizationPolicy"),
          "peerauthentications": ("security.istio.io", "PeerAuthentication"),
          "httproutes": ("gateway.networking.k8s.io", "HTTPRoute"), "grpcroutes": ("gateway.networking.k8s.io", "GRPCRoute"),
-         "virtualservices": ("networking.istio.io", "VirtualService"), "destinationrules": ("networking.istio.io", "DestinationRule"), "serviceentries": ("networking.istio.io", "ServiceEntry"), "workloadentries": ("networking.istio.io", "WorkloadEntry"), "workloadgroups": ("networking.istio.io", "WorkloadGroup"), "sidecars": ("networking.istio.io", "Sidecar"),
+         "virtualservices": ("networking.istio.io", "VirtualService"), "destinationrules": ("networking.istio.io", "DestinationRule"), "serviceentries": ("networking.istio.io", "ServiceEntry"), "workloadentries": ("networking.istio.io", "WorkloadEntry"), "backendtlspolicies": ("gateway.networking.k8s.io", "BackendTLSPolicy"), "workloadgroups": ("networking.istio.io", "WorkloadGroup"), "sidecars": ("networking.istio.io", "Sidecar"),
          "leases": ("coordination.k8s.io", "Lease"), "configmaps": ("", "ConfigMap"),
          "customresourcedefinitions": ("apiextensions.k8s.io", "CustomResourceDefinition")}
 Asked = collections.namedtuple("Asked", "verb plural query token accept")

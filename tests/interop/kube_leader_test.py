@@ -221,6 +221,46 @@ def a_gateway_shows_the_certificate_in_its_secret(bench, first):
     first.until("nobody watches it", lambda: bench.api.watched("secrets") == 0)
 
 
+def a_policy_of_tls_has_ancestors(bench, first):
+    """A BackendTLSPolicy says of each Service what it makes of it, beside others' entries; the ConfigMap of its roots is asked for by its name."""
+    theirs = {"ancestorRef": {"kind": "Gateway", "name": "edge"}, "controllerName": "other.io/c", "conditions": []}
+
+    def ancestors():
+        with bench.api.lock:
+            return bench.api.objects["backendtlspolicies"]["shop", "tls"].get("status", {}).get("ancestors", [])
+
+    def said():
+        return [[(c["type"], c["status"], c["reason"]) for c in a["conditions"]] for a in ancestors() if a["controllerName"] == "weir.mesh/controller"]
+
+    def maps_asked():
+        with bench.api.lock:
+            return {a.query.get("fieldSelector") for a in bench.api.asked if a.plural == "configmaps"}
+
+    assert not maps_asked()
+    bench.api.put("services", "secure", "shop", spec={"ports": [{"name": "a", "port": 443}]})
+    bench.api.put("backendtlspolicies", "tls", "shop", metadata={"generation": 2}, status={"ancestors": [theirs]}, spec={
+        "targetRefs": [{"group": "", "kind": "Service", "name": "secure", "sectionName": "a"}, {"group": "", "kind": "Service", "name": "none"}],
+        "validation": {"hostname": "secure.example", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "roots"}]}})
+    lacks = ("ResolvedRefs", "False", "InvalidCACertificateRef")
+    first.until("there is no ConfigMap", lambda: said() == [[("Accepted", "False", "NoValidCACertificate"), lacks], [("Accepted", "False", "TargetNotFound"), lacks]])
+    with tempfile.TemporaryDirectory(prefix="weir-kube-leader-") as folder:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/key", "-out", f"{folder}/crt",
+                        "-subj", "/CN=root"], check=True, capture_output=True)
+        root = open(f"{folder}/crt", encoding="ascii").read()
+    bench.api.put("configmaps", "roots", "shop", data={"ca.crt": root})
+    first.until("it is there", lambda: said() == [[("Accepted", "True", "Accepted"), ("ResolvedRefs", "True", "ResolvedRefs")],
+                                                  [("Accepted", "False", "TargetNotFound"), ("ResolvedRefs", "True", "ResolvedRefs")]])
+    assert ancestors()[0] == theirs and [a["ancestorRef"] for a in ancestors()[1:]] == [
+        {"group": "", "kind": "Service", "name": "secure", "sectionName": "a"}, {"group": "", "kind": "Service", "name": "none"}], ancestors()
+    assert {c["observedGeneration"] for a in ancestors()[1:] for c in a["conditions"]} == {2}
+    bench.api.remove("configmaps", "roots", "shop")
+    first.until("it is gone", lambda: said()[0][1] == lacks)
+    assert maps_asked() == {"metadata.name=roots"}, maps_asked()
+    bench.api.remove("backendtlspolicies", "tls", "shop")
+    first.until("nobody watches it", lambda: bench.api.watched("configmaps") == 0)
+    bench.api.remove("services", "secure", "shop")
+
+
 def somebody_writes_at_the_same_time(bench, first):
     """What another one wrote between our reading and our writing is not lost."""
     done = []
@@ -330,6 +370,8 @@ def main():
             passed("traffic_rules_have_conditions")
             a_gateway_shows_the_certificate_in_its_secret(bench, first)
             passed("a_gateway_shows_the_certificate_in_its_secret")
+            a_policy_of_tls_has_ancestors(bench, first)
+            passed("a_policy_of_tls_has_ancestors")
             somebody_writes_at_the_same_time(bench, first)
             passed("somebody_writes_at_the_same_time")
             passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")

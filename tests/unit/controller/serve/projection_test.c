@@ -3,6 +3,7 @@
 #include "controller/serve/projection.h"
 #include "shared/base/log.h"
 #include "shared/base/rng.h"
+#include "tests/unit/shared/tls/tls_fixture.h"
 #include "tests/unit/controller/fixture.h"
 #include "tests/unit/shared/base/failing_alloc.h"
 #include <stdio.h>
@@ -330,6 +331,40 @@ static void put_machine(struct world *w, struct text_out *out)
                 below(w, 3), ns_of(w), below(w, 3), addresses[below(w, 7)], 'a' + (char)below(w, 2));
 }
 
+static char root_data[2 * X509_PEM_MAX];
+
+static int make_root(void **state)
+{
+    char pem[X509_PEM_MAX], *out = root_data;
+    size_t len;
+    (void)state;
+    struct party root = root_make("root");
+    assert_int_equal(x509_to_pem(&root.cert, pem, sizeof pem, &len), 0);
+    out = stpcpy(out, "ca.crt: \"");
+    for (const char *c = pem; *c; c++)
+        out = *c == '\n' ? stpcpy(out, "\\n") : (*out = *c, out + 1);
+    (void)stpcpy(out, "\"");
+    party_done(&root);
+    return 0;
+}
+
+static void put_backend_tls(struct world *w, struct text_out *out)
+{
+    static const char *const roots[] = {"wellKnownCACertificates: System", "caCertificateRefs: [{group: '', kind: ConfigMap, name: c0}]",
+                                        "caCertificateRefs: [{group: '', kind: ConfigMap, name: c1}, {group: '', kind: ConfigMap, name: c2}]"};
+    static const char *const ports[] = {"", ", sectionName: w", ", sectionName: x"};
+    text_printf(out,
+                "{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: b%u, namespace: %s, creationTimestamp: "
+                "'2026-01-01T00:00:0%uZ'}, spec: {targetRefs: [{group: '', kind: Service, name: s%u%s}], validation: {hostname: h%u, %s}}}",
+                below(w, PODS), ns_of(w), below(w, 3), below(w, SERVICES), ports[below(w, 3)], below(w, 2), roots[below(w, 3)]);
+}
+
+static void put_config_map(struct world *w, struct text_out *out)
+{
+    text_printf(out, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c%u, namespace: %s}, data: {%s}}", below(w, 3), ns_of(w),
+                below(w, 2) ? root_data : "other: x");
+}
+
 static void put_sidecar(struct world *w, struct text_out *out)
 {
     static const char *const specs[] = {"", "workloadSelector: {labels: {app: a}}, ",
@@ -356,6 +391,8 @@ static void remove_some(struct world *w)
                                     [OBJECT_SERVICE_ENTRY] = 'x',
                                     [OBJECT_WORKLOAD_ENTRY] = 'w',
                                     [OBJECT_WORKLOAD_GROUP] = 'u',
+                                    [OBJECT_BACKEND_TLS_POLICY] = 'b',
+                                    [OBJECT_CONFIG_MAP] = 'c',
                                     [OBJECT_SIDECAR] = 'y'};
     enum object_kind kind = (enum object_kind)below(w, OBJECT_KIND_COUNT);
     char name[32];
@@ -377,12 +414,12 @@ static void step(struct world *w)
         put_slice,   put_slice, put_authorization, put_peer, put_node,    put_namespace,
         put_route,   put_route, put_route,         put_grant, put_virtual, put_virtual,
         put_virtual, put_rule,  put_rule,          put_entry, put_entry,
-        put_machine, put_machine, put_sidecar,
+        put_machine, put_machine, put_sidecar, put_backend_tls, put_config_map,
         put_ingress, put_ingress,
     };
-    char yaml[4096];
+    char yaml[8192];
     struct text_out out = TEXT_OUT(yaml);
-    unsigned which = below(w, 33);
+    unsigned which = below(w, 35);
     if (which >= sizeof makers / sizeof *makers) {
         remove_some(w);
         return;
@@ -666,5 +703,5 @@ int main(void)
         cmocka_unit_test(a_flood_is_taken_as_a_whole),
         cmocka_unit_test(each_allocation_fails_in_turn),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_root, NULL);
 }
