@@ -459,6 +459,43 @@ static void connections_wear_out(uint64_t seed)
     fleet_end();
 }
 
+/* So long without a request a connection stays, as the cluster says, or else as the pool does. */
+static void connections_idle(uint64_t seed)
+{
+    begin(seed, APP_HTTP11);
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    bool said = seed % 4 < 2;
+    c->idle_timeout_ms = said ? 2000 : 0;
+    put_called(c, 1);
+    fleet_ask(1);
+    fake_net_run_for(net, 1000);
+    fleet_ask(1);
+    assert_int_equal(fleet.servers[0].n_accepted, 1);
+    fake_net_run_for(net, 5000);
+    fleet_ask(1);
+    assert_int_equal(fleet.servers[0].n_accepted, said ? 2 : 1);
+    fake_net_run_for(net, 70 * 1000);
+    fleet_ask(1);
+    assert_int_equal(fleet.servers[0].n_accepted, said ? 3 : 2);
+    fleet_end();
+}
+
+/* So many requests at once by a connection of HTTP/2, and then another one. */
+static void streams_of_a_connection(uint64_t seed)
+{
+    begin(2 * seed, APP_HTTP2);
+    struct cluster *c = cluster(CALLED, BALANCE_ROUND_ROBIN);
+    c->concurrent_streams_max = 3;
+    put_called(c, 1);
+    fleet.servers[0].hangs = true;
+    ask_at_once(9);
+    assert_int_equal(fleet_served(), 9);
+    assert_int_equal(fleet.servers[0].n_accepted, 3);
+    http_link_close(client->link);
+    assert_true(fake_net_run_until(net, fleet_is_done, NULL, 60 * 1000));
+    fleet_end();
+}
+
 /* ---- what else a route may say ---------------------------------------------- */
 
 static unsigned n_named;
@@ -619,6 +656,8 @@ static void without_memory(uint64_t seed)
     X(connections_hold, 2)                                                                         \
     X(retries_hold, 2)                                                                             \
     X(connections_wear_out, 2)                                                                     \
+    X(connections_idle, 4)                                                                         \
+    X(streams_of_a_connection, 2)                                                                  \
     X(by_its_name, 4)                                                                              \
     X(not_for_longer, 2)                                                                           \
     X(across_origins, 4)                                                                           \

@@ -244,6 +244,11 @@ static void test_ejections_grow_and_shrink(void **state)
         assert_true(c.hosts[0].ejected_until_ms - c.now_ms <= 45000);
         assert_true(tick(&c, c.now_ms + 45000));
     }
+    /* Nor does it count beyond that: as few good intervals take it back as led there. */
+    for (int i = 0; i < 2; i++)
+        (void)tick(&c, c.now_ms + 10000);
+    assert_true(report(&c, 0, OUTLIER_5XX, 5));
+    assert_int_equal(c.hosts[0].ejected_until_ms - c.now_ms, 30000);
 }
 
 static void test_success_rates(void **state)
@@ -320,6 +325,11 @@ static void test_breakers_hold_at_their_limit(void **state)
     assert_int_equal(breaker_limit(&b, &limits, BREAKER_RETRIES), 204);
     while (breaker_used(&b, BREAKER_REQUESTS) > 10)
         breaker_give(&b, BREAKER_REQUESTS);
+    for (int i = 0; i < 31; i++) /* also of those that wait */
+        assert_true(breaker_take(&b, &limits, BREAKER_PENDING));
+    assert_int_equal(breaker_limit(&b, &limits, BREAKER_RETRIES), 8);
+    while (breaker_used(&b, BREAKER_PENDING) > 0)
+        breaker_give(&b, BREAKER_PENDING);
     assert_int_equal(breaker_limit(&b, &limits, BREAKER_RETRIES), 3);
     assert_false(breaker_take(&b, &limits, BREAKER_RETRIES));
 }
