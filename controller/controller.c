@@ -256,6 +256,13 @@ static void certificate_came(struct serving_cert *cert)
         lifecycle_reached(&c->lifecycle, "certificate");
 }
 
+static void trust_came(struct serving_cert *cert)
+{
+    struct controller *c = cert->user;
+    if (c->serving)
+        xds_server_look_revoked(&c->server);
+}
+
 static int ask_certificate(struct controller *c)
 {
     const struct controller_options *o = c->options;
@@ -268,6 +275,7 @@ static int ask_certificate(struct controller *c)
     if (err == 0)
         err = serving_cert_ask(&c->certificate, c->ring, &ask, certificate_came);
     c->certificate.user = c;
+    c->certificate.trusted = trust_came;
     if (err < 0)
         log_error("tls", "%s: %s", o->identity, strerror(-err));
     else

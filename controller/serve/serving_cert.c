@@ -218,10 +218,22 @@ static void credential_changed(struct credentials *m, const struct spiffe_id *id
     c->came(c);
 }
 
+/* The roots are the credentials' own affair. */
+static int trust_came(struct credentials *m, struct trust *t, void *arg)
+{
+    struct serving_cert *c = arg;
+    (void)m;
+    (void)trust_unref(c->trust);
+    c->trust = trust_ref(t);
+    if (c->trusted)
+        c->trusted(c);
+    return 0;
+}
+
 int serving_cert_ask(struct serving_cert *c, struct ring *ring, const struct credentials_options *o,
                      void (*came)(struct serving_cert *c))
 {
-    static const struct credentials_events events = {.changed = credential_changed};
+    static const struct credentials_events events = {.changed = credential_changed, .trusted = trust_came};
     *c = (struct serving_cert){.came = came};
     snprintf(c->uri, sizeof c->uri, "%s", o->self.text);
     int err = credentials_open(&c->credentials, ring, o, &events, c);
@@ -234,6 +246,7 @@ static void closed(void *arg)
 {
     struct serving_cert *c = arg;
     c->config = tls_config_unref(c->config);
+    c->trust = trust_unref(c->trust);
     if (c->closed)
         c->closed(c);
 }

@@ -16,6 +16,8 @@ struct serving_cert {
         *roots; /* paths of PEM files; they live as long as the program */
     struct credentials *credentials; /* NULL: it is from files */
     void (*came)(struct serving_cert *c);
+    void (*trusted)(struct serving_cert *c); /* the CA has said something of trust; may be NULL */
+    struct trust *trust; /* what it said; NULL: nothing yet, or the certificate is from files */
     struct tls_config *config; /* NULL: there is none yet, or no more: nobody is served */
     char uri[X509_URI_MAX + 1];
     int64_t not_after_s;

@@ -11,7 +11,7 @@ struct xds_peer {
     struct h2_conn h2;
     struct xds_server *server;
     struct list link;
-    bool allowed, plain;
+    bool allowed, plain, closing, revoked;
     struct spiffe_id sidecar; /* as whose sidecar it may ask; none: it is none */
     struct ip from;           /* where it is; none: not known, or it is one without TLS */
     char uri[256];            /* longer ones are not allowed anyway */
@@ -26,6 +26,19 @@ static struct xds_peer *of_h2(struct h2_conn *h)
 static bool is_gateway(const struct xds_peer *p)
 {
     return !p->plain && catalog_by_alias(p->server->ads.catalog, XDS_GATEWAY, text_of(p->uri));
+}
+
+static void let_go(struct xds_peer *p)
+{
+    if (!p->closing)
+        h2_conn_close(&p->h2);
+    p->closing = true;
+}
+
+static bool is_revoked(const struct xds_peer *p)
+{
+    const struct tls_peer *peer = p->plain ? NULL : conn_peer(&p->h2.conn);
+    return peer && peer->present && trust_revokes(p->server->certificate->trust, peer->uri, peer->serial);
 }
 
 /* ---- One connection ------------------------------------------------------------------------- */
@@ -69,6 +82,12 @@ static void peer_ready(struct h2_conn *h)
     if (socket_peer(h->conn.fd, &from) == 0)
         p->from = from.ip;
     snprintf(p->uri, sizeof p->uri, "%s", peer && peer->present ? peer->uri : "(none)");
+    if (is_revoked(p)) { /* not even as a Gateway, or a sidecar */
+        p->revoked = true;
+        p->server->denied++;
+        log_warn("xds", "%s is revoked, or its certificate is", p->uri);
+        return;
+    }
     p->allowed = peer && peer->present && is_allowed(p->server, peer->uri);
     if (!p->allowed && !is_gateway(p))
         allow_sidecar(p);
@@ -90,6 +109,8 @@ static struct http2_stream *peer_request(struct h2_conn *h, const struct http2_h
         return NULL;
     *ret_status = 503;
     bool gateway_only = !p->allowed && is_gateway(p);
+    if (p->revoked)
+        return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED, "this certificate is revoked");
     if (!p->allowed && !gateway_only)
         return ads_refuse(&s->ads, pool, GRPC_PERMISSION_DENIED,
                           "this identity may not ask for configuration");
@@ -113,7 +134,7 @@ static void peer_closed(struct h2_conn *h, int error)
         log_warn("xds", "a connection failed before it was secured: %s",
                  h2_conn_why(h)[0] ? h2_conn_why(h) : strerror(-error));
     }
-    h2_conn_close(h);
+    let_go(p);
 }
 
 static void server_over(struct xds_server *s)
@@ -240,6 +261,17 @@ void xds_server_push(struct xds_server *s)
     ads_push(&s->ads, ring_now_ms(s->ring));
 }
 
+void xds_server_look_revoked(struct xds_server *s)
+{
+    list_for_each (node, &s->clients) {
+        struct xds_peer *p = container_of(node, struct xds_peer, link);
+        if (!p->h2.ready || p->closing || !is_revoked(p))
+            continue;
+        log_warn("xds", "%s is revoked, or its certificate is: its connection ends", p->uri);
+        let_go(p);
+    }
+}
+
 void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s))
 {
     if (s->closing)
@@ -257,5 +289,5 @@ void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s)
 void xds_server_force(struct xds_server *s)
 {
     list_for_each (node, &s->clients)
-        h2_conn_close(&container_of(node, struct xds_peer, link)->h2);
+        let_go(container_of(node, struct xds_peer, link));
 }

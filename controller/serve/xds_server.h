@@ -1,5 +1,5 @@
 /*
- * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed is
+ * The ADS service on the network: HTTP/2 over mTLS. A client whose SPIFFE ID is not allowed, or whose certificate is revoked, is
  * told PERMISSION_DENIED; where sidecars are asked for, a workload's may ask as its pods' sidecars. Where it is asked for, a second port without TLS, for consumers that
  * can't do mTLS with SPIFFE IDs (proxyless gRPC): anybody may ask there, for routes alone. Owned by
  * the program; the ring's thread. Bounded: XDS_CONNECTIONS_MAX connections, of which XDS_SIDECARS_MAX
@@ -49,6 +49,7 @@ struct xds_server_options {
 int xds_server_open(struct xds_server *s, struct ring *ring, const struct xds_server_options *o,
                     struct catalog *catalog);
 void xds_server_push(struct xds_server *s); /* the catalog has changed */
+void xds_server_look_revoked(struct xds_server *s); /* certificate->trust has: whose certificate is revoked is let go */
 /* No new connections; living ones are told to go elsewhere (GOAWAY, UNAVAILABLE). `closed` comes
  * when all are gone. */
 void xds_server_drain(struct xds_server *s, void (*closed)(struct xds_server *s));

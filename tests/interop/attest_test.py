@@ -229,6 +229,61 @@ def the_controller_gets_its_own(bench):
         check_refused(bench, client.ask(b"\xff" * 40, a), INVALID_ARGUMENT)
 
 
+# A DeltaDiscoveryRequest for all workloads.
+QUESTION = (ca_test.field(1, ca_test.field(1, b"test")) + ca_test.field(2, b"type.googleapis.com/istio.workload.Address")
+            + ca_test.field(3, b"*"))
+
+
+def who_is_revoked_is_let_go(bench):
+    """By the controller, too: one certificate, then whoever has the identity; the connection that lives, and new ones."""
+    asks = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+
+    def proxy(name):
+        with bench.client() as client:
+            answer = client.ask(bench.message(), bench.token("weir-nodeproxy"))
+        with open(f"{bench.requests.folder}/{bench.requests.made}.key", encoding="ascii") as file:
+            return bench.write(f"{name}.pem", "".join(answer.pems[:2])), bench.write(f"{name}.key", file.read())
+
+    def at_controller(files):
+        client = ca_test.Client(bench.xds_port, bench.roots, files, CONTROLLER)
+        client.socket.settimeout(ca_test.DEADLINE_S)
+        return client
+
+    def ends(client):
+        begun = time.monotonic()
+        try:
+            while not client.closed:
+                client.read()
+        except ConnectionResetError:
+            pass
+        assert time.monotonic() - begun < 2, "a revoked one's connection lives"
+
+    def is_refused(files):
+        """Or it is told something."""
+        with at_controller(files) as client:
+            answer = client.answers[client.start(QUESTION, path=asks, end=False)]
+            while not answer.data and not answer.ended:
+                client.read()
+        assert not answer.ended or answer.status == PERMISSION_DENIED, answer.headers
+        return answer.ended
+
+    one, other = proxy("one"), proxy("other")
+    with at_controller(one) as first, at_controller(other) as second:
+        streams = [client.start(QUESTION, path=asks, end=False) for client in (first, second)]
+        serial = ca_test.openssl("x509", "-in", one[0], "-noout", "-serial").split("=")[1].strip().lower()
+        ca_test.run("weir-ca", "revoke", "--state", bench.state, "--serial", serial)
+        ends(first)
+        assert is_refused(one)
+        assert not second.closed and not second.answers[streams[1]].ended
+        ca_test.run("weir-ca", "revoke", "--state", bench.state, "--identity", PROXY)
+        ends(second)
+        assert is_refused(other)
+    ca_test.run("weir-ca", "revoke", "--state", bench.state, "--identity", PROXY, "--lift")
+    again = proxy("again")  # certificates that there were stay revoked
+    bench.until("with another certificate it may ask again", lambda: not is_refused(again))
+    assert is_refused(one) and is_refused(other)
+
+
 def the_api_server_is_away(bench):
     good, fresh = bench.token("weir-nodeproxy"), bench.token("weir-nodeproxy")
     with bench.client() as client:
@@ -340,7 +395,7 @@ def all_ends_well(bench):
     assert bench.ca.end() == 0 and bench.controller.end() == 0
 
 
-CHECKS = (node_by_its_pod, who_is_refused, the_controller_gets_its_own, the_api_server_is_away, nobody_waits_for_a_review,
+CHECKS = (node_by_its_pod, who_is_refused, the_controller_gets_its_own, who_is_revoked_is_let_go, the_api_server_is_away, nobody_waits_for_a_review,
           roots_are_everywhere, a_namespace_that_goes, after_a_restart, who_asks_in_vain_is_stopped, all_ends_well, wrong_settings)
 
 

@@ -159,8 +159,8 @@ class Answer:
 class Client:
     """One connection; every wait has a deadline."""
 
-    def __init__(self, port, roots, certificate=None):
-        """certificate: the files of a chain and its key, to be shown."""
+    def __init__(self, port, roots, certificate=None, server=CA):
+        """certificate: the files of a chain and its key, to be shown. server: whom it must prove to be."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # who it is says its URI, which is looked at below
@@ -170,7 +170,7 @@ class Client:
         context.set_alpn_protocols(["h2"])
         self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
         assert self.socket.selected_alpn_protocol() == "h2"
-        assert self.socket.getpeercert()["subjectAltName"][0] == ("URI", CA), self.socket.getpeercert()
+        assert self.socket.getpeercert()["subjectAltName"][0] == ("URI", server), self.socket.getpeercert()
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.answers, self.goaway, self.closed, self.unread = {}, False, False, b""
