@@ -152,24 +152,26 @@ void der_wrap(struct der_out *o, size_t mark, uint8_t tag)
 {
     size_t len = o->len - mark;
     uint8_t header[5] = {tag};
-    size_t n = 2;
+    size_t n = len < 0x80 ? 0 : len <= 0xff ? 1 : len <= 0xffff ? 2 : 3;
 
-    if (len < 0x80) {
-        header[1] = (uint8_t)len;
-    } else if (len <= 0xff) {
-        header[1] = 0x81;
-        header[2] = (uint8_t)len;
-        n = 3;
-    } else if (len <= 0xffff) {
-        header[1] = 0x82;
-        header[2] = (uint8_t)(len >> 8);
-        header[3] = (uint8_t)len;
-        n = 4;
-    } else {
+    if (len > 0xffffff) {
         o->overflow = true; /* nothing that we write is so long */
         return;
     }
-    der_put(o, header, n);
+    header[1] = n == 0 ? (uint8_t)len : (uint8_t)(0x80 | n);
+    for (size_t i = 0; i < n; i++)
+        header[2 + i] = (uint8_t)(len >> 8 * (n - 1 - i));
+    der_put(o, header, 2 + n);
+}
+
+void der_wrap_extension(struct der_out *o, size_t mark, uint8_t kind, bool critical)
+{
+    uint8_t oid[] = {0x55, 0x1d, kind};
+    der_wrap(o, mark, DER_OCTETS);
+    if (critical)
+        der_put_element(o, DER_BOOLEAN, &(uint8_t){0xff}, 1);
+    der_put_element(o, DER_OID, oid, sizeof oid);
+    der_wrap(o, mark, DER_SEQUENCE);
 }
 
 void der_put_element(struct der_out *o, uint8_t tag, const void *data, size_t len)

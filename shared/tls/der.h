@@ -66,6 +66,8 @@ static inline struct der der_out_bytes(const struct der_out *o)
 void der_put(struct der_out *o, const void *data, size_t len); /* before all that is there */
 /* Puts tag and length before what was written since o->len was `mark`. */
 void der_wrap(struct der_out *o, size_t mark, uint8_t tag);
+/* The same as the inside of the extension 2.5.29.`kind` (RFC 5280, 4.2 and 5.2). */
+void der_wrap_extension(struct der_out *o, size_t mark, uint8_t kind, bool critical);
 void der_put_element(struct der_out *o, uint8_t tag, const void *data, size_t len);
 void der_put_small(struct der_out *o, unsigned value); /* INTEGER 0 .. 127 */
 void der_put_positive(struct der_out *o, const uint8_t *big_endian, size_t len); /* INTEGER */

@@ -12,6 +12,7 @@
 #include "shared/tls/signature.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "shared/tls/key_secret.h"
 #include "shared/tls/library.h"
@@ -126,6 +127,34 @@ int signature_make(const struct key *key, struct der message, uint8_t out[static
     r = signature_make_hash(key, hash, &rng, out, ret_len);
     wc_FreeRng(&rng);
     return r;
+}
+
+int signature_wrap(const struct key *key, struct der signed_part, struct der *ret)
+{
+    uint8_t signature[SIGNATURE_MAX];
+    size_t n_signature;
+    int r = signature_make(key, signed_part, signature, &n_signature);
+
+    if (r < 0)
+        return r;
+    size_t size = signed_part.len + SIGNATURE_MAX + 64;
+    struct der_out o = {.data = malloc(size), .size = size};
+    if (!o.data)
+        return -ENOMEM;
+    der_put(&o, signature, n_signature);
+    der_put(&o, &(uint8_t){0}, 1);
+    der_wrap(&o, 0, DER_BITS);
+    struct der algorithm = signature_algorithm();
+    der_put(&o, algorithm.data, algorithm.len);
+    der_put(&o, signed_part.data, signed_part.len);
+    der_wrap(&o, 0, DER_SEQUENCE);
+    if (o.overflow) {
+        free(o.data);
+        return -EINVAL;
+    }
+    memmove(o.data, o.data + o.size - o.len, o.len);
+    *ret = (struct der){o.data, o.len};
+    return 0;
 }
 
 static int curve_of(struct der parameters)

@@ -13,6 +13,9 @@ struct der signature_algorithm(void);
 /* ECDSA-Sig-Value; -EIO: no randomness, -ENOMEM. */
 int signature_make(const struct key *key, struct der message, uint8_t out[static SIGNATURE_MAX],
                    size_t *ret_len);
+/* SEQUENCE of what is signed (a whole element), the algorithm and the signature: a certificate, a
+ * CRL. *ret is heap. -EINVAL: too long; -EIO, -ENOMEM. */
+int signature_wrap(const struct key *key, struct der signed_part, struct der *ret);
 /* Signs a SHA-256 digest with the library's generator `rng` (a WC_RNG); NULL: one of its own. */
 int signature_make_hash(const struct key *key, const uint8_t *hash, void *rng,
                         uint8_t out[static SIGNATURE_MAX], size_t *ret_len);

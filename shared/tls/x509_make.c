@@ -100,17 +100,6 @@ static void put_subject(struct der_out *o, const struct x509_template *t)
     der_wrap(o, mark, DER_SEQUENCE);
 }
 
-/* Wraps what was written since mark as the inside of the extension 2.5.29.`kind`. */
-static void wrap_extension(struct der_out *o, size_t mark, uint8_t kind, bool critical)
-{
-    uint8_t oid[] = {0x55, 0x1d, kind};
-    der_wrap(o, mark, DER_OCTETS);
-    if (critical)
-        der_put_element(o, DER_BOOLEAN, &(uint8_t){0xff}, 1);
-    der_put_element(o, DER_OID, oid, sizeof oid);
-    der_wrap(o, mark, DER_SEQUENCE);
-}
-
 static void put_alternative_names(struct der_out *o, const struct x509_template *t)
 {
     enum { DNS = DER_CONTEXT | 2, URI = DER_CONTEXT | 6 };
@@ -124,7 +113,7 @@ static void put_alternative_names(struct der_out *o, const struct x509_template 
     if (t->uri.len > 0)
         der_put_element(o, URI, t->uri.data, t->uri.len);
     der_wrap(o, mark, DER_SEQUENCE);
-    wrap_extension(o, mark, 17, !has_subject(t));
+    der_wrap_extension(o, mark, 17, !has_subject(t));
 }
 
 static void put_usages(struct der_out *o, const struct x509_template *t)
@@ -141,14 +130,14 @@ static void put_usages(struct der_out *o, const struct x509_template *t)
         if (t->server)
             der_put_element(o, DER_OID, server, sizeof server);
         der_wrap(o, mark, DER_SEQUENCE);
-        wrap_extension(o, mark, 37, false);
+        der_wrap_extension(o, mark, 37, false);
     }
     mark = o->len;
     if (t->is_ca)
         der_put_element(o, DER_BITS, sign, sizeof sign);
     else
         der_put_element(o, DER_BITS, digital_signature, sizeof digital_signature);
-    wrap_extension(o, mark, 15, true);
+    der_wrap_extension(o, mark, 15, true);
 }
 
 /* An empty sequence says CA:FALSE, for a default is not written (X.690, 11.5). */
@@ -160,7 +149,7 @@ static void put_basic_constraints(struct der_out *o, const struct x509_template 
     if (t->is_ca)
         der_put_element(o, DER_BOOLEAN, &(uint8_t){0xff}, 1);
     der_wrap(o, mark, DER_SEQUENCE);
-    wrap_extension(o, mark, 19, true);
+    der_wrap_extension(o, mark, 19, true);
 }
 
 static void put_key_ids(struct der_out *o, struct der subject_id, struct der authority_id)
@@ -169,11 +158,11 @@ static void put_key_ids(struct der_out *o, struct der subject_id, struct der aut
     if (authority_id.len > 0) {
         der_put_element(o, DER_CONTEXT | 0, authority_id.data, authority_id.len);
         der_wrap(o, mark, DER_SEQUENCE);
-        wrap_extension(o, mark, 35, false);
+        der_wrap_extension(o, mark, 35, false);
     }
     mark = o->len;
     der_put_element(o, DER_OCTETS, subject_id.data, subject_id.len);
-    wrap_extension(o, mark, 14, false);
+    der_wrap_extension(o, mark, 14, false);
 }
 
 /* RFC 7093, method 1: the leftmost 160 bits of the SHA-256 of the key's bits. */
@@ -237,27 +226,14 @@ static bool is_issuer(const struct x509 *issuer, const struct x509_view *v, cons
 
 static int sign(struct der tbs, const struct key *key, struct x509 *ret)
 {
-    uint8_t signature[SIGNATURE_MAX];
-    size_t n_signature;
+    struct der whole;
     const char *why;
-    int r = signature_make(key, tbs, signature, &n_signature);
+    int r = signature_wrap(key, tbs, &whole);
 
     if (r < 0)
         return r;
-    size_t size = tbs.len + SIGNATURE_MAX + 64;
-    struct der_out o = {.data = malloc(size), .size = size};
-    if (!o.data)
-        return -ENOMEM;
-    der_put(&o, signature, n_signature);
-    der_put(&o, &(uint8_t){0}, 1);
-    der_wrap(&o, 0, DER_BITS);
-    struct der algorithm = signature_algorithm();
-    der_put(&o, algorithm.data, algorithm.len);
-    der_put(&o, tbs.data, tbs.len);
-    der_wrap(&o, 0, DER_SEQUENCE);
-    struct der whole = der_out_bytes(&o);
-    r = o.overflow ? -EINVAL : x509_parse(whole.data, whole.len, ret, &why);
-    free(o.data);
+    r = x509_parse(whole.data, whole.len, ret, &why);
+    free((void *)whole.data);
     return r;
 }
 

@@ -41,7 +41,7 @@ static void test_what_is_written_is_read(void **state)
 {
     (void)state;
     static uint8_t memory[70000], content[66000];
-    static const size_t lengths[] = {0, 1, 127, 128, 255, 256, 65535};
+    static const size_t lengths[] = {0, 1, 127, 128, 255, 256, 65535, 65536, 65999};
     for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
         struct der_out o = DER_OUT(memory);
         struct der in, c;
