@@ -3,6 +3,7 @@
 
 #include "ca/api_answer.h"
 #include "ca/api_read.h"
+#include "ca/revocation_list.h"
 #include "ca/row.h"
 #include "ca/spiffe_bundle.h"
 #include "shared/base/clock.h"
@@ -24,6 +25,7 @@ struct api_work { /* one request that the ledger's thread works on */
     int64_t now_s;
     bool allowed;
     struct text_heap text; /* of a list */
+    struct revocation_list revoked;
 };
 struct issuing { /* one certificate, until it is written */
     struct grant_answer answer;
@@ -448,6 +450,52 @@ static void handle_audit(struct admin_exchange *x, const struct http1_request *q
     list(x, q, arg, STORE_AUDIT);
 }
 
+/* ---- the revocation list, which is for everybody ------------------------------------- */
+
+static void crl_work(struct store *s, struct ledger_entry *e)
+{
+    struct api_work *w = work_of(e);
+    work_result(s, w, revocation_list_read(s, w->now_s, &w->revoked));
+}
+
+static void crl_written(struct ledger_entry *e)
+{
+    struct api_work *w = work_of(e);
+    const char *why = "the CA can't read its state now";
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int r = e->result;
+    if (r == 0)
+        r = revocation_list_sign(&w->revoked, w->api->options.root, w->now_s, &der, &len, &why);
+    else if (r == -E2BIG)
+        why = "more is revoked than a list can hold";
+    if (r < 0) {
+        log_warn("api", "no revocation list: %s %s", why, e->why);
+        api_refuse(w->x, 503, "", why);
+    } else
+        admin_answer(w->x, 200, "application/pkix-crl", (struct text){(const char *)der, len});
+    free(der);
+    revocation_list_done(&w->revoked);
+    work_free(w);
+}
+
+static void handle_crl(struct admin_exchange *x, const struct http1_request *q, void *arg)
+{
+    struct api *a = arg;
+    (void)q;
+    if (!begin(a, x))
+        return;
+    struct api_work *w = calloc(1, sizeof *w);
+    if (!w) {
+        api_refuse(x, 503, "", "the CA is out of memory");
+        return;
+    }
+    w->api = a;
+    w->x = x;
+    w->now_s = clock_unix_s();
+    work_put(w, crl_work, crl_written);
+}
+
 /* ---- beginning and end -------------------------------------------------------------- */
 
 int api_open(struct api *a, const struct api_options *o)
@@ -456,6 +504,7 @@ int api_open(struct api *a, const struct api_options *o)
         {"GET", "/v1/health", handle_health, a},
         {"GET", "/v1/bundle", handle_bundle, a},
         {"GET", "/v1/spiffe-bundle", handle_spiffe_bundle, a},
+        {"GET", "/v1/crl", handle_crl, a},
         {"POST", "/v1/certificates", handle_issue, a},
         {"GET", "/v1/certificates", handle_certificates, a},
         {"POST", "/v1/tokens", handle_token, a},

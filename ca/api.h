@@ -11,7 +11,7 @@
 #include "shared/base/args.h"
 #include "shared/service/admin.h"
 
-enum { API_ROUTES = 10 };
+enum { API_ROUTES = 11 };
 struct api_options { /* all is borrowed */
     struct ring *ring;
     struct callers *callers; /* whose grant, ledger and audit share count here, too */

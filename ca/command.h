@@ -17,6 +17,7 @@ int command_check(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_rotate(int argc, char **argv);
 int command_passphrase(int argc, char **argv);
+int command_crl(int argc, char **argv);
 
 int command_usage_error(const char *option, const char *why); /* 2 */
 /* Both tell why they can't. A folder that holds no state is a mistyped one: certificates and tokens

@@ -325,6 +325,7 @@ static const struct command {
     {"roots", "print the root certificates", command_roots},
     {"list", "what was issued, revoked, decided", command_list},
     {"revoke", "take an identity or a certificate back", command_revoke},
+    {"crl", "print the certificate revocation list", command_crl},
     {"rotate", "another root, or another intermediate", command_rotate},
     {"backup", "copy the state", command_backup},
     {"restore", "make a state of a copy", command_restore},

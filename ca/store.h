@@ -141,6 +141,10 @@ int store_spend_join(struct store *s, const uint8_t digest[static DIGEST_BYTES])
 int store_put_revocation(struct store *s, const char *kind, const char *value, int64_t now_s,
                          const char *reason);
 int store_lift_revocation(struct store *s, const char *kind, const char *value); /* -ENOENT */
+/* Serials that are revoked, of certificates that end then or later, or are not known; in their order, rows_max at
+ * most. From `visit` other than 0 ends it, and is the answer. */
+int store_revoked_serials(struct store *s, int64_t not_after_s, int rows_max,
+                          int (*visit)(const char *serial, int64_t revoked_s, void *arg), void *arg);
 int store_is_revoked(struct store *s, const char *kind, const char *value, bool *ret);
 
 #define PROOF_NONE         "none"

@@ -62,6 +62,25 @@ static int add_rows(struct store *s, const char *sql, int64_t now_s, int rows_ma
     return 0;
 }
 
+int store_revoked_serials(struct store *s, int64_t not_after_s, int rows_max,
+                          int (*visit)(const char *serial, int64_t revoked_s, void *arg), void *arg)
+{
+    struct store_query q;
+    int row, r = 0;
+    store_query(&q, s,
+                "SELECT value, revoked FROM revocation LEFT JOIN issued ON serial = value"
+                " WHERE kind = 'serial' AND coalesce(not_after, ?1) >= ?1 ORDER BY value LIMIT ?2");
+    store_bind_number(&q, not_after_s);
+    store_bind_number(&q, rows_max);
+    while (r == 0 && (row = store_step(&q)) != 0) {
+        char *value = row > 0 ? store_column(&q, 0) : NULL;
+        r = row < 0 ? row : value ? visit(value, store_number(&q, 1), arg) : -ENOMEM;
+        free(value);
+    }
+    store_query_end(&q);
+    return r;
+}
+
 /* A value that is none of ours was not written by us, and hides no other. */
 static int add_identity(struct trust *t, struct text value)
 {

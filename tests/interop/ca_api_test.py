@@ -257,6 +257,51 @@ def others_learn_the_roots(api, bench):
     assert after == [both[1]] and verifies(second, after) and not verifies(first, after)
 
 
+def what_is_revoked_is_listed(api, bench):
+    """By the API and the command line; openssl takes a good certificate by it and no revoked one, cryptography reads it where it is installed."""
+    leafs = {}
+    for name in ("good", "lost"):
+        status, answer = api.ask("POST", "/v1/certificates", {"csr": csr_of(bench)}, bearer(bench.token_b))
+        assert status == 200
+        leafs[name] = keep(bench, answer, f"crl-{name}")[0], answer["serial"], answer["chain"][1]
+    issuer = bench.write("crl-issuer.pem", leafs["good"][2])
+
+    def listed():
+        """By both; the API's as PEM, and its serials."""
+        path = f"{bench.folder}/crl.der"
+        assert api.curl("GET", "/v1/crl", more=("-o", path))[:2] == (200, "application/pkix-crl")
+        api.seen.add(("GET", "/v1/crl", 200))
+        pem = openssl("crl", "-inform", "DER", "-in", path)
+        printed = openssl("crl", "-noout", "-text", text=pem)
+        serials = {line.split(":")[1].strip().lower() for line in printed.splitlines() if "Serial Number:" in line}
+        by_command = openssl("crl", "-noout", "-text", text=run("weir-ca", "crl", "--state", bench.state))
+        assert serials == {line.split(":")[1].strip().lower() for line in by_command.splitlines() if "Serial Number:" in line}
+        verified = subprocess.run(["openssl", "crl", "-inform", "DER", "-in", path, "-noout", "-CAfile", issuer], capture_output=True, text=True, check=True)
+        assert "verify OK" in verified.stderr + verified.stdout, verified
+        try:
+            from cryptography import x509
+        except ImportError:
+            return pem, serials, None
+        read = x509.load_pem_x509_crl(pem.encode())
+        assert {f"{entry.serial_number:x}" for entry in read} == {serial.lstrip("0") for serial in serials}
+        assert (read.next_update - read.last_update).total_seconds() == 3600
+        return pem, serials, read.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+    def is_good(name, pem):
+        leaf = leafs[name][0]
+        result = subprocess.run(["openssl", "verify", "-crl_check", "-CRLfile", bench.write("crl.pem", pem), "-CAfile", bench.roots, "-untrusted", issuer, leaf],
+                                capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+        assert result.returncode == 0 or "certificate revoked" in result.stderr, result
+        return result.returncode == 0
+
+    before, serials, number = listed()
+    assert is_good("good", before) and is_good("lost", before) and not serials & {leaf[1] for leaf in leafs.values()}
+    run("weir-ca", "revoke", "--state", bench.state, "--serial", leafs["lost"][1])
+    pem, now, greater = listed()
+    assert now - serials == {leafs["lost"][1]} and serials <= now and (number is None or greater > number)
+    assert is_good("good", pem) and not is_good("lost", pem)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="weir-ca-api-") as folder:
         bench = ca_test.Bench(folder)
@@ -271,6 +316,7 @@ def main():
             vm_files = issued_and_renewed(api, bench)
             bad_requests(api, bench)
             administered(api, bench, vm_files)
+            what_is_revoked_is_listed(api, bench)
             others_learn_the_roots(api, bench)
             assert bench.ca.end(15) == 0
         finally:

@@ -122,6 +122,9 @@ def all_are_one(bench):
         fresh = run("weir-ca", "token", "--state", bench.where, "--identity", VM).strip()
         assert client.ask(message, fresh).status == PERMISSION_DENIED
         client.socket.close()
+    listed = ca_test.openssl("crl", "-noout", "-text", text=run("weir-ca", "crl", "--state", bench.where)).lower()
+    revoked = bench.database.ask("SELECT value FROM revocation WHERE kind = 'serial'")
+    assert revoked and all(serial in listed for serial in revoked), (revoked, listed)
     bench.fine()
 
 

@@ -98,6 +98,40 @@ static void no_serial_twice(void **state)
                      2);
 }
 
+static int note_serial(const char *serial, int64_t revoked_s, void *arg)
+{
+    char *seen = arg;
+    snprintf(seen + strlen(seen), 64 - strlen(seen), "%s@%d ", serial, (int)revoked_s);
+    return strcmp(serial, "ff") == 0 ? -EBUSY : 0;
+}
+
+/* In their order, but those of certificates that ended before; a stranger's is revoked for good. */
+static void revoked_serials(void **state)
+{
+    static const char *const serials[] = {"03", "01", "02", "0a"};
+    char seen[64] = "";
+    (void)state;
+    assert_int_equal(store_begin(bench.store), 0);
+    for (int i = 0; i < 3; i++) {
+        struct issued_record r = issued(serials[i]);
+        r.not_after_s = 100 * i; /* 0, 100, 200 */
+        assert_int_equal(store_put_issued(bench.store, &r), 0);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, serials[i], 7 + i, ""), 0);
+    assert_int_equal(store_commit(bench.store), 0);
+    assert_int_equal(store_revoked_serials(bench.store, 100, 9, note_serial, seen), 0);
+    assert_string_equal(seen, "01@8 02@9 0a@10 ");
+    seen[0] = '\0';
+    assert_int_equal(store_revoked_serials(bench.store, 0, 2, note_serial, seen), 0);
+    assert_string_equal(seen, "01@8 02@9 ");
+    seen[0] = '\0';
+    assert_int_equal(store_revoked_serials(bench.store, 201, 9, note_serial, seen), 0);
+    assert_string_equal(seen, "0a@10 ");
+    assert_int_equal(store_put_revocation(bench.store, REVOKED_SERIAL, "ff", 1, ""), 0);
+    assert_int_equal(store_revoked_serials(bench.store, 0, 9, note_serial, seen), -EBUSY);
+}
+
 static void rollback_takes_all_back(void **state)
 {
     struct authority_record a = record("c", "k", 1), none;
@@ -604,6 +638,7 @@ int main(void)
         WITH_STORE(authorities_newest_first),
         WITH_STORE(tokens_by_digest),
         WITH_STORE(no_serial_twice),
+        WITH_STORE(revoked_serials),
         WITH_STORE(rollback_takes_all_back),
         WITH_STORE(refuses_a_newer_schema),
         WITH_FOLDER(several_processes_at_once),
