@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { CHANGES = 1000, ENOUGH = 30, AT_ONCE = 4, CRASHES = 4, CHANGES_A_CRASH = 20 };
+enum { CHANGES = 20000, ENOUGH = 20, AT_ONCE = 4, CRASHES = 4, CHANGES_A_CRASH = 20 };
 enum { STRIKE_MIN_NS = 1000000, STRIKE_MAX_NS = 256000000 }; /* between two, at random up to it */
 
 static char why[STORE_WHY_MAX];
@@ -94,7 +94,7 @@ static void *strike(void *arg)
     return NULL;
 }
 
-/* So often that about each second change is struck, however fast the machine is. */
+/* So often that about each second change is struck, however fast the machine is; where it is slow, one of many will do. */
 static void strike_less(bool less)
 {
     long ns = atomic_load(&strike_ns);
