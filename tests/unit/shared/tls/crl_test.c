@@ -146,6 +146,18 @@ static void each_field_is_as_it_was_said(void **state)
     list_write("list.pem", &t, &middle);
     assert_int_equal(OPENSSL(folder, out, "crl", "-in", "list.pem", "-noout", "-text"), 0);
     says("No Revoked Certificates");
+    /* openssl reads an empty sequence as well, which 5.1.2.6 forbids. */
+    uint8_t *bytes, tag;
+    size_t len;
+    const char *why;
+    struct der in, list, tbs, part, whole;
+    assert_int_equal(crl_make(&t, &middle.cert, middle.key, &bytes, &len, &why), 0);
+    in = (struct der){bytes, len};
+    assert_true(der_take(&in, DER_SEQUENCE, &list) && der_take(&list, DER_SEQUENCE, &tbs));
+    for (size_t i = 0; i < 6; i++)
+        assert_true(der_take_any(&tbs, &tag, &part, &whole));
+    assert_int_equal(tag, DER_CONTEXT_CONSTRUCTED | 0);
+    free(bytes);
 }
 
 static void the_largest(void **state)
