@@ -26,6 +26,7 @@ static const struct kube_api apis[OBJECT_KIND_COUNT] = {
     [OBJECT_TLS_ROUTE] = {GATEWAY_GROUP, "tlsroutes", {"v1", "v1alpha3", "v1alpha2"}, NULL},
     [OBJECT_INGRESS] = {GATEWAY_GROUP, "gateways", {"v1", "v1beta1"}, NULL},
     [OBJECT_INGRESS_CLASS] = {GATEWAY_GROUP, "gatewayclasses", {"v1", "v1beta1"}, NULL},
+    [OBJECT_MESH] = {MESH_GROUP, "xmeshes", {"v1alpha1"}, NULL},
     [OBJECT_SECRET] = {"", "secrets", {NULL}, NULL}, /* each by its name: kube_secrets.h */
     [OBJECT_REFERENCE_GRANT] = {GATEWAY_GROUP,
                                 "referencegrants",

@@ -21,6 +21,7 @@
 #include "controller/model/workload_group.h"
 #include "shared/base/addr.h"
 
+#define MESH_GROUP "gateway.networking.x-k8s.io"
 enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
 
 #define OBJECT_KINDS(X)                                                                            \
@@ -39,6 +40,7 @@ enum { OBJECT_BYTES_MAX = 4 * 1024 * 1024, OBJECT_KEY_MAX = 768 };
     X(TLS_ROUTE, "TLSRoute", GATEWAY_GROUP, true)                                                  \
     X(INGRESS, "Gateway", GATEWAY_GROUP, true)                                                     \
     X(INGRESS_CLASS, "GatewayClass", GATEWAY_GROUP, false)                                         \
+    X(MESH, "XMesh", MESH_GROUP, false)                                                            \
     X(SECRET, "Secret", "", true)                                                                  \
     X(REFERENCE_GRANT, "ReferenceGrant", GATEWAY_GROUP, true)                                      \
     X(BACKEND_TLS_POLICY, "BackendTLSPolicy", GATEWAY_GROUP, true)                                 \

@@ -133,6 +133,7 @@ static void read_kind_fields(struct reader *r, const struct json *document, stru
         ingress_read(r, document, o);
         break;
     case OBJECT_INGRESS_CLASS:
+    case OBJECT_MESH: /* with the same fields */
         ingress_class_read(r, document, o);
         break;
     case OBJECT_SECRET:

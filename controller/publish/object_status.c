@@ -1,4 +1,5 @@
 #include "controller/publish/object_status.h"
+#include "controller/publish/mesh_patch.h"
 #include "controller/translate/backend_tls_attach.h"
 #include "controller/translate/gateway_table.h"
 #include "controller/translate/ingress_attach.h"
@@ -28,6 +29,7 @@ const char *object_status_resource(enum object_kind kind)
         [OBJECT_TLS_ROUTE] = "tlsroutes",
         [OBJECT_INGRESS] = "gateways",
         [OBJECT_INGRESS_CLASS] = "gatewayclasses",
+        [OBJECT_MESH] = "xmeshes",
         [OBJECT_VIRTUAL_SERVICE] = "virtualservices",
         [OBJECT_DESTINATION_RULE] = "destinationrules",
         [OBJECT_SERVICE_ENTRY] = "serviceentries",
@@ -146,6 +148,19 @@ static void judge_class(const struct judging *j, const struct object_judged *who
                         : "only Gateways of the class " INGRESS_CLASS " are served");
 }
 
+static void judge_mesh(const struct judging *j, const struct object_judged *who, struct object_status *s)
+{
+    const struct object *o = object_store_get(j->view->store, who->kind, "", who->name);
+    struct condition *c = &s->condition;
+    struct text_out out = TEXT_OUT(c->message);
+    s->not_ours = !o || strcmp(o->ingress_class.controller, INGRESS_CONTROLLER) != 0;
+    if (s->not_ours)
+        return;
+    c->accepted = !o->ingress_class.has_parameters;
+    c->reason = c->accepted ? "Accepted" : "InvalidParameters";
+    text_puts(&out, c->accepted ? "routes with Services as parents are served by the node proxies" : "spec.parametersRef: there are no parameters");
+}
+
 int object_status_judge(const struct object_judged *who, const struct problem_index *told,
                         const struct view *v, struct object_status *ret)
 {
@@ -160,6 +175,8 @@ int object_status_judge(const struct object_judged *who, const struct problem_in
         return judge_ingress(&j, who, ret);
     if (who->kind == OBJECT_INGRESS_CLASS)
         judge_class(&j, who, ret);
+    if (who->kind == OBJECT_MESH)
+        judge_mesh(&j, who, ret);
     return has_entries(who->kind) ? judge_route(&j, who, ret) : 0;
 }
 
@@ -176,6 +193,8 @@ uint64_t object_status_number(const struct object_status *s)
         return ingress_patch_number(&s->ingress, s->generation);
     if (s->not_ours)
         return 0;
+    if (s->kind == OBJECT_MESH)
+        return mesh_patch_number(&s->condition);
     return has_entries(s->kind) ? route_status_number(&s->route) : condition_number(&s->condition);
 }
 
@@ -187,7 +206,7 @@ static const char *type_of(enum object_kind kind)
 /* What others say of a class of theirs is nothing of ours. */
 static bool is_others_class(enum object_kind kind, const struct json *object)
 {
-    return kind == OBJECT_INGRESS_CLASS &&
+    return (kind == OBJECT_INGRESS_CLASS || kind == OBJECT_MESH) &&
            !text_equal(json_text(json_get(object, "spec.controllerName")),
                        TEXT(INGRESS_CONTROLLER));
 }
@@ -198,6 +217,8 @@ uint64_t object_status_there(enum object_kind kind, const struct json *object)
         return 0;
     if (kind == OBJECT_INGRESS)
         return ingress_patch_there(object);
+    if (kind == OBJECT_MESH)
+        return mesh_patch_there(object);
     return has_entries(kind) ? route_status_there(object, kind == OBJECT_BACKEND_TLS_POLICY) : condition_there(object, type_of(kind));
 }
 
@@ -206,6 +227,8 @@ int object_status_patch(const struct object_status *s, const struct json *object
 {
     if (s->kind == OBJECT_INGRESS)
         return ingress_patch(object, &s->ingress, s->generation, unix_ms, ret_body);
+    if (s->kind == OBJECT_MESH)
+        return mesh_patch(object, &s->condition, unix_ms, ret_body);
     return has_entries(s->kind) ? route_status_patch(object, &s->route, unix_ms, ret_body)
                              : condition_patch(object, type_of(s->kind), &s->condition, unix_ms,
                                                ret_body);

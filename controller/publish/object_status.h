@@ -9,8 +9,8 @@
 
 struct object_status {
     enum object_kind kind;
-    struct condition condition;            /* of a policy, or of a GatewayClass */
-    bool not_ours;                         /* a GatewayClass: nothing is to be there */
+    struct condition condition;            /* of a policy, a GatewayClass or an XMesh */
+    bool not_ours;                         /* a GatewayClass, an XMesh: nothing is to be there */
     struct route_status route;             /* of a route, */
     struct gateway_parent_status *parents; /* and what it owns */
     struct ingress_status ingress;         /* of a Gateway, which owns its listeners */

@@ -280,6 +280,13 @@ def the_class_of_gateways_is_made_where_it_can_be(bench):
             assert all(c["metadata"]["name"] == "weir" and c["spec"] == {"controllerName": "weir.mesh/controller"} for c in classes)
 
 
+def the_mesh_is_made_where_it_can_be(bench):
+    for more, made in ((("--api-versions", "gateway.networking.x-k8s.io/v1alpha1/XMesh"), 1), ((), 0)):
+        for helm in bench.helms:
+            meshes = [o for o in bench.render(helm, None, *more) if o["kind"] == "XMesh"]
+            assert [m["spec"] for m in meshes] == [{"controllerName": "weir.mesh/controller"}] * made, meshes
+
+
 def secrets_are_read_where_it_is_said(bench):
     said = {"gatewaySecrets": [{"namespace": "shop", "names": ["a", "b"]}, {"namespace": "all"}]}
     for helm in bench.helms:
@@ -348,7 +355,7 @@ def older_kubernetes(bench):
 
 
 CHECKS = (they_lint, they_render_what_kubernetes_takes, definitions, every_value_is_described, wrong_values_are_refused, replicas_share_a_database,
-          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, secrets_are_read_where_it_is_said, roots_are_read_where_it_is_said, names_fit_together, older_kubernetes)
+          the_programs_know_their_arguments, nobody_may_more_than_it_needs, the_class_of_gateways_is_made_where_it_can_be, the_mesh_is_made_where_it_can_be, secrets_are_read_where_it_is_said, roots_are_read_where_it_is_said, names_fit_together, older_kubernetes)
 
 
 def main():

@@ -17,7 +17,7 @@ KINDS = {"namespaces": ("", "Namespace"), "nodes": ("", "Node"), "pods": ("", "P
          "authorizationpolicies": ("security.istio.io", "AuthorizationPolicy"),
          "peerauthentications": ("security.istio.io", "PeerAuthentication"),
          "httproutes": ("gateway.networking.k8s.io", "HTTPRoute"), "grpcroutes": ("gateway.networking.k8s.io", "GRPCRoute"),
-         "virtualservices": ("networking.istio.io", "VirtualService"), "destinationrules": ("networking.istio.io", "DestinationRule"), "serviceentries": ("networking.istio.io", "ServiceEntry"), "workloadentries": ("networking.istio.io", "WorkloadEntry"), "backendtlspolicies": ("gateway.networking.k8s.io", "BackendTLSPolicy"), "workloadgroups": ("networking.istio.io", "WorkloadGroup"), "sidecars": ("networking.istio.io", "Sidecar"),
+         "virtualservices": ("networking.istio.io", "VirtualService"), "destinationrules": ("networking.istio.io", "DestinationRule"), "serviceentries": ("networking.istio.io", "ServiceEntry"), "workloadentries": ("networking.istio.io", "WorkloadEntry"), "xmeshes": ("gateway.networking.x-k8s.io", "XMesh"), "backendtlspolicies": ("gateway.networking.k8s.io", "BackendTLSPolicy"), "workloadgroups": ("networking.istio.io", "WorkloadGroup"), "sidecars": ("networking.istio.io", "Sidecar"),
          "leases": ("coordination.k8s.io", "Lease"), "configmaps": ("", "ConfigMap"),
          "customresourcedefinitions": ("apiextensions.k8s.io", "CustomResourceDefinition")}
 Asked = collections.namedtuple("Asked", "verb plural query token accept")
@@ -244,6 +244,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.named = next((p for p in parts[4:-1] if p in KINDS and parts[-1] not in KINDS), None) if "namespaces" in parts else None
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) == 4:
             self.named = "namespaces"
+        if parts[0] == "apis" and "namespaces" not in parts and len(parts) in (5, 6) and parts[3] in KINDS:  # of the whole cluster
+            self.named = parts[3]
         self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null") if write else None
         verb = write or ("watch" if "watch" in query else "list" if plural else "get")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -274,10 +276,12 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def single(self, write, parts, plural):
-        """One object: /apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME, or the collection to create in."""
+        """One object: /apis/GROUP/VERSION[/namespaces/NS]/PLURAL/NAME, or the collection to create in."""
+        if "namespaces" not in parts:
+            parts = [*parts[:3], "namespaces", "", *parts[3:]]
         api, at = self.api, parts.index("namespaces")
         namespace = parts[at + 1] if plural != "namespaces" else ""
-        name = self.body["metadata"]["name"] if write == "create" else parts[at + 3 if namespace else at + 1]
+        name = self.body["metadata"]["name"] if write == "create" else parts[at + (3 if plural != "namespaces" else 1)]
         status_only = parts[-1] == "status" and len(parts) == at + 5
         with api.lock:
             there = api.objects[plural].get((namespace, name))

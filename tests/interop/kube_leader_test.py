@@ -83,6 +83,7 @@ def one_leads(bench):
     with api.lock:
         api.groups["security.istio.io"] = ["v1"]
         api.groups["gateway.networking.k8s.io"] = ["v1"]
+        api.groups["gateway.networking.x-k8s.io"] = ["v1alpha1"]
         api.groups["networking.istio.io"] = ["v1"]
     api.put("namespaces", "shop")
     theirs = {"type": "ZtunnelAccepted", "status": "True", "x": [1, {"y": None}]}
@@ -261,6 +262,29 @@ def a_policy_of_tls_has_ancestors(bench, first):
     bench.api.remove("services", "secure", "shop")
 
 
+def a_mesh_says_what_it_has(bench, first):
+    def status(name):
+        with bench.api.lock:
+            return bench.api.objects["xmeshes"]["", name].get("status", {})
+
+    def said(name):
+        return [(c["type"], c["status"], c["reason"], c.get("observedGeneration")) for c in status(name).get("conditions", [])]
+
+    theirs = {"conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted"}], "supportedFeatures": [{"name": "Mesh"}]}
+    bench.api.put("xmeshes", "theirs", spec={"controllerName": "other.io/c"}, status=theirs)
+    bench.api.put("xmeshes", "weir", spec={"controllerName": "weir.mesh/controller"}, status={
+        "conditions": [{"type": "Accepted", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z"}]})
+    first.until("it is accepted", lambda: said("weir") == [("Accepted", "True", "Accepted", 1)])
+    features = [f["name"] for f in status("weir")["supportedFeatures"]]
+    assert features == sorted(features) and {"Mesh", "HTTPRoute", "GRPCRoute", "MeshConsumerRoute", "MeshClusterIPMatching"} <= set(features), features
+    bench.api.put("xmeshes", "weir", spec={"controllerName": "weir.mesh/controller", "parametersRef": {"group": "", "kind": "ConfigMap", "name": "x"}},
+                  status=status("weir"))
+    first.until("it is refused", lambda: said("weir") == [("Accepted", "False", "InvalidParameters", 1)])
+    assert status("weir")["supportedFeatures"] == [] and status("theirs") == theirs
+    for name in ("weir", "theirs"):
+        bench.api.remove("xmeshes", name)
+
+
 def somebody_writes_at_the_same_time(bench, first):
     """What another one wrote between our reading and our writing is not lost."""
     done = []
@@ -372,6 +396,8 @@ def main():
             passed("a_gateway_shows_the_certificate_in_its_secret")
             a_policy_of_tls_has_ancestors(bench, first)
             passed("a_policy_of_tls_has_ancestors")
+            a_mesh_says_what_it_has(bench, first)
+            passed("a_mesh_says_what_it_has")
             somebody_writes_at_the_same_time(bench, first)
             passed("somebody_writes_at_the_same_time")
             passed("it_dies", f"({it_dies(bench, first, second):.1f} s, lease {LEASE_S} s)")
